@@ -1,0 +1,1 @@
+"""What happens on this machine, one file a channel. Each collector yields observations; see contract.py."""

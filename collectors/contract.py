@@ -1,0 +1,59 @@
+"""What every collector is: a source of observations that can be asked, resumed, stopped and closed.
+
+Pull is the backpressure: the agent asks for the next observation only when the spool has room.
+The contract suite in tests/collectors/ runs on every collector.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from event_schema.ocsf_events import Event
+
+
+class Unsupported(Exception):
+    """This host cannot run the collector. The message says why, and what to install or change."""
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """One event, and from where to resume once it is safely on disk.
+
+    `cursor` is opaque to the agent. It is stored only after the spool has fsynced the event; None
+    says that the source has no history to resume from.
+    """
+
+    event: Event
+    cursor: str | None = None
+
+
+class Collector(Protocol):
+    """A channel. The constructor takes the collector's config struct and the host; it opens nothing."""
+
+    name: ClassVar[str]
+    """A noun, also its configuration table: "removable_storage"."""
+    emits: ClassVar[tuple[type, ...]]
+    """The event types it yields, and no others."""
+
+    def check_supported(self) -> None:
+        """Raises Unsupported. Cheap, leaves nothing open."""
+
+    def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
+        """Observations as they happen, from after `resume_from` where the source has history.
+
+        Yields None at least every 0.2 s while nothing happens, so that the caller can do its work;
+        ends within 1 s once `stop` is set, having yielded what was already seen. Errors propagate: the
+        supervisor restarts the collector with backoff.
+        """
+
+    def dropped(self) -> Mapping[str, int]:
+        """Observations that could not be kept, by reason, since construction."""
+
+    def detail(self) -> str | None:
+        """What it uses just now ("fanotify FID on /media/x"), in words for `doctor` and the heartbeat."""
+
+    def close(self) -> None:
+        """Gives everything back. May be called twice, and without observe()."""

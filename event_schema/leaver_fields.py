@@ -1,0 +1,94 @@
+"""The `leaver.*` fields: what the server's enrichment knew at the event's time.
+
+They stand beside the event, never inside it. Sigma rules name them by their dotted path
+(`leaver.person.status`). None means "not known", and matches no rule that asks for a value.
+The registry of all of them, and of the event's own fields, is field_registry.py.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from event_schema.struct_base import Name, Word, purpose
+
+
+class PersonStatus(StrEnum):
+    ACTIVE = "active"
+    NOTICE = "notice"
+    LEFT = "left"
+    UNKNOWN = "unknown"
+
+
+class PersonFields(Word, frozen=True):
+    status: Annotated[PersonStatus, purpose("employed, in the notice period, gone, or not known")]
+    id: Annotated[Name | None, purpose("joins one person's acts", names_person=True)] = None
+    days_to_last_day: Annotated[
+        int | None, purpose("days until the last working day, in the person's time zone; negative after it")
+    ] = None
+    department: Annotated[Name | None, purpose("peers to compare with")] = None
+    manager: Annotated[Name | None, purpose("whom to ask", names_person=True)] = None
+    peer_group: Annotated[Name | None, purpose("peers to compare with")] = None
+    priority: Annotated[int | None, purpose("more sensitive work weighs more")] = None
+
+
+class AccountFields(Word, frozen=True):
+    kind: Annotated[
+        Literal["personal", "shared", "service", "partner"] | None, purpose("whose act a shared login can be")
+    ] = None
+    owner_id: Annotated[Name | None, purpose("whom the account belongs to", names_person=True)] = None
+    known_to_left: Annotated[bool | None, purpose("someone who left knows its password")] = None
+    rotated_since_left: Annotated[bool | None, purpose("its password changed since then")] = None
+    dormant_days: Annotated[int | None, purpose("an unused account that wakes up")] = None
+    first_seen_ip: Annotated[bool | None, purpose("used from an address that is new to it")] = None
+    first_seen_device: Annotated[bool | None, purpose("used from a device that is new to it")] = None
+    credential_issued_before_departure: Annotated[
+        bool | None, purpose("a token that outlived its owner's leaving")
+    ] = None
+
+
+class DeviceFields(Word, frozen=True):
+    assigned_to: Annotated[Name | None, purpose("whose device it is", names_person=True)] = None
+    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used it")] = None
+    reissued: Annotated[bool | None, purpose("it was given to someone else since")] = None
+    first_seen_for_person: Annotated[
+        bool | None, purpose("the person never used this storage device before")
+    ] = None
+    trusted: Annotated[bool | None, purpose("an administrator named it as the company's own")] = None
+
+
+class RemoteFields(Word, frozen=True):
+    category: Annotated[Name | None, purpose("kind of destination")] = None
+    company_owned: Annotated[bool | None, purpose("the destination is the company's own")] = None
+    first_seen_for_person: Annotated[bool | None, purpose("the person never sent there before")] = None
+    historical_users: Annotated[int | None, purpose("how many people used this address")] = None
+    corporate_network: Annotated[bool | None, purpose("inside the company's network")] = None
+    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used the address")] = None
+
+
+class TimeFields(Word, frozen=True):
+    local_hour: Annotated[int, purpose("hour of the day where the person is", ge=0, le=23)]
+    day_type: Annotated[Literal["work", "off"], purpose("working day or not, by the company's calendar")]
+    off_shift: Annotated[bool | None, purpose("outside the person's working hours")] = None
+
+
+class FileFields(Word, frozen=True):
+    known_export: Annotated[bool | None, purpose("content of a known database export")] = None
+    origin: Annotated[Name | None, purpose("where the content came from")] = None
+
+
+class EvidenceFields(Word, frozen=True):
+    fidelity: Annotated[Literal["exact", "likely", "possible"], purpose("how sure the event is")]
+    gap: Annotated[Name | None, purpose("what could not be seen")] = None
+
+
+class LeaverFields(Word, frozen=True):
+    """All that enrichment says of one event. A part is None where the event has no such side."""
+
+    person: Annotated[PersonFields, purpose("who it is about: see person")]
+    account: Annotated[AccountFields, purpose("through which account: see account")]
+    time: Annotated[TimeFields, purpose("when, where the person is: see time")]
+    evidence: Annotated[EvidenceFields, purpose("how sure it is: see evidence")]
+    device: Annotated[DeviceFields | None, purpose("with which device: see device")] = None
+    remote: Annotated[RemoteFields | None, purpose("to which destination: see remote")] = None
+    file: Annotated[FileFields | None, purpose("which content: see file")] = None

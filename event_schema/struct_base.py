@@ -1,0 +1,36 @@
+"""The shape that every shared word has: frozen, keyword-only, strict about unknown fields.
+
+Unknown fields are refused on purpose: what nobody declared (with a purpose, in this package) is not
+collected, not sent and not stored. `None` means "not known" and is left out of the encoded form.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+NAME_CHARACTERS = 512
+"""Longest name (user, host, device, product), in characters."""
+PATH_CHARACTERS = 16_384
+"""Longest path, in characters: PATH_MAX is 4,096 bytes, and an undecodable byte shows as four characters."""
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of all event and control types."""
+
+
+def purpose(text: str, *, names_person: bool = False, **limits: Any) -> Meta:
+    """Field annotation: why the field is collected, and whether its value can give a person away.
+
+    The transparency page, the pseudonyms and tests read it through `field_registry`.
+    """
+    return Meta(description=text, extra_json_schema={"names_person": names_person}, **limits)
+
+
+Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""Milliseconds since 1970-01-01T00:00:00Z, up to the year 9999."""
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
+PathText = Annotated[str, Meta(max_length=PATH_CHARACTERS)]

@@ -1,0 +1,1 @@
+"""The server: log → ingest → enrich → policies and analytics → risk → alerts."""

@@ -1,0 +1,1 @@
+"""The log between agents and server: one contract, two implementations (embedded SQLite, Kafka)."""
