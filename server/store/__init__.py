@@ -1,0 +1,1 @@
+"""The server's database: SQLAlchemy Core tables, migrations, and the queries of each concern."""
