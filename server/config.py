@@ -1,0 +1,187 @@
+"""The server's settings: `server.toml` in the data directory, or the file that --config names.
+
+Every setting has a default, so the file may be missing. Unknown keys are refused, with the nearest known
+one. Secrets stand in files of their own, never here; deploy/server.toml explains every setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+CONFIG_BYTES_MAX = 1 << 20
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The message names file, key and reason."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class ListenConfig(Section, frozen=True):
+    address: str = "127.0.0.1:8443"
+    names: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+
+
+class LogConfig(Section, frozen=True):
+    kind: Literal["embedded", "kafka"] = "embedded"
+    bootstrap: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.events"
+
+
+class DatabaseConfig(Section, frozen=True):
+    url: Annotated[str, Meta(max_length=2048)] = ""
+    password_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class RetentionConfig(Section, frozen=True):
+    events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+
+
+class LimitsConfig(Section, frozen=True):
+    connections: Annotated[int, Meta(ge=8, le=20_000)] = 2000
+    request_seconds: Annotated[int, Meta(ge=1, le=600)] = 30
+    body_mebibytes_in_flight: Annotated[int, Meta(ge=32, le=8192)] = 128
+    enrol_failures_per_minute: Annotated[int, Meta(ge=1, le=1000)] = 10
+
+
+class ServerConfig(Section, frozen=True):
+    listen: ListenConfig = ListenConfig()
+    log: LogConfig = LogConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    retention: RetentionConfig = RetentionConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+
+def load_config(path: Path, *, required: bool) -> ServerConfig:
+    """The settings in `path`; the defaults when it is missing and not required. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"{path}: no such file") from None
+        return ServerConfig()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: longer than {CONFIG_BYTES_MAX} bytes")
+    return parse_config(data, source=str(path))
+
+
+def parse_config(data: bytes, *, source: str) -> ServerConfig:
+    """Raises ConfigError that begins with `source`."""
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: not UTF-8 at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    _refuse_unknown_keys(document, ServerConfig, source, "")
+    try:
+        config = msgspec.convert(document, ServerConfig)
+        _check_listen(config.listen)
+        _check_log(config.log)
+        _check_database(config.database)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return config
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` or `[ipv6]:port`. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{address!r}: write an IPv6 address as [address]:port")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not host:port")
+    return host, int(port)
+
+
+def is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_host_name(host: str) -> bool:
+    return _HOST.match(host) is not None
+
+
+def show_config(config: ServerConfig) -> str:
+    """The settings in use, as TOML. Only the names of secret files show, never what is in them."""
+    lines: list[str] = []
+    for section, values in msgspec.to_builtins(config).items():
+        lines.append(f"[{section}]")
+        lines.extend(f"{key} = {_toml(value)}" for key, value in values.items())
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    # JSON strings, numbers and arrays of strings are TOML too.
+    return msgspec.json.encode(value).decode()
+
+
+def _refuse_unknown_keys(
+    document: dict[str, Any], section: type[msgspec.Struct], source: str, prefix: str
+) -> None:
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
+    for key, value in document.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {prefix}{key}{hint}")
+        inner = known[key]
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+            _refuse_unknown_keys(value, inner, source, f"{prefix}{key}.")
+
+
+def _check_listen(listen: ListenConfig) -> None:
+    try:
+        host, _port = split_address(listen.address)
+    except ValueError as error:
+        raise ValueError(f"listen.address: {error}") from None
+    for key, name in (("listen.address", host), *(("listen.names", name) for name in listen.names)):
+        if not is_ip_address(name) and not is_host_name(name):
+            raise ValueError(f"{key}: {name!r} is neither a host name nor an IP address")
+
+
+def _check_log(log: LogConfig) -> None:
+    if log.kind == "kafka" and not log.bootstrap:
+        raise ValueError('log.bootstrap: name at least one broker ("host:port") for log.kind = "kafka"')
+    for broker in log.bootstrap:
+        try:
+            split_address(broker)
+        except ValueError as error:
+            raise ValueError(f"log.bootstrap: {error}") from None
+
+
+def _check_database(database: DatabaseConfig) -> None:
+    if not database.url:
+        return
+    try:
+        parts = urlsplit(database.url)
+        password = parts.password
+    except ValueError:
+        raise ValueError("database.url: not a URL") from None
+    # The value itself is not repeated: it may hold the password that must not be there.
+    if password is not None or "password=" in parts.query:
+        raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
+    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
+        raise ValueError("database.url: begins neither with sqlite: nor postgresql")
