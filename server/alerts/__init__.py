@@ -1,0 +1,1 @@
+"""Alerts: what was found about whom, the events that prove it, and how each was closed."""

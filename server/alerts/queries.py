@@ -1,0 +1,127 @@
+"""Reading alerts and closing them. Names nobody: subjects are ids; server/people/masking.py shows them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, Row, select, update
+
+from server import audit
+from server.store.tables import alerts
+
+LIST_MAX = 1000
+REASON_CHARACTERS = 1000
+
+StatusFilter = Literal["open", "closed", "all"]
+
+
+class Verdict(StrEnum):
+    CONFIRMED = "confirmed"
+    EXPECTED = "expected"
+    FALSE = "false"
+    DUPLICATE = "duplicate"
+
+
+class UnknownAlert(Exception):
+    """No alert has this id."""
+
+
+class AlreadyClosed(Exception):
+    """The alert was closed before; the message says when and with which verdict."""
+
+
+class AlertShare(msgspec.Struct, frozen=True):
+    """What one source gave to the score; the points of all add up to it."""
+
+    source: str
+    points: int
+    share: float
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """A row of the table `alerts`; times are ms UTC."""
+
+    id: int
+    subject: str
+    family: str
+    status: str
+    score: int
+    account_owner: str | None
+    suspected_actor: str | None
+    traits: tuple[str, ...]
+    sentence: dict[str, str]
+    """By language: "en", "zh"."""
+    shares: tuple[AlertShare, ...]
+    facts: dict[str, Any]
+    policy_version: str
+    model_id: int | None
+    first_time: int
+    last_time: int
+    events: int
+    opened_at: int
+    updated_at: int
+    verdict: str | None
+    reason: str | None
+    closed_at: int | None
+    closed_by: str | None
+
+
+def list_alerts(connection: Connection, status: StatusFilter = "open", limit: int = 100) -> list[Alert]:
+    """Highest score first, then the latest. `limit` is at most LIST_MAX."""
+    if not 1 <= limit <= LIST_MAX:
+        raise ValueError(f"limit {limit} is not within 1 to {LIST_MAX}")
+    query = select(alerts).order_by(alerts.c.score.desc(), alerts.c.last_time.desc(), alerts.c.id.desc())
+    if status != "all":
+        query = query.where(alerts.c.status == status)
+    return [_alert(row) for row in connection.execute(query.limit(limit))]
+
+
+def get_alert(connection: Connection, alert_id: int) -> Alert:
+    """Raises UnknownAlert."""
+    row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).first()
+    if row is None:
+        raise UnknownAlert(f"there is no alert {alert_id}")
+    return _alert(row)
+
+
+def close_alert(
+    connection: Connection, alert_id: int, verdict: Verdict, reason: str, actor: str, at: int
+) -> Alert:
+    """Closes an open alert and writes an audit row. Needs a write transaction. at: ms UTC.
+
+    Raises UnknownAlert, AlreadyClosed, and ValueError where the reason is empty or too long.
+    """
+    reason = reason.strip()
+    if not 1 <= len(reason) <= REASON_CHARACTERS:
+        raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
+    changed = connection.execute(
+        update(alerts)
+        .where(alerts.c.id == alert_id, alerts.c.status == "open")
+        .values(
+            status="closed",
+            verdict=verdict.value,
+            reason=reason,
+            closed_at=at,
+            closed_by=actor,
+            updated_at=at,
+        )
+    ).rowcount
+    alert = get_alert(connection, alert_id)
+    if not changed:
+        raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
+    audit.append(
+        connection,
+        at=at,
+        actor=actor,
+        action="alert.close",
+        object=f"alert:{alert_id}",
+        reason=reason,
+        detail={"verdict": verdict.value, "score": alert.score, "family": alert.family},
+    )
+    return alert
+
+
+def _alert(row: Row[Any]) -> Alert:
+    return msgspec.convert(dict(row._mapping), Alert)

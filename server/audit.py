@@ -1,0 +1,121 @@
+"""The audit trail: who did what to what, and why. Append-only, a hash chain in the table `audit`.
+
+`seq` runs 1, 2, 3 … without a gap. `hash` is the SHA-256 (hex) of the row's canonical JSON: UTF-8, no
+spaces, keys sorted, with exactly the keys action, actor, at, detail, object, previous_hash, reason, seq.
+`previous_hash` is the hash of the row before; the first row's is 64 zeros. So a row that was changed,
+taken out or put in shows, and every row after it would have to be forged too. That the END was cut off
+shows only against a `head` that was kept elsewhere.
+
+`detail` holds strings, whole numbers, booleans, null, lists and objects of these: what reads back equal
+on every database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, insert, select, text
+
+from server.store.tables import audit
+
+ACTOR_CHARACTERS = 256
+ACTION_CHARACTERS = 64
+OBJECT_CHARACTERS = 256
+REASON_CHARACTERS = 4096
+DETAIL_BYTES = 64 * 1024
+_FIRST = "0" * 64
+
+
+def append(
+    connection: Connection,
+    *,
+    at: int,
+    actor: str,
+    action: str,
+    object: str,
+    reason: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Adds one row within the caller's write transaction, returns its seq. at: ms UTC.
+
+    Raises ValueError where a part is empty or too long, or `detail` would not read back equal.
+    """
+    _check_length("actor", actor, ACTOR_CHARACTERS)
+    _check_length("action", action, ACTION_CHARACTERS)
+    _check_length("object", object, OBJECT_CHARACTERS)
+    if reason is not None:
+        _check_length("reason", reason, REASON_CHARACTERS)
+    _check_detail(detail)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE audit IN EXCLUSIVE MODE"))
+    seq, previous_hash = head(connection) or (0, _FIRST)
+    row: dict[str, Any] = {
+        "seq": seq + 1,
+        "at": at,
+        "actor": actor,
+        "action": action,
+        "object": object,
+        "reason": reason,
+        "detail": None if detail is None else dict(detail),
+        "previous_hash": previous_hash,
+    }
+    connection.execute(insert(audit).values(**row, hash=_hash(row)))
+    return seq + 1
+
+
+def head(connection: Connection) -> tuple[int, str] | None:
+    """(seq, hash) of the last row: kept elsewhere, it proves later that the end was not cut off."""
+    last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+    return None if last is None else (last.seq, last.hash)
+
+
+def verify(connection: Connection) -> int | None:
+    """The first seq that is missing or does not fit its hash or the row before; None: the chain holds."""
+    expected_seq, previous_hash = 1, _FIRST
+    for row in connection.execute(select(audit).order_by(audit.c.seq).execution_options(yield_per=1000)):
+        if row.seq != expected_seq:
+            return expected_seq
+        if row.previous_hash != previous_hash or row.hash != _hash_of_stored(row):
+            return expected_seq
+        expected_seq, previous_hash = expected_seq + 1, row.hash
+    return None
+
+
+def _hash_of_stored(row: Row[Any]) -> str:
+    values = dict(row._mapping)
+    del values["hash"]
+    return _hash(values)
+
+
+def _hash(row: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _check_length(name: str, value: str, longest: int) -> None:
+    if not value or len(value) > longest:
+        raise ValueError(f"audit {name} has {len(value)} characters, not 1 to {longest}")
+
+
+def _check_detail(detail: Mapping[str, Any] | None) -> None:
+    if detail is None:
+        return
+    if len(orjson.dumps(detail)) > DETAIL_BYTES:
+        raise ValueError(f"audit detail is more than {DETAIL_BYTES} bytes")
+    _check_plain(detail)
+
+
+def _check_plain(value: object) -> None:
+    match value:
+        case None | bool() | int() | str():
+            return
+        case list():
+            for item in value:
+                _check_plain(item)
+        case Mapping():
+            for item in value.values():
+                _check_plain(item)
+        case _:
+            raise ValueError(f"audit detail holds a {type(value).__name__}, which may not read back equal")

@@ -1,0 +1,129 @@
+"""Pseudonyms: what analysts see instead of names. `P-7F3K2` for a person, `A-…` for an account of nobody.
+
+A pseudonym is the start of HMAC-SHA256(key of this installation, subject) in Crockford's base32, five
+characters, or as many more as it takes to differ from those given before. It is kept in the table
+`pseudonyms` from then on, so it stays the same for ever, and only the key's holder could make it from a
+name. Subjects are 'person:ID' and 'account:NAME', as alerts name them.
+
+`label` is the same for what is no subject but names people too (hosts, agents, serial numbers): computed
+each time, kept nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import Connection, insert, select
+
+from server import audit
+from server.store.tables import accounts, installation, person_names, pseudonyms
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SHORTEST, _LONGEST = 5, 14
+_KEY = "pseudonym_key"
+_READ_AS = str.maketrans("OIL", "011")
+
+
+class UnknownPseudonym(Exception):
+    """Nobody has this pseudonym."""
+
+
+class Unmasked(msgspec.Struct, frozen=True):
+    """Who is behind a pseudonym."""
+
+    pseudonym: str
+    subject: str
+    name: str | None
+    """None: an account that belongs to nobody known, or a person without a name."""
+    accounts: tuple[str, ...]
+
+
+def person_subject(person_id: str) -> str:
+    return f"person:{person_id}"
+
+
+def account_subject(account: str) -> str:
+    return f"account:{account}"
+
+
+def pseudonym(connection: Connection, subject: str) -> str:
+    """The subject's pseudonym, given now if it has none. Needs a write transaction for that."""
+    known = known_pseudonyms(connection, [subject])
+    return known[subject] if subject in known else _assign(connection, subject)
+
+
+def known_pseudonyms(connection: Connection, subjects: Iterable[str]) -> dict[str, str]:
+    """Pseudonyms that were given already, by subject. Reads only."""
+    wanted = list(dict.fromkeys(subjects))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), 500):
+        rows = connection.execute(
+            select(pseudonyms).where(pseudonyms.c.subject.in_(wanted[start : start + 500]))
+        )
+        found.update({row.subject: row.pseudonym for row in rows})
+    return found
+
+
+def _assign(connection: Connection, subject: str) -> str:
+    prefix = "P-" if subject.startswith("person:") else "A-"
+    code = _code(pseudonym_key(connection), subject)
+    for length in range(_SHORTEST, _LONGEST + 1):
+        candidate = prefix + code[:length]
+        taken = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == candidate)
+        if connection.execute(taken).first() is None:
+            connection.execute(insert(pseudonyms).values(subject=subject, pseudonym=candidate))
+            return candidate
+    raise ValueError(f"{_LONGEST} characters do not tell the pseudonyms apart")
+
+
+def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: str) -> Unmasked:
+    """Who is behind a pseudonym, and an audit row with the reason. Needs a write transaction.
+
+    Case and the letters O, I, L do not matter. Raises UnknownPseudonym, ValueError without a reason.
+    """
+    if not reason.strip():
+        raise ValueError("unmasking needs a reason")
+    wanted = _normalised(shown)
+    subject = connection.execute(
+        select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == wanted)
+    ).scalar()
+    if subject is None:
+        raise UnknownPseudonym(f"nobody has the pseudonym {wanted}")
+    audit.append(connection, at=at, actor=actor, action="pseudonym.unmask", object=wanted, reason=reason)
+    kind, _, rest = subject.partition(":")
+    if kind != "person":
+        return Unmasked(wanted, subject, None, (rest,))
+    name = connection.execute(select(person_names.c.name).where(person_names.c.person_id == rest)).scalar()
+    own = connection.execute(
+        select(accounts.c.account).where(accounts.c.person_id == rest).order_by(accounts.c.account)
+    ).scalars()
+    return Unmasked(wanted, subject, name, tuple(own))
+
+
+def label(key: bytes, prefix: str, value: str) -> str:
+    """`H-4K2M9Q` for a value that names people but is no subject."""
+    return f"{prefix}-{_code(key, f'{prefix}:{value}')[:6]}"
+
+
+def pseudonym_key(connection: Connection) -> bytes:
+    """The installation's key; made at the first call, which needs a write transaction."""
+    stored = connection.execute(select(installation.c.value).where(installation.c.key == _KEY)).scalar()
+    if stored is None:
+        stored = secrets.token_hex(32)
+        connection.execute(insert(installation).values(key=_KEY, value=stored))
+    return bytes.fromhex(stored)
+
+
+def _code(key: bytes, subject: str) -> str:
+    digest = hmac.digest(key, subject.encode(), hashlib.sha256)
+    number = int.from_bytes(digest[:10])
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(75, 0, -5))
+
+
+def _normalised(shown: str) -> str:
+    prefix, dash, code = shown.strip().upper().partition("-")
+    return prefix + dash + code.translate(_READ_AS)

@@ -1,0 +1,322 @@
+"""The first tables: server/store/tables.py as of 0.1."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "agent_findings",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column(
+            "kind",
+            sa.String(length=32),
+            nullable=False,
+            comment="gap, new_epoch, bad_signature, unknown_agent, …",
+        ),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("resolved_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_findings")),
+        comment="something is odd about an agent; one open row for each (agent, kind)",
+    )
+    op.create_index(op.f("ix_agent_findings_agent"), "agent_findings", ["agent"], unique=False)
+    op.create_table(
+        "agents",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("enrolled_at", sa.BigInteger()),
+        sa.Column("revoked_at", sa.BigInteger()),
+        sa.Column("revoked_reason", sa.Text()),
+        sa.Column("heartbeat_at", sa.BigInteger(), comment="when the last heartbeat was received"),
+        sa.Column("heartbeat", sa.JSON(), comment="the last heartbeat as sent"),
+        sa.Column("clock_offset", sa.BigInteger(), nullable=False, comment="ms to add to the agent's times"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_agents")),
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column(
+            "subject",
+            sa.String(length=128),
+            nullable=False,
+            comment="'person:ID', or 'account:NAME' without a person",
+        ),
+        sa.Column("family", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False, comment="open or closed"),
+        sa.Column("score", sa.Integer(), nullable=False),
+        sa.Column("account_owner", sa.String(length=128), comment="person id whose account was used"),
+        sa.Column("suspected_actor", sa.String(length=128), comment="person id that the traits point to"),
+        sa.Column("traits", sa.JSON(), nullable=False, comment="why the suspect: list of words"),
+        sa.Column("sentence", sa.JSON(), nullable=False, comment='{"en": …, "zh": …}'),
+        sa.Column(
+            "shares", sa.JSON(), nullable=False, comment="[{source, points, share}], points add up to score"
+        ),
+        sa.Column("facts", sa.JSON(), nullable=False, comment="what the sentence was made from"),
+        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("model_id", sa.BigInteger()),
+        sa.Column("first_time", sa.BigInteger(), nullable=False, comment="of its events"),
+        sa.Column("last_time", sa.BigInteger(), nullable=False, comment="of its events"),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False, comment="server's clock"),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False, comment="server's clock"),
+        sa.Column("verdict", sa.String(length=16), comment="confirmed, expected, false or duplicate"),
+        sa.Column("reason", sa.Text()),
+        sa.Column("closed_at", sa.BigInteger()),
+        sa.Column("closed_by", sa.String(length=256)),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+    )
+    op.create_index(
+        "uq_alerts_one_open",
+        "alerts",
+        ["subject", "family"],
+        unique=True,
+        sqlite_where=sa.text("status = 'open'"),
+        postgresql_where=sa.text("status = 'open'"),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=256), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("object", sa.String(length=256), nullable=False),
+        sa.Column("reason", sa.Text()),
+        sa.Column("detail", sa.JSON()),
+        sa.Column("previous_hash", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
+        comment="append-only hash chain",
+    )
+    op.create_table(
+        "dead_letters",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("event_index", sa.Integer(), nullable=False, comment="-1: the whole record"),
+        sa.Column("agent", sa.String(length=64)),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False, comment="event_schema.wire.Rejected"),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the original"),
+        sa.Column("data", sa.LargeBinary(), nullable=False, comment="the original, cut at 64 KiB"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+    )
+    op.create_index(
+        "uq_dead_letters_place", "dead_letters", ["partition", "offset", "event_index"], unique=True
+    )
+    op.create_table(
+        "event_blocks",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_day", sa.Integer(), nullable=False, comment="UTC day of its youngest event"),
+        sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False, comment="the wire record's value as it came"),
+        sa.Column(
+            "leaver",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="zstd JSON array, an entry for each event: [corrected time, leaver fields], "
+            "or null where the event is a duplicate or a dead letter",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_event_blocks")),
+    )
+    op.create_index(op.f("ix_event_blocks_last_day"), "event_blocks", ["last_day"], unique=False)
+    op.create_index("ix_event_blocks_place", "event_blocks", ["agent", "epoch", "first_seq"], unique=False)
+    op.create_table(
+        "installation",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_installation")),
+        comment="facts of this installation: id, pseudonym key, admin token hash, people_version",
+    )
+    op.create_table(
+        "log_positions",
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column(
+            "fence", sa.BigInteger(), nullable=False, comment="rises with each owner; a zombie's is too low"
+        ),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partition", name=op.f("pk_log_positions")),
+    )
+    op.create_table(
+        "models",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("summary", sa.JSON(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
+    )
+    op.create_table(
+        "people",
+        sa.Column("id", sa.String(length=128), nullable=False, comment="the company's own id"),
+        sa.Column("department", sa.String(length=256)),
+        sa.Column("manager_id", sa.String(length=128)),
+        sa.Column("time_zone", sa.String(length=64), nullable=False),
+        sa.Column("notice_date", sa.Integer(), comment="local day"),
+        sa.Column("last_working_day", sa.Integer(), comment="local day, inclusive"),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_people")),
+    )
+    op.create_table(
+        "people_imports",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("imported_by", sa.String(length=256), nullable=False),
+        sa.Column("file_sha256", sa.String(length=64), nullable=False),
+        sa.Column("added", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("unchanged", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_people_imports")),
+    )
+    op.create_table(
+        "pseudonyms",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("pseudonym", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_pseudonyms")),
+        sa.UniqueConstraint("pseudonym", name=op.f("uq_pseudonyms_pseudonym")),
+        comment="subject is 'person:ID' or 'account:NAME'",
+    )
+    op.create_table(
+        "rule_days",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("rule_id", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column("family", sa.String(length=64), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("hits", sa.BigInteger(), nullable=False),
+        sa.Column("first_time", sa.BigInteger(), nullable=False),
+        sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", "rule_id", "day", name=op.f("pk_rule_days")),
+    )
+    op.create_table(
+        "storage_days",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column("day_type", sa.String(length=4), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("files", sa.BigInteger(), nullable=False),
+        sa.Column("new_devices", sa.Integer(), nullable=False),
+        sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "anomaly", sa.Float(), nullable=False, comment="highest 0–100 that the running day reached"
+        ),
+        sa.Column("anomaly_detail", sa.JSON(), comment="what the explanation needs, at that height"),
+        sa.PrimaryKeyConstraint("subject", "day", name=op.f("pk_storage_days")),
+        comment="removable storage by subject and day: the features' raw material",
+    )
+    op.create_table(
+        "subject_devices",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("device", sa.String(length=512), nullable=False),
+        sa.Column("first_time", sa.BigInteger(), nullable=False),
+        sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", "device", name=op.f("pk_subject_devices")),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("account", sa.String(length=256), nullable=False, comment="case-folded, as events name it"),
+        sa.Column("person_id", sa.String(length=128), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["people.id"], name=op.f("fk_accounts_person_id_people"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_accounts")),
+    )
+    op.create_index(op.f("ix_accounts_person_id"), "accounts", ["person_id"], unique=False)
+    op.create_table(
+        "agent_epochs",
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "seen",
+            sa.Text(),
+            nullable=False,
+            comment="sequence numbers accounted for, as ranges '0-41,50-99'",
+        ),
+        sa.Column("lost", sa.BigInteger(), nullable=False, comment="numbers covered by loss records"),
+        sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_agent_epochs_agent_agents")),
+        sa.PrimaryKeyConstraint("agent", "epoch", name=op.f("pk_agent_epochs")),
+    )
+    op.create_table(
+        "agent_keys",
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column(
+            "key_id",
+            sa.String(length=16),
+            nullable=False,
+            comment="first 16 hex digits of SHA-256 of public_key",
+        ),
+        sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("certificate_serial", sa.String(length=64), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_agent_keys_agent_agents")),
+        sa.PrimaryKeyConstraint("agent", "key_id", name=op.f("pk_agent_keys")),
+        comment="all keys an agent ever had: records signed by an older one may still lie on the log",
+    )
+    op.create_table(
+        "alert_evidence",
+        sa.Column("alert", _ROW_ID, nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["alert"], ["alerts.id"], name=op.f("fk_alert_evidence_alert_alerts"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("alert", "agent", "epoch", "first_seq", name=op.f("pk_alert_evidence")),
+        comment="the alert's events as ranges of sequence numbers",
+    )
+    op.create_table(
+        "enrolment_tokens",
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_enrolment_tokens_agent_agents")),
+        sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_enrolment_tokens")),
+    )
+    op.create_table(
+        "event_block_subjects",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column("block", _ROW_ID, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["block"],
+            ["event_blocks.id"],
+            name=op.f("fk_event_block_subjects_block_event_blocks"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("subject", "day", "block", name=op.f("pk_event_block_subjects")),
+    )
+    op.create_table(
+        "person_names",
+        sa.Column("person_id", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["people.id"], name=op.f("fk_person_names_person_id_people"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_person_names")),
+        comment="kept apart so that only unmasking reads it",
+    )
