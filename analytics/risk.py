@@ -31,7 +31,7 @@ _WORTH_MAX: Final = 1 - 1e-9
 
 
 class RuleDay(msgspec.Struct, frozen=True):
-    """A rule's hits on one local day, as one: a thousand files in one copy are one hit with evidence 1,000."""
+    """A rule's hits on one local day, as one: a thousand files copied at once are one with evidence 1,000."""
 
     rule_id: str
     level: Level
