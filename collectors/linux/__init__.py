@@ -1,0 +1,1 @@
+"""What Linux itself tells about mounts, devices and processes; shared by the collectors of this system."""

@@ -1,0 +1,24 @@
+"""Who acted: the user and the program of a process, and where that knowledge comes from."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+NO_LOGIN: Final = 4_294_967_295
+"""The kernel's login uid of processes that no login started."""
+
+WhoFrom = Literal["audit", "proc_events", "proc", "file_owner", "unknown"]
+
+
+class Who(msgspec.Struct, frozen=True):
+    """What is known of a process that acted. None means not known. Never its command line."""
+
+    uid: int | None
+    user_name: str | None
+    exe: str | None
+    pid: int
+    auid: int | None
+    source: WhoFrom
+    """Best first: the kernel's record of the act; its record of the process; /proc; the file's owner."""
