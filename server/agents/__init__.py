@@ -1,0 +1,1 @@
+"""The agents this installation knows: invitation, enrolment, renewal, revocation, health."""

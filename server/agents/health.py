@@ -1,0 +1,116 @@
+"""What is known of each agent's health: last heartbeat, backlog, losses, clock, open findings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
+
+SILENT_AFTER = 5 * 60 * 1000
+"""An enrolled agent that said nothing for so long is a finding."""
+AGENTS_MAX = 100_000
+
+
+class Finding(msgspec.Struct, frozen=True):
+    kind: str
+    detail: str
+    first_at: int
+    last_at: int
+    count: int
+
+
+class AgentHealth(msgspec.Struct, frozen=True):
+    """One agent. `state` is invited, enrolled, silent, stopped or revoked."""
+
+    name: str
+    state: str
+    heartbeat_at: int | None
+    backlog_events: int | None
+    lost_events: int
+    clock_offset: int
+    certificate_until: int | None
+    version: str | None
+    collectors: dict[str, str]
+    findings: tuple[Finding, ...]
+
+
+def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
+    """All agents by name."""
+    findings: dict[str, list[Finding]] = {}
+    for row in connection.execute(
+        select(agent_findings).where(agent_findings.c.resolved_at.is_(None)).order_by(agent_findings.c.id)
+    ):
+        findings.setdefault(row.agent, []).append(_finding(row._mapping))
+    lost = {
+        row.agent: int(row.lost)
+        for row in connection.execute(
+            select(agent_epochs.c.agent, func.sum(agent_epochs.c.lost).label("lost")).group_by(
+                agent_epochs.c.agent
+            )
+        )
+    }
+    until = {
+        row.agent: row.not_after
+        for row in connection.execute(
+            select(agent_keys.c.agent, func.max(agent_keys.c.not_after).label("not_after")).group_by(
+                agent_keys.c.agent
+            )
+        )
+    }
+    rows = connection.execute(select(agents).order_by(agents.c.name).limit(AGENTS_MAX)).all()
+    return [
+        _health(
+            row._mapping,
+            now=now,
+            lost=lost.get(row.name, 0),
+            until=until.get(row.name),
+            findings=tuple(findings.get(row.name, ())),
+        )
+        for row in rows
+    ]
+
+
+def unknown_agent_findings(connection: Connection) -> list[tuple[str, Finding]]:
+    """Open findings about names that are no agents."""
+    rows = connection.execute(
+        select(agent_findings)
+        .outerjoin(agents, agents.c.name == agent_findings.c.agent)
+        .where(agent_findings.c.resolved_at.is_(None), agents.c.name.is_(None))
+        .order_by(agent_findings.c.id)
+        .limit(1000)
+    )
+    return [(row.agent, _finding(row._mapping)) for row in rows]
+
+
+def _finding(row: Any) -> Finding:
+    return Finding(row["kind"], row["detail"], row["first_at"], row["last_at"], row["count"])
+
+
+def _health(
+    row: Any, *, now: int, lost: int, until: int | None, findings: tuple[Finding, ...]
+) -> AgentHealth:
+    heartbeat: dict[str, Any] = row["heartbeat"] or {}
+    last_sign = row["heartbeat_at"] or row["enrolled_at"]
+    if row["revoked_at"] is not None:
+        state = "revoked"
+    elif row["enrolled_at"] is None:
+        state = "invited"
+    elif heartbeat.get("stopping"):
+        state = "stopped"
+    else:
+        state = "silent" if now - last_sign > SILENT_AFTER else "enrolled"
+    return AgentHealth(
+        name=row["name"],
+        state=state,
+        heartbeat_at=row["heartbeat_at"],
+        backlog_events=heartbeat.get("backlog_events", 0) if heartbeat else None,
+        lost_events=max(lost, heartbeat.get("lost_events", 0)),
+        clock_offset=row["clock_offset"],
+        certificate_until=until,
+        version=heartbeat.get("version"),
+        collectors={c["name"]: c["state"] for c in heartbeat.get("collectors", ())},
+        findings=findings,
+    )
