@@ -60,7 +60,7 @@ class File(Word, frozen=True):
     name: Annotated[PathText, purpose("what was taken, for the analyst")]
     type_id: Annotated[FileType, purpose("tells files from folders and links")]
     path: Annotated[
-        Name | None,
+        PathText | None,
         purpose("where the copy lies; home paths name people", names_person=True),
     ] = None
     ext: Annotated[PathText | None, purpose("kind of file by its name")] = None
