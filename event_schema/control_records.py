@@ -11,11 +11,13 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import orjson
+from msgspec import Meta
 
 from event_schema.errors import SchemaError
 from event_schema.struct_base import Count, Milliseconds, Name, Word, purpose
 
 CONTROL_BYTES_MAX = 64 * 1024
+Detail = Annotated[str, Meta(max_length=4096)]
 
 
 class LossReason(StrEnum):
@@ -44,7 +46,7 @@ class CollectorState(Word, frozen=True):
     observed: Annotated[Count, purpose("events seen since the agent started")]
     restarts: Annotated[Count, purpose("how often it failed since the agent started")]
     dropped: Annotated[dict[str, int], purpose("observations it could not keep, by reason", max_length=64)]
-    detail: Annotated[str | None, purpose("what it uses, or why it does not run", max_length=4096)] = None
+    detail: Annotated[Detail | None, purpose("what it uses, or why it does not run")] = None
 
 
 class Heartbeat(Word, frozen=True):
