@@ -1,0 +1,255 @@
+"""Taking an HR file over: every good row, in one transaction; every bad row in the report, with its place.
+
+- People who are missing from the file stay as they are; a column that is missing leaves what is stored.
+  An empty cell empties what is stored; only the time zone stays.
+- A row is refused for a fault of its own (person_rows.py), for an id or an account that an earlier good
+  row has, for an account that belongs to a stored person who keeps it, and for a manager whom neither
+  the file nor the database knows.
+- The same file again changes nothing. `people_version` rises when something changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from server import audit
+from server.people.csv_table import Column, Problem, Table, read_table
+from server.people.directory import DEFAULT_TIME_ZONE, people_version
+from server.people.person_rows import PersonRow, person_row
+from server.people.pseudonyms import person_subject, pseudonym
+from server.store.tables import accounts, installation, people, people_imports, person_names
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """What an import did, or (dry_run) would do."""
+
+    dry_run: bool
+    encoding: str
+    delimiter: str
+    columns: tuple[Column, ...]
+    ignored_columns: tuple[str, ...]
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+    refused: int
+    problems: tuple[Problem, ...]
+    """One for each refused row, by line."""
+    people_version: int
+
+
+class StoredPerson(msgspec.Struct, frozen=True):
+    """What is stored of one person, and what should be; equal means unchanged."""
+
+    id: str
+    name: str | None
+    accounts: tuple[str, ...]
+    department: str | None
+    manager_id: str | None
+    time_zone: str
+    notice_day: int | None
+    last_working_day: int | None
+
+
+def import_people(
+    connection: Connection,
+    data: bytes,
+    *,
+    actor: str,
+    at: int,
+    time_zone: str = DEFAULT_TIME_ZONE,
+    encoding: str | None = None,
+    dry_run: bool = False,
+) -> ImportReport:
+    """Imports within the caller's write transaction (a read transaction will do for a dry run).
+
+    `time_zone` is for new people without one. at: ms UTC. Raises UnreadableFile; nothing is changed then.
+    """
+    table = read_table(data, encoding=encoding)
+    stored = _stored_people(connection)
+    good, problems = _sound_rows(table, stored)
+    wanted = [_merged(row, stored.get(row.id), time_zone) for row in good]
+    added = [person for person in wanted if person.id not in stored]
+    changed = [person for person in wanted if person.id in stored and stored[person.id] != person]
+    if not dry_run:
+        _store(connection, added, changed, at)
+        _note_import(connection, data, actor, at, added=len(added), changed=len(changed), good=len(wanted))
+    return ImportReport(
+        dry_run=dry_run,
+        encoding=table.encoding,
+        delimiter=table.delimiter,
+        columns=table.columns,
+        ignored_columns=table.ignored_columns,
+        rows=len(table.rows) + len(table.problems),
+        added=len(added),
+        changed=len(changed),
+        unchanged=len(wanted) - len(added) - len(changed),
+        refused=len(problems),
+        problems=tuple(sorted(problems, key=lambda problem: problem.line)),
+        people_version=people_version(connection),
+    )
+
+
+# ---- which rows are sound, all together -----------------------------------------------------------
+
+
+def _sound_rows(table: Table, stored: dict[str, StoredPerson]) -> tuple[list[PersonRow], list[Problem]]:
+    problems = list(table.problems)
+    by_id: dict[str, PersonRow] = {}
+    # A manager whose own row is refused is known all the same: one bad row must not take a team along.
+    known = set(stored) | {row.cells["id"] for row in table.rows}
+    for row in table.rows:
+        read = person_row(row)
+        if isinstance(read, Problem):
+            problems.append(read)
+        elif read.id in by_id:
+            line = by_id[read.id].line
+            problems.append(
+                Problem(read.line, "id", read.id, f"line {line} has the same id; that one counts")
+            )
+        elif read.manager_id is not None and read.manager_id not in known:
+            message = "no person with this id, neither in the file nor stored"
+            problems.append(Problem(read.line, "manager", read.manager_id, message))
+        else:
+            by_id[read.id] = read
+    problems += _refuse_shared_accounts(by_id, stored)
+    return list(by_id.values()), problems
+
+
+def _refuse_shared_accounts(by_id: dict[str, PersonRow], stored: dict[str, StoredPerson]) -> list[Problem]:
+    """Takes the rows out of `by_id` that claim someone else's account.
+
+    A stored person's account is free only while the person's own row gives it up; when that row is
+    refused, its accounts are claimed back, which may refuse another row in turn.
+    """
+    problems: list[Problem] = []
+    stored_owner = {account: person.id for person in stored.values() for account in person.accounts}
+    holder: dict[str, str] = {}
+    to_claim_back: deque[str] = deque()
+
+    def refuse(row: PersonRow, account: str, message: str) -> None:
+        problems.append(Problem(row.line, "accounts", account, message))
+        del by_id[row.id]
+        for own in row.accounts:
+            if holder.get(own) == row.id:
+                del holder[own]
+        if row.id in stored:
+            to_claim_back.append(row.id)
+
+    for row in list(by_id.values()):
+        if "accounts" not in row.given:
+            continue
+        for account in row.accounts:
+            other = holder.get(account)
+            owner = stored_owner.get(account, row.id)
+            if other is not None:
+                refuse(
+                    row, account, f"line {by_id[other].line} (id {other}) has this account; that one counts"
+                )
+                break
+            if owner not in by_id and owner != row.id:
+                refuse(row, account, f"this account belongs to {owner}, who is stored and keeps it")
+                break
+            holder[account] = row.id
+    while to_claim_back:
+        person_id = to_claim_back.popleft()
+        for account in stored[person_id].accounts:
+            taker = by_id.get(holder.get(account, ""))
+            if taker is not None:
+                refuse(taker, account, f"this account stays with {person_id}, whose own row was refused")
+    return problems
+
+
+# ---- what is stored, and what should be -----------------------------------------------------------
+
+
+def _stored_people(connection: Connection) -> dict[str, StoredPerson]:
+    own_accounts: dict[str, list[str]] = {}
+    for row in connection.execute(select(accounts).order_by(accounts.c.account)):
+        own_accounts.setdefault(row.person_id, []).append(row.account)
+    names = {row.person_id: row.name for row in connection.execute(select(person_names))}
+    return {
+        row.id: StoredPerson(
+            id=row.id,
+            name=names.get(row.id),
+            accounts=tuple(sorted(own_accounts.get(row.id, ()))),
+            department=row.department,
+            manager_id=row.manager_id,
+            time_zone=row.time_zone,
+            notice_day=row.notice_date,
+            last_working_day=row.last_working_day,
+        )
+        for row in connection.execute(select(people))
+    }
+
+
+def _merged(row: PersonRow, stored: StoredPerson | None, time_zone: str) -> StoredPerson:
+    kept = stored or StoredPerson(row.id, None, (), None, None, time_zone, None, None)
+    given = row.given
+    return StoredPerson(
+        id=row.id,
+        name=row.name if "name" in given else kept.name,
+        accounts=row.accounts if "accounts" in given else kept.accounts,
+        department=row.department if "department" in given else kept.department,
+        manager_id=row.manager_id if "manager" in given else kept.manager_id,
+        time_zone=row.time_zone or kept.time_zone,
+        notice_day=row.notice_day if "notice_date" in given else kept.notice_day,
+        last_working_day=row.last_working_day if "last_working_day" in given else kept.last_working_day,
+    )
+
+
+def _store(connection: Connection, added: list[StoredPerson], changed: list[StoredPerson], at: int) -> None:
+    touched = [*added, *changed]
+    if not touched:
+        return
+    if added:
+        connection.execute(insert(people), [{"id": person.id, **_columns(person, at)} for person in added])
+    for person in changed:
+        connection.execute(update(people).where(people.c.id == person.id).values(**_columns(person, at)))
+        connection.execute(delete(person_names).where(person_names.c.person_id == person.id))
+        connection.execute(delete(accounts).where(accounts.c.person_id == person.id))
+    names = [{"person_id": person.id, "name": person.name} for person in touched if person.name]
+    if names:
+        connection.execute(insert(person_names), names)
+    owned = [{"account": a, "person_id": person.id} for person in touched for a in person.accounts]
+    if owned:
+        connection.execute(insert(accounts), owned)
+    for person in added:
+        pseudonym(connection, person_subject(person.id))
+    _raise_people_version(connection)
+
+
+def _columns(person: StoredPerson, at: int) -> dict[str, object]:
+    return {
+        "department": person.department,
+        "manager_id": person.manager_id,
+        "time_zone": person.time_zone,
+        "notice_date": person.notice_day,
+        "last_working_day": person.last_working_day,
+        "changed_at": at,
+    }
+
+
+def _raise_people_version(connection: Connection) -> None:
+    value = str(people_version(connection) + 1)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(installation).values(key="people_version", value=value)
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+
+def _note_import(
+    connection: Connection, data: bytes, actor: str, at: int, *, added: int, changed: int, good: int
+) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    counts = {"added": added, "changed": changed, "unchanged": good - added - changed}
+    connection.execute(
+        insert(people_imports).values(imported_at=at, imported_by=actor, file_sha256=digest, **counts)
+    )
+    audit.append(
+        connection, at=at, actor=actor, action="people.import", object=f"file:sha256:{digest}", detail=counts
+    )

@@ -1,0 +1,82 @@
+"""Dates as people write them in HR files, read without guessing.
+
+| written | read as |
+|---|---|
+| 2026-11-28, 2026/11/28, 2026.11.28, 20261128, 2026年11月28日 | year, month, day |
+| 28.11.2026 | day, month, year |
+| 28/11/2026, 11/28/2026, 28-11-2026 | whichever is possible; refused where both orders are (03/04/2026) |
+| any of these with a time of day behind it | the day |
+| 9999-12-31 | no date: what several HR systems write for "no end" |
+
+Full-width digits count as digits. Years from 1970 to 2199.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+
+YEAR_FIRST, YEAR_LAST = 1970, 2199
+
+_TIME_OF_DAY = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(?:Z|[AP]M|[+-]\d{2}:?\d{2}))?)?"
+_YEAR_MONTH_DAY = re.compile(
+    rf"(\d{{4}})(?:-(\d{{1,2}})-|/(\d{{1,2}})/|\.(\d{{1,2}})\.)(\d{{1,2}}){_TIME_OF_DAY}", re.I
+)
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_CHINESE = re.compile(rf"(\d{{4}}) ?年 ?(\d{{1,2}}) ?月 ?(\d{{1,2}}) ?[日号號]{_TIME_OF_DAY}", re.I)
+_DOTTED = re.compile(rf"(\d{{1,2}})\.(\d{{1,2}})\.(\d{{4}}){_TIME_OF_DAY}", re.I)
+_YEAR_AT_END = re.compile(rf"(\d{{1,2}})([/-])(\d{{1,2}})\2(\d{{4}}){_TIME_OF_DAY}", re.I)
+_SHORT_YEAR = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}")
+_SPREADSHEET_DAY = re.compile(r"\d{5}(?:\.\d+)?")
+_DAY_ZERO = date(1970, 1, 1).toordinal()
+
+
+class UnreadableDate(ValueError):
+    """Not a date, an impossible one, or one that can be read in two ways; the message says which."""
+
+
+def read_day(written: str) -> int | None:
+    """Days since 1970-01-01; None for an empty text or "no end". Raises UnreadableDate."""
+    text = unicodedata.normalize("NFKC", written).strip()
+    if not text:
+        return None
+    year, month, day = _parts(text)
+    if (year, month, day) == (9999, 12, 31):
+        return None
+    if not YEAR_FIRST <= year <= YEAR_LAST:
+        raise UnreadableDate(f"year {year} is not within {YEAR_FIRST} to {YEAR_LAST}")
+    try:
+        return date(year, month, day).toordinal() - _DAY_ZERO
+    except ValueError:
+        raise UnreadableDate(f"there is no day {year:04}-{month:02}-{day:02}") from None
+
+
+def day_text(day: int) -> str:
+    """ISO date of days since 1970-01-01."""
+    return date.fromordinal(day + _DAY_ZERO).isoformat()
+
+
+def _parts(text: str) -> tuple[int, int, int]:
+    if found := _YEAR_MONTH_DAY.fullmatch(text):
+        return int(found[1]), int(found[2] or found[3] or found[4]), int(found[5])
+    if found := _COMPACT.fullmatch(text) or _CHINESE.fullmatch(text):
+        return int(found[1]), int(found[2]), int(found[3])
+    if found := _DOTTED.fullmatch(text):
+        return int(found[3]), int(found[2]), int(found[1])
+    if found := _YEAR_AT_END.fullmatch(text):
+        return _without_guessing(int(found[1]), int(found[3]), int(found[4]))
+    if _SHORT_YEAR.fullmatch(text):
+        raise UnreadableDate("the year needs four digits")
+    if _SPREADSHEET_DAY.fullmatch(text):
+        raise UnreadableDate("this is a spreadsheet's day number: format the column as a date")
+    raise UnreadableDate("not a date: write it as 2026-11-28")
+
+
+def _without_guessing(first: int, second: int, year: int) -> tuple[int, int, int]:
+    if first <= 12 and second <= 12 and first != second:
+        raise UnreadableDate(
+            f"can be read in two ways, {year}-{second:02}-{first:02} or {year}-{first:02}-{second:02}: "
+            "write the year first"
+        )
+    return (year, second, first) if second <= 12 else (year, first, second)
