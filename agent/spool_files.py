@@ -1,0 +1,88 @@
+"""The spool's files as a crash may have left them: finding, locking, cutting, and what they still tell."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.spool_reader import Segment, read_durable_bytes, segment_entries
+from agent.spool_segment import SegmentHeader, decode_header
+
+_SEGMENT_NAME = re.compile(r"segment-(\d{20})\Z")
+_NO_LIMIT = 2**63 - 1
+
+
+class SpoolLocked(Exception):
+    """Another agent uses this spool."""
+
+
+def segment_name(first_seq: int) -> str:
+    return f"segment-{first_seq:020d}"
+
+
+def list_segments(folder: Path) -> list[Segment]:
+    """By rising first number."""
+    found = sorted((int(m[1]), p) for p in folder.iterdir() if (m := _SEGMENT_NAME.match(p.name)))
+    return [Segment(first, path, path.stat().st_size) for first, path in found]
+
+
+def newest_header(segments: Sequence[Segment]) -> tuple[int, SegmentHeader] | None:
+    """Index and header of the newest segment whose header is readable."""
+    for index in range(len(segments) - 1, -1, -1):
+        segment = segments[index]
+        found = decode_header(read_durable_bytes(segment), segment.first)
+        if found is not None:
+            return index, found[0]
+    return None
+
+
+def cut_torn_tail(tail: Segment) -> int:
+    """Cuts off what follows the segment's last readable entry. Returns the number after that entry."""
+    entries = segment_entries(tail, below=_NO_LIMIT)
+    if entries:
+        end = entries[-1].end
+    else:
+        header = decode_header(read_durable_bytes(tail), tail.first)
+        end = header[1] if header is not None else 0
+    if end < tail.size:
+        os.truncate(tail.path, end)
+        tail.size = end
+    return entries[-1].seq + 1 if entries else tail.first
+
+
+def find_cursors(
+    segments: Sequence[Segment], newest: tuple[int, SegmentHeader] | None, *, below: int
+) -> dict[str, str]:
+    """Where each collector stood: from the newest readable header, and the entries since."""
+    start, cursors = (0, {}) if newest is None else (newest[0], dict(newest[1].cursors))
+    for segment in segments[start:]:
+        for entry in segment_entries(segment, below=below):
+            if entry.cursor is not None:
+                cursors[entry.collector] = entry.cursor
+    return cursors
+
+
+def lock_folder(folder: Path) -> int:
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise SpoolLocked(f"another agent uses {folder}") from None
+    return fd
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def errno_name(error: OSError) -> str:
+    return errno.errorcode.get(error.errno, str(error.errno)) if error.errno is not None else "unknown error"

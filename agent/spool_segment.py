@@ -1,0 +1,168 @@
+r"""One segment file of the spool: its bytes, and how to read what is left of a damaged one. Pure.
+
+A segment is a header frame followed by entry frames, nothing between them. All numbers little-endian.
+
+| bytes | frame |
+|---|---|
+| 4 | magic: FF 4C 56 48 (header) or FF 4C 56 45 (entry); FF never stands in UTF-8, so text holds no magic |
+| 4 | length of the body |
+| 4 | CRC-32 of the sequence number and the body |
+| 8 | sequence number: of the entry; in the header that of the segment's first entry |
+| … | body |
+
+Header body: JSON {"epoch": 16 hex digits, "cursors": {collector: cursor}}: where every collector stood
+when the segment was begun, so that the newest segment alone tells where to resume.
+Entry body: event time (8, ms UTC), length of the collector's name (1), name, length of the cursor (2,
+FFFF = none), cursor, then the encoded event (JSON) to the end.
+
+Invariants: numbers rise by one from frame to frame. Reading believes a frame only if its magic, length
+and CRC hold; after damage it goes on at the next place where they do, so that damage costs exactly the
+entries that it touches.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from event_schema.codec import EVENT_BYTES_MAX
+
+HEADER_MAGIC = b"\xffLVH"
+ENTRY_MAGIC = b"\xffLVE"
+COLLECTOR_BYTES_MAX = 64
+CURSOR_BYTES_MAX = 4096
+HEADER_BODY_MAX = 512 * 1024
+ENTRY_BODY_MAX = 8 + 1 + COLLECTOR_BYTES_MAX + 2 + CURSOR_BYTES_MAX + EVENT_BYTES_MAX
+
+_FRAME = struct.Struct("<4sIIQ")
+_SEQ = struct.Struct("<Q")
+_TIME_AND_NAME = struct.Struct("<qB")
+_CURSOR_LENGTH = struct.Struct("<H")
+_NO_CURSOR = 0xFFFF
+
+FRAME_BYTES = _FRAME.size
+
+
+class NewEntry(msgspec.Struct, frozen=True):
+    """What a collector hands to the spool. `data` is the event as codec.encode_event gives it."""
+
+    collector: str
+    time: int
+    data: bytes
+    cursor: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An entry as it lies in a segment; the frame ends at byte `end`."""
+
+    seq: int
+    end: int
+    collector: str
+    time: int
+    data: bytes
+    cursor: str | None
+
+
+class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    epoch: str
+    cursors: dict[str, str]
+
+
+_header_decoder = msgspec.json.Decoder(SegmentHeader)
+
+
+def encode_header(first_seq: int, epoch: str, cursors: Mapping[str, str]) -> bytes:
+    body = msgspec.json.encode(SegmentHeader(epoch, dict(cursors)))
+    if len(body) > HEADER_BODY_MAX:
+        raise ValueError(f"the cursors of {len(cursors)} collectors take {len(body)} bytes")
+    return _frame(HEADER_MAGIC, first_seq, body)
+
+
+def encode_entry(seq: int, entry: NewEntry) -> bytes:
+    """Raises ValueError when a part is over its limit."""
+    name = entry.collector.encode()
+    cursor = b"" if entry.cursor is None else entry.cursor.encode()
+    if not 1 <= len(name) <= COLLECTOR_BYTES_MAX:
+        raise ValueError(f"collector's name is {len(name)} bytes, not 1 to {COLLECTOR_BYTES_MAX}")
+    if len(cursor) > CURSOR_BYTES_MAX:
+        raise ValueError(f"cursor of {entry.collector} is {len(cursor)} bytes, over {CURSOR_BYTES_MAX}")
+    if not 0 < len(entry.data) <= EVENT_BYTES_MAX:
+        raise ValueError(f"event of {entry.collector} is {len(entry.data)} bytes, not 1 to {EVENT_BYTES_MAX}")
+    body = b"".join(
+        (
+            _TIME_AND_NAME.pack(entry.time, len(name)),
+            name,
+            _CURSOR_LENGTH.pack(_NO_CURSOR if entry.cursor is None else len(cursor)),
+            cursor,
+            entry.data,
+        )
+    )
+    return _frame(ENTRY_MAGIC, seq, body)
+
+
+def _frame(magic: bytes, seq: int, body: bytes) -> bytes:
+    crc = zlib.crc32(body, zlib.crc32(_SEQ.pack(seq)))
+    return _FRAME.pack(magic, len(body), crc, seq) + body
+
+
+def decode_header(data: bytes, first_seq: int) -> tuple[SegmentHeader, int] | None:
+    """The header and where it ends; None if it is damaged."""
+    found = _body_at(data, 0, HEADER_MAGIC, HEADER_BODY_MAX)
+    if found is None or found[0] != first_seq:
+        return None
+    seq_and_body = found[1]
+    try:
+        return _header_decoder.decode(seq_and_body), FRAME_BYTES + len(seq_and_body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def read_entries(data: bytes, offset: int, *, below: int) -> Iterator[Entry]:
+    """Every readable entry from `offset` on with rising numbers under `below`; damage is stepped over."""
+    at, last = offset, -1
+    while at < len(data):
+        entry = _entry_at(data, at)
+        if entry is None or not last < entry.seq < below:
+            at = data.find(ENTRY_MAGIC, at + 1)
+            if at < 0:
+                return
+            continue
+        yield entry
+        at, last = entry.end, entry.seq
+
+
+def _entry_at(data: bytes, at: int) -> Entry | None:
+    found = _body_at(data, at, ENTRY_MAGIC, ENTRY_BODY_MAX)
+    if found is None:
+        return None
+    seq, body = found
+    try:
+        time, name_length = _TIME_AND_NAME.unpack_from(body)
+        cursor_at = _TIME_AND_NAME.size + name_length
+        (cursor_length,) = _CURSOR_LENGTH.unpack_from(body, cursor_at)
+        event_at = cursor_at + _CURSOR_LENGTH.size
+        cursor = None
+        if cursor_length != _NO_CURSOR:
+            event_at += cursor_length
+            cursor = body[event_at - cursor_length : event_at].decode()
+        name = body[_TIME_AND_NAME.size : cursor_at].decode()
+    except (struct.error, UnicodeDecodeError):
+        return None
+    return Entry(seq, at + FRAME_BYTES + len(body), name, time, body[event_at:], cursor)
+
+
+def _body_at(data: bytes, at: int, magic: bytes, body_max: int) -> tuple[int, bytes] | None:
+    """(sequence number, body) of the frame at `at`, if it is whole and its CRC holds."""
+    if len(data) - at < FRAME_BYTES:
+        return None
+    found, length, crc, seq = _FRAME.unpack_from(data, at)
+    end = at + FRAME_BYTES + length
+    if found != magic or length > body_max or end > len(data):
+        return None
+    body = data[at + FRAME_BYTES : end]
+    if zlib.crc32(body, zlib.crc32(_SEQ.pack(seq))) != crc:
+        return None
+    return seq, body
