@@ -27,6 +27,7 @@ OBJECT_CHARACTERS = 256
 REASON_CHARACTERS = 4096
 DETAIL_BYTES = 64 * 1024
 _FIRST = "0" * 64
+_HASHED = ("seq", "at", "actor", "action", "object", "reason", "detail", "previous_hash")
 
 
 def append(
@@ -85,9 +86,7 @@ def verify(connection: Connection) -> int | None:
 
 
 def _hash_of_stored(row: Row[Any]) -> str:
-    values = dict(row._mapping)
-    del values["hash"]
-    return _hash(values)
+    return _hash({name: getattr(row, name) for name in _HASHED})
 
 
 def _hash(row: Mapping[str, Any]) -> str:

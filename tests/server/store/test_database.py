@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from server.store.database import Database, DatabaseTooNew, StoreUnavailable, open_database, upgrade
+from server.store.tables import accounts, installation, metadata
+
+
+def _clock() -> int:
+    return 0
+
+
+def _add_one_many_times(url: str, times: int) -> None:
+    database = open_database(url, clock=_clock)
+    for _ in range(times):
+        with database.begin() as connection:
+            value = connection.execute(
+                select(installation.c.value).where(installation.c.key == "n")
+            ).scalar_one()
+            connection.execute(
+                update(installation).where(installation.c.key == "n").values(value=str(int(value) + 1))
+            )
+    database.close()
+
+
+def test_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        found = set(sqlalchemy.inspect(connection).get_table_names())
+    assert found == {*metadata.tables, "alembic_version"}
+
+
+def test_migrations_write_the_same_ddl_as_the_code(database: Database, tmp_path: Path) -> None:
+    # compare_metadata does not see partial indexes, defaults and autoincrement; the schema's text does.
+    direct = open_database(f"sqlite:///{tmp_path}/direct.db", clock=_clock)
+    with direct.begin() as connection:
+        metadata.create_all(connection)
+
+    def schema(of: Database) -> dict[str, set[str]]:
+        with of.read() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
+            )
+            return {
+                row.name: {line.strip().rstrip(",") for line in row.sql.replace("\t", "").splitlines()}
+                for row in rows
+            }
+
+    assert schema(database) == schema(direct)
+    direct.close()
+
+
+def test_upgrade_again_changes_nothing_and_needs_no_write_lock(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(insert(installation).values(key="k", value="v"))
+        upgrade(database)  # would wait for the lock, and fail, if it wrote
+    with database.read() as connection:
+        assert connection.execute(select(installation.c.value)).scalar_one() == "v"
+
+
+def test_database_of_a_newer_program_is_refused_and_left_alone(database: Database) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseTooNew, match=r"leaver\.db has version 9999, newer than this program's"):
+        upgrade(database)
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "9999"
+
+
+def test_failed_upgrade_leaves_no_half_made_tables(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/x.db", clock=_clock)
+    with database.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE storage_days (other INTEGER)")
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="already exists"):
+        upgrade(database)
+    with database.read() as connection:
+        tables = sqlalchemy.inspect(connection).get_table_names()
+    assert tables == ["storage_days"]
+    database.close()
+
+
+def test_settings_make_commits_durable_and_keys_checked(database: Database) -> None:
+    with database.begin() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_foreign_key_to_nobody_is_refused(database: Database) -> None:
+    with pytest.raises(IntegrityError), database.begin() as connection:
+        connection.execute(insert(accounts).values(account="alice", person_id="nobody"))
+
+
+def test_database_file_is_private(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path}/x.db", clock=_clock).close()
+    assert stat.S_IMODE((tmp_path / "x.db").stat().st_mode) == 0o600
+
+
+def test_error_in_the_block_rolls_everything_back(database: Database) -> None:
+    with pytest.raises(RuntimeError), database.begin() as connection:
+        connection.execute(insert(installation).values(key="k", value="v"))
+        raise RuntimeError("power cut")
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(installation)).scalar_one() == 0
+
+
+def test_read_connection_cannot_write(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="readonly"), database.read() as connection:
+        connection.execute(insert(installation).values(key="k", value="v"))
+    with database.begin() as connection:
+        connection.execute(insert(installation).values(key="k", value="v"))
+
+
+def test_reader_keeps_its_snapshot_while_a_writer_commits(database: Database) -> None:
+    count = select(func.count()).select_from(installation)
+    with database.read() as reader:
+        assert reader.execute(count).scalar_one() == 0
+        with database.begin() as writer:
+            writer.execute(insert(installation).values(key="k", value="v"))
+        assert reader.execute(count).scalar_one() == 0
+    with database.read() as reader:
+        assert reader.execute(count).scalar_one() == 1
+
+
+def test_two_processes_that_read_and_then_write_lose_no_update(database: Database, tmp_path: Path) -> None:
+    with database.begin() as connection:
+        connection.execute(insert(installation).values(key="n", value="0"))
+    context = multiprocessing.get_context("spawn")
+    url = f"sqlite:///{tmp_path}/leaver.db"
+    processes = [context.Process(target=_add_one_many_times, args=(url, 100)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    with database.read() as connection:
+        assert connection.execute(select(installation.c.value)).scalar_one() == "200"
+
+
+def test_threads_share_one_database(database: Database) -> None:
+    def add(number: int) -> None:
+        for part in range(10):
+            with database.begin() as connection:
+                connection.execute(insert(installation).values(key=f"{number}-{part}", value="v"))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(installation)).scalar_one() == 80
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:////nowhere/at/all/leaver.db", "No such file"),
+        ("sqlite://", "in memory"),
+        ("mysql://user:secret@db/leaver", "not supported"),
+    ],
+)
+def test_unusable_database_is_named_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(StoreUnavailable, match=words) as caught:
+        open_database(url, clock=_clock)
+    assert "secret" not in str(caught.value)
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "leaver.db"
+    path.write_bytes(b"not a database at all, but long enough to look at" * 100)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        upgrade(open_database(f"sqlite:///{path}", clock=_clock))
+
+
+def test_database_without_tables_is_no_surprise_to_sqlite_itself(database: Database, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "leaver.db") as other:
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
