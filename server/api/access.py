@@ -1,0 +1,216 @@
+"""Who may call what. Every route states its access, and this file alone turns that into checks.
+
+| access | the caller shows |
+|---|---|
+| public | nothing |
+| enrolment_token | a one-time token in the body; the handler checks it, addresses that fail too often wait |
+| agent | a request signed by a key of an enrolled agent that is not revoked |
+| renewing_agent | the same, but the key's certificate may have ended a little while ago |
+| admin | `Authorization: Bearer` with the administrator's token |
+
+Handlers are plain functions that may block: they run in a thread of their own, after the checks.
+Bodies are read before signatures can be checked, but never kept beyond the route's limit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import anyio
+import anyio.to_thread
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from event_schema.request_signing import (
+    SignatureRefused,
+    SignedRequest,
+    read_signature_headers,
+    verify_request,
+)
+from server.admin_token import is_admin_token
+from server.agents.registry import RENEWAL_GRACE, AgentKey
+from server.api.errors import ApiError, error_response, not_authenticated
+from server.api.failure_limit import FailureLimit
+from server.api.request_body import RequestBody
+from server.api.service import ApiService
+
+_logger = logging.getLogger("leaver.api")
+THREADS = 16
+DISCARD_SECONDS = 5.0
+
+
+class Access(StrEnum):
+    PUBLIC = "public"
+    ENROLMENT_TOKEN = "enrolment_token"
+    AGENT = "agent"
+    RENEWING_AGENT = "renewing_agent"
+    ADMIN = "admin"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What a handler gets: a request whose caller was checked as the route's access says."""
+
+    body: bytes
+    path_values: dict[str, int]
+    query: dict[str, str]
+    agent: str | None
+
+
+Check = Callable[[bytes], str | None]
+"""Looks at the body, returns the agent's name if it is one. Raises ApiError. May block."""
+
+Handler = Callable[[ApiService, Call], Response]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One route. `content_type` is what a body must be; None: there is none."""
+
+    method: str
+    path: str
+    access: Access
+    handler: Handler
+    content_type: str | None = None
+    body_limit: int = 0
+
+
+class _Threads:
+    """Made on first use: a limiter belongs to the event loop it is made in."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, work: Callable[[], Response]) -> Response:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def routes(endpoints: list[Endpoint], service: ApiService) -> list[Route]:
+    """Starlette's routes, each behind its checks."""
+    threads = _Threads()
+    return [
+        Route(endpoint.path, _guarded(endpoint, service, threads), methods=[endpoint.method])
+        for endpoint in endpoints
+    ]
+
+
+def _guarded(
+    endpoint: Endpoint, service: ApiService, threads: _Threads
+) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        body = RequestBody(request, service.bodies)
+        with body.released():
+            try:
+                response = await _answer(endpoint, service, threads, request, body)
+            except ApiError as error:
+                await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
+                response = error_response(error, close=not body.complete)
+        if not body.complete:
+            response.headers["connection"] = "close"
+        service.count(f"{endpoint.method} {endpoint.path} {response.status_code}")
+        return response
+
+    return respond
+
+
+async def _answer(
+    endpoint: Endpoint, service: ApiService, threads: _Threads, request: Request, body: RequestBody
+) -> Response:
+    address = request.client.host if request.client else ""
+    check: Check
+    match endpoint.access:
+        case Access.PUBLIC:
+            check = _nothing
+        case Access.ENROLMENT_TOKEN:
+            _refuse_while_waiting(service.enrol_failures, address)
+            check = _nothing
+        case Access.AGENT | Access.RENEWING_AGENT:
+            check = await _agent_check(endpoint, service, request)
+        case Access.ADMIN:
+            _refuse_while_waiting(service.admin_failures, address)
+            check = _admin_check(service, request)
+    data = b""
+    if endpoint.content_type is not None:
+        _require_content_type(request, endpoint.content_type)
+        data = await body.read(endpoint.body_limit, service.config.limits.request_seconds)
+    path_values = {name: int(value) for name, value in request.path_params.items()}
+    query = dict(request.query_params)
+
+    def work() -> Response:
+        agent = check(data)
+        return endpoint.handler(service, Call(data, path_values, query, agent))
+
+    try:
+        return await threads.run(work)
+    except ApiError as error:
+        if endpoint.access is Access.ENROLMENT_TOKEN and error.status == 403:
+            service.enrol_failures.failed(address)
+        if endpoint.access is Access.ADMIN and error.status == 401:
+            service.admin_failures.failed(address)
+        raise
+
+
+def _nothing(_body: bytes) -> None:
+    return None
+
+
+async def _agent_check(endpoint: Endpoint, service: ApiService, request: Request) -> Check:
+    try:
+        signed = read_signature_headers(request.headers)
+    except SignatureRefused:
+        raise not_authenticated() from None
+    key = await anyio.to_thread.run_sync(service.keys.find, signed.agent, signed.key_id)
+    if key is None:
+        raise not_authenticated()
+    path = request.scope["raw_path"].decode("latin-1")
+    if request.url.query:
+        path += "?" + request.scope["query_string"].decode("latin-1")
+    grace = RENEWAL_GRACE if endpoint.access is Access.RENEWING_AGENT else 0
+
+    def check(body: bytes) -> str:
+        _verify(signed, key, endpoint.method, path, body)
+        if key.revoked:
+            raise ApiError(403, "revoked", "this agent was revoked")
+        if service.clock() > key.not_after + grace:
+            raise ApiError(401, "certificate_ended", "the agent's certificate has ended: it must be renewed")
+        return key.agent
+
+    return check
+
+
+def _verify(signed: SignedRequest, key: AgentKey, method: str, path: str, body: bytes) -> None:
+    try:
+        public_key = Ed25519PublicKey.from_public_bytes(key.public_key)
+        verify_request(signed, public_key, method=method, path=path, body=body)
+    except SignatureRefused:
+        raise not_authenticated() from None
+
+
+def _admin_check(service: ApiService, request: Request) -> Check:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    presented = token.strip() if scheme.lower() == "bearer" else ""
+
+    def check(_body: bytes) -> None:
+        with service.database.read() as connection:
+            if presented and is_admin_token(connection, presented):
+                return
+        raise ApiError(401, "unauthorised", "the administrator's token is missing or wrong")
+
+    return check
+
+
+def _refuse_while_waiting(failures: FailureLimit, address: str) -> None:
+    seconds = failures.wait_seconds(address)
+    if seconds:
+        raise ApiError(429, "too_many_failures", "too many failures from this address", retry_after=seconds)
+
+
+def _require_content_type(request: Request, expected: str) -> None:
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found != expected:
+        raise ApiError(415, "content_type", f"the content type must be {expected}")

@@ -1,0 +1,160 @@
+"""What agents call: enrol, send records, renew. The wire format is event_schema/wire.py's."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Meta
+from starlette.responses import Response
+
+from event_schema.request_signing import RECORDS_CONTENT_TYPE
+from event_schema.wire import REQUEST_BYTES_MAX, WireError, decode_request
+from server.agents.registry import (
+    TOKEN_CHARACTERS_MAX,
+    EnrolmentRefused,
+    IssuedCertificate,
+    TooManyKeys,
+    redeem_token,
+    renew_key,
+)
+from server.api.access import Access, Call, Endpoint
+from server.api.errors import ApiError, json_response
+from server.api.service import ApiService
+from server.config import LogConfig
+
+SMALL_BODY = 4096
+JSON = "application/json"
+
+
+class EnrolRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_CHARACTERS_MAX)]
+    public_key: Annotated[str, Meta(max_length=64)]
+
+
+class RenewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    public_key: Annotated[str, Meta(max_length=64)]
+
+
+class LogAddress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the agent sends its records from now on."""
+
+    kind: str
+    bootstrap: tuple[str, ...] = ()
+    topic: str = ""
+
+
+class EnrolAnswer(msgspec.Struct, frozen=True):
+    agent: str
+    certificate_pem: str
+    ca_pem: str
+    not_after: int
+    log: LogAddress
+
+
+_enrol_decoder = msgspec.json.Decoder(EnrolRequest)
+_renew_decoder = msgspec.json.Decoder(RenewRequest)
+
+
+def take_records(service: ApiService, call: Call) -> Response:
+    """POST /v1/records: 200 when all records of the request are durable, in one append."""
+    try:
+        records = decode_request(call.body)
+    except WireError as error:
+        status = 413 if error.reason == "oversized" else 400
+        raise ApiError(status, error.reason, str(error)) from None
+    for index, record in enumerate(records):
+        if record.agent != call.agent:
+            raise ApiError(400, "wrong_agent", f"record {index} is not of the agent that sent the request")
+    if records:
+        service.append(records)
+    return json_response({"accepted": len(records)})
+
+
+def enrol(service: ApiService, call: Call) -> Response:
+    """POST /v1/enrol: a token and a public key for a certificate."""
+    try:
+        request = _enrol_decoder.decode(call.body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, "bad_content", f"no enrolment request: {error}") from None
+    public_key = _public_key(request.public_key)
+    try:
+        with service.database.begin() as connection:
+            issued = redeem_token(
+                connection, request.token, public_key, service.authority, now=service.clock()
+            )
+    except EnrolmentRefused as error:
+        raise ApiError(403, "token_refused", str(error)) from None
+    return _certificate_answer(service, issued)
+
+
+def renew(service: ApiService, call: Call) -> Response:
+    """POST /v1/renew: the agent's present key vouches for its next one."""
+    assert call.agent is not None
+    try:
+        request = _renew_decoder.decode(call.body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, "bad_content", f"no renewal request: {error}") from None
+    public_key = _public_key(request.public_key)
+    try:
+        with service.database.begin() as connection:
+            issued = renew_key(connection, call.agent, public_key, service.authority, now=service.clock())
+    except TooManyKeys:
+        raise ApiError(
+            429, "too_many_keys", "this agent renewed its key too often today", retry_after=3600
+        ) from None
+    return _certificate_answer(service, issued)
+
+
+def authority_certificate(service: ApiService, _call: Call) -> Response:
+    """GET /v1/ca: the CA's certificate; worth nothing before its fingerprint was compared."""
+    return Response(service.authority.certificate_pem, media_type="application/x-pem-file")
+
+
+def health(service: ApiService, _call: Call) -> Response:
+    """GET /healthz: 200 while records can be stored and are being worked on."""
+    faults = []
+    if service.log_fault() is not None:
+        faults.append("log")
+    if not service.pipeline_alive():
+        faults.append("pipeline")
+    if faults:
+        return json_response({"status": "failing", "failing": faults}, 503)
+    return json_response({"status": "ok"})
+
+
+AGENT_ENDPOINTS = [
+    Endpoint("POST", "/v1/records", Access.AGENT, take_records, RECORDS_CONTENT_TYPE, REQUEST_BYTES_MAX),
+    Endpoint("POST", "/v1/enrol", Access.ENROLMENT_TOKEN, enrol, JSON, SMALL_BODY),
+    Endpoint("POST", "/v1/renew", Access.RENEWING_AGENT, renew, JSON, SMALL_BODY),
+    Endpoint("GET", "/v1/ca", Access.PUBLIC, authority_certificate),
+    Endpoint("GET", "/healthz", Access.PUBLIC, health),
+]
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        raise ApiError(400, "bad_key", "public_key is not the base64 of 32 bytes") from None
+
+
+def _certificate_answer(service: ApiService, issued: IssuedCertificate) -> Response:
+    return json_response(
+        EnrolAnswer(
+            agent=issued.agent,
+            certificate_pem=issued.certificate_pem,
+            ca_pem=service.authority.certificate_pem.decode(),
+            not_after=issued.not_after,
+            log=_log_address(service.config.log),
+        )
+    )
+
+
+def _log_address(log: LogConfig) -> LogAddress:
+    if log.kind == "kafka":
+        return LogAddress("kafka", log.bootstrap, log.topic)
+    return LogAddress("https")

@@ -1,0 +1,87 @@
+"""What the API's routes work with. One object for the whole server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from event_schema.wire import WireRecord
+from server.agents.key_cache import AgentKeyCache
+from server.api.errors import ApiError
+from server.api.failure_limit import FailureLimit
+from server.api.request_body import BodyBudget
+from server.config import ServerConfig
+from server.log.contract import EventLog, LogUnavailable
+from server.pki.authority import Authority
+from server.store.database import Database
+
+_logger = logging.getLogger("leaver.api")
+RETRY_SECONDS = 5
+FAULT_SECONDS = 30.0
+"""So long a failed append makes the server unhealthy, unless one succeeds before."""
+
+
+class ApiService:
+    """`pipeline_alive` says whether records are being worked on; `status` gives what /v1/status answers."""
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        database: Database,
+        log: EventLog,
+        authority: Authority,
+        clock: Callable[[], int],
+        pipeline_alive: Callable[[], bool],
+        status: Callable[[], Any],
+    ) -> None:
+        self.config = config
+        self.database = database
+        self.log = log
+        self.authority = authority
+        self.clock = clock
+        self.pipeline_alive = pipeline_alive
+        self.status = status
+        self.keys = AgentKeyCache(database)
+        self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
+        self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._append_fault: tuple[float, str] | None = None
+
+    def append(self, records: Sequence[WireRecord]) -> None:
+        """Blocks until the records are durable. Raises ApiError(503)."""
+        try:
+            self.log.append(records)
+        except LogUnavailable as error:
+            self._append_fault = (time.monotonic(), str(error))
+            _logger.error("log_unavailable", extra={"detail": str(error)})
+            raise ApiError(
+                503, "log_unavailable", "the log cannot be written now", retry_after=RETRY_SECONDS
+            ) from None
+        self._append_fault = None
+
+    def log_fault(self) -> str | None:
+        """Why the log cannot be used now; None while it can. May block for a moment."""
+        fault = self._append_fault
+        if fault is not None and time.monotonic() - fault[0] < FAULT_SECONDS:
+            return fault[1]
+        try:
+            self.log.end_offsets()
+        except LogUnavailable as error:
+            return str(error)
+        return None
+
+    def count(self, what: str) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Requests by route and outcome since the start, such as "POST /v1/records 200"."""
+        with self._lock:
+            return dict(self._counts)

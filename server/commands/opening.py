@@ -1,0 +1,78 @@
+"""What every command shares: --data, --json, the installation it opens, and what its exit code means.
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the data cannot be reached.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from server.config import ConfigError
+from server.data_directory import DATA_VARIABLE, DataDirectoryError, data_directory_from
+from server.installation import Installation, opened_installation
+from server.store.database import StoreUnavailable
+
+FAILED, FINDINGS, UNREACHABLE = 1, 3, 4
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_option(command: Command) -> Command:
+    """--data DIR, given to the command as `data: Path | None`."""
+    option = click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help=f"Data directory (else ${DATA_VARIABLE}, else /var/lib/leaver).",
+    )
+    return option(command)
+
+
+def json_option(command: Command) -> Command:
+    """--json, given to the command as `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")(command)
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Says why on standard error, and exits."""
+    click.echo(f"leaver: {message}", err=True)
+    raise SystemExit(code)
+
+
+def system_clock() -> int:
+    """Milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def system_actor() -> str:
+    """Who runs this command, for the audit trail: "cli:NAME"."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"cli:{name}"[:256]
+
+
+@contextmanager
+def open_installation(data: Path | None) -> Iterator[Installation]:
+    """The installation that a command works on; exits with 4 where it cannot be reached."""
+    directory = data_directory_from(data)
+    try:
+        with opened_installation(directory, directory.load_config(), clock=system_clock) as opened:
+            yield opened
+    except (DataDirectoryError, StoreUnavailable) as error:
+        fail(str(error), UNREACHABLE)
+    except ConfigError as error:
+        fail(str(error))
+
+
+def echo_json(content: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())

@@ -1,0 +1,92 @@
+"""One installation, opened: settings, database, CA. `leaver up` makes what is missing, others do not."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import insert, select
+
+from server import audit
+from server.config import ServerConfig
+from server.data_directory import DataDirectory
+from server.log.contract import EventLog
+from server.log.embedded import EmbeddedLog
+from server.pki.authority import Authority
+from server.pki.files import PkiFiles
+from server.store.database import Database, StoreUnavailable, open_database, upgrade
+from server.store.tables import installation
+
+_ID = "id"
+
+
+class Installation(msgspec.Struct, frozen=True):
+    directory: DataDirectory
+    config: ServerConfig
+    database: Database
+    clock: Callable[[], int]
+
+    @property
+    def pki(self) -> PkiFiles:
+        return PkiFiles(self.directory.pki_path, clock=self.clock)
+
+    def open_log(self) -> EventLog:
+        """Raises LogUnavailable."""
+        log = self.config.log
+        if log.kind == "kafka":
+            # Only where it is used: kafka-python is an extra.
+            from server.log.kafka import KafkaLog  # noqa: PLC0415
+
+            return KafkaLog(list(log.bootstrap), topic=log.topic)
+        return EmbeddedLog(self.directory.log_path, self.clock)
+
+
+@contextmanager
+def created_installation(
+    directory: DataDirectory, config: ServerConfig, *, clock: Callable[[], int]
+) -> Iterator[tuple[Installation, Authority]]:
+    """The installation, with all that was missing made. Hold the directory's lock.
+
+    Raises DataDirectoryError, ConfigError, StoreUnavailable, PkiError.
+    """
+    directory.create()
+    database = open_database(directory.database_url(config), clock=clock)
+    try:
+        upgrade(database)
+        opened = Installation(directory, config, database, clock)
+        yield opened, opened.pki.create_authority(_installation_id(database, clock()))
+    finally:
+        database.close()
+
+
+@contextmanager
+def opened_installation(
+    directory: DataDirectory, config: ServerConfig, *, clock: Callable[[], int]
+) -> Iterator[Installation]:
+    """An installation that `leaver up` or `leaver init` made before.
+
+    Raises DataDirectoryError, ConfigError, StoreUnavailable.
+    """
+    directory.require()
+    if not config.database.url and not directory.database_path.exists():
+        raise StoreUnavailable(f"{directory.root}: nothing there yet; leaver up makes it")
+    database = open_database(directory.database_url(config), clock=clock)
+    try:
+        upgrade(database)
+        yield Installation(directory, config, database, clock)
+    finally:
+        database.close()
+
+
+def _installation_id(database: Database, now: int) -> str:
+    query = select(installation.c.value).where(installation.c.key == _ID)
+    with database.begin() as connection:
+        known = connection.execute(query).scalar_one_or_none()
+        if known is not None:
+            return str(known)
+        made = secrets.token_hex(4)
+        connection.execute(insert(installation).values(key=_ID, value=made))
+        audit.append(connection, at=now, actor="leaver", action="installation.create", object=made)
+        return made

@@ -1,0 +1,41 @@
+"""What the running `leaver up` tells other commands: `up.json` in the data directory.
+
+Rewritten atomically every few seconds; true only while the lock is held and `at` is recent.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from server.data_directory import DataDirectory, write_private
+from server.supervision import PartState
+
+_BYTES_MAX = 1 << 20
+STALE_AFTER = 30_000
+
+
+class ProcessState(msgspec.Struct, frozen=True):
+    """Times are milliseconds UTC; `parts` by name: pipeline, housekeeping."""
+
+    pid: int
+    since: int
+    at: int
+    address: str
+    parts: dict[str, PartState]
+    requests: dict[str, int]
+
+
+def write_process_state(directory: DataDirectory, state: ProcessState) -> None:
+    write_private(directory.state_path, msgspec.json.encode(state))
+
+
+def read_process_state(directory: DataDirectory, *, now: int) -> ProcessState | None:
+    """None where no `leaver up` runs, or it does not say anything any more."""
+    if not directory.is_running():
+        return None
+    try:
+        with directory.state_path.open("rb") as file:
+            state = msgspec.json.decode(file.read(_BYTES_MAX), type=ProcessState)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return state if now - state.at < STALE_AFTER else None

@@ -1,0 +1,91 @@
+"""Keeps a part of the server running: a thread that starts again, ever more slowly, when its work fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 60.0
+CALM_SECONDS = 300.0
+"""Work that ran for so long without a failure starts again quickly after the next one."""
+
+_logger = logging.getLogger("leaver.server")
+
+
+class PartState(msgspec.Struct, frozen=True):
+    """`state` is starting, running, waiting (to start again) or stopped."""
+
+    state: str
+    restarts: int
+    last_error: str | None
+
+
+class SupervisedThread:
+    """Runs `work(stop)` until stop is set. `work` returning earlier is a failure too."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[threading.Event], None],
+        *,
+        first_pause: float = FIRST_PAUSE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._work = work
+        self._first_pause = first_pause
+        self._monotonic = monotonic
+        self._stop = threading.Event()
+        self._state = PartState("starting", 0, None)
+        # A daemon: when it does not stop in time the process ends all the same. What it was doing was
+        # one transaction, which is then rolled back.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def state(self) -> PartState:
+        return self._state
+
+    @property
+    def alive(self) -> bool:
+        return self._state.state == "running" and self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks it to stop, returns at once."""
+        self._stop.set()
+
+    def join(self, seconds: float) -> bool:
+        """Whether it stopped within this time."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = self._first_pause
+        restarts = 0
+        error: str | None = None
+        while not self._stop.is_set():
+            self._state = PartState("running", restarts, error)
+            started = self._monotonic()
+            try:
+                self._work(self._stop)
+                error = "it ended by itself"
+            except Exception as failure:
+                # The loop's edge: whatever failed, it starts again.
+                error = type(failure).__name__
+                _logger.exception("part_failed", extra={"part": self.name, "restarts": restarts})
+            if self._stop.is_set():
+                break
+            if self._monotonic() - started > CALM_SECONDS:
+                pause = self._first_pause
+            restarts += 1
+            self._state = PartState("waiting", restarts, error)
+            self._stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        self._state = PartState("stopped", restarts, error)

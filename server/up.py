@@ -1,0 +1,182 @@
+"""`leaver up`: everything in one process. HTTPS, pipeline and housekeeping, each in a thread of its own.
+
+It stops within STOP_SECONDS: what is in flight by then is not acknowledged, so agents send it again, and
+the pipeline's open transaction is rolled back, so it is done again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from server.admin_token import has_token, rotate_token
+from server.api.app import create_app
+from server.api.https_server import HttpsServer
+from server.api.service import ApiService
+from server.config import ServerConfig, split_address
+from server.data_directory import DataDirectory
+from server.housekeeping import Housekeeping
+from server.installation import Installation, created_installation
+from server.log.contract import EventLog
+from server.pki.authority import Authority
+from server.pki.files import server_names
+from server.pipeline.worker import PipelineWorker
+from server.process_state import ProcessState, read_process_state, write_process_state
+from server.status import Status, read_status
+from server.supervision import SupervisedThread
+
+STOP_SECONDS = 4.5
+_LOOK_SECONDS = 0.5
+
+Say = Callable[[str], None]
+
+
+class UpFailed(Exception):
+    """A part that nothing can run without is gone."""
+
+
+def run_up(
+    directory: DataDirectory,
+    config: ServerConfig,
+    *,
+    clock: Callable[[], int],
+    stop: threading.Event,
+    say: Say,
+) -> None:
+    """Runs until `stop` is set. Raises AlreadyRunning, DataDirectoryError, ConfigError, StoreUnavailable,
+    PkiError, ListenError, LogUnavailable before it answered the first request; UpFailed later."""
+    directory.create()
+    with (
+        directory.locked(clock=clock),
+        created_installation(directory, config, clock=clock) as (installation, authority),
+    ):
+        log = installation.open_log()
+        try:
+            _Server(installation, authority, log, say).run(stop)
+        finally:
+            log.close()
+
+
+def public_address(config: ServerConfig, port: int) -> str:
+    """The https:// address that agents are told."""
+    host = server_names(config.listen)[0]
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def current_address(installation: Installation) -> str:
+    """The running server's address, else the configured one."""
+    state = read_process_state(installation.directory, now=installation.clock())
+    if state is not None:
+        return state.address
+    return public_address(installation.config, split_address(installation.config.listen.address)[1])
+
+
+class _Server:
+    def __init__(self, installation: Installation, authority: Authority, log: EventLog, say: Say) -> None:
+        self._installation = installation
+        self._authority = authority
+        self._log = log
+        self._say = say
+        self._since = installation.clock()
+        config = installation.config
+        worker = PipelineWorker(installation.database, log, clock=installation.clock)
+        self._pipeline = SupervisedThread("pipeline", worker.run)
+        self._service = ApiService(
+            config=config,
+            database=installation.database,
+            log=log,
+            authority=authority,
+            clock=installation.clock,
+            pipeline_alive=lambda: self._pipeline.alive,
+            status=self._status,
+        )
+        self._https = HttpsServer(
+            create_app(self._service),
+            config.listen.address,
+            installation.pki.ensure_server(authority, config.listen),
+            connections=config.limits.connections,
+        )
+        housekeeping = Housekeeping(
+            installation.database,
+            log,
+            events_days=config.retention.events_days,
+            clock=installation.clock,
+            say_state=lambda: write_process_state(installation.directory, self._process_state()),
+            renew_certificate=self._renew_certificate,
+        )
+        self._housekeeping = SupervisedThread("housekeeping", housekeeping.run)
+
+    def run(self, stop: threading.Event) -> None:
+        parts = (self._pipeline, self._housekeeping)
+        try:
+            for part in parts:
+                part.start()
+            self._https.start()
+            write_process_state(self._installation.directory, self._process_state())
+            self._introduce()
+            while not stop.wait(_LOOK_SECONDS):
+                if not self._https.alive:
+                    raise UpFailed("the HTTPS server ended by itself")
+        finally:
+            self._stop(parts)
+
+    def _stop(self, parts: tuple[SupervisedThread, ...]) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        self._https.stop()
+        for part in parts:
+            part.stop()
+        self._https.join(deadline - time.monotonic())
+        for part in parts:
+            part.join(deadline - time.monotonic())
+        self._installation.directory.state_path.unlink(missing_ok=True)
+
+    def _introduce(self) -> None:
+        config, database = self._installation.config, self._installation.database
+        log = f"kafka, {config.log.topic} at {', '.join(config.log.bootstrap)}"
+        self._say(f"data       {self._installation.directory.root}")
+        self._say(f"database   {database.dialect}, {database.place}")
+        self._say(f"log        {'embedded' if config.log.kind == 'embedded' else log}")
+        self._say(f"listening  {public_address(config, self._https.port)}")
+        self._say(f"CA         sha256:{self._authority.fingerprint}")
+        token = self._first_token()
+        if token is not None:
+            self._say(f"token      {token}")
+                self._say(
+                    "           for administrators; shown only now (leaver token rotate makes a new one)"
+                )
+        self._say("enrol      leaver agents enrol NAME   prints the line to run on the endpoint")
+        self._say("ready      stop with Ctrl-C")
+
+    def _first_token(self) -> str | None:
+        with self._installation.database.begin() as connection:
+            if has_token(connection):
+                return None
+            return rotate_token(connection, now=self._installation.clock(), actor="leaver up")
+
+    def _process_state(self) -> ProcessState:
+        return ProcessState(
+            pid=os.getpid(),
+            since=self._since,
+            at=self._installation.clock(),
+            address=public_address(self._installation.config, self._https.port),
+            parts={part.name: part.state for part in (self._pipeline, self._housekeeping)},
+            requests=self._service.counts(),
+        )
+
+    def _status(self) -> Status:
+        installation = self._installation
+        with installation.database.read() as connection:
+            return read_status(
+                connection,
+                self._log,
+                installation.config.log.kind,
+                self._process_state(),
+                now=installation.clock(),
+            )
+
+    def _renew_certificate(self) -> None:
+        certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)
+        if certificate.renewed:
+            self._https.use_certificate(certificate)
