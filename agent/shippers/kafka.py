@@ -1,0 +1,87 @@
+"""Ships records straight to a Kafka topic. Importing it fails clearly without the extra leaver[kafka]."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.shippers.contract import ShipRefused, ShipRetry
+from event_schema.kafka_delivery import PRODUCER_SETTINGS, Delivery, DeliveryFailed
+from event_schema.kafka_headers import TOPIC
+from event_schema.wire import RECORDS_PER_REQUEST_MAX, WireRecord
+
+try:
+    # Without the C version of crc32c the client is fifty times slower: better no start than that.
+    import crc32c  # noqa: F401 - kafka-python uses it when it is there
+    from kafka import KafkaProducer  # type: ignore[import-untyped]
+    from kafka import errors as kafka_errors
+except ImportError as error:
+    raise ImportError(f"shipping to Kafka needs leaver[kafka]: {error}") from error
+
+_log = logging.getLogger(__name__)
+
+ACKNOWLEDGED_WITHIN_SECONDS = 30.0
+RETRY_SECONDS = 2.0
+_UNAUTHORISED = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
+_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+
+
+class KafkaShipper:
+    """A Shipper for the brokers in `bootstrap` ("host:port,host:port").
+
+    `client_settings` are further settings of the client, such as those of TLS and SASL.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str = TOPIC,
+        *,
+        client_settings: Mapping[str, Any] | None = None,
+        acknowledged_within: float = ACKNOWLEDGED_WITHIN_SECONDS,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._settings = {
+            **PRODUCER_SETTINGS,
+            **(client_settings or {}),
+            "bootstrap_servers": bootstrap.split(","),
+        }
+        self._closed = False
+        self._delivery = Delivery(
+            self._connect, kafka_errors.KafkaError, topic, acknowledged_within=acknowledged_within
+        )
+
+    def _connect(self) -> KafkaProducer:
+        return KafkaProducer(**self._settings)
+
+    def ship(self, records: Sequence[WireRecord]) -> None:
+        if self._closed:
+            raise ShipRetry("the Kafka shipper is closed")
+        if len(records) > RECORDS_PER_REQUEST_MAX:
+            raise ValueError(f"{len(records)} records in one call, more than {RECORDS_PER_REQUEST_MAX}")
+        if not records:
+            return
+        try:
+            self._delivery.deliver(records)
+        except DeliveryFailed as failure:
+            raise self._verdict(failure) from failure
+
+    def _verdict(self, failure: DeliveryFailed) -> ShipRefused | ShipRetry:
+        reason = f"{self.describe()}: {failure}"
+        if isinstance(failure.__cause__, _UNAUTHORISED):
+            return ShipRefused(reason, code="unauthorised")
+        if isinstance(failure.__cause__, _TOO_LARGE):
+            return ShipRefused(reason, code="too_large")
+        return ShipRetry(reason, not_before=RETRY_SECONDS)
+
+    def describe(self) -> str:
+        return f"kafka to {self._bootstrap}, topic {self._topic}"
+
+    def close(self) -> None:
+        self._closed = True
+        try:
+            self._delivery.close()
+        except DeliveryFailed as failure:
+            _log.warning("%s: %s", self.describe(), failure)

@@ -1,0 +1,108 @@
+"""Getting records onto a Kafka topic for certain: the same care for the agent and for the server.
+
+What kafka-python's producer does by itself is not enough (measured, 3.0.12):
+- with a finite delivery timeout it stays wedged for ever after an outage longer than that, so the
+  timeout is the largest there is, and a record that is not acknowledged in time throws the producer away;
+- close() first flushes: while records are stuck it raises and leaves a thread behind that sends them
+  later, out of order; so the sender is told to give up before;
+- flush() hides what became of single records, so each record's own answer is waited for;
+- its buffer has no bound, so no more than IN_FLIGHT_BYTES_MAX are handed to it at a time.
+
+This module does not import the client: who uses it gives a function that makes the producer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from event_schema.kafka_headers import to_kafka
+from event_schema.wire import VALUE_BYTES_MAX, WireRecord
+
+IN_FLIGHT_BYTES_MAX = 8 << 20
+# A record may be a little larger than its value: key, headers, framing.
+MESSAGE_BYTES_MAX = 2 * VALUE_BYTES_MAX
+CONNECT_MS = 5_000
+CLOSE_SECONDS = 5.0
+
+PRODUCER_SETTINGS: Mapping[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "delivery_timeout_ms": 2**31 - 1,
+    "request_timeout_ms": 10_000,
+    "max_block_ms": CONNECT_MS,
+    "bootstrap_timeout_ms": CONNECT_MS,
+    "reconnect_backoff_max_ms": 1_000,
+    # Values are zstd frames already, and readers refuse compressed batches: they could be bombs.
+    "compression_type": None,
+    "batch_size": 256 << 10,
+    "max_request_size": MESSAGE_BYTES_MAX,
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+
+
+class DeliveryFailed(Exception):
+    """Not every record was acknowledged; none, some or all may have arrived. `__cause__` says why."""
+
+
+class Delivery:
+    """Sends records in order and returns when all in-sync replicas have each. One thread at a time.
+
+    `connect` makes a KafkaProducer with PRODUCER_SETTINGS, `client_error` is the client's error class.
+    After a failure the producer is thrown away; the next call makes another.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        client_error: type[Exception],
+        topic: str,
+        *,
+        acknowledged_within: float,
+    ) -> None:
+        self._connect = connect
+        self._client_error = client_error
+        self._topic = topic
+        self._acknowledged_within = acknowledged_within
+        self._producer: Any = None
+
+    def deliver(self, records: Sequence[WireRecord]) -> None:
+        """Raises DeliveryFailed when a record is refused, or not acknowledged in time after it was sent."""
+        unacknowledged: deque[tuple[Any, float, int]] = deque()
+        in_flight = 0
+        try:
+            if self._producer is None:
+                self._producer = self._connect()
+            for record in records:
+                key, headers, value = to_kafka(record)
+                while unacknowledged and in_flight + len(value) > IN_FLIGHT_BYTES_MAX:
+                    in_flight -= self._wait_for_oldest(unacknowledged)
+                future = self._producer.send(self._topic, key=key, value=value, headers=headers)
+                unacknowledged.append((future, time.monotonic() + self._acknowledged_within, len(value)))
+                in_flight += len(value)
+            while unacknowledged:
+                self._wait_for_oldest(unacknowledged)
+        except (self._client_error, OSError) as error:
+            self.close()
+            raise DeliveryFailed(str(error)) from error
+
+    def _wait_for_oldest(self, unacknowledged: deque[tuple[Any, float, int]]) -> int:
+        future, deadline, size = unacknowledged.popleft()
+        future.get(timeout=max(0.0, deadline - time.monotonic()))
+        return size
+
+    def close(self) -> None:
+        """Gives up what is not acknowledged. May be called twice; deliver() connects again."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # No public way makes the sender drop what it still holds.
+        producer._sender.force_close()
+        producer._sender.join(CLOSE_SECONDS)
+        try:
+            producer.close(timeout=CLOSE_SECONDS)
+        except self._client_error as error:
+            raise DeliveryFailed(f"the Kafka producer does not end: {error}") from error
