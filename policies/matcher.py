@@ -26,6 +26,8 @@ Row = list[Any]
 Condition = Callable[[Row], bool]
 
 _DEPTH_MAX: Final = 32
+_LISTS: Final = (list, tuple)
+"""Decoded JSON has lists, event structs made plain have tuples."""
 _KEYWORD_VALUES_MAX: Final = 10_000
 
 
@@ -99,11 +101,11 @@ def _getter(path: str) -> Callable[[Mapping[str, Any]], Any]:
         for at, part in enumerate(parts):
             if type(value) is dict:
                 value = value.get(part)
-            elif type(value) is list:
+            elif isinstance(value, _LISTS):
                 return list(_values_in(value, parts[at:], 0))
             else:
                 return None
-        return value
+        return list(value) if type(value) is tuple else value
 
     return get
 
@@ -111,7 +113,7 @@ def _getter(path: str) -> Callable[[Mapping[str, Any]], Any]:
 def _values_in(value: Any, parts: Sequence[str], depth: int) -> Iterator[Any]:
     if depth > _DEPTH_MAX:
         return
-    if type(value) is list:
+    if isinstance(value, _LISTS):
         for element in value:
             yield from _values_in(element, parts, depth + 1)
     elif not parts:
@@ -163,7 +165,7 @@ def _keyword_condition(test: ValueTest) -> Condition:
             value = waiting.pop()
             if isinstance(value, Mapping):
                 waiting.extend(value.values())
-            elif type(value) is list:
+            elif isinstance(value, _LISTS):
                 waiting.extend(value)
             elif value is not None and test(value):
                 return True

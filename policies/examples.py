@@ -1,0 +1,175 @@
+"""Examples of a rule: records on which it must fire, and records on which it must be silent.
+
+An example names a base record and what is different in it, by dotted path:
+
+    tests:
+      firing:
+        - name: a customer list, six days before the last day
+          record: file_copied
+          with: {leaver.person.status: notice, file.name: customers.xlsx}
+      silent:
+        - name: the same by someone who stays
+          record: file_copied
+          with: {file.name: customers.xlsx}
+
+`with` may set a field to null to take it away. The outcome must be a valid event with valid leaver fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from event_schema.leaver_fields import (
+    AccountFields,
+    DeviceFields,
+    EvidenceFields,
+    LeaverFields,
+    PersonFields,
+    PersonStatus,
+    TimeFields,
+)
+from event_schema.ocsf_events import (
+    Event,
+    FileActivity,
+    PeripheralActivityKind,
+    event_metadata,
+    file_system_activity,
+    peripheral_activity,
+)
+from event_schema.ocsf_objects import (
+    Actor,
+    DriveType,
+    Evidence,
+    Executable,
+    File,
+    FileType,
+    Host,
+    HostType,
+    PeripheralDevice,
+    PeripheralType,
+    Process,
+    Unmapped,
+    User,
+)
+from policies.engine import record_of
+
+RecordName = Literal["file_copied", "file_deleted", "device_connected"]
+
+
+class ExampleError(ValueError):
+    """An example that is no valid record; the message names the field."""
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    record: RecordName
+    changes: Annotated[dict[str, Any], msgspec.Meta(max_length=64)] = msgspec.field(
+        name="with", default_factory=dict
+    )
+
+
+class Examples(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    firing: Annotated[tuple[Example, ...], msgspec.Meta(min_length=1, max_length=100)]
+    silent: Annotated[tuple[Example, ...], msgspec.Meta(min_length=1, max_length=100)]
+
+
+def example_record(example: Example) -> dict[str, Any]:
+    """The example's whole record. Raises ExampleError."""
+    record = _base(example.record)
+    for path, value in example.changes.items():
+        _set(record, path, value)
+    leaver = record.pop("leaver")
+    try:
+        event = msgspec.convert(record, Event)
+        fields = msgspec.convert(leaver, LeaverFields)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ExampleError(str(error)) from error
+    return record_of(event, fields)
+
+
+def _set(record: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    inside: Any = record
+    for part in parents:
+        inside = inside.setdefault(part, {})
+        if not isinstance(inside, dict):
+            raise ExampleError(f"{path}: {part} is no group of fields")
+    if value is None:
+        inside.pop(last, None)
+    else:
+        inside[last] = value
+
+
+def _base(name: RecordName) -> dict[str, Any]:
+    return record_of(_EVENTS[name], _LEAVER)
+
+
+_TIME: Final = 1_767_776_400_000
+_METADATA: Final = event_metadata("removable_storage", "0.1.0")
+_ACTOR: Final = Actor(
+    user=User(name="lin", uid="1500"),
+    process=Process(
+        pid=4711,
+        name="cp",
+        file=Executable(name="cp", type_id=FileType.REGULAR, path="/usr/bin/cp"),
+    ),
+)
+_HOST: Final = Host(hostname="pc-17", type_id=HostType.LAPTOP, uid="pc-17")
+_STICK: Final = PeripheralDevice(
+    name="Generic Flash Disk",
+    type_id=PeripheralType.EXTERNAL_STORAGE,
+    uid="058f:6387:0A1B2C3D",
+    serial_number="0A1B2C3D",
+    vendor_name="Generic",
+    model="Flash Disk",
+)
+_EVIDENCE: Final = Evidence(fidelity="exact", observed_by="fanotify_fid", actor_from="audit")
+_FILE: Final = File(
+    name="holiday.jpg",
+    type_id=FileType.REGULAR,
+    path="/media/lin/STICK/holiday.jpg",
+    ext="jpg",
+    size=2_400_000,
+    drive_type_id=DriveType.REMOVABLE,
+    volume="STICK",
+)
+_UNMAPPED: Final = Unmapped(evidence=_EVIDENCE, peripheral_device=_STICK)
+_EVENTS: Final[Mapping[RecordName, Event]] = {
+    "file_copied": file_system_activity(
+        FileActivity.CREATE,
+        time=_TIME,
+        metadata=_METADATA,
+        actor=_ACTOR,
+        device=_HOST,
+        file=_FILE,
+        unmapped=_UNMAPPED,
+    ),
+    "file_deleted": file_system_activity(
+        FileActivity.DELETE,
+        time=_TIME,
+        metadata=_METADATA,
+        actor=_ACTOR,
+        device=_HOST,
+        file=_FILE,
+        unmapped=_UNMAPPED,
+    ),
+    "device_connected": peripheral_activity(
+        PeripheralActivityKind.CONNECT,
+        time=_TIME,
+        metadata=_METADATA,
+        actor=Actor(app_name="udev"),
+        device=_HOST,
+        peripheral_device=_STICK,
+        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="udev")),
+    ),
+}
+_LEAVER: Final = LeaverFields(
+    person=PersonFields(status=PersonStatus.ACTIVE, id="e-1", department="sales", peer_group="sales"),
+    account=AccountFields(kind="personal", owner_id="e-1"),
+    device=DeviceFields(first_seen_for_person=False, trusted=False),
+    time=TimeFields(local_hour=14, day_type="work", off_shift=False),
+    evidence=EvidenceFields(fidelity="exact"),
+)

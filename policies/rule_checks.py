@@ -1,0 +1,175 @@
+"""What can be wrong with a rule before it is compiled: its keys, fields, values, and our own two keys."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, get_args
+
+import msgspec
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaDetectionItem
+
+from event_schema.field_registry import field_registry
+from policies.engine import Level
+from policies.examples import Examples
+from policies.positioned_yaml import Path as YamlPath
+
+_REQUIRED: Final = (
+    "title",
+    "id",
+    "status",
+    "description",
+    "logsource",
+    "detection",
+    "level",
+    "leaver",
+    "tests",
+)
+_SIGMA_KEYS: Final = frozenset(
+    {
+        *("title", "id", "name", "related", "taxonomy", "status", "description", "license", "references"),
+        *("author", "date", "modified", "tags", "logsource", "detection", "fields", "falsepositives"),
+        *("level", "scope"),
+    }
+)
+_OWN_KEYS: Final = frozenset({"leaver", "tests"})
+_TEXT_KEYS: Final = ("title", "id", "description", "level", "status")
+_LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+_PLACE: Final = re.compile(r" - at `\$(.*)`$")
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+
+class Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rule's `leaver` key."""
+
+    family: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    path: YamlPath
+    message: str
+
+
+def shape_faults(rule: Any) -> Iterator[Fault]:
+    if not isinstance(rule, dict):
+        yield Fault((), "a rule is a mapping of keys such as title, id, logsource, detection")
+        return
+    for kind in ("correlation", "filter"):
+        if kind in rule:
+            yield Fault((kind,), f"Sigma {kind}s are not yet supported")
+            return
+    for key in rule:
+        if key not in _SIGMA_KEYS | _OWN_KEYS:
+            yield Fault((key,), f"unknown key {key}{_nearest(key, _SIGMA_KEYS | _OWN_KEYS)}")
+    for key in _REQUIRED:
+        if key not in rule:
+            yield Fault((), f"the rule has no {key}")
+    for key in _TEXT_KEYS:
+        if key in rule and not (isinstance(rule[key], str) and rule[key].strip()):
+            yield Fault((key,), f"{key} is no text")
+    if isinstance(rule.get("level"), str) and rule["level"] not in _LEVELS:
+        yield Fault(("level",), f"level {rule['level']} is none of {', '.join(_LEVELS)}")
+    yield from _logsource_faults(rule.get("logsource", {"product": "leaver"}))
+    yield from _detection_shape_faults(rule.get("detection", {"condition": "x", "x": "x"}))
+
+
+def _logsource_faults(logsource: Any) -> Iterator[Fault]:
+    if not isinstance(logsource, dict):
+        yield Fault(("logsource",), "logsource is a mapping: product: leaver, service: removable_storage")
+    elif logsource.get("product") != "leaver":
+        yield Fault(
+            ("logsource",), f"product is {logsource.get('product')}, Leaver's events are product: leaver"
+        )
+
+
+def _detection_shape_faults(detection: Any) -> Iterator[Fault]:
+    if not isinstance(detection, dict):
+        yield Fault(("detection",), "detection is a mapping of selections and a condition")
+        return
+    conditions = detection.get("condition")
+    if conditions is None:
+        yield Fault(("detection",), "detection has no condition")
+    elif not all(isinstance(c, str) for c in (conditions if isinstance(conditions, list) else [conditions])):
+        yield Fault(("detection", "condition"), "condition is text, or a list of texts")
+    if len(detection) < 2:
+        yield Fault(("detection",), "detection has no selection")
+
+
+def detection_faults(detection: Mapping[str, Any]) -> Iterator[Fault]:
+    for selection, definition in detection.items():
+        if selection != "condition":
+            yield from _selection_faults(("detection", selection), definition)
+
+
+def _selection_faults(path: YamlPath, definition: Any) -> Iterator[Fault]:
+    if isinstance(definition, list):
+        for at, inner in enumerate(definition):
+            if isinstance(inner, dict | list):
+                yield from _selection_faults((*path, at), inner)
+    if not isinstance(definition, dict):
+        return
+    for key, value in definition.items():
+        field, *modifiers = key.split("|")
+        yield from _field_faults((*path, key), field)
+        try:
+            SigmaDetectionItem.from_mapping(key, value)
+        except (SigmaError, ValueError, TypeError, AttributeError) as error:
+            # pySigma lets some malformed values through to Python's own errors.
+            yield Fault((*path, key), str(error))
+            continue
+        if "fieldref" in modifiers:
+            for other in value if isinstance(value, list) else [value]:
+                yield from _field_faults((*path, key), str(other))
+
+
+def _field_faults(path: YamlPath, field: str) -> Iterator[Fault]:
+    if field and field not in field_registry():
+        yield Fault(path, f"no event has a field {field}{_nearest(field, field_registry())}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if not near:
+        last = word.rsplit(".", 1)[-1]
+        near = [name for name in known if name.rsplit(".", 1)[-1] == last][:3]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def for_sigma(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in rule.items() if key not in _OWN_KEYS}
+
+
+def place_of(error: BaseException) -> YamlPath:
+    """Where a fault that pySigma gives without a line most likely lies, by the kind of the error."""
+    kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
+    places: dict[str, YamlPath] = {
+        "identifier": ("id",),
+        "condition": ("detection", "condition"),
+        "tag": ("tags",),
+        "reference": ("references",),
+    }
+    return places.get(kind, (kind,) if kind in _SIGMA_KEYS else ("detection",))
+
+
+def own_keys(rule: Mapping[str, Any]) -> tuple[Duties | None, Examples | None, list[Fault]]:
+    faults = []
+    duties = examples = None
+    try:
+        duties = msgspec.convert(rule["leaver"], Duties)
+    except msgspec.ValidationError as error:
+        faults.append(_convert_fault("leaver", error))
+    try:
+        examples = msgspec.convert(rule["tests"], Examples)
+    except msgspec.ValidationError as error:
+        faults.append(_convert_fault("tests", error))
+    return duties, examples, faults
+
+
+def _convert_fault(key: str, error: msgspec.ValidationError) -> Fault:
+    message = str(error)
+    place = _PLACE.search(message)
+    steps = _STEP.findall(place.group(1)) if place else []
+    return Fault((key, *(name or int(at) for name, at in steps)), _PLACE.sub("", message))
