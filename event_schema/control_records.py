@@ -48,6 +48,11 @@ class CollectorState(Word, frozen=True):
     dropped: Annotated[dict[str, int], purpose("observations it could not keep, by reason", max_length=64)]
     detail: Annotated[Detail | None, purpose("what it uses, or why it does not run")] = None
 
+    days_watched: Annotated[
+        tuple[int, ...],
+        purpose("days on which its silence means that nothing happened; UTC days since 1970, at most 90"),
+    ] = ()
+
 
 class Heartbeat(Word, frozen=True):
     """Sent about every 15 s, and at start and stop."""

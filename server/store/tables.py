@@ -5,8 +5,8 @@ time zone where the column says "local"). Everything that one micro-batch of the
 committed in one transaction together with `log_positions`, so every event counts exactly once.
 
 Events are not kept a row each: `event_blocks` holds a wire record's value as it came (compressed,
-with the agent's signature: the proof) and beside it what enrichment knew; `event_block_subjects` is
-the small index by subject and local day.
+with the agent's signature: the proof) and beside it what enrichment knew; `subject_events` is the small
+index by subject and local day, as ranges of sequence numbers.
 """
 
 from __future__ import annotations
@@ -157,12 +157,34 @@ event_blocks = Table(
     Index("ix_event_blocks_place", "agent", "epoch", "first_seq"),
 )
 
-event_block_subjects = Table(
-    "event_block_subjects",
+subject_events = Table(
+    "subject_events",
     metadata,
     Column("subject", String(128), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
-    Column("block", ForeignKey("event_blocks.id", ondelete="CASCADE"), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Column("epoch", String(16), primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    comment="index of events; all numbers of a range are events of this subject on this day",
+)
+
+collector_days = Table(
+    "collector_days",
+    metadata,
+    Column("agent", String(64), primary_key=True),
+    Column("collector", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="UTC"),
+    comment="days on which the collector ran: only there does silence mean that nothing happened",
+)
+
+subject_agents = Table(
+    "subject_agents",
+    metadata,
+    Column("subject", String(128), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Column("first_time", BigInteger, nullable=False),
+    comment="on which endpoints a subject was seen",
 )
 
 # ---- people -------------------------------------------------------------------------------------
@@ -225,9 +247,11 @@ storage_days = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("new_devices", Integer, nullable=False),
+    Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False, comment="all of the channel, not only files written"),
     Column("anomaly", Float, nullable=False, comment="highest 0–100 that the running day reached"),
-    Column("anomaly_detail", JSON, comment="what the explanation needs, at that height"),
+    Column("model_id", BigInteger, comment="which model found that height"),
     comment="removable storage by subject and day: the features' raw material",
 )
 

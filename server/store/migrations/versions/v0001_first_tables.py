@@ -216,11 +216,15 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("files", sa.BigInteger(), nullable=False),
         sa.Column("new_devices", sa.Integer(), nullable=False),
+        sa.Column("first_time", sa.BigInteger(), nullable=False),
         sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "events", sa.BigInteger(), nullable=False, comment="all of the channel, not only files written"
+        ),
         sa.Column(
             "anomaly", sa.Float(), nullable=False, comment="highest 0–100 that the running day reached"
         ),
-        sa.Column("anomaly_detail", sa.JSON(), comment="what the explanation needs, at that height"),
+        sa.Column("model_id", sa.BigInteger(), comment="which model found that height"),
         sa.PrimaryKeyConstraint("subject", "day", name=op.f("pk_storage_days")),
         comment="removable storage by subject and day: the features' raw material",
     )
@@ -298,17 +302,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_enrolment_tokens")),
     )
     op.create_table(
-        "event_block_subjects",
+        "subject_events",
         sa.Column("subject", sa.String(length=128), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
-        sa.Column("block", _ROW_ID, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["block"],
-            ["event_blocks.id"],
-            name=op.f("fk_event_block_subjects_block_event_blocks"),
-            ondelete="CASCADE",
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "subject", "day", "agent", "epoch", "first_seq", name=op.f("pk_subject_events")
         ),
-        sa.PrimaryKeyConstraint("subject", "day", "block", name=op.f("pk_event_block_subjects")),
+        comment="index of events; all numbers of a range are events of this subject on this day",
+    )
+    op.create_table(
+        "collector_days",
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("collector", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="UTC"),
+        sa.PrimaryKeyConstraint("agent", "collector", "day", name=op.f("pk_collector_days")),
+        comment="days on which the collector ran: only there does silence mean that nothing happened",
+    )
+    op.create_table(
+        "subject_agents",
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("first_time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", "agent", name=op.f("pk_subject_agents")),
+        comment="on which endpoints a subject was seen",
     )
     op.create_table(
         "person_names",
