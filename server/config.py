@@ -38,6 +38,8 @@ class LogConfig(Section, frozen=True):
     kind: Literal["embedded", "kafka"] = "embedded"
     bootstrap: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.events"
+    partitions: Annotated[int, Meta(ge=1, le=1000)] = 48
+    replication: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class DatabaseConfig(Section, frozen=True):

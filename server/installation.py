@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from server import audit
 from server.config import ServerConfig
 from server.data_directory import DataDirectory
-from server.log.contract import EventLog
+from server.log.contract import EventLog, LogUnavailable
 from server.log.embedded import EmbeddedLog
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
@@ -32,6 +32,20 @@ class Installation(msgspec.Struct, frozen=True):
     def pki(self) -> PkiFiles:
         return PkiFiles(self.directory.pki_path, clock=self.clock)
 
+    def prepare_log(self) -> None:
+        """Makes the Kafka topic where it is missing. Raises LogUnavailable."""
+        log = self.config.log
+        if log.kind != "kafka":
+            return
+        from server.log.kafka_topic import TopicMismatch, ensure_topic  # noqa: PLC0415
+
+        try:
+            ensure_topic(
+                ",".join(log.bootstrap), log.topic, partitions=log.partitions, replication=log.replication
+            )
+        except TopicMismatch as error:
+            raise LogUnavailable(str(error)) from error
+
     def open_log(self) -> EventLog:
         """Raises LogUnavailable."""
         log = self.config.log
@@ -39,7 +53,7 @@ class Installation(msgspec.Struct, frozen=True):
             # Only where it is used: kafka-python is an extra.
             from server.log.kafka import KafkaLog  # noqa: PLC0415
 
-            return KafkaLog(list(log.bootstrap), topic=log.topic)
+            return KafkaLog(",".join(log.bootstrap), topic=log.topic)
         return EmbeddedLog(self.directory.log_path, self.clock)
 
 

@@ -11,19 +11,19 @@ import threading
 import time
 from collections.abc import Callable
 
+from server.addresses import public_address
 from server.admin_token import has_token, rotate_token
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
-from server.config import ServerConfig, split_address
+from server.config import ServerConfig
 from server.data_directory import DataDirectory
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
-from server.pki.authority import Authority
-from server.pki.files import server_names
 from server.pipeline.worker import PipelineWorker
-from server.process_state import ProcessState, read_process_state, write_process_state
+from server.pki.authority import Authority
+from server.process_state import ProcessState, write_process_state
 from server.status import Status, read_status
 from server.supervision import SupervisedThread
 
@@ -52,25 +52,12 @@ def run_up(
         directory.locked(clock=clock),
         created_installation(directory, config, clock=clock) as (installation, authority),
     ):
+        installation.prepare_log()
         log = installation.open_log()
         try:
             _Server(installation, authority, log, say).run(stop)
         finally:
             log.close()
-
-
-def public_address(config: ServerConfig, port: int) -> str:
-    """The https:// address that agents are told."""
-    host = server_names(config.listen)[0]
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-
-
-def current_address(installation: Installation) -> str:
-    """The running server's address, else the configured one."""
-    state = read_process_state(installation.directory, now=installation.clock())
-    if state is not None:
-        return state.address
-    return public_address(installation.config, split_address(installation.config.listen.address)[1])
 
 
 class _Server:
@@ -143,9 +130,7 @@ class _Server:
         token = self._first_token()
         if token is not None:
             self._say(f"token      {token}")
-                self._say(
-                    "           for administrators; shown only now (leaver token rotate makes a new one)"
-                )
+            self._say("           for administrators, shown only now; leaver token rotate makes another")
         self._say("enrol      leaver agents enrol NAME   prints the line to run on the endpoint")
         self._say("ready      stop with Ctrl-C")
 

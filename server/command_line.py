@@ -1,0 +1,42 @@
+"""The command `leaver`. Each command's module is imported when it is called, so that --help is quick."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+
+import click
+
+_COMMANDS = {
+    "up": ("server.commands.running", "up"),
+    "init": ("server.commands.running", "init"),
+    "status": ("server.commands.status", "status"),
+    "agents": ("server.commands.agents", "agents"),
+    "people": ("server.commands.people", "people"),
+    "alerts": ("server.commands.alerts", "alerts"),
+    "dead-letters": ("server.commands.status", "dead_letters_group"),
+    "model": ("server.commands.model", "model"),
+    "config": ("server.commands.running", "config_group"),
+    "token": ("server.commands.running", "token_group"),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(version("leaver"), prog_name="leaver")
+def main() -> None:
+    """Leaver: tells you, within a minute and with proof, when someone who is leaving takes data along."""

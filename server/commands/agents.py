@@ -1,0 +1,123 @@
+"""`leaver agents`: invite, list and revoke endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from server.addresses import current_address
+from server.agents.health import AgentHealth, list_agents
+from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revoke
+from server.commands.opening import (
+    FINDINGS,
+    data_option,
+    echo_json,
+    fail,
+    json_option,
+    open_installation,
+    system_actor,
+    system_clock,
+)
+from server.commands.tables import age, echo_table
+from server.pki.authority import PkiError
+
+REASON_CHARACTERS_MAX = 1000
+
+
+@click.group("agents")
+def agents() -> None:
+    """The programs on endpoints: enrol, list, revoke."""
+
+
+@agents.command("enrol")
+@click.argument("name")
+@data_option
+@json_option
+def enrol(name: str, data: Path | None, as_json: bool) -> None:
+    """Print the line that enrols the machine NAME, once, within 24 hours."""
+    with open_installation(data) as installation:
+        now = system_clock()
+        try:
+            fingerprint = installation.pki.open_authority().fingerprint
+            with installation.database.begin() as connection:
+                token = create_token(connection, name, now=now, actor=system_actor())
+        except (RegistryError, PkiError) as error:
+            fail(str(error))
+        address = current_address(installation)
+    line = f"leaver-enrol-1 {address} sha256:{fingerprint} {token}"
+    if as_json:
+        echo_json(
+            {
+                "agent": name,
+                "address": address,
+                "ca_sha256": fingerprint,
+                "token": token,
+                "expires_at": now + TOKEN_LIFE,
+                "line": line,
+            }
+        )
+    else:
+        click.echo(f'leaver-agent enrol <<< "{line}"')
+
+
+@agents.command("list")
+@data_option
+@json_option
+def show(data: Path | None, as_json: bool) -> None:
+    """Health of all agents. Exit code 3 when one needs a look."""
+    with open_installation(data) as installation:
+        now = system_clock()
+        with installation.database.read() as connection:
+            found = list_agents(connection, now=now)
+    if as_json:
+        echo_json(found)
+    elif not found:
+        click.echo("No agents yet: leaver agents enrol NAME")
+    else:
+        echo_table(_table(found, now))
+    if any(_needs_a_look(agent) for agent in found):
+        raise SystemExit(FINDINGS)
+
+
+@agents.command("revoke")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@data_option
+def revoke_agent(name: str, reason: str, data: Path | None) -> None:
+    """Refuse NAME from now on, for good. The running server notices within two seconds."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= REASON_CHARACTERS_MAX:
+        raise click.UsageError(f"--reason needs 1 to {REASON_CHARACTERS_MAX} characters")
+    with open_installation(data) as installation:
+        try:
+            with installation.database.begin() as connection:
+                revoke(connection, name, reason=reason, now=system_clock(), actor=system_actor())
+        except RegistryError as error:
+            fail(str(error))
+    click.echo(f"{name} is revoked.")
+
+
+def _table(found: list[AgentHealth], now: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("agent", "state", "heard"):
+        table.add_column(column, no_wrap=True)
+    for column in ("waiting", "lost", "clock"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("findings", overflow="fold")
+    for agent in found:
+        table.add_row(
+            agent.name,
+            agent.state,
+            age(agent.heartbeat_at, now),
+            "-" if agent.backlog_events is None else f"{agent.backlog_events:,}",
+            f"{agent.lost_events:,}",
+            f"{agent.clock_offset / 1000:+.1f} s",
+            "; ".join(f"{finding.kind} ({finding.count})" for finding in agent.findings) or "-",
+        )
+    return table
+
+
+def _needs_a_look(agent: AgentHealth) -> bool:
+    return bool(agent.findings or agent.lost_events or agent.state == "silent")

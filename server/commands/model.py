@@ -1,0 +1,62 @@
+"""`leaver model`: which models were trained, when, from what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.table import Table
+from sqlalchemy import func, select
+
+from server.commands.opening import data_option, echo_json, json_option, open_installation
+from server.commands.tables import echo_table
+from server.store.tables import models
+
+
+@click.group("model")
+def model() -> None:
+    """The models of normal behaviour that anomaly scores come from."""
+
+
+@model.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The latest ones.")
+@data_option
+@json_option
+def list_models(limit: int, data: Path | None, as_json: bool) -> None:
+    """The latest models; the active ones score what comes in."""
+    query = (
+        select(
+            models.c.id,
+            models.c.kind,
+            models.c.created_at,
+            models.c.active,
+            models.c.summary,
+            func.length(models.c.state).label("bytes"),
+        )
+        .order_by(models.c.id.desc())
+        .limit(limit)
+    )
+    with open_installation(data) as installation, installation.database.read() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(query)]
+    if as_json:
+        echo_json(rows)
+        return
+    if not rows:
+        click.echo("No model yet: the first is trained once there is enough history.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "kind", "made", "active", "bytes"):
+        table.add_column(column, no_wrap=True, justify="right" if column in {"id", "bytes"} else "left")
+    table.add_column("made from", overflow="fold")
+    for row in rows:
+        table.add_row(
+            str(row["id"]),
+            row["kind"],
+            datetime.fromtimestamp(row["created_at"] / 1000, UTC).isoformat(" ", "seconds"),
+            "yes" if row["active"] else "",
+            f"{row['bytes']:,}",
+            msgspec.json.encode(row["summary"]).decode(),
+        )
+    echo_table(table)

@@ -1,0 +1,126 @@
+"""`leaver status` and `leaver dead-letters`: is everything received, worked on and understood?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.table import Table
+from sqlalchemy import func, select
+
+from server.commands.opening import (
+    FINDINGS,
+    data_option,
+    echo_json,
+    json_option,
+    open_installation,
+    system_clock,
+)
+from server.commands.tables import age, echo_table
+from server.log.contract import LogUnavailable
+from server.process_state import read_process_state
+from server.status import Status, read_status
+from server.store.tables import dead_letters
+
+
+@click.command("status")
+@data_option
+@json_option
+def status(data: Path | None, as_json: bool) -> None:
+    """Health of the installation. Exit code 3 when something needs a look."""
+    with open_installation(data) as installation:
+        now = system_clock()
+        process = read_process_state(installation.directory, now=now)
+        try:
+            log = installation.open_log()
+        except LogUnavailable:
+            log = None
+        try:
+            with installation.database.read() as connection:
+                found = read_status(connection, log, installation.config.log.kind, process, now=now)
+        finally:
+            if log is not None:
+                log.close()
+    if as_json:
+        echo_json(found)
+    else:
+        _show(found)
+    if found.findings:
+        raise SystemExit(FINDINGS)
+
+
+@click.group("dead-letters")
+def dead_letters_group() -> None:
+    """Records and events that could not be read; they are kept aside."""
+
+
+@dead_letters_group.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The latest ones."
+)
+@data_option
+@json_option
+def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
+    """The latest dead letters: when, from whom, and what is wrong with them."""
+    table = dead_letters
+    query = (
+        select(
+            table.c.id,
+            table.c.received_at,
+            table.c.agent,
+            table.c.reason,
+            table.c.message,
+            table.c.partition,
+            table.c.offset,
+            table.c.event_index,
+            table.c.size,
+        )
+        .order_by(table.c.id.desc())
+        .limit(limit)
+    )
+    with open_installation(data) as installation, installation.database.read() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(query)]
+        total = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    if as_json:
+        echo_json({"total": total, "dead_letters": rows})
+        return
+    if not rows:
+        click.echo("No dead letters.")
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("received", "agent", "reason", "place", "bytes"):
+        shown.add_column(column, no_wrap=True, justify="right" if column == "bytes" else "left")
+    shown.add_column("what is wrong", overflow="fold")
+    for row in rows:
+        event = "" if row["event_index"] < 0 else f" event {row['event_index']}"
+        shown.add_row(
+            datetime.fromtimestamp(row["received_at"] / 1000, UTC).isoformat(" ", "seconds"),
+            row["agent"] or "-",
+            row["reason"],
+            f"{row['partition']}:{row['offset']}{event}",
+            f"{row['size']:,}",
+            row["message"],
+        )
+    echo_table(shown)
+    if total > len(rows):
+        click.echo(f"{total - len(rows):,} older ones not shown (--limit)")
+
+
+def _show(found: Status) -> None:
+    process, log = found.process, found.log
+    running = "not running" if process is None else f"{process.address}, since {age(process.since, found.at)}"
+    lag = "lag unknown" if log.lag is None else f"{log.lag:,} records waiting"
+    enrolled = sum(agent.state in {"enrolled", "silent", "stopped"} for agent in found.agents)
+    silent = sum(agent.state == "silent" for agent in found.agents)
+    click.echo(f"server        {running}")
+    if process is not None:
+        for name, part in process.parts.items():
+            click.echo(f"{name:<13} {part.state}, {part.restarts} restarts")
+    click.echo(f"log           {log.kind}, {lag}")
+    click.echo(f"events        {found.events_stored:,} stored")
+    click.echo(f"dead letters  {sum(found.dead_letters.values()):,}")
+    click.echo(f"agents        {enrolled} enrolled, {silent} silent")
+    click.echo(f"alerts        {found.alerts_open:,} open")
+    for finding in found.findings:
+        click.secho(f"! {finding.kind}: {finding.detail}", fg="yellow")
