@@ -1,38 +1,126 @@
-"""Who did it: asks the best source that this host has, and says which one that was."""
+"""Who did it: asks the best source that this host has, and says which one that was.
+
+In this order: the kernel's audit record of the act itself; the table of process events, which runs only
+while audit does not cover a watched folder, because it costs CPU for every process on the machine; /proc,
+if the process still lives; the owner of the file; nobody.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import select
+import signal
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal
 
-from collectors.linux import proc
+import msgspec
+
+from collectors.contract import Unsupported
+from collectors.linux import audit, proc, proc_events
+from collectors.linux.audit import AuditSource
+from collectors.linux.proc_events import ProcessEvents
 from collectors.linux.process_identity import Who, WhoFrom
 from collectors.linux.user_names import UserNames
 
-__all__ = ["Who", "WhoFrom", "WhoSource"]
+__all__ = ["Who", "WhoFrom", "WhoSource", "check"]
+
+Source = Literal["audit", "proc_events"]
+BATCH_S: Final = 0.01
+"""Pause after reading audit records: a busy copier then costs a hundred wake-ups a second, not thousands."""
+CONFIRM_S: Final = 0.03
+"""How long to wait for the record of the very file, when the process is known already."""
+YOUNGER_MS: Final = 1000
+"""A process that started so much after the act is another one with the same number. Boot time is known to
+the second only."""
+
+_MOST_UNRECORDED: Final = 1024
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "busybox"})
+_log: Final = logging.getLogger(__name__)
+
+
+def check() -> None:
+    """Raises Unsupported, with both reasons, where only /proc is left, which misses short-lived programs."""
+    reasons: list[str] = []
+    for source in (audit.check, proc_events.check):
+        try:
+            source()
+        except Unsupported as reason:
+            reasons.append(str(reason))
+        else:
+            return
+    raise Unsupported("; ".join(reasons))
 
 
 class WhoSource:
-    """The user and the program behind an act on a watched mount."""
+    """The user and the program behind an act in a watched folder. Its methods may be called by any thread."""
 
-    def __init__(self, targets: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(
+        self,
+        targets: Callable[[], Iterable[str]] = tuple,
+        *,
+        sources: Collection[Source] = ("audit", "proc_events"),
+        names: UserNames | None = None,
+    ) -> None:
+        """Opens nothing. `targets` names what is watched from the start; `sources` may leave some out."""
         self._targets = targets
-        self._names = UserNames()
+        self._sources = frozenset(sources)
+        self._names = UserNames() if names is None else names
+        self._audit: AuditSource | None = None
+        self._events: ProcessEvents | None = None
+        self._uncovered: dict[str, str] = {}
+        self._reasons: dict[Source, str] = {}
+        self._unrecorded: OrderedDict[int, int] = OrderedDict()
         self._dropped: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake: int | None = None
+        self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begins to listen, and watches what `targets` names just now."""
+        """Begins to listen, and watches what `targets` names just now. Never raises Unsupported."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            if "audit" in self._sources:
+                try:
+                    self._audit = AuditSource()
+                except Unsupported as reason:
+                    self._reasons["audit"] = str(reason)
+            self._follow_events_if_needed()
+            self._thread = threading.Thread(target=self._run, name="who", daemon=True)
+            self._thread.start()
         for target in self._targets():
             self.watch(target)
 
     def watch(self, mount_target: str) -> None:
-        """Has the kernel record who writes below the folder, where it can."""
+        """Has the kernel record who writes below the folder, where it can; else falls back."""
+        with self._lock:
+            reason = self._reasons.get("audit", "audit is left out")
+            if self._audit is not None:
+                try:
+                    self._audit.watch(mount_target)
+                except Unsupported as problem:
+                    reason = str(problem)
+                except (OSError, ValueError) as problem:
+                    reason = f"no audit rule on {mount_target}: {problem}"
+                else:
+                    self._uncovered.pop(mount_target, None)
+                    return
+            self._uncovered[mount_target] = reason
+            self._follow_events_if_needed()
 
     def unwatch(self, mount_target: str) -> None:
-        """Ends that; also right after the unmount."""
+        """Ends that; also right after the unmount. What was recorded can still be asked for."""
+        with self._lock:
+            self._uncovered.pop(mount_target, None)
+            if self._audit is not None:
+                self._audit.unwatch(mount_target)
 
     def lookup(
         self,
@@ -45,37 +133,173 @@ class WhoSource:
     ) -> Who:
         """Who did the act that process `pid` (0: not known) did to `path` at `at_ms`.
 
-        `inode` is (st_dev, st_ino). Waits up to `wait_s` for the kernel's record where one is due. With
-        a `pidfd`, /proc is believed only while that very process lives.
+        `inode` is (st_dev, st_ino). Waits up to `wait_s` for the kernel's record where one is due: it comes
+        some milliseconds after the act. With a `pidfd`, /proc is believed only while that very process
+        lives. A number that names nobody gives source "file_owner" or "unknown", never a guess.
         """
-        del wait_s, pidfd, inode
-        facts = proc.process_facts(pid) if pid > 0 else None
-        started = proc.started_at_ms(pid) if facts is not None else None
-        if facts is None or started is None or started > at_ms + 1000:
-            facts = _owner(path, pid)
-        return Who(
-            uid=facts.uid,
-            user_name=self._names.name(facts.uid),
-            exe=facts.exe,
-            pid=pid,
-            auid=facts.auid,
-            source=facts.source,
-        )
+        who = self._from_audit(pid, path, inode, at_ms, wait_s)
+        if who is None:
+            who = self._from_events(pid)
+        if who is None:
+            who = _from_proc(pid, at_ms, pidfd) or _from_owner(path, pid)
+        elif who.exe is None or Path(who.exe).name in _SHELLS:
+            # `dump > file`: the shell opened the file, then became the program that wrote it.
+            now = _from_proc(who.pid, at_ms, pidfd)
+            if now is not None and now.exe is not None and now.uid == who.uid:
+                who = msgspec.structs.replace(who, exe=now.exe)
+        return msgspec.structs.replace(who, user_name=self._names.name(who.uid))
 
     def describe(self) -> str:
         """Which source is in use, in words."""
-        return "/proc at the time of the event"
+        with self._lock:
+            trouble = self._audit.trouble() if self._audit is not None else self._reasons.get("audit")
+            parts: list[str] = []
+            if self._audit is not None and trouble is None:
+                parts.append("kernel audit")
+            if self._events is not None:
+                parts.append("process events")
+            parts.append("/proc")
+            text = ", then ".join(parts)
+            reasons = {trouble, self._reasons.get("proc_events"), *self._uncovered.values()} - {
+                None,
+                "left out",
+            }
+            return f"{text} ({'; '.join(sorted(filter(None, reasons)))})" if reasons else text
 
     def dropped(self) -> Mapping[str, int]:
-        """What could not be kept, by reason."""
-        return dict(self._dropped)
+        """What could not be kept or was lost on the way, by reason."""
+        with self._lock:
+            total = Counter(self._dropped)
+            for source in (self._audit, self._events):
+                if source is not None:
+                    total.update(source.dropped())
+            return dict(total)
 
     def close(self) -> None:
-        """Gives everything back. May be called twice."""
+        """Gives everything back, the kernel's settings too. May be called twice."""
+        self._stop.set()
+        if self._wake is not None:
+            os.eventfd_write(self._wake, 1)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+        with self._lock:
+            for source in (self._audit, self._events):
+                if source is not None:
+                    source.close()
+            self._audit = self._events = None
+            if self._wake is not None:
+                os.close(self._wake)
+                self._wake = None
         self._names.close()
 
+    def _from_audit(
+        self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int, wait_s: float
+    ) -> Who | None:
+        begun = time.monotonic()
+        while True:
+            with self._lock:
+                source = self._audit
+                if source is None:
+                    return None
+                source.pump()
+                who, of_this_file = source.records.find(pid, path, inode, at_ms)
+                if of_this_file or self._is_unrecorded(pid):
+                    return who
+                patience = wait_s if who is None else min(wait_s, CONFIRM_S)
+                left = begun + patience - time.monotonic()
+                if left <= 0:
+                    if who is None and wait_s > 0:
+                        self._note_unrecorded(pid)
+                    return who
+                readable = select.poll()
+                readable.register(source.fileno(), select.POLLIN)
+            readable.poll(max(1.0, left * 1000))
 
-def _owner(path: str, pid: int) -> Who:
+    def _note_unrecorded(self, pid: int) -> None:
+        """A living process that audit does not know started before audit did; do not wait for it again."""
+        started = proc.started_at_ms(pid)
+        if started is not None:
+            self._unrecorded[pid] = started
+            if len(self._unrecorded) > _MOST_UNRECORDED:
+                self._unrecorded.popitem(last=False)
+
+    def _is_unrecorded(self, pid: int) -> bool:
+        started = self._unrecorded.get(pid)
+        return started is not None and started == proc.started_at_ms(pid)
+
+    def _from_events(self, pid: int) -> Who | None:
+        with self._lock:
+            if self._events is None:
+                return None
+            while self._events.pump():
+                pass
+            return self._events.find(pid)
+
+    def _follow_events_if_needed(self) -> None:
+        covered = self._audit is not None and self._audit.trouble() is None and not self._uncovered
+        if covered or self._events is not None or "proc_events" not in self._sources:
+            return
+        try:
+            self._events = ProcessEvents()
+        except Unsupported as reason:
+            self._reasons["proc_events"] = str(reason)
+            return
+        if self._wake is not None:
+            os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._listen()
+            except Exception:  # noqa: BLE001 - the thread must outlive any record
+                self._dropped["who_reader_error"] += 1
+                _log.exception("reading who wrote what failed")
+                self._stop.wait(1)
+
+    def _listen(self) -> None:
+        with self._lock:
+            ready = select.poll()
+            if self._wake is None:
+                return
+            ready.register(self._wake, select.POLLIN)
+            for source in (self._audit, self._events):
+                if source is not None:
+                    ready.register(source.fileno(), select.POLLIN)
+            repair_s = self._audit.repair_wait_s() if self._audit is not None else None
+        woken = ready.poll(None if repair_s is None else repair_s * 1000)
+        if self._stop.is_set():
+            return
+        if any(descriptor == self._wake for descriptor, _ in woken):
+            os.eventfd_read(self._wake)
+        with self._lock:
+            if self._audit is not None:
+                self._audit.pump()
+                if self._audit.repair_wait_s() == 0.0:
+                    self._audit.repair()
+                    self._follow_events_if_needed()
+            if self._events is not None:
+                self._events.pump()
+        if self._events is None:
+            self._stop.wait(BATCH_S)
+
+
+def _from_proc(pid: int, at_ms: int, pidfd: int | None) -> Who | None:
+    facts = proc.process_facts(pid) if pid > 0 else None
+    if facts is None:
+        return None
+    if pidfd is not None:
+        try:
+            # Signal 0 only asks. While this process is there, its number is nobody else's.
+            signal.pidfd_send_signal(pidfd, 0)
+        except OSError:
+            return None
+        return facts
+    started = proc.started_at_ms(pid)
+    return None if started is None or started > at_ms + YOUNGER_MS else facts
+
+
+def _from_owner(path: str, pid: int) -> Who:
     try:
         uid: int | None = os.lstat(path).st_uid
         source: WhoFrom = "file_owner"

@@ -1,0 +1,221 @@
+"""The kernel's audit records, joined into "this process, of this user, wrote this file".
+
+One act is one SYSCALL record (who), at most one CWD record and one PATH record per name (what), in this
+order, tied together by the serial number; records of different acts come interleaved. Layout of a
+record's text (`name` and `exe` are in hexadecimal, without quotes, where they hold a space, a quote or
+anything beyond ASCII; `exe` is `(null)` where unknown):
+
+    audit(1732246314.123:456): arch=… syscall=257 success=yes … a0=ffffff9c … pid=7 auid=1000 uid=1000 …
+        comm="cp" exe="/usr/bin/cp" … key="…"
+    audit(1732246314.123:456): cwd="/home/a"
+    audit(1732246314.123:456): item=1 name="/media/x" inode=12 dev=08:11 mode=0100644 … nametype=CREATE
+
+Records are recognised by the device they name, not by the rule's key: where another program's rule
+matched first, the record carries that one's key. Records that hold command lines (EXECVE, PROCTITLE) are
+refused by the socket's filter before they reach this process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+from collectors.linux.proc import plain_path
+from collectors.linux.process_identity import Who
+
+SYSCALL: Final = 1300
+PATH: Final = 1302
+CONFIG_CHANGE: Final = 1305
+CWD: Final = 1307
+
+MOST_PENDING: Final = 512
+MOST_PROCESSES: Final = 4096
+MOST_FILES: Final = 16_384
+MOST_PATHS: Final = 4096
+KEPT_MS: Final = 4 * 3600 * 1000
+"""A big file may be written for hours after it was opened."""
+CLOCK_SLACK_MS: Final = 50
+"""Audit stamps with the kernel's coarse clock, up to a tick behind."""
+
+_WHO: Final = re.compile(
+    rb" success=yes .*? pid=(\d+) auid=(\d+) uid=(\d+) .*? exe=(?:\"([^\"]*)\"|([0-9A-F]+))?", re.DOTALL
+)
+_RELATIVE_TO_CWD: Final = b" a0=ffffff9c "
+_FILE: Final = re.compile(
+    rb" name=(?:\"([^\"]*)\"|([0-9A-F]+)|\(null\))"
+    rb"(?: inode=(\d+) dev=([0-9a-f]+):([0-9a-f]+) .* nametype=(\w+))?",
+    re.DOTALL,
+)
+_FOLDER: Final = re.compile(rb"cwd=(?:\"([^\"]*)\"|([0-9A-F]+))")
+
+K = TypeVar("K", bound=Hashable)
+
+
+class _Span:
+    """From when until when somebody was seen to act; `before` is the one before, and no further back."""
+
+    __slots__ = ("before", "first_ms", "last_ms", "who")
+
+    def __init__(self, at_ms: int, who: Who, before: _Span | None) -> None:
+        self.first_ms = self.last_ms = at_ms
+        self.who = who
+        self.before = before
+        if before is not None:
+            before.before = None
+
+
+class _Recent(Generic[K]):
+    """Who acted last, by key: bounded by count, longest unused out first, and by age when read."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._spans: OrderedDict[K, _Span] = OrderedDict()
+
+    def put(self, key: K, at_ms: int, who: Who) -> bool:
+        """False when an entry that was still of use had to go."""
+        span = self._spans.get(key)
+        if span is not None and span.who == who:
+            span.last_ms = max(span.last_ms, at_ms)
+        else:
+            self._spans[key] = _Span(at_ms, who, span)
+        self._spans.move_to_end(key)
+        if len(self._spans) <= self._most:
+            return True
+        _, evicted = self._spans.popitem(last=False)
+        return at_ms - evicted.last_ms > KEPT_MS
+
+    def get(self, key: K, at_ms: int) -> Who | None:
+        """Who had begun to act by then. Events are asked about late, when others may have followed."""
+        span = self._spans.get(key)
+        while span is not None and at_ms < span.first_ms - CLOCK_SLACK_MS:
+            span = span.before
+        return None if span is None or at_ms > span.last_ms + KEPT_MS else span.who
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+
+class _Act:
+    """The SYSCALL record of an act whose PATH records are still to come."""
+
+    __slots__ = ("at_ms", "folder", "record", "who")
+
+    def __init__(self, at_ms: int, record: bytes) -> None:
+        self.at_ms = at_ms
+        self.record = record
+        self.folder: bytes | None = None
+        self.who: Who | None = None
+
+
+class AuditRecords:
+    """Who wrote what on the watched devices. The caller keeps threads apart."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        self.latest_ms = 0
+        """Time of the newest act seen: older ones will not come any more, but for some overtaking."""
+        self._devices: dict[tuple[int, int], int] = {}
+        self._pending: OrderedDict[bytes, _Act] = OrderedDict()
+        self._files: _Recent[tuple[int, int]] = _Recent(MOST_FILES)
+        self._processes: _Recent[int] = _Recent(MOST_PROCESSES)
+        self._paths: _Recent[str] = _Recent(MOST_PATHS)
+
+    def set_devices(self, devices: dict[int, int]) -> None:
+        """Which devices to keep: by the superblock's number, which audit shows, the number `stat` shows."""
+        self._devices = {(os.major(shown), os.minor(shown)): known for shown, known in devices.items()}
+
+    def feed(self, kind: int, text: bytes) -> None:
+        """Takes one record. What does not look like one is counted and let go."""
+        head, _, body = text.partition(b"): ")
+        stamp, _, serial = head.removeprefix(b"audit(").partition(b":")
+        if kind == SYSCALL:
+            try:
+                at_ms = int(stamp.replace(b".", b""))
+            except ValueError:
+                self.dropped["audit_record_unreadable"] += 1
+                return
+            self.latest_ms = max(self.latest_ms, at_ms)
+            self._pending[serial] = _Act(at_ms, body)
+            if len(self._pending) > MOST_PENDING:
+                self._pending.popitem(last=False)
+        elif (act := self._pending.get(serial)) is None:
+            # Acts of which this process saw only the end: the socket overflowed, which is counted there.
+            return
+        elif kind == CWD:
+            found = _FOLDER.search(body)
+            act.folder = _name(found[1], found[2]) if found else None
+        elif kind == PATH:
+            self._file(act, body)
+
+    def find(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> tuple[Who | None, bool]:
+        """(who, whether the record names the very file). Best first: this process on this file; this
+        process on the watched devices; another process that has this file open."""
+        opener = self._files.get(inode, at_ms) if inode is not None else None
+        opener = opener or self._paths.get(path, at_ms)
+        if opener is not None and pid in (0, opener.pid):
+            return opener, True
+        process = self._processes.get(pid, at_ms)
+        if process is not None:
+            return process, False
+        return opener, opener is not None
+
+    def sizes(self) -> tuple[int, int, int, int]:
+        """How many acts wait, and processes, files and paths are known."""
+        return len(self._pending), len(self._processes), len(self._files), len(self._paths)
+
+    def _file(self, act: _Act, body: bytes) -> None:
+        found = _FILE.search(body)
+        if found is None:
+            self.dropped["audit_record_unreadable"] += 1
+            return
+        if found[3] is None:
+            return
+        device = self._devices.get((int(found[4], 16), int(found[5], 16)))
+        if device is None:
+            return
+        who = act.who
+        if who is None:
+            who = act.who = _who(act.record)
+            if who is None:
+                return
+            self._keep("process", self._processes.put(who.pid, act.at_ms, who))
+        if found[6] == b"PARENT":
+            return
+        self._keep("file", self._files.put((device, int(found[3])), act.at_ms, who))
+        name = _name(found[1], found[2])
+        if not name.startswith(b"/") and act.folder is not None and _RELATIVE_TO_CWD in act.record:
+            name = os.path.normpath(act.folder + b"/" + name)
+        if name.startswith(b"/"):
+            self._keep("path", self._paths.put(os.fsdecode(name), act.at_ms, who))
+
+    def _keep(self, what: str, in_time: bool) -> None:
+        if not in_time:
+            self.dropped[f"audit_{what}_evicted"] += 1
+
+
+def _who(record: bytes) -> Who | None:
+    """None for a call that failed, or a record that does not look like one."""
+    found = _WHO.search(record)
+    if found is None:
+        return None
+    exe = _name(found[4], found[5])
+    return Who(
+        uid=int(found[3]),
+        user_name=None,
+        exe=plain_path(os.fsdecode(exe)) if exe else None,
+        pid=int(found[1]),
+        auid=int(found[2]),
+        source="audit",
+    )
+
+
+def _name(quoted: bytes | None, hexadecimal: bytes | None) -> bytes:
+    if quoted is not None:
+        return quoted
+    try:
+        return bytes.fromhex((hexadecimal or b"").decode("ascii"))
+    except ValueError:
+        return b""

@@ -1,0 +1,48 @@
+"""Classic BPF on a netlink socket: what Leaver must not or need not see is dropped inside the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+_SO_ATTACH_FILTER: Final = 26
+_LOAD_HALF: Final = 0x28
+_LOAD_WORD: Final = 0x20
+_EQUAL: Final = 0x15
+
+Instruction = tuple[int, int, int, int]
+"""Operation, how many instructions to skip if true, how many if not, operand."""
+
+RETURN_ALL: Final[Instruction] = (0x06, 0, 0, 0xFFFF_FFFF)
+RETURN_NONE: Final[Instruction] = (0x06, 0, 0, 0)
+
+
+def load_half(offset: int) -> Instruction:
+    """Loads 16 bits of the message. Netlink is in host order, the filter reads in network order."""
+    return _LOAD_HALF, 0, 0, offset
+
+
+def load_word(offset: int) -> Instruction:
+    """Loads 32 bits of the message."""
+    return _LOAD_WORD, 0, 0, offset
+
+
+def if_half(value: int, then: int, otherwise: int) -> Instruction:
+    """Skips `then` instructions if the loaded 16 bits, in host order, are `value`, else `otherwise`."""
+    return _EQUAL, then, otherwise, socket.htons(value)
+
+
+def if_word(value: int, then: int, otherwise: int) -> Instruction:
+    """The same for 32 bits."""
+    return _EQUAL, then, otherwise, socket.htonl(value)
+
+
+def attach(to: socket.socket, program: Sequence[Instruction]) -> None:
+    """Runs the program on each message before it is queued. OSError where the kernel refuses."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    to.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code))
+    )
