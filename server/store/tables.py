@@ -93,6 +93,7 @@ agent_epochs = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("seen", Text, nullable=False, comment="sequence numbers accounted for, as ranges '0-41,50-99'"),
     Column("lost", BigInteger, nullable=False, default=0, comment="numbers covered by loss records"),
+    Column("duplicates", BigInteger, nullable=False, default=0, comment="events that came again"),
 )
 
 agent_findings = Table(
@@ -162,11 +163,12 @@ subject_events = Table(
     metadata,
     Column("subject", String(128), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
+    Column("channel", String(64), primary_key=True, comment="the collector that saw them"),
     Column("agent", String(64), primary_key=True),
     Column("epoch", String(16), primary_key=True),
     Column("first_seq", BigInteger, primary_key=True),
     Column("last_seq", BigInteger, nullable=False),
-    comment="index of events; all numbers of a range are events of this subject on this day",
+    comment="index of events; all numbers of a range are of this subject, day and channel",
 )
 
 collector_days = Table(
@@ -324,6 +326,15 @@ alerts = Table(
         sqlite_where=text("status = 'open'"),
         postgresql_where=text("status = 'open'"),
     ),
+)
+
+alert_days = Table(
+    "alert_days",
+    metadata,
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="local"),
+    comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
 )
 
 alert_evidence = Table(

@@ -258,6 +258,7 @@ def upgrade() -> None:
             comment="sequence numbers accounted for, as ranges '0-41,50-99'",
         ),
         sa.Column("lost", sa.BigInteger(), nullable=False, comment="numbers covered by loss records"),
+        sa.Column("duplicates", sa.BigInteger(), nullable=False, comment="events that came again"),
         sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_agent_epochs_agent_agents")),
         sa.PrimaryKeyConstraint("agent", "epoch", name=op.f("pk_agent_epochs")),
     )
@@ -277,6 +278,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_agent_keys_agent_agents")),
         sa.PrimaryKeyConstraint("agent", "key_id", name=op.f("pk_agent_keys")),
         comment="all keys an agent ever had: records signed by an older one may still lie on the log",
+    )
+    op.create_table(
+        "alert_days",
+        sa.Column("alert", _ROW_ID, nullable=False),
+        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.ForeignKeyConstraint(
+            ["alert"], ["alerts.id"], name=op.f("fk_alert_days_alert_alerts"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("alert", "channel", "day", name=op.f("pk_alert_days")),
+        comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
     )
     op.create_table(
         "alert_evidence",
@@ -305,14 +317,15 @@ def upgrade() -> None:
         "subject_events",
         sa.Column("subject", sa.String(length=128), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column("channel", sa.String(length=64), nullable=False, comment="the collector that saw them"),
         sa.Column("agent", sa.String(length=64), nullable=False),
         sa.Column("epoch", sa.String(length=16), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "subject", "day", "agent", "epoch", "first_seq", name=op.f("pk_subject_events")
+            "subject", "day", "channel", "agent", "epoch", "first_seq", name=op.f("pk_subject_events")
         ),
-        comment="index of events; all numbers of a range are events of this subject on this day",
+        comment="index of events; all numbers of a range are of this subject, day and channel",
     )
     op.create_table(
         "collector_days",
