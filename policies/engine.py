@@ -1,7 +1,7 @@
 """The compiled set of policies: which rules fire on a record.
 
 Rules that can only fire on some event classes (they ask for a class_uid) are looked at for these only; each
-class has its own field table, so that a record gives up only the fields that its class's rules ask for.
+class has its own set of conditions, so that only the fields are read that its class's rules ask for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_events import Event
-from policies.matcher import Condition, FieldTable, compile_condition, pinned_classes
+from policies.matcher import Condition, ConditionSet, pinned_classes
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
 
@@ -54,17 +54,17 @@ class _Program:
     """The rules that may fire on one event class."""
 
     def __init__(self, rules: Sequence[tuple[ParsedPolicy, PolicyHit]]) -> None:
-        self._fields: Final = FieldTable()
-        self._rules: Final[list[tuple[Condition, PolicyHit]]] = [
-            (compile_condition(condition, self._fields), hit)
-            for parsed, hit in rules
-            for condition in parsed.conditions
-        ]
+        flat = [(condition, hit) for parsed, hit in rules for condition in parsed.conditions]
+        self._compiled: Final = ConditionSet([condition for condition, _ in flat])
+        hits = [hit for _, hit in flat]
+        self._rules: Final[list[tuple[Condition, PolicyHit]]] = list(
+            zip(self._compiled.conditions, hits, strict=True)
+        )
 
     def match(self, record: Mapping[str, Any]) -> list[PolicyHit]:
         if not self._rules:
             return []
-        row = self._fields.row(record)
+        row = self._compiled.row(record)
         hits = [hit for holds, hit in self._rules if holds(row)]
         # A rule with several conditions hits once.
         return list(dict.fromkeys(hits)) if len(hits) > 1 else hits

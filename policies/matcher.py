@@ -7,7 +7,8 @@ test on a list holds if it holds for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sigma.conditions import (
@@ -17,12 +18,12 @@ from sigma.conditions import (
     ConditionOR,
     ConditionValueExpression,
 )
-from sigma.types import SigmaFieldReference, SigmaNull, SigmaNumber
+from sigma.types import SigmaFieldReference, SigmaNull, SigmaNumber, SigmaString, SigmaType
 
-from policies.value_tests import NotSupported, ValueTest, as_text, keyword_test, value_test
+from policies.value_tests import NotSupported, ValueTest, any_string_test, as_text, keyword_test, value_test
 
 Row = list[Any]
-"""The whole record, then the field values in the order of the FieldTable."""
+"""The whole record, the field values, and a place for the outcome of each shared group (None: not yet)."""
 Condition = Callable[[Row], bool]
 
 _DEPTH_MAX: Final = 32
@@ -31,43 +32,73 @@ _LISTS: Final = (list, tuple)
 _KEYWORD_VALUES_MAX: Final = 10_000
 
 
-class FieldTable:
-    """The fields that a set of rules asks for, each read once a record."""
+class ConditionSet:
+    """Several parsed conditions, compiled together. Raises NotSupported.
 
-    def __init__(self) -> None:
-        self._position: Final[dict[str, int]] = {}
+    What they have in common is worked out once a record: a field, and any group of tests that stands in
+    more than one place (rules repeat "a file copied to a removable drive" all the time).
+    """
+
+    def __init__(self, parsed: Sequence[Any]) -> None:
+        self._field_position: Final[dict[str, int]] = {}
         self._getters: Final[list[Callable[[Mapping[str, Any]], Any]]] = []
-
-    def position(self, path: str) -> int:
-        """Where the field stands in a row."""
-        if path not in self._position:
-            self._position[path] = len(self._getters) + 1
-            self._getters.append(_getter(path))
-        return self._position[path]
+        self._known: Final[dict[Hashable, Condition]] = {}
+        self._uses: Final = Counter(key for condition in parsed for key in _group_keys(condition))
+        self._shared: list[None] = []
+        self.conditions: Final = [self._compiled(condition) for condition in parsed]
 
     def row(self, record: Mapping[str, Any]) -> Row:
-        return [record, *[get(record) for get in self._getters]]
+        """What the conditions look at."""
+        return [record, *[get(record) for get in self._getters], *self._shared]
 
+    def _compiled(self, parsed: Any) -> Condition:
+        key = _key(parsed)
+        if self._uses[key] < 2:
+            return self._fresh(parsed)
+        if key not in self._known:
+            condition = self._fresh(parsed)
+            self._shared.append(None)
+            self._known[key] = _remembered(condition, -len(self._shared))
+        return self._known[key]
 
-def compile_condition(parsed: Any, fields: FieldTable) -> Condition:
-    """The closure of a parsed condition. Raises NotSupported."""
-    match parsed:
-        case ConditionAND(args=args):
-            return _all_of([compile_condition(arg, fields) for arg in args])
-        case ConditionOR(args=args):
-            return _any_of([compile_condition(arg, fields) for arg in args])
-        case ConditionNOT(args=[inner]):
-            negated = compile_condition(inner, fields)
-            return lambda row: not negated(row)
-        case ConditionFieldEqualsValueExpression(field=field, value=SigmaFieldReference() as other):
-            return _field_comparison(fields.position(field), fields.position(other.field), other)
-        case ConditionFieldEqualsValueExpression(field=field, value=value):
-            null = isinstance(value, SigmaNull)
-            return _field_condition(fields.position(field), value_test(value), null)
-        case ConditionValueExpression(value=value):
-            return _keyword_condition(keyword_test(value))
-        case _:
-            raise NotSupported(f"conditions of kind {type(parsed).__name__} are not supported")
+    def _fresh(self, parsed: Any) -> Condition:
+        match parsed:
+            case ConditionAND(args=args):
+                return _all_of([self._compiled(arg) for arg in args])
+            case ConditionOR(args=args):
+                return _any_of(self._alternatives(args))
+            case ConditionNOT(args=[inner]):
+                negated = self._compiled(inner)
+                return lambda row: not negated(row)
+            case ConditionFieldEqualsValueExpression(field=field, value=SigmaFieldReference() as other):
+                return _field_comparison(self._position(field), self._position(other.field), other)
+            case ConditionFieldEqualsValueExpression(field=field, value=value):
+                null = isinstance(value, SigmaNull)
+                return _field_condition(self._position(field), value_test(value), null)
+            case ConditionValueExpression(value=value):
+                return _keyword_condition(keyword_test(value))
+            case _:
+                raise NotSupported(f"conditions of kind {type(parsed).__name__} are not supported")
+
+    def _alternatives(self, args: Sequence[Any]) -> list[Condition]:
+        """One condition for all strings that one field is compared with, and one for each other argument."""
+        strings: dict[str, list[SigmaString]] = {}
+        conditions = []
+        for arg in args:
+            match arg:
+                case ConditionFieldEqualsValueExpression(field=field, value=SigmaString() as value):
+                    strings.setdefault(field, []).append(value)
+                case _:
+                    conditions.append(self._compiled(arg))
+        for field, values in strings.items():
+            conditions.append(_field_condition(self._position(field), any_string_test(values), False))
+        return conditions
+
+    def _position(self, path: str) -> int:
+        if path not in self._field_position:
+            self._field_position[path] = len(self._getters) + 1
+            self._getters.append(_getter(path))
+        return self._field_position[path]
 
 
 def pinned_classes(parsed: Any) -> frozenset[int] | None:
@@ -88,26 +119,74 @@ def pinned_classes(parsed: Any) -> frozenset[int] | None:
             return None
 
 
+def _key(parsed: Any) -> Hashable:
+    """Equal for conditions that mean the same by construction."""
+    match parsed:
+        case ConditionAND(args=args) | ConditionOR(args=args) | ConditionNOT(args=args):
+            return (type(parsed).__name__, *map(_key, args))
+        case ConditionFieldEqualsValueExpression(field=field, value=value):
+            return field, _value_key(value)
+        case ConditionValueExpression(value=value):
+            return (_value_key(value),)
+        case _:
+            return id(parsed)
+
+
+def _value_key(value: SigmaType) -> Hashable:
+    parts = tuple(map(repr, value.s)) if isinstance(value, SigmaString) else repr(value)
+    return type(value).__name__, parts
+
+
+def _group_keys(parsed: Any) -> Iterator[Hashable]:
+    """Keys of the groups inside; a single test costs no more than remembering it."""
+    match parsed:
+        case ConditionAND(args=args) | ConditionOR(args=args):
+            yield _key(parsed)
+            for arg in args:
+                yield from _group_keys(arg)
+        case ConditionNOT(args=[inner]):
+            yield from _group_keys(inner)
+
+
+def _remembered(condition: Condition, place: int) -> Condition:
+    def remembered(row: Row) -> bool:
+        outcome = row[place]
+        if outcome is None:
+            outcome = row[place] = condition(row)
+        return bool(outcome)
+
+    return remembered
+
+
 def _getter(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    parts = path.split(".")
-    if len(parts) == 1:
-        return lambda record: record.get(path)
+    first, *rest = path.split(".")
+    if not rest:
+        return lambda record: _plain(record.get(path))
+    *between, last = rest
 
     def get(record: Mapping[str, Any]) -> Any:
         # Events from elsewhere may be flat, with dots in their keys: such a key means itself.
         if path in record:
-            return record[path]
-        value: Any = record
-        for at, part in enumerate(parts):
-            if type(value) is dict:
-                value = value.get(part)
-            elif isinstance(value, _LISTS):
-                return list(_values_in(value, parts[at:], 0))
-            else:
-                return None
-        return list(value) if type(value) is tuple else value
+            return _plain(record[path])
+        value = record.get(first)
+        for at, part in enumerate(between):
+            if type(value) is not dict:
+                return _in_lists(value, rest[at:])
+            value = value.get(part)
+        if type(value) is not dict:
+            return _in_lists(value, rest[-1:])
+        found = value.get(last)
+        return list(found) if type(found) is tuple else found
 
     return get
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if type(value) is tuple else value
+
+
+def _in_lists(value: Any, parts: Sequence[str]) -> Any:
+    return list(_values_in(value, parts, 0)) if isinstance(value, _LISTS) else None
 
 
 def _values_in(value: Any, parts: Sequence[str], depth: int) -> Iterator[Any]:

@@ -22,7 +22,7 @@ from sigma.rule import SigmaRule
 
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.examples import Example, ExampleError, Examples, example_record
-from policies.matcher import FieldTable, compile_condition
+from policies.matcher import ConditionSet
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
 from policies.rule_checks import Duties, Fault, detection_faults, for_sigma, own_keys, place_of, shape_faults
@@ -96,8 +96,7 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
         sigma = SigmaRule.from_dict(for_sigma(rule), collect_errors=True)
         faults += [Fault(place_of(error), str(error)) for error in sigma.errors]
         conditions = () if faults else tuple(parsed.parsed for parsed in sigma.detection.parsed_condition)
-        for condition in conditions:
-            compile_condition(condition, FieldTable())
+        ConditionSet(conditions)
     except NotSupported as error:
         faults.append(Fault(("detection",), f"not yet supported: {error}"))
     except (SigmaError, ValueError, TypeError, AttributeError) as error:

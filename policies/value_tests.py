@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sigma.policy import default_policy
@@ -92,6 +92,66 @@ def keyword_test(value: SigmaType) -> ValueTest:
     if not anywhere.endswith(SpecialChars.WILDCARD_MULTI):
         anywhere += SpecialChars.WILDCARD_MULTI
     return _string_test(anywhere)
+
+
+def any_string_test(values: Sequence[SigmaString]) -> ValueTest:
+    """The test that holds if any of the strings fits; cheaper than one test each. Raises NotSupported."""
+    single = [
+        value for value in values if isinstance(value, SigmaCasedString) or value.contains_placeholder()
+    ]
+    shapes = _Shapes()
+    for value in values:
+        if value not in single:
+            shapes.add([part.lower() if isinstance(part, str) else part for part in value.s])
+    others = [_string_test(value) for value in single]
+    fits = shapes.test()
+
+    def test(found: Any) -> bool:
+        text = found if type(found) is str else as_text(found)
+        if text is None:
+            return False
+        return fits(text.lower()) or any(other(found) for other in others)
+
+    return test
+
+
+class _Shapes:
+    """Strings with wildcards, sorted by the cheapest operation that compares them."""
+
+    def __init__(self) -> None:
+        self.whole: Final[set[str]] = set()
+        self.starts: Final[list[str]] = []
+        self.ends: Final[list[str]] = []
+        self.inside: Final[list[str]] = []
+        self.other: Final[list[Callable[[str], bool]]] = []
+
+    def add(self, parts: list[Any]) -> None:
+        star = SpecialChars.WILDCARD_MULTI
+        match parts:
+            case [str(literal)]:
+                self.whole.add(literal)
+            case [str(literal), last] if last is star:
+                self.starts.append(literal)
+            case [first, str(literal)] if first is star:
+                self.ends.append(literal)
+            case [first, str(literal), last] if first is star and last is star:
+                self.inside.append(literal)
+            case _:
+                self.other.append(_text_compare(parts))
+
+    def test(self) -> Callable[[str], bool]:
+        whole, inside, other = frozenset(self.whole), tuple(self.inside), tuple(self.other)
+        starts, ends = tuple(self.starts), tuple(self.ends)
+
+        def fits(text: str) -> bool:
+            if text in whole or text.startswith(starts) or text.endswith(ends):
+                return True
+            for literal in inside:
+                if literal in text:
+                    return True
+            return bool(other) and any(compare(text) for compare in other)
+
+        return fits
 
 
 def as_text(found: Any) -> str | None:
