@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from server import audit
+from server.store.database import Database
 from server.store.tables import accounts, installation, person_names, pseudonyms
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -68,15 +69,27 @@ def known_pseudonyms(connection: Connection, subjects: Iterable[str]) -> dict[st
     return found
 
 
+def shown_names(database: Database, subjects: Iterable[str]) -> tuple[bytes, dict[str, str]]:
+    """(the installation's key, pseudonyms of all the subjects). Writes only where one is missing."""
+    wanted = list(dict.fromkeys(subjects))
+    with database.read() as connection:
+        has_key = connection.execute(select(installation.c.key).where(installation.c.key == _KEY)).first()
+        known = known_pseudonyms(connection, wanted)
+        if has_key is not None and len(known) == len(wanted):
+            return pseudonym_key(connection), known
+    with database.begin() as connection:
+        return pseudonym_key(connection), {subject: pseudonym(connection, subject) for subject in wanted}
+
+
 def _assign(connection: Connection, subject: str) -> str:
-    prefix = "P-" if subject.startswith("person:") else "A-"
+    prefix = _prefix(subject)
     code = _code(pseudonym_key(connection), subject)
     for length in range(_SHORTEST, _LONGEST + 1):
-        candidate = prefix + code[:length]
-        taken = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == candidate)
+        shown = prefix + code[:length]
+        taken = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == shown)
         if connection.execute(taken).first() is None:
-            connection.execute(insert(pseudonyms).values(subject=subject, pseudonym=candidate))
-            return candidate
+            connection.execute(insert(pseudonyms).values(subject=subject, pseudonym=shown))
+            return shown
     raise ValueError(f"{_LONGEST} characters do not tell the pseudonyms apart")
 
 
@@ -104,9 +117,20 @@ def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: s
     return Unmasked(wanted, subject, name, tuple(own))
 
 
+def candidate(key: bytes, subject: str) -> str:
+    """The pseudonym that a subject without one would get, unless it is taken."""
+    return _prefix(subject) + _code(key, subject)[:_SHORTEST]
+
+
 def label(key: bytes, prefix: str, value: str) -> str:
     """`H-4K2M9Q` for a value that names people but is no subject."""
     return f"{prefix}-{_code(key, f'{prefix}:{value}')[:6]}"
+
+
+def names_to_hide(connection: Connection, person_ids: Iterable[str]) -> dict[str, str]:
+    """Real names by person id, for the masker to find in labels that people gave; never to be shown."""
+    query = select(person_names).where(person_names.c.person_id.in_(list(person_ids)))
+    return {row.person_id: row.name for row in connection.execute(query)}
 
 
 def pseudonym_key(connection: Connection) -> bytes:
@@ -116,6 +140,10 @@ def pseudonym_key(connection: Connection) -> bytes:
         stored = secrets.token_hex(32)
         connection.execute(insert(installation).values(key=_KEY, value=stored))
     return bytes.fromhex(stored)
+
+
+def _prefix(subject: str) -> str:
+    return "P-" if subject.startswith("person:") else "A-"
 
 
 def _code(key: bytes, subject: str) -> str:

@@ -1,0 +1,311 @@
+"""Alerts as analysts see them: pseudonyms instead of names, unless unmasked with a reason on the record.
+
+The console, the API and the command line show these, so that masking happens in one place. Without
+`unmasking` no value that names a person is in a view (what counts as one: server/people/masking.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from analytics.risk import ANOMALY_SOURCE
+from event_schema.leaver_fields import PersonStatus
+from server.alerts.evidence import evidence
+from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
+from server.alerts.proof import EvidenceProof, verify_evidence
+from server.alerts.queries import Alert, StatusFilter, get_alert, list_alerts
+from server.people.directory import Directory, PersonRecord, load_directory
+from server.people.masking import Masker
+from server.people.pseudonyms import Unmasked, names_to_hide, person_subject, shown_names, unmask
+from server.store.database import Database
+from server.store.tables import rule_days
+
+EVIDENCE_SHOWN = 20
+
+
+class Unmasking(msgspec.Struct, frozen=True):
+    """The right to see names, for the audit trail: who, when, why."""
+
+    actor: str
+    at: int
+    reason: str
+
+
+class Who(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subject or person. Status and days are those at the alert's last event, as known today."""
+
+    pseudonym: str
+    status: PersonStatus
+    days_to_last_day: int | None = None
+    department: str | None = None
+    time_zone: str | None = None
+    id: str | None = None
+    """With `name` and `accounts` only where unmasked."""
+    name: str | None = None
+    accounts: tuple[str, ...] = ()
+
+
+class ShareView(msgspec.Struct, frozen=True):
+    source: str
+    title: str
+    points: int
+    share: float
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """One alert as a line of the queue. Times are ms UTC."""
+
+    id: int
+    status: str
+    score: int
+    family: str
+    who: Who
+    account_owner: Who | None
+    suspected_actor: Who | None
+    traits: tuple[str, ...]
+    sentence: dict[str, str]
+    events: int
+    first_time: int
+    last_time: int
+    opened_at: int
+    updated_at: int
+    verdict: str | None
+    reason: str | None
+    closed_at: int | None
+    closed_by: str | None
+
+
+class EventView(msgspec.Struct, frozen=True):
+    agent: str
+    epoch: str
+    seq: int
+    time: int
+    event: dict[str, Any]
+    """The event's fields, and `leaver` beside them."""
+
+
+class DestinationView(msgspec.Struct, frozen=True):
+    device: dict[str, Any] | None
+    volume: str | None
+    files: int
+    bytes: int
+
+
+class EvidenceView(msgspec.Struct, frozen=True):
+    """`largest` are the largest files; the counts are of all events that were read."""
+
+    total: int
+    files: int
+    bytes: int
+    acts: dict[str, int]
+    destinations: tuple[DestinationView, ...]
+    largest: tuple[EventView, ...]
+    not_seen: tuple[str, ...]
+    missing: int
+    damaged: tuple[str, ...]
+    read_all: bool
+
+
+class AlertDetail(msgspec.Struct, frozen=True):
+    alert: AlertView
+    shares: tuple[ShareView, ...]
+    facts: dict[str, Any]
+    policy_version: str
+    model_id: int | None
+    evidence: EvidenceView
+    proof: EvidenceProof
+
+
+def alert_views(
+    database: Database,
+    status: StatusFilter = "open",
+    limit: int = 100,
+    *,
+    unmasking: Unmasking | None = None,
+    directory: Directory | None = None,
+) -> list[AlertView]:
+    """The queue, highest score first. `directory` where the caller keeps a current one."""
+    with database.read() as connection:
+        found = list_alerts(connection, status, limit)
+        known = directory or load_directory(connection)
+    sight = _Sight(database, known, found, (), unmasking)
+    return [sight.alert(alert) for alert in found]
+
+
+def alert_detail(
+    database: Database,
+    alert_id: int,
+    *,
+    unmasking: Unmasking | None = None,
+    directory: Directory | None = None,
+    evidence_limit: int = EVIDENCE_SHOWN,
+) -> AlertDetail:
+    """Everything about one alert. Raises UnknownAlert."""
+    with database.read() as connection:
+        alert = get_alert(connection, alert_id)
+        known = directory or load_directory(connection)
+        proven = evidence(connection, alert_id, evidence_limit)
+        proof = verify_evidence(connection, alert_id)
+        titles = {
+            row.rule_id: row.title
+            for row in connection.execute(
+                select(rule_days.c.rule_id, rule_days.c.title)
+                .where(rule_days.c.subject == alert.subject)
+                .order_by(rule_days.c.day)
+            )
+        }
+    sight = _Sight(database, known, [alert], proven.accounts, unmasking)
+    return AlertDetail(
+        alert=sight.alert(alert),
+        shares=tuple(
+            ShareView(share.source, _share_title(share.source, titles), share.points, share.share)
+            for share in alert.shares
+        ),
+        facts=sight.plain(alert.facts),
+        policy_version=alert.policy_version,
+        model_id=alert.model_id,
+        evidence=sight.evidence(proven),
+        proof=sight.proof(proof),
+    )
+
+
+def _share_title(source: str, titles: dict[str, str]) -> str:
+    if source == ANOMALY_SOURCE:
+        return "Unusual for this person and their peers"
+    return titles.get(source, source)
+
+
+class _Sight:
+    """What one reader may see of some alerts: through a masker, or names where they were unmasked."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        found: Iterable[Alert],
+        accounts: Iterable[tuple[str, str]],
+        unmasking: Unmasking | None,
+    ) -> None:
+        self._directory = directory
+        own_accounts = tuple(accounts)
+        subjects: dict[str, None] = {}
+        for alert in found:
+            subjects[alert.subject] = None
+            for person_id in (alert.account_owner, alert.suspected_actor):
+                if person_id is not None:
+                    subjects[person_subject(person_id)] = None
+        key, shown = shown_names(database, subjects)
+        people = {subject.removeprefix("person:") for subject in subjects if subject.startswith("person:")}
+        for account, host in own_accounts:
+            owner = directory.person_by_account(account, host)
+            people |= {owner.id} if owner else set()
+        with database.read() as connection:
+            names = names_to_hide(connection, people)
+        self._masker = Masker(
+            directory,
+            key,
+            shown,
+            names={person_id: names.get(person_id, person_id) for person_id in people},
+            accounts=own_accounts,
+        )
+        self._unmasked: dict[str, Unmasked] | None = None
+        if unmasking is not None:
+            with database.begin() as connection:
+                self._unmasked = {
+                    subject: unmask(
+                        connection,
+                        pseudonym,
+                        actor=unmasking.actor,
+                        at=unmasking.at,
+                        reason=unmasking.reason,
+                    )
+                    for subject, pseudonym in shown.items()
+                }
+
+    def alert(self, alert: Alert) -> AlertView:
+        return AlertView(
+            id=alert.id,
+            status=alert.status,
+            score=alert.score,
+            family=alert.family,
+            who=self._who(alert.subject, alert.last_time),
+            account_owner=self._person(alert.account_owner, alert.last_time),
+            suspected_actor=self._person(alert.suspected_actor, alert.last_time),
+            traits=tuple(self.plain(list(alert.traits))),
+            sentence=self.plain(alert.sentence),
+            events=alert.events,
+            first_time=alert.first_time,
+            last_time=alert.last_time,
+            opened_at=alert.opened_at,
+            updated_at=alert.updated_at,
+            verdict=alert.verdict,
+            reason=self.plain(alert.reason),
+            closed_at=alert.closed_at,
+            closed_by=alert.closed_by,
+        )
+
+    def evidence(self, proven: Evidence) -> EvidenceView:
+        return EvidenceView(
+            total=proven.total,
+            files=proven.files,
+            bytes=proven.bytes,
+            acts=proven.acts,
+            destinations=tuple(map(self._destination, proven.destinations)),
+            largest=tuple(map(self._event, proven.events)),
+            not_seen=tuple(self.plain(list(proven.gaps))),
+            missing=proven.missing,
+            damaged=proven.damaged,
+            read_all=proven.read_all,
+        )
+
+    def proof(self, proof: EvidenceProof) -> EvidenceProof:
+        if self._unmasked is not None:
+            return proof
+        bad = tuple(
+            msgspec.structs.replace(block, agent=self._masker.host(block.agent)) for block in proof.bad
+        )
+        return msgspec.structs.replace(proof, bad=bad)
+
+    def plain(self, value: Any) -> Any:
+        return value if self._unmasked is not None else self._masker.plain(value)
+
+    def _event(self, found: EvidenceEvent) -> EventView:
+        if self._unmasked is not None:
+            event = {**msgspec.to_builtins(found.event), "leaver": msgspec.to_builtins(found.leaver)}
+            agent = found.agent
+        else:
+            event = self._masker.event(found.event, found.leaver)
+            agent = self._masker.host(found.agent)
+        return EventView(agent, found.epoch, found.seq, found.time, event)
+
+    def _destination(self, destination: Destination) -> DestinationView:
+        device: dict[str, Any] | None = None
+        if destination.device is not None:
+            device = msgspec.to_builtins(destination.device)
+            if self._unmasked is None:
+                device = self._masker.device(destination.device)
+        return DestinationView(device, self.plain(destination.volume), destination.files, destination.bytes)
+
+    def _person(self, person_id: str | None, at: int) -> Who | None:
+        return None if person_id is None else self._who(person_subject(person_id), at)
+
+    def _who(self, subject: str, at: int) -> Who:
+        person: PersonRecord | None = None
+        if subject.startswith("person:"):
+            person = self._directory.person(subject.removeprefix("person:"))
+        status, days = self._directory.status_at(person, at)
+        unmasked = self._unmasked[subject] if self._unmasked is not None else None
+        return Who(
+            pseudonym=self._masker.subject(subject),
+            status=status,
+            days_to_last_day=days,
+            department=person.department if person else None,
+            time_zone=person.time_zone if person else None,
+            id=person.id if person and unmasked else None,
+            name=unmasked.name if unmasked else None,
+            accounts=unmasked.accounts if unmasked else (),
+        )

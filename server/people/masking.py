@@ -1,0 +1,186 @@
+"""What analysts see of an event: everything that gives a name away is replaced, everything else is left.
+
+Which fields name people comes from the field registry, so a new field is masked from its first day:
+
+| field | shown as |
+|---|---|
+| person ids | the person's pseudonym |
+| account names | the owner's pseudonym, else that of the account (`A-…`) |
+| paths | as they are, but homes (`/home/X`, `/run/media/X`, …) and parts that are an account's name |
+| host and agent | `H-…`, the same each time |
+| device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
+
+All other texts go through a net that catches the accounts and full names of the people concerned, as whole
+words (a volume that somebody called after themselves). Names of files show as they are: they are what an
+alert is about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from event_schema.field_registry import field_registry
+from event_schema.leaver_fields import LeaverFields
+from event_schema.ocsf_events import Event
+from event_schema.ocsf_objects import PeripheralDevice
+from server.people.directory import Directory, account_key
+from server.people.pseudonyms import account_subject, candidate, label, person_subject
+
+_PERSON_IDS = frozenset(
+    {"leaver.person.id", "leaver.person.manager", "leaver.account.owner_id", "leaver.device.assigned_to"}
+)
+_HOSTS = frozenset({"device.hostname", "device.uid"})
+_USER_NUMBERS = frozenset({"actor.user.uid", "actor.process.auid"})
+_FILE_NAMES = frozenset({"file.name", "file_result.name"})
+_OWNED_FOLDERS = re.compile(r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)")
+_JOINS = re.compile(r"[\s._-]+")
+_SEPARATOR = re.compile(r"([/\\])")
+_SHORTEST_WORD = 2
+
+
+class Masker:
+    """Shows events and subjects without naming anyone. Made for the people whom some alerts concern."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        key: bytes,
+        pseudonyms: Mapping[str, str],
+        *,
+        names: Mapping[str, str] | None = None,
+        accounts: Iterable[tuple[str, str | None]] = (),
+    ) -> None:
+        """`pseudonyms` by subject as stored; `names` by person id, and `accounts` with their hosts, are
+        what the net catches; a named person's accounts are added."""
+        self._directory = directory
+        self._key = key
+        self._pseudonyms = pseudonyms
+        words: dict[str, str] = {}
+        for person_id, name in (names or {}).items():
+            words[name.casefold()] = self.subject(person_subject(person_id))
+        for account, owner in directory.accounts().items():
+            if owner.id in (names or {}):
+                words[account] = self.subject(person_subject(owner.id))
+        for account, host in accounts:
+            words[account_key(account)] = self.account(account, host)
+        kept = {word: shown for word, shown in words.items() if len(word) >= _SHORTEST_WORD}
+        self._words = {_joined(word): shown for word, shown in kept.items()}
+        self._net = _net(kept)
+
+    def subject(self, subject: str) -> str:
+        """Pseudonym of 'person:ID' or 'account:NAME'."""
+        return self._pseudonyms.get(subject) or candidate(self._key, subject)
+
+    def account(self, account: str, host: str | None) -> str:
+        owner = self._directory.person_by_account(account, host)
+        if owner is not None:
+            return self.subject(person_subject(owner.id))
+        return self.subject(account_subject(account_key(account)))
+
+    def host(self, name: str) -> str:
+        return label(self._key, "H", name.casefold())
+
+    def text(self, text: str) -> str:
+        """The text without the accounts and full names of the people concerned."""
+        if self._net is None:
+            return text
+        return self._net.sub(lambda found: self._words[_joined(found[0])], text)
+
+    def path(self, path: str, host: str | None) -> str:
+        """The path without homes and accounts; its last part, the file's name, stays."""
+
+        def hide_owner(found: re.Match[str]) -> str:
+            owner = found[2]
+            return found[1] + (label(self._key, "U", owner) if owner.isdigit() else self.account(owner, host))
+
+        folders, separator, name = _split_last(_OWNED_FOLDERS.sub(hide_owner, path))
+        parts = [self._path_part(part, host) for part in _SEPARATOR.split(folders)]
+        return "".join(parts) + separator + name
+
+    def event(self, event: Event, leaver: LeaverFields, host: str | None = None) -> dict[str, Any]:
+        """The event as plain values, with `leaver` beside its fields as in rules."""
+        host = host or event.device.hostname
+        plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(leaver)}
+        masked: dict[str, Any] = self._value(plain, "", host)
+        return masked
+
+    def device(self, device: PeripheralDevice) -> dict[str, Any]:
+        """A removable device as in an event: which model shows, which single one does not."""
+        masked: dict[str, Any] = self._value(msgspec.to_builtins(device), "unmapped.peripheral_device", None)
+        return masked
+
+    def plain(self, value: Any) -> Any:
+        """Any plain value with all its texts gone through the net; keys stay."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {key: self.plain(item) for key, item in value.items()}
+            case list() | tuple():
+                return [self.plain(item) for item in value]
+            case _:
+                return value
+
+    def _path_part(self, part: str, host: str | None) -> str:
+        if not part:
+            return part
+        if self._directory.person_by_account(part, host) is not None:
+            return self.account(part, host)
+        return self.text(part)
+
+    def _value(self, value: Any, path: str, host: str | None) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: self._value(item, f"{path}.{key}" if path else key, host) for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self._value(item, path, host) for item in value]
+        if value is None or isinstance(value, bool) or path in _FILE_NAMES:
+            return value
+        spec = field_registry().get(path)
+        if spec is None or spec.names_person:
+            return self._named(str(value), path, host)
+        return self.text(value) if isinstance(value, str) else value
+
+    def _named(self, value: str, path: str, host: str | None) -> str:
+        if path in _PERSON_IDS:
+            return self.subject(person_subject(value))
+        if path == "actor.user.name":
+            return self.account(value, host)
+        if path.endswith(".path"):
+            return self.path(value, host)
+        if path in _HOSTS:
+            return self.host(value)
+        return label(self._key, _label_prefix(path), value)
+
+
+def _label_prefix(path: str) -> str:
+    if path in _USER_NUMBERS:
+        return "U"
+    return "D" if "peripheral_device." in path else "X"
+
+
+def _net(words: Mapping[str, str]) -> re.Pattern[str] | None:
+    if not words:
+        return None
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(_word_pattern, longest_first)), re.IGNORECASE)
+
+
+def _word_pattern(word: str) -> str:
+    """As a whole word; the spaces of a name may be anything that joins words. Chinese has no word ends."""
+    pattern = _JOINS.pattern.join(map(re.escape, word.split()))
+    return rf"(?<![^\W_]){pattern}(?![^\W_])" if word.isascii() else pattern
+
+
+def _joined(found: str) -> str:
+    return _JOINS.sub(" ", found.casefold())
+
+
+def _split_last(path: str) -> tuple[str, str, str]:
+    at = max(path.rfind("/"), path.rfind("\\"))
+    return ("", "", path) if at < 0 else (path[:at], path[at], path[at + 1 :])
