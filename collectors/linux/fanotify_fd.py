@@ -1,0 +1,107 @@
+"""Watches a file system by fanotify's descriptors, where FID mode is refused (exfat-fuse, ntfs-3g).
+
+The kernel tells of each closed file with a descriptor of it. What it does not tell here: renames, hard
+links, deletions, and whether a written file is new. A file that was renamed after it was closed (rsync)
+is found again by its inode in the same folder; a renamed folder is not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from collectors.file_changes import Change, ChangeKind, ObservedBy, facts_of
+from collectors.linux import fanotify
+
+# One event is 24 bytes, and each brings an open descriptor: read few at a time.
+_READ_BYTES: Final = 24 * 128
+_GONE: Final = frozenset(
+    (errno.ENOENT, errno.ESTALE, errno.EACCES, errno.ETXTBSY, errno.ENXIO, errno.EIO, errno.ENODEV)
+)
+
+
+class FanotifyFdWatcher:
+    """See Watcher. `target` is where the file system is mounted."""
+
+    observed_by: ClassVar[ObservedBy] = "fanotify_fd"
+    sees_renames: ClassVar[bool] = False
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._below = target.rstrip("/") + "/"
+        self._dropped: Counter[str] = Counter()
+        self._group = fanotify.open_fd_group()
+        try:
+            try:
+                fanotify.mark_file_system(self._group, fanotify.CLOSE_WRITE, target)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP):
+                    raise
+                fanotify.mark_mount(self._group, fanotify.CLOSE_WRITE, target)
+        except BaseException:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._group
+
+    def read(self, now_ms: int) -> list[Change]:
+        try:
+            data = os.read(self._group, _READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            # The file was gone before the kernel could open it for us; it may live on under another name.
+            self._dropped["file gone before the kernel could open it"] += 1
+            return [Change(ChangeKind.LOST, self._target, now_ms)]
+        return [change for event in fanotify.parse_fd_events(data) for change in self._changes(event, now_ms)]
+
+    def dropped(self) -> Mapping[str, int]:
+        return self._dropped
+
+    def close(self) -> None:
+        if self._group >= 0:
+            os.close(self._group)
+            self._group = -1
+
+    def _changes(self, event: fanotify.FdEvent, now_ms: int) -> Iterator[Change]:
+        if event.mask & fanotify.Q_OVERFLOW or event.fd < 0:
+            self._dropped["the kernel's queue overflowed"] += 1
+            yield Change(ChangeKind.LOST, self._target, now_ms)
+            return
+        try:
+            path = os.readlink(f"/proc/self/fd/{event.fd}")  # noqa: PTH115 - speed
+            status = os.fstat(event.fd)
+        except OSError:
+            self._dropped["file gone before it could be named"] += 1
+            return
+        finally:
+            os.close(event.fd)
+        if not path.startswith(self._below):
+            return
+        gone = path.endswith(" (deleted)")
+        path = path.removesuffix(" (deleted)")
+        facts = facts_of(status)
+        object_id = b"%d:%d" % (status.st_dev, status.st_ino)
+        kinds = [ChangeKind.CREATED, ChangeKind.WRITTEN] + ([ChangeKind.DELETED] if gone else [])
+        for kind in kinds:
+            yield Change(kind, path, now_ms, event.pid, object_id=object_id, facts=facts)
+
+
+def find_renamed(path: str, object_id: tuple[int, int], size: int) -> str | None:
+    """Where in its folder the file (device, inode) now is, if it still has this size."""
+    try:
+        with os.scandir(path.rpartition("/")[0]) as entries:
+            for entry in entries:
+                # d_ino of FUSE directories need not be the inode number that stat gives.
+                status = entry.stat(follow_symlinks=False)
+                if (status.st_dev, status.st_ino) == object_id and status.st_size == size:
+                    return entry.path
+    except OSError:
+        return None
+    return None

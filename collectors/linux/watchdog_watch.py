@@ -1,0 +1,173 @@
+"""Watches a folder by inotify, through the watchdog package: the last resort, it needs no privileges.
+
+Known limits: no process id; a tree that is deleted at once is seen in part; each folder costs a watch.
+Only the events that we use are asked for: without a filter watchdog answers its own reads and never
+comes to rest in large trees. A new folder is looked at once more after a moment, since files that
+were written before its watch stood are not told completely.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from collectors.file_changes import Change, ChangeKind, ObservedBy, look
+
+_FILTER: Final[list[type[FileSystemEvent]]] = [
+    FileCreatedEvent,
+    DirCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirMovedEvent,
+    FileDeletedEvent,
+]
+_MOST_WAITING: Final = 100_000
+_MOST_AT_ONCE: Final = 2_000
+_LOOK_AGAIN_MS: Final = 1_500
+_MOST_NEW_FOLDERS: Final = 50_000
+
+
+class WatchdogWatcher:
+    """See Watcher. `target` is any folder."""
+
+    observed_by: ClassVar[ObservedBy] = "watchdog"
+    sees_renames: ClassVar[bool] = True
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._dropped: Counter[str] = Counter()
+        self._waiting: deque[FileSystemEvent] = deque()
+        self._new_folders: deque[tuple[int, str]] = deque()
+        self._overflowed = threading.Event()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._notice = _OverflowNotice(self._overflow)
+        logging.getLogger(_INOTIFY_LOG).addHandler(self._notice)
+        self._observer: BaseObserver | None = None
+        try:
+            observer = Observer()
+            observer.schedule(_Handler(self._put), target, recursive=True, event_filter=_FILTER)
+            observer.start()
+            self._observer = observer
+        except BaseException:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._wake
+
+    def read(self, now_ms: int) -> list[Change]:
+        try:
+            os.eventfd_read(self._wake)
+        except BlockingIOError:
+            if not self._new_folders:
+                return []
+        changes: list[Change] = []
+        if self._overflowed.is_set():
+            self._overflowed.clear()
+            self._dropped["the inotify queue overflowed"] += 1
+            changes.append(Change(ChangeKind.LOST, self._target, now_ms))
+        for _ in range(_MOST_AT_ONCE):
+            if not self._waiting:
+                break
+            change = self._change(self._waiting.popleft(), now_ms)
+            if change is not None:
+                changes.append(change)
+        while self._new_folders and self._new_folders[0][0] + _LOOK_AGAIN_MS <= now_ms:
+            changes += self._look_again(self._new_folders.popleft()[1], now_ms)
+        if self._waiting:
+            os.eventfd_write(self._wake, 1)
+        return changes
+
+    def dropped(self) -> Mapping[str, int]:
+        return self._dropped
+
+    def close(self) -> None:
+        logging.getLogger(_INOTIFY_LOG).removeHandler(self._notice)
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            observer.join()
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+
+    def _put(self, event: FileSystemEvent) -> None:
+        if len(self._waiting) >= _MOST_WAITING:
+            self._overflow()
+            return
+        self._waiting.append(event)
+        os.eventfd_write(self._wake, 1)
+
+    def _overflow(self) -> None:
+        self._overflowed.set()
+        os.eventfd_write(self._wake, 1)
+
+    def _change(self, event: FileSystemEvent, now_ms: int) -> Change | None:
+        path = os.fsdecode(event.src_path)
+        if isinstance(event, DirCreatedEvent):
+            if len(self._new_folders) < _MOST_NEW_FOLDERS:
+                self._new_folders.append((now_ms, path))
+            return None
+        if isinstance(event, FileMovedEvent | DirMovedEvent):
+            if event.is_synthetic:
+                return None
+            is_folder = isinstance(event, DirMovedEvent)
+            new_path = os.fsdecode(event.dest_path)
+            return Change(ChangeKind.RENAMED, path, now_ms, new_path=new_path, is_folder=is_folder)
+        if isinstance(event, FileClosedEvent):
+            return Change(ChangeKind.WRITTEN, path, now_ms, facts=look(path))
+        if isinstance(event, FileDeletedEvent):
+            return Change(ChangeKind.DELETED, path, now_ms)
+        # watchdog also makes up creations for what it finds in a new folder, whose close went unseen.
+        return Change(ChangeKind.FOUND, path, now_ms)
+
+    def _look_again(self, folder: str, now_ms: int) -> list[Change]:
+        try:
+            with os.scandir(folder) as entries:
+                return [
+                    Change(ChangeKind.FOUND, entry.path, now_ms)
+                    for entry in entries
+                    if not entry.is_dir(follow_symlinks=False)
+                ]
+        except OSError:
+            return []
+
+
+_INOTIFY_LOG: Final = "watchdog.observers.inotify_c"
+
+
+class _OverflowNotice(logging.Handler):
+    """watchdog tells of lost events only in its log."""
+
+    def __init__(self, overflow: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._overflow = overflow
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._overflow()
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, put: Callable[[FileSystemEvent], None]) -> None:
+        self._put = put
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._put(event)

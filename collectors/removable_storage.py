@@ -1,0 +1,312 @@
+"""Removable storage: what was written to, renamed on and deleted from it, and devices in and out.
+
+Orchestration only. Which mounts are removable: linux/block_devices; what changed on them: watched_place
+and the watchers under linux/; when a file is finished: finished_files; its hash: file_hashing; who:
+linux/who. All but hashing and the audit reader runs in the thread that pulls `observe`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Final
+
+from collectors.contract import Observation, Unsupported
+from collectors.file_hashing import FileHasher
+from collectors.linux import fanotify, hotplug
+from collectors.linux.block_devices import BlockDevices
+from collectors.linux.mounts import MountWatch
+from collectors.linux.process_identity import Who
+from collectors.linux.storage_identity import to_peripheral_device
+from collectors.linux.who import WhoSource
+from collectors.storage_config import RemovableStorageConfig
+from collectors.storage_events import EventSource, device_event
+from collectors.storage_places import Place, PlaceFinder
+from collectors.storage_reports import StorageReports
+from collectors.watched_place import WHILE_WRITING, WatchedPlace
+from event_schema.ocsf_events import Event, FileSystemActivity, PeripheralActivity, PeripheralActivityKind
+from event_schema.ocsf_objects import Host, PeripheralDevice
+
+__all__ = ["MTP_NOT_SEEN", "RemovableStorageCollector", "RemovableStorageConfig"]
+
+MTP_NOT_SEEN: Final = (
+    "Phones and cameras that are plugged in as MTP or PTP are not seen: nothing of them is mounted by the "
+    "kernel. Block them by policy, or let them in as USB storage only."
+)
+_TURN_S: Final = 0.2
+_LOOK_FOR_FOLDERS_S: Final = 5.0
+_WHO_KEPT_MS: Final = 1_000
+_MOST_WHO_KEPT: Final = 4_096
+_WAS_THERE: Final = "it was plugged in already when the agent started"
+_NO_HASH_AWAY: Final = "hash skipped: the device went away first"
+_NO_HASH_STOP: Final = "hash skipped: the agent was stopped"
+_OPEN_AT_STOP: Final = "the file was still being written when the agent was stopped"
+_log: Final = logging.getLogger(__name__)
+
+
+class RemovableStorageCollector:
+    """See Collector. `clock` gives ms since 1970 UTC."""
+
+    name: ClassVar[str] = "removable_storage"
+    emits: ClassVar[tuple[type, ...]] = (FileSystemActivity, PeripheralActivity)
+
+    def __init__(
+        self,
+        config: RemovableStorageConfig,
+        host: Host,
+        version: str,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._config = config
+        self._source = EventSource(self.name, version, host)
+        self._clock = clock
+        self._places: dict[Place, WatchedPlace] = {}
+        self._troubles: dict[str, str] = {}
+        self._dropped: Counter[str] = Counter()
+        self._who: WhoSource | None = None
+        self._who_kept: dict[int, tuple[int, Who]] = {}
+        self._hasher: FileHasher | None = None
+        self._mounts: MountWatch | None = None
+        self._hotplug: hotplug.Hotplug | None = None
+        self._closing = threading.Event()
+
+    def check_supported(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise Unsupported("only Linux tells what is copied to removable storage; this is " + sys.platform)
+        try:
+            os.close(fanotify.open_fd_group())
+        except OSError as refused:
+            try:
+                import watchdog  # noqa: F401, PLC0415 - only whether it is there
+            except ImportError:
+                raise Unsupported(
+                    f"fanotify: {refused.strerror}; run the agent as root (CAP_SYS_ADMIN), "
+                    "or install the package watchdog"
+                ) from refused
+
+    def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
+        del resume_from
+        self._closing.clear()
+        try:
+            yield from self._observe(stop)
+        finally:
+            self._release()
+
+    def dropped(self) -> Mapping[str, int]:
+        total = Counter(self._dropped)
+        sources = (*self._places.values(), self._hasher, self._who)
+        for source in sources:
+            if source is not None:
+                total.update(source.dropped())
+        return dict(total)
+
+    def detail(self) -> str | None:
+        if self._mounts is None:
+            return None
+        places = [place.describe() for place in list(self._places.values())]
+        parts = ["; ".join(places) if places else "no removable storage is mounted"]
+        if self._who is not None:
+            parts.append(f"who: {self._who.describe()}")
+        parts += [f"{where}: {trouble}" for where, trouble in sorted(self._troubles.items())]
+        return "; ".join(parts)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._release()
+
+    def _observe(self, stop: threading.Event) -> Iterator[Observation | None]:
+        config = self._config
+        self._who = who = WhoSource()
+        who.start()
+        self._hasher = hasher = FileHasher(config.hash_cpu_share, config.hash_max_bytes)
+        self._mounts = mounts = MountWatch()
+        finder = PlaceFinder(config, BlockDevices())
+        reports = StorageReports(self._source, hasher, self._find_who_now, config.hash_wait_s)
+        events = self._start_hotplug()
+        events += self._update_places(finder, reports, None)
+        checked_ms = self._clock()
+        look_again = time.monotonic() + _LOOK_FOR_FOLDERS_S
+        while not (stop.is_set() or self._closing.is_set()):
+            for event in events:
+                yield Observation(event)
+            if not events:
+                yield None
+            if self._closing.is_set():
+                return
+            ready = self._wait(0.0 if events else _TURN_S)
+            events = []
+            now_ms = self._clock()
+            if self._hotplug is not None and self._hotplug.fileno() in ready:
+                events += self._device_changes(now_ms)
+            if mounts.fileno() in ready or time.monotonic() > look_again:
+                if mounts.fileno() in ready:
+                    mounts.changes()
+                look_again = time.monotonic() + _LOOK_FOR_FOLDERS_S
+                events += self._update_places(finder, reports, checked_ms)
+            checked_ms = now_ms
+            events += self._turn(reports)
+        self._turn(reports)
+        for place in self._places.values():
+            for finished in place.flush(_OPEN_AT_STOP):
+                reports.add(finished, place, self._clock())
+        for event in [*events, *reports.give_up(_NO_HASH_STOP)]:
+            yield Observation(event)
+
+    def _turn(self, reports: StorageReports) -> list[Event]:
+        now_ms = self._clock()
+        for place in self._places.values():
+            renames, finished = place.step(now_ms, self._find_who)
+            for rename in renames:
+                if rename.new_path is not None:
+                    reports.renamed(rename.path, rename.new_path, is_folder=rename.is_folder)
+            for each in finished:
+                reports.add(each, place, now_ms)
+        return reports.ready(now_ms)
+
+    def _wait(self, seconds: float) -> set[int]:
+        poll = select.poll()
+        if self._mounts is not None:
+            poll.register(self._mounts.fileno(), select.POLLPRI | select.POLLERR)
+        readable = [self._hotplug, self._hasher, *(place.watcher for place in self._places.values())]
+        for source in readable:
+            if source is not None and source.fileno() >= 0:
+                poll.register(source.fileno(), select.POLLIN)
+        return {fd for fd, _ in poll.poll(seconds * 1000)}
+
+    def _start_hotplug(self) -> list[Event]:
+        now_ms = self._clock()
+        try:
+            self._hotplug = hotplug.Hotplug()
+        except (OSError, ImportError) as error:
+            self._troubles["devices in and out"] = f"not heard of: {error}"
+            return []
+        return [
+            device_event(
+                self._source,
+                PeripheralActivityKind.CONNECT,
+                to_peripheral_device(identity),
+                "udev",
+                now_ms,
+                _WAS_THERE,
+            )
+            for identity in self._hotplug.present()
+        ]
+
+    def _device_changes(self, now_ms: int) -> list[Event]:
+        if self._hotplug is None:
+            return []
+        kinds = {"add": PeripheralActivityKind.CONNECT, "remove": PeripheralActivityKind.DISCONNECT}
+        return [
+            device_event(
+                self._source, kinds[change.action], to_peripheral_device(change.identity), "udev", now_ms
+            )
+            for change in self._hotplug.changes()
+        ]
+
+    def _update_places(
+        self, finder: PlaceFinder, reports: StorageReports, checked_ms: int | None
+    ) -> list[Event]:
+        """Ends what is gone, begins what is new. `checked_ms`: when the mounts were last looked at."""
+        if self._mounts is None:
+            return []
+        wanted = finder.find(self._mounts.present())
+        events: list[Event] = []
+        for place in [place for place in self._places if place not in wanted]:
+            events += self._end(place, reports)
+        for place in wanted:
+            if place not in self._places:
+                events += self._begin(place, checked_ms)
+        for where in set(self._troubles) - {place.target for place in wanted}:
+            if where.startswith("/"):
+                del self._troubles[where]
+        return events
+
+    def _begin(self, place: Place, checked_ms: int | None) -> list[Event]:
+        now_ms = self._clock()
+        try:
+            watched = WatchedPlace(
+                place.target,
+                place.volume,
+                self._config,
+                whole_file_system=place.is_mount,
+                now_ms=now_ms,
+            )
+        except (OSError, Unsupported) as error:
+            if place.target not in self._troubles:
+                _log.warning("cannot watch %s: %s", place.target, error)
+                self._dropped["a place that could not be watched"] += 1
+            self._troubles[place.target] = f"not watched: {error}"
+            return []
+        self._troubles.pop(place.target, None)
+        self._places[place] = watched
+        if self._who is not None:
+            self._who.watch(place.target)
+        if checked_ms is not None and place.is_mount:
+            # What was written between the mount and our mark.
+            watched.rescan(checked_ms, self._clock())
+        gap = _WAS_THERE if checked_ms is None else None
+        return self._place_events(place, PeripheralActivityKind.CONNECT, now_ms, gap)
+
+    def _end(self, place: Place, reports: StorageReports) -> list[Event]:
+        watched = self._places[place]
+        events = self._turn(reports)
+        now_ms = self._clock()
+        for finished in watched.flush(WHILE_WRITING):
+            reports.add(finished, watched, now_ms)
+        events += reports.give_up(_NO_HASH_AWAY, lambda each: each is watched)
+        self._dropped.update(watched.dropped())
+        del self._places[place]
+        if self._who is not None:
+            self._who.unwatch(place.target)
+        watched.close()
+        return events + self._place_events(place, PeripheralActivityKind.DISCONNECT, now_ms, None)
+
+    def _place_events(
+        self, place: Place, kind: PeripheralActivityKind, now_ms: int, gap: str | None
+    ) -> list[Event]:
+        """An extra mount comes and goes as a device does; for real devices the hot-plug events tell."""
+        if not place.is_mount or place.has_device:
+            return []
+        device: PeripheralDevice = place.volume.device
+        return [device_event(self._source, kind, device, "mountinfo", now_ms, gap)]
+
+    def _find_who(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
+        """While the act is fresh. One process's many acts within a second are asked for once."""
+        kept = self._who_kept.get(pid) if pid else None
+        if kept is not None and at_ms - kept[0] < _WHO_KEPT_MS:
+            return kept[1]
+        who = self._find_who_now(pid, path, inode, at_ms)
+        if pid and who.source not in ("file_owner", "unknown"):
+            if len(self._who_kept) >= _MOST_WHO_KEPT:
+                self._who_kept.clear()
+            self._who_kept[pid] = (at_ms, who)
+        return who
+
+    def _find_who_now(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
+        if self._who is None:
+            return Who(None, None, None, pid, None, "unknown")
+        return self._who.lookup(pid, path, inode, at_ms)
+
+    def _release(self) -> None:
+        for place in list(self._places.values()):
+            self._dropped.update(place.dropped())
+            place.close()
+        self._places.clear()
+        for source in (self._hotplug, self._mounts, self._who):
+            if source is not None:
+                with contextlib.suppress(OSError):
+                    source.close()
+        hasher, self._hasher = self._hasher, None
+        if hasher is not None:
+            self._dropped.update(hasher.dropped())
+            hasher.close()
+        if self._who is not None:
+            self._dropped.update(self._who.dropped())
+        self._hotplug = self._mounts = self._who = None

@@ -1,0 +1,200 @@
+"""One mounted device, or one folder, that is being watched: its watcher, its rescans, its finished files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from collectors.contract import Unsupported
+from collectors.file_changes import Change, ChangeKind, FileFacts, Watcher, facts_of, look
+from collectors.finished_files import FinishedFile, FinishedFiles
+from collectors.linux.fanotify_fd import FanotifyFdWatcher, find_renamed
+from collectors.linux.fanotify_fid import FanotifyFidWatcher
+from collectors.linux.process_identity import Who
+from collectors.storage_config import RemovableStorageConfig
+from collectors.storage_events import Volume
+
+FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
+"""pid, path, (device, inode), at_ms: who that is."""
+
+_READS_A_STEP: Final = 8
+_RESCAN_BATCH_S: Final = 0.05
+_RESCAN_BATCH_FILES: Final = 500
+_BEFORE_NOTICED_NS: Final = 3_000_000_000
+"""A mount table is read within 0.2 s of a change; vfat rounds times down to 2 s."""
+WHILE_WRITING: Final = "the file was still being written when the device went away"
+_WITH_WATCH: Final = frozenset(
+    (ChangeKind.CREATED, ChangeKind.WRITTEN, ChangeKind.RENAMED, ChangeKind.DELETED)
+)
+
+_REFUSED: Final = frozenset((errno.ENODEV, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL))
+_NOT_PERMITTED: Final = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS))
+
+
+def open_watcher(target: str, *, whole_file_system: bool) -> Watcher:
+    """The best watcher that this place allows. Raises Unsupported or OSError where there is none."""
+    if whole_file_system:
+        for make in (FanotifyFidWatcher, FanotifyFdWatcher):
+            try:
+                return make(target)
+            except OSError as error:
+                if error.errno not in _REFUSED | _NOT_PERMITTED:
+                    raise
+    try:
+        from collectors.linux.watchdog_watch import WatchdogWatcher  # noqa: PLC0415 - optional, and 20 MB
+    except ImportError as error:
+        raise Unsupported(
+            f"{target}: fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
+        ) from error
+    return WatchdogWatcher(target)
+
+
+class WatchedPlace:
+    """Made watching. `whole_file_system` is for mount points; folders are watched by themselves."""
+
+    def __init__(
+        self,
+        target: str,
+        volume: Volume,
+        config: RemovableStorageConfig,
+        *,
+        whole_file_system: bool,
+        now_ms: int,
+    ) -> None:
+        self.target = target
+        self.volume = volume
+        self.is_mount = whole_file_system
+        self.device = Path(target).stat().st_dev
+        self.watcher = open_watcher(target, whole_file_system=whole_file_system)
+        self.files = FinishedFiles(
+            settle_ms=int(config.settle_s * 1000),
+            longest_ms=int(config.longest_s * 1000),
+            follows_inodes=not self.watcher.sees_renames,
+        )
+        self._rescans: deque[Iterator[list[FileFactsAt]]] = deque()
+        self._complete_until_ms = now_ms
+        self.rescans = 0
+
+    def describe(self) -> str:
+        """How this place is watched, in words."""
+        words = {"fanotify_fid": "fanotify FID", "fanotify_fd": "fanotify fd (renames and deletions unseen)"}
+        return f"{words.get(self.watcher.observed_by, self.watcher.observed_by)} on {self.target}"
+
+    def rescan(self, since_ms: int, until_ms: int | None = None) -> None:
+        """Looks for files that changed in this time, besides all else, a little in each step."""
+        until_ns = None if until_ms is None else until_ms * 1_000_000 + 1_000_000_000
+        since_ns = since_ms * 1_000_000 - _BEFORE_NOTICED_NS
+        self._rescans.append(_walk(self.target, self.device, since_ns, until_ns))
+        self.rescans += 1
+
+    def step(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
+        """Reads what there is: the renames in it, and what is finished. Never blocks for long."""
+        finished: list[FinishedFile] = []
+        renames: list[Change] = []
+        for _ in range(_READS_A_STEP):
+            changes = self.watcher.read(now_ms)
+            if not changes:
+                self._complete_until_ms = now_ms
+                break
+            for change in changes:
+                if change.kind is ChangeKind.LOST:
+                    if not self._rescans:
+                        self.rescan(self._complete_until_ms)
+                    continue
+                if change.kind is ChangeKind.RENAMED:
+                    renames.append(change)
+                finished += self.files.take(change, self._who(change, find_who))
+        finished += self._rescan_step(now_ms)
+        finished += self.files.due(now_ms, self._look)
+        return renames, finished
+
+    def flush(self, gap: str) -> list[FinishedFile]:
+        """All that is not finished, as it is."""
+        return self.files.flush(self._look, gap)
+
+    def is_there(self) -> bool:
+        """Whether the same file system still stands at the target."""
+        with contextlib.suppress(OSError):
+            return Path(self.target).stat().st_dev == self.device
+        return False
+
+    def dropped(self) -> Mapping[str, int]:
+        """What the watcher knows that it lost, by reason."""
+        return self.watcher.dropped()
+
+    def close(self) -> None:
+        """Stops watching. May be called twice."""
+        self._rescans.clear()
+        self.watcher.close()
+
+    def _who(self, change: Change, find_who: FindWho) -> Who | None:
+        if change.kind not in _WITH_WATCH:
+            return None
+        known = self.files.who_of(change.path, change.pid)
+        if known is not None and known.source == "audit":
+            return known
+        inode = None if change.facts is None else (change.facts.device, change.facts.inode)
+        return find_who(change.pid, change.new_path or change.path, inode, change.at_ms)
+
+    def _look(self, path: str, known: FileFacts | None) -> tuple[str, FileFacts] | None:
+        facts = look(path)
+        if facts is not None and self.is_mount and facts.device != self.device and not self.is_there():
+            # The device is gone; this is what lies below its mount point.
+            return None
+        if self.watcher.sees_renames or known is None:
+            return None if facts is None else (path, facts)
+        if facts is not None and facts.inode == known.inode:
+            return path, facts
+        found = find_renamed(path, (known.device, known.inode), known.size)
+        facts = None if found is None else look(found)
+        return None if found is None or facts is None else (found, facts)
+
+    def _rescan_step(self, now_ms: int) -> list[FinishedFile]:
+        finished: list[FinishedFile] = []
+        if not self._rescans:
+            return finished
+        batch = next(self._rescans[0], None)
+        if batch is None:
+            self._rescans.popleft()
+            return finished
+        for path, facts in batch:
+            change = Change(ChangeKind.FOUND, path, now_ms, facts=facts, from_rescan=True)
+            finished += self.files.take(change)
+        return finished
+
+
+FileFactsAt = tuple[str, FileFacts]
+
+
+def _walk(top: str, device: int, since_ns: int, until_ns: int | None) -> Iterator[list[FileFactsAt]]:
+    """Files whose status changed in [since, until], in batches that take a moment each."""
+    batch: list[FileFactsAt] = []
+    began = time.monotonic()
+    todo = [top]
+    while todo:
+        folder = todo.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            if not os.path.ismount(entry.path):
+                                todo.append(entry.path)
+                            continue
+                        facts = facts_of(os.lstat(entry.path))
+                        if facts.changed_ns >= since_ns and (
+                            until_ns is None or facts.changed_ns <= until_ns
+                        ):
+                            batch.append((entry.path, facts))
+                    if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
+                        yield batch
+                        batch, began = [], time.monotonic()
+        except OSError:
+            continue
+    yield batch
