@@ -108,7 +108,8 @@ def _guarded(
             try:
                 response = await _answer(endpoint, service, threads, request, body)
             except ApiError as error:
-                await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
+                if error.status != 408:
+                    await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
                 response = error_response(error, close=not body.complete)
         if not body.complete:
             response.headers["connection"] = "close"

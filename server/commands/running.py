@@ -55,7 +55,7 @@ def up(data: Path | None, config_path: Path | None) -> None:
     log_to_stderr()
     directory = data_directory_from(data)
     try:
-        run_up(directory, directory.load_config(config_path), clock=system_clock, stop=stop, say=_say_at_once)
+        run_up(directory, directory.load_config(config_path), clock=system_clock, stop=stop, say=click.echo)
     except AlreadyRunning as error:
         fail(str(error))
     except (DataDirectoryError, StoreUnavailable) as error:
@@ -119,8 +119,3 @@ def rotate(data: Path | None) -> None:
     with open_installation(data) as installation, installation.database.begin() as connection:
         token = rotate_token(connection, now=system_clock(), actor=system_actor())
     click.echo(token)
-
-
-def _say_at_once(line: str) -> None:
-    click.echo(line)
-    click.get_text_stream("stdout").flush()

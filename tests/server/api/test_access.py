@@ -1,0 +1,98 @@
+"""Default deny: every route is listed here with what it needs, and is refused without it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from server.api.access import Access
+from server.api.app import ENDPOINTS, create_app
+from tests.server.api.running_server import RunningServer, TestAgent
+
+EXPECTED = {
+    "GET /healthz": Access.PUBLIC,
+    "GET /v1/ca": Access.PUBLIC,
+    "POST /v1/enrol": Access.ENROLMENT_TOKEN,
+    "POST /v1/records": Access.AGENT,
+    "POST /v1/renew": Access.RENEWING_AGENT,
+    "GET /v1/status": Access.ADMIN,
+    "GET /v1/alerts": Access.ADMIN,
+    "GET /v1/alerts/{id:int}": Access.ADMIN,
+    "POST /v1/alerts/{id:int}/close": Access.ADMIN,
+}
+REFUSAL = {Access.ENROLMENT_TOKEN: 403, Access.AGENT: 401, Access.RENEWING_AGENT: 401, Access.ADMIN: 401}
+
+
+def test_the_application_has_exactly_these_routes_with_exactly_this_access(server: RunningServer) -> None:
+    assert {f"{e.method} {e.path}": e.access for e in ENDPOINTS} == EXPECTED
+    app = create_app(server.service)
+    served = set()
+    for route in app.routes:
+        assert isinstance(route, Route)
+        assert route.methods is not None
+        served |= {f"{method} {route.path}" for method in route.methods - {"HEAD"}}
+    assert served == set(EXPECTED)
+
+
+@pytest.mark.parametrize("place", [p for p, access in EXPECTED.items() if access is not Access.PUBLIC])
+def test_a_caller_who_shows_nothing_is_refused(client: httpx.Client, place: str) -> None:
+    method, _, path = place.partition(" ")
+    response = _call(client, method, path.replace("{id:int}", "1"), {})
+    assert response.status_code == REFUSAL[EXPECTED[place]]
+
+
+@pytest.mark.parametrize("place", [p for p, access in EXPECTED.items() if access is Access.ADMIN])
+def test_neither_an_agent_nor_a_wrong_or_replaced_token_is_an_administrator(
+    server: RunningServer, client: httpx.Client, place: str
+) -> None:
+    method, _, path = place.partition(" ")
+    path = path.replace("{id:int}", "1")
+    agent = TestAgent(server, client, "a")
+    replaced = server.admin_token()
+    current = server.admin_token()
+    signed = agent.post(path, b"{}", "application/json") if method == "POST" else None
+    assert signed is None or signed.status_code == 401
+    for authorization in (f"Bearer {replaced}", f"Basic {current}", "Bearer", "Bearer  x", f"{current}", "é"):
+        response = _call(client, method, path, {b"authorization": authorization.encode()})
+        assert response.status_code == 401, authorization
+        assert response.headers["www-authenticate"]
+    allowed = _call(client, method, path, {b"authorization": f"Bearer {current}".encode()})
+    assert allowed.status_code not in {401, 403, 429}
+
+
+def test_guessing_the_administrators_token_makes_the_address_wait(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    token = server.admin_token()
+    for _ in range(server.config.limits.enrol_failures_per_minute):
+        assert client.get("/v1/status", headers={"authorization": "Bearer x"}).status_code == 401
+    assert client.get("/v1/status", headers={"authorization": f"Bearer {token}"}).status_code == 429
+
+
+def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client: httpx.Client) -> None:
+    agent = TestAgent(server, client, "a")
+    agent.send([agent.heartbeat(), agent.heartbeat()])
+    headers = {"authorization": f"Bearer {server.admin_token()}"}
+    status = client.get("/v1/status", headers=headers).json()
+    assert status["log"] == {
+        "kind": "embedded",
+        "partitions": 1,
+        "end": 2,
+        "committed": 0,
+        "lag": 2,
+        "fault": None,
+    }
+    assert [(a["name"], a["state"]) for a in status["agents"]] == [("a", "enrolled")]
+    assert status["events_stored"] == 0
+    server.clock.now += 6 * 60 * 1000
+    later = client.get("/v1/status", headers=headers).json()
+    assert ("agent_silent", "a says nothing") in [(f["kind"], f["detail"]) for f in later["findings"]]
+
+
+def _call(client: httpx.Client, method: str, path: str, headers: dict[bytes, bytes]) -> httpx.Response:
+    if method == "GET":
+        return client.get(path, headers=headers)
+    content_type = b"application/x-leaver-records" if path == "/v1/records" else b"application/json"
+    body = b'{"token": "x", "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}'
+    return client.post(path, content=body, headers={**headers, b"content-type": content_type})
