@@ -344,7 +344,7 @@ def _damage_one_byte(
     """One byte of one segment changes while the agent is down."""
     before = {i.seq for i in read_all(spool) if isinstance(i, SpooledEvent)}
     spool.close()
-    path = data.draw(st.sampled_from(segments(folder)))
+    path = data.draw(st.sampled_from([p for p in segments(folder) if p.stat().st_size]))
     content = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))

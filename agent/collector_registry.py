@@ -1,0 +1,51 @@
+"""The collectors that this agent has: one line a channel. The only place that names them.
+
+Modules are imported only when asked for: `leaver-agent --version` needs no udev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+import msgspec
+
+from collectors.contract import Collector
+from event_schema.ocsf_objects import Host
+
+
+class CollectorKind(msgspec.Struct, frozen=True):
+    """A channel: where its class lies and its config struct, whose fields are its settings.
+
+    The class is made with (config, host, version). A config has a boolean field `enabled`.
+    """
+
+    name: str
+    module: str
+    class_name: str
+    config_module: str
+    config_name: str
+
+    def config_type(self) -> type[msgspec.Struct]:
+        found: type[msgspec.Struct] = getattr(import_module(self.config_module), self.config_name)
+        return found
+
+    def make(self, config: msgspec.Struct, host: Host, version: str) -> Collector:
+        """Opens nothing: see the contract."""
+        made: Collector = getattr(import_module(self.module), self.class_name)(config, host, version)
+        return made
+
+
+COLLECTORS: tuple[CollectorKind, ...] = (
+    CollectorKind(
+        "removable_storage",
+        "collectors.removable_storage",
+        "RemovableStorageCollector",
+        "collectors.storage_config",
+        "RemovableStorageConfig",
+    ),
+)
+
+
+def kind_of(name: str, kinds: Iterable[CollectorKind] = COLLECTORS) -> CollectorKind | None:
+    return next((kind for kind in kinds if kind.name == name), None)

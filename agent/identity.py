@@ -1,0 +1,179 @@
+"""Who this agent is: its name, key and certificate, the installation's CA, and where its records go.
+
+`identity` in the state folder is a symbolic link to `identity-N`, a folder with agent.json, key.pem
+(mode 0600), certificate.pem and ca.pem. A renewal fills a new folder and then turns the link, in one
+rename: a crash leaves the old identity whole or the new one, never a mixture.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Meta
+
+from event_schema.request_signing import key_id
+
+_LINK = "identity"
+_PENDING = "identity-next"
+_FILE_BYTES_MAX = 64 * 1024
+
+
+class NotEnrolled(Exception):
+    """This machine has no identity yet."""
+
+
+class IdentityError(Exception):
+    """The identity cannot be read; the message names the file."""
+
+
+class HttpsLog(msgspec.Struct, frozen=True, tag_field="kind", tag="https", forbid_unknown_fields=True):
+    """Records go to the server itself."""
+
+
+class KafkaLog(msgspec.Struct, frozen=True, tag_field="kind", tag="kafka", forbid_unknown_fields=True):
+    """Records go to a broker."""
+
+    bootstrap: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(min_length=1, max_length=32)]
+    topic: Annotated[str, Meta(min_length=1, max_length=249)]
+
+
+LogAddress = HttpsLog | KafkaLog
+
+
+class AgentFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """agent.json. Times are the certificate's, milliseconds UTC."""
+
+    agent: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\z")]
+    server: Annotated[str, Meta(pattern=r"^https://[^/\s]+\z", max_length=300)]
+    log: LogAddress
+    not_before: int
+    not_after: int
+
+    @property
+    def renew_at(self) -> int:
+        """At two thirds of the certificate's life, so that a third remains for a server that is away."""
+        return self.not_before + (self.not_after - self.not_before) * 2 // 3
+
+
+class Identity(msgspec.Struct, frozen=True):
+    facts: AgentFacts
+    key: Ed25519PrivateKey
+    certificate_pem: str
+    ca_pem: str
+
+    @property
+    def key_id(self) -> str:
+        return key_id(self.key.public_key())
+
+
+_facts_decoder = msgspec.json.Decoder(AgentFacts)
+
+
+def is_enrolled(state_dir: Path) -> bool:
+    return (state_dir / _LINK / "agent.json").exists()
+
+
+def load_identity(state_dir: Path) -> Identity:
+    """Raises NotEnrolled, IdentityError."""
+    folder = state_dir / _LINK
+    if not is_enrolled(state_dir):
+        raise NotEnrolled(f"no identity in {state_dir}: run `leaver-agent enrol` with the server's line")
+    try:
+        facts = _facts_decoder.decode(_read(folder / "agent.json"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IdentityError(f"{folder / 'agent.json'}: {error}") from error
+    key = _load_key(folder / "key.pem")
+    certificate, ca = _read(folder / "certificate.pem"), _read(folder / "ca.pem")
+    return Identity(facts, key, certificate.decode("ascii", "replace"), ca.decode("ascii", "replace"))
+
+
+def pending_key(state_dir: Path) -> Ed25519PrivateKey:
+    """The key that the next certificate is asked for. It is on disk before the server hears of it, and
+    the same after a crash: the server may have signed it already. Raises OSError, IdentityError."""
+    folder = state_dir / _PENDING
+    path = folder / "key.pem"
+    if path.exists():
+        try:
+            return _load_key(path)
+        except IdentityError:
+            path.unlink()
+    key = Ed25519PrivateKey.generate()
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _write(path, private_pem(key))
+    _sync(folder)
+    return key
+
+
+def adopt_pending(state_dir: Path, facts: AgentFacts, *, certificate_pem: str, ca_pem: str) -> Identity:
+    """Makes the pending key, with its certificate, the agent's identity. Raises OSError, IdentityError."""
+    folder = state_dir / _PENDING
+    key = _load_key(folder / "key.pem")
+    _write(folder / "certificate.pem", certificate_pem.encode())
+    _write(folder / "ca.pem", ca_pem.encode())
+    _write(folder / "agent.json", msgspec.json.encode(facts))
+    _sync(folder)
+    link = state_dir / _LINK
+    old = state_dir / link.readlink() if link.is_symlink() else None
+    numbers = [int(p.name[9:]) for p in state_dir.glob("identity-*") if p.name[9:].isdigit()]
+    new = state_dir / f"identity-{max(numbers, default=0) + 1}"
+    folder.rename(new)
+    turned = state_dir / "identity.new"
+    turned.unlink(missing_ok=True)
+    turned.symlink_to(new.name)
+    turned.rename(link)
+    _sync(state_dir)
+    if old is not None and old.is_dir():
+        shutil.rmtree(old)
+    return Identity(facts, key, certificate_pem, ca_pem)
+
+
+def forget_pending(state_dir: Path) -> None:
+    shutil.rmtree(state_dir / _PENDING, ignore_errors=True)
+
+
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _load_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise IdentityError(f"{path}: no private key") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise IdentityError(f"{path}: not an Ed25519 key")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_FILE_BYTES_MAX)
+    except OSError as error:
+        raise IdentityError(f"{path}: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,62 @@
+"""The agent's own log: one JSON object a line on standard error, for journald.
+
+It never says who did what: no event, no file name, no user, no text of an exception (which often holds
+a path). An exception is logged as its type, its errno and the place in our code.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+import orjson
+
+LOGGER = logging.getLogger("leaver.agent")
+
+
+class JsonLines(logging.Formatter):
+    """`extra={"facts": {...}}` stands beside the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        facts = getattr(record, "facts", None)
+        if isinstance(facts, dict):
+            line |= facts
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = exception_facts(record.exc_info[1])
+        return orjson.dumps(line, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
+
+
+def exception_facts(error: BaseException) -> str:
+    """Type, errno and the innermost place in our own code: nothing that the user named."""
+    number = ""
+    if isinstance(error, OSError) and error.errno is not None:
+        number = f" {errno.errorcode.get(error.errno, error.errno)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).stem}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{number}{place}"
+
+
+def start_log(level: str) -> None:
+    """Only our loggers at `level`: libraries may log what the user named, so only that they warn."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.ERROR)
+    for name in ("leaver", "agent", "collectors"):
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def clock_ms() -> int:
+    """Milliseconds since 1970 UTC, by this machine's clock."""
+    return time.time_ns() // 1_000_000

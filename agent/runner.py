@@ -1,0 +1,171 @@
+"""The agent as a whole: collectors into the spool, the spool to the far side, until it is told to stop.
+
+Order of stopping, within ten seconds: collectors end and hand on what they saw, the writer syncs it to
+the spool, shipping tries once more where the far side answers, the spool closes. What was not shipped
+waits in the spool for the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+
+import msgspec
+
+from agent.collector_registry import COLLECTORS, CollectorKind
+from agent.config import AgentConfig, enabled_collectors
+from agent.enrolment import EnrolmentFailed, renew
+from agent.host import agent_version, this_host
+from agent.identity import IdentityError, load_identity
+from agent.json_log import clock_ms
+from agent.packing import Signer
+from agent.shippers.choose import make_shipper
+from agent.shipping import Shipping, Way
+from agent.spool import Spool
+from agent.spool_writer import SpoolWriter
+from agent.status_file import AgentStatus, write_status
+from agent.supervisor import DETAIL_CHARACTERS, Supervisor
+from event_schema.control_records import CollectorState, Heartbeat
+
+COLLECTORS_STOP_SECONDS = 3.0
+WRITER_STOP_SECONDS = 3.0
+SHIPPING_STOP_SECONDS = 2.5
+STATUS_SECONDS = 5.0
+RENEWAL_RETRY_SECONDS = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Everything that runs. Made for one run()."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        kinds: Sequence[CollectorKind] = COLLECTORS,
+        clock: Callable[[], int] = clock_ms,
+    ) -> None:
+        """Raises NotEnrolled, IdentityError, ConfigError, SpoolLocked, OSError."""
+        self._config, self._clock = config, clock
+        self._identity = load_identity(config.state_dir)
+        shipper = make_shipper(self._identity, config.shipper)
+        self._spool = Spool(
+            config.state_dir / "spool",
+            max_bytes=config.spool.max_bytes,
+            segment_bytes=config.spool.segment_bytes,
+        )
+        self._started_at = clock()
+        self._version = agent_version()
+        self._stop = threading.Event()
+        self._writer = SpoolWriter(self._spool)
+        facts = self._identity.facts
+        host = this_host(facts.agent)
+        self._supervisors = [
+            Supervisor(
+                kind.name,
+                partial(kind.make, settings, host, self._version),
+                self._writer.hand_on,
+                resume_from=self._spool.cursor(kind.name),
+                stop=self._stop,
+            )
+            for kind, settings in enabled_collectors(config, kinds)
+        ]
+        way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
+        self._renew_not_before = 0.0
+        self._shipping = Shipping(self._spool, way, self.heartbeat, self._renew_when_due, clock=clock)
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT, or stop() from another thread. Only from the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        _log.info("agent started", extra={"facts": {"version": self._version, "epoch": self._spool.epoch}})
+        self._writer.start()
+        self._shipping.start()
+        for supervisor in self._supervisors:
+            supervisor.start()
+        while not self._stop.wait(STATUS_SECONDS):
+            self._write_status()
+        self._finish()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def heartbeat(self, stopping: bool) -> Heartbeat:
+        """How the agent is just now."""
+        stats = self._spool.stats()
+        return Heartbeat(
+            sent_at=self._clock(),
+            version=self._version,
+            next_seq=stats.next_seq,
+            backlog_events=stats.backlog_events,
+            backlog_bytes=stats.backlog_bytes,
+            lost_events=stats.lost_events,
+            collectors=tuple(self._with_fault(s.state()) for s in self._supervisors),
+            oldest_unsent=stats.oldest_unsent,
+            stopping=stopping or None,
+        )
+
+    def _with_fault(self, state: CollectorState) -> CollectorState:
+        """A collector that waits for a full disk says so."""
+        fault = self._writer.fault()
+        if fault is None:
+            return state
+        detail = fault if state.detail is None else f"{fault}; {state.detail}"
+        return msgspec.structs.replace(state, detail=detail[:DETAIL_CHARACTERS])
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _finish(self) -> None:
+        until = time.monotonic() + COLLECTORS_STOP_SECONDS
+        late = [s.name for s in self._supervisors if not s.join(max(0.0, until - time.monotonic()))]
+        if late:
+            _log.error("collectors did not stop in time", extra={"facts": {"collectors": late}})
+        saved = self._writer.finish(WRITER_STOP_SECONDS)
+        said = self._shipping.finish(SHIPPING_STOP_SECONDS)
+        self._write_status()
+        stats = self._spool.stats()
+        self._spool.close()
+        facts = {"backlog_events": stats.backlog_events, "saved": saved, "shipping_ended": said}
+        _log.info("agent stopped", extra={"facts": facts})
+
+    def _write_status(self) -> None:
+        status = AgentStatus(
+            agent=self._identity.facts.agent,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            written_at=self._clock(),
+            epoch=self._spool.epoch,
+            certificate_until=self._identity.facts.not_after,
+            heartbeat=self.heartbeat(self._stop.is_set()),
+            shipping=self._shipping.state(),
+        )
+        try:
+            write_status(self._config.state_dir, status)
+        except OSError:
+            _log.debug("status cannot be written", exc_info=True)
+
+    def _renew_when_due(self, way: Way) -> Way:
+        """The same way, or one with a new key. Runs on the shipping thread."""
+        now = time.monotonic()
+        if self._clock() < self._identity.facts.renew_at or now < self._renew_not_before:
+            return way
+        try:
+            identity = renew(self._identity, self._config.state_dir, timeouts=self._config.shipper)
+        except (EnrolmentFailed, IdentityError, OSError) as error:
+            self._renew_not_before = now + RENEWAL_RETRY_SECONDS
+            reason = str(error) if isinstance(error, EnrolmentFailed) else type(error).__name__
+            _log.error("the certificate was not renewed", extra={"facts": {"reason": reason}})
+            return way
+        self._identity = identity
+        _log.info("certificate renewed", extra={"facts": {"until": identity.facts.not_after}})
+        shipper = make_shipper(identity, self._config.shipper)
+        way.shipper.close()
+        return Way(Signer(identity.key, identity.facts.agent, self._spool.epoch), shipper)

@@ -1,0 +1,191 @@
+"""The way from the spool to the far side: one thread that packs, ships, acknowledges and tries again.
+
+A lone event goes at once; under load a request waits until it holds a full record, at most a second.
+What the far side does not take stays in the spool. Heartbeats go between, and are not kept: an old one
+says nothing. All waiting is by the monotonic clock, so that a jump of the wall clock delays nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from agent.backoff import Backoff
+from agent.packing import Signer
+from agent.shippers.contract import Shipper, ShipRefused, ShipRetry
+from agent.spool import Spool, SpoolUnavailable
+from agent.spool_reader import SpoolItem
+from event_schema.control_records import Heartbeat, Loss
+from event_schema.wire import EVENTS_PER_RECORD_MAX
+
+HEARTBEAT_SECONDS = 15.0
+GATHER_SECONDS = 1.0
+RETRY_CAP_SECONDS = 60.0
+REFUSED_SECONDS = 60.0
+REFUSED_CAP_SECONDS = 600.0
+_POLL_SECONDS = 0.5
+_ABOUT_EVENTS = frozenset(("bad_request", "too_large", "spool"))
+"""Faults that a heartbeat which went through does not disprove."""
+
+_log = logging.getLogger(__name__)
+
+
+class ShippingState(msgspec.Struct, frozen=True):
+    """For `status`: how shipping is doing. Times are the agent's clock, ms UTC."""
+
+    to: str
+    shipped_events: int
+    last_success: int | None
+    fault: str | None
+    fault_code: str | None
+
+
+class Way(msgspec.Struct, frozen=True):
+    """With which key, and through what. Replaced whole when the key is renewed."""
+
+    signer: Signer
+    shipper: Shipper
+
+
+class Shipping:
+    """`heartbeat(stopping)` says how the agent is; `upkeep(way)` may give a new way (renewed key).
+
+    Both are called from this thread.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        way: Way,
+        heartbeat: Callable[[bool], Heartbeat],
+        upkeep: Callable[[Way], Way],
+        *,
+        clock: Callable[[], int],
+        retry: Backoff | None = None,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._spool, self._way, self._heartbeat, self._upkeep = spool, way, heartbeat, upkeep
+        self._clock, self._heartbeat_seconds = clock, heartbeat_seconds
+        self._retry = retry or Backoff(1.0, RETRY_CAP_SECONDS)
+        self._refused = Backoff(REFUSED_SECONDS, REFUSED_CAP_SECONDS)
+        self._finish = threading.Event()
+        self._finish_by = 0.0
+        self._lock = threading.Lock()
+        self._shipped_events = 0
+        self._last_success: int | None = None
+        self._fault: tuple[str, str] | None = None
+        self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, timeout: float) -> bool:
+        """Tries once more to empty the spool and to say goodbye, for at most `timeout` seconds."""
+        self._finish_by = time.monotonic() + timeout
+        self._finish.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def state(self) -> ShippingState:
+        with self._lock:
+            code, reason = self._fault or (None, None)
+            to = self._way.shipper.describe()
+            return ShippingState(to, self._shipped_events, self._last_success, reason, code)
+
+    def _run(self) -> None:
+        heartbeat_at = not_before = last_ship = 0.0
+        while not self._finish.is_set():
+            now = time.monotonic()
+            if now >= heartbeat_at:
+                heartbeat_at = now + self._heartbeat_seconds
+                self._way = self._upkeep(self._way)
+                if self._beat(stopping=False):
+                    not_before = 0.0
+            if now < not_before:
+                self._finish.wait(min(not_before, heartbeat_at) - now)
+                continue
+            want = EVENTS_PER_RECORD_MAX if now - last_ship < GATHER_SECONDS else 1
+            patience = min(_POLL_SECONDS, max(0.0, heartbeat_at - now))
+            if want > 1:
+                patience = min(patience, last_ship + GATHER_SECONDS - now)
+            waiting = self._spool.wait(-1, max(0.0, patience), at_least=want)
+            if waiting == 0 or (waiting < want and time.monotonic() - last_ship < GATHER_SECONDS):
+                continue
+            not_before = time.monotonic() + self._ship_once()
+            last_ship = time.monotonic()
+        self._say_goodbye()
+        self._way.shipper.close()
+
+    def _say_goodbye(self) -> None:
+        """Only where the far side answers: everything else is safe in the spool."""
+        while self._fault is None and time.monotonic() < self._finish_by - 1.0:
+            if self._spool.wait(-1, 0.0) == 0 or self._ship_once() > 0:
+                break
+        if self._fault is None:
+            self._beat(stopping=True)
+
+    def _ship_once(self) -> float:
+        """Seconds to wait before the next try; 0 after success."""
+        items = self._spool.read(-1)
+        if not items:
+            return 0.0
+        try:
+            self._way.shipper.ship(self._way.signer.records(items))
+            self._spool.acknowledge(_last(items))
+        except ShipRefused as error:
+            return self._failed(error.code, error.reason, self._refused.failed())
+        except ShipRetry as error:
+            return self._failed("unreachable", error.reason, max(error.not_before, self._retry.failed()))
+        except SpoolUnavailable as error:
+            return self._failed("spool", str(error), self._retry.failed())
+        except Exception as error:  # noqa: BLE001 - events stay in the spool; the agent must go on
+            _log.error("shipping failed", exc_info=True)
+            return self._failed("internal", type(error).__name__, self._retry.failed())
+        self._succeeded(sum(1 for item in items if not isinstance(item, Loss)))
+        return 0.0
+
+    def _beat(self, *, stopping: bool) -> bool:
+        """Whether the way is free. A lost heartbeat is no fault of its own: the next one comes."""
+        try:
+            record = self._way.signer.heartbeat(self._heartbeat(stopping), self._spool.acknowledged)
+            self._way.shipper.ship([record])
+        except (ShipRetry, ShipRefused) as error:
+            code = error.code if isinstance(error, ShipRefused) else "unreachable"
+            self._failed(code, error.reason, 0.0)
+            return False
+        except Exception as error:  # noqa: BLE001 - a heartbeat is not worth the agent
+            _log.error("heartbeat failed", exc_info=True)
+            self._failed("internal", type(error).__name__, 0.0)
+            return False
+        if self._fault is not None and self._fault[0] in _ABOUT_EVENTS:
+            return False
+        self._succeeded(0)
+        return True
+
+    def _failed(self, code: str, reason: str, wait: float) -> float:
+        with self._lock:
+            new = self._fault is None or self._fault[0] != code
+            self._fault = (code, reason)
+        if new:
+            _log.warning("shipping stands still", extra={"facts": {"code": code, "reason": reason}})
+        return wait
+
+    def _succeeded(self, events: int) -> None:
+        with self._lock:
+            again, self._fault = self._fault is not None, None
+            self._shipped_events += events
+            self._last_success = self._clock()
+        if events:
+            self._retry.succeeded()
+            self._refused.succeeded()
+        if again:
+            _log.info("shipping goes on")
+
+
+def _last(items: list[SpoolItem]) -> int:
+    item = items[-1]
+    return item.first_seq + item.count - 1 if isinstance(item, Loss) else item.seq
