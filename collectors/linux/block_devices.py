@@ -65,7 +65,8 @@ class BlockDevices:
 
     def is_physical_disk(self, device: pyudev.Device) -> bool:
         """Whether it is a whole disk of its own, not a partition or something mapped onto others."""
-        return device.device_type == "disk" and "/devices/virtual/" not in device.sys_path
+        mapped = "/devices/virtual/" in device.sys_path or bool(_names_of_slaves(device))
+        return device.device_type == "disk" and not mapped
 
     def disks(self) -> Iterator[pyudev.Device]:
         """All whole physical disks just now."""
@@ -89,7 +90,7 @@ class BlockDevices:
         if depth > _DEEPEST:
             return
         disk = _whole_disk(device)
-        below = self._slaves(disk)
+        below = [pyudev.Devices.from_name(self._context, "block", name) for name in _names_of_slaves(disk)]
         container = disk.attributes.get("loop/backing_file")
         if container is not None:
             number = Path(os.fsdecode(container.rstrip(b"\n"))).stat().st_dev
@@ -99,13 +100,6 @@ class BlockDevices:
             yield disk
         for device_below in below:
             yield from self._physical_disks(device_below, depth + 1)
-
-    def _slaves(self, disk: pyudev.Device) -> list[pyudev.Device]:
-        try:
-            names = sorted(entry.name for entry in Path(disk.sys_path, "slaves").iterdir())
-        except OSError:
-            return []
-        return [pyudev.Devices.from_name(self._context, "block", name) for name in names]
 
     def _own_disks(self) -> frozenset[str]:
         if self._system_disks is None:
@@ -126,4 +120,14 @@ class BlockDevices:
 def _whole_disk(device: pyudev.Device) -> pyudev.Device:
     if device.device_type != "partition":
         return device
-    return device.find_parent("block", "disk") or device
+    disk = device.find_parent("block", "disk")
+    # Not `or`: a pyudev device has a length, which may be 0.
+    return device if disk is None else disk
+
+
+def _names_of_slaves(disk: pyudev.Device) -> list[str]:
+    """The devices that a mapping lies on."""
+    try:
+        return sorted(entry.name for entry in Path(disk.sys_path, "slaves").iterdir())
+    except OSError:
+        return []
