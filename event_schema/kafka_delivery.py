@@ -6,7 +6,8 @@ What kafka-python's producer does by itself is not enough (measured, 3.0.12):
 - close() first flushes: while records are stuck it raises and leaves a thread behind that sends them
   later, out of order; so the sender is told to give up before;
 - flush() hides what became of single records, so each record's own answer is waited for;
-- its buffer has no bound, so no more than IN_FLIGHT_BYTES_MAX are handed to it at a time.
+- its buffer has no bound, so no more than IN_FLIGHT_BYTES_MAX are handed to it at a time;
+- a constructor that finds no broker leaves a thread and ten file descriptors behind (make_client).
 
 This module does not import the client: who uses it gives a function that makes the producer.
 """
@@ -42,6 +43,23 @@ PRODUCER_SETTINGS: Mapping[str, Any] = {
     "allow_auto_create_topics": False,
     "metrics_enabled": False,
 }
+
+
+def make_client(kind: Callable[..., Any], network: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    """A client of the class `kind`. `network` is the client's KafkaNetClient: when the constructor fails,
+    its thread and sockets are given back."""
+    networks: list[Any] = []
+
+    def make_network(**configs: Any) -> Any:
+        networks.append(network(**configs))
+        return networks[-1]
+
+    try:
+        return kind(**settings, kafka_client=make_network)
+    except BaseException:
+        for made in networks:
+            made.close()
+        raise
 
 
 class DeliveryFailed(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.shippers.contract import ShipRefused, ShipRetry
-from event_schema.kafka_delivery import PRODUCER_SETTINGS, Delivery, DeliveryFailed
+from event_schema.kafka_delivery import PRODUCER_SETTINGS, Delivery, DeliveryFailed, make_client
 from event_schema.kafka_headers import TOPIC
 from event_schema.wire import RECORDS_PER_REQUEST_MAX, WireRecord
 
@@ -16,6 +16,7 @@ try:
     import crc32c  # noqa: F401 - kafka-python uses it when it is there
     from kafka import KafkaProducer  # type: ignore[import-untyped]
     from kafka import errors as kafka_errors
+    from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 except ImportError as error:
     raise ImportError(f"shipping to Kafka needs leaver[kafka]: {error}") from error
 
@@ -53,8 +54,8 @@ class KafkaShipper:
             self._connect, kafka_errors.KafkaError, topic, acknowledged_within=acknowledged_within
         )
 
-    def _connect(self) -> KafkaProducer:
-        return KafkaProducer(**self._settings)
+    def _connect(self) -> Any:
+        return make_client(KafkaProducer, KafkaNetClient, self._settings)
 
     def ship(self, records: Sequence[WireRecord]) -> None:
         if self._closed:

@@ -23,6 +23,7 @@ from event_schema.kafka_delivery import (
     PRODUCER_SETTINGS,
     Delivery,
     DeliveryFailed,
+    make_client,
 )
 from event_schema.kafka_headers import TOPIC, HeaderFault, from_kafka
 from event_schema.wire import WireRecord
@@ -38,6 +39,7 @@ try:
         TopicPartition,
     )
     from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError  # type: ignore[import-untyped]
+    from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
     from server.log import kafka_batches
 except ImportError as error:
@@ -92,7 +94,7 @@ class KafkaLog:
         self._heard = 0.0
         self._behind_since: float | None = None
         self._delivery = Delivery(
-            lambda: KafkaProducer(**{**PRODUCER_SETTINGS, **self._client}),
+            lambda: make_client(KafkaProducer, KafkaNetClient, {**PRODUCER_SETTINGS, **self._client}),
             KafkaError,
             topic,
             acknowledged_within=acknowledged_within,
@@ -151,7 +153,7 @@ class KafkaLog:
             return
         settings = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": ANSWER_MS, **self._client}
         try:
-            admin = KafkaAdminClient(**settings)
+            admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
             try:
                 admin.delete_records(targets, timeout_ms=ANSWER_MS)
             finally:
@@ -180,7 +182,8 @@ class KafkaLog:
             self._check_open()
             try:
                 if self._consumer is None:
-                    self._consumer = KafkaConsumer(**{**CONSUMER_SETTINGS, **self._client})
+                    settings = {**CONSUMER_SETTINGS, **self._client}
+                    self._consumer = make_client(KafkaConsumer, KafkaNetClient, settings)
                     self._next = {}
                     self._heard, self._behind_since = time.monotonic(), None
                 yield self._consumer

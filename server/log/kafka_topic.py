@@ -8,11 +8,13 @@ from typing import Any
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from kafka.errors import KafkaError, TopicAlreadyExistsError  # type: ignore[import-untyped]
+from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
-from event_schema.kafka_delivery import CONNECT_MS, MESSAGE_BYTES_MAX
+from event_schema.kafka_delivery import CONNECT_MS, MESSAGE_BYTES_MAX, make_client
 from event_schema.kafka_headers import TOPIC
 from server.log.contract import LogUnavailable
 
+ADMIN_SETTINGS = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
 PARTITIONS = 48
 RETENTION_MS = 7 * 24 * 3600 * 1000
 
@@ -49,11 +51,10 @@ def ensure_topic(
     settings = topic_settings(retention_ms)
     wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": settings}
     try:
-        admin = KafkaAdminClient(
-            **(client_settings or {}),
-            bootstrap_servers=bootstrap.split(","),
-            bootstrap_timeout_ms=CONNECT_MS,
-            request_timeout_ms=15_000,
+        admin = make_client(
+            KafkaAdminClient,
+            KafkaNetClient,
+            ADMIN_SETTINGS | dict(client_settings or {}) | {"bootstrap_servers": bootstrap.split(",")},
         )
         try:
             try:

@@ -18,7 +18,9 @@ from typing import IO
 
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.errors import KafkaError  # type: ignore[import-untyped]
+from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
+from event_schema.kafka_delivery import make_client
 from tests.kafka_broker.jars import HERE, BrokerFailed, jar_directory, java
 
 CLUSTER_ID = "bGVhdmVyLXRlc3QtY2x1cw"
@@ -80,7 +82,8 @@ class KafkaBroker:
     def _answers(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-            admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000)
+            settings = {"bootstrap_servers": self.bootstrap, "bootstrap_timeout_ms": 2000}
+            admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
         except (OSError, KafkaError):
             return False
         try:
