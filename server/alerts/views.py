@@ -13,11 +13,20 @@ import msgspec
 from sqlalchemy import select
 
 from analytics.risk import ANOMALY_SOURCE
-from event_schema.leaver_fields import PersonStatus
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert, StatusFilter, get_alert, list_alerts
+from server.alerts.view_types import (
+    AlertDetail,
+    AlertView,
+    DestinationView,
+    EventView,
+    EvidenceView,
+    ShareView,
+    Unmasking,
+    Who,
+)
 from server.people.directory import Directory, PersonRecord, load_directory
 from server.people.masking import Masker
 from server.people.pseudonyms import Unmasked, names_to_hide, person_subject, shown_names, unmask
@@ -25,99 +34,6 @@ from server.store.database import Database
 from server.store.tables import rule_days
 
 EVIDENCE_SHOWN = 20
-
-
-class Unmasking(msgspec.Struct, frozen=True):
-    """The right to see names, for the audit trail: who, when, why."""
-
-    actor: str
-    at: int
-    reason: str
-
-
-class Who(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A subject or person. Status and days are those at the alert's last event, as known today."""
-
-    pseudonym: str
-    status: PersonStatus
-    days_to_last_day: int | None = None
-    department: str | None = None
-    time_zone: str | None = None
-    id: str | None = None
-    """With `name` and `accounts` only where unmasked."""
-    name: str | None = None
-    accounts: tuple[str, ...] = ()
-
-
-class ShareView(msgspec.Struct, frozen=True):
-    source: str
-    title: str
-    points: int
-    share: float
-
-
-class AlertView(msgspec.Struct, frozen=True):
-    """One alert as a line of the queue. Times are ms UTC."""
-
-    id: int
-    status: str
-    score: int
-    family: str
-    who: Who
-    account_owner: Who | None
-    suspected_actor: Who | None
-    traits: tuple[str, ...]
-    sentence: dict[str, str]
-    events: int
-    first_time: int
-    last_time: int
-    opened_at: int
-    updated_at: int
-    verdict: str | None
-    reason: str | None
-    closed_at: int | None
-    closed_by: str | None
-
-
-class EventView(msgspec.Struct, frozen=True):
-    agent: str
-    epoch: str
-    seq: int
-    time: int
-    event: dict[str, Any]
-    """The event's fields, and `leaver` beside them."""
-
-
-class DestinationView(msgspec.Struct, frozen=True):
-    device: dict[str, Any] | None
-    volume: str | None
-    files: int
-    bytes: int
-
-
-class EvidenceView(msgspec.Struct, frozen=True):
-    """`largest` are the largest files; the counts are of all events that were read."""
-
-    total: int
-    files: int
-    bytes: int
-    acts: dict[str, int]
-    destinations: tuple[DestinationView, ...]
-    largest: tuple[EventView, ...]
-    not_seen: tuple[str, ...]
-    missing: int
-    damaged: tuple[str, ...]
-    read_all: bool
-
-
-class AlertDetail(msgspec.Struct, frozen=True):
-    alert: AlertView
-    shares: tuple[ShareView, ...]
-    facts: dict[str, Any]
-    policy_version: str
-    model_id: int | None
-    evidence: EvidenceView
-    proof: EvidenceProof
 
 
 def alert_views(
@@ -209,7 +125,7 @@ class _Sight:
             directory,
             key,
             shown,
-            names={person_id: names.get(person_id, person_id) for person_id in people},
+            names={person_id: names.get(person_id, "") for person_id in people},
             accounts=own_accounts,
         )
         self._unmasked: dict[str, Unmasked] | None = None
@@ -236,7 +152,7 @@ class _Sight:
             account_owner=self._person(alert.account_owner, alert.last_time),
             suspected_actor=self._person(alert.suspected_actor, alert.last_time),
             traits=tuple(self.plain(list(alert.traits))),
-            sentence=self.plain(alert.sentence),
+            sentence=alert.sentence,
             events=alert.events,
             first_time=alert.first_time,
             last_time=alert.last_time,

@@ -114,8 +114,10 @@ class Masker:
         return masked
 
     def plain(self, value: Any) -> Any:
-        """Any plain value with all its texts gone through the net; keys stay."""
+        """Any plain value with all its texts gone through the net, and ids of people replaced; keys stay."""
         match value:
+            case str() if self._directory.person(value.removeprefix("person:")) is not None:
+                return self.subject(person_subject(value.removeprefix("person:")))
             case str():
                 return self.text(value)
             case dict():

@@ -146,19 +146,24 @@ def _split_accounts(value: str) -> Iterator[str]:
             yield key
 
 
+def zone_name(written: str) -> str | None:
+    """The IANA name of a time zone as people write it (`asia/shanghai`, `UTC+8`, `北京时间`), or None."""
+    zones = _zones_by_key()
+    key = written.strip().casefold()
+    if offset := _UTC_OFFSET.fullmatch(key):
+        sign = "-" if offset[1] == "+" else "+"  # the zone database's Etc names count westwards
+        return zones.get(f"etc/gmt{sign}{int(offset[2])}")
+    return zones.get(key.replace(" ", "_")) or _ZONE_NAMES.get(key)
+
+
 def _zone(row: Row) -> str | None:
     value = _optional(row, "time_zone")
     if value is None:
         return None
-    zones = _zones_by_key()
-    named = zones.get(value.casefold().replace(" ", "_")) or _ZONE_NAMES.get(value.casefold())
+    named = zone_name(value)
     if named:
         return named
-    if offset := _UTC_OFFSET.fullmatch(value):
-        sign = "-" if offset[1] == "+" else "+"  # the zone database's Etc names count westwards
-        named = zones.get(f"etc/gmt{sign}{int(offset[2])}")
-        if named:
-            return named
+    zones = _zones_by_key()
     near = difflib.get_close_matches(value.casefold(), zones, n=1, cutoff=0.7)
     hint = f"; did you mean {zones[near[0]]}?" if near else ", such as Asia/Shanghai"
     raise _Refused("time_zone", value, f"not a time zone of the IANA database{hint}")

@@ -1,0 +1,104 @@
+"""What analysts get to see of alerts: the shape of `leaver alerts --json`, the API and the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from event_schema.leaver_fields import PersonStatus
+from server.alerts.proof import EvidenceProof
+
+
+class Unmasking(msgspec.Struct, frozen=True):
+    """The right to see names, for the audit trail: who, when, why."""
+
+    actor: str
+    at: int
+    reason: str
+
+
+class Who(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subject or person. Status and days are those at the alert's last event, as known today."""
+
+    pseudonym: str
+    status: PersonStatus
+    days_to_last_day: int | None = None
+    department: str | None = None
+    time_zone: str | None = None
+    id: str | None = None
+    """With `name` and `accounts` only where unmasked."""
+    name: str | None = None
+    accounts: tuple[str, ...] = ()
+
+
+class ShareView(msgspec.Struct, frozen=True):
+    source: str
+    title: str
+    points: int
+    share: float
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """One alert as a line of the queue. Times are ms UTC."""
+
+    id: int
+    status: str
+    score: int
+    family: str
+    who: Who
+    account_owner: Who | None
+    suspected_actor: Who | None
+    traits: tuple[str, ...]
+    sentence: dict[str, str]
+    """By language; made without names."""
+    events: int
+    first_time: int
+    last_time: int
+    opened_at: int
+    updated_at: int
+    verdict: str | None
+    reason: str | None
+    closed_at: int | None
+    closed_by: str | None
+
+
+class EventView(msgspec.Struct, frozen=True):
+    agent: str
+    epoch: str
+    seq: int
+    time: int
+    event: dict[str, Any]
+    """The event's fields, and `leaver` beside them."""
+
+
+class DestinationView(msgspec.Struct, frozen=True):
+    device: dict[str, Any] | None
+    volume: str | None
+    files: int
+    bytes: int
+
+
+class EvidenceView(msgspec.Struct, frozen=True):
+    """`largest` are the largest files; the counts are of all events that were read."""
+
+    total: int
+    files: int
+    bytes: int
+    acts: dict[str, int]
+    destinations: tuple[DestinationView, ...]
+    largest: tuple[EventView, ...]
+    not_seen: tuple[str, ...]
+    missing: int
+    damaged: tuple[str, ...]
+    read_all: bool
+
+
+class AlertDetail(msgspec.Struct, frozen=True):
+    alert: AlertView
+    shares: tuple[ShareView, ...]
+    facts: dict[str, Any]
+    policy_version: str
+    model_id: int | None
+    evidence: EvidenceView
+    proof: EvidenceProof
