@@ -124,4 +124,5 @@ def close_alert(
 
 
 def _alert(row: Row[Any]) -> Alert:
-    return msgspec.convert(dict(row._mapping), Alert)
+    # SQLAlchemy's column names are a subclass of str, which msgspec does not take as a field's name.
+    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, Alert)
