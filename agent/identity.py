@@ -50,8 +50,8 @@ LogAddress = HttpsLog | KafkaLog
 class AgentFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """agent.json. Times are the certificate's, milliseconds UTC."""
 
-    agent: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\z")]
-    server: Annotated[str, Meta(pattern=r"^https://[^/\s]+\z", max_length=300)]
+    agent: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
+    server: Annotated[str, Meta(pattern=r"^https://[^/\s]+\Z", max_length=300)]
     log: LogAddress
     not_before: int
     not_after: int

@@ -1,0 +1,168 @@
+"""The command `leaver-agent`. Exit codes: 0 ok, 1 failed, 2 usage, 3 findings, 4 server not reachable.
+
+Imports lie inside the commands: `--version` and `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from agent.config import AgentConfig
+
+FAILED, USAGE, FINDINGS, UNREACHABLE = 1, 2, 3, 4
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file (default /etc/leaver-agent.toml).",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from agent.host import agent_version  # noqa: PLC0415
+
+        click.echo(f"leaver-agent {agent_version()}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+def main() -> None:
+    """Sees how data leaves this machine, and tells the Leaver server. Reads no contents of messages."""
+
+
+@main.command()
+@_config_option
+def run(config_path: Path | None) -> None:
+    """Run the agent, as systemd does. Stops on SIGTERM; what was not sent waits on disk."""
+    from agent.identity import IdentityError, NotEnrolled  # noqa: PLC0415
+    from agent.json_log import start_log  # noqa: PLC0415
+    from agent.runner import Agent  # noqa: PLC0415
+    from agent.spool import SpoolLocked  # noqa: PLC0415
+
+    config = _load(config_path)
+    start_log(config.agent.log_level)
+    from agent.config import ConfigError  # noqa: PLC0415
+
+    try:
+        agent = Agent(config)
+    except (NotEnrolled, IdentityError, SpoolLocked) as error:
+        _fail(str(error))
+    except ConfigError as error:
+        _fail(str(error), USAGE)
+    except OSError as error:
+        _fail(f"{config.state_dir}: {error.strerror}")
+    agent.run()
+
+
+@main.command()
+@_json_option
+@_config_option
+def watch(as_json: bool, config_path: Path | None) -> None:
+    """Show live what the agent sees here. Needs no server; sends and stores nothing.
+
+    With --json each event is one line of OCSF JSON, and nothing else is on standard output.
+    """
+    from agent.json_log import start_log  # noqa: PLC0415
+    from agent.watching import watch as watch_collectors  # noqa: PLC0415
+
+    config = _load(config_path)
+    start_log("warning")
+    watch_collectors(config, as_json=as_json)
+
+
+@main.command()
+@click.option(
+    "--file",
+    "line_file",
+    type=click.File("r"),
+    default="-",
+    help="File that holds the line (default: standard input).",
+)
+@click.option("--replace", is_flag=True, help="Even if this machine is enrolled already.")
+@_config_option
+def enrol(line_file: IO[str], replace: bool, config_path: Path | None) -> None:
+    """Enrol this machine with the line that `leaver agents enrol NAME` printed on the server.
+
+    The line holds a one-time token, so it is read from standard input, never from an argument.
+    """
+    from agent.enrolment import EnrolmentFailed, ServerAway, parse_line  # noqa: PLC0415
+    from agent.enrolment import enrol as enrol_machine  # noqa: PLC0415
+
+    config = _load(config_path)
+    try:
+        line = parse_line(line_file.read(4096))
+        identity = enrol_machine(line, config.state_dir, replace=replace, timeouts=config.shipper)
+    except ServerAway as error:
+        _fail(str(error), UNREACHABLE)
+    except EnrolmentFailed as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{config.state_dir}: {error.strerror}")
+    click.echo(f"enrolled as {identity.facts.agent} with {identity.facts.server}")
+    click.echo("start it: systemctl enable --now leaver-agent   (or: leaver-agent run)")
+
+
+@main.command()
+@_json_option
+@_config_option
+def status(as_json: bool, config_path: Path | None) -> None:
+    """How the agent on this machine is doing. Exit 3 when it does not run or cannot send."""
+    from agent.json_log import clock_ms  # noqa: PLC0415
+    from agent.status_report import report  # noqa: PLC0415
+
+    config = _load(config_path)
+    text, well = report(config.state_dir, as_json=as_json, now=clock_ms())
+    click.echo(text)
+    if not well:
+        sys.exit(FINDINGS)
+
+
+@main.command()
+@_json_option
+@_config_option
+def doctor(as_json: bool, config_path: Path | None) -> None:
+    """What works on this host, and what to install. Exit 3 when something is degraded."""
+    import msgspec  # noqa: PLC0415
+
+    from agent.doctor import examine, is_degraded  # noqa: PLC0415
+    from agent.json_log import clock_ms  # noqa: PLC0415
+
+    findings = examine(_load(config_path), clock=clock_ms)
+    if as_json:
+        click.echo(msgspec.json.encode(findings))
+    else:
+        width = max(len(finding.check) for finding in findings)
+        for finding in findings:
+            click.echo(f"{finding.check:<{width}}  {finding.state:<8}  {finding.detail}")
+    if is_degraded(findings):
+        sys.exit(FINDINGS)
+
+
+def _load(path: Path | None) -> AgentConfig:
+    from agent.config import ConfigError, load_config  # noqa: PLC0415
+
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        _fail(str(error), USAGE)
+
+
+def _fail(message: str, code: int = FAILED) -> NoReturn:
+    click.echo(f"leaver-agent: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,72 @@
+"""`leaver-agent status`: the running agent's own words, and whether they are fresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from agent.status_file import AgentStatus, StatusUnreadable, is_running, read_status
+
+STALE_MS = 30_000
+
+
+class StatusReport(msgspec.Struct, frozen=True):
+    """`problem` says in words why things are not well; None when they are."""
+
+    running: bool
+    problem: str | None
+    status: AgentStatus | None
+
+
+def report(state_dir: Path, *, as_json: bool, now: int) -> tuple[str, bool]:
+    """Text for standard output, and whether all is well."""
+    found = examine(state_dir, now=now)
+    if as_json:
+        return msgspec.json.encode(found).decode(), found.problem is None
+    return "\n".join(_lines(found, now)), found.problem is None
+
+
+def examine(state_dir: Path, *, now: int) -> StatusReport:
+    running = is_running(state_dir)
+    try:
+        status = read_status(state_dir)
+    except StatusUnreadable as error:
+        return StatusReport(running, str(error), None)
+    return StatusReport(running, _problem(status, running, now), status)
+
+
+def _problem(status: AgentStatus, running: bool, now: int) -> str | None:
+    if not running:
+        return "the agent does not run"
+    if abs(now - status.written_at) > STALE_MS:
+        return f"the agent has said nothing for {abs(now - status.written_at) // 1000} s"
+    if status.shipping.fault is not None:
+        return f"nothing is sent: {status.shipping.fault}"
+    failing = [c.name for c in status.heartbeat.collectors if c.state not in {"running", "starting"}]
+    return f"not running: {', '.join(failing)}" if failing else None
+
+
+def _lines(found: StatusReport, now: int) -> list[str]:
+    status = found.status
+    if status is None:
+        return [found.problem or "no status"]
+    beat, shipping = status.heartbeat, status.shipping
+    sent = "never" if shipping.last_success is None else f"{(now - shipping.last_success) // 1000} s ago"
+    lines = [
+        f"agent       {status.agent}, {'running' if found.running else 'stopped'}, version {beat.version}",
+        f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
+        f"backlog     {beat.backlog_events} events, {beat.backlog_bytes >> 10} KiB",
+        f"lost        {beat.lost_events} events",
+    ]
+    for collector in beat.collectors:
+        dropped = sum(collector.dropped.values())
+        lines.append(
+            f"collector   {collector.name}: {collector.state}, {collector.observed} seen, "
+            f"{dropped} dropped, {collector.restarts} restarts"
+        )
+        if collector.detail:
+            lines.append(f"            {collector.detail}")
+    if found.problem is not None:
+        lines.append(f"problem     {found.problem}")
+    return lines
