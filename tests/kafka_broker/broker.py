@@ -93,6 +93,13 @@ class KafkaBroker:
         finally:
             admin.close()
 
+    @property
+    def pid(self) -> int:
+        """The running broker's process id. Raises BrokerFailed."""
+        if self._process is None:
+            raise BrokerFailed("the broker is not running")
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9: no goodbye, no flush."""
         self._signal_and_wait(signal.SIGKILL, 10)
