@@ -1,0 +1,270 @@
+"""How the command line shows alerts to people: the queue, and one alert with its proof."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from analytics.explanation import human_size
+from event_schema.leaver_fields import PersonStatus
+from server.alerts.proof import EvidenceProof
+from server.alerts.view_types import (
+    AlertDetail,
+    AlertView,
+    DestinationView,
+    EventView,
+    EvidenceView,
+    ShareView,
+    Who,
+)
+from server.commands.tables import age
+
+WIDTH_PIPED, WIDTH_MAX = 100, 140
+_BAR_CELLS = 40
+_ACTS = {
+    "create": ("file written", "files written"),
+    "update": ("file changed", "files changed"),
+    "rename": ("renamed", "renamed"),
+    "delete": ("deleted", "deleted"),
+    "connect": ("device in", "devices in"),
+    "disconnect": ("device out", "devices out"),
+}
+
+
+def echo_text(content: RenderableType) -> None:
+    """On standard output, as wide as the terminal up to a readable width."""
+    width = WIDTH_PIPED
+    if sys.stdout.isatty():
+        width = min(WIDTH_MAX, shutil.get_terminal_size().columns)
+    Console(width=width, highlight=False, emoji=False, markup=False).print(content)
+
+
+def queue_text(found: list[AlertView], now: int) -> RenderableType:
+    """A table, one alert a row."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("id", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("who", no_wrap=True)
+    table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("last seen", justify="right", no_wrap=True)
+    for alert in found:
+        who = Text(_shown_name(alert.who))
+        who.append("\n" + _status_words(alert.who), style="dim")
+        what = Text(alert.sentence.get("en", ""))
+        if alert.verdict:
+            what.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
+        table.add_row(str(alert.id), _score(alert.score), who, what, age(alert.last_time, now))
+    return table
+
+
+def detail_text(detail: AlertDetail) -> RenderableType:
+    """One alert on one page."""
+    alert = detail.alert
+    title = Text.assemble(
+        "Alert ",
+        (str(alert.id), "bold"),
+        " · score ",
+        _score(alert.score),
+        f" · {alert.status} · {alert.family}",
+    )
+    parts: list[RenderableType] = [title, "", Text(alert.sentence.get("en", ""), style="bold"), ""]
+    parts.append(Padding(_facts(detail), (0, 0, 0, 2)))
+    parts += ["", Text("Why ", style="bold").append(str(alert.score)), _indented(_bars(detail.shares))]
+    parts += ["", _evidence_title(detail.evidence), _indented(_evidence_table(detail.evidence, _zone(alert)))]
+    return Group(*parts, "", _proof_line(detail.proof), *_not_seen(detail.evidence))
+
+
+def _facts(detail: AlertDetail) -> Table:
+    alert = detail.alert
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("who", _who_words(alert.who))
+    if alert.account_owner is not None and alert.account_owner != alert.who:
+        grid.add_row("account of", _who_words(alert.account_owner))
+    if alert.suspected_actor is not None and alert.suspected_actor != alert.who:
+        grid.add_row("suspected", _who_words(alert.suspected_actor))
+    if alert.traits:
+        grid.add_row("because", ", ".join(alert.traits))
+    grid.add_row("what", f"{_count(detail.evidence.files, 'file')}, {human_size(detail.evidence.bytes)}")
+    for index, destination in enumerate(detail.evidence.destinations[:5]):
+        grid.add_row("" if index else "where to", _destination_words(destination))
+    if len(detail.evidence.destinations) > 5:
+        grid.add_row("", f"… and {len(detail.evidence.destinations) - 5} more")
+    hosts = sorted({event.event["device"]["hostname"] for event in detail.evidence.largest})
+    if hosts:
+        grid.add_row("from", ", ".join(hosts[:5]) + (" …" if len(hosts) > 5 else ""))
+    grid.add_row("when", _span(alert.first_time, alert.last_time, _zone(alert)))
+    if alert.verdict and alert.closed_at is not None:
+        closed = f"{_moment(alert.closed_at, _zone(alert))} as {alert.verdict} by {alert.closed_by}"
+        grid.add_row("closed", f"{closed}: {alert.reason}")
+    return grid
+
+
+def _bars(shares: tuple[ShareView, ...]) -> Table:
+    """A bar for each share, beginning where the one before ends: one sees that they add up."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold", max_width=WIDTH_PIPED - _BAR_CELLS - 12)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    reached = 0
+    for share in shares:
+        table.add_row(share.title, _bar(reached, reached + share.points, "red"), str(share.points))
+        reached += share.points
+    table.add_row(Text("together", style="dim"), _bar(0, reached, "dim"), Text(str(reached), style="bold"))
+    return table
+
+
+def _bar(first: int, last: int, style: str) -> Text:
+    """From point `first` to point `last` of 100, in half cells."""
+    start, end = (round(points * _BAR_CELLS * 2 / 100) for points in (first, last))
+    bar = Text(" " * (start // 2))
+    halves = "▐" if start % 2 and end > start else ""
+    full = end // 2 - (start + 1) // 2
+    bar.append(halves + "█" * max(full, 0) + ("▌" if end % 2 and end > start else ""), style=style)
+    return bar if end > start else bar.append("▏", style=style)
+
+
+def _evidence_title(evidence: EvidenceView) -> Text:
+    acts = [_count(n, *_ACTS.get(act, (act, act))) for act, n in evidence.acts.items()]
+    title = Text("Evidence", style="bold").append(f"  {_count(evidence.total, 'event')}", style="not bold")
+    return title.append(f": {', '.join(acts)}" if acts else "", style="dim not bold")
+
+
+def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
+    written = [event for event in evidence.largest if event.event["class_uid"] == 1001]
+    if not written:
+        return Text("no files", style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("time", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    table.add_column("program", no_wrap=True)
+    table.add_column("sha-256", no_wrap=True)
+    for event in written:
+        table.add_row(*_evidence_row(event, zone))
+    rest = evidence.files - sum(e.event["activity_id"] in (1, 3) for e in written)
+    if rest <= 0:
+        return table
+    size = evidence.bytes - sum(_size(e) for e in written if e.event["activity_id"] in (1, 3))
+    return Group(table, Text(f"… and {_count(rest, 'smaller file')}, {human_size(size)}", style="dim"))
+
+
+def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]:
+    file = found.event["file"]
+    name = str(file["name"])
+    result = found.event.get("file_result")
+    act = {4: " (deleted)", 5: f" → {result['name']}" if result else " (renamed)"}
+    hashes = file.get("hashes") or [{}]
+    process = found.event["actor"].get("process") or {}
+    return (
+        _local(found.time, zone).strftime("%m-%d %H:%M:%S"),
+        human_size(_size(found)),
+        name + act.get(found.event["activity_id"], ""),
+        str(process.get("name") or "-"),
+        str(hashes[0].get("value") or "-")[:10],
+    )
+
+
+def _proof_line(proof: EvidenceProof) -> Text:
+    counts = f"{_count(proof.events, 'event')}, {_count(proof.blocks, 'signed block')}"
+    line = Text("Proof", style="bold").append(f"     {counts}, ", style="not bold")
+    if proof.good:
+        return line.append("all signatures good", style="green not bold")
+    if proof.missing:
+        line.append(f"{_count(proof.missing, 'event')} without a good signature", style="red not bold")
+    elif not proof.bad:
+        line.append("nothing to check", style="red not bold")
+    for bad in proof.bad[:5]:
+        line.append(f"\n          block {bad.block} of {bad.agent}: {bad.message}", style="red not bold")
+    return line
+
+
+def _not_seen(evidence: EvidenceView) -> list[Text]:
+    said = [*evidence.not_seen, *(f"unreadable: {text}" for text in evidence.damaged)]
+    if evidence.missing:
+        said.append(f"{_count(evidence.missing, 'event')} no longer stored")
+    if not evidence.read_all:
+        said.append(f"only the first {evidence.total:,} events were read")
+    lines = said or ["nothing known to be missing"]
+    first = Text("Not seen", style="bold").append(f"  {lines[0]}", style="not bold")
+    return [first, *(Text(f"          {line}") for line in lines[1:])]
+
+
+def _indented(content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, 2))
+
+
+def _who_words(who: Who) -> str:
+    return " · ".join(part for part in (_shown_name(who), who.department, _status_words(who)) if part)
+
+
+def _shown_name(who: Who) -> str:
+    if who.name is None and not who.accounts:
+        return who.pseudonym
+    details = ", ".join(part for part in (who.id, *who.accounts) if part)
+    return f"{who.name or who.pseudonym} ({details})"
+
+
+def _status_words(who: Who) -> str:
+    days = who.days_to_last_day
+    match who.status:
+        case PersonStatus.LEFT if days is not None:
+            return f"left {_count(-days, 'day')} ago"
+        case PersonStatus.NOTICE if days is None:
+            return "on notice"
+        case PersonStatus.NOTICE:
+            return "last day today" if days == 0 else f"on notice, last day in {_count(days or 0, 'day')}"
+        case PersonStatus.UNKNOWN:
+            return "not a known person"
+        case _:
+            return str(who.status)
+
+
+def _destination_words(destination: DestinationView) -> str:
+    device = destination.device or {}
+    maker = " ".join(str(device[part]) for part in ("vendor_name", "model") if device.get(part))
+    name = maker or str(device.get("name") or "a device that could not be told")
+    single = device.get("serial_number") or device.get("uid")
+    volume = f', volume "{destination.volume}"' if destination.volume else ""
+    taken = f"{_count(destination.files, 'file')}, {human_size(destination.bytes)}"
+    return f"{name}{f' [{single}]' if single else ''}{volume}: {taken}"
+
+
+def _score(score: int) -> Text:
+    return Text(str(score), style="bold red" if score >= 70 else "bold yellow" if score >= 50 else "bold")
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _size(found: EventView) -> int:
+    return int(found.event["file"].get("size") or 0)
+
+
+def _zone(alert: AlertView) -> str:
+    return alert.who.time_zone or "UTC"
+
+
+def _local(at: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone(ZoneInfo(zone))
+
+
+def _moment(at: int, zone: str) -> str:
+    return _local(at, zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _span(first: int, last: int, zone: str) -> str:
+    start, end = _local(first, zone), _local(last, zone)
+    same_day = start.date() == end.date()
+    shown_end = end.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    return f"{start:%a %Y-%m-%d %H:%M:%S} to {shown_end} ({zone})"

@@ -1,0 +1,135 @@
+"""`leaver alerts`: the queue, one alert with its proof, and closing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from server.alerts.queries import (
+    LIST_MAX,
+    REASON_CHARACTERS,
+    AlreadyClosed,
+    StatusFilter,
+    UnknownAlert,
+    Verdict,
+    close_alert,
+)
+from server.alerts.view_types import Unmasking
+from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
+from server.commands.alert_text import detail_text, echo_text, queue_text
+from server.commands.opening import (
+    Command,
+    data_option,
+    echo_json,
+    fail,
+    json_option,
+    open_installation,
+    system_actor,
+    system_clock,
+)
+
+
+def _unmask_options(command: Command) -> Command:
+    """--unmask and --reason, given to the command as `unmask: bool` and `reason: str | None`."""
+    reason = click.option("--reason", help="Why names are needed; kept in the audit trail.")
+    unmask = click.option("--unmask", is_flag=True, help="Show names; needs --reason.")
+    return unmask(reason(command))
+
+
+@click.group("alerts")
+def alerts() -> None:
+    """What was found: the queue, the proof, the verdict. Names are pseudonyms until unmasked."""
+
+
+@alerts.command("list")
+@click.option(
+    "--status", type=click.Choice(["open", "closed", "all"]), default="open", show_default=True, help="Which."
+)
+@click.option("--limit", type=click.IntRange(1, LIST_MAX), default=100, show_default=True, help="How many.")
+@_unmask_options
+@data_option
+@json_option
+def show_list(
+    status: StatusFilter, limit: int, unmask: bool, reason: str | None, data: Path | None, as_json: bool
+) -> None:
+    """The queue, highest score first."""
+    unmasking = _unmasking(unmask, reason)
+    with open_installation(data) as installation:
+        found = alert_views(installation.database, status, limit, unmasking=unmasking)
+    if as_json:
+        echo_json(found)
+    elif not found:
+        click.echo("No alerts." if status == "all" else f"No {status} alerts.")
+    else:
+        echo_text(queue_text(found, system_clock()))
+
+
+@alerts.command("show")
+@click.argument("alert_id", metavar="ID", type=int)
+@click.option(
+    "--evidence",
+    "evidence_limit",
+    type=click.IntRange(0, 10_000),
+    default=EVIDENCE_SHOWN,
+    show_default=True,
+    help="How many of the events, the largest files first.",
+)
+@_unmask_options
+@data_option
+@json_option
+def show_one(
+    alert_id: int, evidence_limit: int, unmask: bool, reason: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Who, what, where to and why, with the signed events that prove it."""
+    unmasking = _unmasking(unmask, reason)
+    with open_installation(data) as installation:
+        try:
+            detail = alert_detail(
+                installation.database, alert_id, unmasking=unmasking, evidence_limit=evidence_limit
+            )
+        except UnknownAlert as error:
+            fail(str(error))
+    if as_json:
+        echo_json(detail)
+    else:
+        echo_text(detail_text(detail))
+
+
+@alerts.command("close")
+@click.argument("alert_id", metavar="ID", type=int)
+@click.option("--verdict", type=click.Choice([v.value for v in Verdict]), required=True, help="What it was.")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@data_option
+@json_option
+def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: bool) -> None:
+    """Close an open alert with a verdict and a reason."""
+    reason = _checked_reason(reason)
+    with open_installation(data) as installation:
+        now = system_clock()
+        try:
+            with installation.database.begin() as connection:
+                closed = close_alert(connection, alert_id, Verdict(verdict), reason, system_actor(), now)
+        except (UnknownAlert, AlreadyClosed) as error:
+            fail(str(error))
+    if as_json:
+        echo_json({"id": closed.id, "status": closed.status, "verdict": verdict, "closed_at": now})
+    else:
+        click.echo(f"Alert {closed.id} is closed as {verdict}.")
+
+
+def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:
+    if not unmask:
+        if reason is not None:
+            raise click.UsageError("--reason goes with --unmask")
+        return None
+    if reason is None:
+        raise click.UsageError("--unmask needs --reason: it is kept in the audit trail")
+    return Unmasking(system_actor(), system_clock(), _checked_reason(reason))
+
+
+def _checked_reason(reason: str) -> str:
+    reason = reason.strip()
+    if not 1 <= len(reason) <= REASON_CHARACTERS:
+        raise click.UsageError(f"--reason needs 1 to {REASON_CHARACTERS} characters")
+    return reason
