@@ -34,11 +34,13 @@ def alert_line(scored: Sequence[ScoredDay], alerts_per_1000_a_day: float) -> flo
             low = middle + 1
         else:
             high = middle
+    if low == len(candidates):
+        # Even all of them fit, or the past was so quiet that there are none.
+        return _TAU_MAX
     if not low:
         # Not one alert fits: the line lies beyond all that was seen.
-        return max((candidates[0] if candidates else 1 / len(scored)) / 2, _TAU_MIN)
-    line = candidates[low - 1]
-    return min(max(line, _TAU_MIN), _TAU_MAX)
+        return max(candidates[0] / 2, _TAU_MIN)
+    return max(candidates[low - 1], _TAU_MIN)
 
 
 def replayed_alerts(in_order: Sequence[ScoredDay], line: float) -> int:

@@ -1,8 +1,9 @@
 """Which features make a day strange, in raw values, and whether resetting them makes it ordinary.
 
-Features are ranked by their own (one-sided) value. The proof is occlusion: the strongest three are set to
-what they would be at the subject's own 90th percentile, and the day is scored again. If less than a quarter
-of the surprise (−ln p) goes away, it is the combination that is unusual, not one of them.
+Features are ranked by their own (one-sided) value. The proof is occlusion: what the strongest three measure
+(bytes, files, devices) is set to the subject's own 90th percentile in every feature, sums to their usual, and
+the day is scored again. If less than a quarter of the surprise (−ln p) goes away, it is the combination that
+is unusual, not one of them.
 """
 
 from __future__ import annotations
@@ -70,24 +71,34 @@ class TopFeature(msgspec.Struct, frozen=True):
 
 class Explanation(msgspec.Struct, frozen=True):
     top: tuple[TopFeature, ...]
-    """Strongest first, at most SHOWN, only those above 0."""
+    """Strongest first, only those above 0."""
     explained: float
     """Part of the surprise (0-1) that goes away with them."""
     unusual_combination: bool
 
 
 def explain(
-    model: StorageModel, today: StorageDay, day_type: DayType, history: Sequence[HistoryDay], peer_group: str
+    model: StorageModel,
+    today: StorageDay,
+    day_type: DayType,
+    history: Sequence[HistoryDay],
+    peer_group: str,
+    *,
+    shown: int = SHOWN,
 ) -> Explanation:
-    """Why the model finds the day strange. Empty under a cold-start model."""
+    """Why the model finds the day strange, in at most `shown` features. Empty under a cold-start model."""
     peers = model.peers(peer_group)
     features = storage_features(today, day_type, history, peers)
-    strongest = sorted(range(len(features)), key=lambda i: (-features[i], i))[:SHOWN]
+    strongest = sorted(range(len(features)), key=lambda i: (-features[i], i))[:shown]
     strongest = [i for i in strongest if features[i] > 0]
     if model.cold_start or not strongest:
         return Explanation((), 0.0, False)
     usual = usual_day(today, day_type, history, peers)
-    reset = [usual[i] if i in strongest else feature for i, feature in enumerate(features)]
+    measured = {_RAW_OF[i] for i in strongest}
+    reset = [
+        feature if _RAW_OF[i] not in measured else usual[i] if _WINDOW_OF[i] == 1 else 0.0
+        for i, feature in enumerate(features)
+    ]
     before, after = (-math.log(s.p) for s in model.score_many([features, reset], day_type, peer_group))
     explained = min(max(1 - after / before, 0.0), 1.0) if before > 0 else 0.0
     top = tuple(

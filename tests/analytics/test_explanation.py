@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from analytics.explanation import CopyFacts, copy_facts, human_size, sentence
+from analytics.peer_groups import peer_stats
+from analytics.storage_day import HistoryDay, StorageDay
+from analytics.storage_model import StorageModel
+from analytics.top_features import explain, feature_line
+from tests.analytics.simulated_company import before, group_of, simulated_histories, training_set
+
+FACTS = CopyFacts(
+    bytes=4_100_000_000,
+    files=214,
+    new_device=True,
+    usual_bytes=102_500_000,
+    days_since_last_copy=3,
+    known_days=60,
+    peers_percentile=100.0,
+    days_to_last_day=6,
+    person_known=True,
+)
+
+
+def told(**changes: object) -> str:
+    return sentence(msgspec.structs.replace(FACTS, **changes))
+
+
+def test_the_sentence_says_what_how_unusual_and_how_long_to_the_last_day() -> None:
+    assert sentence(FACTS) == (
+        "4.1 GB (214 files) to a device first seen today: 40 × their usual day, more than any peer; "
+        "last day in 6 days"
+    )
+    assert sentence(FACTS, "zh") == (
+        "向今天首次出现的移动存储设备复制了 4.1 GB(214 个文件):是本人平常一天的 40 倍,多于所有同组人员;"
+        "距最后工作日还有 6 天"
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "end"),
+    [
+        (2, "; last day in 2 days"),
+        (1, "; last day tomorrow"),
+        (0, "; last day today"),
+        (-1, "; 1 day after the last working day"),
+        (-3, "; 3 days after the last working day"),
+        (None, "more than any peer"),
+    ],
+)
+def test_the_last_working_day_is_said_in_words(days: int | None, end: str) -> None:
+    assert told(days_to_last_day=days).endswith(end)
+
+
+def test_a_first_copy_is_said_so() -> None:
+    assert "first copy to removable storage in 60 days" in told(usual_bytes=None, days_since_last_copy=None)
+    assert "first copy to removable storage in 41 days" in told(usual_bytes=None, days_since_last_copy=41)
+
+
+def test_without_history_nothing_is_claimed_about_what_is_usual() -> None:
+    text = told(known_days=3, usual_bytes=None, days_since_last_copy=None)
+    assert "too little history" in text
+    assert "first copy" not in text
+
+
+def test_an_ordinary_day_is_called_ordinary() -> None:
+    assert "about as much as on their usual day" in told(bytes=100_000_000)
+    assert "less than on their usual day" in told(bytes=1_000_000)
+    assert "peer" not in told(peers_percentile=50.0)
+
+
+def test_absurd_ratios_are_not_spelled_out() -> None:
+    assert "more than 1,000 × their usual day" in told(usual_bytes=1)
+
+
+def test_an_account_of_nobody_is_said_so() -> None:
+    assert "by an account that belongs to nobody known" in told(person_known=False)
+
+
+def test_one_file_is_one_file() -> None:
+    assert told(files=1).startswith("4.1 GB (1 file) to")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 KB"), (999_600, "1 MB"), (14_300_000, "14.3 MB"), (3e15, "3 PB")],
+)
+def test_sizes_are_in_human_units(size: float, text: str) -> None:
+    assert human_size(size) == text
+
+
+def test_facts_come_from_the_history() -> None:
+    copied = HistoryDay("work", StorageDay(50, 1, 0))
+    none = HistoryDay("work", StorageDay())
+    missing = HistoryDay("off", None)
+    history = [none, missing, copied, HistoryDay("work", StorageDay(150, 1, 0)), none]
+    peers = peer_stats([history] * 6)
+    facts = copy_facts(StorageDay(120, 3, 1), history, peers, days_to_last_day=None, person_known=True)
+    assert (facts.usual_bytes, facts.days_since_last_copy, facts.known_days) == (100, 3, 4)
+    assert facts.new_device
+    assert facts.peers_percentile is not None
+    assert 50 <= facts.peers_percentile < 100
+    above = copy_facts(StorageDay(151, 3, 0), history, peers, days_to_last_day=None, person_known=True)
+    assert above.peers_percentile == 100
+
+
+def test_top_features_name_the_burst_and_resetting_them_takes_the_surprise_away() -> None:
+    histories = simulated_histories(5, people=80, days=61)
+    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
+    subject = next(s for s in histories if sum(1 for d in histories[s] if d.storage and d.storage.files) > 10)
+    history = before(histories[subject], 60)
+    found = explain(model, StorageDay(9_000_000_000, 900, 0), "work", history, group_of(subject))
+    names = [feature.name for feature in found.top]
+    assert {"megabytes_burst", "files_burst"} & set(names)
+    assert found.explained >= 0.25
+    assert not found.unusual_combination
+    lines = [feature_line(feature) for feature in found.top]
+    assert any("× usual" in line for line in lines)
+    assert all(feature_line(feature, "zh") for feature in found.top)
+
+
+def test_a_slow_drain_is_explained_by_its_sums() -> None:
+    histories = simulated_histories(5, people=80, days=61)
+    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
+    drain = [HistoryDay("work", StorageDay(400_000_000, 2, 0))] * 20 + [HistoryDay("work", StorageDay())] * 40
+    found = explain(model, StorageDay(400_000_000, 2, 0), "work", drain, "sales")
+    assert found.top[0].name in ("megabytes_28d_own", "megabytes_28d_peers", "megabytes_7d_own")
+    assert found.top[0].value in (21 * 400_000_000, 7 * 400_000_000)
+    assert found.explained >= 0.25
+
+
+def test_what_remains_strange_without_the_shown_features_is_a_combination() -> None:
+    """Files alone do not explain a day of many bytes to new devices; with bytes beside them they do."""
+    histories = simulated_histories(5, people=80, days=61)
+    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
+    steady = [HistoryDay("work", StorageDay(1_000_000, 3, 0))] * 60
+    leak = StorageDay(1_000_000_000, 900, 3)
+    one = explain(model, leak, "work", steady, "sales", shown=1)
+    three = explain(model, leak, "work", steady, "sales")
+    assert len(one.top) == 1
+    assert one.unusual_combination
+    assert not three.unusual_combination
+
+
+def test_a_cold_model_explains_nothing() -> None:
+    cold = StorageModel.train({}, seed=1)
+    assert explain(cold, StorageDay(10**9, 10, 1), "work", [], "sales").top == ()
