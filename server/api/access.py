@@ -42,6 +42,8 @@ from server.api.service import ApiService
 _logger = logging.getLogger("leaver.api")
 THREADS = 16
 DISCARD_SECONDS = 5.0
+_ID_MAX = 2**31 - 1
+"""Greater numbers are no row's id on any database."""
 
 
 class Access(StrEnum):
@@ -139,7 +141,7 @@ async def _answer(
     if endpoint.content_type is not None:
         _require_content_type(request, endpoint.content_type)
         data = await body.read(endpoint.body_limit, service.config.limits.request_seconds)
-    path_values = {name: int(value) for name, value in request.path_params.items()}
+    path_values = _path_values(request)
     query = dict(request.query_params)
 
     def work() -> Response:
@@ -209,6 +211,13 @@ def _refuse_while_waiting(failures: FailureLimit, address: str) -> None:
     seconds = failures.wait_seconds(address)
     if seconds:
         raise ApiError(429, "too_many_failures", "too many failures from this address", retry_after=seconds)
+
+
+def _path_values(request: Request) -> dict[str, int]:
+    values = {name: int(value) for name, value in request.path_params.items()}
+    if any(value > _ID_MAX for value in values.values()):
+        raise ApiError(404, "not_found", "Not Found")
+    return values
 
 
 def _require_content_type(request: Request, expected: str) -> None:
