@@ -10,8 +10,8 @@ from agent.spool_reader import SpooledEvent, SpoolItem
 from event_schema.control_records import Heartbeat, Loss, encode_control
 from event_schema.wire import EVENTS_PER_RECORD_MAX, RecordKind, WireRecord, pack_control, pack_events
 
-CONTENT_BYTES = 1 << 20
-"""Events of one record before compression: far below the wire's limit, and never over 1 MiB compressed."""
+CONTENT_BYTES = 1_000_000
+"""Events of one record before compression: even what does not compress stays under the wire's 1 MiB."""
 
 
 class Signer:
