@@ -55,7 +55,9 @@ def raise_alerts(
         else:
             pseudonym(connection, state.subject)
             opened = {"subject": state.subject, "family": family, "status": "open", "opened_at": now}
-            alert_id = connection.execute(insert(alerts).values(opened | values)).inserted_primary_key[0]
+            alert_id = connection.execute(
+                insert(alerts).values(opened | values).returning(alerts.c.id)
+            ).scalar_one()
         days = [{"alert": alert_id, "channel": CHANNEL, "day": day} for day in found.days]
         insert_missing(connection, alert_days, days)
 

@@ -57,6 +57,11 @@ class Database:
         """Where it is, for messages; never with a password."""
         return _place(self._engine.url)
 
+    @property
+    def url(self) -> str:
+        """For opening it in another process. May hold a password: never show or log it."""
+        return self._engine.url.render_as_string(hide_password=False)
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back if it raises."""

@@ -1,0 +1,70 @@
+"""The risk of one subject in one policy family, day by day, and whether it makes an alert.
+
+For each day with hits or an anomaly the risk is taken as of that day, from all hits up to it. Days at or
+above ALERT_LINE make the alert; its score and words are those of the highest (the earliest of equals).
+Pure: a function of the subject's state, so late events and replays give the same alert.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from analytics.risk import Risk, RuleDay, risk
+from server.detection.storage_anomaly import FAMILY
+from server.pipeline.subject_state import RuleHits, SubjectState, days_with_rules
+
+ALERT_LINE = 50
+RULE_DAYS_BACK = 90
+"""Older hits weigh 1 % and less; they take no part."""
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """`days`: those at or above the line, rising. `peak`: the day of the score."""
+
+    family: str
+    days: tuple[int, ...]
+    peak: int
+    risk: Risk
+    hits: tuple[RuleHits, ...]
+    """Rule hits that take part in the peak's risk, youngest first."""
+
+
+def assess(state: SubjectState, family: str, *, after: int | None) -> Assessment | None:
+    """None: nothing reaches the line. `after`: time of the last event of the family's last closed alert
+    (ms UTC); days whose events are all older were judged by a person already."""
+    hits = [h for h in days_with_rules(state, family) if after is None or h.last_time > after]
+    anomalies = _anomalies(state, after) if family == FAMILY else {}
+    best: tuple[int, int] | None = None
+    over: list[int] = []
+    for day in sorted({h.day for h in hits} | anomalies.keys()):
+        score = _risk_on(day, hits, anomalies.get(day, 0.0)).score
+        if score >= ALERT_LINE:
+            over.append(day)
+            if best is None or score > best[0]:
+                best = (score, day)
+    if best is None:
+        return None
+    peak = best[1]
+    return Assessment(
+        family=family,
+        days=tuple(over),
+        peak=peak,
+        risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
+        hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
+    )
+
+
+def _anomalies(state: SubjectState, after: int | None) -> dict[int, float]:
+    return {
+        row.day: row.anomaly
+        for row in state.days.values()
+        if row.anomaly > 0 and (after is None or row.last_time > after)
+    }
+
+
+def _hits_on(day: int, hits: list[RuleHits]) -> list[RuleHits]:
+    return [h for h in hits if day - RULE_DAYS_BACK < h.day <= day]
+
+
+def _risk_on(day: int, hits: list[RuleHits], anomaly: float) -> Risk:
+    return risk(anomaly, [RuleDay(h.rule_id, h.level, h.day, h.hits) for h in _hits_on(day, hits)], day)

@@ -1,0 +1,162 @@
+"""From an event to the `leaver.*` fields and the subject it is about. In memory, at full speed.
+
+Everything is judged at the event's own (corrected) time. What repeats from event to event (a person on a
+day, an hour of the day) is made once: these words are frozen and may be shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import orjson
+
+from event_schema.leaver_fields import (
+    AccountFields,
+    DeviceFields,
+    EvidenceFields,
+    LeaverFields,
+    PersonFields,
+    TimeFields,
+)
+from event_schema.ocsf_events import Event, FileSystemActivity
+from event_schema.ocsf_objects import Evidence
+from server.people.calendar import DayType
+from server.people.directory import Directory, PersonRecord, account_key
+from server.people.pseudonyms import account_subject, person_subject
+
+SUBJECT_CHARACTERS = 128
+_NO_ACCOUNT = "unknown"
+_WORDS_KEPT = 50_000
+
+
+class Known(msgspec.Struct, frozen=True):
+    """LeaverFields in the three forms that the pipeline needs, made once for many events."""
+
+    fields: LeaverFields
+    plain: dict[str, Any]
+    """As policies read it. Shared: do not change it."""
+    encoded: bytes
+    """JSON."""
+
+
+class Enriched(msgspec.Struct, frozen=True):
+    """`day` is local. `subject` is 'person:ID', or 'account:NAME@HOST' where the account has no person."""
+
+    time: int
+    subject: str
+    day: int
+    day_type: DayType
+    known: Known
+
+
+class Enricher:
+    """Over one version of the directory."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self._who: dict[tuple[str | None, str], tuple[PersonRecord | None, str]] = {}
+        self._known: dict[tuple[str | None, int, int, str, str | None, bool | None], Known] = {}
+
+    def who(self, event: Event) -> tuple[PersonRecord | None, str]:
+        """(person or None, subject)."""
+        user = event.actor.user
+        account = (user.name or user.uid) if user is not None else None
+        place = (account, event.device.hostname)
+        found = self._who.get(place)
+        if found is None:
+            found = self._look_up(account or _NO_ACCOUNT, event.device.hostname)
+            if len(self._who) >= _WORDS_KEPT:
+                self._who.clear()
+            self._who[place] = found
+        return found
+
+    def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
+        person = self.directory.person_by_account(account, host)
+        if person is not None:
+            return person, _bounded(person_subject(person.id))
+        return None, _bounded(account_subject(f"{account_key(account)}@{account_key(host)}"))
+
+    def day_of(self, person: PersonRecord | None, time: int) -> int:
+        return self.directory.local_day_and_hour(person, time)[0]
+
+    def enrich(
+        self,
+        event: Event,
+        *,
+        time: int,
+        person: PersonRecord | None,
+        subject: str,
+        first_seen_device: bool | None,
+    ) -> Enriched:
+        """`time`: corrected. `first_seen_device`: the subject first used the device on this local day."""
+        day, hour = self.directory.local_day_and_hour(person, time)
+        evidence = event.unmapped.evidence
+        kind = self.directory.day_type(day)
+        place = (
+            person.id if person is not None else None,
+            day,
+            hour,
+            evidence.fidelity,
+            evidence.gap,
+            first_seen_device,
+        )
+        known = self._known.get(place)
+        if known is None:
+            known = self._make(person, time, hour, kind, evidence, first_seen_device)
+            if len(self._known) >= _WORDS_KEPT:
+                self._known.clear()
+            self._known[place] = known
+        return Enriched(time, subject, day, kind, known)
+
+    def _make(
+        self,
+        person: PersonRecord | None,
+        time: int,
+        hour: int,
+        kind: DayType,
+        evidence: Evidence,
+        first_seen_device: bool | None,
+    ) -> Known:
+        status, days_left = self.directory.status_at(person, time)
+        fields = LeaverFields(
+            person=PersonFields(
+                status=status,
+                id=person.id if person is not None else None,
+                days_to_last_day=days_left,
+                department=person.department if person is not None else None,
+                manager=person.manager_id if person is not None else None,
+                peer_group=person.department if person is not None else None,
+            ),
+            account=AccountFields(kind="personal", owner_id=person.id)
+            if person is not None
+            else AccountFields(),
+            time=TimeFields(local_hour=hour, day_type=kind),
+            evidence=EvidenceFields(fidelity=evidence.fidelity, gap=evidence.gap),
+            device=None
+            if first_seen_device is None
+            else DeviceFields(first_seen_for_person=first_seen_device),
+        )
+        plain: dict[str, Any] = msgspec.to_builtins(fields, str_keys=True)
+        return Known(fields, plain, orjson.dumps(plain))
+
+
+def device_of(event: Event) -> str | None:
+    """The storage device that the event is about, by its uid."""
+    peripheral = (
+        event.unmapped.peripheral_device if isinstance(event, FileSystemActivity) else event.peripheral_device
+    )
+    if peripheral is None:
+        return None
+    return peripheral.uid or peripheral.name
+
+
+def peer_group_of(person: PersonRecord | None) -> str:
+    return (person.department or "") if person is not None else ""
+
+
+def _bounded(subject: str) -> str:
+    if len(subject) <= SUBJECT_CHARACTERS:
+        return subject
+    return subject[: SUBJECT_CHARACTERS - 17] + "~" + hashlib.sha256(subject.encode()).hexdigest()[:16]

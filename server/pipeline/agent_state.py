@@ -1,0 +1,129 @@
+"""What the pipeline remembers of one agent: keys, clock, sequence numbers, and what is odd about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, select
+
+from event_schema.control_records import Heartbeat
+from server.ingest.admission import AgentStanding
+from server.ingest.sequences import SeenNumbers
+from server.store.tables import agent_epochs, agent_keys, agents, collector_days
+
+
+class FindingKind(StrEnum):
+    """What can be odd about an agent. Closed list."""
+
+    GAP = "gap"
+    NEW_EPOCH = "new_epoch"
+    EVENTS_LOST = "events_lost"
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_AGENT = "unknown_agent"
+    REVOKED_AGENT = "revoked_agent"
+    UNREADABLE = "unreadable"
+    CLOCK_WRONG = "clock_wrong"
+    LOG_TRIMMED = "log_trimmed"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`count` adds to an open finding of the same agent and kind."""
+
+    agent: str
+    kind: FindingKind
+    detail: str
+    at: int
+    count: int = 1
+
+
+class EpochState(msgspec.Struct):
+    first_seen: int
+    seen: SeenNumbers
+    lost: int = 0
+    duplicates: int = 0
+
+
+class AgentState:
+    """Mutable. `written` forgets what was changed."""
+
+    def __init__(self, name: str, standing: AgentStanding | None, clock_offset: int) -> None:
+        self.name = name
+        self.standing = standing
+        self.clock_offset = clock_offset
+        self.epochs: dict[str, EpochState] = {}
+        self.watched: dict[str, set[int]] = {}
+        self.heartbeat: tuple[int, Heartbeat] | None = None
+        self.dirty_epochs: set[str] = set()
+        self.new_watched: list[tuple[str, int]] = []
+        self.gap_changed = False
+        self.last_received = 0
+
+    def epoch(self, name: str, received_at: int) -> tuple[EpochState, bool]:
+        """(state of the epoch, whether it is a further one of this agent and new)."""
+        found = self.epochs.get(name)
+        self.dirty_epochs.add(name)
+        self.last_received = received_at
+        if found is not None:
+            return found, False
+        further = bool(self.epochs)
+        found = self.epochs[name] = EpochState(received_at, SeenNumbers())
+        return found, further
+
+    def watch(self, collector: str, days: Iterable[int]) -> None:
+        """Notes on which UTC days the collector ran."""
+        known = self.watched.setdefault(collector, set())
+        for day in days:
+            if day not in known:
+                known.add(day)
+                self.new_watched.append((collector, day))
+
+    def missing(self) -> int:
+        """Numbers of all epochs that should have come and did not."""
+        return sum(last - first + 1 for epoch in self.epochs.values() for first, last in epoch.seen.gaps())
+
+    def first_gap(self) -> str:
+        for name, epoch in self.epochs.items():
+            for first, last in epoch.seen.gaps():
+                return f"events {first} to {last} of epoch {name} never came"
+        return ""
+
+    def written(self) -> None:
+        self.dirty_epochs.clear()
+        self.new_watched.clear()
+        self.heartbeat = None
+        self.gap_changed = False
+
+
+def load_agent(connection: Connection, name: str) -> AgentState:
+    """The agent as the database has it; its standing is None where the name is not enrolled."""
+    row = connection.execute(
+        select(agents.c.revoked_at, agents.c.clock_offset).where(agents.c.name == name)
+    ).first()
+    if row is None:
+        return AgentState(name, None, 0)
+    state = AgentState(name, load_standing(connection, name), row.clock_offset)
+    for epoch in connection.execute(select(agent_epochs).where(agent_epochs.c.agent == name)):
+        state.epochs[epoch.epoch] = EpochState(
+            epoch.first_seen, SeenNumbers(epoch.seen), epoch.lost, epoch.duplicates
+        )
+    for day in connection.execute(select(collector_days).where(collector_days.c.agent == name)):
+        state.watched.setdefault(day.collector, set()).add(day.day)
+    return state
+
+
+def load_standing(connection: Connection, name: str) -> AgentStanding | None:
+    """Keys and revocation of one agent, None for a name that was never enrolled."""
+    revoked = connection.execute(select(agents.c.revoked_at).where(agents.c.name == name)).first()
+    if revoked is None:
+        return None
+    keys = connection.execute(
+        select(agent_keys.c.public_key)
+        .where(agent_keys.c.agent == name)
+        .order_by(agent_keys.c.not_before.desc(), agent_keys.c.key_id)
+    )
+    return AgentStanding(
+        tuple(Ed25519PublicKey.from_public_bytes(bytes(row.public_key)) for row in keys), revoked.revoked_at
+    )

@@ -1,0 +1,249 @@
+"""One micro-batch: from records of the log to all that its commit will write. Reads, never writes.
+
+Order: records as they lie on the log. For each event: is it new, is its time possible, who and what is
+known (enrich), which policies fire, what does the day add up to, how strange is it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+import zstandard
+from sqlalchemy import Connection
+
+from event_schema.control_records import Heartbeat, Loss
+from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity
+from event_schema.ocsf_objects import DriveType
+from event_schema.wire import Rejected, WireRecord
+from policies.engine import PolicySet
+from server.detection.storage_anomaly import grid
+from server.enrich.enrichment import Enriched, device_of, peer_group_of
+from server.ingest.admission import Admitted, DeadLetter, admit, dead_letter
+from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
+from server.log.contract import LoggedRecord
+from server.people.directory import PersonRecord
+from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
+from server.pipeline.memory import Memory
+from server.pipeline.subject_state import ChannelDay, SubjectState
+
+DAY_MS = 86_400_000
+_WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
+_FINDING_OF = {
+    Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
+    Rejected.UNKNOWN_AGENT: FindingKind.UNKNOWN_AGENT,
+    Rejected.REVOKED_AGENT: FindingKind.REVOKED_AGENT,
+}
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A row of `event_blocks`."""
+
+    record: WireRecord
+    received_at: int
+    last_day: int
+    leaver: bytes
+
+
+class Batch:
+    """Everything that one commit writes, besides the dirty parts of the Memory's states."""
+
+    def __init__(self) -> None:
+        self.positions: dict[int, int] = {}
+        self.blocks: list[Block] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.findings: list[Finding] = []
+        self.subjects: dict[str, SubjectState] = {}
+        self.people: dict[str, PersonRecord | None] = {}
+        self.agents: dict[str, AgentState] = {}
+        self.events = 0
+
+
+class BatchReader:
+    """Works on one read snapshot of the database."""
+
+    def __init__(self, memory: Memory, policies: PolicySet, connection: Connection) -> None:
+        self._memory = memory
+        self._policies = policies
+        self._connection = connection
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._batch = Batch()
+
+    def read(self, records: Sequence[LoggedRecord]) -> Batch:
+        admitted = [found for logged in records if (found := self._admit(logged)) is not None]
+        who = self._memory.enricher.who
+        self._memory.load_subjects(
+            self._connection,
+            (who(event)[1] for a in admitted for event in a.events or () if event is not None),
+        )
+        for found in admitted:
+            agent = self._memory.agents[found.record.agent]
+            self._batch.agents[agent.name] = agent
+            if found.events is not None:
+                self._events(agent, found, found.events)
+            elif found.loss is not None:
+                self._loss(agent, found, found.loss)
+            elif found.heartbeat is not None:
+                self._heartbeat(agent, found.logged.appended_at, found.heartbeat)
+        for logged in records:
+            after = logged.offset + 1
+            self._batch.positions[logged.partition] = max(
+                after, self._batch.positions.get(logged.partition, 0)
+            )
+        return self._batch
+
+    def _admit(self, logged: LoggedRecord) -> Admitted | None:
+        admission = admit(logged, lambda name: self._memory.standing_of(self._connection, name))
+        self._batch.dead_letters.extend(admission.dead_letters)
+        for letter in admission.dead_letters:
+            kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)
+            self._find(letter.agent or "", kind, letter.message, letter.received_at)
+        return admission.admitted
+
+    def _heartbeat(self, agent: AgentState, received_at: int, heartbeat: Heartbeat) -> None:
+        agent.heartbeat = (received_at, heartbeat)
+        agent.clock_offset = clock_offset(heartbeat.sent_at, received_at)
+        if agent.clock_offset:
+            self._find(
+                agent.name,
+                FindingKind.CLOCK_WRONG,
+                f"its clock is off by {-agent.clock_offset / 1000:.0f} s; times of its events are corrected",
+                received_at,
+            )
+        today = received_at // DAY_MS
+        for collector in heartbeat.collectors:
+            agent.watch(collector.name, (d for d in collector.days_watched[:90] if today - 90 <= d <= today))
+
+    def _loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
+        epoch = self._epoch(agent, found)
+        new = epoch.seen.add(loss.first_seq, loss.first_seq + loss.count - 1)
+        count = sum(last - first + 1 for first, last in new)
+        epoch.lost += count
+        agent.gap_changed = True
+        if count:
+            detail = (
+                f"events {loss.first_seq} to {loss.first_seq + loss.count - 1} were dropped: {loss.reason}"
+            )
+            self._find(agent.name, FindingKind.EVENTS_LOST, detail, found.logged.appended_at, count)
+
+    def _events(self, agent: AgentState, found: Admitted, events: tuple[Event | None, ...]) -> None:
+        record, received_at = found.record, found.logged.appended_at
+        epoch = self._epoch(agent, found)
+        new = epoch.seen.add(record.first_seq, record.first_seq + record.count - 1)
+        agent.gap_changed = True
+        known = sum(last - first + 1 for first, last in new)
+        epoch.duplicates += record.count - known
+        if not known:
+            return
+        fresh = {seq - record.first_seq for first, last in new for seq in range(first, last + 1)}
+        parts: list[bytes] = []
+        last_time = 0
+        for index, event in enumerate(events):
+            enriched = None
+            if event is not None and index in fresh:
+                enriched = self._event(agent, found, index, event)
+            if enriched is None:
+                parts.append(b"null")
+            else:
+                parts.append(b"[%d,%b]" % (enriched.time, enriched.known.encoded))
+                last_time = max(last_time, enriched.time)
+        if last_time:
+            leaver = self._compressor.compress(b"[" + b",".join(parts) + b"]")
+            self._batch.blocks.append(Block(record, received_at, last_time // DAY_MS, leaver))
+
+    def _event(self, agent: AgentState, found: Admitted, index: int, event: Event) -> Enriched | None:
+        received_at = found.logged.appended_at
+        time = corrected_time(event.time, agent.clock_offset)
+        if is_future_dated(time, received_at):
+            seq = found.record.first_seq + index
+            message = (
+                f"event {index} (seq {seq}) is {(time - received_at) / 1000:.0f} s later than its receipt"
+            )
+            data = orjson.dumps(msgspec.to_builtins(event))
+            self._batch.dead_letters.append(
+                dead_letter(found.logged, index, Rejected.FUTURE_DATED, message, data)
+            )
+            return None
+        enricher = self._memory.enricher
+        person, subject = enricher.who(event)
+        state = self._memory.subjects[subject]
+        day = enricher.day_of(person, time)
+        row = state.channel_day(day, self._memory.directory.day_type(day))
+        before = grid(row)
+        device = device_of(event)
+        first_seen = None if device is None else self._novelty(state, device, person, day, time)
+        enriched = enricher.enrich(
+            event, time=time, person=person, subject=subject, first_seen_device=first_seen
+        )
+        self._batch.subjects[subject] = state
+        self._batch.people[subject] = person
+        self._batch.events += 1
+        state.seen_on(agent.name, time)
+        place = (day, event.metadata.log_name, agent.name, found.record.epoch)
+        state.index_event(place, found.record.first_seq + index)
+        self._match(state, event, enriched)
+        _add_to_day(row, event, time)
+        self._score(state, row, before, person)
+        return enriched
+
+    def _novelty(
+        self, state: SubjectState, device: str, person: PersonRecord | None, day: int, time: int
+    ) -> bool:
+        """Whether this is the day of the device's first use, as far as is known; keeps the days' counts."""
+        day_of = self._memory.enricher.day_of
+        before = state.use_device(device, time)
+        known_day = None if before is None else day_of(person, before)
+        if known_day is None or day < known_day:
+            day_type = self._memory.directory.day_type(day)
+            state.channel_day(day, day_type).new_devices += 1
+            if known_day is not None and known_day in state.days:
+                # A late event shows that the device was used before: that day was not its first.
+                state.channel_day(known_day, day_type).new_devices -= 1
+            return True
+        return day == known_day
+
+    def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
+        record = msgspec.to_builtins(event, str_keys=True)
+        record["leaver"] = enriched.known.plain
+        for hit in self._policies.match(record):
+            state.rule_hit(
+                hit.rule_id,
+                enriched.day,
+                family=hit.family,
+                level=hit.level,
+                title=hit.title,
+                time=enriched.time,
+            )
+
+    def _score(
+        self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
+    ) -> None:
+        scorer = self._memory.scorer
+        scorer.forget(state.subject, row.day)
+        if row.files and grid(row) != before:
+            weight = self._memory.anomaly_weight(person, row.day, row.last_time)
+            scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
+
+    def _epoch(self, agent: AgentState, found: Admitted) -> EpochState:
+        epoch, further = agent.epoch(found.record.epoch, found.logged.appended_at)
+        if further:
+            detail = f"a further spool began, epoch {found.record.epoch}: rebuilt, or a copy of the agent"
+            self._find(agent.name, FindingKind.NEW_EPOCH, detail, found.logged.appended_at)
+        return epoch
+
+    def _find(self, agent: str, kind: FindingKind, detail: str, at: int, count: int = 1) -> None:
+        self._batch.findings.append(Finding(agent, kind, detail, at, count))
+
+
+def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:
+    row.events += 1
+    row.first_time = min(row.first_time, time)
+    row.last_time = max(row.last_time, time)
+    if (
+        isinstance(event, FileSystemActivity)
+        and event.activity_id in _WRITES
+        and event.file.drive_type_id == DriveType.REMOVABLE
+    ):
+        row.files += 1
+        row.bytes += event.file.size or 0

@@ -1,0 +1,257 @@
+"""Writes one batch, all or nothing: events, dead letters, state, alerts, and the position on the log.
+
+The position moves only from where this worker knows it to be, under this worker's fence: a zombie (a
+worker that was thought dead and replaced) changes no row, and its whole transaction is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from server.ingest.admission import DATA_KEPT_BYTES
+from server.pipeline.agent_state import AgentState, Finding, FindingKind
+from server.pipeline.batch import Batch
+from server.pipeline.subject_state import SubjectState
+from server.store.tables import (
+    agent_epochs,
+    agent_findings,
+    agents,
+    collector_days,
+    dead_letters,
+    event_blocks,
+    log_positions,
+    rule_days,
+    storage_days,
+    subject_agents,
+    subject_devices,
+    subject_events,
+)
+from server.store.upsert import insert_missing, upsert
+
+FINDINGS_OF_UNKNOWN_MAX = 1000
+"""Open findings about names that nobody enrolled; beyond, they count under one name."""
+_OTHERS = "(others)"
+_NOTHING = "-"
+
+
+class FencedOut(Exception):
+    """Another worker has taken over this partition, or moved its position. Start anew from the database."""
+
+
+def claim_positions(connection: Connection, first_offsets: Mapping[int, int]) -> dict[int, tuple[int, int]]:
+    """Takes over all partitions: (fence, next offset) by partition. Older owners are fenced out."""
+    known = {row.partition: row for row in connection.execute(select(log_positions))}
+    claimed = {}
+    for partition, first in first_offsets.items():
+        row = known.get(partition)
+        claimed[partition] = (1, first) if row is None else (row.fence + 1, row.next_offset)
+    upsert(
+        connection,
+        log_positions,
+        [{"partition": p, "fence": fence, "next_offset": next_} for p, (fence, next_) in claimed.items()],
+    )
+    return claimed
+
+
+def move_positions(
+    connection: Connection, moved: Mapping[int, int], owned: Mapping[int, tuple[int, int]]
+) -> None:
+    """Raises FencedOut."""
+    for partition, next_offset in moved.items():
+        fence, expected = owned[partition]
+        hit = connection.execute(
+            update(log_positions)
+            .where(
+                log_positions.c.partition == partition,
+                log_positions.c.fence == fence,
+                log_positions.c.next_offset == expected,
+            )
+            .values(next_offset=next_offset)
+        ).rowcount
+        if hit != 1:
+            raise FencedOut(f"partition {partition} is no longer at {expected} under fence {fence}")
+
+
+def write_batch(connection: Connection, batch: Batch) -> None:
+    """Everything of the batch but its alerts and positions."""
+    _write_blocks(connection, batch)
+    _write_dead_letters(connection, batch)
+    for agent in batch.agents.values():
+        _write_agent(connection, agent)
+    _write_findings(connection, batch.findings)
+    _write_subjects(connection, batch.subjects.values())
+
+
+def _write_blocks(connection: Connection, batch: Batch) -> None:
+    rows = [
+        {
+            "agent": block.record.agent,
+            "epoch": block.record.epoch,
+            "first_seq": block.record.first_seq,
+            "count": block.record.count,
+            "received_at": block.received_at,
+            "last_day": block.last_day,
+            "signature": block.record.signature,
+            "value": block.record.value,
+            "leaver": block.leaver,
+        }
+        for block in batch.blocks
+    ]
+    if rows:
+        connection.execute(insert(event_blocks), rows)
+
+
+def _write_dead_letters(connection: Connection, batch: Batch) -> None:
+    rows = [
+        {
+            "partition": letter.partition,
+            "offset": letter.offset,
+            "event_index": letter.event_index,
+            "agent": letter.agent,
+            "received_at": letter.received_at,
+            "reason": letter.reason.value,
+            "message": letter.message,
+            "size": len(letter.data),
+            "data": letter.data[:DATA_KEPT_BYTES],
+        }
+        for letter in batch.dead_letters
+    ]
+    insert_missing(connection, dead_letters, rows)
+
+
+def _write_agent(connection: Connection, agent: AgentState) -> None:
+    if agent.heartbeat is not None:
+        received_at, heartbeat = agent.heartbeat
+        values: dict[str, Any] = {
+            "heartbeat_at": received_at,
+            "heartbeat": msgspec.to_builtins(heartbeat),
+            "clock_offset": agent.clock_offset,
+        }
+        connection.execute(update(agents).where(agents.c.name == agent.name).values(values))
+    upsert(
+        connection,
+        agent_epochs,
+        [
+            {
+                "agent": agent.name,
+                "epoch": name,
+                "first_seen": agent.epochs[name].first_seen,
+                "seen": str(agent.epochs[name].seen),
+                "lost": agent.epochs[name].lost,
+                "duplicates": agent.epochs[name].duplicates,
+            }
+            for name in sorted(agent.dirty_epochs)
+        ],
+    )
+    insert_missing(
+        connection,
+        collector_days,
+        [{"agent": agent.name, "collector": c, "day": d} for c, d in agent.new_watched],
+    )
+    if agent.gap_changed:
+        _write_gap(connection, agent)
+
+
+def _write_gap(connection: Connection, agent: AgentState) -> None:
+    """One open finding says how many numbers are missing now; it is resolved when all have come."""
+    missing = agent.missing()
+    open_gap = (
+        (agent_findings.c.agent == agent.name)
+        & (agent_findings.c.kind == FindingKind.GAP.value)
+        & agent_findings.c.resolved_at.is_(None)
+    )
+    now = agent.last_received
+    if not missing:
+        connection.execute(update(agent_findings).where(open_gap).values(resolved_at=now))
+        return
+    changed = connection.execute(
+        update(agent_findings).where(open_gap).values(count=missing, detail=agent.first_gap(), last_at=now)
+    ).rowcount
+    if not changed:
+        connection.execute(
+            insert(agent_findings).values(
+                agent=agent.name,
+                kind=FindingKind.GAP.value,
+                detail=agent.first_gap(),
+                first_at=now,
+                last_at=now,
+                count=missing,
+            )
+        )
+
+
+def _write_findings(connection: Connection, findings: Iterable[Finding]) -> None:
+    merged: dict[tuple[str, FindingKind], Finding] = {}
+    for found in findings:
+        key = (found.agent or _NOTHING, found.kind)
+        before = merged.get(key)
+        count = found.count + (before.count if before is not None else 0)
+        merged[key] = msgspec.structs.replace(found, count=count)
+    for (agent, kind), found in merged.items():
+        _write_finding(connection, agent, kind, found)
+
+
+def _write_finding(connection: Connection, agent: str, kind: FindingKind, found: Finding) -> None:
+    is_open = (
+        (agent_findings.c.agent == agent)
+        & (agent_findings.c.kind == kind.value)
+        & agent_findings.c.resolved_at.is_(None)
+    )
+    changed = connection.execute(
+        update(agent_findings)
+        .where(is_open)
+        .values(count=agent_findings.c.count + found.count, detail=found.detail, last_at=found.at)
+    ).rowcount
+    if changed:
+        return
+    if kind is FindingKind.UNKNOWN_AGENT and agent != _OTHERS:
+        number = connection.execute(
+            select(func.count()).select_from(agent_findings).where(agent_findings.c.kind == kind.value)
+        ).scalar_one()
+        if number >= FINDINGS_OF_UNKNOWN_MAX:
+            _write_finding(connection, _OTHERS, kind, found)
+            return
+    connection.execute(
+        insert(agent_findings).values(
+            agent=agent,
+            kind=kind.value,
+            detail=found.detail,
+            first_at=found.at,
+            last_at=found.at,
+            count=found.count,
+        )
+    )
+
+
+def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
+    days: list[dict[str, Any]] = []
+    rules: list[dict[str, Any]] = []
+    devices: list[dict[str, Any]] = []
+    seen_on: list[dict[str, Any]] = []
+    ranges: list[dict[str, Any]] = []
+    for state in subjects:
+        name = {"subject": state.subject}
+        days += [name | msgspec.structs.asdict(state.days[day]) for day in state.dirty_days]
+        rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
+        devices += [
+            name | {"device": device} | msgspec.structs.asdict(state.devices[device])
+            for device in state.dirty_devices
+        ]
+        seen_on += [
+            name | {"agent": agent, "first_time": state.agents[agent]} for agent in state.dirty_agents
+        ]
+        ranges += [
+            name
+            | dict(zip(("day", "channel", "agent", "epoch"), place, strict=True))
+            | {"first_seq": first, "last_seq": last}
+            for (place, first), last in state.dirty_ranges.items()
+        ]
+    upsert(connection, storage_days, days)
+    upsert(connection, rule_days, rules)
+    upsert(connection, subject_devices, devices)
+    upsert(connection, subject_agents, seen_on)
+    upsert(connection, subject_events, ranges)

@@ -1,0 +1,144 @@
+"""The pipeline's loop: read from the log, work out a batch, commit it, again.
+
+One worker for all partitions. Whatever dies, the next start goes on from the last commit: memory is built
+anew from the database, and the fence keeps an older worker from writing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from policies.engine import PolicySet
+from policies.rule_file import load_policies
+from server.alerts.raising import raise_alerts
+from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PositionLost
+from server.pipeline.agent_state import Finding, FindingKind
+from server.pipeline.batch import Batch, BatchReader
+from server.pipeline.commit import claim_positions, move_positions, write_batch
+from server.pipeline.memory import Memory
+from server.store.database import Database
+
+RECORDS_PER_BATCH = 100
+READ_SECONDS = 0.2
+UNAVAILABLE_PAUSE_SECONDS = 1.0
+
+_logger = logging.getLogger("leaver.pipeline")
+
+
+class BatchDone(msgspec.Struct, frozen=True):
+    """What one batch did."""
+
+    records: int
+    events: int
+    dead_letters: int
+
+
+class PipelineWorker:
+    """`clock`: ms UTC. `policies`: the shipped rules by default."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        *,
+        clock: Callable[[], int],
+        policies: PolicySet | None = None,
+        records_per_batch: int = RECORDS_PER_BATCH,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._clock = clock
+        self._policies = load_policies() if policies is None else policies
+        self._records_per_batch = records_per_batch
+        self._memory: Memory | None = None
+        self._owned: dict[int, tuple[int, int]] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Until stop is set. Errors propagate: start it again, it goes on from the last commit."""
+        self._start(stop)
+        while not stop.is_set():
+            try:
+                self.step(READ_SECONDS)
+            except LogUnavailable as error:
+                _logger.warning("log_unavailable", extra={"detail": str(error)})
+                stop.wait(UNAVAILABLE_PAUSE_SECONDS)
+
+    def _start(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                firsts = self._log.first_offsets()
+                break
+            except LogUnavailable as error:
+                _logger.warning("log_unavailable", extra={"detail": str(error)})
+                stop.wait(UNAVAILABLE_PAUSE_SECONDS)
+        else:
+            return
+        with self._database.begin() as connection:
+            self._owned = claim_positions(connection, firsts)
+        with self._database.read() as connection:
+            self._memory = Memory(connection, self._clock)
+
+    def step(self, timeout: float) -> BatchDone:
+        """One batch; waits up to timeout seconds for records. Raises LogUnavailable, FencedOut."""
+        if self._memory is None:
+            self._start(threading.Event())
+        assert self._memory is not None
+        positions = {partition: next_ for partition, (_, next_) in self._owned.items()}
+        try:
+            records = self._log.read(positions, max_records=self._records_per_batch, timeout=timeout)
+        except PositionLost as lost:
+            self._skip_lost(lost)
+            return BatchDone(0, 0, 0)
+        if not records:
+            return BatchDone(0, 0, 0)
+        try:
+            batch = self._read(self._memory, records)
+            self._commit(self._memory, batch)
+        except BaseException:
+            # Memory may be half changed; the database is not.
+            self._memory = None
+            raise
+        return BatchDone(len(records), batch.events, len(batch.dead_letters))
+
+    def _read(self, memory: Memory, records: list[LoggedRecord]) -> Batch:
+        with self._database.read() as connection:
+            memory.refresh(connection)
+            return BatchReader(memory, self._policies, connection).read(records)
+
+    def _commit(self, memory: Memory, batch: Batch) -> None:
+        with self._database.begin() as connection:
+            move_positions(connection, batch.positions, self._owned)
+            write_batch(connection, batch)
+            now = self._clock()
+            for subject, state in batch.subjects.items():
+                raise_alerts(
+                    connection,
+                    memory,
+                    state,
+                    batch.people[subject],
+                    policy_version=self._policies.version,
+                    now=now,
+                )
+        for partition, next_offset in batch.positions.items():
+            self._owned[partition] = (self._owned[partition][0], next_offset)
+        for state in batch.subjects.values():
+            state.written()
+        for agent in batch.agents.values():
+            agent.written()
+        memory.tidy()
+
+    def _skip_lost(self, lost: PositionLost) -> None:
+        """Records were trimmed before they were read: say how many, and go on with what is there."""
+        batch = Batch()
+        batch.positions[lost.partition] = lost.first_kept
+        gone = lost.first_kept - lost.asked
+        batch.findings.append(Finding("", FindingKind.LOG_TRIMMED, str(lost), self._clock(), max(gone, 1)))
+        _logger.error("log_trimmed_unread", extra={"partition": lost.partition, "records": gone})
+        with self._database.begin() as connection:
+            move_positions(connection, batch.positions, self._owned)
+            write_batch(connection, batch)
+        self._owned[lost.partition] = (self._owned[lost.partition][0], lost.first_kept)

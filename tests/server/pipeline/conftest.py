@@ -1,0 +1,79 @@
+"""A real database and a real embedded log, with a clock that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from event_schema.wire import WireRecord
+from server.log.embedded import EmbeddedLog
+from server.pipeline.worker import PipelineWorker
+from server.store.database import Database, open_database, upgrade
+from server.store.tables import accounts, installation, people, person_names
+
+NOW = 1_795_000_000_000
+"""2026-11-18T11:06:40Z, a Wednesday."""
+DAY = 86_400_000
+
+
+class Server:
+    """The server's chain without its HTTPS side: log, worker, database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now = NOW
+        self.database: Database = open_database(f"sqlite:///{folder}/leaver.db", clock=self.clock)
+        upgrade(self.database)
+        self.log = EmbeddedLog(folder / "log.db", clock=self.clock)
+
+    def clock(self) -> int:
+        return self.now
+
+    def worker(self, records_per_batch: int = 100) -> PipelineWorker:
+        return PipelineWorker(self.database, self.log, clock=self.clock, records_per_batch=records_per_batch)
+
+    def take(self, *records: WireRecord, records_per_batch: int = 100) -> None:
+        """Appends, and works until the log is empty."""
+        if records:
+            self.log.append(records)
+        worker = self.worker(records_per_batch)
+        while worker.step(0).records:
+            pass
+
+    def employ(
+        self,
+        person_id: str = "p1",
+        account: str = "alice",
+        *,
+        department: str = "sales",
+        notice_date: int | None = None,
+        last_working_day: int | None = None,
+    ) -> None:
+        with self.database.begin() as connection:
+            connection.execute(
+                people.insert().values(
+                    id=person_id,
+                    department=department,
+                    time_zone="UTC",
+                    notice_date=notice_date,
+                    last_working_day=last_working_day,
+                    changed_at=0,
+                )
+            )
+            connection.execute(person_names.insert().values(person_id=person_id, name="Alice Example"))
+            connection.execute(accounts.insert().values(account=account, person_id=person_id))
+            connection.execute(installation.delete().where(installation.c.key == "people_version"))
+            connection.execute(installation.insert().values(key="people_version", value=person_id[1:]))
+
+    def close(self) -> None:
+        self.log.close()
+        self.database.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    opened = Server(tmp_path)
+    yield opened
+    opened.close()
