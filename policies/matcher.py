@@ -1,8 +1,7 @@
 """Sigma conditions, as pySigma parses them, to closures over a row of an event's field values.
 
 A record is taken apart once: every field that some rule asks for is read into a row, and the closures of
-all rules look at the row. A field inside a list (`hashes.value`) reads as the list of all its values, and a
-test on a list holds if it holds for any of them.
+all rules look at the row. A test on a list holds if it holds for any of its values.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from sigma.conditions import (
 )
 from sigma.types import SigmaFieldReference, SigmaNull, SigmaNumber, SigmaString, SigmaType
 
+from policies.field_reader import LISTS, FieldReader
 from policies.value_tests import NotSupported, ValueTest, any_string_test, as_text, keyword_test, value_test
 
 Row = list[Any]
 """The whole record, the field values, and a place for the outcome of each shared group (None: not yet)."""
 Condition = Callable[[Row], bool]
 
-_DEPTH_MAX: Final = 32
-_LISTS: Final = (list, tuple)
-"""Decoded JSON has lists, event structs made plain have tuples."""
 _KEYWORD_VALUES_MAX: Final = 10_000
 
 
@@ -40,8 +37,7 @@ class ConditionSet:
     """
 
     def __init__(self, parsed: Sequence[Any]) -> None:
-        self._field_position: Final[dict[str, int]] = {}
-        self._getters: Final[list[Callable[[Mapping[str, Any]], Any]]] = []
+        self._fields: Final = FieldReader(path for condition in parsed for path in _fields_of(condition))
         self._known: Final[dict[Hashable, Condition]] = {}
         self._uses: Final = Counter(key for condition in parsed for key in _group_keys(condition))
         self._shared: list[None] = []
@@ -49,7 +45,7 @@ class ConditionSet:
 
     def row(self, record: Mapping[str, Any]) -> Row:
         """What the conditions look at."""
-        return [record, *[get(record) for get in self._getters], *self._shared]
+        return self._fields.read(record) + self._shared
 
     def _compiled(self, parsed: Any) -> Condition:
         key = _key(parsed)
@@ -71,10 +67,12 @@ class ConditionSet:
                 negated = self._compiled(inner)
                 return lambda row: not negated(row)
             case ConditionFieldEqualsValueExpression(field=field, value=SigmaFieldReference() as other):
-                return _field_comparison(self._position(field), self._position(other.field), other)
+                return _field_comparison(
+                    self._fields.position[field], self._fields.position[other.field], other
+                )
             case ConditionFieldEqualsValueExpression(field=field, value=value):
                 null = isinstance(value, SigmaNull)
-                return _field_condition(self._position(field), value_test(value), null)
+                return _field_condition(self._fields.position[field], value_test(value), null)
             case ConditionValueExpression(value=value):
                 return _keyword_condition(keyword_test(value))
             case _:
@@ -91,14 +89,8 @@ class ConditionSet:
                 case _:
                     conditions.append(self._compiled(arg))
         for field, values in strings.items():
-            conditions.append(_field_condition(self._position(field), any_string_test(values), False))
+            conditions.append(_field_condition(self._fields.position[field], any_string_test(values), False))
         return conditions
-
-    def _position(self, path: str) -> int:
-        if path not in self._field_position:
-            self._field_position[path] = len(self._getters) + 1
-            self._getters.append(_getter(path))
-        return self._field_position[path]
 
 
 def pinned_classes(parsed: Any) -> frozenset[int] | None:
@@ -158,54 +150,22 @@ def _remembered(condition: Condition, place: int) -> Condition:
     return remembered
 
 
-def _getter(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    first, *rest = path.split(".")
-    if not rest:
-        return lambda record: _plain(record.get(path))
-    *between, last = rest
-
-    def get(record: Mapping[str, Any]) -> Any:
-        # Events from elsewhere may be flat, with dots in their keys: such a key means itself.
-        if path in record:
-            return _plain(record[path])
-        value = record.get(first)
-        for at, part in enumerate(between):
-            if type(value) is not dict:
-                return _in_lists(value, rest[at:])
-            value = value.get(part)
-        if type(value) is not dict:
-            return _in_lists(value, rest[-1:])
-        found = value.get(last)
-        return list(found) if type(found) is tuple else found
-
-    return get
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if type(value) is tuple else value
-
-
-def _in_lists(value: Any, parts: Sequence[str]) -> Any:
-    return list(_values_in(value, parts, 0)) if isinstance(value, _LISTS) else None
-
-
-def _values_in(value: Any, parts: Sequence[str], depth: int) -> Iterator[Any]:
-    if depth > _DEPTH_MAX:
-        return
-    if isinstance(value, _LISTS):
-        for element in value:
-            yield from _values_in(element, parts, depth + 1)
-    elif not parts:
-        if value is not None:
-            yield value
-    elif type(value) is dict:
-        yield from _values_in(value.get(parts[0]), parts[1:], depth + 1)
+def _fields_of(parsed: Any) -> Iterator[str]:
+    match parsed:
+        case ConditionAND(args=args) | ConditionOR(args=args) | ConditionNOT(args=args):
+            for arg in args:
+                yield from _fields_of(arg)
+        case ConditionFieldEqualsValueExpression(field=field, value=value):
+            yield field
+            if isinstance(value, SigmaFieldReference):
+                yield value.field
 
 
 def _field_condition(position: int, test: ValueTest, null: bool) -> Condition:
     def condition(row: Row) -> bool:
         found = row[position]
-        if type(found) is list:
+        kind = type(found)
+        if kind is list or kind is tuple:
             if null or not found:
                 return not found and test(None)
             return any(map(test, found))
@@ -228,8 +188,8 @@ def _field_comparison(position: int, other_position: int, reference: SigmaFieldR
 
     def condition(row: Row) -> bool:
         one, other = row[position], row[other_position]
-        ones = one if type(one) is list else [one]
-        others = other if type(other) is list else [other]
+        ones = one if isinstance(one, LISTS) else [one]
+        others = other if isinstance(other, LISTS) else [other]
         return any(holds(a, b) for a in ones for b in others)
 
     return condition
@@ -244,7 +204,7 @@ def _keyword_condition(test: ValueTest) -> Condition:
             value = waiting.pop()
             if isinstance(value, Mapping):
                 waiting.extend(value.values())
-            elif isinstance(value, _LISTS):
+            elif isinstance(value, LISTS):
                 waiting.extend(value)
             elif value is not None and test(value):
                 return True
