@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 
 import click
 
@@ -37,6 +36,6 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(version("leaver"), prog_name="leaver")
+@click.version_option(package_name="leaver", prog_name="leaver")
 def main() -> None:
     """Leaver: tells you, within a minute and with proof, when someone who is leaving takes data along."""

@@ -10,49 +10,46 @@ import threading
 import time
 from collections.abc import Callable
 
-import msgspec
 from sqlalchemy import ColumnElement, Table, delete, select
 
 from server.log.contract import EventLog, LogUnavailable
 from server.store.database import Database
 from server.store.tables import (
+    collector_days,
     dead_letters,
     enrolment_tokens,
     event_blocks,
     log_positions,
     rule_days,
     storage_days,
+    subject_events,
 )
 
 DAY = 24 * 3600 * 1000
 TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
 ROWS_PER_TRANSACTION = 200
+ROWS_PER_SEARCH = 5000
 
 _logger = logging.getLogger("leaver.housekeeping")
 
 
-class Dropped(msgspec.Struct, frozen=True):
-    """How many rows went."""
-
-    event_blocks: int
-    dead_letters: int
-    storage_days: int
-    rule_days: int
-    tokens: int
-
-
-def drop_old(database: Database, *, now: int, events_days: int, stop: threading.Event) -> Dropped:
-    """Drops what is past its end. A block goes when its youngest event is older than `events_days` days."""
-    first_kept_day = now // DAY - events_days
-    first_kept = first_kept_day * DAY
-    return Dropped(
-        event_blocks=_drop(database, event_blocks, event_blocks.c.last_day < first_kept_day, stop),
-        dead_letters=_drop(database, dead_letters, dead_letters.c.received_at < first_kept, stop),
-        storage_days=_drop(database, storage_days, storage_days.c.day < first_kept_day, stop),
-        rule_days=_drop(database, rule_days, rule_days.c.day < first_kept_day, stop),
-        tokens=_drop(database, enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT, stop),
-    )
+def drop_old(database: Database, *, now: int, events_days: int, stop: threading.Event) -> dict[str, int]:
+    """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
+    youngest event is older than `events_days` days."""
+    first_kept = now // DAY - events_days
+    # Local days begin up to a day before or after those of UTC.
+    first_local = first_kept - 1
+    old: list[tuple[Table, ColumnElement[bool]]] = [
+        (event_blocks, event_blocks.c.last_day < first_kept),
+        (dead_letters, dead_letters.c.received_at < first_kept * DAY),
+        (subject_events, subject_events.c.day < first_local),
+        (storage_days, storage_days.c.day < first_local),
+        (rule_days, rule_days.c.day < first_local),
+        (collector_days, collector_days.c.day < first_kept),
+        (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
+    ]
+    return {table.name: _drop(database, table, is_old, stop) for table, is_old in old}
 
 
 def trim_log(database: Database, log: EventLog) -> None:
@@ -110,20 +107,22 @@ class Housekeeping:
 
     def _drop(self, stop: threading.Event) -> None:
         dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
-        if any(msgspec.structs.astuple(dropped)):
-            _logger.info("old_data_dropped", extra={"rows": msgspec.to_builtins(dropped)})
+        if any(dropped.values()):
+            _logger.info("old_data_dropped", extra={"rows": dropped})
 
 
 def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: threading.Event) -> int:
     keys = list(table.primary_key.columns)
     total = 0
     while not stop.is_set():
-        with database.begin() as connection:
-            rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_TRANSACTION)).all()
-            for row in rows:
-                place = [key == value for key, value in zip(keys, row, strict=True)]
-                connection.execute(delete(table).where(*place))
-        total += len(rows)
-        if len(rows) < ROWS_PER_TRANSACTION:
+        # Found outside the write transaction: there may be no index by age.
+        with database.read() as connection:
+            rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_SEARCH)).all()
+        for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            with database.begin() as connection:
+                for row in rows[first : first + ROWS_PER_TRANSACTION]:
+                    place = [key == value for key, value in zip(keys, row, strict=True)]
+                    total += connection.execute(delete(table).where(*place)).rowcount
+        if len(rows) < ROWS_PER_SEARCH:
             break
     return total

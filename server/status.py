@@ -65,7 +65,7 @@ def read_status(
         *_log_findings(log_state, dead),
         *_agent_findings(agents),
         *(
-            StatusFinding(finding.kind, f"{name}: {finding.detail}")
+            StatusFinding(finding.kind, f"{name}: {finding.detail}" if name else finding.detail)
             for name, finding in unknown_agent_findings(connection)
         ),
     )
