@@ -42,8 +42,10 @@ def storage_day(day: ChannelDay) -> StorageDay:
 def storage_history(
     state: SubjectState, day: int, watched: Collection[int], length: int = HISTORY_DAYS
 ) -> tuple[HistoryDay, ...]:
-    """The `length` days before `day`, most recent first. A day without copies is zero where the collector ran,
-    missing where nobody looked."""
+    """The `length` days before `day`, most recent first.
+
+    A day without copies is zero where the collector ran, missing where nobody looked.
+    """
     found = []
     for earlier in range(day - 1, day - 1 - length, -1):
         row = state.days.get(earlier)
