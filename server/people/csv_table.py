@@ -142,34 +142,42 @@ def _records(lines: list[str], start: int, delimiter: str) -> Iterator[tuple[int
     while at < len(lines):
         record, used = lines[at], 1
         limit = min(ROW_LINES_MAX, len(lines) - at)
-        while used < limit and len(record) <= ROW_CHARACTERS_MAX and _quote_is_open(record, delimiter):
+        quotes = _quotes(record, delimiter)
+        while quotes == "open" and used < limit and len(record) <= ROW_CHARACTERS_MAX:
             record += "\n" + lines[at + used]
             used += 1
-        if len(record) > ROW_CHARACTERS_MAX and used == 1:
-            yield Problem(at + 1, "", record[:60], f"the row is over {ROW_CHARACTERS_MAX} characters")
-        elif len(record) > ROW_CHARACTERS_MAX or _quote_is_open(record, delimiter):
-            yield Problem(at + 1, "", lines[at][:60], "a quote is opened and not closed")
+            quotes = _quotes(record, delimiter)
+        if quotes != "closed":
+            # One row is lost, not what the quote would swallow: reading goes on in the next line.
+            what = "opened and not closed" if used > 1 or quotes == "open" else "inside a quoted cell"
+            yield Problem(at + 1, "", lines[at][:60], f"a quote is {what}")
             used = 1
+        elif len(record) > ROW_CHARACTERS_MAX:
+            yield Problem(at + 1, "", record[:60], f"the row is over {ROW_CHARACTERS_MAX} characters")
         else:
             yield at + 1, _split(record, delimiter)
         at += used
 
 
-def _quote_is_open(record: str, delimiter: str) -> bool:
-    """Whether the record ends inside a quoted cell. A quote counts only where a cell begins with it."""
+def _quotes(record: str, delimiter: str) -> Literal["closed", "open", "misplaced"]:
+    """How quoting stands at the record's end. A quote counts only where a cell begins with it, and a
+    quoted cell ends at the delimiter."""
     if '"' not in record:
-        return False
+        return "closed"
     at = 0
-    while at <= len(record):
+    while True:
         if record.startswith('"', at):
             at = _after_closing_quote(record, at + 1)
             if at < 0:
-                return True
-        end = record.find(delimiter, at)
+                return "open"
+            end = record.find(delimiter, at)
+            if record[at : end if end >= 0 else None].strip(" "):
+                return "misplaced"
+        else:
+            end = record.find(delimiter, at)
         if end < 0:
-            return False
+            return "closed"
         at = end + 1
-    return False
 
 
 def _after_closing_quote(record: str, at: int) -> int:
