@@ -110,7 +110,7 @@ def any_string_test(values: Sequence[SigmaString]) -> ValueTest:
         text = found if type(found) is str else as_text(found)
         if text is None:
             return False
-        return fits(text.lower()) or any(other(found) for other in others)
+        return fits(text.lower()) or (bool(others) and any(other(found) for other in others))
 
     return test
 
