@@ -79,7 +79,7 @@ def check() -> None:
     """Raises Unsupported where the kernel cannot be made to tell who writes."""
     control = _open_control()
     try:
-        _check_status(control.status())
+        check_status(control.status())
         _listen().close()
     except OSError as problem:
         raise Unsupported(f"audit refuses: {problem.strerror}; {_NEEDED}") from problem
@@ -110,7 +110,7 @@ class AuditSource:
         self._control = _open_control()
         try:
             status = self._control.status()
-            _check_status(status)
+            check_status(status)
             self._lost_before = status.lost
             self._socket = _listen()
         except OSError as problem:
@@ -136,6 +136,9 @@ class AuditSource:
         )
         self._prepare()
         self._control.add_rule(watched.rule)
+        if self._control.status().enabled == 0:
+            # Another agent's last act fell between.
+            self._control.set_enabled(1)
         self._watched[target] = watched
         self._set_devices()
 
@@ -226,6 +229,8 @@ class AuditSource:
                     self._control.set_backlog_limit(self._backlog_before)
                 if self._switched_on:
                     self._control.set_enabled(0)
+                    if self._control.list_rules():
+                        self._control.set_enabled(1)
         except OSError:
             self._dropped["audit_not_restored"] += 1
         self._socket.close()
@@ -234,7 +239,7 @@ class AuditSource:
     def _prepare(self) -> None:
         """Switches auditing on, and clears up behind an agent that was killed."""
         status = self._control.status()
-        _check_status(status)
+        check_status(status)
         for rule in self._control.list_rules():
             mark = quiet_mark_of(rule)
             key = _OUR_KEY.fullmatch(key_of(rule) or "")
@@ -260,7 +265,7 @@ class AuditSource:
             self._control.set_enabled(1)
 
     def _put_back(self, status: AuditStatus) -> None:
-        _check_status(status)
+        check_status(status)
         for target, watched in list(self._watched.items()):
             self._try_delete(watched.rule)
             try:
@@ -299,7 +304,8 @@ def _open_control() -> AuditControl:
         ) from problem
 
 
-def _check_status(status: AuditStatus) -> None:
+def check_status(status: AuditStatus) -> None:
+    """Raises Unsupported where the system's audit settings forbid rules, or make them dangerous."""
     if status.enabled == LOCKED:
         raise Unsupported("audit rules are locked until the next boot (auditctl -e 2): add the agent's first")
     if status.failure == PANIC:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pwd
 import queue
 import threading
@@ -15,6 +16,8 @@ FRESH_S: Final = 600.0
 PATIENCE_S: Final = 0.1
 """How long the first question for a uid may hold up its caller; later ones never wait."""
 MOST_NAMES: Final = 4096
+
+_log: Final = logging.getLogger(__name__)
 
 
 def account_name(uid: int) -> str | None:
@@ -67,6 +70,9 @@ class UserNames:
             known = self._known.get(uid)
             return known[1] if known is not None else None
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def close(self) -> None:
         """Ends the thread once it has its present answer."""
         with self._lock:
@@ -81,7 +87,11 @@ class UserNames:
 
     def _answer(self) -> None:
         while (uid := self._questions.get()) is not None:
-            name = self._ask(uid)
+            try:
+                name = self._ask(uid)
+            except Exception:  # noqa: BLE001 - whatever the name service does, later questions need the thread
+                _log.exception("no name for uid %d", uid)
+                name = None
             with self._lock:
                 self._known[uid] = (self._monotonic(), name)
                 self._known.move_to_end(uid)
