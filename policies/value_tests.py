@@ -96,14 +96,13 @@ def keyword_test(value: SigmaType) -> ValueTest:
 
 def any_string_test(values: Sequence[SigmaString]) -> ValueTest:
     """The test that holds if any of the strings fits; cheaper than one test each. Raises NotSupported."""
-    single = [
-        value for value in values if isinstance(value, SigmaCasedString) or value.contains_placeholder()
-    ]
     shapes = _Shapes()
+    others = []
     for value in values:
-        if value not in single:
+        if isinstance(value, SigmaCasedString) or value.contains_placeholder():
+            others.append(_string_test(value))
+        else:
             shapes.add([part.lower() if isinstance(part, str) else part for part in value.s])
-    others = [_string_test(value) for value in single]
     fits = shapes.test()
 
     def test(found: Any) -> bool:

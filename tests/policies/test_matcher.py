@@ -148,6 +148,12 @@ def test_a_list_of_strings_fits_as_each_of_them_would(value: str) -> None:
     assert together == any(one("v", single, {"v": value}) for single in wanted)
 
 
+def test_a_cased_string_does_not_hide_the_same_one_without_case() -> None:
+    either = {"a": {"v|cased": "ab"}, "b": {"v": "ab"}, "condition": "a or b"}
+    assert fires(either, {"v": "AB"})
+    assert not fires({**either, "condition": "a"}, {"v": "AB"})
+
+
 def test_many_wildcards_do_not_take_exponential_time() -> None:
     pattern = "*a" * 25 + "*b"
     started = time.process_time()
