@@ -40,13 +40,13 @@ def make_source(source: Path, size: Size) -> None:
     for folder in range(size.folders):
         (source / "small" / f"d{folder:03d}" / "sub").mkdir(parents=True)
         for file in range(per_folder):
-            below = "sub/" if file % 2 else ""
-            (source / "small" / f"d{folder:03d}" / f"{below}f{file:03d}.txt").write_bytes(os.urandom(1024) * 2)
+            path = f"d{folder:03d}/{'sub/' if file % 2 else ''}f{file:03d}.txt"
+            (source / "small" / path).write_bytes(os.urandom(1024) * 2)
     subprocess.run(["tar", "-C", source, "-cf", source / "small.tar", "small"], check=True)
 
 
 def _created_below(folder: Path) -> Acts:
-    return [("create", os.path.join(at, name)) for at, _, names in os.walk(folder) for name in names]
+    return [("create", f"{at}/{name}") for at, _, names in os.walk(folder) for name in names]
 
 
 def _run(*command: str | Path) -> None:
@@ -88,7 +88,7 @@ def mvin(root: Path, source: Path, size: Size) -> Acts:
 
 def mvdir(root: Path, source: Path, size: Size) -> Acts:
     """A folder renamed on the drive, then files in it."""
-    os.rename(root / "before" / "d001", root / "renamed")
+    (root / "before" / "d001").rename(root / "renamed")
     acts: Acts = [("rename", str(root / "before" / "d001"), str(root / "renamed"))]
     for number, path in enumerate(sorted((root / "renamed").glob("*.txt"))):
         new = path.with_name(f"g{number:03d}.txt")
@@ -192,10 +192,12 @@ WORKLOADS: Final[dict[str, Callable[[Path, Path, Size], Acts]]] = {
 """By name, in the order in which they can run on one drive."""
 
 
-def prepare(name: str, root: Path, source: Path) -> None:
+def prepare(name: str, root: Path, source: Path, uid: int | None) -> None:
     """What must lie on the drive before the workload, and before anybody watches."""
     if name == "mvdir":
-        shutil.copytree(source / "small", root / "before", dirs_exist_ok=True)
+        shutil.copytree(source / "small", root / "before")
+        if uid is not None:
+            _run("chown", "-R", str(uid), root / "before")
 
 
 def run_as(name: str, root: Path, source: Path, size: Size, uid: int | None) -> Acts:

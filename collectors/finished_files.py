@@ -99,6 +99,7 @@ class FinishedFiles:
         most_pending: int = 200_000,
         *,
         follows_inodes: bool = False,
+        reported: dict[str, tuple[int, int, int]] | None = None,
     ) -> None:
         self._settle_ms = settle_ms
         self._longest_ms = longest_ms
@@ -109,7 +110,8 @@ class FinishedFiles:
         self._objects: dict[bytes, dict[str, _Pending]] = {}
         self._queue: list[tuple[int, int, _Pending]] = []
         self._count = 0
-        self._reported: dict[str, tuple[int, int, int]] = {}
+        self.reported = {} if reported is None else reported
+        """Path to content of what was reported lately; to hand on when the same drive comes back."""
         self._gone: dict[bytes | str, None] = {}
 
     def __len__(self) -> int:
@@ -224,7 +226,7 @@ class FinishedFiles:
         if pending is not None:
             pending.from_rescan = pending.from_rescan and change.from_rescan
             return
-        reported = self._reported.get(change.path)
+        reported = self.reported.get(change.path)
         facts = change.facts
         if reported is None or (facts is not None and reported != facts.content_id):
             self._add(change, who, is_new=True)
@@ -237,15 +239,15 @@ class FinishedFiles:
         self._gone.pop(new_path, None)
         replaced = self._drop(self._pending.get(new_path))
         pending = self._drop(self._pending.get(change.path))
-        replaces_known = new_path in self._reported or (replaced is not None and not replaced.is_new)
-        known = self._reported.pop(change.path, None)
+        replaces_known = new_path in self.reported or (replaced is not None and not replaced.is_new)
+        known = self.reported.pop(change.path, None)
         if pending is not None and pending.is_new:
             pending.is_new = not replaces_known
         else:
             if replaced is not None and replaced.is_new:
                 finished.append(self._finish(replaced, is_deleted=True))
             finished.append(_act(FileActivity.RENAME, change, who, new_path))
-        self._reported.pop(new_path, None)
+        self.reported.pop(new_path, None)
         if known is not None:
             self._remember(new_path, known)
         if pending is not None:
@@ -261,13 +263,13 @@ class FinishedFiles:
             if pending is not None:
                 pending.key, pending.path = new_path + path[cut:], new_path + pending.path[cut:]
                 self._keep(pending)
-        for path in [path for path in self._reported if path.startswith(prefix)]:
-            self._reported[new_path + path[cut:]] = self._reported.pop(path)
+        for path in [path for path in self.reported if path.startswith(prefix)]:
+            self.reported[new_path + path[cut:]] = self.reported.pop(path)
         return [_act(FileActivity.RENAME, change, who, new_path)]
 
     def _deleted(self, change: Change, who: Who | None) -> list[FinishedFile]:
         self._gone[change.path] = None
-        self._reported.pop(change.path, None)
+        self.reported.pop(change.path, None)
         pending = self._drop(self._pending.get(change.path))
         if change.object_id is not None:
             links = self._objects.get(change.object_id, {})
@@ -301,7 +303,7 @@ class FinishedFiles:
         if path != pending.path and not self._moved_unseen(pending, path):
             return []
         before, pending.facts = pending.facts, facts
-        is_known = pending.found and self._reported.get(path) == facts.content_id
+        is_known = pending.found and self.reported.get(path) == facts.content_id
         if facts.type_id is FileType.FOLDER or is_known:
             self._drop(pending)
             return []
@@ -324,7 +326,7 @@ class FinishedFiles:
         self._drop(pending)
         if path in self._pending:
             return False
-        pending.is_new = pending.is_new and path not in self._reported
+        pending.is_new = pending.is_new and path not in self.reported
         pending.key = pending.path = path
         self._keep(pending)
         return True
@@ -338,7 +340,7 @@ class FinishedFiles:
             pid=change.pid,
             who=who,
             object_id=change.object_id,
-            is_new=is_new and change.path not in self._reported,
+            is_new=is_new and change.path not in self.reported,
             found=change.kind is ChangeKind.FOUND,
             from_rescan=change.from_rescan,
             facts=change.facts,
@@ -413,10 +415,10 @@ class FinishedFiles:
         )
 
     def _remember(self, path: str, content_id: tuple[int, int, int]) -> None:
-        self._reported.pop(path, None)
-        self._reported[path] = content_id
-        while len(self._reported) > _MOST_REMEMBERED:
-            del self._reported[next(iter(self._reported))]
+        self.reported.pop(path, None)
+        self.reported[path] = content_id
+        while len(self.reported) > _MOST_REMEMBERED:
+            del self.reported[next(iter(self.reported))]
 
 
 def _act(

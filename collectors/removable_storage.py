@@ -18,16 +18,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Final
 
+from collectors.authors import Authors
 from collectors.contract import Observation, Unsupported
 from collectors.file_hashing import FileHasher
 from collectors.linux import fanotify, hotplug
 from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
-from collectors.linux.process_identity import Who
 from collectors.linux.storage_identity import to_peripheral_device
-from collectors.linux.who import WhoSource
 from collectors.storage_config import RemovableStorageConfig
-from collectors.storage_events import EventSource, device_event
+from collectors.storage_events import EventSource, Volume, device_event
 from collectors.storage_places import Place, PlaceFinder
 from collectors.storage_reports import StorageReports
 from collectors.watched_place import WHILE_WRITING, WatchedPlace
@@ -42,8 +41,7 @@ MTP_NOT_SEEN: Final = (
 )
 _TURN_S: Final = 0.2
 _LOOK_FOR_FOLDERS_S: Final = 5.0
-_WHO_KEPT_MS: Final = 1_000
-_MOST_WHO_KEPT: Final = 4_096
+_MOST_DRIVES_REMEMBERED: Final = 4
 _WAS_THERE: Final = "it was plugged in already when the agent started"
 _NO_HASH_AWAY: Final = "hash skipped: the device went away first"
 _NO_HASH_STOP: Final = "hash skipped: the agent was stopped"
@@ -69,9 +67,9 @@ class RemovableStorageCollector:
         self._clock = clock
         self._places: dict[Place, WatchedPlace] = {}
         self._troubles: dict[str, str] = {}
+        self._reported: dict[tuple[str, Volume], dict[str, tuple[int, int, int]]] = {}
         self._dropped: Counter[str] = Counter()
-        self._who: WhoSource | None = None
-        self._who_kept: dict[int, tuple[int, Who]] = {}
+        self._authors: Authors | None = None
         self._hasher: FileHasher | None = None
         self._mounts: MountWatch | None = None
         self._hotplug: hotplug.Hotplug | None = None
@@ -101,7 +99,7 @@ class RemovableStorageCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        sources = (*self._places.values(), self._hasher, self._who)
+        sources = (*list(self._places.values()), self._hasher, self._authors)
         for source in sources:
             if source is not None:
                 total.update(source.dropped())
@@ -112,8 +110,8 @@ class RemovableStorageCollector:
             return None
         places = [place.describe() for place in list(self._places.values())]
         parts = ["; ".join(places) if places else "no removable storage is mounted"]
-        if self._who is not None:
-            parts.append(f"who: {self._who.describe()}")
+        if self._authors is not None:
+            parts.append(f"who: {self._authors.describe()}")
         parts += [f"{where}: {trouble}" for where, trouble in sorted(self._troubles.items())]
         return "; ".join(parts)
 
@@ -123,12 +121,11 @@ class RemovableStorageCollector:
 
     def _observe(self, stop: threading.Event) -> Iterator[Observation | None]:
         config = self._config
-        self._who = who = WhoSource()
-        who.start()
+        self._authors = authors = Authors()
         self._hasher = hasher = FileHasher(config.hash_cpu_share, config.hash_max_bytes)
         self._mounts = mounts = MountWatch()
         finder = PlaceFinder(config, BlockDevices())
-        reports = StorageReports(self._source, hasher, self._find_who_now, config.hash_wait_s)
+        reports = StorageReports(self._source, hasher, authors, config.hash_wait_s)
         events = self._start_hotplug()
         events += self._update_places(finder, reports, None)
         checked_ms = self._clock()
@@ -152,7 +149,7 @@ class RemovableStorageCollector:
                 events += self._update_places(finder, reports, checked_ms)
             checked_ms = now_ms
             events += self._turn(reports)
-        self._turn(reports)
+        events += self._turn(reports)
         for place in self._places.values():
             for finished in place.flush(_OPEN_AT_STOP):
                 reports.add(finished, place, self._clock())
@@ -160,9 +157,11 @@ class RemovableStorageCollector:
             yield Observation(event)
 
     def _turn(self, reports: StorageReports) -> list[Event]:
-        now_ms = self._clock()
+        authors, now_ms = self._authors, self._clock()
+        if authors is None:
+            return []
         for place in self._places.values():
-            renames, finished = place.step(now_ms, self._find_who)
+            renames, finished = place.step(now_ms, authors.fresh)
             for rename in renames:
                 if rename.new_path is not None:
                     reports.renamed(rename.path, rename.new_path, is_folder=rename.is_folder)
@@ -237,6 +236,8 @@ class RemovableStorageCollector:
                 self._config,
                 whole_file_system=place.is_mount,
                 now_ms=now_ms,
+                fs_type=place.fs_type,
+                reported=self._reported.pop((place.target, place.volume), None),
             )
         except (OSError, Unsupported) as error:
             if place.target not in self._troubles:
@@ -246,8 +247,8 @@ class RemovableStorageCollector:
             return []
         self._troubles.pop(place.target, None)
         self._places[place] = watched
-        if self._who is not None:
-            self._who.watch(place.target)
+        if self._authors is not None:
+            self._authors.watch(place.target)
         if checked_ms is not None and place.is_mount:
             # What was written between the mount and our mark.
             watched.rescan(checked_ms, self._clock())
@@ -263,8 +264,11 @@ class RemovableStorageCollector:
         events += reports.give_up(_NO_HASH_AWAY, lambda each: each is watched)
         self._dropped.update(watched.dropped())
         del self._places[place]
-        if self._who is not None:
-            self._who.unwatch(place.target)
+        if len(self._reported) >= _MOST_DRIVES_REMEMBERED:
+            self._reported.clear()
+        self._reported[place.target, place.volume] = watched.files.reported
+        if self._authors is not None:
+            self._authors.unwatch(place.target)
         watched.close()
         return events + self._place_events(place, PeripheralActivityKind.DISCONNECT, now_ms, None)
 
@@ -277,29 +281,14 @@ class RemovableStorageCollector:
         device: PeripheralDevice = place.volume.device
         return [device_event(self._source, kind, device, "mountinfo", now_ms, gap)]
 
-    def _find_who(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
-        """While the act is fresh. One process's many acts within a second are asked for once."""
-        kept = self._who_kept.get(pid) if pid else None
-        if kept is not None and at_ms - kept[0] < _WHO_KEPT_MS:
-            return kept[1]
-        who = self._find_who_now(pid, path, inode, at_ms)
-        if pid and who.source not in ("file_owner", "unknown"):
-            if len(self._who_kept) >= _MOST_WHO_KEPT:
-                self._who_kept.clear()
-            self._who_kept[pid] = (at_ms, who)
-        return who
-
-    def _find_who_now(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
-        if self._who is None:
-            return Who(None, None, None, pid, None, "unknown")
-        return self._who.lookup(pid, path, inode, at_ms)
-
     def _release(self) -> None:
         for place in list(self._places.values()):
             self._dropped.update(place.dropped())
             place.close()
         self._places.clear()
-        for source in (self._hotplug, self._mounts, self._who):
+        if self._authors is not None:
+            self._dropped.update(self._authors.dropped())
+        for source in (self._hotplug, self._mounts, self._authors):
             if source is not None:
                 with contextlib.suppress(OSError):
                     source.close()
@@ -307,6 +296,4 @@ class RemovableStorageCollector:
         if hasher is not None:
             self._dropped.update(hasher.dropped())
             hasher.close()
-        if self._who is not None:
-            self._dropped.update(self._who.dropped())
-        self._hotplug = self._mounts = self._who = None
+        self._hotplug = self._mounts = self._authors = None

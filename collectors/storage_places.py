@@ -29,6 +29,7 @@ class Place(msgspec.Struct, frozen=True):
     volume: Volume
     has_device: bool
     """A removable device that comes and goes by itself lies under it."""
+    fs_type: str = ""
 
     @property
     def is_mount(self) -> bool:
@@ -80,13 +81,15 @@ class PlaceFinder:
             if self._trusted & {identity.serial, identity.uid}:
                 return None
             volume = Volume(to_peripheral_device(identity), identity.label or identity.fs_uuid)
-            return Place(mount.target, mount.mount_id, volume, has_device=True)
+            return Place(mount.target, mount.mount_id, volume, has_device=True, fs_type=mount.fs_type)
         if mount.target in self._extra:
             uuid = _file_system_uuid(mount.source)
             device = _plain_device(mount.target, uuid)
             if device.uid in self._trusted:
                 return None
-            return Place(mount.target, mount.mount_id, Volume(device, uuid), has_device=False)
+            return Place(
+                mount.target, mount.mount_id, Volume(device, uuid), has_device=False, fs_type=mount.fs_type
+            )
         return None
 
 

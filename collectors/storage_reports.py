@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
+from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
-from collectors.finished_files import FinishedFile, better_who
-from collectors.linux.process_identity import Who
+from collectors.finished_files import FinishedFile
 from collectors.storage_events import EventSource, Volume, file_event
-from collectors.watched_place import FindWho, WatchedPlace
+from collectors.watched_place import WatchedPlace
 from event_schema.ocsf_events import Event, FileActivity
 from event_schema.ocsf_objects import FileType
 
@@ -36,14 +36,12 @@ class _Report(msgspec.Struct, eq=False):
 
 
 class StorageReports:
-    """Use from one thread. `find_who` is asked once more when the event is made."""
+    """Use from one thread."""
 
-    def __init__(
-        self, source: EventSource, hasher: FileHasher, find_who: FindWho, hash_wait_s: float
-    ) -> None:
+    def __init__(self, source: EventSource, hasher: FileHasher, authors: Authors, hash_wait_s: float) -> None:
         self._source = source
         self._hasher = hasher
-        self._find_who = find_who
+        self._authors = authors
         self._hash_wait_ms = int(hash_wait_s * 1000)
         self._soon: deque[_Report] = deque()
         self._hashing: dict[HashJob, _Report] = {}
@@ -148,20 +146,8 @@ class StorageReports:
             self._source,
             finished,
             report.volume,
-            self._author(finished),
+            self._authors.final(finished),
             report.observed_by,
             sha256=sha256,
             gap="; ".join(filter(None, gaps)) or None,
         )
-
-    def _author(self, finished: FinishedFile) -> Who:
-        who = finished.who
-        if who is None or who.source != "audit":
-            facts = finished.facts
-            inode = None if facts is None else (facts.device, facts.inode)
-            path = finished.new_path or finished.path
-            # The earlier answer is the better one of two equals: the process was alive then.
-            who = better_who(self._find_who(finished.pid, path, inode, finished.at_ms), who)
-        if who is not None and who.uid is None and finished.facts is not None:
-            who = msgspec.structs.replace(who, uid=finished.facts.owner_uid, source="file_owner")
-        return who or Who(None, None, None, finished.pid, None, "unknown")

@@ -26,8 +26,10 @@ FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
 _READS_A_STEP: Final = 8
 _RESCAN_BATCH_S: Final = 0.05
 _RESCAN_BATCH_FILES: Final = 500
-_BEFORE_NOTICED_NS: Final = 3_000_000_000
-"""A mount table is read within 0.2 s of a change; vfat rounds times down to 2 s."""
+_CLOCK_STEP_MS: Final = 50
+_FAT_CLOCK_STEP_MS: Final = 2_100
+"""How far a file's times can lie before the act: FAT, also over FUSE, rounds them down to two seconds."""
+_COARSE: Final = frozenset(("vfat", "msdos", "exfat", "fuse", "fuseblk"))
 WHILE_WRITING: Final = "the file was still being written when the device went away"
 _WITH_WATCH: Final = frozenset(
     (ChangeKind.CREATED, ChangeKind.WRITTEN, ChangeKind.RENAMED, ChangeKind.DELETED)
@@ -66,16 +68,20 @@ class WatchedPlace:
         *,
         whole_file_system: bool,
         now_ms: int,
+        fs_type: str = "",
+        reported: dict[str, tuple[int, int, int]] | None = None,
     ) -> None:
         self.target = target
         self.volume = volume
         self.is_mount = whole_file_system
+        self._clock_step_ms = _FAT_CLOCK_STEP_MS if fs_type in _COARSE else _CLOCK_STEP_MS
         self.device = Path(target).stat().st_dev
         self.watcher = open_watcher(target, whole_file_system=whole_file_system)
         self.files = FinishedFiles(
             settle_ms=int(config.settle_s * 1000),
             longest_ms=int(config.longest_s * 1000),
             follows_inodes=not self.watcher.sees_renames,
+            reported=reported,
         )
         self._rescans: deque[Iterator[list[FileFactsAt]]] = deque()
         self._complete_until_ms = now_ms
@@ -88,8 +94,8 @@ class WatchedPlace:
 
     def rescan(self, since_ms: int, until_ms: int | None = None) -> None:
         """Looks for files that changed in this time, besides all else, a little in each step."""
-        until_ns = None if until_ms is None else until_ms * 1_000_000 + 1_000_000_000
-        since_ns = since_ms * 1_000_000 - _BEFORE_NOTICED_NS
+        until_ns = None if until_ms is None else (until_ms + self._clock_step_ms) * 1_000_000
+        since_ns = (since_ms - self._clock_step_ms) * 1_000_000
         self._rescans.append(_walk(self.target, self.device, since_ns, until_ns))
         self.rescans += 1
 

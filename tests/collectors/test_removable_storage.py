@@ -1,0 +1,261 @@
+"""The whole collector on real mounts: each act once, with the right names, hash, user and program."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.copy_workloads import WORKLOADS, Size, make_source, prepare, run_as
+from collectors.contract import Collector
+from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
+from event_schema.ocsf_events import FileActivity, PeripheralActivityKind
+from event_schema.ocsf_objects import DriveType, Host, HostType
+from tests.collectors.collector_contract import CollectorContract
+from tests.collectors.drives import Drive, needs_root, open_folder
+from tests.collectors.observing import Observing, acts_of
+
+HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
+SMALL = Size(files=200, big_bytes=4 << 20)
+ALICE = 61_501
+
+
+def collector_of(*places: str, **settings: object) -> RemovableStorageCollector:
+    settings = {"settle_s": 0.4, **settings}
+    config = RemovableStorageConfig(extra_mounts=places, **settings)  # type: ignore[arg-type]
+    return RemovableStorageCollector(config, HOST, "0.1.0")
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[Path]:
+    with open_folder() as folder:
+        make_source(folder, SMALL)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def drive() -> Iterator[Drive]:
+    with open_folder() as folder, Drive(folder, "ext4") as made:
+        yield made
+
+
+class TestFolderContract(CollectorContract):
+    """On a plain folder, as without root."""
+
+    @pytest.fixture
+    def collector(self, tmp_path: Path) -> Iterator[Collector]:
+        self._folder = tmp_path
+        made = collector_of(str(tmp_path))
+        yield made
+        made.close()
+
+    def act(self, number: int) -> None:
+        (self._folder / f"taken-{number}.txt").write_text("customers")
+
+
+@pytest.mark.root
+@needs_root
+class TestMountContract(CollectorContract):
+    """On a mounted drive."""
+
+    @pytest.fixture
+    def collector(self, drive: Drive) -> Iterator[Collector]:
+        self._target = Path(drive.target)
+        made = collector_of(drive.target)
+        yield made
+        made.close()
+
+    def act(self, number: int) -> None:
+        (self._target / f"taken-{number}-{time.monotonic_ns()}.txt").write_text("customers")
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_file_of_a_workload_is_reported_exactly_once(name: str, drive: Drive, source: Path) -> None:
+    prepare(name, Path(drive.target), source, ALICE)
+    with Observing(collector_of(drive.target)) as observing:
+        assert "fanotify FID" in str(observing.collector.detail())
+        expected = run_as(name, Path(drive.target), source, SMALL, ALICE)
+        observing.settle()
+    assert expected
+    assert acts_of(observing.files()) == sorted(expected)
+    for event in observing.files():
+        assert event.unmapped.evidence.observed_by == "fanotify_fid"
+        assert event.actor.user is not None
+        assert event.actor.user.uid == str(ALICE), event
+        path = Path(str(event.file.path))
+        if event.activity_id is FileActivity.CREATE and path.exists():
+            assert event.file.hashes is not None
+            assert event.file.hashes[0].value == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert event.file.size == path.stat().st_size
+        elif event.activity_id is FileActivity.CREATE:
+            assert event.file.is_deleted
+
+
+@pytest.mark.root
+@needs_root
+def test_the_event_names_file_volume_device_user_and_program(drive: Drive) -> None:
+    path = f"{drive.target}/Kunden Liste \u5ba2\u6237.XLSX"
+    with Observing(collector_of(drive.target)) as observing:
+        subprocess.run(
+            ["setpriv", f"--reuid={ALICE}", f"--regid={ALICE}", "--clear-groups", "cp", "/etc/passwd", path],
+            check=True,
+        )
+        event = observing.file(path)
+    assert event.activity_id is FileActivity.CREATE
+    assert event.file.name == "Kunden Liste \u5ba2\u6237.XLSX"
+    assert event.file.ext == "xlsx"
+    assert event.file.drive_type_id is DriveType.REMOVABLE
+    assert event.file.size == Path(path).stat().st_size
+    assert event.actor.process is not None
+    assert event.actor.process.file is not None
+    assert event.actor.process.file.name == "cp"
+    assert event.unmapped.evidence.fidelity in ("exact", "likely")
+    assert event.unmapped.peripheral_device is not None
+    assert event.unmapped.peripheral_device.name == drive.target
+    assert abs(event.time - time.time() * 1000) < 10_000
+
+
+@pytest.mark.root
+@needs_root
+def test_a_name_that_is_not_unicode_is_reported_readably(drive: Drive) -> None:
+    raw = os.fsencode(drive.target) + b"/caf\xe9\n.txt"
+    with Observing(collector_of(drive.target)) as observing:
+        Path(os.fsdecode(raw)).write_bytes(b"x")
+        assert observing.file(f"{drive.target}/caf\\xe9\\n.txt").file.size == 1
+
+
+@pytest.mark.root
+@needs_root
+def test_unmount_works_while_watching_at_rest_and_right_after_a_copy(drive: Drive) -> None:
+    with Observing(collector_of(drive.target)) as observing:
+        time.sleep(0.3)
+        drive.unmount()
+        drive.mount()
+        _wait_watched(observing, drive)
+        for number in range(3):
+            (Path(drive.target) / f"before-eject-{number}").write_bytes(os.urandom(3 << 20))
+            time.sleep(1.2)
+            # The hash of the first ones is being taken just now. A program that ejects tries twice.
+            if subprocess.run(["umount", drive.target], check=False, capture_output=True).returncode:
+                time.sleep(0.02)
+                drive.unmount()
+            drive.mount()
+            _wait_watched(observing, drive)
+        kinds = [device.activity_id for device in observing.devices()]
+    assert kinds.count(PeripheralActivityKind.DISCONNECT) == 4
+    names = [event.file.name for event in observing.files()]
+    assert sorted(names) == ["before-eject-0", "before-eject-1", "before-eject-2"]
+
+
+@pytest.mark.root
+@needs_root
+def test_a_copy_right_after_the_mount_is_not_missed_and_not_doubled(drive: Drive) -> None:
+    old = Path(drive.target) / "was-there-before"
+    old.write_text("old")
+    os.utime(old, (time.time() - 3600,) * 2)
+    drive.unmount()
+    with Observing(collector_of(drive.target)) as observing:
+        time.sleep(4)
+        drive.mount()
+        new = [Path(drive.target) / f"at-once-{number}" for number in range(50)]
+        for path in new:
+            path.write_text("new")
+        observing.settle()
+    assert acts_of(observing.files()) == sorted(("create", str(path)) for path in new)
+
+
+@pytest.mark.root
+@needs_root
+def test_what_was_on_the_drive_before_is_not_reported(drive: Drive) -> None:
+    (Path(drive.target) / "early").write_text("x")
+    with Observing(collector_of(drive.target)) as observing:
+        observing.settle(1.5)
+    assert observing.files() == []
+
+
+@pytest.mark.root
+@needs_root
+def test_a_file_that_is_still_being_written_is_reported_when_the_drive_goes(drive: Drive) -> None:
+    path = Path(drive.target) / "half"
+    with Observing(collector_of(drive.target)) as observing, path.open("wb") as half:
+        half.write(b"x" * 10_000)
+        half.flush()
+        time.sleep(1.5)
+        assert observing.files() == []
+        subprocess.run(["umount", "--lazy", drive.target], check=True)
+        event = observing.file(str(path))
+        assert event.file.is_deleted is None
+        assert "still being written" in str(event.unmapped.evidence.gap)
+    drive.mount()
+
+
+@pytest.mark.root
+@needs_root
+def test_files_larger_than_the_bound_go_without_hash_and_say_so(drive: Drive) -> None:
+    path = Path(drive.target) / "large"
+    with Observing(collector_of(drive.target, hash_max_bytes=1000)) as observing:
+        path.write_bytes(b"x" * 1001)
+        event = observing.file(str(path))
+        assert event.file.hashes is None
+        assert event.file.size == 1001
+        assert "larger than" in str(event.unmapped.evidence.gap)
+        assert observing.collector.dropped()
+
+
+@pytest.mark.root
+@needs_root
+def test_quick_rewrites_are_one_event_and_an_endless_log_still_reports(drive: Drive) -> None:
+    path = Path(drive.target) / "log"
+    with Observing(collector_of(drive.target, settle_s=0.5, longest_s=2)) as observing:
+        for _ in range(14):
+            with path.open("a") as log:
+                log.write("line\n")
+            time.sleep(0.2)
+        observing.settle()
+    acts = acts_of(observing.files())
+    assert acts[0] == ("create", str(path))
+    assert 2 <= len(acts) <= 3
+
+
+@pytest.mark.root
+@needs_root
+def test_a_trusted_device_is_left_alone(drive: Drive) -> None:
+    with Observing(collector_of(drive.target, trusted_devices=(f"mount:{drive.target}",))) as observing:
+        (Path(drive.target) / "private").write_text("x")
+        observing.settle(1.5)
+        assert observing.files() == []
+        assert "no removable storage" in str(observing.collector.detail())
+
+
+def test_a_folder_is_watched_without_its_surroundings(tmp_path: Path) -> None:
+    watched = tmp_path / "out"
+    watched.mkdir()
+    with Observing(collector_of(str(watched))) as observing:
+        assert "watchdog" in str(observing.collector.detail())
+        (tmp_path / "beside.txt").write_text("x")
+        (watched / "taken.txt").write_text("customers")
+        event = observing.file(str(watched / "taken.txt"))
+        observing.settle(1.2)
+    assert len(observing.files()) == 1
+    assert event.file.hashes is not None
+    assert event.actor.user is not None
+    assert event.actor.user.uid == str(os.getuid())
+
+
+def test_a_folder_that_appears_later_is_watched_then(tmp_path: Path) -> None:
+    with Observing(collector_of(str(tmp_path / "later"))) as observing:
+        (tmp_path / "later").mkdir()
+        observing.wait_for(lambda: "watchdog" in str(observing.collector.detail()), 10, "watch")
+        (tmp_path / "later" / "a").write_text("x")
+        assert observing.file(str(tmp_path / "later" / "a")).file.size == 1
+
+
+def _wait_watched(observing: Observing, drive: Drive) -> None:
+    observing.wait_for(lambda: drive.target in str(observing.collector.detail()), 5, "watch")
