@@ -91,7 +91,7 @@ def alert_detail(
 
 def _share_title(source: str, titles: dict[str, str]) -> str:
     if source == ANOMALY_SOURCE:
-        return "Unusual, compared with earlier days and with peers"
+        return "Unusual for the person and among peers"
     return titles.get(source, source)
 
 

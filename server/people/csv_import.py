@@ -21,7 +21,7 @@ from server import audit
 from server.people.csv_table import Column, Problem, Table, read_table
 from server.people.directory import DEFAULT_TIME_ZONE, people_version
 from server.people.person_rows import PersonRow, person_row
-from server.people.pseudonyms import person_subject, pseudonym
+from server.people.pseudonyms import give_pseudonyms, person_subject
 from server.store.tables import accounts, installation, people, people_imports, person_names
 
 
@@ -219,8 +219,7 @@ def _store(connection: Connection, added: list[StoredPerson], changed: list[Stor
     owned = [{"account": a, "person_id": person.id} for person in touched for a in person.accounts]
     if owned:
         connection.execute(insert(accounts), owned)
-    for person in added:
-        pseudonym(connection, person_subject(person.id))
+    give_pseudonyms(connection, [person_subject(person.id) for person in added])
     _raise_people_version(connection)
 
 

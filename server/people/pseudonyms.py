@@ -25,6 +25,7 @@ from server.store.tables import accounts, installation, person_names, pseudonyms
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
+_AT_ONCE = 500
 _KEY = "pseudonym_key"
 _READ_AS = str.maketrans("OIL", "011")
 
@@ -53,17 +54,49 @@ def account_subject(account: str) -> str:
 
 def pseudonym(connection: Connection, subject: str) -> str:
     """The subject's pseudonym, given now if it has none. Needs a write transaction for that."""
-    known = known_pseudonyms(connection, [subject])
-    return known[subject] if subject in known else _assign(connection, subject)
+    return give_pseudonyms(connection, [subject])[subject]
+
+
+def give_pseudonyms(connection: Connection, subjects: Iterable[str]) -> dict[str, str]:
+    """Pseudonyms by subject; those that have none get one, in the order given. Needs a write transaction."""
+    wanted = list(dict.fromkeys(subjects))
+    found = known_pseudonyms(connection, wanted)
+    missing = [subject for subject in wanted if subject not in found]
+    if not missing:
+        return found
+    key = pseudonym_key(connection)
+    for start in range(0, len(missing), _AT_ONCE):
+        new = _new_pseudonyms(connection, key, missing[start : start + _AT_ONCE])
+        connection.execute(insert(pseudonyms), [{"subject": s, "pseudonym": p} for s, p in new.items()])
+        found |= new
+    return found
+
+
+def _new_pseudonyms(connection: Connection, key: bytes, subjects: list[str]) -> dict[str, str]:
+    lengths = range(_SHORTEST, _LONGEST + 1)
+    forms = {s: [_prefix(s) + _code(key, s)[:length] for length in lengths] for s in subjects}
+    new: dict[str, str] = {}
+    taken: set[str] = set()
+    for step, _ in enumerate(lengths):
+        open_ones = {s: candidates[step] for s, candidates in forms.items() if s not in new}
+        query = select(pseudonyms.c.pseudonym).where(pseudonyms.c.pseudonym.in_(list(open_ones.values())))
+        taken.update(connection.execute(query).scalars())
+        for subject, shown in open_ones.items():
+            if shown not in taken:
+                new[subject] = shown
+                taken.add(shown)
+        if len(new) == len(subjects):
+            return new
+    raise ValueError(f"{_LONGEST} characters do not tell the pseudonyms apart")
 
 
 def known_pseudonyms(connection: Connection, subjects: Iterable[str]) -> dict[str, str]:
     """Pseudonyms that were given already, by subject. Reads only."""
     wanted = list(dict.fromkeys(subjects))
     found: dict[str, str] = {}
-    for start in range(0, len(wanted), 500):
+    for start in range(0, len(wanted), _AT_ONCE):
         rows = connection.execute(
-            select(pseudonyms).where(pseudonyms.c.subject.in_(wanted[start : start + 500]))
+            select(pseudonyms).where(pseudonyms.c.subject.in_(wanted[start : start + _AT_ONCE]))
         )
         found.update({row.subject: row.pseudonym for row in rows})
     return found
@@ -78,19 +111,7 @@ def shown_names(database: Database, subjects: Iterable[str]) -> tuple[bytes, dic
         if has_key is not None and len(known) == len(wanted):
             return pseudonym_key(connection), known
     with database.begin() as connection:
-        return pseudonym_key(connection), {subject: pseudonym(connection, subject) for subject in wanted}
-
-
-def _assign(connection: Connection, subject: str) -> str:
-    prefix = _prefix(subject)
-    code = _code(pseudonym_key(connection), subject)
-    for length in range(_SHORTEST, _LONGEST + 1):
-        shown = prefix + code[:length]
-        taken = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == shown)
-        if connection.execute(taken).first() is None:
-            connection.execute(insert(pseudonyms).values(subject=subject, pseudonym=shown))
-            return shown
-    raise ValueError(f"{_LONGEST} characters do not tell the pseudonyms apart")
+        return pseudonym_key(connection), give_pseudonyms(connection, wanted)
 
 
 def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: str) -> Unmasked:

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from server import audit
+from server.people.csv_encoding import UnreadableFile
+from server.people.csv_import import ImportReport, import_people
+from server.people.dates import read_day
+from server.people.directory import PersonRecord, load_directory, people_version
+from server.store.database import Database
+from server.store.tables import audit as audit_table
+from server.store.tables import people_imports, person_names
+
+HEADER = "id,name,accounts,department,manager,time zone,notice date,last working day\n"
+
+
+def _import(
+    database: Database, text: str | bytes, *, dry_run: bool = False, time_zone: str = "UTC"
+) -> ImportReport:
+    data = text.encode() if isinstance(text, str) else text
+    with database.read() if dry_run else database.begin() as connection:
+        return import_people(connection, data, actor="cli:hr", at=1000, dry_run=dry_run, time_zone=time_zone)
+
+
+def _people(database: Database) -> dict[str, PersonRecord]:
+    with database.read() as connection:
+        return {person.id: person for person in load_directory(connection).people()}
+
+
+def _owners(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        return {key: owner.id for key, owner in load_directory(connection).accounts().items()}
+
+
+def _why(report: ImportReport) -> list[tuple[int, str, str]]:
+    return [(problem.line, problem.column, problem.message) for problem in report.problems]
+
+
+def _counts(report: ImportReport) -> tuple[int, int, int, int]:
+    return report.added, report.changed, report.unchanged, report.refused
+
+
+def test_good_rows_arrive_whole(database: Database) -> None:
+    report = _import(
+        database,
+        HEADER
+        + "1,Ada Boss,ada,Board,,Europe/Berlin,,\n"
+        + "2,王小明,wangxm；CORP\\WangXM wang@corp.example,销售部,1,北京时间,2026年11月1日,28.11.2026\n",
+    )
+    assert _counts(report) == (2, 0, 0, 0)
+    assert _people(database)["2"] == PersonRecord(
+        id="2",
+        department="销售部",
+        manager_id="1",
+        time_zone="Asia/Shanghai",
+        notice_day=read_day("2026-11-01"),
+        last_working_day=read_day("2026-11-28"),
+    )
+    assert _owners(database) == {"ada": "1", "wangxm": "2", "corp\\wangxm": "2", "wang@corp.example": "2"}
+    with database.read() as connection:
+        names = dict(connection.execute(select(person_names.c.person_id, person_names.c.name)).all())
+    assert names == {"1": "Ada Boss", "2": "王小明"}
+
+
+def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(database: Database) -> None:
+    rows = [
+        "1,Ada,ada,,,,,",
+        "2,Bob,bob,,,,2026-02-30,",
+        "3,Cy,cy,,,,2026-12-01,2026-11-30",
+        "4,Di,di,,,Mars/Olympus,,",
+        ",Ed,ed,,,,,",
+        "6,Fi,fi,,77,,,",
+        "1,Gus,gus,,,,,",
+        "8,Hal,ADA,,,,,",
+        f"9,{'x' * 300},ida,,,,,",
+        "10,Jo,jo,,,Asia/Shangai,,03/04/2026",
+        "1.23E+11,Kim,kim,,,,,",
+        "12,Lo\x07,lo,,,,,",
+        "13,Moe,moe,,2,,,",
+        "14,Nil,-,无,N/A,null,-,9999-12-31",
+    ]
+    report = _import(database, HEADER + "\n".join(rows) + "\n")
+    assert _why(report) == [
+        (3, "notice_date", "there is no day 2026-02-30"),
+        (4, "last_working_day", "the last working day 2026-11-30 is before the notice date 2026-12-01"),
+        (5, "time_zone", "not a time zone of the IANA database, such as Asia/Shanghai"),
+        (6, "id", "the id is missing"),
+        (7, "manager", "no person with this id, neither in the file nor stored"),
+        (8, "id", "line 2 has the same id; that one counts"),
+        (9, "accounts", "line 2 (id 1) has this account; that one counts"),
+        (10, "name", "300 characters, more than 256"),
+        (11, "last_working_day", report.problems[8].message),
+        (12, "id", "a spreadsheet rounded this number: format the column as text"),
+        (13, "name", "holds a control character"),
+    ]
+    assert "two ways" in report.problems[8].message
+    assert all(len(problem.value) <= 60 for problem in report.problems)
+    # A manager whose own row is refused is known all the same.
+    assert set(_people(database)) == {"1", "13", "14"}
+    assert _counts(report) == (3, 0, 0, 11)
+    assert _people(database)["14"] == PersonRecord("14", None, None, "UTC", None, None)
+
+
+def test_same_file_again_changes_nothing(database: Database) -> None:
+    text = HEADER + "1,Ada,ada b,Board,,Europe/Berlin,2026-11-01,2026-11-28\n2,Bob,bob,,1,,,\n"
+    _import(database, text)
+    with database.read() as connection:
+        before = people_version(connection)
+    report = _import(database, text)
+    assert _counts(report) == (0, 0, 2, 0)
+    assert report.people_version == before == 1
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(people_imports)).scalar_one() == 2
+
+
+def test_people_missing_from_the_file_and_columns_missing_from_it_stay(database: Database) -> None:
+    _import(database, HEADER + "1,Ada,ada,Board,,Europe/Berlin,2026-11-01,2026-11-28\n2,Bob,bob,,,,,\n")
+    report = _import(database, "id,last working day\n1,2026-12-31\n")
+    assert _counts(report) == (0, 1, 0, 0)
+    assert report.people_version == 2
+    ada = _people(database)["1"]
+    assert (ada.department, ada.time_zone, ada.notice_day) == (
+        "Board",
+        "Europe/Berlin",
+        read_day("2026-11-01"),
+    )
+    assert ada.last_working_day == read_day("2026-12-31")
+    assert _owners(database) == {"ada": "1", "bob": "2"}
+
+
+def test_empty_cell_takes_a_rescinded_date_back_but_keeps_the_time_zone(database: Database) -> None:
+    _import(database, HEADER + "1,Ada,ada,Board,,Europe/Berlin,2026-11-01,2026-11-28\n")
+    _import(database, HEADER + "1,Ada,ada,,,,,\n")
+    assert _people(database)["1"] == PersonRecord("1", None, None, "Europe/Berlin", None, None)
+
+
+def test_account_moves_when_its_old_owner_gives_it_up_in_the_same_file(database: Database) -> None:
+    _import(database, "id,accounts\n1,desk ada\n2,bob\n")
+    report = _import(database, "id,accounts\n2,bob desk\n1,ada\n")
+    assert _counts(report) == (0, 2, 0, 0)
+    assert _owners(database) == {"desk": "2", "ada": "1", "bob": "2"}
+
+
+def test_two_people_can_swap_accounts(database: Database) -> None:
+    _import(database, "id,accounts\n1,x\n2,y\n")
+    assert _counts(_import(database, "id,accounts\n1,y\n2,x\n")) == (0, 2, 0, 0)
+    assert _owners(database) == {"x": "2", "y": "1"}
+
+
+def test_account_of_a_stored_person_who_keeps_it_is_refused(database: Database) -> None:
+    _import(database, "id,accounts\n1,desk\n")
+    report = _import(database, "id,accounts\n2,desk\n3,cy\n")
+    assert _why(report) == [(2, "accounts", "this account belongs to 1, who is stored and keeps it")]
+    assert _owners(database) == {"desk": "1", "cy": "3"}
+
+
+def test_refused_row_claims_its_stored_account_back_from_the_row_that_took_it(database: Database) -> None:
+    _import(database, "id,accounts\n1,desk\n2,bob\n3,cy\n")
+    # 2 takes desk from 1, 1 takes cy from 3, 3 gives cy up but wants an account that 2 keeps.
+    report = _import(database, "id,accounts\n2,bob desk\n1,cy\n3,bob\n")
+    assert {line: message for line, _, message in _why(report)} == {
+        4: "line 2 (id 2) has this account; that one counts",
+        3: "this account stays with 3, whose own row was refused",
+        2: "this account stays with 1, whose own row was refused",
+    }
+    assert _owners(database) == {"desk": "1", "bob": "2", "cy": "3"}
+
+
+def test_dry_run_says_the_same_and_changes_nothing(database: Database) -> None:
+    text = HEADER + "1,Ada,ada,,,,,\n2,Bob,bob,,,,soon,\n"
+    dry = _import(database, text, dry_run=True)
+    assert _people(database) == {}
+    real = _import(database, text)
+    assert _counts(dry) == _counts(real) == (1, 0, 0, 1)
+    assert dry.problems == real.problems
+
+
+def test_unreadable_file_changes_nothing(database: Database) -> None:
+    with pytest.raises(UnreadableFile):
+        _import(database, b"name\nAlice\n")
+    with database.read() as connection:
+        assert people_version(connection) == 0
+        assert audit.head(connection) is None
+
+
+def test_import_is_on_the_audit_trail_without_any_name(database: Database) -> None:
+    _import(database, HEADER + "1,Ada Lovelace,ada,,,,,\n")
+    with database.read() as connection:
+        row = connection.execute(select(audit_table)).one()
+        assert audit.verify(connection) is None
+    assert (row.actor, row.action) == ("cli:hr", "people.import")
+    assert row.detail == {"added": 1, "changed": 0, "unchanged": 0}
+    assert row.object.startswith("file:sha256:")
+    assert "ada" not in str(row).casefold()
+
+
+def test_default_zone_is_for_new_people_without_one(database: Database) -> None:
+    _import(database, "id,tz\n1,\n2,utc+8\n3,europe/BERLIN\n4,GMT-03:00\n", time_zone="Asia/Tokyo")
+    assert {key: person.time_zone for key, person in _people(database).items()} == {
+        "1": "Asia/Tokyo",
+        "2": "Etc/GMT-8",
+        "3": "Europe/Berlin",
+        "4": "Etc/GMT+3",
+    }
+
+
+def test_too_many_or_too_long_accounts_are_refused(database: Database) -> None:
+    many = " ".join(f"a{number}" for number in range(65))
+    report = _import(database, f"id,accounts\n1,{many}\n2,{'x' * 257}\n3,{'y' * 256}\n")
+    assert [(line, column) for line, column, _ in _why(report)] == [(2, "accounts"), (3, "accounts")]
+    assert _owners(database) == {"y" * 256: "3"}
+
+
+def test_a_thousand_people_in_gbk(database: Database) -> None:
+    rows = "".join(f"{n},员工{n},yuangong{n},研发部,,Asia/Shanghai,,\n" for n in range(1000))
+    report = _import(database, (HEADER + rows).encode("gbk"))
+    assert report.encoding == "GBK/GB18030"
+    assert _counts(report) == (1000, 0, 0, 0)
+    with database.read() as connection:
+        assert load_directory(connection).person_by_account("YUANGONG77", None) is not None
