@@ -1,0 +1,83 @@
+"""Who is behind an act: asked while the act is fresh, and once more when its event is made.
+
+/proc knows a process only while it lives, so the first question must come at once; the kernel's audit
+record comes some milliseconds after the act, so the last question finds more. The better source wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from collectors.file_changes import FileFacts
+from collectors.finished_files import FinishedFile, better_who
+from collectors.linux.process_identity import Who
+from collectors.linux.user_names import UserNames
+from collectors.linux.who import WhoSource
+
+_KEPT_MS: Final = 1_000
+_MOST_KEPT: Final = 4_096
+
+
+class Authors:
+    """Starts to listen at construction. Use from one thread."""
+
+    def __init__(self) -> None:
+        self._names = UserNames()
+        self._source = WhoSource(names=self._names)
+        self._kept: dict[int, tuple[int, Who]] = {}
+        self._source.start()
+
+    def watch(self, target: str) -> None:
+        """Has the kernel record who writes below this folder, where it can."""
+        self._source.watch(target)
+
+    def unwatch(self, target: str) -> None:
+        """Ends that; also after an unmount."""
+        self._source.unwatch(target)
+
+    def fresh(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
+        """While the act is fresh. One process's many acts within a second are asked for once."""
+        kept = self._kept.get(pid) if pid else None
+        if kept is not None and at_ms - kept[0] < _KEPT_MS:
+            return kept[1]
+        who = self._source.lookup(pid, path, inode, at_ms)
+        if pid and who.source not in ("file_owner", "unknown"):
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[pid] = (at_ms, who)
+        return who
+
+    def final(self, finished: FinishedFile) -> Who:
+        """The best that is known when the event is made."""
+        facts, who = finished.facts, finished.who
+        if finished.from_rescan and finished.pid == 0:
+            # Written while nothing of ours watched: a record of this name or inode would be another act's.
+            return self._owner(facts)
+        if who is None or who.source != "audit":
+            inode = None if facts is None else (facts.device, facts.inode)
+            path = finished.new_path or finished.path
+            # The earlier answer is the better one of two equals: the process was alive then.
+            who = better_who(self._source.lookup(finished.pid, path, inode, finished.at_ms), who)
+        if who is None or who.source == "unknown":
+            return self._owner(facts, finished.pid)
+        return who
+
+    def describe(self) -> str:
+        """Which source is in use, in words."""
+        return self._source.describe()
+
+    def dropped(self) -> Mapping[str, int]:
+        """What could not be kept, by reason."""
+        return self._source.dropped()
+
+    def close(self) -> None:
+        """Gives everything back. May be called twice."""
+        self._source.close()
+        self._names.close()
+
+    def _owner(self, facts: FileFacts | None, pid: int = 0) -> Who:
+        if facts is None:
+            return Who(None, None, None, pid, None, "unknown")
+        uid = facts.owner_uid
+        return Who(uid, self._names.name(uid), None, pid, None, "file_owner")
