@@ -38,6 +38,8 @@ _KIND: Final = b"LVFOREST"
 _LENGTH: Final = struct.Struct("<I")
 _HEADER_BYTES_MAX: Final = 64 * 1024
 _SAMPLE_ROWS: Final = 64
+_BLOCK_ROWS: Final = 256
+"""Rows walked together: as many as keep their nodes in the processor's cache."""
 _EULER_GAMMA: Final = np.euler_gamma
 
 Floats = NDArray[np.float64]
@@ -114,8 +116,12 @@ class Forest:
         if not np.isfinite(rows).all():
             bad = int(np.argwhere(~np.isfinite(rows))[0][1])
             raise ForestError(f"feature {self.features[bad]} is not a finite number")
+        blocks = [self._score_block(rows[at : at + _BLOCK_ROWS]) for at in range(0, len(rows), _BLOCK_ROWS)]
+        return np.concatenate(blocks) if blocks else np.empty(0)
+
+    def _score_block(self, rows: Floats) -> Floats:
         flat = rows.ravel()
-        row_start = (np.arange(len(rows), dtype=np.intp) * width)[:, None]
+        row_start = (np.arange(len(rows), dtype=np.intp) * len(self.features))[:, None]
         node = np.broadcast_to(self._roots, (len(rows), len(self._roots)))
         for _ in range(self._depth):
             above = flat[row_start + self._feature[node]] > self._threshold[node]

@@ -19,8 +19,10 @@ from sigma.conditions import (
 )
 from sigma.types import SigmaFieldReference, SigmaNull, SigmaNumber, SigmaString, SigmaType
 
+from policies.errors import NotSupported
 from policies.field_reader import LISTS, FieldReader
-from policies.value_tests import NotSupported, ValueTest, any_string_test, as_text, keyword_test, value_test
+from policies.string_tests import ValueTest, any_string_test, as_text
+from policies.value_tests import keyword_test, value_test
 
 Row = list[Any]
 """The whole record, the field values, and a place for the outcome of each shared group (None: not yet)."""

@@ -21,34 +21,16 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from policies.engine import ParsedPolicy, Policy, PolicySet
+from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
 from policies.matcher import ConditionSet
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
 from policies.rule_checks import Duties, Fault, detection_faults, for_sigma, own_keys, place_of, shape_faults
-from policies.value_tests import NotSupported
 
 SHIPPED_RULES: Final = Path(__file__).parent / "rules"
 FILE_BYTES_MAX: Final = 256 * 1024
 FILES_MAX: Final = 5_000
-
-
-class PolicyError(ValueError):
-    """One fault in one rule file."""
-
-    def __init__(self, file: str, line: int, message: str) -> None:
-        super().__init__(f"{file}:{line}: {message}")
-        self.file = file
-        self.line = line
-        self.message = message
-
-
-class PolicyErrors(ValueError):
-    """All faults of a folder, by file and line."""
-
-    def __init__(self, errors: tuple[PolicyError, ...]) -> None:
-        super().__init__("\n".join(map(str, errors)))
-        self.errors = errors
 
 
 def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:

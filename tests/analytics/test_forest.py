@@ -31,6 +31,7 @@ def test_scores_are_bit_for_bit_those_of_scikit_learn(trees: int, samples: int) 
     unseen = sparse_rows(3, 500) * 4
     assert np.array_equal(forest.score(unseen), reference.score_samples(unseen))
     assert np.array_equal(forest.score(unseen[:1]), reference.score_samples(unseen[:1]))
+    assert len(forest.score(unseen[:0])) == 0
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

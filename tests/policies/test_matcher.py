@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sigma.rule import SigmaRule
 
+from policies.errors import NotSupported
 from policies.matcher import ConditionSet, pinned_classes
-from policies.value_tests import NotSupported
 
 
 def fires(detection: dict[str, Any], event: dict[str, Any]) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from policies.engine import PolicySet
-from policies.rule_file import FILE_BYTES_MAX, PolicyErrors, load_policies
+from policies.errors import PolicyErrors
+from policies.rule_file import FILE_BYTES_MAX, load_policies
 
 GOOD = """\
 title: A spreadsheet to removable storage

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sigma.rule import SigmaRule
 
+from policies.errors import NotSupported
 from policies.matcher import ConditionSet
-from policies.value_tests import NotSupported
 
 CASES = Path(__file__).parents[3] / "shared" / "conformance" / "sigma" / "core.jsonl"
 
