@@ -55,8 +55,10 @@ _DIR: Final = 107
 _KEY: Final = 210
 _TEXT_FIELDS: Final = frozenset({*range(13, 18), *range(19, 24), 105, _DIR, 112, _KEY})
 _WRITE: Final = 2
-_PID_MARK: Final = 1 << 30
-"""Added to a process id, makes a number that no process can have (their limit is 2**22)."""
+_PID_BITS: Final = 22
+"""Process ids are smaller than 2**22 on every Linux."""
+_NO_PROCESS: Final = 1 << 30
+"""Makes a process id a number that no process can have."""
 _MARK_ON: Final = 4_294_967_294
 _MARK_OFF: Final = 4_294_967_293
 _REPLY_WAIT_S: Final = 2.0
@@ -147,6 +149,8 @@ class QuietMark(msgspec.Struct, frozen=True):
     """What a rule against command lines tells of the agent that made it."""
 
     pid: int
+    instance: int
+    """Which of the process's sources, modulo 256."""
     switched_auditing_on: bool
 
 
@@ -177,7 +181,11 @@ def rule_against_command_lines(mark: QuietMark) -> bytes:
     nobody = _MARK_ON if mark.switched_auditing_on else _MARK_OFF
     return _rule(
         _LIST_EXCLUDE,
-        [(_MSGTYPE, _EQUALS, PROCTITLE), (_PID, _DIFFERS, mark.pid + _PID_MARK), (_UID, _DIFFERS, nobody)],
+        [
+            (_MSGTYPE, _EQUALS, PROCTITLE),
+            (_PID, _DIFFERS, _NO_PROCESS | mark.instance % 256 << _PID_BITS | mark.pid),
+            (_UID, _DIFFERS, nobody),
+        ],
         b"",
     )
 
@@ -187,7 +195,12 @@ def quiet_mark_of(rule: bytes) -> QuietMark | None:
     if len(rule) < _RULE.size:
         return None
     words = _RULE.unpack_from(rule)
-    mark = QuietMark(pid=max(0, words[132] - _PID_MARK), switched_auditing_on=words[133] == _MARK_ON)
+    process = words[132]
+    mark = QuietMark(
+        pid=process % (1 << _PID_BITS),
+        instance=process >> _PID_BITS & 0xFF,
+        switched_auditing_on=words[133] == _MARK_ON,
+    )
     # The kernel lists its exclusions without their system calls: only the fields tell.
     same = _RULE.unpack_from(rule_against_command_lines(mark))
     return mark if words[0] == same[0] and words[67:] == same[67:] else None

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
 from collectors.linux.proc import plain_path
@@ -123,7 +123,7 @@ class AuditRecords:
         self._processes: _Recent[int] = _Recent(MOST_PROCESSES)
         self._paths: _Recent[str] = _Recent(MOST_PATHS)
 
-    def set_devices(self, devices: dict[int, int]) -> None:
+    def set_devices(self, devices: Mapping[int, int]) -> None:
         """Which devices to keep: by the superblock's number, which audit shows, the number `stat` shows."""
         self._devices = {(os.major(shown), os.minor(shown)): known for shown, known in devices.items()}
 

@@ -16,6 +16,7 @@ starts anywhere on the machine, which is why audit comes first.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -82,7 +83,7 @@ class ProcessEvents:
                 self._forget()
                 return False
             except OSError as problem:
-                if problem.errno != 105:
+                if problem.errno != errno.ENOBUFS:
                     self._dropped["process_event_error"] += 1
                     return False
                 # ENOBUFS: events were lost, so the table may be wrong about any process.

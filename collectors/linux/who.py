@@ -92,7 +92,7 @@ class WhoSource:
                     self._audit = AuditSource()
                 except Unsupported as reason:
                     self._reasons["audit"] = str(reason)
-            self._follow_events_if_needed()
+            self._follow_events_while_needed()
             self._thread = threading.Thread(target=self._run, name="who", daemon=True)
             self._thread.start()
         for target in self._targets():
@@ -110,10 +110,12 @@ class WhoSource:
                 except (OSError, ValueError) as problem:
                     reason = f"no audit rule on {mount_target}: {problem}"
                 else:
-                    self._uncovered.pop(mount_target, None)
-                    return
-            self._uncovered[mount_target] = reason
-            self._follow_events_if_needed()
+                    reason = ""
+            if reason:
+                self._uncovered[mount_target] = reason
+            else:
+                self._uncovered.pop(mount_target, None)
+            self._follow_events_while_needed()
 
     def unwatch(self, mount_target: str) -> None:
         """Ends that; also right after the unmount. What was recorded can still be asked for."""
@@ -121,6 +123,7 @@ class WhoSource:
             self._uncovered.pop(mount_target, None)
             if self._audit is not None:
                 self._audit.unwatch(mount_target)
+            self._follow_events_while_needed()
 
     def lookup(
         self,
@@ -236,15 +239,19 @@ class WhoSource:
                 pass
             return self._events.find(pid)
 
-    def _follow_events_if_needed(self) -> None:
-        covered = self._audit is not None and self._audit.trouble() is None and not self._uncovered
-        if covered or self._events is not None or "proc_events" not in self._sources:
+    def _follow_events_while_needed(self) -> None:
+        if "proc_events" not in self._sources:
             return
+        covered = self._audit is not None and self._audit.trouble() is None and not self._uncovered
         try:
-            self._events = ProcessEvents()
+            if covered and self._events is not None:
+                self._dropped.update(self._events.dropped())
+                self._events.close()
+                self._events = None
+            elif not covered and self._events is None:
+                self._events = ProcessEvents()
         except Unsupported as reason:
             self._reasons["proc_events"] = str(reason)
-            return
         if self._wake is not None:
             os.eventfd_write(self._wake, 1)
 
@@ -277,7 +284,7 @@ class WhoSource:
                 self._audit.pump()
                 if self._audit.repair_wait_s() == 0.0:
                     self._audit.repair()
-                    self._follow_events_if_needed()
+                    self._follow_events_while_needed()
             if self._events is not None:
                 self._events.pump()
         if self._events is None:

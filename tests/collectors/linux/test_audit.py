@@ -18,7 +18,7 @@ import pytest
 
 from collectors.contract import Unsupported
 from collectors.linux import audit
-from collectors.linux.audit import AuditSource, check_status
+from collectors.linux.audit import AuditSource
 from collectors.linux.audit_control import (
     PROCTITLE,
     AuditControl,
@@ -27,6 +27,7 @@ from collectors.linux.audit_control import (
     quiet_mark_of,
     rule_for_writes_below,
 )
+from collectors.linux.audit_rules import BACKLOG_RECORDS, KEY, TROUBLE_S, check_status
 from collectors.linux.process_identity import Who
 from tests.collectors.linux.real_mounts import LoopMount, needs_root
 
@@ -79,7 +80,7 @@ def leaver_rules(control: AuditControl) -> list[bytes]:
     return [
         rule
         for rule in rules
-        if (key_of(rule) or "").startswith(f"{audit.KEY}-{os.getpid()}-")
+        if (key_of(rule) or "").startswith(f"{KEY}-{os.getpid()}-")
         or ((mark := quiet_mark_of(rule)) is not None and mark.pid == os.getpid())
     ]
 
@@ -133,7 +134,7 @@ def test_close_gives_back_all_that_was_changed(stick: LoopMount, control: AuditC
     assert control.status() == before
     source.watch(stick.target)
     assert control.status().enabled == 1
-    assert control.status().backlog_limit >= audit.BACKLOG_RECORDS
+    assert control.status().backlog_limit >= BACKLOG_RECORDS
     assert len(leaver_rules(control)) == 2
     source.close()
     source.close()
@@ -175,7 +176,7 @@ def test_what_a_killed_agent_left_is_cleared_up_by_the_next(stick: LoopMount, co
     assert killed.stdout.readline() == b"ready\n"
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    left = f"{audit.KEY}-{killed.pid}-1"
+    left = f"{KEY}-{killed.pid}-1"
     assert left in [key_of(rule) for rule in control.list_rules()]
     source = AuditSource()
     source.watch(stick.target)
@@ -275,3 +276,27 @@ def test_without_the_capability_it_says_what_is_missing() -> None:
     assert "CAP_AUDIT_CONTROL" in said[0]
     assert "CAP_NET_ADMIN" in said[1]
     audit.check()
+
+
+def test_auditing_switched_off_by_somebody_is_told_and_respected_until_it_is_on_again(
+    stick: LoopMount, control: AuditControl
+) -> None:
+    now = [0.0]
+    source = AuditSource(monotonic=lambda: now[0])
+    source.watch(stick.target)
+    control.set_enabled(0)
+    try:
+        deadline = time.monotonic() + 2
+        while source.repair_wait_s() is None and time.monotonic() < deadline:
+            source.pump()
+        source.repair()
+        assert source.trouble() == "somebody switched auditing off"
+        assert control.status().enabled == 0
+        assert source.repair_wait_s() == TROUBLE_S
+    finally:
+        control.set_enabled(1)
+    now[0] += TROUBLE_S
+    assert source.repair_wait_s() == 0.0
+    source.repair()
+    assert (source.trouble(), source.repair_wait_s()) == (None, None)
+    source.close()
