@@ -110,7 +110,7 @@ def test_a_certificate_for_another_host_name_is_not_believed(side: HttpsServerSi
     try:
         facts = msgspec.structs.replace(side.identity.facts, server=f"https://127.0.0.2:{elsewhere.port}")
         shipper = HttpsShipper(msgspec.structs.replace(side.identity, facts=facts), SHORT)
-        with pytest.raises(ShipRetry, match="not valid for '127.0.0.2'"):
+        with pytest.raises(ShipRetry, match=r"not valid for .127\.0\.0\.2"):
             shipper.ship([events_record(side, 0)])
         shipper.close()
     finally:

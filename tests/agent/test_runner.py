@@ -1,0 +1,204 @@
+"""The agent as real processes against the real server: killed, stopped, cut off."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.config import parse_config
+from agent.identity import load_identity
+from agent.runner import Agent
+from agent.status_file import is_running, read_status
+from agent.status_report import examine
+from event_schema.control_records import Heartbeat, decode_heartbeat
+from event_schema.ocsf_events import FileSystemActivity
+from event_schema.wire import RecordKind, WireRecord, decode_events, unpack_content, verify_signature
+from tests.agent.enrolled import all_logged, enrolled, start_https, stop_https
+from tests.agent.scripted_agent import KINDS
+from tests.server.api.running_server import RunningServer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    running = RunningServer(folder)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def state_dir(server: RunningServer, tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    enrolled(server, folder)
+    return folder
+
+
+def settings(state_dir: Path, scripted: str) -> str:
+    return f'[agent]\nstate_dir = "{state_dir}"\n[collectors.scripted]\n{scripted}\n'
+
+
+class AgentProcess:
+    def __init__(self, state_dir: Path, scripted: str) -> None:
+        config = state_dir / "agent.toml"
+        config.write_text(settings(state_dir, scripted), encoding="utf-8")
+        self._log = (state_dir / "agent.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.agent.scripted_agent", str(config)], cwd=ROOT, stderr=self._log
+        )
+
+    def terminate(self) -> tuple[int, float]:
+        """Exit code, and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self._log.close()
+        return code, time.monotonic() - began
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+        self._log.close()
+
+
+def until(done: Callable[[], bool], seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def event_names(records: list[WireRecord]) -> dict[tuple[str, int], str]:
+    """File name by (epoch, number); the same number must always mean the same file."""
+    found: dict[tuple[str, int], str] = {}
+    for record in records:
+        if record.kind != RecordKind.EVENTS:
+            continue
+        for index, event in enumerate(decode_events(record).events):
+            assert isinstance(event, FileSystemActivity)
+            place = (record.epoch, record.first_seq + index)
+            assert found.setdefault(place, event.file.name) == event.file.name
+    return found
+
+
+def heartbeats(server: RunningServer) -> list[Heartbeat]:
+    return [
+        decode_heartbeat(unpack_content(record))
+        for record in all_logged(server)
+        if record.kind == RecordKind.HEARTBEAT
+    ]
+
+
+def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
+    server: RunningServer, state_dir: Path
+) -> None:
+    count = 6000
+    for round_number in range(10):
+        agent = AgentProcess(state_dir, f"count = {count}\npause_s = 0.0005")
+        time.sleep(0.6 + 0.07 * round_number)
+        agent.kill()
+    agent = AgentProcess(state_dir, f"count = {count}")
+    until(lambda: len(event_names(all_logged(server))) >= count)
+    assert agent.terminate()[0] == 0
+    names = event_names(all_logged(server))
+    assert [names[place] for place in sorted(names)] == [f"file-{n}" for n in range(count)]
+    assert {epoch for epoch, _ in names} == {next(iter(names))[0]}
+    assert sorted(seq for _, seq in names) == list(range(count))
+
+
+def test_sigterm_saves_what_was_seen_says_goodbye_and_ends_in_time(
+    server: RunningServer, state_dir: Path
+) -> None:
+    agent = AgentProcess(state_dir, "count = 100000\npause_s = 0.002")
+    until(lambda: len(event_names(all_logged(server))) > 100)
+    assert is_running(state_dir)
+    code, seconds = agent.terminate()
+    assert code == 0
+    assert seconds < 10
+    beats = heartbeats(server)
+    assert beats[-1].stopping is True
+    assert [beat.stopping for beat in beats[:-1]] == [None] * (len(beats) - 1)
+    names = event_names(all_logged(server))
+    assert beats[-1].next_seq == len(names)
+    assert [names[place] for place in sorted(names)] == [f"file-{n}" for n in range(len(names))]
+    assert not is_running(state_dir)
+    assert examine(state_dir, now=int(time.time() * 1000)).problem == "the agent does not run"
+    collector = read_status(state_dir).heartbeat.collectors[0]
+    assert (collector.name, collector.state, collector.observed) == ("scripted", "stopped", len(names))
+
+
+def test_without_a_server_the_agent_still_stops_in_time_and_ships_after_the_next_start(
+    server: RunningServer, state_dir: Path
+) -> None:
+    stop_https(server)
+    agent = AgentProcess(state_dir, "count = 500")
+    until((state_dir / "status.json").exists)
+    status = read_status(state_dir)
+    assert status.heartbeat.backlog_events == 500
+    assert status.shipping.fault_code == "unreachable"
+    assert (examine(state_dir, now=status.written_at).problem or "").startswith("nothing is sent")
+    code, seconds = agent.terminate()
+    assert code == 0
+    assert seconds < 10
+    start_https(server)
+    again = AgentProcess(state_dir, "count = 500")
+    until(lambda: len(event_names(all_logged(server))) == 500)
+    assert again.terminate()[0] == 0
+
+
+def test_an_outage_while_running_delays_and_loses_nothing(server: RunningServer, state_dir: Path) -> None:
+    agent = AgentProcess(state_dir, "count = 3000\npause_s = 0.001")
+    until(lambda: len(event_names(all_logged(server))) > 100)
+    stop_https(server)
+    time.sleep(2)
+    start_https(server)
+    until(lambda: len(event_names(all_logged(server))) == 3000)
+    assert agent.terminate()[0] == 0
+
+
+def test_the_agents_own_log_names_no_user_and_no_file(server: RunningServer, state_dir: Path) -> None:
+    agent = AgentProcess(state_dir, "count = 5\nfail_at = 3")
+    until(lambda: len(event_names(all_logged(server))) == 5)
+    assert agent.terminate()[0] == 0
+    text = (state_dir / "agent.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    [failed] = [line for line in lines if line["message"] == "collector failed"]
+    assert failed["error"].startswith("FileNotFoundError ENOENT at scripted_collector:")
+    assert failed["collector"] == "scripted"
+    assert "alice" not in text
+    assert "secret" not in text
+
+
+def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
+    server: RunningServer, state_dir: Path
+) -> None:
+    old = load_identity(state_dir)
+    server.clock.now += 61 * 24 * 3600 * 1000
+    config = parse_config(settings(state_dir, "count = 300").encode(), "test", KINDS)
+    agent = Agent(config, kinds=KINDS, clock=server.clock)
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    threading.Timer(2.0, agent.stop).start()
+    try:
+        agent.run()
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(number, handler)
+    new = load_identity(state_dir)
+    assert new.key_id != old.key_id
+    assert len(event_names(all_logged(server))) == 300
+    for record in all_logged(server):
+        verify_signature(record, new.key.public_key())
+    assert msgspec.structs.replace(new.facts, not_before=0, not_after=0) == msgspec.structs.replace(
+        old.facts, not_before=0, not_after=0
+    )
