@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import msgspec
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -15,6 +17,7 @@ from rich.text import Text
 
 from analytics.explanation import human_size
 from event_schema.leaver_fields import PersonStatus
+from event_schema.printable import printable_name
 from server.alerts.proof import EvidenceProof
 from server.alerts.view_types import (
     AlertDetail,
@@ -28,6 +31,8 @@ from server.alerts.view_types import (
 from server.commands.tables import age
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
+Viewed = TypeVar("Viewed")
+
 _BAR_CELLS = 40
 _ACTS = {
     "create": ("file written", "files written"),
@@ -49,6 +54,7 @@ def echo_text(content: RenderableType) -> None:
 
 def queue_text(found: list[AlertView], now: int) -> RenderableType:
     """A table, one alert a row."""
+    found = _printable(found, list[AlertView])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
@@ -67,6 +73,7 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
 
 def detail_text(detail: AlertDetail) -> RenderableType:
     """One alert on one page."""
+    detail = _printable(detail, AlertDetail)
     alert = detail.alert
     title = Text.assemble(
         "Alert ",
@@ -80,6 +87,23 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     parts += ["", Text("Why ", style="bold").append(str(alert.score)), _indented(_bars(detail.shares))]
     parts += ["", _evidence_title(detail.evidence), _indented(_evidence_table(detail.evidence, _zone(alert)))]
     return Group(*parts, "", _proof_line(detail.proof), *_not_seen(detail.evidence))
+
+
+def _printable(view: Viewed, kind: type[Viewed]) -> Viewed:
+    """The view with no character that could steer a terminal: names come from hosts that may be hostile."""
+    return msgspec.convert(_printable_value(msgspec.to_builtins(view)), kind)
+
+
+def _printable_value(value: Any) -> Any:
+    match value:
+        case str():
+            return printable_name(value)
+        case dict():
+            return {key: _printable_value(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_printable_value(item) for item in value]
+        case _:
+            return value
 
 
 def _facts(detail: AlertDetail) -> Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from event_schema.printable import printable_name
 from server.commands.opening import (
     FINDINGS,
     data_option,
@@ -122,7 +123,7 @@ def _echo_report(file: Path, report: ImportReport) -> None:
     )
     click.echo(f"  columns   {', '.join(column.replace('_', ' ') for column in report.columns)}")
     if report.ignored_columns:
-        click.echo(f"  not read  {', '.join(report.ignored_columns)}")
+        click.echo(f"  not read  {', '.join(map(printable_name, report.ignored_columns))}")
     verb = "would be " if report.dry_run else ""
     click.echo(
         f"  {verb}added {report.added:,} · {verb}changed {report.changed:,} · unchanged {report.unchanged:,}"
@@ -143,7 +144,10 @@ def _problem_table(report: ImportReport) -> Table:
     table.add_column("refused because", overflow="fold")
     for problem in report.problems[:PROBLEMS_SHOWN]:
         table.add_row(
-            str(problem.line), problem.column.replace("_", " ") or "-", problem.value or "-", problem.message
+            str(problem.line),
+            problem.column.replace("_", " ") or "-",
+            printable_name(problem.value) or "-",
+            problem.message,
         )
     return table
 

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import delete, select, update
+
+from event_schema.ocsf_events import FileSystemActivity
+from server import audit
+from server.commands.alerts import alerts
+from server.store.database import Database
+from server.store.tables import audit as audit_table
+from server.store.tables import event_blocks, pseudonyms
+from tests.server.alerts.recorded_leak import (
+    AGENT,
+    NOW,
+    SECRETS,
+    copied_file,
+    enrolled_agent,
+    known_of,
+    open_alert,
+    pack,
+    record_leak,
+    store_block,
+)
+
+
+def _run(data: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(alerts, [*arguments, "--data", str(data)])
+
+
+def _json(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def _secrets_in(text: str) -> list[str]:
+    return [secret for secret in SECRETS if secret.casefold() in text.casefold()]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_name_account_host_or_home_is_in_the_output(
+    database: Database, tmp_path: Path, as_json: bool
+) -> None:
+    record_leak(database)
+    options = ("--json",) if as_json else ()
+    shown = _run(tmp_path, "show", "1", "--evidence", "1000", *options)
+    listed = _run(tmp_path, "list", "--status", "all", *options)
+    assert (shown.exit_code, listed.exit_code) == (0, 0)
+    assert _secrets_in(shown.output + listed.output) == []
+    assert "customers-029.xlsx" in shown.stdout
+
+
+def test_forged_block_is_shown_without_naming_its_agent(database: Database, tmp_path: Path) -> None:
+    record_leak(database)
+    with database.begin() as connection:
+        connection.execute(update(event_blocks).values(signature=bytes(64)))
+    for options in (("--json",), ()):
+        result = _run(tmp_path, "show", "1", *options)
+        assert result.exit_code == 0
+        assert _secrets_in(result.output) == []
+    assert "30 events without a good signature" in result.stdout
+    assert "no key of its agent signed events 0 to 9" in result.stdout
+
+
+def test_unmasking_shows_names_and_leaves_a_row_for_each_person(database: Database, tmp_path: Path) -> None:
+    record_leak(database)
+    result = _run(tmp_path, "show", "1", "--unmask", "--reason", "case 42", "--json")
+    detail = _json(result)
+    assert detail["alert"]["who"]["name"] == "Alice Wang"
+    assert "alice" in detail["alert"]["who"]["accounts"]
+    assert detail["evidence"]["largest"][0]["event"]["device"]["hostname"] == "alice-laptop"
+    assert {"alice", "wang", "E1007", AGENT, "1501", "4C530001", "/home/alice"} <= set(
+        _secrets_in(result.stdout)
+    )
+    with database.read() as connection:
+        rows = connection.execute(select(audit_table).where(audit_table.c.action == "pseudonym.unmask")).all()
+        assert audit.verify(connection) is None
+    assert [(row.object, row.reason) for row in rows] == [(detail["alert"]["who"]["pseudonym"], "case 42")]
+    assert rows[0].actor.startswith("cli:")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "1", "--unmask"),
+        ("show", "1", "--reason", "because"),
+        ("list", "--unmask", "--reason", "   "),
+        ("show", "x"),
+        ("list", "--limit", "0"),
+        ("close", "1", "--verdict", "maybe", "--reason", "r"),
+        ("close", "1", "--verdict", "false", "--reason", " "),
+        ("close", "1", "--verdict", "false"),
+    ],
+)
+def test_wrong_usage_exits_with_two_and_unmasks_nobody(
+    database: Database, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    record_leak(database, files=1)
+    result = _run(tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert _secrets_in(result.output) == []
+    with database.read() as connection:
+        actions = set(connection.execute(select(audit_table.c.action)).scalars())
+    assert actions == {"people.import"}
+
+
+def test_text_shows_a_score_that_its_parts_add_up_to_and_the_proof(
+    database: Database, tmp_path: Path
+) -> None:
+    record_leak(database)
+    text = _run(tmp_path, "show", "1", "--evidence", "2").stdout
+    assert "Alert 1 · score 87 · open · removable_storage_copy" in text
+    assert "on notice, last day in 6 days" in text
+    assert "… and 28 smaller files, 406 MB" in text
+    assert "30 events, 3 signed blocks, all signatures good" in text
+    assert "Copies to removable storage in the notice period" in text
+    lines = {line.split()[0]: line.rstrip() for line in text.splitlines() if line.strip()}
+    assert lines["together"].endswith("87")
+    assert lines["Unusual"].endswith("57")
+    assert lines["together"].count("█") == pytest.approx(87 * 40 / 100, abs=1)
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_account_of_nobody_has_a_pseudonym_that_stays(database: Database, tmp_path: Path) -> None:
+    open_alert(database, events=1, subject="account:printer")
+    first = _json(_run(tmp_path, "list", "--json"))[0]["who"]
+    assert first == _json(_run(tmp_path, "list", "--json"))[0]["who"]
+    assert first["pseudonym"].startswith("A-")
+    assert first["status"] == "unknown"
+    with database.read() as connection:
+        stored = dict(connection.execute(select(pseudonyms.c.subject, pseudonyms.c.pseudonym)).all())
+    assert stored["account:printer"] == first["pseudonym"]
+
+
+def test_closing_takes_the_alert_off_the_queue_and_cannot_be_done_twice(
+    database: Database, tmp_path: Path
+) -> None:
+    record_leak(database)
+    closed = _run(tmp_path, "close", "1", "--verdict", "confirmed", "--reason", "customer list on a stick")
+    assert (closed.exit_code, closed.stdout) == (0, "Alert 1 is closed as confirmed.\n")
+    assert _run(tmp_path, "list").stdout == "No open alerts.\n"
+    assert "closed as confirmed: customer list" in _run(tmp_path, "list", "--status", "closed").stdout
+    again = _run(tmp_path, "close", "1", "--verdict", "false", "--reason", "r")
+    assert again.exit_code == 1
+    assert "closed before as confirmed" in again.stderr
+
+
+def test_unknown_alert_exits_with_one(database: Database, tmp_path: Path) -> None:
+    assert database.dialect == "sqlite"
+    for arguments in (("show", "7"), ("close", "7", "--verdict", "false", "--reason", "r")):
+        result = _run(tmp_path, *arguments)
+        assert result.exit_code == 1
+        assert "there is no alert 7" in result.stderr
+
+
+def test_data_that_cannot_be_read_exits_with_four(tmp_path: Path) -> None:
+    assert _run(tmp_path / "nowhere", "list").exit_code == 4
+    (tmp_path / "empty").mkdir()
+    assert _run(tmp_path / "empty", "list").exit_code == 4
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_evidence_that_retention_dropped_is_said(database: Database, tmp_path: Path) -> None:
+    record_leak(database)
+    with database.begin() as connection:
+        connection.execute(delete(event_blocks))
+    result = _run(tmp_path, "show", "1")
+    assert result.exit_code == 0
+    assert "30 events no longer stored" in result.stdout
+
+
+def test_hostile_file_name_cannot_steer_the_terminal(database: Database, tmp_path: Path) -> None:
+    key = enrolled_agent(database)
+    event = copied_file(0, size=5)
+    assert isinstance(event, FileSystemActivity)
+    hostile = msgspec.structs.replace(event.file, name="\x1b]0;owned\x07[bold]\u202exslx.exe")
+    store_block(database, pack(key, 0, [msgspec.structs.replace(event, file=hostile)]), [(NOW, known_of(0))])
+    open_alert(database, events=1)
+    text = _run(tmp_path, "show", "1").stdout
+    assert "\\x1b]0;owned\\x07[bold]\\u202exslx.exe" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)

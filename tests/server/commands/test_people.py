@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from server.commands.people import people
+from server.people.directory import people_version
+from server.store.database import Database
+
+GOOD = "工号,姓名,账号,最后工作日\n1001,王小明,wangxm,2026年11月28日\n1002,李雷,lilei,\n"
+
+
+def _run(data: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(people, [*arguments, "--data", str(data)])
+
+
+def _file(tmp_path: Path, content: bytes) -> str:
+    path = tmp_path / "people.csv"
+    path.write_bytes(content)
+    return str(path)
+
+
+def _version(database: Database) -> int:
+    with database.read() as connection:
+        return people_version(connection)
+
+
+def test_import_says_what_it_understood_and_exits_with_zero(database: Database, tmp_path: Path) -> None:
+    result = _run(tmp_path, "import", _file(tmp_path, GOOD.encode("gbk")))
+    assert result.exit_code == 0, result.output
+    assert "people.csv: GBK/GB18030, separated by comma, 2 rows" in result.stdout
+    assert "added 2 · changed 0 · unchanged 0 · refused 0" in result.stdout
+    assert _version(database) == 1
+
+
+def test_refused_rows_exit_with_three_and_the_others_are_in(database: Database, tmp_path: Path) -> None:
+    content = GOOD + "1003,韩梅梅,hanmm,2026年2月30日\n"
+    result = _run(tmp_path, "import", _file(tmp_path, content.encode()))
+    assert result.exit_code == 3
+    assert "there is no day 2026-02-30" in result.stdout
+    report = json.loads(_run(tmp_path, "import", _file(tmp_path, content.encode()), "--json").stdout)
+    assert (report["unchanged"], report["refused"]) == (2, 1)
+    assert report["problems"][0]["line"] == 4
+    assert _version(database) == 1
+
+
+def test_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
+    result = _run(tmp_path, "import", "--dry-run", _file(tmp_path, GOOD.encode()))
+    assert result.exit_code == 0
+    assert "would be added 2" in result.stdout
+    assert _version(database) == 0
+
+
+def test_unreadable_file_exits_with_one_and_says_why(database: Database, tmp_path: Path) -> None:
+    missing = _run(tmp_path, "import", str(tmp_path / "none.csv"))
+    assert (missing.exit_code, "No such file" in missing.stderr) == (1, True)
+    wrong = _run(tmp_path, "import", _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1")))
+    assert (wrong.exit_code, "line 2 is not UTF-8" in wrong.stderr) == (1, True)
+    named = _run(
+        tmp_path, "import", "--encoding", "latin-1", _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1"))
+    )
+    assert named.exit_code == 0
+    assert _version(database) == 1
+
+
+def test_unknown_time_zone_is_wrong_usage(database: Database, tmp_path: Path) -> None:
+    result = _run(tmp_path, "import", "--time-zone", "Mars/Olympus", _file(tmp_path, GOOD.encode()))
+    assert result.exit_code == 2
+    assert _version(database) == 0
+
+
+def test_list_shows_dates_and_no_names_and_leavers_first(database: Database, tmp_path: Path) -> None:
+    _run(tmp_path, "import", _file(tmp_path, GOOD.encode()))
+    text = _run(tmp_path, "list").stdout
+    assert text.index("1001") < text.index("1002")
+    assert "2026-11-28" in text
+    assert "王小明" not in text
+    leaving = json.loads(_run(tmp_path, "list", "--leaving", "--json").stdout)
+    assert [(person["id"], person["last_working_day"]) for person in leaving] == [("1001", "2026-11-28")]
+    assert _version(database) == 1
+
+
+def test_empty_list_says_what_to_do(database: Database, tmp_path: Path) -> None:
+    assert _run(tmp_path, "list").stdout == "No people yet: leaver people import FILE\n"
+    assert _run(tmp_path, "list", "--leaving").stdout == "No one is marked as leaving.\n"
+    assert _version(database) == 0
+
+
+def test_data_that_cannot_be_read_exits_with_four(tmp_path: Path) -> None:
+    assert _run(tmp_path / "nowhere", "list").exit_code == 4
