@@ -25,10 +25,12 @@ class LogUnavailable(Exception):
 
 
 class PositionLost(Exception):
-    """The position asked for was already trimmed. Carries what is gone, so that it can be counted."""
+    """The position asked for was trimmed, or lies beyond the end because the log was replaced by a shorter
+    one. Carries what is gone, so that it can be counted; reading goes on at `first_kept` (what was read
+    before comes again then, and its numbers show it)."""
 
     def __init__(self, partition: int, asked: int, first_kept: int) -> None:
-        super().__init__(f"partition {partition}: offset {asked} is gone, the log starts at {first_kept}")
+        super().__init__(f"partition {partition}: offset {asked} is not there, the log starts at {first_kept}")
         self.partition = partition
         self.asked = asked
         self.first_kept = first_kept
@@ -60,7 +62,8 @@ class EventLog(Protocol):
 
     def read(self, positions: Mapping[int, int], *, max_records: int, timeout: float) -> list[LoggedRecord]:
         """Up to max_records records from each partition's next offset, waiting up to timeout seconds
-        for the first one. Offsets within a partition rise. Raises LogUnavailable, PositionLost."""
+        for the first one (a few seconds longer to find out that a broker is away). Offsets within a
+        partition rise. Raises LogUnavailable, PositionLost."""
 
     def first_offsets(self) -> Mapping[int, int]:
         """The oldest offset still kept, by partition (the end offset when empty)."""
