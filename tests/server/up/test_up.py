@@ -1,0 +1,213 @@
+"""`leaver up` as a process: first start, commands beside it, kill -9, stopping, refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
+
+from tests.server.pipeline.endpoint import copied_file
+from tests.server.up.enrolled_agent import EnrolledAgent
+from tests.server.up.up_process import UpProcess, leaver, leaver_json
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _wait_until_stored(data: Path, events: int) -> dict[str, Any]:
+    deadline = time.monotonic() + 30
+    while True:
+        status: dict[str, Any] = leaver_json("status", data=data)
+        if status["events_stored"] >= events and status["log"]["lag"] == 0:
+            return status
+        assert time.monotonic() < deadline, status
+
+
+def test_from_the_first_start_to_a_stored_event_and_a_revoked_agent(up: UpProcess) -> None:
+    token, fingerprint = up.said("token"), up.said("CA")
+    assert token is not None
+    with up.client() as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        authorization = {"authorization": f"Bearer {token}"}
+        assert client.get("/v1/status", headers=authorization).json()["process"]["address"] == up.url
+
+        agent = EnrolledAgent(client, up.data, "desk-17")
+        assert agent.address == up.url
+        presented = load_pem_x509_certificate(client.get("/v1/ca").content)
+        assert hashlib.sha256(presented.public_bytes(Encoding.DER)).hexdigest() == agent.fingerprint
+        assert fingerprint == f"sha256:{agent.fingerprint}"
+
+        assert (
+            agent.send_events([copied_file(_now(), name=f"{n}.xlsx") for n in range(150)]).status_code == 200
+        )
+        status = _wait_until_stored(up.data, 150)
+        assert status["dead_letters"] == {}
+        assert status["process"]["parts"]["pipeline"] == {
+            "state": "running",
+            "restarts": 0,
+            "last_error": None,
+        }
+
+        done = leaver("agents", "revoke", "desk-17", "--reason", "lost", data=up.data)
+        assert done.returncode == 0, done.stderr
+        time.sleep(2)
+        assert agent.send_events([copied_file(_now())]).status_code == 403
+        listed = leaver_json("agents", "list", data=up.data)
+        assert [(a["name"], a["state"]) for a in listed] == [("desk-17", "revoked")]
+
+        again = leaver("token", "rotate", data=up.data)
+        assert client.get("/v1/status", headers=authorization).status_code == 401
+        authorization = {"authorization": f"Bearer {again.stdout.strip()}"}
+        assert client.get("/v1/status", headers=authorization).status_code == 200
+    code, seconds = up.terminate()
+    assert (code, seconds < 5) == (0, True)
+    assert up.errors == []
+
+
+def test_the_token_is_shown_at_the_first_start_only_and_the_ca_stays(up: UpProcess) -> None:
+    fingerprint = up.said("CA")
+    assert up.terminate()[0] == 0
+    second = UpProcess(up.data)
+    assert second.said("token") is None
+    assert second.said("CA") == fingerprint
+    assert second.terminate()[0] == 0
+    second.close()
+
+
+def test_a_second_leaver_up_on_the_same_data_is_refused_and_told_who_has_it(up: UpProcess) -> None:
+    second = leaver("up", data=up.data)
+    assert second.returncode == 1
+    assert f"process {up.process.pid} on {socket.gethostname()}" in second.stderr
+    assert second.stdout == ""
+    with up.client() as client:
+        assert client.get("/healthz").status_code == 200
+
+
+def test_what_was_acknowledged_before_kill_9_is_stored_once_after_the_next_start(up: UpProcess) -> None:
+    with up.client() as client:
+        agent = EnrolledAgent(client, up.data, "desk-17")
+        records = [agent.endpoint.record([copied_file(_now()) for _ in range(50)]) for _ in range(40)]
+        for record in records:
+            assert agent.send([record]).status_code == 200
+        up.kill()
+    assert leaver_json("status", data=up.data)["process"] is None
+    second = UpProcess(up.data)
+    with second.client() as client:
+        agent.client = client
+        # The agent may not have heard: it sends the last ones again.
+        assert agent.send(records[-3:]).status_code == 200
+        assert _wait_until_stored(up.data, 2000)["events_stored"] >= 2000
+    with second.client() as client:
+        stored = leaver_json("status", data=up.data)
+        assert stored["dead_letters"] == {}
+        assert [a["lost_events"] for a in stored["agents"]] == [0]
+    assert second.terminate()[0] == 0
+    second.close()
+
+
+def test_it_stops_within_five_seconds_while_a_request_and_a_connection_are_open(up: UpProcess) -> None:
+    context = ssl.create_default_context(cafile=up.data / "pki" / "ca.pem")
+    port = int(up.url.rpartition(":")[2])
+    open_ones = []
+    for beginning in (b"", b"POST /v1/enrol HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"):
+        connection = context.wrap_socket(
+            socket.create_connection(("127.0.0.1", port), timeout=10), server_hostname="127.0.0.1"
+        )
+        if beginning:
+            connection.sendall(beginning + b"content-length: 1000\r\n\r\n{")
+        open_ones.append(connection)
+    time.sleep(0.2)
+    code, seconds = up.terminate()
+    assert (code, seconds < 5) == (0, True), seconds
+    for connection in open_ones:
+        connection.close()
+
+
+def test_a_failing_part_starts_again_and_its_log_lines_are_json_without_names(up: UpProcess) -> None:
+    with up.client() as client:
+        EnrolledAgent(client, up.data, "wang-fang-laptop")
+        state = up.data / "up.json"
+        obstacle = up.data / "obstacle"
+        obstacle.mkdir()
+        (obstacle / "file").touch()
+        state.unlink()
+        obstacle.rename(state)
+        deadline = time.monotonic() + 20
+        while not up.errors and time.monotonic() < deadline:
+            time.sleep(0.1)
+        state.rename(obstacle)
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # The rest went on meanwhile.
+        assert client.get("/healthz").status_code == 200
+    status = leaver_json("status", data=up.data)
+    assert status["process"]["parts"]["housekeeping"]["restarts"] >= 1
+    up.terminate()
+    lines = [json.loads(line) for line in up.errors]
+    assert {(line["event"], line["part"]) for line in lines} == {("part_failed", "housekeeping")}
+    assert "wang-fang" not in "".join(up.errors)
+
+
+def test_a_port_that_is_taken_and_a_wrong_setting_are_said_plainly(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "server.toml").write_text(f'[listen]\naddress = "{address}"\n')
+        refused = leaver("up", data=tmp_path)
+    assert refused.returncode == 1
+    assert f"leaver: {address}: Address already in use" in refused.stderr
+    (tmp_path / "server.toml").write_text('[listen]\nadress = "x"\n')
+    refused = leaver("up", data=tmp_path)
+    assert refused.returncode == 1
+    assert "did you mean listen.address?" in refused.stderr
+
+
+def test_commands_say_when_there_is_no_data_and_when_nothing_runs(tmp_path: Path) -> None:
+    for arguments in (("status",), ("agents", "list"), ("agents", "enrol", "a"), ("dead-letters", "list")):
+        missing = leaver(*arguments, data=tmp_path / "none")
+        assert missing.returncode == 4, arguments
+        assert "none: No such file or directory" in missing.stderr
+    empty = leaver("status", data=tmp_path)
+    assert (empty.returncode, "leaver up makes it" in empty.stderr) == (4, True)
+    assert leaver("init", data=tmp_path).returncode == 0
+    status = leaver("status", data=tmp_path)
+    assert status.returncode == 3
+    assert "leaver up does not run" in status.stdout
+    assert "No agents yet" in leaver("agents", "list", data=tmp_path).stdout
+    assert "No dead letters" in leaver("dead-letters", "list", data=tmp_path).stdout
+    assert "No model yet" in leaver("model", "list", data=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("agents", "enrol", "Desk 17"), "is not 1-64 of"),
+        (("agents", "revoke", "nobody", "--reason", "x"), "no agent is called nobody"),
+    ],
+)
+def test_a_senseless_request_about_agents_fails_with_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    assert leaver("init", data=tmp_path).returncode == 0
+    done = leaver(*arguments, data=tmp_path)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+def test_a_revoked_name_is_not_enrolled_again_and_a_reason_is_required(tmp_path: Path) -> None:
+    assert leaver("init", data=tmp_path).returncode == 0
+    assert leaver("agents", "enrol", "a", data=tmp_path).returncode == 0
+    assert leaver("agents", "revoke", "a", data=tmp_path).returncode == 2
+    assert leaver("agents", "revoke", "a", "--reason", " ", data=tmp_path).returncode == 2
+    assert leaver("agents", "revoke", "a", "--reason", "lost", data=tmp_path).returncode == 0
+    refused = leaver("agents", "enrol", "a", data=tmp_path)
+    assert refused.returncode == 1
+    assert "was revoked" in refused.stderr
