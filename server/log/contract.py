@@ -30,7 +30,7 @@ class PositionLost(Exception):
     before comes again then, and its numbers show it)."""
 
     def __init__(self, partition: int, asked: int, first_kept: int) -> None:
-        super().__init__(f"partition {partition}: offset {asked} is not there, the log starts at {first_kept}")
+        super().__init__(f"partition {partition}: offset {asked} is lost, the log starts at {first_kept}")
         self.partition = partition
         self.asked = asked
         self.first_kept = first_kept
