@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import UTC, datetime
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
-import msgspec
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -16,23 +12,25 @@ from rich.table import Table
 from rich.text import Text
 
 from analytics.explanation import human_size
-from event_schema.leaver_fields import PersonStatus
-from event_schema.printable import printable_name
 from server.alerts.proof import EvidenceProof
-from server.alerts.view_types import (
-    AlertDetail,
-    AlertView,
-    DestinationView,
-    EventView,
-    EvidenceView,
-    ShareView,
-    Who,
+from server.alerts.view_types import AlertDetail, AlertView, EventView, EvidenceView, ShareView
+from server.commands.alert_words import (
+    counted,
+    destination_words,
+    file_bytes,
+    local_time,
+    moment,
+    printable,
+    score_text,
+    shown_name,
+    status_words,
+    time_span,
+    who_words,
+    zone_of,
 )
 from server.commands.tables import age
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
-Viewed = TypeVar("Viewed")
-
 _BAR_CELLS = 40
 _ACTS = {
     "create": ("file written", "files written"),
@@ -54,7 +52,7 @@ def echo_text(content: RenderableType) -> None:
 
 def queue_text(found: list[AlertView], now: int) -> RenderableType:
     """A table, one alert a row."""
-    found = _printable(found, list[AlertView])
+    found = printable(found, list[AlertView])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
@@ -62,48 +60,35 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
     table.add_column("what", overflow="fold", ratio=1)
     table.add_column("last seen", justify="right", no_wrap=True)
     for alert in found:
-        who = Text(_shown_name(alert.who))
-        who.append("\n" + _status_words(alert.who), style="dim")
+        who = Text(shown_name(alert.who))
+        who.append("\n" + status_words(alert.who), style="dim")
         what = Text(alert.sentence.get("en", ""))
         if alert.verdict:
             what.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
-        table.add_row(str(alert.id), _score(alert.score), who, what, age(alert.last_time, now))
+        table.add_row(str(alert.id), score_text(alert.score), who, what, age(alert.last_time, now))
     return table
 
 
 def detail_text(detail: AlertDetail) -> RenderableType:
     """One alert on one page."""
-    detail = _printable(detail, AlertDetail)
+    detail = printable(detail, AlertDetail)
     alert = detail.alert
     title = Text.assemble(
         "Alert ",
         (str(alert.id), "bold"),
         " · score ",
-        _score(alert.score),
+        score_text(alert.score),
         f" · {alert.status} · {alert.family}",
     )
     parts: list[RenderableType] = [title, "", Text(alert.sentence.get("en", ""), style="bold"), ""]
     parts.append(Padding(_facts(detail), (0, 0, 0, 2)))
     parts += ["", Text("Why ", style="bold").append(str(alert.score)), _indented(_bars(detail.shares))]
-    parts += ["", _evidence_title(detail.evidence), _indented(_evidence_table(detail.evidence, _zone(alert)))]
+    parts += [
+        "",
+        _evidence_title(detail.evidence),
+        _indented(_evidence_table(detail.evidence, zone_of(alert))),
+    ]
     return Group(*parts, "", _proof_line(detail.proof), *_not_seen(detail.evidence))
-
-
-def _printable(view: Viewed, kind: type[Viewed]) -> Viewed:
-    """The view with no character that could steer a terminal: names come from hosts that may be hostile."""
-    return msgspec.convert(_printable_value(msgspec.to_builtins(view)), kind)
-
-
-def _printable_value(value: Any) -> Any:
-    match value:
-        case str():
-            return printable_name(value)
-        case dict():
-            return {key: _printable_value(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_printable_value(item) for item in value]
-        case _:
-            return value
 
 
 def _facts(detail: AlertDetail) -> Table:
@@ -111,24 +96,24 @@ def _facts(detail: AlertDetail) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("who", _who_words(alert.who))
+    grid.add_row("who", who_words(alert.who))
     if alert.account_owner is not None and alert.account_owner != alert.who:
-        grid.add_row("account of", _who_words(alert.account_owner))
+        grid.add_row("account of", who_words(alert.account_owner))
     if alert.suspected_actor is not None and alert.suspected_actor != alert.who:
-        grid.add_row("suspected", _who_words(alert.suspected_actor))
+        grid.add_row("suspected", who_words(alert.suspected_actor))
     if alert.traits:
         grid.add_row("because", ", ".join(alert.traits))
-    grid.add_row("what", f"{_count(detail.evidence.files, 'file')}, {human_size(detail.evidence.bytes)}")
+    grid.add_row("what", f"{counted(detail.evidence.files, 'file')}, {human_size(detail.evidence.bytes)}")
     for index, destination in enumerate(detail.evidence.destinations[:5]):
-        grid.add_row("" if index else "where to", _destination_words(destination))
+        grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
         grid.add_row("", f"… and {len(detail.evidence.destinations) - 5} more")
     hosts = sorted({event.event["device"]["hostname"] for event in detail.evidence.largest})
     if hosts:
         grid.add_row("from", ", ".join(hosts[:5]) + (" …" if len(hosts) > 5 else ""))
-    grid.add_row("when", _span(alert.first_time, alert.last_time, _zone(alert)))
+    grid.add_row("when", time_span(alert.first_time, alert.last_time, zone_of(alert)))
     if alert.verdict and alert.closed_at is not None:
-        closed = f"{_moment(alert.closed_at, _zone(alert))} as {alert.verdict} by {alert.closed_by}"
+        closed = f"{moment(alert.closed_at, zone_of(alert))} as {alert.verdict} by {alert.closed_by}"
         grid.add_row("closed", f"{closed}: {alert.reason}")
     return grid
 
@@ -158,8 +143,8 @@ def _bar(first: int, last: int, style: str) -> Text:
 
 
 def _evidence_title(evidence: EvidenceView) -> Text:
-    acts = [_count(n, *_ACTS.get(act, (act, act))) for act, n in evidence.acts.items()]
-    title = Text("Evidence", style="bold").append(f"  {_count(evidence.total, 'event')}", style="not bold")
+    acts = [counted(n, *_ACTS.get(act, (act, act))) for act, n in evidence.acts.items()]
+    title = Text("Evidence", style="bold").append(f"  {counted(evidence.total, 'event')}", style="not bold")
     return title.append(f": {', '.join(acts)}" if acts else "", style="dim not bold")
 
 
@@ -178,8 +163,8 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
     rest = evidence.files - sum(e.event["activity_id"] in (1, 3) for e in written)
     if rest <= 0:
         return table
-    size = evidence.bytes - sum(_size(e) for e in written if e.event["activity_id"] in (1, 3))
-    return Group(table, Text(f"… and {_count(rest, 'smaller file')}, {human_size(size)}", style="dim"))
+    size = evidence.bytes - sum(file_bytes(e) for e in written if e.event["activity_id"] in (1, 3))
+    return Group(table, Text(f"… and {counted(rest, 'smaller file')}, {human_size(size)}", style="dim"))
 
 
 def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]:
@@ -190,8 +175,8 @@ def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]
     hashes = file.get("hashes") or [{}]
     process = found.event["actor"].get("process") or {}
     return (
-        _local(found.time, zone).strftime("%m-%d %H:%M:%S"),
-        human_size(_size(found)),
+        local_time(found.time, zone).strftime("%m-%d %H:%M:%S"),
+        human_size(file_bytes(found)),
         name + act.get(found.event["activity_id"], ""),
         str(process.get("name") or "-"),
         str(hashes[0].get("value") or "-")[:10],
@@ -199,12 +184,12 @@ def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]
 
 
 def _proof_line(proof: EvidenceProof) -> Text:
-    counts = f"{_count(proof.events, 'event')}, {_count(proof.blocks, 'signed block')}"
+    counts = f"{counted(proof.events, 'event')}, {counted(proof.blocks, 'signed block')}"
     line = Text("Proof", style="bold").append(f"     {counts}, ", style="not bold")
     if proof.good:
         return line.append("all signatures good", style="green not bold")
     if proof.missing:
-        line.append(f"{_count(proof.missing, 'event')} without a good signature", style="red not bold")
+        line.append(f"{counted(proof.missing, 'event')} without a good signature", style="red not bold")
     elif not proof.bad:
         line.append("nothing to check", style="red not bold")
     for bad in proof.bad[:5]:
@@ -215,7 +200,7 @@ def _proof_line(proof: EvidenceProof) -> Text:
 def _not_seen(evidence: EvidenceView) -> list[Text]:
     said = [*evidence.not_seen, *(f"unreadable: {text}" for text in evidence.damaged)]
     if evidence.missing:
-        said.append(f"{_count(evidence.missing, 'event')} no longer stored")
+        said.append(f"{counted(evidence.missing, 'event')} no longer stored")
     if not evidence.read_all:
         said.append(f"only the first {evidence.total:,} events were read")
     lines = said or ["nothing known to be missing"]
@@ -225,70 +210,3 @@ def _not_seen(evidence: EvidenceView) -> list[Text]:
 
 def _indented(content: RenderableType) -> Padding:
     return Padding(content, (0, 0, 0, 2))
-
-
-def _who_words(who: Who) -> str:
-    return " · ".join(part for part in (_shown_name(who), who.department, _status_words(who)) if part)
-
-
-def _shown_name(who: Who) -> str:
-    if who.name is None and not who.accounts:
-        return who.pseudonym
-    details = ", ".join(part for part in (who.id, *who.accounts) if part)
-    return f"{who.name or who.pseudonym} ({details})"
-
-
-def _status_words(who: Who) -> str:
-    days = who.days_to_last_day
-    match who.status:
-        case PersonStatus.LEFT if days is not None:
-            return f"left {_count(-days, 'day')} ago"
-        case PersonStatus.NOTICE if days is None:
-            return "on notice"
-        case PersonStatus.NOTICE:
-            return "last day today" if days == 0 else f"on notice, last day in {_count(days or 0, 'day')}"
-        case PersonStatus.UNKNOWN:
-            return "not a known person"
-        case _:
-            return str(who.status)
-
-
-def _destination_words(destination: DestinationView) -> str:
-    device = destination.device or {}
-    maker = " ".join(str(device[part]) for part in ("vendor_name", "model") if device.get(part))
-    name = maker or str(device.get("name") or "a device that could not be told")
-    single = device.get("serial_number") or device.get("uid")
-    volume = f', volume "{destination.volume}"' if destination.volume else ""
-    taken = f"{_count(destination.files, 'file')}, {human_size(destination.bytes)}"
-    return f"{name}{f' [{single}]' if single else ''}{volume}: {taken}"
-
-
-def _score(score: int) -> Text:
-    return Text(str(score), style="bold red" if score >= 70 else "bold yellow" if score >= 50 else "bold")
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _size(found: EventView) -> int:
-    return int(found.event["file"].get("size") or 0)
-
-
-def _zone(alert: AlertView) -> str:
-    return alert.who.time_zone or "UTC"
-
-
-def _local(at: int, zone: str) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone(ZoneInfo(zone))
-
-
-def _moment(at: int, zone: str) -> str:
-    return _local(at, zone).strftime("%Y-%m-%d %H:%M")
-
-
-def _span(first: int, last: int, zone: str) -> str:
-    start, end = _local(first, zone), _local(last, zone)
-    same_day = start.date() == end.date()
-    shown_end = end.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    return f"{start:%a %Y-%m-%d %H:%M:%S} to {shown_end} ({zone})"

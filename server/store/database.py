@@ -24,7 +24,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -64,14 +64,17 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A write transaction: committed at the end of the block, rolled back if it raises."""
-        with self._connection(writes=True) as connection, connection.begin():
+        """A write transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises StoreUnavailable where another writer does not finish within BUSY_TIMEOUT_SECONDS.
+        """
+        with self._connection(writes=True) as connection, self._transaction(connection):
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One snapshot. Writing through it is an error of the database."""
-        with self._connection(writes=False) as connection, connection.begin():
+        with self._connection(writes=False) as connection, self._transaction(connection):
             yield connection
 
     @contextmanager
@@ -85,6 +88,12 @@ class Database:
             if self.dialect == "postgresql" and not writes:
                 options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             yield connection.execution_options(**options)
+
+    def _transaction(self, connection: Connection) -> RootTransaction:
+        try:
+            return connection.begin()
+        except sqlalchemy.exc.DBAPIError as error:
+            raise StoreUnavailable(f"database {self.place}: {error.orig}") from error
 
     def close(self) -> None:
         """Gives all connections back. May be called twice."""

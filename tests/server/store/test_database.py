@@ -151,6 +151,21 @@ def test_two_processes_that_read_and_then_write_lose_no_update(database: Databas
         assert connection.execute(select(installation.c.value)).scalar_one() == "200"
 
 
+def test_writer_that_waits_too_long_is_told_that_the_database_is_locked(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.store.database.BUSY_TIMEOUT_SECONDS", 0.1)
+    impatient = open_database(f"sqlite:///{tmp_path}/leaver.db", clock=_clock)
+    with database.begin():
+        with pytest.raises(StoreUnavailable, match=r"leaver\.db: database is locked"), impatient.begin():
+            raise AssertionError("two writers at once")
+        with impatient.read() as connection:
+            assert connection.execute(select(func.count()).select_from(installation)).scalar_one() == 0
+    with impatient.begin() as connection:
+        connection.execute(insert(installation).values(key="k", value="v"))
+    impatient.close()
+
+
 def test_threads_share_one_database(database: Database) -> None:
     def add(number: int) -> None:
         for part in range(10):
