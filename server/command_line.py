@@ -16,6 +16,7 @@ _COMMANDS = {
     "dead-letters": ("server.commands.status", "dead_letters_group"),
     "model": ("server.commands.model", "model"),
     "config": ("server.commands.running", "config_group"),
+    "demo": ("server.commands.demo", "demo"),
     "token": ("server.commands.running", "token_group"),
 }
 

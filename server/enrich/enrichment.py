@@ -142,6 +142,11 @@ class Enricher:
         return Known(fields, plain, orjson.dumps(plain))
 
 
+def is_nobodys(event: Event) -> bool:
+    """A device went in or out and no account did it: kept and known, but about no subject."""
+    return event.actor.user is None and not isinstance(event, FileSystemActivity)
+
+
 def device_of(event: Event) -> str | None:
     """The storage device that the event is about, by its uid."""
     peripheral = (

@@ -19,7 +19,7 @@ from event_schema.ocsf_objects import DriveType
 from event_schema.wire import Rejected, WireRecord
 from policies.engine import PolicySet
 from server.detection.storage_anomaly import grid
-from server.enrich.enrichment import Enriched, device_of, peer_group_of
+from server.enrich.enrichment import Enriched, device_of, is_nobodys, peer_group_of
 from server.ingest.admission import Admitted, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
 from server.log.contract import LoggedRecord
@@ -75,7 +75,12 @@ class BatchReader:
         who = self._memory.enricher.who
         self._memory.load_subjects(
             self._connection,
-            (who(event)[1] for a in admitted for event in a.events or () if event is not None),
+            (
+                who(event)[1]
+                for found in admitted
+                for event in found.events or ()
+                if event is not None and not is_nobodys(event)
+            ),
         )
         for found in admitted:
             agent = self._memory.agents[found.record.agent]
@@ -154,6 +159,7 @@ class BatchReader:
 
     def _event(self, agent: AgentState, found: Admitted, index: int, event: Event) -> Enriched | None:
         received_at = found.logged.appended_at
+        self._batch.events += 1
         time = corrected_time(event.time, agent.clock_offset)
         if is_future_dated(time, received_at):
             seq = found.record.first_seq + index
@@ -167,6 +173,8 @@ class BatchReader:
             return None
         enricher = self._memory.enricher
         person, subject = enricher.who(event)
+        if is_nobodys(event):
+            return enricher.enrich(event, time=time, person=None, subject=subject, first_seen_device=None)
         state = self._memory.subjects[subject]
         day = enricher.day_of(person, time)
         row = state.channel_day(day, self._memory.directory.day_type(day))
@@ -178,7 +186,6 @@ class BatchReader:
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person
-        self._batch.events += 1
         state.seen_on(agent.name, time)
         place = (day, event.metadata.log_name, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
