@@ -22,14 +22,15 @@ from typing import Final
 from collectors.contract import Unsupported
 from collectors.linux import packet_filter as bpf
 from collectors.linux.audit_control import NETLINK_AUDIT, AuditControl
-from collectors.linux.audit_records import CONFIG_CHANGE, CWD, PATH, SYSCALL, AuditRecords
+from collectors.linux.audit_records import CONFIG_CHANGE, PATH, SYSCALL, AuditRecords
 from collectors.linux.audit_rules import AuditRules, check_status
 
 SOCKET_BYTES: Final = 8 << 20
 
-_WANTED: Final = (SYSCALL, PATH, CWD, CONFIG_CHANGE)
+_WANTED: Final = (SYSCALL, PATH, CONFIG_CHANGE)
 _NEEDED: Final = "the agent needs CAP_AUDIT_CONTROL and CAP_AUDIT_READ, outside of containers"
-_HEADER: Final = struct.Struct("=IHHII")
+_HEADER_BYTES: Final = 16
+_KIND: Final = struct.Struct("=H")
 _SO_RCVBUFFORCE: Final = 33
 _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP: Final = 1
@@ -51,6 +52,7 @@ class AuditSource:
         self.records = AuditRecords()
         self._dropped: Counter[str] = Counter()
         self._buffer = bytearray(_LONGEST_RECORD)
+        self._view = memoryview(self._buffer)
         try:
             self._control = AuditControl()
         except OSError as problem:
@@ -96,8 +98,8 @@ class AuditSource:
                 self._dropped["audit_socket_overflow" if overflow else "audit_socket_error"] += 1
                 return overflow
             # The length in an audit record's header does not count the header; the datagram's does.
-            kind = _HEADER.unpack_from(self._buffer)[1]
-            text = bytes(self._buffer[_HEADER.size : size]).rstrip(b"\0\n")
+            (kind,) = _KIND.unpack_from(self._buffer, 4)
+            text = bytes(self._view[_HEADER_BYTES:size])
             if kind == CONFIG_CHANGE:
                 self._rules.config_changed(text)
             else:

@@ -30,8 +30,8 @@ from collectors.linux.user_names import UserNames
 __all__ = ["Who", "WhoFrom", "WhoSource", "check"]
 
 Source = Literal["audit", "proc_events"]
-BATCH_S: Final = 0.01
-"""Pause after reading audit records: a busy copier then costs a hundred wake-ups a second, not thousands."""
+BATCH_S: Final = 0.03
+"""Pause after reading audit records: a busy copier then costs thirty wake-ups a second, not thousands."""
 CONFIRM_S: Final = 0.03
 """How long to wait for the record of the very file, when the process is known already."""
 YOUNGER_MS: Final = 1000

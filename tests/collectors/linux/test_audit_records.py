@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from collectors.linux import audit_records
-from collectors.linux.audit_records import CWD, KEPT_MS, PATH, SYSCALL, AuditRecords
+from collectors.linux.audit_records import KEPT_MS, PATH, SYSCALL, AuditRecords
 from collectors.linux.process_identity import Who
 
 STICK = os.makedev(8, 17)
@@ -85,21 +85,11 @@ def test_names_with_spaces_and_beyond_ascii_come_in_hexadecimal() -> None:
     assert who.exe == "/opt/my tools/copy"
 
 
-def test_relative_name_is_joined_with_the_folder_the_process_was_in() -> None:
+def test_relative_name_is_known_by_inode_only() -> None:
     table = records()
-    table.feed(SYSCALL, syscall(1))
-    table.feed(CWD, b'audit(1732246314.123:1): cwd="/m/sub"')
-    table.feed(PATH, path(1, '"../a"'))
-    assert table.find(0, "/m/a", None, T)[1]
-    assert table.find(0, "../a", None, T) == (None, False)
-
-
-def test_name_relative_to_an_open_folder_is_known_by_inode_only() -> None:
-    table = records()
-    table.feed(SYSCALL, syscall(1).replace(b"a0=ffffff9c", b"a0=5"))
-    table.feed(CWD, b'audit(1732246314.123:1): cwd="/home/a"')
-    table.feed(PATH, path(1, '"a"'))
-    assert table.find(0, "/home/a/a", None, T) == (None, False)
+    act(table, 1, '"a"')
+    assert table.find(0, "/m/a", None, T) == (None, False)
+    assert table.find(0, "a", None, T) == (None, False)
     assert table.find(0, "?", (STICK, INO), T)[1]
 
 
@@ -166,7 +156,7 @@ def test_tables_are_bounded_and_what_had_to_go_is_counted() -> None:
 def test_garbage_is_counted_or_let_go_and_the_rest_is_kept() -> None:
     table = records()
     for text in (b"", b"audit(", b"audit(x.y:1): ", b"audit(1.2:3", b"\xff" * 100, syscall(5)[:40]):
-        for kind in (SYSCALL, PATH, CWD):
+        for kind in (SYSCALL, PATH):
             table.feed(kind, text)
     table.feed(SYSCALL, syscall(7))
     table.feed(PATH, b"audit(1732246314.123:7): item=0 name=(null) nametype=UNKNOWN")
