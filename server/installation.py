@@ -46,14 +46,16 @@ class Installation(msgspec.Struct, frozen=True):
         except TopicMismatch as error:
             raise LogUnavailable(str(error)) from error
 
-    def open_log(self) -> EventLog:
-        """Raises LogUnavailable."""
+    def open_log(self, *, create: bool = True) -> EventLog:
+        """Raises LogUnavailable; also where there is none yet, unless `create`."""
         log = self.config.log
         if log.kind == "kafka":
             # Only where it is used: kafka-python is an extra.
             from server.log.kafka import KafkaLog  # noqa: PLC0415
 
             return KafkaLog(",".join(log.bootstrap), topic=log.topic)
+        if not create and not self.directory.log_path.exists():
+            raise LogUnavailable(f"{self.directory.log_path}: nothing there yet")
         return EmbeddedLog(self.directory.log_path, self.clock)
 
 

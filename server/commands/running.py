@@ -45,7 +45,20 @@ def config_option(command: Command) -> Command:
 @config_option
 def up(data: Path | None, config_path: Path | None) -> None:
     """Run the server: HTTPS for agents, pipeline, housekeeping. Makes what is missing at first start."""
-    # Imported here: everything that runs is loaded, which other commands need not wait for.
+    directory = data_directory_from(data)
+    try:
+        config = directory.load_config(config_path)
+        directory.create()
+        with directory.locked(clock=system_clock):
+            # What would refuse the start is said at once: loading all that runs takes seconds.
+            pass
+    except AlreadyRunning as error:
+        fail(str(error))
+    except DataDirectoryError as error:
+        fail(str(error), UNREACHABLE)
+    except ConfigError as error:
+        fail(str(error))
+
     from server.api.https_server import ListenError  # noqa: PLC0415
     from server.up import UpFailed, run_up  # noqa: PLC0415
 
@@ -53,9 +66,8 @@ def up(data: Path | None, config_path: Path | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     log_to_stderr()
-    directory = data_directory_from(data)
     try:
-        run_up(directory, directory.load_config(config_path), clock=system_clock, stop=stop, say=click.echo)
+        run_up(directory, config, clock=system_clock, stop=stop, say=click.echo)
     except AlreadyRunning as error:
         fail(str(error))
     except (DataDirectoryError, StoreUnavailable) as error:

@@ -33,7 +33,7 @@ def status(data: Path | None, as_json: bool) -> None:
         now = system_clock()
         process = read_process_state(installation.directory, now=now)
         try:
-            log = installation.open_log()
+            log = installation.open_log(create=False)
         except LogUnavailable:
             log = None
         try:
@@ -109,7 +109,9 @@ def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
 
 def _show(found: Status) -> None:
     process, log = found.process, found.log
-    running = "not running" if process is None else f"{process.address}, since {age(process.since, found.at)}"
+    running = (
+        "not running" if process is None else f"{process.address}, started {age(process.since, found.at)}"
+    )
     lag = "lag unknown" if log.lag is None else f"{log.lag:,} records waiting"
     enrolled = sum(agent.state in {"enrolled", "silent", "stopped"} for agent in found.agents)
     silent = sum(agent.state == "silent" for agent in found.agents)

@@ -29,6 +29,7 @@ class EnrolledAgent:
         public = base64.b64encode(self.endpoint.key.public_key().public_bytes_raw()).decode()
         answer = client.post("/v1/enrol", json={"token": token, "public_key": public})
         assert answer.status_code == 200, answer.text
+        self.log = answer.json()["log"]
 
     def send_events(self, events: Sequence[Event]) -> httpx.Response:
         return self.send([self.endpoint.record(events)])
