@@ -31,8 +31,23 @@ from event_schema.ocsf_objects import Host, HostType
 
 USER: Final = 61_502
 _QUIET_S: Final = 3.0
-_MAKE: Final = {"ext4": "mkfs.ext4 -q -F", "exfat": "mkfs.exfat -q", "ntfs": "mkntfs -q -F -f"}
+_MAKE: Final = {"ext4": "mkfs.ext4 -q -F", "exfat": "mkfs.exfat", "ntfs": "mkntfs -q -F -f"}
 _MOUNT: Final = {"ext4": "mount", "exfat": "mount.exfat-fuse -o umask=0", "ntfs": "ntfs-3g -o umask=0"}
+
+
+_COLUMNS: Final = (
+    "watcher",
+    "workload",
+    "expected",
+    "missed",
+    "renamed",
+    "extra",
+    "events",
+    "user",
+    "program",
+    "hashed",
+    "cpu_s",
+)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -90,7 +105,7 @@ def watch(target: str, hashing: bool) -> None:
     host = Host(hostname="benchmark", type_id=HostType.LAPTOP)
     collector = RemovableStorageCollector(config, host, "0")
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     began: float | None = None
     for turn in collector.observe(None, stop):
         if turn is None:
@@ -112,6 +127,11 @@ def watch(target: str, hashing: bool) -> None:
             click.echo(msgspec.json.encode(seen))
     used = time.process_time() - (began or 0.0)
     click.echo(json.dumps({"cpu": used, "dropped": dict(collector.dropped())}))
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
 
 
 class Watching:
@@ -213,9 +233,8 @@ def main(
         watch(watch_target, hashing)
         return
     size = Size(files, big_mb << 20)
-    columns = "watcher workload expected missed renamed extra events user program hashed cpu_s".split()
     if not as_json:
-        click.echo(" ".join(f"{column:>10}" for column in columns))
+        click.echo(" ".join(f"{column:>10}" for column in _COLUMNS))
     with tempfile.TemporaryDirectory(prefix="leaver-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -243,7 +262,7 @@ def main(
                     if as_json:
                         click.echo(json.dumps(result))
                     else:
-                        click.echo(" ".join(f"{result[column]!s:>10}" for column in columns))
+                        click.echo(" ".join(f"{result[column]!s:>10}" for column in _COLUMNS))
                     if watching.dropped:
                         click.echo(f"{'':>21} dropped: {watching.dropped}", err=True)
 

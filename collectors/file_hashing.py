@@ -34,6 +34,7 @@ _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC 
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IOPRIO_IDLE: Final = 3 << 13
 
+OFF: Final = "hash skipped: hashing is switched off"
 TOO_LARGE: Final = "hash skipped: the file is larger than hash_max_bytes"
 TOO_MANY: Final = "hash skipped: too many files are waiting for theirs"
 TOO_LATE: Final = "hash skipped: it was not ready in time"
@@ -84,7 +85,10 @@ class FileHasher:
 
     def submit(self, job: HashJob) -> bool:
         """False when too many are waiting; it is counted, and the file goes without a hash."""
-        if self._max_bytes and job.facts.size <= self._max_bytes:
+        if self._max_bytes == 0:
+            job.result = HashResult(gap=OFF)
+            return False
+        if job.facts.size <= self._max_bytes:
             try:
                 self._jobs.put_nowait(job)
             except queue.Full:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
@@ -56,6 +57,8 @@ class WatchdogWatcher:
         self._waiting: deque[FileSystemEvent] = deque()
         self._new_folders: deque[tuple[int, str]] = deque()
         self._overflowed = threading.Event()
+        # It warns of watches that it sets twice, with a list of all watched paths.
+        warnings.filterwarnings("ignore", module=r"watchdog\.")
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notice = _OverflowNotice(self._overflow)
         logging.getLogger(_INOTIFY_LOG).addHandler(self._notice)

@@ -3,12 +3,12 @@ the collector and how to make it see something."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +22,12 @@ _TOLERANCE_S = 0.3
 
 
 def _open_files() -> set[str]:
-    return {f"{fd} {_link(fd)}" for fd in os.listdir("/proc/self/fd")}
+    return {f"{fd.name} {_link(fd)}" for fd in Path("/proc/self/fd").iterdir()}
 
 
-def _link(fd: str) -> str:
+def _link(fd: Path) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{fd}")
+        return str(fd.readlink())
     except OSError:
         return ""
 
@@ -115,8 +115,8 @@ class CollectorContract(ABC):
 
     def test_tells_what_it_uses_and_what_it_lost_at_any_time(self, collector: Collector) -> None:
         def ask() -> None:
-            assert all(isinstance(count, int) and count >= 0 for count in collector.dropped().values())
-            assert collector.detail() is None or collector.detail()
+            assert all(count >= 0 for count in collector.dropped().values())
+            assert collector.detail() != ""
 
         ask()
         with self._observing(collector) as observing:

@@ -20,7 +20,7 @@ needs_root = pytest.mark.skipif(
 FileSystem = Literal["ext4", "exfat", "ntfs"]
 _MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-F"),
-    "exfat": ("mkfs.exfat", "-q"),
+    "exfat": ("mkfs.exfat",),
     "ntfs": ("mkntfs", "-q", "-F", "-f"),
 }
 _MOUNT = {
