@@ -1,7 +1,7 @@
 """The events that prove an alert, read back from their signed blocks with what was known of each.
 
-An alert's evidence is kept as ranges of (agent, epoch, sequence numbers). In a block, an event whose
-`leaver` entry is null was a duplicate or a dead letter: it is no evidence here, its other copy is.
+In a block, an event whose `leaver` entry is null was a duplicate or a dead letter: it is no evidence here,
+its other copy is.
 """
 
 from __future__ import annotations

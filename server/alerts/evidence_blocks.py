@@ -1,14 +1,18 @@
-"""An alert's ranges of sequence numbers, and the stored signed blocks that overlap a range."""
+"""An alert's ranges of sequence numbers, and the stored signed blocks that overlap a range.
+
+An alert's evidence is what its subject did on its days and channels (`alert_days`); `subject_events` says
+which numbers that are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WIRE_SCHEMA, RecordKind, WireRecord
-from server.store.tables import alert_evidence, event_blocks
+from server.store.tables import alert_days, alerts, event_blocks, subject_events
 
 
 class EventRange(msgspec.Struct, frozen=True):
@@ -54,9 +58,18 @@ class EventBlock(msgspec.Struct, frozen=True):
 def alert_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
     """By agent, epoch and number; ranges that overlap are one."""
     query = (
-        select(*(alert_evidence.c[name] for name in EventRange.__struct_fields__))
-        .where(alert_evidence.c.alert == alert_id)
-        .order_by(alert_evidence.c.agent, alert_evidence.c.epoch, alert_evidence.c.first_seq)
+        select(*(subject_events.c[name] for name in EventRange.__struct_fields__))
+        .join(alerts, alerts.c.subject == subject_events.c.subject)
+        .join(
+            alert_days,
+            and_(
+                alert_days.c.alert == alerts.c.id,
+                alert_days.c.day == subject_events.c.day,
+                alert_days.c.channel == subject_events.c.channel,
+            ),
+        )
+        .where(alerts.c.id == alert_id)
+        .order_by(subject_events.c.agent, subject_events.c.epoch, subject_events.c.first_seq)
     )
     merged: list[EventRange] = []
     for found in (EventRange(*row) for row in connection.execute(query)):

@@ -337,17 +337,6 @@ alert_days = Table(
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
 )
 
-alert_evidence = Table(
-    "alert_evidence",
-    metadata,
-    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
-    Column("agent", String(64), primary_key=True),
-    Column("epoch", String(16), primary_key=True),
-    Column("first_seq", BigInteger, primary_key=True),
-    Column("last_seq", BigInteger, nullable=False),
-    comment="the alert's events as ranges of sequence numbers",
-)
-
 audit = Table(
     "audit",
     metadata,

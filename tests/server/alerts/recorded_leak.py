@@ -43,13 +43,16 @@ from server.store.database import Database
 from server.store.tables import (
     agent_keys,
     agents,
-    alert_evidence,
+    alert_days,
     alerts,
     event_blocks,
     rule_days,
+    subject_events,
 )
 
 NOW = 1_795_305_600_000  # 2026-11-22T00:00:00Z
+DAY = NOW // 86_400_000
+CHANNEL = "removable_storage"
 AGENT, EPOCH = "alice-laptop-agent", "00112233aabbccdd"
 RULE = "6f3d6b0e-5d52-4a0e-8a3d-4a1f0e6c1a11"
 PEOPLE = """id,name,accounts,department,manager,time zone,notice date,last working day
@@ -144,7 +147,7 @@ def store_block(database: Database, record: WireRecord, known: list[tuple[int, L
                 first_seq=record.first_seq,
                 count=record.count,
                 received_at=NOW,
-                last_day=NOW // 86_400_000,
+                last_day=DAY,
                 signature=record.signature,
                 value=record.value,
                 leaver=entries,
@@ -221,16 +224,18 @@ def open_alert(
                 updated_at=NOW,
             )
         )
+        place = {"channel": CHANNEL, "day": DAY}
+        connection.execute(insert(alert_days).values(alert=alert_id, **place))
         connection.execute(
-            insert(alert_evidence).values(
-                alert=alert_id, agent=AGENT, epoch=EPOCH, first_seq=0, last_seq=events - 1
+            insert(subject_events).values(
+                subject=subject, agent=AGENT, epoch=EPOCH, first_seq=0, last_seq=events - 1, **place
             )
         )
         connection.execute(
             insert(rule_days).values(
                 subject=subject,
                 rule_id=RULE,
-                day=20_779,
+                day=DAY,
                 family="removable_storage_copy",
                 level="high",
                 title="Copies to removable storage in the notice period",

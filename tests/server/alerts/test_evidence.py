@@ -10,9 +10,11 @@ from event_schema.ocsf_events import FileActivity
 from server.alerts.evidence import evidence, evidence_events
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.store.database import Database
-from server.store.tables import agent_keys, alert_evidence, event_blocks
+from server.store.tables import agent_keys, event_blocks, subject_events
 from tests.server.alerts.recorded_leak import (
     AGENT,
+    CHANNEL,
+    DAY,
     EPOCH,
     NOW,
     copied_file,
@@ -61,10 +63,25 @@ def test_evidence_counts_everything_and_shows_the_largest(database: Database) ->
 def test_only_the_alerts_own_events_are_read_from_a_block(database: Database) -> None:
     record_leak(database, files=30)
     with database.begin() as connection:
-        connection.execute(update(alert_evidence).values(first_seq=8, last_seq=11))
+        connection.execute(update(subject_events).values(first_seq=8, last_seq=11))
+        elsewhere = [
+            ("person:E1007", DAY, 10, 12),
+            ("person:E1007", DAY + 1, 20, 29),
+            ("person:E1001", DAY, 0, 7),
+        ]
+        for subject, day, first, last in elsewhere:
+            connection.execute(
+                insert(subject_events).values(
+                    subject=subject, day=day, channel=CHANNEL, agent=AGENT, epoch=EPOCH,
+                    first_seq=first, last_seq=last,
+                )
+            )  # fmt: skip
         connection.execute(
-            insert(alert_evidence).values(alert=1, agent=AGENT, epoch=EPOCH, first_seq=10, last_seq=12)
-        )
+            insert(subject_events).values(
+                subject="person:E1007", day=DAY, channel="mail", agent=AGENT, epoch=EPOCH,
+                first_seq=20, last_seq=29,
+            )
+        )  # fmt: skip
     assert _seqs(database) == [8, 9, 10, 11, 12]
     assert _proof(database) == EvidenceProof(good=True, events=5, missing=0, blocks=2, bad=())
 

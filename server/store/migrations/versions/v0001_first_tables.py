@@ -291,19 +291,6 @@ def upgrade() -> None:
         comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
     )
     op.create_table(
-        "alert_evidence",
-        sa.Column("alert", _ROW_ID, nullable=False),
-        sa.Column("agent", sa.String(length=64), nullable=False),
-        sa.Column("epoch", sa.String(length=16), nullable=False),
-        sa.Column("first_seq", sa.BigInteger(), nullable=False),
-        sa.Column("last_seq", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["alert"], ["alerts.id"], name=op.f("fk_alert_evidence_alert_alerts"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("alert", "agent", "epoch", "first_seq", name=op.f("pk_alert_evidence")),
-        comment="the alert's events as ranges of sequence numbers",
-    )
-    op.create_table(
         "enrolment_tokens",
         sa.Column("token_sha256", sa.String(length=64), nullable=False),
         sa.Column("agent", sa.String(length=64), nullable=False),
