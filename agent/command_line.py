@@ -27,7 +27,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="For program
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from agent.host import agent_version  # noqa: PLC0415
+        from agent.version import agent_version  # noqa: PLC0415
 
         click.echo(f"leaver-agent {agent_version()}")
         context.exit()

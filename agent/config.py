@@ -38,7 +38,8 @@ class AgentSection(Section, frozen=True):
 
 
 class SpoolSection(Section, frozen=True):
-    max_bytes: Annotated[int, Meta(ge=4 << 20, le=SPOOL_BYTES_MAX)] = 1 << 30
+    # At least 16 MiB, so that there is always something to drop beside what is just being sent.
+    max_bytes: Annotated[int, Meta(ge=16 << 20, le=SPOOL_BYTES_MAX)] = 1 << 30
     segment_bytes: Annotated[int, Meta(ge=64 << 10, le=64 << 20)] = 4 << 20
 
     def __post_init__(self) -> None:

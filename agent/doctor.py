@@ -17,11 +17,12 @@ import msgspec
 
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, ConfigError, enabled_collectors
-from agent.host import agent_version, this_host
+from agent.host import this_host
 from agent.identity import Identity, IdentityError, NotEnrolled, load_identity
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
 from agent.shippers.choose import make_shipper
 from agent.status_file import is_running
+from agent.version import agent_version
 from collectors.contract import Unsupported
 
 _TIME_ERROR = 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from event_schema.ocsf_objects import Host, HostType
@@ -30,10 +29,3 @@ def _host_type() -> HostType:
     if chassis in _DESKTOPS:
         return HostType.DESKTOP
     return HostType.SERVER if chassis in _SERVERS else HostType.UNKNOWN
-
-
-def agent_version() -> str:
-    try:
-        return version("leaver")
-    except PackageNotFoundError:
-        return "unpackaged"

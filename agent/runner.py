@@ -21,7 +21,7 @@ import msgspec
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
 from agent.enrolment import EnrolmentFailed, renew
-from agent.host import agent_version, this_host
+from agent.host import this_host
 from agent.identity import IdentityError, load_identity
 from agent.json_log import clock_ms
 from agent.packing import Signer
@@ -31,6 +31,7 @@ from agent.spool import Spool
 from agent.spool_writer import SpoolWriter
 from agent.status_file import AgentStatus, write_status
 from agent.supervisor import DETAIL_CHARACTERS, Supervisor
+from agent.version import agent_version
 from event_schema.control_records import CollectorState, Heartbeat
 
 COLLECTORS_STOP_SECONDS = 3.0

@@ -243,6 +243,7 @@ class Spool:
         self._tail_dirty = False
 
     def _make_room(self, incoming: int) -> None:
+        self._delete_acknowledged()
         while self._total_bytes() + incoming > self._max_bytes:
             pinned = max(self._in_flight, self._progress.acknowledged)
             victim = next((i for i, s in enumerate(self._segments[:-1]) if s.first >= pinned), None)

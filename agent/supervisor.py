@@ -115,8 +115,10 @@ class Supervisor:
             collector.check_supported()
             with self._lock:
                 self._collector = collector
-            self._now("running", None)
             for observation in collector.observe(self._cursor, self._stop):
+                # The first turn, even without an observation, says that it watches.
+                if self._state != "running":
+                    self._now("running", None)
                 if observation is not None:
                     self._take(observation)
             if not self._stop.is_set():

@@ -18,10 +18,11 @@ from typing import IO
 
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
-from agent.host import agent_version, this_host
+from agent.host import this_host
 from agent.identity import IdentityError, NotEnrolled, load_identity
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
+from agent.version import agent_version
 from event_schema.codec import decode_event
 from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import Actor

@@ -51,7 +51,7 @@ def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
         ),
         ("spool = 3\n", r"agent.toml: spool must be a table, written \[spool\]"),
         ("[spool]\nmax_bytes = 'much'\n", r"agent.toml: spool.max_bytes: Expected `int`, got `str`"),
-        ("[spool]\nmax_bytes = 4194304\nsegment_bytes = 4194304\n", r"spool: max_bytes must be at least"),
+        ("[spool]\nmax_bytes = 16777216\nsegment_bytes = 4194305\n", r"spool: max_bytes must be at least"),
         ("[agent]\nstate_dir = 'here'\n", r"agent.toml: agent.state_dir: "),
         ("[collectors.removable_storage]\nextra_mounts = ['x']\n", r"'x' is not an absolute path"),
         ("[spool\n", r"agent.toml: .*line 1"),

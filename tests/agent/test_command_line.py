@@ -1,0 +1,184 @@
+"""The command `leaver-agent`, as people and programs call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent.command_line import main
+from agent.identity import load_identity
+from event_schema.codec import decode_event
+from event_schema.ocsf_events import FileActivity, FileSystemActivity
+from tests.agent.enrolled import enrolled, line_for
+from tests.server.api.running_server import RunningServer
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from agent.command_line import main; main()"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    running = RunningServer(folder)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.toml"
+    path.write_text(f'[agent]\nstate_dir = "{tmp_path}/state"\n', encoding="utf-8")
+    return path
+
+
+def test_enrol_reads_the_line_from_standard_input_and_says_who_it_is_now(
+    server: RunningServer, config: Path, tmp_path: Path
+) -> None:
+    line = line_for(server, "host-1")
+    text = f"leaver-enrol-1 {line.server} sha256:{line.fingerprint} {line.token}\n"
+    result = CliRunner().invoke(main, ["enrol", "--config", str(config)], input=text)
+    assert result.exit_code == 0, result.output
+    assert f"enrolled as host-1 with {server.url}" in result.output
+    assert line.token not in result.output
+    assert load_identity(tmp_path / "state").facts.agent == "host-1"
+    again = CliRunner().invoke(main, ["enrol", "--config", str(config)], input=text)
+    assert again.exit_code == 1
+    assert "--replace" in again.output
+
+
+def test_enrol_tells_an_unreachable_server_from_a_wrong_line(config: Path) -> None:
+    away = f"leaver-enrol-1 https://127.0.0.1:9 sha256:{'0' * 64} {'t' * 43}"
+    assert CliRunner().invoke(main, ["enrol", "--config", str(config)], input=away).exit_code == 4
+    assert CliRunner().invoke(main, ["enrol", "--config", str(config)], input="hello").exit_code == 1
+
+
+def test_run_without_enrolment_says_what_to_do(config: Path) -> None:
+    result = CliRunner().invoke(main, ["run", "--config", str(config)])
+    assert result.exit_code == 1
+    assert "leaver-agent enrol" in result.output
+
+
+def test_wrong_settings_are_a_usage_error_that_names_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("[agents]\n", encoding="utf-8")
+    for command in ("run", "watch", "status", "doctor"):
+        result = CliRunner().invoke(main, [command, "--config", str(path)])
+        assert result.exit_code == 2
+        assert "unknown key agents: did you mean agent?" in result.output
+
+
+def test_status_without_an_agent_is_a_finding(config: Path) -> None:
+    result = CliRunner().invoke(main, ["status", "--json", "--config", str(config)])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["running"] is False
+
+
+def test_doctor_finds_what_is_missing_and_the_server_that_answers(
+    server: RunningServer, config: Path, tmp_path: Path
+) -> None:
+    before = CliRunner().invoke(main, ["doctor", "--json", "--config", str(config)])
+    found = {finding["check"]: finding for finding in json.loads(before.stdout)}
+    assert before.exit_code == 3
+    assert found["enrolment"]["state"] == "degraded"
+    assert "MTP" in found["phones and cameras"]["detail"]
+    assert {"spool", "clock", "who: audit", "files: fanotify", "devices: hot-plug"} <= set(found)
+    enrolled(server, tmp_path / "state")
+    after = CliRunner().invoke(main, ["doctor", "--json", "--config", str(config)])
+    found = {finding["check"]: finding for finding in json.loads(after.stdout)}
+    assert (found["enrolment"]["state"], found["server"]["state"]) == ("ok", "ok")
+    readable = CliRunner().invoke(main, ["doctor", "--config", str(config)]).output
+    assert f"{server.url} answers" in readable
+
+
+def test_the_version_is_told_without_loading_any_collector() -> None:
+    program = (
+        "import sys; from agent.command_line import main; main(['--version'], standalone_mode=False); "
+        "sys.exit(any(name in sys.modules for name in ('pyudev', 'httpx', 'msgspec', 'psutil')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"leaver-agent ")
+
+
+def watching(config: Path, *options: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, "watch", "--config", str(config), *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def next_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    return process.stdout.readline() if ready else b""
+
+
+def test_watch_shows_a_copied_file_as_one_line_of_ocsf_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    config = tmp_path / "agent.toml"
+    config.write_text(f'[collectors.removable_storage]\nextra_mounts = ["{folder}"]\n', encoding="utf-8")
+    process = watching(config, "--json")
+    try:
+        seen: list[FileSystemActivity] = []
+        deadline = time.monotonic() + 30
+        copies = 0
+        while not seen and time.monotonic() < deadline:
+            # The first copies may come before the collector watches.
+            copies += 1
+            (folder / f"客户 {copies}.csv").write_bytes(b"x" * 1234)
+            while line := next_line(process, 2.5):
+                event = decode_event(line)
+                if isinstance(event, FileSystemActivity):
+                    seen.append(event)
+        assert seen, "no event came"
+        first = seen[0]
+        assert (first.activity_id, first.file.size) == (FileActivity.CREATE, 1234)
+        assert first.file.name.startswith("客户 ")
+        assert len({event.file.name for event in seen}) == len(seen)
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=15)
+        assert process.returncode == 0
+        for line in rest.splitlines():
+            decode_event(line)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_watch_for_people_says_what_it_watches_and_ends_with_its_reader(tmp_path: Path) -> None:
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    config = tmp_path / "agent.toml"
+    config.write_text(f'[collectors.removable_storage]\nextra_mounts = ["{folder}"]\n', encoding="utf-8")
+    process = watching(config)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        assert b"TIME" in next_line(process, 15)
+        assert b"removable_storage: running" in os.read(process.stderr.fileno(), 4096)
+        (folder / "list.csv").write_bytes(b"x" * 2_500_000)
+        line = next_line(process, 15)
+        assert b"list.csv" in line
+        assert b"2.5 MB" in line
+        process.stdout.close()
+        for n in range(3):
+            (folder / f"more-{n}").write_bytes(b"x")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

@@ -1,0 +1,124 @@
+"""Group commit: batches are synced together, and a spool that cannot take more makes collectors wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.spool import Spool
+from agent.spool_reader import SpooledEvent
+from agent.spool_segment import NewEntry
+from agent.spool_writer import QUEUE_ENTRIES, SpoolWriter
+
+SEGMENT = 64 << 10
+
+
+def entry(number: int, size: int = 100) -> NewEntry:
+    return NewEntry("scripted", number, str(number).zfill(size).encode(), str(number))
+
+
+def numbers(spool: Spool) -> list[int]:
+    found: list[int] = []
+    after = -1
+    while items := spool.read(after):
+        for item in items:
+            assert isinstance(item, SpooledEvent)
+            found.append(int(item.data))
+            after = item.seq
+    return found
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    opened = Spool(tmp_path / "spool", max_bytes=4 * SEGMENT, segment_bytes=SEGMENT)
+    yield opened
+    opened.close()
+
+
+def test_everything_handed_on_by_many_threads_is_on_disk_when_finish_returns(spool: Spool) -> None:
+    writer = SpoolWriter(spool)
+    writer.start()
+
+    def hand_on(first: int) -> None:
+        for number in range(first, first + 300):
+            writer.hand_on(entry(number, size=20))
+
+    threads = [threading.Thread(target=hand_on, args=(first,)) for first in (0, 1000, 2000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert writer.finish(5)
+    found = numbers(spool)
+    assert sorted(found) == [*range(300), *range(1000, 1300), *range(2000, 2300)]
+    for first in (0, 1000, 2000):
+        assert [n for n in found if first <= n < first + 300] == list(range(first, first + 300))
+    assert spool.cursor("scripted") == str(found[-1])
+
+
+def test_a_spool_that_takes_no_more_makes_the_collector_wait_until_there_is_room(spool: Spool) -> None:
+    # Everything is being sent, so nothing may be dropped to make room.
+    writer = SpoolWriter(spool, retry_seconds=0.05)
+    first = 0
+    while spool.stats().backlog_bytes < 4 * SEGMENT - 3000:
+        spool.append([entry(first, size=1000)])
+        spool.read(first - 1)
+        first += 1
+    writer.start()
+    handed_on: list[int] = []
+
+    def collector() -> None:
+        for number in range(first, first + QUEUE_ENTRIES + 400):
+            writer.hand_on(entry(number, size=1000))
+            handed_on.append(number)
+
+    thread = threading.Thread(target=collector)
+    thread.start()
+    until(lambda: writer.fault() is not None)
+    time.sleep(0.3)
+    waiting = len(handed_on)
+    assert waiting < QUEUE_ENTRIES + 400
+    assert "the spool is full" in (writer.fault() or "")
+    time.sleep(0.3)
+    assert len(handed_on) == waiting
+    spool.acknowledge(first - 1)
+    received: list[int] = []
+    while thread.is_alive() or spool.stats().next_seq < first + QUEUE_ENTRIES + 400:
+        items = spool.read(-1)
+        received += [int(item.data) for item in items if isinstance(item, SpooledEvent)]
+        assert all(isinstance(item, SpooledEvent) for item in items)
+        if items:
+            last = items[-1]
+            assert isinstance(last, SpooledEvent)
+            spool.acknowledge(last.seq)
+    assert writer.finish(5)
+    received += numbers(spool)
+    assert received == list(range(first, first + QUEUE_ENTRIES + 400))
+    assert writer.fault() is None
+
+
+def test_at_the_end_a_spool_that_takes_nothing_is_given_up_in_time(spool: Spool) -> None:
+    first = 0
+    while spool.stats().backlog_bytes < 4 * SEGMENT - 3000:
+        spool.append([entry(first, size=1000)])
+        spool.read(first - 1)
+        first += 1
+    writer = SpoolWriter(spool, retry_seconds=0.05)
+    writer.start()
+    for number in range(50):
+        writer.hand_on(entry(number, size=1000))
+    began = time.monotonic()
+    assert not writer.finish(1.0)
+    assert time.monotonic() - began < 3
+    writer.hand_on(entry(0))
