@@ -1,0 +1,80 @@
+"""From signed records through the real pipeline to what an analyst sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from event_schema.leaver_fields import PersonStatus
+from server.alerts.view_types import Unmasking
+from server.alerts.views import alert_detail, alert_views
+from tests.server.pipeline.conftest import DAY, NOW, Server
+from tests.server.pipeline.endpoint import Endpoint, copied_file
+
+TODAY = NOW // DAY
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    opened = Server(tmp_path)
+    yield opened
+    opened.close()
+
+
+def _copy(server: Server, endpoint: Endpoint, files: int, *, account: str = "alice") -> None:
+    events = [
+        copied_file(NOW + n, name=f"customers-{n}.xlsx", size=1000 * (n + 1), account=account)
+        for n in range(files)
+    ]
+    server.take(*(endpoint.record(events[start : start + 7]) for start in range(0, files, 7)))
+
+
+def test_alert_of_the_pipeline_is_shown_masked_with_all_its_events_proven(server: Server) -> None:
+    endpoint = Endpoint("alice-pc")
+    endpoint.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    _copy(server, endpoint, 30)
+    [queued] = alert_views(server.database)
+    detail = alert_detail(server.database, queued.id)
+    assert detail.alert == queued
+    assert (detail.proof.good, detail.proof.events, detail.proof.blocks) == (True, 30, 5)
+    assert (detail.evidence.total, detail.evidence.files, detail.evidence.missing) == (30, 30, 0)
+    assert detail.evidence.bytes == sum(1000 * (n + 1) for n in range(30))
+    assert [e.event["file"]["name"] for e in detail.evidence.largest[:2]] == [
+        "customers-29.xlsx",
+        "customers-28.xlsx",
+    ]
+    assert sum(share.points for share in detail.shares) == queued.score > 0
+    assert all(share.title != share.source for share in detail.shares)
+    assert (queued.who.status, queued.who.days_to_last_day) == (PersonStatus.NOTICE, 6)
+    text = msgspec.json.encode(detail).decode().casefold()
+    assert [word for word in ("alice", '"p1"', "person:p1", "laptop-1") if word in text] == []
+
+
+def test_evidence_holds_the_subjects_own_events_only(server: Server) -> None:
+    endpoint = Endpoint()
+    endpoint.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    mixed = [copied_file(NOW + n, account="alice" if n % 2 else "bob", name=f"{n}.xlsx") for n in range(20)]
+    server.take(endpoint.record(mixed))
+    [alert] = [a for a in alert_views(server.database) if a.who.status is PersonStatus.NOTICE]
+    detail = alert_detail(server.database, alert.id)
+    names = {event.event["file"]["name"] for event in detail.evidence.largest}
+    assert names == {f"{n}.xlsx" for n in range(1, 20, 2)}
+    assert (detail.proof.good, detail.proof.events, detail.evidence.total) == (True, 10, 10)
+
+
+def test_unmasked_view_names_the_person_and_the_queue_forgets_it_again(server: Server) -> None:
+    endpoint = Endpoint()
+    endpoint.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    _copy(server, endpoint, 3)
+    unmasking = Unmasking("cli:omar", NOW, "case 42")
+    [named] = alert_views(server.database, unmasking=unmasking)
+    assert (named.who.name, named.who.accounts) == ("Alice Example", ("alice",))
+    [masked] = alert_views(server.database)
+    assert (masked.who.name, masked.who.accounts, masked.who.id) == (None, (), None)
+    assert masked.who.pseudonym == named.who.pseudonym
