@@ -64,10 +64,9 @@ class WatchdogWatcher:
         logging.getLogger(_INOTIFY_LOG).addHandler(self._notice)
         self._observer: BaseObserver | None = None
         try:
-            observer = Observer()
+            self._observer = observer = Observer()
             observer.schedule(_Handler(self._put), target, recursive=True, event_filter=_FILTER)
             observer.start()
-            self._observer = observer
         except BaseException:
             self.close()
             raise
@@ -106,7 +105,8 @@ class WatchdogWatcher:
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
-            observer.join()
+            if observer.is_alive():
+                observer.join()
         if self._wake >= 0:
             os.close(self._wake)
             self._wake = -1
