@@ -112,6 +112,12 @@ class Delivery:
         future.get(timeout=max(0.0, deadline - time.monotonic()))
         return size
 
+    def interrupt(self) -> None:
+        """From another thread: a deliver() that is waiting for acknowledgements fails now."""
+        producer = self._producer
+        if producer is not None:
+            producer._sender.force_close()
+
     def close(self) -> None:
         """Gives up what is not acknowledged. May be called twice; deliver() connects again."""
         producer, self._producer = self._producer, None

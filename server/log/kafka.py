@@ -165,6 +165,7 @@ class KafkaLog:
         self._closed = True
         with self._consumer_lock:
             self._drop_consumer()
+        self._delivery.interrupt()
         with self._delivery_lock:
             try:
                 self._delivery.close()

@@ -35,7 +35,8 @@ class KafkaFarSide(FarSide):
         self._stopped = False
 
     def shipper(self) -> Shipper:
-        return KafkaShipper(self.broker.bootstrap, self.topic, acknowledged_within=5.0)
+        quick = {"bootstrap_timeout_ms": 1500}
+        return KafkaShipper(self.broker.bootstrap, self.topic, acknowledged_within=4.0, client_settings=quick)
 
     def log(self) -> KafkaLog:
         return KafkaLog(self.broker.bootstrap, self.topic)
@@ -130,7 +131,7 @@ def test_a_record_that_the_topic_does_not_take_is_refused_as_too_large(side: Kaf
 
 
 def test_a_topic_that_does_not_exist_is_retried_later(side: KafkaFarSide) -> None:
-    shipper = KafkaShipper(side.broker.bootstrap, "never-made", acknowledged_within=2.0)
+    shipper = KafkaShipper(side.broker.bootstrap, "never-made", client_settings={"max_block_ms": 1500})
     began = time.monotonic()
     with pytest.raises(ShipRetry, match="never-made") as retry:
         shipper.ship([events_record(side, 0)])

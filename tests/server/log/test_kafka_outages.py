@@ -24,7 +24,9 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def log(kafka_broker: KafkaBroker) -> Iterator[KafkaLog]:
-    log = KafkaLog(kafka_broker.bootstrap, new_topic(kafka_broker), acknowledged_within=3.0)
+    topic = new_topic(kafka_broker)
+    quick = {"bootstrap_timeout_ms": 1500}
+    log = KafkaLog(kafka_broker.bootstrap, topic, acknowledged_within=3.0, client_settings=quick)
     yield log
     log.close()
 
@@ -79,7 +81,7 @@ def test_a_broker_killed_in_mid_append_loses_nothing(kafka_broker: KafkaBroker, 
     appender = Appender(log)
     appender.start()
     appender.wait_for(50)
-    for _ in range(3):
+    for _ in range(2):
         kafka_broker.kill()
         time.sleep(0.5)
         kafka_broker.restart()
@@ -138,6 +140,32 @@ def test_reading_says_that_the_broker_is_away_and_goes_on_when_it_is_back(
         except LogUnavailable:
             assert time.monotonic() < deadline
     assert sequence_by_agent(found + last)["a"][:6] == [0, 1, 2, 3, 4, 5]
+
+
+def test_closing_does_not_wait_for_an_append_that_gets_no_answer(kafka_broker: KafkaBroker) -> None:
+    log = KafkaLog(kafka_broker.bootstrap, new_topic(kafka_broker), acknowledged_within=60.0)
+    log.append([record("a", 0)])
+    refusals: list[LogUnavailable] = []
+
+    def append() -> None:
+        try:
+            log.append([record("a", 1)])
+        except LogUnavailable as refusal:
+            refusals.append(refusal)
+
+    kafka_broker.pause()
+    try:
+        thread = threading.Thread(target=append)
+        thread.start()
+        time.sleep(0.5)
+        started = time.monotonic()
+        log.close()
+        assert time.monotonic() - started < 10
+        thread.join(10)
+        assert not thread.is_alive()
+        assert len(refusals) == 1
+    finally:
+        kafka_broker.resume()
 
 
 def test_without_a_broker_every_call_fails_in_bounded_time_and_leaks_nothing(
