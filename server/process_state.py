@@ -15,7 +15,7 @@ STALE_AFTER = 30_000
 
 
 class ProcessState(msgspec.Struct, frozen=True):
-    """Times are milliseconds UTC; `parts` by name: pipeline, housekeeping."""
+    """Times are milliseconds UTC; `parts` by name: pipeline, housekeeping, training."""
 
     pid: int
     since: int

@@ -34,11 +34,13 @@ class SupervisedThread:
         work: Callable[[threading.Event], None],
         *,
         first_pause: float = FIRST_PAUSE,
+        longest_pause: float = LONGEST_PAUSE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._work = work
         self._first_pause = first_pause
+        self._longest_pause = longest_pause
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._state = PartState("starting", 0, None)
@@ -87,5 +89,5 @@ class SupervisedThread:
             restarts += 1
             self._state = PartState("waiting", restarts, error)
             self._stop.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, self._longest_pause)
         self._state = PartState("stopped", restarts, error)

@@ -1,4 +1,4 @@
-"""`leaver up`: everything in one process. HTTPS, pipeline and housekeeping, each in a thread of its own.
+"""`leaver up`: all in one process. HTTPS, pipeline, housekeeping and training, each in its own thread.
 
 It stops within STOP_SECONDS: what is in flight by then is not acknowledged, so agents send it again, and
 the pipeline's open transaction is rolled back, so it is done again.
@@ -21,6 +21,7 @@ from server.data_directory import DataDirectory
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
+from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.process_state import ProcessState, write_process_state
@@ -93,12 +94,18 @@ class _Server:
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
         )
-        self._housekeeping = SupervisedThread("housekeeping", housekeeping.run)
+        training = PeriodicTraining(installation.database, clock=installation.clock)
+        self._parts = (
+            self._pipeline,
+            SupervisedThread("housekeeping", housekeeping.run),
+            SupervisedThread(
+                "training", training.run, first_pause=RETRY_SECONDS, longest_pause=RETRY_SECONDS_MAX
+            ),
+        )
 
     def run(self, stop: threading.Event) -> None:
-        parts = (self._pipeline, self._housekeeping)
         try:
-            for part in parts:
+            for part in self._parts:
                 part.start()
             self._https.start()
             write_process_state(self._installation.directory, self._process_state())
@@ -107,15 +114,15 @@ class _Server:
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")
         finally:
-            self._stop(parts)
+            self._stop()
 
-    def _stop(self, parts: tuple[SupervisedThread, ...]) -> None:
+    def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         self._https.stop()
-        for part in parts:
+        for part in self._parts:
             part.stop()
         self._https.join(deadline - time.monotonic())
-        for part in parts:
+        for part in self._parts:
             part.join(deadline - time.monotonic())
         self._installation.directory.state_path.unlink(missing_ok=True)
 
@@ -146,7 +153,7 @@ class _Server:
             since=self._since,
             at=self._installation.clock(),
             address=public_address(self._installation.config, self._https.port),
-            parts={part.name: part.state for part in (self._pipeline, self._housekeeping)},
+            parts={part.name: part.state for part in self._parts},
             requests=self._service.counts(),
         )
 

@@ -1,4 +1,4 @@
-"""`leaver model`: which models were trained, when, from what."""
+"""`leaver model`: which models were trained, when, from what; and training one now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from rich.table import Table
 from sqlalchemy import func, select
 
-from server.commands.opening import data_option, echo_json, json_option, open_installation
+from server.commands.opening import data_option, echo_json, json_option, open_installation, system_clock
 from server.commands.tables import echo_table
 from server.store.tables import models
 
@@ -60,3 +60,20 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
             msgspec.json.encode(row["summary"]).decode(),
         )
     echo_table(table)
+
+
+@model.command("train")
+@data_option
+@json_option
+def train(data: Path | None, as_json: bool) -> None:
+    """Train on all complete days and use the new model at once. leaver up does so by itself, weekly."""
+    # Imported here: scikit-learn takes seconds to load.
+    from server.training.storage_training import train_storage_model  # noqa: PLC0415
+
+    with open_installation(data) as installation:
+        made = train_storage_model(installation.database, now=system_clock())
+    if as_json:
+        echo_json(made)
+        return
+    quality = "too little history for a forest yet" if made.cold_start else "in use from now on"
+    click.echo(f"Model {made.id}: {made.subjects:,} subjects, {made.days:,} days with data; {quality}.")

@@ -1,0 +1,48 @@
+"""Trains the model when it is due, in a child process. The work of a SupervisedThread.
+
+Not in the first minutes of a start: a model made while the backlog of a long stop (or a first import) is
+still being worked off would know only half of the days.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from server.store.database import Database
+from server.training.child_process import train_in_child
+from server.training.storage_training import is_due
+
+FIRST_LOOK_SECONDS = 600.0
+LOOK_SECONDS = 600.0
+RETRY_SECONDS = 600.0
+RETRY_SECONDS_MAX = 6 * 3600.0
+
+_logger = logging.getLogger("leaver.training")
+
+
+class PeriodicTraining:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], int],
+        first_look_seconds: float = FIRST_LOOK_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._pause = first_look_seconds
+        self._look_seconds = look_seconds
+
+    def run(self, stop: threading.Event) -> None:
+        """Until stop is set. Raises TrainingFailed: start it again, after a good while."""
+        while not stop.wait(self._pause):
+            self._pause = self._look_seconds
+            with self._database.read() as connection:
+                due = is_due(connection, self._clock())
+            if due:
+                _logger.info("training_begins")
+                train_in_child(self._database, stop)
+                _logger.info("training_ends")
