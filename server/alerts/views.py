@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import select
 
 from analytics.risk import ANOMALY_SOURCE
+from server.alerts.blind_spots import BlindSpot, blind_spots
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.proof import EvidenceProof, verify_evidence
@@ -66,6 +67,7 @@ def alert_detail(
         known = directory or load_directory(connection)
         proven = evidence(connection, alert_id, evidence_limit)
         proof = verify_evidence(connection, alert_id)
+        unseen = blind_spots(connection, alert_id)
         titles = {
             row.rule_id: row.title
             for row in connection.execute(
@@ -84,7 +86,7 @@ def alert_detail(
         facts=sight.plain(alert.facts),
         policy_version=alert.policy_version,
         model_id=alert.model_id,
-        evidence=sight.evidence(proven),
+        evidence=sight.evidence(proven, unseen),
         proof=sight.proof(proof),
     )
 
@@ -164,7 +166,7 @@ class _Sight:
             closed_by=alert.closed_by,
         )
 
-    def evidence(self, proven: Evidence) -> EvidenceView:
+    def evidence(self, proven: Evidence, unseen: list[BlindSpot]) -> EvidenceView:
         return EvidenceView(
             total=proven.total,
             files=proven.files,
@@ -172,18 +174,14 @@ class _Sight:
             acts=proven.acts,
             destinations=tuple(map(self._destination, proven.destinations)),
             largest=tuple(map(self._event, proven.events)),
-            not_seen=tuple(self.plain(list(proven.gaps))),
+            not_seen=(*self.plain(list(proven.gaps)), *map(self._blind_spot, unseen)),
             missing=proven.missing,
             damaged=proven.damaged,
             read_all=proven.read_all,
         )
 
     def proof(self, proof: EvidenceProof) -> EvidenceProof:
-        if self._unmasked is not None:
-            return proof
-        bad = tuple(
-            msgspec.structs.replace(block, agent=self._masker.host(block.agent)) for block in proof.bad
-        )
+        bad = tuple(msgspec.structs.replace(block, agent=self._agent(block.agent)) for block in proof.bad)
         return msgspec.structs.replace(proof, bad=bad)
 
     def plain(self, value: Any) -> Any:
@@ -192,11 +190,9 @@ class _Sight:
     def _event(self, found: EvidenceEvent) -> EventView:
         if self._unmasked is not None:
             event = {**msgspec.to_builtins(found.event), "leaver": msgspec.to_builtins(found.leaver)}
-            agent = found.agent
         else:
             event = self._masker.event(found.event, found.leaver)
-            agent = self._masker.host(found.agent)
-        return EventView(agent, found.epoch, found.seq, found.time, event)
+        return EventView(self._agent(found.agent), found.epoch, found.seq, found.time, event)
 
     def _destination(self, destination: Destination) -> DestinationView:
         device: dict[str, Any] | None = None
@@ -205,6 +201,13 @@ class _Sight:
             if self._unmasked is None:
                 device = self._masker.device(destination.device)
         return DestinationView(device, self.plain(destination.volume), destination.files, destination.bytes)
+
+    def _agent(self, name: str) -> str:
+        return name if self._unmasked is not None else self._masker.host(name)
+
+    def _blind_spot(self, spot: BlindSpot) -> str:
+        detail = self.plain(spot.detail).replace(spot.agent, self._agent(spot.agent))
+        return f"agent {self._agent(spot.agent)}, {spot.kind.replace('_', ' ')}: {detail}"
 
     def _person(self, person_id: str | None, at: int) -> Who | None:
         return None if person_id is None else self._who(person_subject(person_id), at)

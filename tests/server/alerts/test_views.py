@@ -78,3 +78,17 @@ def test_unmasked_view_names_the_person_and_the_queue_forgets_it_again(server: S
     [masked] = alert_views(server.database)
     assert (masked.who.name, masked.who.accounts, masked.who.id) == (None, (), None)
     assert masked.who.pseudonym == named.who.pseudonym
+
+
+def test_what_the_agent_had_to_drop_or_never_sent_is_said(server: Server) -> None:
+    endpoint = Endpoint("alice-pc")
+    endpoint.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    server.take(endpoint.loss(12))
+    endpoint.next_seq += 3
+    _copy(server, endpoint, 3)
+    [queued] = alert_views(server.database)
+    not_seen = alert_detail(server.database, queued.id).evidence.not_seen
+    assert any("events 0 to 11 were dropped: spool_full" in said for said in not_seen)
+    assert any(", gap: " in said for said in not_seen)
+    assert "alice" not in str(not_seen)
