@@ -5,8 +5,8 @@ the serial number; records of different acts come interleaved. Layout of a
 record's text (`name` and `exe` are in hexadecimal, without quotes, where they hold a space, a quote or
 anything beyond ASCII; `exe` is `(null)` where unknown):
 
-    audit(1732246314.123:456): arch=… syscall=257 success=yes … a0=ffffff9c … pid=7 auid=1000 uid=1000 …
-        comm="cp" exe="/usr/bin/cp" … key="…"
+    audit(1732246314.123:456): arch=… syscall=257 success=yes … ppid=6 pid=7 auid=1000 uid=1000 …
+        fsuid=1000 … comm="cp" exe="/usr/bin/cp" … key="…"
     audit(1732246314.123:456): item=1 name="/media/x" inode=12 dev=08:11 mode=0100644 … nametype=CREATE
 
 A name that does not begin with "/" is relative to a folder that is not looked into; its file is known by
@@ -24,7 +24,7 @@ from collections.abc import Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
 from collectors.linux.proc import plain_path
-from collectors.linux.process_identity import Who
+from collectors.linux.process_identity import Who, acting_uid
 
 SYSCALL: Final = 1300
 PATH: Final = 1302
@@ -40,7 +40,8 @@ CLOCK_SLACK_MS: Final = 50
 """Audit stamps with the kernel's coarse clock, up to a tick behind."""
 
 _WHO: Final = re.compile(
-    rb" ppid=\d+ pid=(\d+) auid=(\d+) uid=(\d+) .* exe=(?:\"([^\"]*)\"|([0-9A-F]+)|\(null\))", re.DOTALL
+    rb" ppid=\d+ pid=(\d+) auid=(\d+) uid=(\d+) .* fsuid=(\d+) .* exe=(?:\"([^\"]*)\"|([0-9A-F]+)|\(null\))",
+    re.DOTALL,
 )
 _FILE: Final = re.compile(
     rb" name=(?:\"([^\"]*)\"|([0-9A-F]+)|\(null\))"
@@ -121,7 +122,10 @@ class AuditRecords:
         self._paths: _Recent[str] = _Recent(MOST_PATHS)
 
     def set_devices(self, devices: Mapping[int, int]) -> None:
-        """Which devices to keep: by the superblock's number, which audit shows, the number `stat` shows."""
+        """Which devices to keep: by the superblock's number, which audit shows, the number `stat` shows.
+
+        A file in a btrfs subvolume has yet another number; it is known by process and by path.
+        """
         self._devices = {(os.major(shown), os.minor(shown)): known for shown, known in devices.items()}
 
     def feed(self, kind: int, text: bytes) -> None:
@@ -197,9 +201,9 @@ class AuditRecords:
         if found is None:
             self.dropped["audit_record_unreadable"] += 1
             return None
-        exe = _name(found[4], found[5])
+        exe = _name(found[5], found[6])
         who = Who(
-            uid=int(found[3]),
+            uid=acting_uid(int(found[3]), int(found[4])),
             user_name=None,
             exe=plain_path(os.fsdecode(exe)) if exe else None,
             pid=int(found[1]),

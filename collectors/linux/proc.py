@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from collectors.contract import Unsupported
-from collectors.linux.process_identity import Who
+from collectors.linux.process_identity import Who, acting_uid
 
 _DELETED: Final = " (deleted)"
 
@@ -30,7 +30,8 @@ def process_facts(pid: int) -> Who | None:
     """
     try:
         status = _read(f"/proc/{pid}/status")
-        uid = int(_after(status, b"\nUid:").split(None, 1)[0])
+        real, _, _, on_files = _after(status, b"\nUid:").split(None, 4)[:4]
+        uid = acting_uid(int(real), int(on_files))
     except (OSError, ValueError, IndexError):
         return None
     return Who(uid=uid, user_name=None, exe=executable(pid), pid=pid, auid=_login_uid(pid), source="proc")

@@ -31,7 +31,7 @@ import msgspec
 from collectors.contract import Unsupported
 from collectors.linux import packet_filter as bpf
 from collectors.linux.proc import process_facts
-from collectors.linux.process_identity import Who
+from collectors.linux.process_identity import Who, acting_uid
 
 MOST_PROCESSES: Final = 32_768
 KEPT_AFTER_EXIT_S: Final = 30.0
@@ -125,7 +125,7 @@ class ProcessEvents:
         elif what == _UID:
             known = self._known.get(second)
             if known is not None and first == second:
-                self._known[second] = msgspec.structs.replace(known, uid=third)
+                self._known[second] = msgspec.structs.replace(known, uid=acting_uid(third, fourth))
         elif what == _EXIT and first == second:
             known = self._known.get(second)
             if known is not None:

@@ -22,3 +22,12 @@ class Who(msgspec.Struct, frozen=True):
     auid: int | None
     source: WhoFrom
     """Best first: the kernel's record of the act; its record of the process; /proc; the file's owner."""
+
+
+def acting_uid(real: int, on_files: int) -> int:
+    """The user behind a process with this real user and this one for access to files.
+
+    A set-user-id program acts for who started it, the real user; a service of root that acts for a user
+    (a file server, a desktop's mount helper) takes that user's rights for its access to files.
+    """
+    return real if real != 0 else on_files

@@ -243,7 +243,7 @@ def test_command_lines_are_not_even_made_by_the_kernel(stick: LoopMount, source:
 def test_overflow_of_the_socket_is_counted_and_reading_goes_on(
     stick: LoopMount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "SOCKET_BYTES", 4096)
+    monkeypatch.setattr(audit, "SOCKET_BYTES", 32_768)
     source = AuditSource()
     source.watch(stick.target)
     try:

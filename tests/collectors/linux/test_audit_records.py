@@ -128,6 +128,15 @@ def test_process_that_writes_many_files_is_known_for_the_first_one_after_the_las
     assert table.find(21384, "?", (STICK, 0), T)[1]
 
 
+def test_set_user_id_program_acts_for_its_caller_and_a_service_of_root_for_whom_it_serves() -> None:
+    table = records()
+    act(table, 1, uid=1501, pid=10)
+    assert _uid(table, 10, T) == 1501
+    table.feed(SYSCALL, syscall(2, uid=0, pid=11).replace(b"fsuid=0", b"fsuid=1502"))
+    table.feed(PATH, path(2, '"/m/a"'))
+    assert _uid(table, 11, T) == 1502
+
+
 def test_entries_expire() -> None:
     table = records()
     act(table, 1)

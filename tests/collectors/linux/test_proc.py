@@ -13,6 +13,7 @@ import pytest
 
 from collectors.linux import proc
 from collectors.linux.proc import executable, process_facts, started_at_ms
+from tests.collectors.linux.real_mounts import needs_root
 
 
 def test_living_process_shows_its_user_and_program() -> None:
@@ -58,3 +59,17 @@ def test_start_time_tells_a_process_from_an_older_one_with_its_number(tmp_path: 
         sleeper.kill()
         sleeper.wait()
     assert started == pytest.approx(before, abs=2500)
+
+
+@needs_root
+@pytest.mark.root
+def test_service_of_root_that_acts_for_a_user_is_that_user() -> None:
+    code = "import os, time; os.seteuid(60123); print('now', flush=True); time.sleep(30)"
+    service = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert service.stdout is not None
+    service.stdout.readline()
+    facts = process_facts(service.pid)
+    service.kill()
+    service.communicate()
+    assert facts is not None
+    assert facts.uid == 60123
