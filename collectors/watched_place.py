@@ -26,6 +26,8 @@ FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
 _READS_A_STEP: Final = 8
 _RESCAN_BATCH_S: Final = 0.05
 _RESCAN_BATCH_FILES: Final = 500
+_LOOK_AGAIN_AFTER_MS: Final = 1_000
+"""What is lost comes in bursts; one rescan is enough for all of a burst."""
 _CLOCK_STEP_MS: Final = 50
 _FAT_CLOCK_STEP_MS: Final = 2_100
 """How far a file's times can lie before the act: FAT, also over FUSE, rounds them down to two seconds."""
@@ -85,6 +87,8 @@ class WatchedPlace:
         )
         self._rescans: deque[Iterator[list[FileFactsAt]]] = deque()
         self._complete_until_ms = now_ms
+        self._lost_since_ms: int | None = None
+        self._look_again_ms = 0
         self.rescans = 0
 
     def describe(self) -> str:
@@ -110,12 +114,16 @@ class WatchedPlace:
                 break
             for change in changes:
                 if change.kind is ChangeKind.LOST:
-                    if not self._rescans:
-                        self.rescan(self._complete_until_ms)
+                    if self._lost_since_ms is None:
+                        self._lost_since_ms = self._complete_until_ms
+                        self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
                     continue
                 if change.kind is ChangeKind.RENAMED:
                     renames.append(change)
                 finished += self.files.take(change, self._who(change, find_who))
+        if self._lost_since_ms is not None and now_ms >= self._look_again_ms:
+            self.rescan(self._lost_since_ms)
+            self._lost_since_ms = None
         finished += self._rescan_step(now_ms)
         finished += self.files.due(now_ms, self._look)
         return renames, finished
