@@ -1,0 +1,356 @@
+"""The demo behind `make demo`: every program of Leaver, for real, on this machine, on loopback.
+
+Starts the server, loads the sample company, enrols and starts the agent, mounts a drive (a file behind a
+loop device where that is allowed, else a named folder), copies files to it as the company's leaver would,
+waits for the alert and shows it. Uses only the commands that a user has; nothing of the alert is prepared.
+
+All of it lies in one folder (default .demo), which the next demo empties.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+BIN = Path(sys.executable).parent
+START_SECONDS = 60.0
+ALERT_SECONDS = 60.0
+DRIVE_MEGABYTES = 1024
+
+
+class Demo:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.root: Path = options.folder.resolve()
+        self.data = self.root / "server"
+        self.drive = self.root / "stick"
+        self.agent_config = self.root / "agent.toml"
+        self.programs: list[subprocess.Popen[str]] = []
+        self.loop_mounted = False
+        self.as_root = os.geteuid() == 0
+        # As root a system account stands in for the person; it needs no account made on this machine.
+        self.copier = pwd.getpwnam("nobody") if self.as_root else pwd.getpwuid(os.geteuid())
+
+    # ---- steps --------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        say(f"Leaver demo in {self.root}")
+        stop_earlier(self.root)
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.drive.mkdir(parents=True)
+        self.data.mkdir(mode=0o700)
+        self.start_server()
+        self.load_company()
+        self.mount_drive()
+        self.start_agent()
+        started = self.copy_files()
+        self.show_alert(started)
+
+    def start_server(self) -> None:
+        settings = [f'[listen]\naddress = "127.0.0.1:{free_port()}"\n']
+        if self.options.transport == "kafka":
+            step("starting a real Apache Kafka (the first time: fetching it)")
+            broker = self.start("kafka", [sys.executable, "-m", "tests.kafka_broker", "--run"])
+            bootstrap = self.wait_for_line("kafka", broker, "127.0.0.1:", seconds=600)
+            settings.append(f'[log]\nkind = "kafka"\nbootstrap = ["{bootstrap}"]\n')
+        (self.data / "server.toml").write_text("\n".join(settings))
+        step("starting the server: leaver up")
+        server = self.start("server", [BIN / "leaver", "up", "--data", self.data])
+        self.wait_for_line("server", server, "ready")
+
+    def load_company(self) -> None:
+        step("a sample company: 60 people, 60 days of history, through the pipeline: leaver demo load")
+        account = f"{self.copier.pw_name}@{socket.gethostname()}"
+        zone = ["--time-zone", "UTC"]
+        seed = ["--seed", str(self.options.seed)]
+        call([BIN / "leaver", "demo", "load", "--leaver-account", account, "--data", self.data, *zone, *seed])
+        shown = json.loads(read([BIN / "leaver", "alerts", "list", "--json", "--data", self.data]))
+        self.alerts_before = {alert["id"] for alert in alert_list(shown)}
+        say(f"    {len(self.alerts_before)} open alerts before anything is copied here")
+
+    def mount_drive(self) -> None:
+        image = self.root / "stick.img"
+        if self.as_root and can_mount(image, self.drive):
+            self.loop_mounted = True
+            step(f"a drive (loop device, ext4) is mounted at {self.drive}")
+        else:
+            step(f"no loop device here: the named folder {self.drive} stands in for the drive")
+        self.drive.chmod(0o1777)
+        self.agent_config.write_text(
+            f'[agent]\nstate_dir = "{self.root / "agent"}"\n\n'
+            f'[collectors.removable_storage]\nextra_mounts = ["{self.drive}"]\n'
+        )
+
+    def start_agent(self) -> None:
+        step("enrolling and starting the agent: leaver-agent enrol, leaver-agent run")
+        made = json.loads(
+            read([BIN / "leaver", "agents", "enrol", "demo-endpoint", "--json", "--data", self.data])
+        )
+        config = ["--config", self.agent_config]
+        call([BIN / "leaver-agent", "enrol", *config], stdin=enrolment_line(made))
+        self.start("agent", [BIN / "leaver-agent", "run", *config])
+
+        def watching() -> bool:
+            found = subprocess.run(
+                [BIN / "leaver-agent", "status", "--json", *config],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return '"state":"running"' in found.stdout.replace(" ", "") and str(self.drive) in found.stdout
+
+        wait_until("the agent watches the drive", watching)
+
+    def copy_files(self) -> float:
+        """Copies as the leaver would. Returns when (Unix seconds) it began."""
+        office = self.root / "office"
+        office.mkdir()
+        dice = random.Random()
+        count = self.options.files
+        for number in range(count):
+            share = self.options.megabytes * 1_000_000 // count
+            content = dice.randbytes(max(1, round(share * dice.uniform(0.5, 1.5))))
+            (office / f"{self.options.name}-{number + 1:02}.csv").write_bytes(content)
+        if self.as_root:
+            for path in (self.root, office):
+                path.chmod(0o755)
+        files = sorted(office.iterdir())
+        size = sum(path.stat().st_size for path in files)
+        step(
+            f"six days before the last working day: {count} files named {self.options.name}-… "
+            f"({size / 1e6:.0f} MB) are copied to it with cp"
+        )
+        started = time.time()
+        for path in files:
+            call([*self.as_copier(), "cp", path, self.drive])
+        say(f"    copied within {time.time() - started:.1f} s")
+        return started
+
+    def as_copier(self) -> list[str]:
+        if not self.as_root:
+            return []
+        return ["setpriv", f"--reuid={self.copier.pw_uid}", f"--regid={self.copier.pw_gid}", "--clear-groups"]
+
+    def show_alert(self, started: float) -> None:
+        ended = time.time()
+        found: dict[str, Any] = {}
+
+        def raised() -> bool:
+            shown = json.loads(read([BIN / "leaver", "alerts", "list", "--json", "--data", self.data]))
+            for alert in alert_list(shown):
+                if alert["id"] not in self.alerts_before:
+                    found.update(alert)
+            return bool(found)
+
+        wait_until("the alert", raised, ALERT_SECONDS)
+
+        def complete() -> bool:
+            raised()
+            events: int = found["events"]
+            return events >= int(self.options.files)
+
+        wait_until("all copied files are in the alert", complete, ALERT_SECONDS)
+        say("")
+        call([BIN / "leaver", "alerts", "show", str(found["id"]), "--data", self.data])
+        opened = milliseconds(found["opened_at"]) / 1000
+        say("")
+        copying = f"copying took {ended - started:.1f} s"
+        say(f"From the first copied byte to the alert: {opened - started:.1f} s; {copying}.")
+
+    # ---- programs -----------------------------------------------------------------------------------
+
+    def start(self, name: str, command: list[Any]) -> subprocess.Popen[str]:
+        """In a session of its own, its output in a file; its pid is kept for the next demo or `--stop`."""
+        # A pipe whose both ends the program holds itself: its standard input never ends.
+        endless = self.root / f"{name}.stdin"
+        os.mkfifo(endless)
+        with (self.root / f"{name}.log").open("w") as output, endless.open("r+b", buffering=0) as stdin:
+            program = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        self.programs.append(program)
+        with (self.root / "pids").open("a") as pids:
+            pids.write(f"{program.pid} {process_start(program.pid)} {name}\n")
+        return program
+
+    def wait_for_line(
+        self, name: str, program: subprocess.Popen[str], word: str, seconds: float = START_SECONDS
+    ) -> str:
+        log = self.root / f"{name}.log"
+        lines: list[str] = []
+
+        def said() -> bool:
+            if program.poll() is not None:
+                fail(f"{name} ended with {program.returncode}:\n{log.read_text()[-3000:]}")
+            lines[:] = [line for line in log.read_text().splitlines() if line.startswith(word)]
+            return bool(lines)
+
+        wait_until(f"{name} is ready", said, seconds)
+        return lines[0]
+
+    def stop(self) -> None:
+        stop_earlier(self.root)
+
+
+# ---- the earlier demo's programs ----------------------------------------------------------------------
+
+
+def stop_earlier(root: Path) -> None:
+    """Stops what an earlier demo left running, by its own pids, and unmounts its drive."""
+    pids = root / "pids"
+    if pids.exists():
+        for line in reversed(pids.read_text().splitlines()):
+            pid, start, _name = line.split()
+            # A pid that was given to another program meanwhile has another start time.
+            if process_start(int(pid)) == start:
+                os.kill(int(pid), signal.SIGTERM)
+                wait_until(f"program {pid} ends", partial(ended, int(pid), start))
+        pids.unlink()
+    if (root / "stick").is_mount():
+        subprocess.run(["umount", root / "stick"], check=True)
+
+
+def ended(pid: int, start: str) -> bool:
+    return process_start(pid) != start
+
+
+def process_start(pid: int) -> str:
+    """Start time of a living process in clock ticks since boot, "" for none."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else fields[18]
+
+
+# ---- small steps --------------------------------------------------------------------------------------
+
+
+def can_mount(image: Path, target: Path) -> bool:
+    with image.open("wb") as file:
+        file.truncate(DRIVE_MEGABYTES * 1_000_000)
+    for command in (
+        ["mkfs.ext4", "-q", "-F", "-L", "DEMO-STICK", image],
+        ["mount", "-o", "loop", image, target],
+    ):
+        try:
+            done = subprocess.run([str(part) for part in command], capture_output=True, check=False)
+        except FileNotFoundError:
+            return False
+        if done.returncode != 0:
+            return False
+    return True
+
+
+def alert_list(shown: Any) -> list[dict[str, Any]]:
+    return list(shown["alerts"]) if isinstance(shown, dict) else list(shown)
+
+
+def enrolment_line(made: dict[str, Any]) -> str:
+    return str(made["line"])
+
+
+def milliseconds(value: Any) -> int:
+    return int(value)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def call(command: list[Any], stdin: str | None = None) -> None:
+    done = subprocess.run([str(part) for part in command], input=stdin, text=True, check=False)
+    if done.returncode != 0:
+        fail(f"{' '.join(str(part) for part in command)} ended with {done.returncode}")
+
+
+def read(command: list[Any]) -> str:
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        fail(f"{' '.join(str(part) for part in command)} ended with {done.returncode}")
+    return done.stdout
+
+
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            fail(f"waited {seconds:.0f} s in vain: {what}")
+        time.sleep(0.1)
+
+
+class DemoFailed(Exception):
+    pass
+
+
+def fail(message: str) -> NoReturn:
+    raise DemoFailed(message)
+
+
+def step(text: str) -> None:
+    say(f"==> {text}")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=Path(".demo"))
+    parser.add_argument("--transport", choices=("https", "kafka"), default="https")
+    parser.add_argument("--once", action="store_true", help="stop everything at the end")
+    parser.add_argument("--stop", action="store_true", help="only stop what an earlier demo left running")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another company")
+    parser.add_argument("--name", default="customers", help="how the copied files are called")
+    parser.add_argument("--files", type=int, default=24, help="how many files are copied")
+    parser.add_argument("--megabytes", type=int, default=120, help="how much is copied")
+    options = parser.parse_args()
+    demo = Demo(options)
+    if options.stop:
+        demo.stop()
+        return 0
+    try:
+        demo.run()
+    except DemoFailed as error:
+        say(f"demo: {error}")
+        say(f"      logs are in {demo.root}")
+        demo.stop()
+        return 1
+    except BaseException:
+        demo.stop()
+        raise
+    if options.once:
+        demo.stop()
+    else:
+        say(f"The server and the agent go on running; copy more to {demo.drive} and look again:")
+        say(f"    {BIN}/leaver alerts list --data {demo.data}")
+        say("    make demo-stop ends them")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

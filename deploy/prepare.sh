@@ -1,0 +1,72 @@
+#!/bin/sh
+# Prepares this checkout for `make`: virtual environment, Python packages, and Debian packages for what is asked.
+# usage: deploy/prepare.sh venv | drive | kafka | tests
+# Says what it installs; does nothing where all is there. Needs Debian (or a relative) with Python 3.11 or newer.
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+VENV=.venv
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'prepare: %s\n' "$*" >&2; exit 1; }
+
+# Installs the Debian packages that are missing. A lock held by another apt is waited for.
+debian() {
+    missing=
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    done
+    [ -z "$missing" ] && return 0
+    command -v apt-get >/dev/null || die "these packages are needed, and apt-get is not here:$missing"
+    say "installing Debian packages:$missing"
+    root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "run as root: apt-get install$missing"
+        root=sudo
+    fi
+    $root apt-get -o DPkg::Lock::Timeout=300 -qq update || say "apt-get update failed, trying with the old lists"
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive $root apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install $missing >/dev/null ||
+        die "apt-get could not install$missing"
+}
+
+venv() {
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || die "$PYTHON must be Python 3.11 or newer"
+    if ! [ -x $VENV/bin/python ]; then
+        "$PYTHON" -c 'import ensurepip' 2>/dev/null ||
+            debian "$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+        say "making the virtual environment $VENV"
+        "$PYTHON" -m venv $VENV
+    fi
+    # Anew whenever the list of dependencies changes.
+    wanted=$(sha256sum pyproject.toml | cut -c1-64)
+    if [ "$(cat $VENV/.prepared 2>/dev/null)" != "$wanted" ]; then
+        say "installing Python packages (a minute or two the first time)"
+        $VENV/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+        $VENV/bin/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[agent,server,kafka,postgres,dev]' |
+            sed -n 's/^Successfully installed/    installed:/p'
+        [ -x $VENV/bin/leaver-agent ] || die "the Python packages could not be installed"
+        printf '%s' "$wanted" >$VENV/.prepared
+    fi
+}
+
+# mkfs, mount and setpriv, for a drive behind a loop device. Only root can mount one.
+drive() {
+    if [ "$(id -u)" = 0 ]; then debian e2fsprogs mount util-linux; fi
+}
+
+kafka() {
+    command -v java >/dev/null || debian default-jre-headless
+    command -v mvn >/dev/null || debian maven
+}
+
+tests() {
+    drive
+    kafka
+    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0
+}
+
+case "${1:-}" in
+venv | drive | kafka | tests) "$1" ;;
+*) die "usage: deploy/prepare.sh venv | drive | kafka | tests" ;;
+esac
