@@ -18,9 +18,15 @@ REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.kafka_broker", "--run"]
 
 
-def start() -> tuple[subprocess.Popen[str], tuple[str, int]]:
+def start(scratch: Path) -> tuple[subprocess.Popen[str], tuple[str, int]]:
     process = subprocess.Popen(
-        COMMAND, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        COMMAND,
+        cwd=REPOSITORY,
+        # What a killed starter leaves behind goes with the test's own folder.
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     host, _, port = process.stdout.readline().strip().rpartition(":")
@@ -39,8 +45,8 @@ def wait_until_gone(address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("how", ["standard input ends", "SIGTERM", "SIGKILL"])
-def test_the_broker_runs_until_whoever_started_it_is_done(how: str) -> None:
-    process, address = start()
+def test_the_broker_runs_until_whoever_started_it_is_done(how: str, tmp_path: Path) -> None:
+    process, address = start(tmp_path)
     socket.create_connection(address, timeout=5).close()
     if how == "standard input ends":
         assert process.stdin is not None
