@@ -37,7 +37,8 @@ from server.agents.registry import RENEWAL_GRACE, AgentKey
 from server.api.errors import ApiError, error_response, not_authenticated
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import RequestBody
-from server.api.service import ApiService
+from server.api.service import RETRY_SECONDS, ApiService
+from server.store.database import StoreUnavailable
 
 _logger = logging.getLogger("leaver.api")
 THREADS = 16
@@ -108,7 +109,7 @@ def _guarded(
         body = RequestBody(request, service.bodies)
         with body.released():
             try:
-                response = await _answer(endpoint, service, threads, request, body)
+                response = await _answer_or_unavailable(endpoint, service, threads, request, body)
             except ApiError as error:
                 if error.status != 408:
                     await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
@@ -119,6 +120,18 @@ def _guarded(
         return response
 
     return respond
+
+
+async def _answer_or_unavailable(
+    endpoint: Endpoint, service: ApiService, threads: _Threads, request: Request, body: RequestBody
+) -> Response:
+    try:
+        return await _answer(endpoint, service, threads, request, body)
+    except StoreUnavailable as error:
+        _logger.error("database_unavailable", extra={"detail": str(error)})
+        raise ApiError(
+            503, "database_unavailable", "the database cannot be used now", retry_after=RETRY_SECONDS
+        ) from None
 
 
 async def _answer(

@@ -59,8 +59,10 @@ class ApiService:
         try:
             self.log.append(records)
         except LogUnavailable as error:
+            if self._append_fault is None:
+                # Once, not for every agent that tries.
+                _logger.error("log_unavailable", extra={"detail": str(error)})
             self._append_fault = (time.monotonic(), str(error))
-            _logger.error("log_unavailable", extra={"detail": str(error)})
             raise ApiError(
                 503, "log_unavailable", "the log cannot be written now", retry_after=RETRY_SECONDS
             ) from None

@@ -18,6 +18,7 @@ from event_schema.request_signing import RECORDS_CONTENT_TYPE, key_id, sign_requ
 from event_schema.wire import encode_request, verify_signature
 from server.agents.registry import KEYS_PER_DAY_MAX, RENEWAL_GRACE, TOKEN_LIFE, revoke
 from server.pki.authority import LEAF_DAYS
+from server.store import database as store
 from server.store.tables import agent_keys, agents, audit, enrolment_tokens
 from tests.server.api.running_server import RunningServer, TestAgent, enrol, logged, public_key_text
 
@@ -276,6 +277,24 @@ def test_the_answer_is_503_while_the_log_is_full_and_health_says_so(tmp_path: Pa
         server.log.trim({0: accepted})
         assert agent.send([agent.heartbeat()]).status_code == 200
         assert client.get("/healthz").status_code == 200
+    server.close()
+
+
+def test_a_database_that_stays_locked_delays_enrolment_and_not_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_SECONDS", 0.2)
+    server = RunningServer(tmp_path)
+    with server.client() as client:
+        agent = TestAgent(server, client, "a")
+        token = server.invite("b")
+        with server.database.begin():
+            refused = enrol(client, token, Ed25519PrivateKey.generate())
+            assert (refused.status_code, refused.json()["reason"]) == (503, "database_unavailable")
+            assert int(refused.headers["retry-after"]) > 0
+            assert agent.send([agent.heartbeat()]).status_code == 200
+        # Nothing was used up.
+        assert enrol(client, token, Ed25519PrivateKey.generate()).status_code == 200
     server.close()
 
 
