@@ -16,15 +16,15 @@ caller passes. Rules:
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from collectors.file_changes import Change, ChangeKind, FileFacts
 from collectors.linux.process_identity import Who
+from collectors.pending_files import Pending, PendingFiles
 from event_schema.ocsf_events import FileActivity
 from event_schema.ocsf_objects import FileType
 
@@ -64,26 +64,6 @@ def better_who(one: Who | None, other: Who | None) -> Who | None:
     return one if _WHO_RANK[one.source] < _WHO_RANK[other.source] else other
 
 
-class _Pending(msgspec.Struct, eq=False):
-    key: str
-    path: str
-    last_ms: int
-    due_ms: int
-    pid: int
-    who: Who | None
-    object_id: bytes | None
-    is_new: bool
-    found: bool
-    """Nobody will tell of its close."""
-    from_rescan: bool
-    facts: FileFacts | None
-    gap: str | None
-    closed_ms: int | None = None
-    """First close: what is there is a whole file, however often it is written again."""
-    queued_ms: int = 0
-    missing: int = 0
-
-
 class FinishedFiles:
     """See the module. Not thread-safe; feed changes in their order.
 
@@ -106,10 +86,7 @@ class FinishedFiles:
         self._open_ms = open_ms
         self._most_pending = most_pending
         self._follows_inodes = follows_inodes
-        self._pending: dict[str, _Pending] = {}
-        self._objects: dict[bytes, dict[str, _Pending]] = {}
-        self._queue: list[tuple[int, int, _Pending]] = []
-        self._count = 0
+        self._pending = PendingFiles()
         self.reported = {} if reported is None else reported
         """Path to content of what was reported lately; to hand on when the same drive comes back."""
         self._gone: dict[bytes | str, None] = {}
@@ -119,7 +96,7 @@ class FinishedFiles:
 
     def oldest_ms(self) -> int | None:
         """When the earliest act happened that is not reported yet."""
-        return min((pending.last_ms for pending in self._pending.values()), default=None)
+        return min((pending.last_ms for pending in self._pending), default=None)
 
     def who_of(self, path: str, pid: int) -> Who | None:
         """Who is already known to be behind this process's writing of this file."""
@@ -145,16 +122,8 @@ class FinishedFiles:
     def due(self, now_ms: int, look: Look) -> list[FinishedFile]:
         """What has come to rest by now; beyond `most_pending` also what has not."""
         finished: list[FinishedFile] = []
-        while self._queue:
+        while (pending := self._pending.pop_due(now_ms, self._most_pending)) is not None:
             too_many = len(self._pending) > self._most_pending
-            if self._queue[0][0] > now_ms and not too_many:
-                break
-            _, _, pending = heapq.heappop(self._queue)
-            if self._pending.get(pending.key) is not pending:
-                continue
-            if pending.due_ms > now_ms and not too_many:
-                self._enqueue(pending)
-                continue
             finished += self._examine(pending, now_ms, look, give_up=too_many)
         return finished
 
@@ -164,14 +133,13 @@ class FinishedFiles:
         `gap` goes to those that somebody may still have been writing.
         """
         finished: list[FinishedFile] = []
-        for pending in sorted(self._pending.values(), key=lambda each: each.last_ms):
+        for pending in sorted(self._pending, key=lambda each: each.last_ms):
             seen = look(pending.path, pending.facts)
             if seen is not None:
                 pending.path, pending.facts = seen
             if pending.closed_ms is None and (pending.facts is None or pending.facts.links < 2):
                 pending.gap = pending.gap or gap
             finished.append(self._finish(pending))
-        self._queue.clear()
         return finished
 
     def _created(self, change: Change, who: Who | None) -> None:
@@ -184,24 +152,14 @@ class FinishedFiles:
             self._touch(before, change, who)
             return
         if before is not None:
-            self._displace(before)
+            # Whatever became of it, it keeps its place in the queue.
+            self._pending.displace(before)
+            if not self._follows_inodes:
+                before.missing = _LOOKS_FOR_MISSING
         pending = self._add(change, who, is_new=True)
-        if any(other.closed_ms is not None for other in self._others(pending)):
+        if any(other.closed_ms is not None for other in self._pending.of_object(change.object_id)):
             # A hard link to what is whole already, even if its first name goes away.
             pending.closed_ms = change.at_ms
-
-    def _displace(self, pending: _Pending) -> None:
-        """Another object has its name now. Whatever became of it, it keeps its place in the queue."""
-        del self._pending[pending.key]
-        self._count += 1
-        if pending.object_id is not None:
-            self._objects[pending.object_id].pop(pending.key, None)
-        pending.key = f"{pending.key}\0{self._count}"
-        self._pending[pending.key] = pending
-        if pending.object_id is not None:
-            self._objects[pending.object_id][pending.key] = pending
-        if not self._follows_inodes:
-            pending.missing = _LOOKS_FOR_MISSING
 
     def _written(self, change: Change, who: Who | None) -> None:
         pending = self._pending.get(change.path)
@@ -211,9 +169,8 @@ class FinishedFiles:
                 return
             del self._gone[change.object_id]
         if pending is None and change.facts is None:
-            if change.object_id is not None and change.object_id in self._objects:
-                pending = next(iter(self._objects[change.object_id].values()))
-            elif change.path in self._gone or _NAMELESS.search(change.path):
+            pending = next(iter(self._pending.of_object(change.object_id)), None)
+            if pending is None and (change.path in self._gone or _NAMELESS.search(change.path)):
                 return
         if pending is None:
             pending = self._add(change, who, is_new=False)
@@ -237,8 +194,8 @@ class FinishedFiles:
     def _renamed(self, change: Change, new_path: str, who: Who | None) -> list[FinishedFile]:
         finished: list[FinishedFile] = []
         self._gone.pop(new_path, None)
-        replaced = self._drop(self._pending.get(new_path))
-        pending = self._drop(self._pending.get(change.path))
+        replaced = self._pending.drop(self._pending.get(new_path))
+        pending = self._pending.drop(self._pending.get(change.path))
         replaces_known = new_path in self.reported or (replaced is not None and not replaced.is_new)
         known = self.reported.pop(change.path, None)
         if pending is not None and pending.is_new:
@@ -252,17 +209,16 @@ class FinishedFiles:
             self._remember(new_path, known)
         if pending is not None:
             pending.key = pending.path = new_path
-            self._keep(pending)
+            self._pending.keep(pending)
             self._touch(pending, change, who)
         return finished
 
     def _folder_renamed(self, change: Change, new_path: str, who: Who | None) -> list[FinishedFile]:
         prefix, cut = change.path + "/", len(change.path)
-        for path in [path for path in self._pending if path.startswith(prefix)]:
-            pending = self._drop(self._pending[path])
-            if pending is not None:
-                pending.key, pending.path = new_path + path[cut:], new_path + pending.path[cut:]
-                self._keep(pending)
+        for pending in self._pending.below(change.path):
+            self._pending.drop(pending)
+            pending.key, pending.path = new_path + pending.key[cut:], new_path + pending.path[cut:]
+            self._pending.keep(pending)
         for path in [path for path in self.reported if path.startswith(prefix)]:
             self.reported[new_path + path[cut:]] = self.reported.pop(path)
         return [_act(FileActivity.RENAME, change, who, new_path)]
@@ -270,10 +226,10 @@ class FinishedFiles:
     def _deleted(self, change: Change, who: Who | None) -> list[FinishedFile]:
         self._gone[change.path] = None
         self.reported.pop(change.path, None)
-        pending = self._drop(self._pending.get(change.path))
+        pending = self._pending.drop(self._pending.get(change.path))
         if change.object_id is not None:
-            links = self._objects.get(change.object_id, {})
-            for link in links.values():
+            links = self._pending.of_object(change.object_id)
+            for link in links:
                 # Its other name is gone: no close will be told for this one.
                 link.closed_ms = link.closed_ms or change.at_ms
             if not links:
@@ -289,7 +245,7 @@ class FinishedFiles:
             finished.append(_act(FileActivity.DELETE, change, who))
         return finished
 
-    def _examine(self, pending: _Pending, now_ms: int, look: Look, *, give_up: bool) -> list[FinishedFile]:
+    def _examine(self, pending: Pending, now_ms: int, look: Look, *, give_up: bool) -> list[FinishedFile]:
         seen = None
         if pending.key == pending.path or self._follows_inodes:
             seen = look(pending.path, pending.facts)
@@ -305,7 +261,7 @@ class FinishedFiles:
         before, pending.facts = pending.facts, facts
         is_known = pending.found and self.reported.get(path) == facts.content_id
         if facts.type_id is FileType.FOLDER or is_known:
-            self._drop(pending)
+            self._pending.drop(pending)
             return []
         at_rest = pending.closed_ms is not None or facts.type_id is not FileType.REGULAR
         if not at_rest and pending.found:
@@ -321,18 +277,18 @@ class FinishedFiles:
             pending.gap = pending.gap or STILL_OPEN
         return [self._finish(pending)]
 
-    def _moved_unseen(self, pending: _Pending, path: str) -> bool:
+    def _moved_unseen(self, pending: Pending, path: str) -> bool:
         """Takes the name under which the file was found again; False if that name is pending already."""
-        self._drop(pending)
-        if path in self._pending:
+        self._pending.drop(pending)
+        if self._pending.get(path) is not None:
             return False
         pending.is_new = pending.is_new and path not in self.reported
         pending.key = pending.path = path
-        self._keep(pending)
+        self._pending.keep(pending)
         return True
 
-    def _add(self, change: Change, who: Who | None, *, is_new: bool) -> _Pending:
-        pending = _Pending(
+    def _add(self, change: Change, who: Who | None, *, is_new: bool) -> Pending:
+        pending = Pending(
             key=change.path,
             path=change.path,
             last_ms=change.at_ms,
@@ -346,11 +302,11 @@ class FinishedFiles:
             facts=change.facts,
             gap=change.gap,
         )
-        self._keep(pending)
-        self._enqueue(pending)
+        self._pending.keep(pending)
+        self._pending.enqueue(pending)
         return pending
 
-    def _touch(self, pending: _Pending, change: Change, who: Who | None) -> None:
+    def _touch(self, pending: Pending, change: Change, who: Who | None) -> None:
         pending.from_rescan = pending.from_rescan and change.from_rescan
         pending.last_ms = max(pending.last_ms, change.at_ms)
         pending.due_ms = pending.last_ms + self._settle_ms
@@ -361,45 +317,19 @@ class FinishedFiles:
         pending.who = better_who(pending.who, who)
         pending.pid = change.pid or pending.pid
         if pending.object_id is None and change.object_id is not None:
-            self._drop(pending)
+            self._pending.drop(pending)
             pending.object_id = change.object_id
-            self._keep(pending)
+            self._pending.keep(pending)
         if pending.due_ms < pending.queued_ms:
-            self._enqueue(pending)
+            self._pending.enqueue(pending)
 
-    def _keep(self, pending: _Pending) -> None:
-        self._pending[pending.key] = pending
-        if pending.object_id is not None:
-            self._objects.setdefault(pending.object_id, {})[pending.key] = pending
-
-    def _drop(self, pending: _Pending | None) -> _Pending | None:
-        if pending is None:
-            return None
-        self._pending.pop(pending.key, None)
-        if pending.object_id is not None:
-            same = self._objects.get(pending.object_id, {})
-            same.pop(pending.key, None)
-            if not same:
-                self._objects.pop(pending.object_id, None)
-        return pending
-
-    def _others(self, pending: _Pending) -> Iterable[_Pending]:
-        if pending.object_id is None:
-            return ()
-        return (other for other in self._objects[pending.object_id].values() if other is not pending)
-
-    def _enqueue(self, pending: _Pending) -> None:
-        self._count += 1
-        pending.queued_ms = pending.due_ms
-        heapq.heappush(self._queue, (pending.due_ms, self._count, pending))
-
-    def _later(self, pending: _Pending, due_ms: int) -> list[FinishedFile]:
+    def _later(self, pending: Pending, due_ms: int) -> list[FinishedFile]:
         pending.due_ms = due_ms
-        self._enqueue(pending)
+        self._pending.enqueue(pending)
         return []
 
-    def _finish(self, pending: _Pending, *, is_deleted: bool = False) -> FinishedFile:
-        self._drop(pending)
+    def _finish(self, pending: Pending, *, is_deleted: bool = False) -> FinishedFile:
+        self._pending.drop(pending)
         if pending.facts is not None and not is_deleted:
             self._remember(pending.path, pending.facts.content_id)
         return FinishedFile(
