@@ -35,6 +35,7 @@ from agent.spool_files import (
     list_segments,
     lock_folder,
     newest_header,
+    pack_file,
     segment_name,
     sync_folder,
 )
@@ -109,6 +110,7 @@ class Spool:
                 active = self._segments[-1]
                 if active.size + len(data) > self._segment_bytes and self._next_seq > active.first:
                     self._begin_segment()
+                    self._pack(active)
                 self._make_room(len(data))
                 self._write(data)
             except OSError as error:
@@ -303,6 +305,14 @@ class Spool:
         self._fd = fd
         self._tail_dirty = False
         self._segments.append(Segment(self._next_seq, path, len(header)))
+
+    def _pack(self, full: Segment) -> None:
+        """Makes a full segment small, unless most of it is sent already. Without space it stays as it is."""
+        if self._progress.acknowledged > (full.first + self._next_seq) // 2:
+            return
+        with contextlib.suppress(OSError):
+            if pack_file(full, below=self._next_seq):
+                self._position = None
 
     def _recover(self) -> None:
         self._segments = list_segments(self._folder)

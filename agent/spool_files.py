@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.spool_reader import Segment, read_durable_bytes, segment_entries
-from agent.spool_segment import SegmentHeader, decode_header
+from agent.spool_segment import SegmentHeader, decode_header, pack_segment
 
 _SEGMENT_NAME = re.compile(r"segment-(\d{20})\Z")
+_PACKING = ".packing"
 _NO_LIMIT = 2**63 - 1
 
 
@@ -25,7 +26,9 @@ def segment_name(first_seq: int) -> str:
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """By rising first number."""
+    """By rising first number. Deletes what a crash left of packing."""
+    for unfinished in folder.glob(f"*{_PACKING}"):
+        unfinished.unlink()
     found = sorted((int(m[1]), p) for p in folder.iterdir() if (m := _SEGMENT_NAME.match(p.name)))
     return [Segment(first, path, path.stat().st_size) for first, path in found]
 
@@ -52,6 +55,27 @@ def cut_torn_tail(tail: Segment) -> int:
         os.truncate(tail.path, end)
         tail.size = end
     return entries[-1].seq + 1 if entries else tail.first
+
+
+def pack_file(segment: Segment, *, below: int) -> bool:
+    """Puts the packed form in the segment's place, in one rename. Raises OSError; then nothing changed."""
+    packed = pack_segment(read_durable_bytes(segment), segment.first, below=below)
+    if packed is None or len(packed) >= segment.size:
+        return False
+    new = segment.path.with_name(segment.path.name + _PACKING)
+    try:
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(segment.path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    segment.size = len(packed)
+    sync_folder(segment.path.parent)
+    return True
 
 
 def find_cursors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +15,16 @@ from agent.spool_reader import SpooledEvent
 from agent.spool_segment import NewEntry
 from agent.spool_writer import QUEUE_ENTRIES, SpoolWriter
 
-SEGMENT = 64 << 10
+SPOOL_BYTES = 4 << 20
 
 
 def entry(number: int, size: int = 100) -> NewEntry:
-    return NewEntry("scripted", number, str(number).zfill(size).encode(), str(number))
+    noise = hashlib.shake_256(str(number).encode()).hexdigest(size // 2)
+    return NewEntry("scripted", number, f"{number} {noise}".encode(), str(number))
+
+
+def number_of(event: SpooledEvent) -> int:
+    return int(event.data.split()[0])
 
 
 def numbers(spool: Spool) -> list[int]:
@@ -27,9 +33,19 @@ def numbers(spool: Spool) -> list[int]:
     while items := spool.read(after):
         for item in items:
             assert isinstance(item, SpooledEvent)
-            found.append(int(item.data))
+            found.append(number_of(item))
             after = item.seq
     return found
+
+
+def fill_with_what_is_being_sent(spool: Spool) -> int:
+    """So that nothing can be dropped to make room. Returns the next number."""
+    number = 0
+    while spool.stats().backlog_bytes < SPOOL_BYTES - 25_000:
+        spool.append([entry(number, size=20_000)])
+        spool.read(number - 1)
+        number += 1
+    return number
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -41,7 +57,7 @@ def until(done: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    opened = Spool(tmp_path / "spool", max_bytes=4 * SEGMENT, segment_bytes=SEGMENT)
+    opened = Spool(tmp_path / "spool", max_bytes=SPOOL_BYTES, segment_bytes=64 << 10)
     yield opened
     opened.close()
 
@@ -68,13 +84,8 @@ def test_everything_handed_on_by_many_threads_is_on_disk_when_finish_returns(spo
 
 
 def test_a_spool_that_takes_no_more_makes_the_collector_wait_until_there_is_room(spool: Spool) -> None:
-    # Everything is being sent, so nothing may be dropped to make room.
     writer = SpoolWriter(spool, retry_seconds=0.05)
-    first = 0
-    while spool.stats().backlog_bytes < 4 * SEGMENT - 3000:
-        spool.append([entry(first, size=1000)])
-        spool.read(first - 1)
-        first += 1
+    first = fill_with_what_is_being_sent(spool)
     writer.start()
     handed_on: list[int] = []
 
@@ -96,7 +107,7 @@ def test_a_spool_that_takes_no_more_makes_the_collector_wait_until_there_is_room
     received: list[int] = []
     while thread.is_alive() or spool.stats().next_seq < first + QUEUE_ENTRIES + 400:
         items = spool.read(-1)
-        received += [int(item.data) for item in items if isinstance(item, SpooledEvent)]
+        received += [number_of(item) for item in items if isinstance(item, SpooledEvent)]
         assert all(isinstance(item, SpooledEvent) for item in items)
         if items:
             last = items[-1]
@@ -109,11 +120,7 @@ def test_a_spool_that_takes_no_more_makes_the_collector_wait_until_there_is_room
 
 
 def test_at_the_end_a_spool_that_takes_nothing_is_given_up_in_time(spool: Spool) -> None:
-    first = 0
-    while spool.stats().backlog_bytes < 4 * SEGMENT - 3000:
-        spool.append([entry(first, size=1000)])
-        spool.read(first - 1)
-        first += 1
+    fill_with_what_is_being_sent(spool)
     writer = SpoolWriter(spool, retry_seconds=0.05)
     writer.start()
     for number in range(50):
