@@ -68,11 +68,7 @@ def full_event(number: int) -> FileSystemActivity:
             path=f"/media/alice/STICK/2026/{number % 50}/{name}",
             ext="xlsx",
             size=20_000 + number,
-            hashes=(
-                Fingerprint(
-                    algorithm_id=HashAlgorithm.SHA_256, value=hashlib.sha256(name.encode()).hexdigest()
-                ),
-            ),
+            hashes=(Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=digest),),
             drive_type_id=DriveType.REMOVABLE,
             volume="STICK",
         ),
@@ -115,7 +111,7 @@ def main(events: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         spool = Spool(Path(folder), max_bytes=4 << 30)
         measured(
-            f"append and fsync, {BATCH_ENTRIES} at a time",
+            f"append, fsync, pack, {BATCH_ENTRIES} at a time",
             events,
             partial(_append, spool, encoded, BATCH_ENTRIES),
         )
