@@ -63,7 +63,7 @@ kafka() {
 tests() {
     drive
     kafka
-    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0
+    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
 }
 
 case "${1:-}" in

@@ -41,7 +41,8 @@ def field_registry() -> dict[str, FieldSpec]:
         for spec in _leaves(event_class, "", class_uid):
             known = found.get(spec.path)
             classes = (*known.classes, class_uid) if known else (class_uid,)
-            found[spec.path] = msgspec.structs.replace(spec, classes=classes)
+            # A field that several classes share is described once, by the first.
+            found[spec.path] = msgspec.structs.replace(known or spec, classes=classes)
     for spec in _leaves(LeaverFields, "leaver.", None):
         found[spec.path] = spec
     return found

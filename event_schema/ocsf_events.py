@@ -61,7 +61,7 @@ class FileSystemActivity(Word, frozen=True, tag_field="class_uid", tag=1001):
 class PeripheralActivity(Word, frozen=True, tag_field="class_uid", tag=1010):
     """A device was plugged in or taken out."""
 
-    activity_id: Annotated[PeripheralActivityKind, purpose("in or out")]
+    activity_id: Annotated[PeripheralActivityKind, purpose("what was done")]
     category_uid: Annotated[Literal[1], purpose("required by OCSF")]
     type_uid: Annotated[int, purpose("required by OCSF: class_uid * 100 + activity_id")]
     severity_id: Annotated[Literal[1], purpose("required by OCSF: informational; the server judges")]
@@ -148,6 +148,6 @@ def event_metadata(collector: str, version: str) -> Metadata:
     return Metadata(
         version=OCSF_VERSION,
         product=Product(name="Leaver", vendor_name="Leaver", version=version),
-        profiles=("host",),
+        profiles=("host", "linux/linux_users"),
         log_name=collector,
     )
