@@ -1,7 +1,8 @@
 """The HTTPS server: uvicorn in a thread of its own, TLS 1.2 or newer, bounded connections and times.
 
-uvicorn bounds the time between requests, but not how long a client may take to send a request's head, and a
-connection without any request stays for ever. PatientProtocol bounds both.
+uvicorn bounds the time between requests, but not how long a client may take for a request's head, and a
+connection without any request stays for ever: PatientProtocol bounds both. It leaves the TLS handshake a
+minute, asyncio's default, and the goodbye half a minute: PatientLoop bounds these.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -22,6 +23,8 @@ from server.pki.files import ServerCertificate
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+HANDSHAKE_SECONDS = 10.0
+GOODBYE_SECONDS = 2.0
 HEAD_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75
 HEAD_BYTES_MAX = 16 * 1024
@@ -32,6 +35,17 @@ _START_SECONDS = 10.0
 
 class ListenError(Exception):
     """The address cannot be listened on; the message says why."""
+
+
+class PatientLoop(asyncio.SelectorEventLoop):
+    """Gives up on TLS handshakes and goodbyes that take too long."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:
+        options |= {
+            "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+            "ssl_shutdown_timeout": GOODBYE_SECONDS,
+        }
+        return await super().create_server(*arguments, **options)
 
 
 class PatientProtocol(H11Protocol):
@@ -86,7 +100,7 @@ class HttpsServer:
             http=PatientProtocol,
             ws="none",
             lifespan="off",
-            loop="asyncio",
+            loop="server.api.https_server:PatientLoop",
             log_config=None,
             access_log=False,
             server_header=False,

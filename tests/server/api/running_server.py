@@ -72,7 +72,7 @@ class RunningServer:
             create_app(self.service),
             self.config.listen.address,
             self.pki.ensure_server(self.authority, self.config.listen),
-            connections=200,
+            connections=self.config.limits.connections,
         )
         self.https.start()
         self.url = f"https://127.0.0.1:{self.https.port}"

@@ -17,6 +17,7 @@ from event_schema.request_signing import RECORDS_CONTENT_TYPE, sign_request
 from event_schema.wire import REQUEST_BYTES_MAX
 from server.api import https_server
 from server.config import LimitsConfig
+from server.json_log import JsonFormatter
 from server.pki.authority import create_authority
 from tests.server.api.running_server import RunningServer, TestAgent, logged
 
@@ -29,6 +30,11 @@ def _read_all(connection: ssl.SSLSocket) -> bytes:
     except (ConnectionError, ssl.SSLError):
         return data
     return data
+
+
+def _health_status(server: RunningServer) -> int:
+    with server.client() as client:
+        return client.get("/healthz").status_code
 
 
 def _signed_head(agent: TestAgent, body: bytes, length: int) -> bytes:
@@ -153,6 +159,20 @@ def test_a_head_that_is_never_finished_ends_the_connection(
     server.close()
 
 
+def test_a_tls_handshake_that_is_never_finished_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(https_server, "HANDSHAKE_SECONDS", 0.5)
+    server = RunningServer(tmp_path)
+    for beginning in (b"", b"\x16\x03\x01\x02\x00\x01"):
+        with socket.create_connection(("127.0.0.1", server.https.port), timeout=10) as silent:
+            silent.sendall(beginning)
+            begun = time.monotonic()
+            assert silent.recv(1) == b""
+            assert time.monotonic() - begun < 3
+    server.close()
+
+
 def test_a_head_over_the_limit_is_refused(server: RunningServer) -> None:
     with server.raw_connection() as connection:
         try:
@@ -227,6 +247,39 @@ def test_it_stops_in_time_while_requests_and_connections_are_open(tmp_path: Path
         slow.close()
         idle.close()
     server.close()
+
+
+def test_connections_over_the_limit_are_answered_503_until_others_end(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path, limits=LimitsConfig(connections=8))
+    held = [server.raw_connection() for _ in range(8)]
+    deadline = time.monotonic() + 10
+    while (status := _health_status(server)) != 503 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status == 503
+    for connection in held:
+        connection.close()
+    while (status := _health_status(server)) != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status == 200
+    server.close()
+
+
+def test_an_error_nobody_foresaw_is_answered_without_its_message_and_harms_nobody_else(
+    server: RunningServer, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing() -> None:
+        raise ValueError("wang.fang")
+
+    headers = {"authorization": f"Bearer {server.admin_token()}"}
+    server.service.status = failing
+    response = client.get("/v1/status", headers=headers)
+    assert (response.status_code, response.json()["reason"]) == (500, "internal")
+    assert "wang" not in response.text
+    assert client.get("/healthz").status_code == 200
+    assert server.service.counts() == {"GET 500": 1, "GET /healthz 200": 1}
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert any('"error":"ValueError"' in line for line in lines)
+    assert not any("wang" in line for line in lines)
 
 
 def test_unknown_paths_and_methods_are_refused_and_the_connection_ends(
