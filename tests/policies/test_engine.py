@@ -69,7 +69,7 @@ def test_a_leaver_who_copies_customer_files_hits_several_rules_of_one_family(shi
             )
         )
     )
-    assert {hit.level for hit in hits} == {"high", "medium"}
+    assert {hit.level for hit in hits} == {"high", "low"}
     assert {hit.family for hit in hits} == {"removable_storage_copy"}
     assert len(hits) == len({hit.rule_id for hit in hits}) == 3
 
