@@ -63,6 +63,8 @@ class Change(msgspec.Struct, frozen=True):
     """Tells objects apart that come and go under one name, where the watcher can."""
     facts: FileFacts | None = None
     from_rescan: bool = False
+    is_new: bool = True
+    """For FOUND: whether the file itself is new, not only its content."""
     gap: str | None = None
 
 

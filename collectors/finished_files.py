@@ -95,8 +95,12 @@ class FinishedFiles:
         return len(self._pending)
 
     def oldest_ms(self) -> int | None:
-        """When the earliest act happened that is not reported yet."""
-        return min((pending.last_ms for pending in self._pending), default=None)
+        """When the earliest act happened that is not reported yet, but for files that were never closed."""
+        return min((each.last_ms for each in self._pending if each.closed_ms is not None), default=None)
+
+    def open_paths(self) -> list[str]:
+        """The files that were never closed."""
+        return [each.path for each in self._pending if each.closed_ms is None]
 
     def who_of(self, path: str, pid: int) -> Who | None:
         """Who is already known to be behind this process's writing of this file."""
@@ -186,7 +190,7 @@ class FinishedFiles:
         reported = self.reported.get(change.path)
         facts = change.facts
         if reported is None or (facts is not None and reported != facts.content_id):
-            self._add(change, who, is_new=True)
+            self._add(change, who, is_new=change.is_new)
         elif facts is None:
             # Whether it changed since it was reported shows when it is looked at.
             self._add(change, who, is_new=False)

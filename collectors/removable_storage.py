@@ -26,6 +26,7 @@ from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
 from collectors.linux.storage_identity import to_peripheral_device
 from collectors.storage_config import RemovableStorageConfig
+from collectors.storage_cursor import Cursor, read_cursor, write_cursor
 from collectors.storage_events import EventSource, Volume, device_event
 from collectors.storage_places import Place, PlaceFinder
 from collectors.storage_reports import StorageReports
@@ -40,6 +41,10 @@ MTP_NOT_SEEN: Final = (
     "kernel. Block them by policy, or let them in as USB storage only."
 )
 _TURN_S: Final = 0.2
+_TURN_MS: Final = 200
+_MANY_WAITING: Final = 2_000
+_CURSOR_EVERY_MS: Final = 1_000
+_COARSEST_CLOCK_MS: Final = 2_100
 _LOOK_FOR_FOLDERS_S: Final = 5.0
 _MOST_DRIVES_REMEMBERED: Final = 4
 _WAS_THERE: Final = "it was plugged in already when the agent started"
@@ -74,6 +79,9 @@ class RemovableStorageCollector:
         self._mounts: MountWatch | None = None
         self._hotplug: hotplug.Hotplug | None = None
         self._closing = threading.Event()
+        self._resume: Cursor | None = None
+        self._cursor: str | None = None
+        self._cursor_ms = 0
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -90,8 +98,9 @@ class RemovableStorageCollector:
                 ) from refused
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
-        del resume_from
         self._closing.clear()
+        self._resume = read_cursor(resume_from)
+        self._cursor = resume_from
         try:
             yield from self._observe(stop)
         finally:
@@ -131,10 +140,7 @@ class RemovableStorageCollector:
         checked_ms = self._clock()
         look_again = time.monotonic() + _LOOK_FOR_FOLDERS_S
         while not (stop.is_set() or self._closing.is_set()):
-            for event in events:
-                yield Observation(event)
-            if not events:
-                yield None
+            yield from self._observations(events, reports)
             if self._closing.is_set():
                 return
             ready = self._wait(0.0 if events else _TURN_S)
@@ -153,8 +159,41 @@ class RemovableStorageCollector:
         for place in self._places.values():
             for finished in place.flush(_OPEN_AT_STOP):
                 reports.add(finished, place, self._clock())
-        for event in [*events, *reports.give_up(_NO_HASH_STOP)]:
-            yield Observation(event)
+        events += reports.give_up(_NO_HASH_STOP)
+        self._cursor_ms = 0
+        yield from self._observations(events, reports)
+
+    def _observations(self, events: list[Event], reports: StorageReports) -> Iterator[Observation | None]:
+        """The last of the events moves the cursor: only then everything before it has been yielded."""
+        if not events:
+            yield None
+            return
+        *others, last = events
+        for event in others:
+            yield Observation(event, self._cursor)
+        self._move_cursor(reports)
+        yield Observation(last, self._cursor)
+
+    def _move_cursor(self, reports: StorageReports) -> None:
+        now_ms = self._clock()
+        waiting = len(reports) + sum(len(place.files) for place in self._places.values())
+        if waiting > _MANY_WAITING and now_ms - self._cursor_ms < _CURSOR_EVERY_MS:
+            return
+        self._cursor_ms = now_ms
+        oldest = [reports.oldest_ms(), *(place.oldest_ms() for place in self._places.values())]
+        at_ms = min([now_ms - _TURN_MS, *(each for each in oldest if each is not None)])
+        still_open = [path for place in self._places.values() for path in place.files.open_paths()]
+        self._cursor = write_cursor(
+            at_ms,
+            list(self._places),
+            self._device_uids(),
+            [each for changed_ms, each in reports.done if changed_ms >= at_ms - _COARSEST_CLOCK_MS],
+            still_open,
+        )
+
+    def _device_uids(self) -> list[str]:
+        uids = [] if self._hotplug is None else [identity.uid for identity in self._hotplug.present()]
+        return uids + [str(place.volume.device.uid) for place in self._places if place.is_extra_mount]
 
     def _turn(self, reports: StorageReports) -> list[Event]:
         authors, now_ms = self._authors, self._clock()
@@ -196,6 +235,7 @@ class RemovableStorageCollector:
                 _WAS_THERE,
             )
             for identity in self._hotplug.present()
+            if self._resume is None or identity.uid not in self._resume.devices
         ]
 
     def _device_changes(self, now_ms: int) -> list[Event]:
@@ -252,6 +292,10 @@ class RemovableStorageCollector:
         if checked_ms is not None and place.is_mount:
             # What was written between the mount and our mark.
             watched.rescan(checked_ms, self._clock())
+        if checked_ms is None and self._resume is not None and self._resume.was_watching(place):
+            watched.rescan(self._resume.at, resume=self._resume)
+            if place.volume.device.uid in self._resume.devices:
+                return []
         gap = _WAS_THERE if checked_ms is None else None
         return self._place_events(place, PeripheralActivityKind.CONNECT, now_ms, gap)
 
@@ -276,7 +320,7 @@ class RemovableStorageCollector:
         self, place: Place, kind: PeripheralActivityKind, now_ms: int, gap: str | None
     ) -> list[Event]:
         """An extra mount comes and goes as a device does; for real devices the hot-plug events tell."""
-        if not place.is_mount or place.has_device:
+        if not place.is_extra_mount:
             return []
         device: PeripheralDevice = place.volume.device
         return [device_event(self._source, kind, device, "mountinfo", now_ms, gap)]

@@ -35,6 +35,11 @@ class Place(msgspec.Struct, frozen=True):
     def is_mount(self) -> bool:
         return self.mount_id != 0
 
+    @property
+    def is_extra_mount(self) -> bool:
+        """Whether its mount and unmount are all that tells of a device coming and going."""
+        return self.is_mount and not self.has_device
+
 
 class Devices(Protocol):
     """What tells removable mounts from others."""

@@ -16,6 +16,7 @@ from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
 from collectors.finished_files import FinishedFile
+from collectors.storage_cursor import MOST_DONE, file_id
 from collectors.storage_events import EventSource, Volume, file_event
 from collectors.watched_place import WatchedPlace
 from event_schema.ocsf_events import Event, FileActivity
@@ -46,6 +47,8 @@ class StorageReports:
         self._soon: deque[_Report] = deque()
         self._hashing: dict[HashJob, _Report] = {}
         self._by_path: dict[str, HashJob] = {}
+        self.done: deque[tuple[int, str]] = deque(maxlen=MOST_DONE)
+        """When the files changed that were reported last (ms), and their file_id."""
 
     def __len__(self) -> int:
         return len(self._soon) + len(self._hashing)
@@ -142,6 +145,9 @@ class StorageReports:
             if result.gap == GONE and report.place.is_there():
                 finished = msgspec.structs.replace(finished, is_deleted=True)
             gaps.append(result.gap)
+        if finished.facts is not None and finished.new_path is None:
+            changed_ms = finished.facts.changed_ns // 1_000_000
+            self.done.append((changed_ms, file_id(finished.path, finished.facts)))
         return file_event(
             self._source,
             finished,

@@ -14,10 +14,12 @@ from typing import Final
 from collectors.contract import Unsupported
 from collectors.file_changes import Change, ChangeKind, FileFacts, Watcher, facts_of, look
 from collectors.finished_files import FinishedFile, FinishedFiles
+from collectors.linux.birth_time import birth_time_ns
 from collectors.linux.fanotify_fd import FanotifyFdWatcher, find_renamed
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
 from collectors.linux.process_identity import Who
 from collectors.storage_config import RemovableStorageConfig
+from collectors.storage_cursor import Cursor, file_id, path_id
 from collectors.storage_events import Volume
 
 FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
@@ -85,10 +87,12 @@ class WatchedPlace:
             follows_inodes=not self.watcher.sees_renames,
             reported=reported,
         )
-        self._rescans: deque[Iterator[list[FileFactsAt]]] = deque()
+        self._rescans: deque[Iterator[list[_Found]]] = deque()
         self._complete_until_ms = now_ms
         self._lost_since_ms: int | None = None
         self._look_again_ms = 0
+        self._lag_ms = 0
+        self._rescan_since_ms = now_ms
         self.rescans = 0
 
     def describe(self) -> str:
@@ -96,11 +100,15 @@ class WatchedPlace:
         words = {"fanotify_fid": "fanotify FID", "fanotify_fd": "fanotify fd (renames and deletions unseen)"}
         return f"{words.get(self.watcher.observed_by, self.watcher.observed_by)} on {self.target}"
 
-    def rescan(self, since_ms: int, until_ms: int | None = None) -> None:
-        """Looks for files that changed in this time, besides all else, a little in each step."""
+    def rescan(self, since_ms: int, until_ms: int | None = None, resume: Cursor | None = None) -> None:
+        """Looks for files that changed in this time, besides all else, a little in each step.
+
+        With `resume`: what changed while nobody watched, without what was reported before that.
+        """
         until_ns = None if until_ms is None else (until_ms + self._clock_step_ms) * 1_000_000
         since_ns = (since_ms - self._clock_step_ms) * 1_000_000
-        self._rescans.append(_walk(self.target, self.device, since_ns, until_ns))
+        self._rescan_since_ms = since_ms if not self._rescans else min(since_ms, self._rescan_since_ms)
+        self._rescans.append(_walk(self.target, since_ns, until_ns, resume))
         self.rescans += 1
 
     def step(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
@@ -112,10 +120,13 @@ class WatchedPlace:
             if not changes:
                 self._complete_until_ms = now_ms
                 break
+            # What is read now may have happened any time since the queue was last seen empty.
+            lag_ms = now_ms - self._complete_until_ms
+            self._lag_ms = max(lag_ms, self._lag_ms) if len(self.files) else lag_ms
             for change in changes:
                 if change.kind is ChangeKind.LOST:
                     if self._lost_since_ms is None:
-                        self._lost_since_ms = self._complete_until_ms
+                        self._lost_since_ms = self._rescan_since_ms = self._complete_until_ms
                         self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
                     continue
                 if change.kind is ChangeKind.RENAMED:
@@ -127,6 +138,13 @@ class WatchedPlace:
         finished += self._rescan_step(now_ms)
         finished += self.files.due(now_ms, self._look)
         return renames, finished
+
+    def oldest_ms(self) -> int | None:
+        """The earliest time to look at again if all that is not finished were forgotten."""
+        if self._rescans or self._lost_since_ms is not None:
+            return self._rescan_since_ms
+        oldest = self.files.oldest_ms()
+        return None if oldest is None else oldest - self._lag_ms
 
     def flush(self, gap: str) -> list[FinishedFile]:
         """All that is not finished, as it is."""
@@ -177,18 +195,20 @@ class WatchedPlace:
         if batch is None:
             self._rescans.popleft()
             return finished
-        for path, facts in batch:
-            change = Change(ChangeKind.FOUND, path, now_ms, facts=facts, from_rescan=True)
-            finished += self.files.take(change)
+        for path, facts, is_new in batch:
+            finished += self.files.take(
+                Change(ChangeKind.FOUND, path, now_ms, facts=facts, from_rescan=True, is_new=is_new)
+            )
         return finished
 
 
-FileFactsAt = tuple[str, FileFacts]
+_Found = tuple[str, FileFacts, bool]
+"""A path, the facts about it, and whether the file is new."""
 
 
-def _walk(top: str, device: int, since_ns: int, until_ns: int | None) -> Iterator[list[FileFactsAt]]:
-    """Files whose status changed in [since, until], in batches that take a moment each."""
-    batch: list[FileFactsAt] = []
+def _walk(top: str, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
+    """Files that were made or written in [since, until], in batches that take a moment each."""
+    batch: list[_Found] = []
     began = time.monotonic()
     todo = [top]
     while todo:
@@ -202,13 +222,30 @@ def _walk(top: str, device: int, since_ns: int, until_ns: int | None) -> Iterato
                                 todo.append(entry.path)
                             continue
                         facts = facts_of(os.lstat(entry.path))
-                        if facts.changed_ns >= since_ns and (
-                            until_ns is None or facts.changed_ns <= until_ns
-                        ):
-                            batch.append((entry.path, facts))
+                        is_new = _is_new(entry.path, facts, since_ns, until_ns, resume)
+                        if is_new is not None:
+                            batch.append((entry.path, facts, is_new))
                     if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
                         yield batch
                         batch, began = [], time.monotonic()
         except OSError:
             continue
     yield batch
+
+
+def _is_new(
+    path: str, facts: FileFacts, since_ns: int, until_ns: int | None, resume: Cursor | None
+) -> bool | None:
+    """Whether the file was made, or only written, in this time; None: neither."""
+    if resume is not None and resume.open and path_id(path) in resume.open:
+        return True
+    if facts.changed_ns < since_ns or (until_ns is not None and facts.changed_ns > until_ns):
+        return None
+    if resume is not None and file_id(path, facts) in resume.done:
+        return None
+    birth_ns = birth_time_ns(path)
+    if birth_ns is None or birth_ns >= since_ns:
+        return True
+    # A status that changed alone can be a chmod or a rename. While the agent was away, hours may have
+    # passed, and there may be many of those; in the moments of the other rescans a copy is more likely.
+    return False if resume is None or facts.modified_ns >= since_ns else None

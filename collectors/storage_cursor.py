@@ -1,0 +1,100 @@
+"""From where the removable-storage collector resumes after it was killed.
+
+Format: JSON, a few hundred bytes:
+
+    {"v": 1, "boot": "…", "at": ms, "places": ["3f2a…", …], "devices": ["uid", …], "done": ["1a2b3c4d", …],
+     "open": ["5e6f…", …]}
+
+- at: every act before it is an event already. Files that changed since are looked for when resuming.
+- places: what was watched then, by mount and target. Only where the same mount still stands (same boot,
+  same mount id) was everything since done on this machine; a drive that was away is not looked through.
+- devices: uids of the devices that were in, so that one that stays is not reported again.
+- done: files that changed after `at` and are events already, at most 64, the newest; beyond that a
+  file can be reported twice after a crash, never lost.
+- open: new files, at most 64, that somebody is still writing; they do not hold `at` back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from collectors.file_changes import FileFacts
+from collectors.storage_places import Place
+
+MOST_DONE: Final = 64
+_MOST_LISTED: Final = 32
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """See the module."""
+
+    v: int
+    boot: str
+    at: int
+    places: tuple[str, ...]
+    devices: tuple[str, ...]
+    done: tuple[str, ...]
+    open: tuple[str, ...]
+
+    def was_watching(self, place: Place) -> bool:
+        """Whether this very mount or folder was watched when the cursor was made."""
+        return self.boot == boot_id() and place_id(place) in self.places
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """The cursor; None where there is none, or none that this version understands."""
+    if text is None:
+        return None
+    with contextlib.suppress(msgspec.DecodeError):
+        cursor = msgspec.json.decode(text, type=Cursor)
+        if cursor.v == 1:
+            return cursor
+    return None
+
+
+def write_cursor(
+    at: int, places: list[Place], devices: list[str], done: list[str], still_open: list[str]
+) -> str:
+    """The cursor as text."""
+    cursor = Cursor(
+        v=1,
+        boot=boot_id(),
+        at=at,
+        places=tuple(place_id(place) for place in places[:_MOST_LISTED]),
+        devices=tuple(devices[:_MOST_LISTED]),
+        done=tuple(done[-MOST_DONE:]),
+        open=tuple(map(path_id, still_open[-MOST_DONE:])),
+    )
+    return msgspec.json.encode(cursor).decode()
+
+
+def file_id(path: str, facts: FileFacts) -> str:
+    """Tells this file with this content from others, shortly."""
+    return _short(f"{path}\0{facts.content_id}")
+
+
+def path_id(path: str) -> str:
+    """Tells this name from others, shortly."""
+    return _short(path)
+
+
+def place_id(place: Place) -> str:
+    """Tells one mount from the next at the same place."""
+    return _short(f"{place.mount_id}\0{place.target}")
+
+
+def boot_id() -> str:
+    """Changes with each boot of the machine."""
+    with contextlib.suppress(OSError):
+        return _BOOT_ID.read_text().strip()[:8]
+    return ""
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
