@@ -19,7 +19,7 @@ BATCH_BYTES = 1 << 20
 GATHER_SECONDS = 0.1
 QUEUE_ENTRIES = 400
 RETRY_SECONDS = 1.0
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,156 @@
+"""Shipping from a real spool to the real server: order, batching, refusal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.backoff import Backoff
+from agent.packing import Signer
+from agent.shippers.https import HttpsShipper
+from agent.shipping import Shipping, Way
+from agent.spool import Spool
+from agent.spool_segment import NewEntry
+from event_schema.control_records import Heartbeat
+from event_schema.wire import RecordKind, WireRecord
+from server.agents.registry import revoke
+from tests.agent.enrolled import SHORT, all_logged, enrolled
+from tests.server.api.running_server import RunningServer
+
+SEGMENT = 64 << 10
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    running = RunningServer(folder)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    opened = Spool(tmp_path / "spool", max_bytes=4 * SEGMENT, segment_bytes=SEGMENT)
+    yield opened
+    opened.close()
+
+
+class Shipped:
+    """Shipping that runs, from a spool to a server."""
+
+    def __init__(self, server: RunningServer, spool: Spool, state_dir: Path) -> None:
+        self.server, self.spool = server, spool
+        identity = enrolled(server, state_dir)
+        self.upkeeps = 0
+        way = Way(Signer(identity.key, "host-1", spool.epoch), HttpsShipper(identity, SHORT))
+        self.shipping = Shipping(
+            spool,
+            way,
+            self._heartbeat,
+            self._upkeep,
+            clock=lambda: 1,
+            retry=Backoff(0.1, 0.2),
+            heartbeat_seconds=0.5,
+        )
+
+    def _heartbeat(self, stopping: bool) -> Heartbeat:
+        return Heartbeat(
+            sent_at=1,
+            version="0",
+            next_seq=self.spool.stats().next_seq,
+            backlog_events=0,
+            backlog_bytes=0,
+            lost_events=0,
+            collectors=(),
+            stopping=stopping or None,
+        )
+
+    def _upkeep(self, way: Way) -> Way:
+        self.upkeeps += 1
+        return way
+
+    def logged(self, kind: RecordKind | None = None) -> list[WireRecord]:
+        return [r for r in all_logged(self.server) if kind is None or r.kind == kind]
+
+
+@pytest.fixture
+def shipped(server: RunningServer, spool: Spool, tmp_path: Path) -> Iterator[Shipped]:
+    made = Shipped(server, spool, tmp_path / "state")
+    yield made
+    made.shipping.finish(5)
+
+
+def entry(number: int, size: int = 100) -> NewEntry:
+    return NewEntry("scripted", number, f'{{"n":{number},"x":"{"y" * size}"}}'.encode())
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_losses_and_events_lie_on_the_log_in_the_order_of_their_numbers(
+    shipped: Shipped, spool: Spool
+) -> None:
+    # Noise, so that packed segments do not keep the spool under its cap.
+    for number in range(3000):
+        noise = f"{hash((number, 1)) & 0xFFFFFFFFFFFFFFFF:016x}" * 2
+        spool.append([entry(number * 100 + k) for k in range(10)] + [NewEntry("s", 1, noise.encode())])
+    assert spool.stats().lost_events > 0
+    total = spool.stats().next_seq
+    shipped.shipping.start()
+    until(lambda: spool.acknowledged == total)
+    covered: list[int] = []
+    for record in shipped.logged():
+        assert record.first_seq == len(covered)
+        covered += range(record.first_seq, record.first_seq + record.count)
+    assert covered == list(range(total))
+    assert len(shipped.logged(RecordKind.LOSS)) >= 1
+    assert spool.stats().backlog_events == 0
+
+
+def test_a_burst_of_single_events_is_sent_in_few_records(shipped: Shipped, spool: Spool) -> None:
+    shipped.shipping.start()
+    until(lambda: bool(shipped.logged(RecordKind.HEARTBEAT)))
+    for number in range(1000):
+        spool.append([entry(number)])
+    until(lambda: spool.acknowledged == 1000)
+    records = shipped.logged(RecordKind.EVENTS)
+    assert sum(record.count for record in records) == 1000
+    assert len(records) < 100
+    state = shipped.shipping.state()
+    assert (state.shipped_events, state.fault) == (1000, None)
+
+
+def test_a_revoked_agent_keeps_its_events_and_says_why_nothing_is_sent(
+    shipped: Shipped, spool: Spool
+) -> None:
+    shipped.shipping.start()
+    until(lambda: shipped.shipping.state().last_success is not None)
+    with shipped.server.database.begin() as connection:
+        revoke(connection, "host-1", reason="stolen", now=shipped.server.clock(), actor="test")
+    until(lambda: shipped.shipping.state().fault_code == "revoked")
+    spool.append([entry(n) for n in range(10)])
+    time.sleep(0.3)
+    assert shipped.shipping.finish(5)
+    assert "revoked" in (shipped.shipping.state().fault or "")
+    assert (spool.acknowledged, spool.stats().backlog_events) == (0, 10)
+    assert shipped.logged(RecordKind.EVENTS) == []
+
+
+def test_heartbeats_go_on_while_there_is_nothing_to_ship_and_the_last_one_says_goodbye(
+    shipped: Shipped, spool: Spool
+) -> None:
+    spool.append([entry(0)])
+    shipped.shipping.start()
+    until(lambda: len(shipped.logged(RecordKind.HEARTBEAT)) >= 3)
+    assert shipped.upkeeps >= 3
+    assert shipped.shipping.finish(5)
+    last = shipped.logged()[-1]
+    assert (last.kind, last.first_seq) == (RecordKind.HEARTBEAT, 1)
