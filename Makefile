@@ -5,11 +5,11 @@ TRANSPORT ?= https
 DEMO_OPTIONS = --transport $(TRANSPORT) $(if $(ONCE),--once) $(DEMO)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test check soak bench setup
+.PHONY: help demo demo-stop test check soak bench setup agent-package
 
 help: ## this list
 	@printf 'Leaver: who takes company data along, and where to.\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@printf '\n  ONCE=1           the demo ends by itself and leaves nothing running\n'
 	@printf '  TRANSPORT=kafka  the demo sends its events over a real Apache Kafka\n'
 	@printf "  DEMO='--name plans --files 3 --megabytes 900 --seed 7'   another demo, another alert\n"
@@ -35,6 +35,10 @@ check: setup ## ruff, mypy --strict with tests, import layers, wheel contents
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 	@$(PY) deploy/check_wheel.py
+	@$(PY) deploy/build_agent_package.py
+
+agent-package: setup ## dist/leaver_agent-….whl: what goes onto endpoints, without policies and models
+	@$(PY) deploy/build_agent_package.py
 
 soak: setup ## 20,000 events while agent and server are killed 10 times each: nothing lost, nothing doubled
 	@deploy/prepare.sh drive
