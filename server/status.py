@@ -117,7 +117,7 @@ def _agent_findings(agents: tuple[AgentHealth, ...]) -> list[StatusFinding]:
     for agent in agents:
         if agent.state == "silent":
             findings.append(StatusFinding("agent_silent", f"{agent.name} says nothing"))
-        if agent.lost_events:
+        if agent.lost_events and all(finding.kind != "events_lost" for finding in agent.findings):
             findings.append(StatusFinding("events_lost", f"{agent.name} lost {agent.lost_events} events"))
         findings.extend(
             StatusFinding(finding.kind, f"{agent.name}: {finding.detail}") for finding in agent.findings

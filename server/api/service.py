@@ -21,6 +21,7 @@ from server.store.database import Database
 
 _logger = logging.getLogger("leaver.api")
 RETRY_SECONDS = 5
+ASK_SECONDS = 1.0
 FAULT_SECONDS = 30.0
 """So long a failed append makes the server unhealthy, unless one succeeds before."""
 
@@ -53,6 +54,7 @@ class ApiService:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._append_fault: tuple[float, str] | None = None
+        self._log_answer: tuple[float, str | None] = (-ASK_SECONDS, None)
 
     def append(self, records: Sequence[WireRecord]) -> None:
         """Blocks until the records are durable. Raises ApiError(503)."""
@@ -73,11 +75,16 @@ class ApiService:
         fault = self._append_fault
         if fault is not None and time.monotonic() - fault[0] < FAULT_SECONDS:
             return fault[1]
-        try:
-            self.log.end_offsets()
-        except LogUnavailable as error:
-            return str(error)
-        return None
+        asked_at, answer = self._log_answer
+        # Anybody may ask for the health: they share one question to the log a second.
+        if time.monotonic() - asked_at >= ASK_SECONDS:
+            try:
+                self.log.end_offsets()
+                answer = None
+            except LogUnavailable as error:
+                answer = str(error)
+            self._log_answer = (time.monotonic(), answer)
+        return answer
 
     def count(self, what: str) -> None:
         with self._lock:

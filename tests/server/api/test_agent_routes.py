@@ -298,6 +298,14 @@ def test_a_database_that_stays_locked_delays_enrolment_and_not_records(
     server.close()
 
 
+def test_health_asks_the_log_and_not_only_the_last_append(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    server.log.close()
+    health = client.get("/healthz")
+    assert (health.status_code, health.json()["failing"]) == (503, ["log"])
+
+
 def test_health_fails_while_the_pipeline_is_down(server: RunningServer, client: httpx.Client) -> None:
     server.pipeline_alive = False
     health = client.get("/healthz")

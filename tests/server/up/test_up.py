@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
@@ -155,6 +156,33 @@ def test_a_failing_part_starts_again_and_its_log_lines_are_json_without_names(up
     lines = [json.loads(line) for line in up.errors]
     assert {(line["event"], line["part"]) for line in lines} == {("part_failed", "housekeeping")}
     assert "wang-fang" not in "".join(up.errors)
+
+
+def test_what_cannot_be_read_and_what_is_missing_is_told_by_status_and_dead_letters(up: UpProcess) -> None:
+    with up.client() as client:
+        agent = EnrolledAgent(client, up.data, "desk-17")
+        agent.send_events([copied_file(_now())] * 5)
+        forged = agent.endpoint.record([copied_file(_now())])
+        agent.send([msgspec.structs.replace(forged, signature=bytes(64))])
+        agent.send([agent.endpoint.raw_record([b'{"class_uid": 1001}', b"[]"])])
+        agent.send([agent.endpoint.loss(100)])
+        agent.send_events([copied_file(_now())] * 5)
+        status = _wait_until_stored(up.data, 10)
+    assert status["dead_letters"] == {"bad_event": 2, "bad_signature": 1}
+    told = {finding["kind"] for finding in status["findings"]}
+    assert {"dead_letters", "gap", "bad_signature", "events_lost"} <= told
+    assert [finding["kind"] for finding in status["findings"]].count("events_lost") == 1
+    shown = leaver("status", data=up.data)
+    assert shown.returncode == 3
+    assert "dead letters  3" in shown.stdout
+    listed = leaver_json("dead-letters", "list", "--limit", "2", data=up.data)
+    assert (listed["total"], len(listed["dead_letters"])) == (3, 2)
+    table = leaver("dead-letters", "list", data=up.data).stdout
+    assert table.count("bad_event") == 2
+    assert table.count("bad_signature") == 1
+    agents = leaver("agents", "list", data=up.data)
+    assert agents.returncode == 3
+    assert "desk-17  enrolled" in agents.stdout
 
 
 def test_a_port_that_is_taken_and_a_wrong_setting_are_said_plainly(tmp_path: Path) -> None:
