@@ -8,8 +8,10 @@ it over on standard input. The CA's certificate is fetched without trust, and us
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
+import shutil
 import ssl
 from pathlib import Path
 
@@ -22,10 +24,12 @@ from cryptography.x509.oid import NameOID
 from agent.identity import (
     AgentFacts,
     Identity,
+    IdentityError,
     LogAddress,
     adopt_pending,
     forget_pending,
     is_enrolled,
+    load_identity,
     pending_key,
 )
 from agent.server_client import (
@@ -36,6 +40,8 @@ from agent.server_client import (
     unverified_context,
     verified_context,
 )
+from agent.spool import Spool
+from agent.spool_files import is_locked
 from event_schema.request_signing import sign_request
 
 _LINE = re.compile(
@@ -86,8 +92,14 @@ def enrol(
     line: EnrolmentLine, state_dir: Path, *, replace: bool, timeouts: Timeouts | None = None
 ) -> Identity:
     """Raises EnrolmentFailed, OSError."""
-    if is_enrolled(state_dir) and not replace:
-        raise EnrolmentFailed("this machine is enrolled already; --replace enrols it anew")
+    before: Identity | None = None
+    if is_enrolled(state_dir):
+        if not replace:
+            raise EnrolmentFailed("this machine is enrolled already; --replace enrols it anew")
+        if is_locked(state_dir / "spool"):
+            raise EnrolmentFailed("the agent is running: stop it before enrolling it anew")
+        with contextlib.suppress(IdentityError):
+            before = load_identity(state_dir)
     ca_pem = _fetch_ca(line, timeouts)
     # A key that an earlier attempt left belongs to another name or installation.
     forget_pending(state_dir)
@@ -96,7 +108,23 @@ def enrol(
     answer = _ask(line.server, ca_pem, ENROL_PATH, body, {}, timeouts)
     if answer.status == 403:
         raise EnrolmentFailed("the server does not know this token, or it was used, or it has expired")
-    return _adopt(_decode(answer), line.server, ca_pem, key, state_dir)
+    identity = _adopt(_decode(answer), line.server, ca_pem, key, state_dir)
+    if before is None or (before.facts.agent, before.ca_pem) != (identity.facts.agent, ca_pem):
+        _retire_spool(state_dir)
+    return identity
+
+
+def _retire_spool(state_dir: Path) -> None:
+    """Another name or installation gets numbers from 0. Events that nobody has yet are kept, and go there
+    under their old epoch, which the server then reports as begun in the middle."""
+    folder = state_dir / "spool"
+    if not folder.is_dir():
+        return
+    spool = Spool(folder)
+    waiting = spool.stats().backlog_events
+    spool.close()
+    if waiting == 0:
+        shutil.rmtree(folder)
 
 
 def renew(identity: Identity, state_dir: Path, *, timeouts: Timeouts | None = None) -> Identity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -40,7 +41,14 @@ SHIPPING_STOP_SECONDS = 2.5
 STATUS_SECONDS = 5.0
 RENEWAL_RETRY_SECONDS = 3600.0
 
+_NAMED_AFTER_PEOPLE = re.compile(r"(/run/media|/media|/home)/[^/;,\s]+")
+
 _log = logging.getLogger(__name__)
+
+
+def without_people(text: str) -> str:
+    """Folders that are called after a person, without the name: "/media/…/STICK"."""
+    return _NAMED_AFTER_PEOPLE.sub(r"\1/…", text)
 
 
 class Agent:
@@ -108,17 +116,17 @@ class Agent:
             backlog_events=stats.backlog_events,
             backlog_bytes=stats.backlog_bytes,
             lost_events=stats.lost_events,
-            collectors=tuple(self._with_fault(s.state()) for s in self._supervisors),
+            collectors=tuple(self._as_told(s.state()) for s in self._supervisors),
             oldest_unsent=stats.oldest_unsent,
             stopping=stopping or None,
         )
 
-    def _with_fault(self, state: CollectorState) -> CollectorState:
-        """A collector that waits for a full disk says so."""
-        fault = self._writer.fault()
-        if fault is None:
+    def _as_told(self, state: CollectorState) -> CollectorState:
+        """A collector that waits for a full disk says so, and nobody is named by a mount under their name."""
+        words = [text for text in (self._writer.fault(), state.detail) if text is not None]
+        if not words:
             return state
-        detail = fault if state.detail is None else f"{fault}; {state.detail}"
+        detail = without_people("; ".join(words))
         return msgspec.structs.replace(state, detail=detail[:DETAIL_CHARACTERS])
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:

@@ -100,6 +100,21 @@ def lock_folder(folder: Path) -> int:
     return fd
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether somebody uses the spool. Needs permission to open its lock; without one: False."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

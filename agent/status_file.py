@@ -6,13 +6,13 @@ reads it, and tells by the spool's lock whether the agent that wrote it still ru
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 import msgspec
 
 from agent.shipping import ShippingState
+from agent.spool_files import is_locked
 from event_schema.control_records import Heartbeat
 
 STATUS_BYTES_MAX = 256 * 1024
@@ -62,15 +62,5 @@ def read_status(state_dir: Path) -> AgentStatus:
 
 
 def is_running(state_dir: Path) -> bool:
-    """Whether an agent holds this state folder's spool. Needs permission to open its lock."""
-    try:
-        fd = os.open(state_dir / "spool" / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether an agent holds this state folder's spool."""
+    return is_locked(state_dir / "spool")

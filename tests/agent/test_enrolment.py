@@ -22,6 +22,8 @@ from agent.identity import (
     pending_key,
 )
 from agent.shippers.https import HttpsShipper
+from agent.spool import Spool
+from agent.spool_segment import NewEntry
 from event_schema.wire import pack_events
 from tests.agent.enrolled import SHORT, enrolled, line_for
 from tests.server.api.running_server import RunningServer
@@ -113,6 +115,32 @@ def test_an_enrolled_machine_is_enrolled_again_only_on_request(
     assert second.key_id != first.key_id
     assert load_identity(state_dir).key_id == second.key_id
     assert len(list(state_dir.glob("identity-*"))) == 1
+
+
+def test_another_name_gets_numbers_from_zero_unless_events_still_wait(
+    server: RunningServer, state_dir: Path
+) -> None:
+    enrolled(server, state_dir)
+    spool = Spool(state_dir / "spool")
+    epoch = spool.epoch
+    spool.append([NewEntry("scripted", 1, b"{}")])
+    with pytest.raises(EnrolmentFailed, match="the agent is running"):
+        enrol(line_for(server, "host-2"), state_dir, replace=True, timeouts=SHORT)
+    spool.close()
+    enrol(line_for(server, "host-2"), state_dir, replace=True, timeouts=SHORT)
+    spool = Spool(state_dir / "spool")
+    assert (spool.epoch, spool.stats().backlog_events) == (epoch, 1)
+    spool.acknowledge(0)
+    spool.close()
+    enrol(line_for(server, "host-2"), state_dir, replace=True, timeouts=SHORT)
+    spool = Spool(state_dir / "spool")
+    assert (spool.epoch, spool.stats().next_seq) == (epoch, 1)
+    spool.close()
+    enrol(line_for(server, "host-3"), state_dir, replace=True, timeouts=SHORT)
+    spool = Spool(state_dir / "spool")
+    assert spool.epoch != epoch
+    assert spool.stats().next_seq == 0
+    spool.close()
 
 
 def test_a_server_that_is_away_is_told_apart_from_a_refusal(state_dir: Path) -> None:

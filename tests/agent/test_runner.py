@@ -16,7 +16,7 @@ import pytest
 
 from agent.config import parse_config
 from agent.identity import load_identity
-from agent.runner import Agent
+from agent.runner import Agent, without_people
 from agent.status_file import is_running, read_status
 from agent.status_report import examine
 from event_schema.control_records import Heartbeat, decode_heartbeat
@@ -201,4 +201,11 @@ def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
         verify_signature(record, new.key.public_key())
     assert msgspec.structs.replace(new.facts, not_before=0, not_after=0) == msgspec.structs.replace(
         old.facts, not_before=0, not_after=0
+    )
+
+
+def test_what_a_collector_says_names_nobody() -> None:
+    assert (
+        without_people("fanotify FID on /media/alice/STICK; /run/media/bob/X, /home/carol/exchange, /mnt/x")
+        == "fanotify FID on /media/…/STICK; /run/media/…/X, /home/…/exchange, /mnt/x"
     )
