@@ -29,7 +29,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
 
 from analytics.sealed_bytes import StoredStateError, seal, unseal
 
@@ -191,6 +190,10 @@ def train_forest(
         bad = int(np.argwhere(~np.isfinite(matrix))[0][1])
         raise ForestError(f"feature {features[bad]} is not a finite number in every row")
     samples = min(samples, len(matrix))
+    # Imported here: only training needs it, a process of its own; scoring is ours. It takes two seconds to
+    # load, and as much memory as the rest of the server.
+    from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]  # noqa: PLC0415
+
     fitted = IsolationForest(n_estimators=trees, max_samples=samples, random_state=seed).fit(matrix)
     roots, feature, threshold, children, leaf_value = [], [], [], [], []
     nodes = depth = 0
