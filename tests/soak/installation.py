@@ -1,0 +1,147 @@
+"""One installation on one machine: `leaver up` and the scripted agent, as processes that can be killed.
+
+`prepare_data` makes the state that all runs begin with: the sample company, its history and a model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from agent.enrolment import enrol, parse_line
+from server.commands.opening import open_installation, system_clock
+from server.evaluation.demo_load import load_demo
+from server.people.csv_import import import_people
+from server.pipeline.worker import PipelineWorker
+from tests.server.up.up_process import UpProcess, leaver
+from tests.soak.script import SEED, left_person_csv
+
+AGENT = "soak"
+PAUSE_SECONDS = 0.0007
+"""Between two events: about a thousand a second, so that they are on their way when something dies."""
+ROOT = Path(__file__).parents[2]
+
+
+def prepare_data(data: Path) -> int:
+    """Makes a data directory with people, history and a model. Returns the base time of the script."""
+    done = leaver("init", data=data)
+    assert done.returncode == 0, done.stderr
+    base_time = system_clock()
+    with open_installation(data) as installation:
+        log = installation.open_log()
+        worker = PipelineWorker(installation.database, log, clock=system_clock)
+        stop = threading.Event()
+        thread = threading.Thread(target=worker.run, args=(stop,))
+        thread.start()
+        try:
+            load_demo(
+                installation.database,
+                log,
+                installation.pki.open_authority(),
+                clock=lambda: base_time,
+                seed=SEED,
+                leaver_account="unused",
+                time_zone="UTC",
+                version="0.1.0",
+                progress=lambda _what, _done, _of: None,
+            )
+        finally:
+            stop.set()
+            thread.join()
+            log.close()
+        with installation.database.begin() as connection:
+            import_people(connection, left_person_csv(base_time), actor="soak", at=base_time)
+    return base_time
+
+
+class Installation:
+    """Copies `prepared`; the agent is enrolled when the server first runs."""
+
+    def __init__(self, folder: Path, prepared: Path, *, count: int, base_time: int) -> None:
+        folder.mkdir(parents=True)
+        self.data = folder / "data"
+        shutil.copytree(prepared, self.data)
+        (self.data / "server.toml").write_text(f'[listen]\naddress = "127.0.0.1:{_free_port()}"\n')
+        self.state_dir = folder / "agent"
+        self._gate = folder / "gate"
+        self.allow(0)
+        self._settings = folder / "agent.toml"
+        self._settings.write_text(
+            f'[agent]\nstate_dir = "{self.state_dir}"\nlog_level = "error"\n'
+            f"[collectors.script]\ncount = {count}\nbase_time = {base_time}\n"
+            f'gate = "{self._gate}"\npause_s = {PAUSE_SECONDS}\n'
+        )
+        self._agent_log = folder / "agent.log"
+        self.server: UpProcess | None = None
+        self.agent: subprocess.Popen[bytes] | None = None
+
+    def start_server(self) -> None:
+        """Returns when it is ready."""
+        self.server = UpProcess(self.data)
+        if not self.state_dir.exists():
+            made = leaver("agents", "enrol", AGENT, "--json", data=self.data)
+            assert made.returncode == 0, made.stderr
+            enrol(parse_line(json.loads(made.stdout)["line"]), self.state_dir, replace=False)
+
+    def start_agent(self) -> None:
+        with self._agent_log.open("ab") as log:
+            self.agent = subprocess.Popen(
+                [sys.executable, "-m", "tests.soak.scripted_agent", str(self._settings)], cwd=ROOT, stderr=log
+            )
+
+    def kill_server(self) -> None:
+        assert self.server is not None
+        self.server.kill()
+        self.server.close()
+
+    def kill_agent(self) -> None:
+        assert self.agent is not None
+        self.agent.kill()
+        self.agent.wait(30)
+
+    def allow(self, events: int) -> None:
+        """Lets the script go on until so many events have happened."""
+        new = self._gate.with_suffix(".new")
+        new.write_text(str(events), encoding="ascii")
+        new.replace(self._gate)
+
+    def stored(self) -> int:
+        """Events of the agent that the pipeline has committed."""
+        with closing(self.database()) as connection:
+            rows = connection.execute("SELECT seen FROM agent_epochs WHERE agent = ?", (AGENT,)).fetchall()
+        ranges = [part.partition("-") for (seen,) in rows for part in seen.split(",") if part]
+        return sum(int(last) - int(first) + 1 for first, _, last in ranges)
+
+    def database(self) -> sqlite3.Connection:
+        """Beside the server, which may be running, or dead."""
+        return sqlite3.connect(f"file:{self.data / 'leaver.db'}?mode=ro", uri=True, timeout=30)
+
+    def stop(self) -> None:
+        """In good order, as far as they still run."""
+        if self.agent is not None and self.agent.poll() is None:
+            self.agent.terminate()
+            assert self.agent.wait(30) == 0, self._agent_log.read_text()
+        if self.server is not None and self.server.process.poll() is None:
+            self.server.terminate()
+        if self.server is not None:
+            self.server.close()
+
+    def abandon(self) -> None:
+        """Whatever happened: nothing goes on running."""
+        if self.agent is not None and self.agent.poll() is None:
+            self.kill_agent()
+        if self.server is not None:
+            self.server.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,101 @@
+"""The real agent with a collector whose events are known beforehand. The argument is its settings file.
+
+Only the collector is another one: spool, cursors, shipping, heartbeats and enrolment are the product's.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from agent.collector_registry import CollectorKind
+from agent.config import load_config
+from agent.json_log import start_log
+from agent.runner import Agent
+from collectors.contract import Observation
+from event_schema.ocsf_events import FileSystemActivity, PeripheralActivity
+from event_schema.ocsf_objects import Host
+from tests.soak.script import scripted_event
+
+
+class ScriptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`gate`: a file with the number up to which events may happen now; none: all may."""
+
+    enabled: bool = True
+    count: int = 0
+    base_time: int = 0
+    gate: str = ""
+    pause_s: float = 0.0
+    """After each event."""
+
+
+class ScriptCollector:
+    """A Collector (see collectors/contract.py) with history: the cursor is the event's number."""
+
+    name: ClassVar[str] = "script"
+    emits: ClassVar[tuple[type, ...]] = (FileSystemActivity, PeripheralActivity)
+
+    def __init__(self, config: ScriptConfig, host: Host, version: str) -> None:
+        self._config, self._host, self._version = config, host, version
+
+    def check_supported(self) -> None:
+        return
+
+    def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
+        number = 0 if resume_from is None else int(resume_from) + 1
+        allowed = 0
+        yield None
+        while not stop.is_set():
+            if number >= allowed:
+                allowed = self._allowed()
+            if number >= allowed:
+                stop.wait(0.02)
+                yield None
+                continue
+            event = scripted_event(
+                number, self._config.count, self._config.base_time, self._host, self._version
+            )
+            yield Observation(event, cursor=str(number))
+            number += 1
+            time.sleep(self._config.pause_s)
+
+    def dropped(self) -> Mapping[str, int]:
+        return {}
+
+    def detail(self) -> str | None:
+        return None
+
+    def close(self) -> None:
+        return
+
+    def _allowed(self) -> int:
+        if not self._config.gate:
+            return self._config.count
+        return min(self._config.count, int(Path(self._config.gate).read_text(encoding="ascii")))
+
+
+KINDS = (
+    CollectorKind(
+        "script",
+        "tests.soak.scripted_agent",
+        "ScriptCollector",
+        "tests.soak.scripted_agent",
+        "ScriptConfig",
+    ),
+)
+
+
+def main() -> None:
+    config = load_config(Path(sys.argv[1]), KINDS)
+    start_log(config.agent.log_level)
+    Agent(config, kinds=KINDS).run()
+
+
+if __name__ == "__main__":
+    main()
