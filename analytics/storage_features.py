@@ -108,26 +108,75 @@ def own_usual(history: Sequence[HistoryDay], day_type: DayType) -> OwnUsual:
     return OwnUsual(len(rows), tuple(map(_q90, columns)), tuple(map(standard_deviation, columns)))
 
 
+class Background(msgspec.Struct, frozen=True):
+    """All of a day's features that does not change while the day runs, so that scoring it again is cheap."""
+
+    burst_centre: tuple[float, ...]
+    burst_scale: tuple[float, ...]
+    copy_rarity: float
+    new_device_rarity: float
+    """Both: if today is active."""
+    earlier_bytes: tuple[int, ...]
+    """Of the width − 1 days before today, by SUM_DAYS, as are the following."""
+    own_mean: tuple[float | None, ...]
+    """None: too few windows to compare with."""
+    own_scale: tuple[float, ...]
+    peer_mean: tuple[float, ...]
+    peer_scale: tuple[float, ...]
+
+
 def storage_features(
     today: StorageDay, day_type: DayType, history: Sequence[HistoryDay], peers: PeerStats
 ) -> tuple[float, ...]:
     """Values in the order of FEATURE_NAMES. `history`: most recent day first, up to 60 days are used."""
+    return features_against(today, background(day_type, history, peers))
+
+
+def background(day_type: DayType, history: Sequence[HistoryDay], peers: PeerStats) -> Background:
+    """`history`: most recent day first, up to 60 days are used."""
     recent = history[:HISTORY_DAYS]
     usual = own_usual(recent, day_type)
     peer_days = peers.work if day_type == "work" else peers.off
     seen = [day.storage for day in recent if day.storage is not None]
-    sums: list[float] = []
-    for index in range(len(SUM_DAYS)):
-        sums += _sum_features(today, recent, index, peers.sums)
-    return (
-        *(
-            _burst(x, usual.days, usual.q90[i], usual.sd[i], peer_days.q90[i], peer_days.sd[i])
-            for i, x in enumerate(log_values(today))
+    weight = usual.days + _PEER_PSEUDO_DAYS
+    own_sums = [_own_sum(recent, width, peers.sums.own_sd[i]) for i, width in enumerate(SUM_DAYS)]
+    return Background(
+        burst_centre=tuple(
+            (usual.days * own + _PEER_PSEUDO_DAYS * peer) / weight
+            for own, peer in zip(usual.q90, peer_days.q90, strict=True)
         ),
-        _rarity(today.files > 0, sum(day.files > 0 for day in seen), len(seen)),
-        _rarity(today.new_devices > 0, sum(day.new_devices > 0 for day in seen), len(seen)),
-        *sums,
+        burst_scale=tuple(
+            max(math.sqrt((usual.days * own**2 + _PEER_PSEUDO_DAYS * peer**2) / weight), _BURST_SCALE_MIN)
+            for own, peer in zip(usual.sd, peer_days.sd, strict=True)
+        ),
+        copy_rarity=_rarity(sum(day.files > 0 for day in seen), len(seen)),
+        new_device_rarity=_rarity(sum(day.new_devices > 0 for day in seen), len(seen)),
+        # A day without data adds nothing: today's sum may be too small, and is never made up.
+        earlier_bytes=tuple(
+            sum(d.storage.bytes for d in recent[: width - 1] if d.storage) for width in SUM_DAYS
+        ),
+        own_mean=tuple(mean for mean, _ in own_sums),
+        own_scale=tuple(scale for _, scale in own_sums),
+        peer_mean=peers.sums.mean,
+        peer_scale=tuple(max(sd, _SUM_SCALE_MIN) for sd in peers.sums.sd),
     )
+
+
+def features_against(today: StorageDay, known: Background) -> tuple[float, ...]:
+    """Values in the order of FEATURE_NAMES."""
+    found = [
+        min(max((x - centre) / scale, 0.0), _BURST_MAX)
+        for x, centre, scale in zip(log_values(today), known.burst_centre, known.burst_scale, strict=True)
+    ]
+    found.append(known.copy_rarity if today.files > 0 else 0.0)
+    found.append(known.new_device_rarity if today.new_devices > 0 else 0.0)
+    for i, earlier in enumerate(known.earlier_bytes):
+        x = math.log1p((today.bytes + earlier) / MEGABYTE)
+        mean = known.own_mean[i]
+        own = 0.0 if mean is None else (x - mean) / known.own_scale[i]
+        found.append(min(max(own, 0.0), _SUM_MAX))
+        found.append(min(max((x - known.peer_mean[i]) / known.peer_scale[i], 0.0), _SUM_MAX))
+    return tuple(found)
 
 
 def usual_day(
@@ -174,33 +223,17 @@ def _q90(values: Sequence[float]) -> float:
     return sorted(values)[math.floor(0.9 * (len(values) - 1))]
 
 
-def _burst(x: float, days: int, own_q90: float, own_sd: float, peer_q90: float, peer_sd: float) -> float:
-    weight = days + _PEER_PSEUDO_DAYS
-    centre = (days * own_q90 + _PEER_PSEUDO_DAYS * peer_q90) / weight
-    scale = math.sqrt((days * own_sd**2 + _PEER_PSEUDO_DAYS * peer_sd**2) / weight)
-    return min(max((x - centre) / max(scale, _BURST_SCALE_MIN), 0.0), _BURST_MAX)
+def _rarity(active_days: int, days: int) -> float:
+    return -math.log((active_days + 0.5) / (days + 1))
 
 
-def _rarity(active: bool, active_days: int, days: int) -> float:
-    return -math.log((active_days + 0.5) / (days + 1)) if active else 0.0
-
-
-def _sum_features(
-    today: StorageDay, history: Sequence[HistoryDay], index: int, peers: PeerSumStats
-) -> tuple[float, float]:
-    width = SUM_DAYS[index]
-    # A day without data adds nothing: today's sum may be too small, and is never made up.
-    total = today.bytes + sum(d.storage.bytes for d in history[: width - 1] if d.storage)
-    x = math.log1p(total / MEGABYTE)
+def _own_sum(history: Sequence[HistoryDay], width: int, peers_own_sd: float) -> tuple[float | None, float]:
+    """(mean, scale) of the earlier windows; the mean is None where they are too few."""
     # history[i] lies i + 1 days back; the first window that does not overlap today's ends `width` days back.
     earlier = window_sums(history, width, width - 1)
-    own = 0.0
-    if len(earlier) >= _WINDOWS_MIN:
-        n = len(earlier)
-        variance = standard_deviation(earlier) ** 2
-        scale = math.sqrt(
-            (n * variance + _PEER_PSEUDO_WINDOWS * peers.own_sd[index] ** 2) / (n + _PEER_PSEUDO_WINDOWS)
-        )
-        own = (x - math.fsum(earlier) / n) / max(scale, _SUM_SCALE_MIN)
-    among_peers = (x - peers.mean[index]) / max(peers.sd[index], _SUM_SCALE_MIN)
-    return min(max(own, 0.0), _SUM_MAX), min(max(among_peers, 0.0), _SUM_MAX)
+    n = len(earlier)
+    if n < _WINDOWS_MIN:
+        return None, 1.0
+    variance = standard_deviation(earlier) ** 2
+    scale = math.sqrt((n * variance + _PEER_PSEUDO_WINDOWS * peers_own_sd**2) / (n + _PEER_PSEUDO_WINDOWS))
+    return math.fsum(earlier) / n, max(scale, _SUM_SCALE_MIN)

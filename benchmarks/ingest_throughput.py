@@ -206,7 +206,8 @@ def main(events: int, repeats: int, many: int, json_file: Path | None) -> None:
     click.echo(f"{'policies':>9} {'events':>9} {'alerts':>7} {'events/CPU s':>13} {'x decoding':>11}")
     for r in results:
         click.echo(
-            f"{r.policies:>9} {r.events:>9,} {r.alerts:>7} {r.events_per_cpu_second:>13,.0f} {r.of_decoding:>11.2f}"
+            f"{r.policies:>9} {r.events:>9,} {r.alerts:>7} {r.events_per_cpu_second:>13,.0f}"
+            f" {r.of_decoding:>11.2f}"
         )
     for r in results:
         click.echo(f"\nCPU time with {r.policies} policies")

@@ -2,7 +2,8 @@
 
 The day is scored whenever its bytes or files reach the next step of a grid of 25 %, or a new device
 appears, and keeps the highest score that it reached. So the result depends on the events, not on how
-they were cut into batches, and a copy of 100,000 files costs about 60 scorings.
+they were cut into batches, and a copy of 100,000 files costs about 60 scorings. What is to be scored is
+noted as it stands at its event, and scored together with others: a forest does that at a fraction.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import math
 from collections.abc import Callable, Collection
 from typing import Final
 
-from analytics.storage_day import HistoryDay, StorageDay
-from analytics.storage_features import HISTORY_DAYS, MEGABYTE, storage_features
-from analytics.storage_model import StorageModel
+from analytics.storage_day import DayType, HistoryDay, StorageDay
+from analytics.storage_features import HISTORY_DAYS, MEGABYTE, Background, background, features_against
+from analytics.storage_model import DayToScore, StorageModel
 from server.people.calendar import day_type
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
@@ -21,6 +22,11 @@ CHANNEL: Final = "removable_storage"
 FAMILY: Final = "removable_storage_copy"
 """The policy family that the anomaly adds to."""
 _STEP: Final = math.log(1.25)
+
+_WAITING_MAX: Final = 2048
+
+_QUIET: Final[dict[DayType, HistoryDay]] = {kind: HistoryDay(kind, StorageDay()) for kind in ("work", "off")}
+_UNSEEN: Final[dict[DayType, HistoryDay]] = {kind: HistoryDay(kind, None) for kind in ("work", "off")}
 
 WatchedDays = Callable[[SubjectState], Collection[int]]
 """Days on which the collector ran on an endpoint where the subject was seen."""
@@ -52,7 +58,7 @@ def storage_history(
         if row is not None:
             found.append(HistoryDay(day_type(earlier), storage_day(row)))
         else:
-            found.append(HistoryDay(day_type(earlier), StorageDay() if earlier in watched else None))
+            found.append((_QUIET if earlier in watched else _UNSEEN)[day_type(earlier)])
     return tuple(found)
 
 
@@ -64,18 +70,38 @@ class StorageAnomaly:
         self.model_id = model_id
         self._watched = watched
         self._histories: dict[str, tuple[int, tuple[HistoryDay, ...]]] = {}
+        self._backgrounds: dict[str, tuple[int, str, Background]] = {}
+        self._waiting: list[tuple[ChannelDay, DayToScore]] = []
 
     def score(self, state: SubjectState, row: ChannelDay, *, peer_group: str, weight: float) -> None:
-        """Scores the day as it stands, when grid(row) has changed. row.anomaly only ever rises."""
+        """Notes the day as it stands, when grid(row) has changed. row.anomaly is known after `settle`."""
         if self.model is None or self.model.cold_start:
             return
-        history = self.history(state, row.day)
-        kind = day_type(row.day)
-        features = storage_features(storage_day(row), kind, history, self.model.peers(peer_group))
-        score = self.model.score(features, kind, peer_group, weight=weight)
-        if score.a_0_100 > row.anomaly:
-            row.anomaly = score.a_0_100
-            row.model_id = self.model_id
+        features = features_against(
+            storage_day(row), self._background(self.model, state, row.day, peer_group)
+        )
+        self._waiting.append((row, DayToScore(features, day_type(row.day), peer_group, weight)))
+        if len(self._waiting) >= _WAITING_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Scores all that waits. row.anomaly only ever rises."""
+        if self.model is None or not self._waiting:
+            return
+        scores = self.model.score_days([day for _, day in self._waiting])
+        for (row, _), score in zip(self._waiting, scores, strict=True):
+            if score.a_0_100 > row.anomaly:
+                row.anomaly = score.a_0_100
+                row.model_id = self.model_id
+        self._waiting.clear()
+
+    def _background(self, model: StorageModel, state: SubjectState, day: int, peer_group: str) -> Background:
+        kept = self._backgrounds.get(state.subject)
+        if kept is not None and kept[0] == day and kept[1] == peer_group:
+            return kept[2]
+        found = background(day_type(day), self.history(state, day), model.peers(peer_group))
+        self._backgrounds[state.subject] = (day, peer_group, found)
+        return found
 
     def history(self, state: SubjectState, day: int) -> tuple[HistoryDay, ...]:
         kept = self._histories.get(state.subject)
@@ -90,6 +116,10 @@ class StorageAnomaly:
         kept = self._histories.get(subject)
         if kept is not None and kept[0] > changed_day:
             del self._histories[subject]
+        known = self._backgrounds.get(subject)
+        if known is not None and known[0] > changed_day:
+            del self._backgrounds[subject]
 
     def forget_all(self) -> None:
         self._histories.clear()
+        self._backgrounds.clear()

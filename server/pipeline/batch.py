@@ -91,6 +91,7 @@ class BatchReader:
                 self._loss(agent, found, found.loss)
             elif found.heartbeat is not None:
                 self._heartbeat(agent, found.logged.appended_at, found.heartbeat)
+        self._memory.scorer.settle()
         for logged in records:
             after = logged.offset + 1
             self._batch.positions[logged.partition] = max(
