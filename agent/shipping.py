@@ -102,7 +102,7 @@ class Shipping:
             now = time.monotonic()
             if now >= heartbeat_at:
                 heartbeat_at = now + self._heartbeat_seconds
-                self._way = self._upkeep(self._way)
+                self._keep_up()
                 if self._beat(stopping=False):
                     not_before = 0.0
             if now < not_before:
@@ -120,6 +120,12 @@ class Shipping:
         self._say_goodbye()
         self._way.shipper.close()
 
+    def _keep_up(self) -> None:
+        try:
+            self._way = self._upkeep(self._way)
+        except Exception:  # noqa: BLE001 - shipping goes on with the way that it has
+            _log.error("upkeep failed", exc_info=True)
+
     def _say_goodbye(self) -> None:
         """Only where the far side answers: everything else is safe in the spool."""
         while self._fault is None and time.monotonic() < self._finish_by - 1.0:
@@ -130,10 +136,10 @@ class Shipping:
 
     def _ship_once(self) -> float:
         """Seconds to wait before the next try; 0 after success."""
-        items = self._spool.read(-1)
-        if not items:
-            return 0.0
         try:
+            items = self._spool.read(-1)
+            if not items:
+                return 0.0
             self._way.shipper.ship(self._way.signer.records(items))
             self._spool.acknowledge(_last(items))
         except ShipRefused as error:

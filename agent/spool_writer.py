@@ -92,10 +92,13 @@ class SpoolWriter:
                 self._spool.append(batch)
             except SpoolUnavailable as error:
                 self._failed(str(error))
-                self._give_up.wait(self._retry_seconds)
+            except Exception as error:  # noqa: BLE001 - a dead writer would stop the agent without a word
+                _log.error("the spool failed", exc_info=True)
+                self._failed(type(error).__name__)
             else:
                 self._succeeded()
                 return
+            self._give_up.wait(self._retry_seconds)
         _log.error("observations could not be saved before the end", extra={"facts": {"events": len(batch)}})
 
     def _failed(self, reason: str) -> None:
