@@ -2,23 +2,31 @@
 
 Run: python -m benchmarks.spool_throughput [--events N]. Times are CPU seconds of this process (user and
 system), so that a busy machine does not change them much; wall time stands beside, with fsync in it.
-Events are full ones: path, SHA-256, user, program, device.
+Events are full ones: path, SHA-256, user, program, device. Shipping goes over real TLS to `leaver up` in
+a process of its own; the wall time holds the server's work too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.enrolment import enrol, parse_line
+from agent.identity import Identity
 from agent.packing import Signer
+from agent.shippers.https import HttpsShipper
 from agent.spool import Spool
 from agent.spool_reader import SpooledEvent
 from agent.spool_segment import NewEntry
@@ -118,7 +126,36 @@ def main(events: int) -> None:
         measured("read, pack, sign, acknowledge", events, partial(_drain, spool))
         few = encoded[: max(10, events // 10)]
         measured("append, fsync, 10 at a time", len(few), partial(_append, spool, few, 10))
+        _drain(spool)
+        _append(spool, encoded, BATCH_ENTRIES)
+        with _running_server(Path(folder) / "server") as line:
+            identity = enrol(parse_line(line), Path(folder) / "state", replace=False)
+            work = partial(_ship, spool, identity)
+            measured("read, pack, sign, ship over TLS, acknowledge", events, work)
         spool.close()
+
+
+@contextmanager
+def _running_server(data: Path) -> Iterator[str]:
+    """`leaver up` with an empty installation. Gives an enrolment line."""
+    data.mkdir()
+    (data / "server.toml").write_text('[listen]\naddress = "127.0.0.1:0"\n', encoding="utf-8")
+    command = [sys.executable, "-c", "from server.command_line import main; main()"]
+    environment = {**os.environ, "LEAVER_DATA": str(data)}
+    with subprocess.Popen([*command, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:
+        try:
+            assert up.stdout is not None
+            if not any(line.startswith("ready") for line in up.stdout):
+                raise click.ClickException("the server did not start")
+            said = subprocess.run(
+                [*command, "agents", "enrol", "bench", "--json"],
+                env=environment,
+                capture_output=True,
+                check=True,
+            )
+            yield json.loads(said.stdout)["line"]
+        finally:
+            up.terminate()
 
 
 def _append(spool: Spool, encoded: list[bytes], batch: int) -> int:
@@ -133,10 +170,25 @@ def _append(spool: Spool, encoded: list[bytes], batch: int) -> int:
 
 
 def _drain(spool: Spool) -> int:
-    signer = Signer(Ed25519PrivateKey.generate(), "laptop-17", spool.epoch)
+    return _send(spool, Signer(Ed25519PrivateKey.generate(), "bench", spool.epoch), None)
+
+
+def _ship(spool: Spool, identity: Identity) -> int:
+    shipper = HttpsShipper(identity)
+    try:
+        return _send(spool, Signer(identity.key, identity.facts.agent, spool.epoch), shipper)
+    finally:
+        shipper.close()
+
+
+def _send(spool: Spool, signer: Signer, shipper: HttpsShipper | None) -> int:
+    """What the agent's shipping thread does, without its pauses. Returns the bytes of all records."""
     size = 0
     while items := spool.read(-1):
-        size += sum(len(record.value) for record in signer.records(items))
+        records = signer.records(items)
+        if shipper is not None:
+            shipper.ship(records)
+        size += sum(len(record.value) for record in records)
         last = items[-1]
         if not isinstance(last, SpooledEvent):
             raise click.ClickException(f"the spool lost events: {last}")
