@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -119,9 +120,20 @@ class Installation:
         ranges = [part.partition("-") for (seen,) in rows for part in seen.split(",") if part]
         return sum(int(last) - int(first) + 1 for first, _, last in ranges)
 
+    def wait_for_append(self, seconds: float) -> bool:
+        """Whether records reached the server's log within this time; returns at once when they do."""
+        until = time.monotonic() + seconds
+        with closing(_read_only(self.data / "log.db")) as connection:
+            before = connection.execute("SELECT next_offset FROM bounds").fetchone()
+            while time.monotonic() < until:
+                if connection.execute("SELECT next_offset FROM bounds").fetchone() != before:
+                    return True
+                time.sleep(0.0005)
+        return False
+
     def database(self) -> sqlite3.Connection:
         """Beside the server, which may be running, or dead."""
-        return sqlite3.connect(f"file:{self.data / 'leaver.db'}?mode=ro", uri=True, timeout=30)
+        return _read_only(self.data / "leaver.db")
 
     def stop(self) -> None:
         """In good order, as far as they still run."""
@@ -139,6 +151,10 @@ class Installation:
             self.kill_agent()
         if self.server is not None:
             self.server.close()
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
 
 
 def _free_port() -> int:

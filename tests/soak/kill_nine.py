@@ -25,10 +25,7 @@ from tests.soak.outcome import Outcome, Place, read_outcome
 from tests.soak.script import scripted_event
 
 JITTER_SECONDS = 0.3
-"""A kill comes within this time after a random one of the turn's events was stored."""
 RECOVERY_SECONDS = 1.5
-RECOVERY_SHARE = 0.25
-"""So many kills (by chance) come within this time after the last start, while one is still recovering."""
 SILENCE_SECONDS = 120.0
 _EXAMPLES = 3
 
@@ -69,11 +66,7 @@ def run_script(
             allowed = count * (turn + 1) // (turns + 1)
             before = installation.stored()
             installation.allow(allowed)
-            if dice.random() < RECOVERY_SHARE:
-                time.sleep(dice.uniform(0.0, RECOVERY_SECONDS))
-            else:
-                _wait_until_stored(installation, dice.randrange(before, allowed))
-                time.sleep(dice.uniform(0.0, JITTER_SECONDS))
+            _wait_for_moment(dice, installation, before, allowed)
             name = ("agent", "server")[turn % 2]
             if name == "agent":
                 installation.kill_agent()
@@ -92,6 +85,21 @@ def run_script(
         return Run(read_outcome(installation.data), time.monotonic() - began, turns, in_flow)
     finally:
         installation.abandon()
+
+
+def _wait_for_moment(dice: random.Random, installation: Installation, before: int, allowed: int) -> None:
+    """A quarter of the kills come while what was killed before is still recovering. Nearly half come when
+    records have just reached the log: the answer, or the agent's note of it, is still on its way. The
+    others come soon after the pipeline stored a random one of the turn's events."""
+    kind = dice.random()
+    if kind < 0.25:
+        time.sleep(dice.uniform(0.0, RECOVERY_SECONDS))
+    elif kind < 0.7:
+        _wait_until_stored(installation, dice.randrange(before, allowed))
+        installation.wait_for_append(JITTER_SECONDS)
+    else:
+        _wait_until_stored(installation, dice.randrange(before, allowed))
+        time.sleep(dice.uniform(0.0, JITTER_SECONDS))
 
 
 def _wait_until_stored(installation: Installation, count: int) -> None:
