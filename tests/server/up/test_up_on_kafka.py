@@ -9,22 +9,23 @@ import pytest
 
 from tests.kafka_broker.broker import KafkaBroker
 from tests.server.pipeline.endpoint import copied_file
+from tests.server.up.conftest import Start
 from tests.server.up.enrolled_agent import EnrolledAgent
-from tests.server.up.up_process import UpProcess, leaver, leaver_json
+from tests.server.up.up_process import leaver, leaver_json
 
 TOPIC = "leaver.events.up"
 
 
 @pytest.mark.kafka
 def test_events_go_over_the_broker_and_agents_are_told_where_it_is(
-    tmp_path: Path, kafka_broker: KafkaBroker
+    tmp_path: Path, kafka_broker: KafkaBroker, start: Start
 ) -> None:
     (tmp_path / "server.toml").write_text(
         f'[listen]\naddress = "127.0.0.1:0"\n'
         f'[log]\nkind = "kafka"\nbootstrap = ["{kafka_broker.bootstrap}"]\n'
         f'topic = "{TOPIC}"\npartitions = 4\n'
     )
-    up = UpProcess(tmp_path)
+    up = start(tmp_path)
     assert up.said("log") == f"kafka, {TOPIC} at {kafka_broker.bootstrap}"
     with up.client() as client:
         assert client.get("/healthz").status_code == 200
@@ -39,7 +40,6 @@ def test_events_go_over_the_broker_and_agents_are_told_where_it_is(
         assert status["dead_letters"] == {}
     code, seconds = up.terminate()
     assert (code, seconds < 5) == (0, True), (code, seconds)
-    up.close()
 
 
 def test_a_broker_that_is_away_at_the_start_is_said(tmp_path: Path) -> None:

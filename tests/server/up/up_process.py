@@ -40,10 +40,11 @@ class UpProcess:
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
         self.lines: list[str] = []
-        deadline = time.monotonic() + START_SECONDS
         while not self.lines or not self.lines[-1].startswith("ready"):
             line = self.process.stdout.readline()
-            assert line and time.monotonic() < deadline, (self.lines, self.errors, self.process.poll())
+            if not line:
+                self.close()
+                raise AssertionError((self.lines, self.errors, self.process.poll()))
             self.lines.append(line.rstrip("\n"))
 
     def said(self, word: str) -> str | None:
