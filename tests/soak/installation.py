@@ -63,11 +63,14 @@ def prepare_data(data: Path) -> int:
 
 
 class Installation:
-    """Copies `prepared`; the agent is enrolled when the server first runs."""
+    """Copies `prepared`; the agent is enrolled when the server first runs. `data`: where the server keeps
+    everything, if not in `folder`."""
 
-    def __init__(self, folder: Path, prepared: Path, *, count: int, base_time: int) -> None:
+    def __init__(
+        self, folder: Path, prepared: Path, *, count: int, base_time: int, data: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True)
-        self.data = folder / "data"
+        self.data = data or folder / "data"
         shutil.copytree(prepared, self.data)
         (self.data / "server.toml").write_text(f'[listen]\naddress = "127.0.0.1:{_free_port()}"\n')
         self.state_dir = folder / "agent"
