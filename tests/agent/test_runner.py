@@ -103,12 +103,14 @@ def heartbeats(server: RunningServer) -> list[Heartbeat]:
 def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
     server: RunningServer, state_dir: Path
 ) -> None:
-    count = 6000
+    count = 10_000
     for round_number in range(10):
         agent = AgentProcess(state_dir, f"count = {count}\npause_s = 0.0005")
         time.sleep(0.6 + 0.07 * round_number)
         agent.kill()
+    killed = len(heartbeats(server))
     agent = AgentProcess(state_dir, f"count = {count}")
+    until(lambda: len(heartbeats(server)) > killed)
     until(lambda: len(event_names(all_logged(server))) >= count)
     assert agent.terminate()[0] == 0
     names = event_names(all_logged(server))
