@@ -33,7 +33,10 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the server cannot be reached.",
+)
 @click.option(
     "--version",
     is_flag=True,

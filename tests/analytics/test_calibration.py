@@ -1,3 +1,5 @@
+"""How rare a score is: by its own day type, with a tail beyond what was seen, within bounds."""
+
 from __future__ import annotations
 
 import math

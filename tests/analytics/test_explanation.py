@@ -1,3 +1,5 @@
+"""The sentence of an alert claims what the numbers show, and nothing that is not known."""
+
 from __future__ import annotations
 
 import msgspec

@@ -1,3 +1,5 @@
+"""Our forest scores as scikit-learn's does, bit for bit, and comes back from its bytes."""
+
 from __future__ import annotations
 
 import hashlib

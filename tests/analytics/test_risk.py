@@ -1,3 +1,5 @@
+"""Risk adds independent reasons; its shares add up to it, whatever the order."""
+
 from __future__ import annotations
 
 import math

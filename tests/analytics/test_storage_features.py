@@ -1,3 +1,5 @@
+"""The numbers that describe a day on removable storage, against the facts' formulas."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The model as a whole on a simulated company: what ranks first, what is left alone."""
+
 from __future__ import annotations
 
 import random

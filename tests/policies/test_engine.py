@@ -1,3 +1,5 @@
+"""The shipped rules on their own examples and on whole records, through the engine."""
+
 from __future__ import annotations
 
 from pathlib import Path

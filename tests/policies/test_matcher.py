@@ -1,3 +1,5 @@
+"""What a detection of a Sigma rule matches, value by value and condition by condition."""
+
 from __future__ import annotations
 
 import time

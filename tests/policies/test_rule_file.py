@@ -1,3 +1,5 @@
+"""A rule file loads, or each of its faults is named with its line."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""The audit trail is a chain: whatever was changed, taken out or put in shows."""
+
 from __future__ import annotations
 
 from typing import Any

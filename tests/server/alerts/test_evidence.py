@@ -1,3 +1,5 @@
+"""An alert's evidence: all of its events, no others, and whether they are proven."""
+
 from __future__ import annotations
 
 from typing import Any

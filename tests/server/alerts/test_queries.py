@@ -1,3 +1,5 @@
+"""The queue of alerts, and closing one: once, with a reason, on the record."""
+
 from __future__ import annotations
 
 import pytest

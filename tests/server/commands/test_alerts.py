@@ -1,3 +1,5 @@
+"""`leaver alerts`: nobody's name without unmasking, on the record; exit codes."""
+
 from __future__ import annotations
 
 import json

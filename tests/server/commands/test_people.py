@@ -1,3 +1,5 @@
+"""`leaver people`: what was understood, what was refused and why; exit codes."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""HR's file becomes people: bad rows are named and left out, the others are in."""
+
 from __future__ import annotations
 
 import pytest

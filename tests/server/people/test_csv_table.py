@@ -1,3 +1,5 @@
+"""Rows from any CSV that HR may send: encodings, delimiters, quotes, broken rows."""
+
 from __future__ import annotations
 
 import codecs

@@ -1,3 +1,5 @@
+"""Dates as people write them: read when only one day can be meant, else refused."""
+
 from __future__ import annotations
 
 from datetime import date

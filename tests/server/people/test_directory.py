@@ -1,3 +1,5 @@
+"""Who an account belongs to and where that person stands, at any moment."""
+
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta

@@ -1,3 +1,5 @@
+"""Nothing that gives a person away is left in a masked event, and nothing else is lost."""
+
 from __future__ import annotations
 
 import json

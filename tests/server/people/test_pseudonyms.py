@@ -1,3 +1,5 @@
+"""Pseudonyms stay, differ, say nothing, and are undone only with a reason, on the record."""
+
 from __future__ import annotations
 
 import pytest

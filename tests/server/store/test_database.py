@@ -1,3 +1,5 @@
+"""The database: migrations, durability, transactions, and what is said when it is away."""
+
 from __future__ import annotations
 
 import multiprocessing
