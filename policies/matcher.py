@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
@@ -31,6 +32,13 @@ Condition = Callable[[Row], bool]
 _KEYWORD_VALUES_MAX: Final = 10_000
 
 
+class Conjunct(msgspec.Struct, frozen=True):
+    """One of the tests that must all hold. `fields`: what it looks at; None: anything (a keyword)."""
+
+    test: Condition
+    fields: frozenset[str] | None
+
+
 class ConditionSet:
     """Several parsed conditions, compiled together. Raises NotSupported.
 
@@ -39,15 +47,25 @@ class ConditionSet:
     """
 
     def __init__(self, parsed: Sequence[Any]) -> None:
-        self._fields: Final = FieldReader(path for condition in parsed for path in _fields_of(condition))
+        self.fields: Final = FieldReader(path for condition in parsed for path in _fields_of(condition))
         self._known: Final[dict[Hashable, Condition]] = {}
         self._uses: Final = Counter(key for condition in parsed for key in _group_keys(condition))
         self._shared: list[None] = []
         self.conditions: Final = [self._compiled(condition) for condition in parsed]
+        self.conjuncts: Final = [
+            [Conjunct(self._compiled(part), _looked_at(part)) for part in _all_parts(condition)]
+            for condition in parsed
+        ]
+        """Each condition in parts: it holds when all of them do."""
+
+    @property
+    def spare(self) -> int:
+        """Places of None that follow a row's fields."""
+        return len(self._shared)
 
     def row(self, record: Mapping[str, Any]) -> Row:
         """What the conditions look at."""
-        return self._fields.read(record) + self._shared
+        return self.fields.read(record) + self._shared
 
     def _compiled(self, parsed: Any) -> Condition:
         key = _key(parsed)
@@ -70,11 +88,11 @@ class ConditionSet:
                 return lambda row: not negated(row)
             case ConditionFieldEqualsValueExpression(field=field, value=SigmaFieldReference() as other):
                 return _field_comparison(
-                    self._fields.position[field], self._fields.position[other.field], other
+                    self.fields.position[field], self.fields.position[other.field], other
                 )
             case ConditionFieldEqualsValueExpression(field=field, value=value):
                 null = isinstance(value, SigmaNull)
-                return _field_condition(self._fields.position[field], value_test(value), null)
+                return _field_condition(self.fields.position[field], value_test(value), null)
             case ConditionValueExpression(value=value):
                 return _keyword_condition(keyword_test(value))
             case _:
@@ -91,7 +109,7 @@ class ConditionSet:
                 case _:
                     conditions.append(self._compiled(arg))
         for field, values in strings.items():
-            conditions.append(_field_condition(self._fields.position[field], any_string_test(values), False))
+            conditions.append(_field_condition(self.fields.position[field], any_string_test(values), False))
         return conditions
 
 
@@ -111,6 +129,27 @@ def pinned_classes(parsed: Any) -> frozenset[int] | None:
             return frozenset().union(*found) if len(found) == len(each) else None
         case _:
             return None
+
+
+def _all_parts(parsed: Any) -> Iterator[Any]:
+    match parsed:
+        case ConditionAND(args=args):
+            for arg in args:
+                yield from _all_parts(arg)
+        case _:
+            yield parsed
+
+
+def _looked_at(parsed: Any) -> frozenset[str] | None:
+    return None if _has_keyword(parsed) else frozenset(_fields_of(parsed))
+
+
+def _has_keyword(parsed: Any) -> bool:
+    match parsed:
+        case ConditionAND(args=args) | ConditionOR(args=args) | ConditionNOT(args=args):
+            return any(map(_has_keyword, args))
+        case _:
+            return isinstance(parsed, ConditionValueExpression)
 
 
 def _key(parsed: Any) -> Hashable:

@@ -108,9 +108,9 @@ def _compare_test(compare: Callable[[float, float], bool], bound: float) -> Valu
 
 
 def _number(found: Any) -> float | None:
-    """Text that is a number; a boolean is none."""
+    """Text that is a number, or an enumeration's member; a boolean is none."""
     if type(found) is not str:
-        return None
+        return int(found) if isinstance(found, int) and type(found) is not bool else None
     try:
         return float(found)
     except ValueError:

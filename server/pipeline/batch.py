@@ -212,9 +212,7 @@ class BatchReader:
         return day == known_day
 
     def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
-        record = msgspec.to_builtins(event, str_keys=True)
-        record["leaver"] = enriched.known.plain
-        for hit in self._policies.match(record):
+        for hit in self._policies.match_event(event, enriched.known.plain):
             state.rule_hit(
                 hit.rule_id,
                 enriched.day,
