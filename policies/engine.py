@@ -74,8 +74,16 @@ class ParsedPolicy(msgspec.Struct, frozen=True):
     """Canonical form of all that decides about hits and alerts."""
 
 
-_Left = tuple[tuple[tuple[Condition, ...], PolicyHit], ...]
-"""Rules that a combination leaves possible, each with the tests that still have to hold."""
+_Tests = list[tuple[tuple[Condition, ...], PolicyHit]]
+
+
+class _Left(msgspec.Struct, frozen=True):
+    """Rules that a combination leaves possible, each with the tests that still have to hold."""
+
+    rules: _Tests
+    hint: Condition
+    """Whether any of the strings fits without which the rules outside of `unhinted` cannot fire."""
+    unhinted: _Tests
 
 
 class _Program:
@@ -128,17 +136,27 @@ class _Program:
             if len(self._left) >= _COMBINATIONS_KEPT:
                 self._left.clear()
             left = self._left[combination] = self._possible(row)
-        return _hits(left, row) if left else []
+        return _hits(left.rules if left.hint(row) else left.unhinted, row)
 
     def _possible(self, row: Row) -> _Left:
-        return tuple(
-            (others, hit) for among_few, others, hit in self._rules if all(test(row) for test in among_few)
-        )
+        rules: _Tests = []
+        unhinted: _Tests = []
+        strings = []
+        for among_few, others, hit in self._rules:
+            if not all(part.test(row) for part in among_few):
+                continue
+            rules.append((tuple(part.test for part in others), hit))
+            found = next((part.strings for part in others if part.strings is not None), None)
+            if found is None:
+                unhinted.append(rules[-1])
+            else:
+                strings.append(found)
+        return _Left(rules, self._compiled.any_fits(strings), unhinted)
 
 
-def _hits(left: _Left, row: Row) -> list[PolicyHit]:
+def _hits(rules: _Tests, row: Row) -> list[PolicyHit]:
     hits = []
-    for tests, hit in left:
+    for tests, hit in rules:
         for test in tests:
             if not test(row):
                 break
@@ -199,9 +217,9 @@ def _has_few_values(path: str) -> bool:
     return last.endswith("_id") or path in ("class_uid", "type_uid", "category_uid")
 
 
-def _tests(conjuncts: Sequence[Conjunct], few: set[str], *, among: bool) -> tuple[Condition, ...]:
+def _tests(conjuncts: Sequence[Conjunct], few: set[str], *, among: bool) -> list[Conjunct]:
     """Those that look at nothing but fields of few values, or all others."""
-    return tuple(part.test for part in conjuncts if (part.fields is not None and part.fields <= few) == among)
+    return [part for part in conjuncts if (part.fields is not None and part.fields <= few) == among]
 
 
 def _hit(policy: Policy) -> PolicyHit:

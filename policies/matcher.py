@@ -7,7 +7,7 @@ all rules look at the row. A test on a list holds if it holds for any of its val
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +37,8 @@ class Conjunct(msgspec.Struct, frozen=True):
 
     test: Condition
     fields: frozenset[str] | None
+    strings: dict[str, list[SigmaString]] | None
+    """Where it is nothing but strings, one of which must fit: these by field."""
 
 
 class ConditionSet:
@@ -53,7 +55,10 @@ class ConditionSet:
         self._shared: list[None] = []
         self.conditions: Final = [self._compiled(condition) for condition in parsed]
         self.conjuncts: Final = [
-            [Conjunct(self._compiled(part), _looked_at(part)) for part in _all_parts(condition)]
+            [
+                Conjunct(self._compiled(part), _looked_at(part), _only_strings(part))
+                for part in _all_parts(condition)
+            ]
             for condition in parsed
         ]
         """Each condition in parts: it holds when all of them do."""
@@ -66,6 +71,19 @@ class ConditionSet:
     def row(self, record: Mapping[str, Any]) -> Row:
         """What the conditions look at."""
         return self.fields.read(record) + self._shared
+
+    def any_fits(self, strings: Iterable[Mapping[str, Sequence[SigmaString]]]) -> Condition:
+        """Whether any of all these strings fits; much cheaper than one test after another."""
+        by_field: dict[str, list[SigmaString]] = {}
+        for each in strings:
+            for field, values in each.items():
+                by_field.setdefault(field, []).extend(values)
+        return _any_of(
+            [
+                _field_condition(self.fields.position[field], any_string_test(values), False)
+                for field, values in by_field.items()
+            ]
+        )
 
     def _compiled(self, parsed: Any) -> Condition:
         key = _key(parsed)
@@ -142,6 +160,22 @@ def _all_parts(parsed: Any) -> Iterator[Any]:
 
 def _looked_at(parsed: Any) -> frozenset[str] | None:
     return None if _has_keyword(parsed) else frozenset(_fields_of(parsed))
+
+
+def _only_strings(parsed: Any) -> dict[str, list[SigmaString]] | None:
+    match parsed:
+        case ConditionOR(args=args):
+            found: dict[str, list[SigmaString]] = {}
+            for each in map(_only_strings, args):
+                if each is None:
+                    return None
+                for field, values in each.items():
+                    found.setdefault(field, []).extend(values)
+            return found
+        case ConditionFieldEqualsValueExpression(field=field, value=SigmaString() as value):
+            return {field: [value]}
+        case _:
+            return None
 
 
 def _has_keyword(parsed: Any) -> bool:

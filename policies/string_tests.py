@@ -10,6 +10,8 @@ from sigma.types import Placeholder, SigmaCasedString, SigmaString, SpecialChars
 
 from policies.errors import NotSupported
 
+_SEARCHES_MAX: Final = 4
+
 ValueTest = Callable[[Any], bool]
 """Holds for one value of an event, or not; None stands for an absent one."""
 
@@ -112,13 +114,19 @@ class _Shapes:
     def test(self) -> Callable[[str], bool]:
         whole, inside, other = frozenset(self.whole), tuple(self.inside), tuple(self.other)
         starts, ends = tuple(self.starts), tuple(self.ends)
+        # From a few literals on, one search that knows their first characters beats one search each.
+        found = re.compile("|".join(map(re.escape, inside))).search if len(inside) > _SEARCHES_MAX else None
 
         def fits(text: str) -> bool:
             if text in whole or text.startswith(starts) or text.endswith(ends):
                 return True
-            for literal in inside:
-                if literal in text:
+            if found is not None:
+                if found(text) is not None:
                     return True
+            else:
+                for literal in inside:
+                    if literal in text:
+                        return True
             return bool(other) and any(compare(text) for compare in other)
 
         return fits
