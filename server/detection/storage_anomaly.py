@@ -120,6 +120,11 @@ class StorageAnomaly:
         if known is not None and known[0] > changed_day:
             del self._backgrounds[subject]
 
+    def forget_subject(self, subject: str) -> None:
+        """It was seen on a further endpoint: other days count as watched."""
+        self._histories.pop(subject, None)
+        self._backgrounds.pop(subject, None)
+
     def forget_all(self) -> None:
         self._histories.clear()
         self._backgrounds.clear()

@@ -72,13 +72,13 @@ class AgentState:
         found = self.epochs[name] = EpochState(received_at, SeenNumbers())
         return found, further
 
-    def watch(self, collector: str, days: Iterable[int]) -> None:
-        """Notes on which UTC days the collector ran."""
+    def watch(self, collector: str, days: Iterable[int]) -> bool:
+        """Notes on which UTC days the collector ran. Whether any of them is news."""
         known = self.watched.setdefault(collector, set())
-        for day in days:
-            if day not in known:
-                known.add(day)
-                self.new_watched.append((collector, day))
+        new = set(days) - known
+        known |= new
+        self.new_watched.extend((collector, day) for day in sorted(new))
+        return bool(new)
 
     def missing(self) -> int:
         """Numbers of all epochs that should have come and did not."""

@@ -119,7 +119,10 @@ class BatchReader:
             )
         today = received_at // DAY_MS
         for collector in heartbeat.collectors:
-            agent.watch(collector.name, (d for d in collector.days_watched[:90] if today - 90 <= d <= today))
+            days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
+            if agent.watch(collector.name, days):
+                # Silence on these days was unknown until now: histories that were read before are stale.
+                self._memory.scorer.forget_all()
 
     def _loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
         epoch = self._epoch(agent, found)
@@ -187,7 +190,8 @@ class BatchReader:
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person
-        state.seen_on(agent.name, time)
+        if state.seen_on(agent.name, time):
+            self._memory.scorer.forget_subject(subject)
         place = (day, event.metadata.log_name, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
         self._match(state, event, enriched)

@@ -96,11 +96,13 @@ class SubjectState:
             self.dirty_devices.add(device)
         return before
 
-    def seen_on(self, agent: str, time: int) -> None:
+    def seen_on(self, agent: str, time: int) -> bool:
+        """Whether it was never seen there before."""
         before = self.agents.get(agent)
         if before is None or time < before:
             self.agents[agent] = time
             self.dirty_agents.add(agent)
+        return before is None
 
     def index_event(self, place: RangePlace, seq: int) -> None:
         """Adds one event to the index, to the last range where it follows on."""

@@ -51,7 +51,7 @@ def prepare_data(data: Path) -> int:
                 leaver_account="unused",
                 time_zone="UTC",
                 version="0.1.0",
-                progress=lambda _what, _done, _of: None,
+                progress=lambda what, _done, _of: _still(thread, what),
             )
         finally:
             stop.set()
@@ -154,6 +154,10 @@ class Installation:
             self.kill_agent()
         if self.server is not None:
             self.server.close()
+
+
+def _still(worker: threading.Thread, what: str) -> None:
+    assert worker.is_alive(), f"the pipeline failed at: {what}"
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

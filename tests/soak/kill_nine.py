@@ -122,11 +122,10 @@ def compare(undisturbed: Outcome, killed: Outcome, *, count: int, base_time: int
             "" if scripted == count else f"{count - scripted} are not",
         ),
     ]
-    for name, rows in undisturbed.tables.items():
-        others = killed.tables[name]
-        differing = sorted(set(map(repr, rows)) ^ set(map(repr, others)))
-        fault = "" if rows == others else f"{len(differing)} rows differ: {differing[:_EXAMPLES]}"
-        lines.append(Line(name, len(rows), len(others), fault))
+    lines += [
+        Line(name, len(rows), len(killed.tables[name]), tables_fault(undisturbed, killed, name))
+        for name, rows in undisturbed.tables.items()
+    ]
     for what, nothing_in in (
         ("stored twice", lambda o: o.twice),
         ("numbers missing", _missing),
@@ -146,6 +145,15 @@ def _events_fault(undisturbed: Outcome, killed: Outcome) -> str:
     places = sorted(undisturbed.events.keys() | killed.events.keys())
     differing = [p for p in places if undisturbed.events.get(p) != killed.events.get(p)]
     return f"{len(differing)} differ: {differing[:_EXAMPLES]}" if differing else ""
+
+
+def tables_fault(first: Outcome, second: Outcome, name: str) -> str:
+    """In words, which rows of a table differ; empty where they are equal."""
+    rows, others = first.tables[name], second.tables[name]
+    if rows == others:
+        return ""
+    differing = sorted(set(map(repr, rows)) ^ set(map(repr, others)))
+    return f"{len(differing)} rows differ: {differing[:_EXAMPLES]}"
 
 
 def _as_scripted(outcome: Outcome, count: int, base_time: int) -> int:

@@ -1,0 +1,118 @@
+"""Results do not depend on how the log was cut into batches, nor on when the server was restarted.
+
+The soak test kills one agent; here several report about the same people, heartbeats widen what is known of
+watched days in between, late events come, and a model scores.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from event_schema.codec import encode_event
+from event_schema.control_records import CollectorState, Heartbeat
+from event_schema.ocsf_objects import Host, HostType
+from event_schema.wire import WireRecord
+from server.commands.opening import open_installation
+from server.installation import Installation
+from server.log.contract import EventLog
+from server.pipeline.worker import PipelineWorker
+from server.store.tables import models
+from tests.server.pipeline.endpoint import Endpoint
+from tests.soak.installation import prepare_data
+from tests.soak.kill_nine import tables_fault
+from tests.soak.outcome import Outcome, read_outcome
+from tests.soak.script import scripted_event
+
+EVENTS = 600
+AGENTS = ("desk-1", "desk-2", "desk-3")
+DAY_MS = 86_400_000
+
+
+def _heartbeat(now: int, days: Iterable[int]) -> Heartbeat:
+    watching = CollectorState(
+        name="removable_storage",
+        state="running",
+        observed=0,
+        restarts=0,
+        dropped={},
+        days_watched=tuple(days),
+    )
+    return Heartbeat(
+        sent_at=now,
+        version="0.1.0",
+        next_seq=0,
+        backlog_events=0,
+        backlog_bytes=0,
+        lost_events=0,
+        collectors=(watching,),
+    )
+
+
+def _stream(endpoints: list[Endpoint], now: int) -> list[WireRecord]:
+    """Records of all endpoints in a random order; those of each stay in their own order."""
+    dice = random.Random(1)
+    today = now // DAY_MS
+    found: list[WireRecord] = []
+    number = 0
+    while number < EVENTS:
+        endpoint = dice.choice(endpoints)
+        if dice.random() < 0.15:
+            newest = today - dice.randrange(30)
+            found.append(endpoint.heartbeat(_heartbeat(now, range(newest - dice.randrange(20), newest))))
+            continue
+        count = min(dice.randint(1, 12), EVENTS - number)
+        host = Host(hostname=endpoint.name, type_id=HostType.DESKTOP, uid=endpoint.name)
+        events = [scripted_event(number + i, EVENTS, now, host, "0.1.0") for i in range(count)]
+        found.append(endpoint.raw_record([encode_event(event) for event in events]))
+        number += count
+    return found
+
+
+def _run(data: Path, records: list[WireRecord], now: int, *, batch: int, restart_every: int) -> Outcome:
+    with open_installation(data) as installation:
+        log = installation.open_log()
+        log.append(records)
+        worker = _worker(installation, log, now, batch)
+        steps = 0
+        while worker.step(0).records:
+            steps += 1
+            if steps % restart_every == 0:
+                worker = _worker(installation, log, now, batch)
+        log.close()
+    return read_outcome(data)
+
+
+def _worker(installation: Installation, log: EventLog, now: int, batch: int) -> PipelineWorker:
+    return PipelineWorker(installation.database, log, clock=lambda: now, records_per_batch=batch)
+
+
+@pytest.mark.timeout(120)
+def test_one_worker_many_workers_and_any_batches_give_the_same_days_and_alerts(tmp_path: Path) -> None:
+    prepared = tmp_path / "prepared"
+    now = prepare_data(prepared)
+    endpoints = [Endpoint(name, epoch=f"{place:016x}") for place, name in enumerate(AGENTS)]
+    with open_installation(prepared) as installation:
+        for endpoint in endpoints:
+            endpoint.enrol(installation.database, now)
+        with installation.database.read() as connection:
+            summary = connection.execute(select(models.c.summary).where(models.c.active)).scalar_one()
+        assert not summary["cold_start"]
+    records = _stream(endpoints, now)
+    outcomes = []
+    for batch, restart_every in ((10_000, 10_000), (1, 1), (7, 3), (25, 10_000)):
+        data = tmp_path / f"batches of {batch}"
+        shutil.copytree(prepared, data)
+        outcomes.append(_run(data, records, now, batch=batch, restart_every=restart_every))
+    whole = outcomes[0]
+    assert len(whole.tables["alerts"]) >= 4
+    assert any("anomaly" in repr(row) for row in whole.tables["alerts"])
+    for other in outcomes[1:]:
+        assert whole.events == other.events
+        for name in whole.tables:
+            assert tables_fault(whole, other, name) == ""
