@@ -9,6 +9,7 @@ noted as it stands at its event, and scored together with others: a forest does 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -21,7 +22,7 @@ from server.pipeline.subject_state import ChannelDay, SubjectState
 CHANNEL: Final = "removable_storage"
 FAMILY: Final = "removable_storage_copy"
 """The policy family that the anomaly adds to."""
-_STEP: Final = math.log(1.25)
+_STEP: Final = 1.25
 
 _WAITING_MAX: Final = 2048
 
@@ -32,13 +33,23 @@ WatchedDays = Callable[[SubjectState], Collection[int]]
 """Days on which the collector ran on an endpoint where the subject was seen."""
 
 
+def _first_of_each_step() -> list[int]:
+    """The smallest whole number on each step of the grid, up to 10^15."""
+    firsts: list[int] = []
+    value = 1
+    while value < 10**15:
+        if not firsts or value > firsts[-1]:
+            firsts.append(value)
+        value = max(value + 1, math.ceil(value * _STEP))
+    return firsts
+
+
+_FIRSTS: Final = _first_of_each_step()
+
+
 def grid(day: ChannelDay) -> tuple[int, int, int]:
     """Where the day stands on the grid: it is scored again when this changes."""
-    return _step(day.bytes // MEGABYTE), _step(day.files), day.new_devices
-
-
-def _step(value: int) -> int:
-    return 1 + math.floor(math.log(value) / _STEP) if value > 0 else 0
+    return bisect_right(_FIRSTS, day.bytes // MEGABYTE), bisect_right(_FIRSTS, day.files), day.new_devices
 
 
 def storage_day(day: ChannelDay) -> StorageDay:

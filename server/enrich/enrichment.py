@@ -86,12 +86,15 @@ class Enricher:
         event: Event,
         *,
         time: int,
+        day: int,
+        hour: int,
         person: PersonRecord | None,
         subject: str,
         first_seen_device: bool | None,
     ) -> Enriched:
-        """`time`: corrected. `first_seen_device`: the subject first used the device on this local day."""
-        day, hour = self.directory.local_day_and_hour(person, time)
+        """`time`: corrected; `day`, `hour`: the same where the person is.
+
+        `first_seen_device`: the subject first used the device on this local day."""
         evidence = event.unmapped.evidence
         kind = self.directory.day_type(day)
         place = (

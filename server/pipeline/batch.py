@@ -37,6 +37,10 @@ _FINDING_OF = {
 }
 
 
+Who = tuple[PersonRecord | None, str]
+"""(person or None, subject)."""
+
+
 class Block(msgspec.Struct, frozen=True):
     """A row of `event_blocks`."""
 
@@ -72,21 +76,14 @@ class BatchReader:
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
-        who = self._memory.enricher.who
-        self._memory.load_subjects(
-            self._connection,
-            (
-                who(event)[1]
-                for found in admitted
-                for event in found.events or ()
-                if event is not None and not is_nobodys(event)
-            ),
-        )
-        for found in admitted:
+        about = [self._about(found) for found in admitted]
+        subjects = (who[1] for each in about for who in each if who is not None)
+        self._memory.load_subjects(self._connection, subjects)
+        for found, each in zip(admitted, about, strict=True):
             agent = self._memory.agents[found.record.agent]
             self._batch.agents[agent.name] = agent
             if found.events is not None:
-                self._events(agent, found, found.events)
+                self._events(agent, found, found.events, each)
             elif found.loss is not None:
                 self._loss(agent, found, found.loss)
             elif found.heartbeat is not None:
@@ -98,6 +95,11 @@ class BatchReader:
                 after, self._batch.positions.get(logged.partition, 0)
             )
         return self._batch
+
+    def _about(self, found: Admitted) -> list[Who | None]:
+        """Whom each event of the record is about; None: nobody, or the event could not be read."""
+        who = self._memory.enricher.who
+        return [None if event is None or is_nobodys(event) else who(event) for event in found.events or ()]
 
     def _admit(self, logged: LoggedRecord) -> Admitted | None:
         admission = admit(logged, lambda name: self._memory.standing_of(self._connection, name))
@@ -136,7 +138,9 @@ class BatchReader:
             )
             self._find(agent.name, FindingKind.EVENTS_LOST, detail, found.logged.appended_at, count)
 
-    def _events(self, agent: AgentState, found: Admitted, events: tuple[Event | None, ...]) -> None:
+    def _events(
+        self, agent: AgentState, found: Admitted, events: tuple[Event | None, ...], about: list[Who | None]
+    ) -> None:
         record, received_at = found.record, found.logged.appended_at
         epoch = self._epoch(agent, found)
         new = epoch.seen.add(record.first_seq, record.first_seq + record.count - 1)
@@ -151,7 +155,7 @@ class BatchReader:
         for index, event in enumerate(events):
             enriched = None
             if event is not None and index in fresh:
-                enriched = self._event(agent, found, index, event)
+                enriched = self._event(agent, found, index, event, about[index])
             if enriched is None:
                 parts.append(b"null")
             else:
@@ -161,7 +165,9 @@ class BatchReader:
             leaver = self._compressor.compress(b"[" + b",".join(parts) + b"]")
             self._batch.blocks.append(Block(record, received_at, last_time // DAY_MS, leaver))
 
-    def _event(self, agent: AgentState, found: Admitted, index: int, event: Event) -> Enriched | None:
+    def _event(
+        self, agent: AgentState, found: Admitted, index: int, event: Event, who: Who | None
+    ) -> Enriched | None:
         received_at = found.logged.appended_at
         self._batch.events += 1
         time = corrected_time(event.time, agent.clock_offset)
@@ -176,17 +182,27 @@ class BatchReader:
             )
             return None
         enricher = self._memory.enricher
-        person, subject = enricher.who(event)
-        if is_nobodys(event):
-            return enricher.enrich(event, time=time, person=None, subject=subject, first_seen_device=None)
+        if who is None:
+            day, hour = self._memory.directory.local_day_and_hour(None, time)
+            subject = enricher.who(event)[1]
+            return enricher.enrich(
+                event, time=time, day=day, hour=hour, person=None, subject=subject, first_seen_device=None
+            )
+        person, subject = who
+        day, hour = self._memory.directory.local_day_and_hour(person, time)
         state = self._memory.subjects[subject]
-        day = enricher.day_of(person, time)
         row = state.channel_day(day, self._memory.directory.day_type(day))
         before = grid(row)
         device = device_of(event)
         first_seen = None if device is None else self._novelty(state, device, person, day, time)
         enriched = enricher.enrich(
-            event, time=time, person=person, subject=subject, first_seen_device=first_seen
+            event,
+            time=time,
+            day=day,
+            hour=hour,
+            person=person,
+            subject=subject,
+            first_seen_device=first_seen,
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person

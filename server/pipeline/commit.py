@@ -6,12 +6,13 @@ worker that was thought dead and replaced) changes no row, and its whole transac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
+from event_schema.control_records import Heartbeat
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
 from server.pipeline.batch import Batch
@@ -80,8 +81,7 @@ def write_batch(connection: Connection, batch: Batch) -> None:
     """Everything of the batch but its alerts and positions."""
     _write_blocks(connection, batch)
     _write_dead_letters(connection, batch)
-    for agent in batch.agents.values():
-        _write_agent(connection, agent)
+    _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
 
@@ -123,19 +123,11 @@ def _write_dead_letters(connection: Connection, batch: Batch) -> None:
     insert_missing(connection, dead_letters, rows)
 
 
-def _write_agent(connection: Connection, agent: AgentState) -> None:
-    if agent.heartbeat is not None:
-        received_at, heartbeat = agent.heartbeat
-        values: dict[str, Any] = {
-            "heartbeat_at": received_at,
-            "heartbeat": msgspec.to_builtins(heartbeat),
-            "clock_offset": agent.clock_offset,
-        }
-        connection.execute(update(agents).where(agents.c.name == agent.name).values(values))
-    upsert(
-        connection,
-        agent_epochs,
-        [
+def _write_agents(connection: Connection, changed: Collection[AgentState]) -> None:
+    epochs: list[dict[str, Any]] = []
+    watched: list[dict[str, Any]] = []
+    for agent in changed:
+        epochs += [
             {
                 "agent": agent.name,
                 "epoch": name,
@@ -145,15 +137,26 @@ def _write_agent(connection: Connection, agent: AgentState) -> None:
                 "duplicates": agent.epochs[name].duplicates,
             }
             for name in sorted(agent.dirty_epochs)
-        ],
-    )
-    insert_missing(
-        connection,
-        collector_days,
-        [{"agent": agent.name, "collector": c, "day": d} for c, d in agent.new_watched],
-    )
-    if agent.gap_changed:
-        _write_gap(connection, agent)
+        ]
+        watched += [{"agent": agent.name, "collector": c, "day": d} for c, d in agent.new_watched]
+    upsert(connection, agent_epochs, epochs)
+    insert_missing(connection, collector_days, watched)
+    for agent in changed:
+        if agent.heartbeat is not None:
+            _write_heartbeat(connection, agent, *agent.heartbeat)
+        if agent.gap_changed:
+            _write_gap(connection, agent)
+
+
+def _write_heartbeat(
+    connection: Connection, agent: AgentState, received_at: int, heartbeat: Heartbeat
+) -> None:
+    values: dict[str, Any] = {
+        "heartbeat_at": received_at,
+        "heartbeat": msgspec.to_builtins(heartbeat),
+        "clock_offset": agent.clock_offset,
+    }
+    connection.execute(update(agents).where(agents.c.name == agent.name).values(values))
 
 
 def _write_gap(connection: Connection, agent: AgentState) -> None:
