@@ -1,0 +1,131 @@
+"""What the agent costs the machine: share of one core and memory (PSS), at rest and while files change.
+
+python -m benchmarks.agent_footprint [--rest SECONDS] [--busy SECONDS] [--json FILE]
+
+The real `leaver-agent run`, enrolled at a real server on the same machine, whose own cost is not counted.
+At rest: it watches an empty drive, and sends its heartbeats. Busy: one program writes small files
+at about 1,000 operations a second (create and write, overwrite, rename, delete: 250 each), first
+with hashing switched off, then with it on as shipped (at most a quarter of one core).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from benchmarks.running_pair import RunningAgent, running_agent, running_server, watched_folder
+
+OPERATIONS_A_SECOND = 1000
+REST_CPU, REST_MEGABYTES, BUSY_CPU = 0.01, 60, 0.05
+_SETTLED_SECONDS = 5.0
+_OPERATIONS = """
+import sys, time
+from pathlib import Path
+folder, seconds, rate = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+done, begun = 0, time.monotonic()
+while time.monotonic() - begun < seconds:
+    number = done // 4
+    path = folder / f"{number % 50:02}"
+    path.mkdir(exist_ok=True)
+    file = path / f"note-{number}.txt"
+    file.write_bytes(b"a" * 2000)
+    file.write_bytes(b"b" * 3000)
+    file.rename(renamed := file.with_suffix(".md"))
+    if number >= 200:
+        old = number - 200
+        (folder / f"{old % 50:02}" / f"note-{old}.md").unlink()
+    done += 4
+    time.sleep(max(0.0, begun + done / rate - time.monotonic()))
+print(done / (time.monotonic() - begun))
+"""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """`cpu_share` of one core; `megabytes` of PSS at the end of the time."""
+
+    state: str
+    operations_a_second: float
+    cpu_share: float
+    megabytes: float
+    observed: int
+    dropped: int
+
+
+def cost(agent: RunningAgent, state: str, seconds: float, folder: Path | None) -> Cost:
+    """Over `seconds`, and where files are written (in `folder`), until what came last has settled."""
+    begun, cpu, observed = time.monotonic(), agent.cpu_seconds(), counts(agent)[0]
+    rate = 0.0
+    if folder is None:
+        time.sleep(seconds)
+    else:
+        folder.mkdir()
+        command = [sys.executable, "-c", _OPERATIONS, str(folder), str(seconds), str(OPERATIONS_A_SECOND)]
+        rate = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    took = time.monotonic() - begun
+    if folder is not None:
+        # The work that is left counts too, though not the time in which it is done.
+        time.sleep(_SETTLED_SECONDS)
+    share = (agent.cpu_seconds() - cpu) / took
+    seen, dropped = counts(agent)
+    return Cost(state, rate, share, agent.pss_megabytes(), seen - observed, dropped)
+
+
+def counts(agent: RunningAgent) -> tuple[int, int]:
+    """(observed, dropped) as the agent itself says."""
+    status = agent.status()
+    if status is None:
+        return 0, 0
+    each = status.heartbeat.collectors
+    return sum(c.observed for c in each), sum(sum(c.dropped.values()) for c in each)
+
+
+def measured(rest: float, busy: float) -> tuple[str, list[Cost]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="leaver-footprint-") as name,
+        running_server(Path(name)) as server,
+        watched_folder(Path(name), 512) as (target, place),
+    ):
+        folder = Path(name)
+        costs = []
+        for at, (state, settings) in enumerate((("no hashing", "hash_max_bytes = 0\n"), ("hashing", ""))):
+            own = folder / f"agent-{at}"
+            own.mkdir()
+            with running_agent(server, own, target, settings, name=f"benchmark-{at}") as agent:
+                time.sleep(_SETTLED_SECONDS)
+                if at == 0:
+                    costs.append(cost(agent, "at rest", rest, None))
+                costs.append(cost(agent, f"busy, {state}", busy, target / f"work-{at}"))
+        return place, costs
+
+
+@click.command()
+@click.option("--rest", default=60.0, show_default=True, help="Seconds at rest.")
+@click.option("--busy", default=30.0, show_default=True, help="Seconds of file operations, twice.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here too.")
+def main(rest: float, busy: float, json_file: Path | None) -> None:
+    """Print the agent's share of one core and its memory."""
+    place, costs = measured(rest, busy)
+    click.echo(f"watching {place}; memory is PSS")
+    click.echo(f"{'':<18} {'operations/s':>12} {'of a core':>10} {'MB':>6} {'events':>8} {'dropped':>8}")
+    for c in costs:
+        click.echo(
+            f"{c.state:<18} {c.operations_a_second:>12,.0f} {c.cpu_share:>10.2%} {c.megabytes:>6.0f}"
+            f" {c.observed:>8,} {c.dropped:>8,}"
+        )
+    click.echo(
+        f"targets: at rest {REST_CPU:.0%} and {REST_MEGABYTES} MB, busy without hashing {BUSY_CPU:.0%}"
+    )
+    if json_file is not None:
+        found = {"place": place, "costs": [msgspec.to_builtins(c) for c in costs]}
+        json_file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
