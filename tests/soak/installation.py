@@ -25,8 +25,6 @@ from tests.server.up.up_process import UpProcess, leaver
 from tests.soak.script import SEED, left_person_csv
 
 AGENT = "soak"
-PAUSE_SECONDS = 0.0007
-"""Between two events: about a thousand a second, so that they are on their way when something dies."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -67,7 +65,14 @@ class Installation:
     everything, if not in `folder`."""
 
     def __init__(
-        self, folder: Path, prepared: Path, *, count: int, base_time: int, data: Path | None = None
+        self,
+        folder: Path,
+        prepared: Path,
+        *,
+        count: int,
+        base_time: int,
+        pause_s: float = 0.0,
+        data: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.data = data or folder / "data"
@@ -80,7 +85,7 @@ class Installation:
         self._settings.write_text(
             f'[agent]\nstate_dir = "{self.state_dir}"\nlog_level = "error"\n'
             f"[collectors.script]\ncount = {count}\nbase_time = {base_time}\n"
-            f'gate = "{self._gate}"\npause_s = {PAUSE_SECONDS}\n'
+            f'gate = "{self._gate}"\npause_s = {pause_s}\n'
         )
         self._agent_log = folder / "agent.log"
         self.server: UpProcess | None = None

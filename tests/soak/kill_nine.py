@@ -24,8 +24,10 @@ from tests.soak.installation import AGENT, Installation, prepare_data
 from tests.soak.outcome import Outcome, Place, read_outcome
 from tests.soak.script import scripted_event
 
-JITTER_SECONDS = 0.3
-RECOVERY_SECONDS = 1.5
+TURN_SECONDS = 1.5
+"""So long do a turn's events take to happen, so that they are on their way when something dies."""
+JITTER_SECONDS = 0.12
+RECOVERY_SECONDS = 1.2
 SILENCE_SECONDS = 120.0
 _EXAMPLES = 3
 
@@ -56,12 +58,13 @@ def run_script(
     server. Ends when all is taken in and both have stopped in good order."""
     began = time.monotonic()
     dice = random.Random(seed)
-    installation = Installation(folder, prepared, count=count, base_time=base_time)
+    turns = 2 * kills
+    pause_s = TURN_SECONDS * (turns + 1) / count if turns else 0.0
+    installation = Installation(folder, prepared, count=count, base_time=base_time, pause_s=pause_s)
     in_flow = 0
     try:
         installation.start_server()
         installation.start_agent()
-        turns = 2 * kills
         for turn in range(turns):
             allowed = count * (turn + 1) // (turns + 1)
             before = installation.stored()
@@ -90,15 +93,16 @@ def run_script(
 def _wait_for_moment(dice: random.Random, installation: Installation, before: int, allowed: int) -> None:
     """A quarter of the kills come while what was killed before is still recovering. Nearly half come when
     records have just reached the log: the answer, or the agent's note of it, is still on its way. The
-    others come soon after the pipeline stored a random one of the turn's events."""
+    others come soon after the pipeline stored a random one of the turn's earlier events."""
     kind = dice.random()
+    target = before + round((allowed - before) * dice.uniform(0.0, 0.6))
     if kind < 0.25:
         time.sleep(dice.uniform(0.0, RECOVERY_SECONDS))
     elif kind < 0.7:
-        _wait_until_stored(installation, dice.randrange(before, allowed))
+        _wait_until_stored(installation, target)
         installation.wait_for_append(JITTER_SECONDS)
     else:
-        _wait_until_stored(installation, dice.randrange(before, allowed))
+        _wait_until_stored(installation, target)
         time.sleep(dice.uniform(0.0, JITTER_SECONDS))
 
 
