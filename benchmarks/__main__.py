@@ -1,0 +1,162 @@
+"""All benchmarks, one after another, and what matters of each in one table.
+
+python -m benchmarks [--quick] [--json FILE] [NAMES…]
+
+Each is a program of its own (python -m benchmarks.NAME) and prints its whole output as it goes. Times are
+CPU seconds and ratios within one run, so that a busy machine changes little; nothing here is a test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+Headline = tuple[str, str, str]
+"""(what, measured, target or "")."""
+
+
+class Benchmark(msgspec.Struct, frozen=True):
+    """`headlines`: what to call a figure, the pattern that finds it in the output, and the target."""
+
+    name: str
+    quick: tuple[str, ...] = ()
+    headlines: tuple[tuple[str, str, str], ...] = ()
+    more: Callable[[str], list[Headline]] | None = None
+
+
+def _missed(output: str) -> list[Headline]:
+    """Copies that each way of watching missed, of all that were made."""
+    made: dict[str, list[int]] = {}
+    for watcher, expected, missed in re.findall(r"^ *(fid\S*|watchdog\S*) +\S+ +(\d+) +(\d+)", output, re.M):
+        total = made.setdefault(watcher, [0, 0])
+        total[0] += int(missed)
+        total[1] += int(expected)
+    return [
+        (f"files missed, {watcher}", f"{missed:,} of {expected:,}", "0" if "fid" in watcher else "")
+        for watcher, (missed, expected) in made.items()
+    ]
+
+
+BENCHMARKS = (
+    Benchmark(
+        "spool_throughput",
+        ("--events", "20000"),
+        (
+            ("agent: spooled, events/CPU s", r"append, fsync, pack, 200 .*?([\d,]+)", ""),
+            ("agent: read, packed, signed, events/CPU s", r"read, pack, sign, acknowledge +([\d,]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "log_throughput",
+        ("--no-kafka",),
+        (
+            ("decoding alone, events/CPU s", r"decode only +([\d,]+)", ""),
+            ("embedded log: append 100, x decoding", r"embedded: append, 100.* ([\d.]+) x", ""),
+            ("Kafka: read and decode, x decoding", r"kafka: read and decode.* ([\d.]+) x", ""),
+        ),
+    ),
+    Benchmark(
+        "https_ingest",
+        (),
+        (("HTTPS: 10 records a request, events/CPU s", r"HTTPS: .* 10 records a request +([\d,]+)", ""),),
+    ),
+    Benchmark(
+        "policy_matching",
+        (),
+        (
+            ("policies: events/CPU s", r"match events +([\d,]+)", ""),
+            ("policies: x decoding", r"ratio +([\d.]+)", ""),
+        ),
+    ),
+    Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
+    Benchmark(
+        "ingest_throughput",
+        ("--events", "60000", "--repeats", "1"),
+        (
+            ("ingest to alert: events/CPU s, shipped policies", r"^ +\d+ +[\d,]+ +\d+ +([\d,]+)", "50,000"),
+            ("ingest to alert: events/CPU s, 50 policies", r"^ +50 +[\d,]+ +\d+ +([\d,]+)", "≥ 20,000"),
+            ("ingest to alert: x decoding, 50 policies", r"^ +50 +[\d,]+ +\d+ +[\d,]+ +([\d.]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "event_to_alert",
+        ("--seconds", "15", "--people", "30"),
+        (
+            ("event to alert: median", r"median +([\d.]+ s)", ""),
+            ("event to alert: p95", r"p95 +([\d.]+ s)", "< 5 s"),
+        ),
+    ),
+    Benchmark(
+        "agent_footprint",
+        ("--rest", "10", "--busy", "10"),
+        (
+            ("agent at rest, of a core", r"at rest +\d+ +([\d.]+%)", "< 1 %"),
+            ("agent at rest, MB (PSS)", r"at rest +\d+ +[\d.]+% +(\d+)", "< 60"),
+            ("agent at 1,000 operations/s, no hashing", r"busy, no hashing +[\d,]+ +([\d.]+%)", "< 5 %"),
+            ("agent at 1,000 operations/s, hashing", r"busy, hashing +[\d,]+ +([\d.]+%)", ""),
+        ),
+    ),
+    Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
+)
+
+
+class Run(msgspec.Struct, frozen=True):
+    name: str
+    exit_code: int
+    seconds: float
+    output: str
+    headlines: list[Headline]
+
+
+def run(benchmark: Benchmark, *, quick: bool) -> Run:
+    """Shows the program's output as it comes."""
+    click.echo(f"==> {benchmark.name}")
+    command = [sys.executable, "-m", f"benchmarks.{benchmark.name}", *(benchmark.quick if quick else ())]
+    begun = time.monotonic()
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            click.echo("    " + line.rstrip("\n"))
+    click.echo()
+    output = "".join(lines)
+    found = [
+        (what, match.group(1), target)
+        for what, pattern, target in benchmark.headlines
+        if (match := re.search(pattern, output, re.MULTILINE)) is not None
+    ]
+    if benchmark.more is not None:
+        found += benchmark.more(output)
+    return Run(benchmark.name, process.returncode, time.monotonic() - begun, output, found)
+
+
+@click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--quick", is_flag=True, help="Less of everything: about three minutes.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all results here too.")
+@click.argument("names", nargs=-1, type=click.Choice([each.name for each in BENCHMARKS]))
+def main(quick: bool, json_file: Path | None, names: tuple[str, ...]) -> None:
+    runs = [run(each, quick=quick) for each in BENCHMARKS if not names or each.name in names]
+    click.echo(f"{'':<50} {'measured':>18}  target")
+    for done in runs:
+        for what, measured, target in done.headlines:
+            click.echo(f"{what:<50} {measured:>18}  {target}")
+    failed = [done.name for done in runs if done.exit_code != 0]
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        document = [msgspec.to_builtins(done) for done in runs]
+        json_file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if failed:
+        raise click.ClickException(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")
