@@ -32,7 +32,12 @@ from event_schema.ocsf_objects import Host, HostType
 USER: Final = 61_502
 _QUIET_S: Final = 3.0
 _MAKE: Final = {"ext4": "mkfs.ext4 -q -F", "exfat": "mkfs.exfat", "ntfs": "mkntfs -q -F -f"}
-_MOUNT: Final = {"ext4": "mount", "exfat": "mount.exfat-fuse -o umask=0", "ntfs": "ntfs-3g -o umask=0"}
+# FUSE drives belong to one user, as a desktop mounts them.
+_MOUNT: Final = {
+    "ext4": "mount",
+    "exfat": f"mount.exfat-fuse -o uid={USER},gid={USER}",
+    "ntfs": f"ntfs-3g -o uid={USER},gid={USER}",
+}
 
 
 _COLUMNS: Final = (

@@ -15,7 +15,7 @@ from collectors.contract import Unsupported
 from collectors.file_changes import Change, ChangeKind, FileFacts, Watcher, facts_of, look
 from collectors.finished_files import FinishedFile, FinishedFiles
 from collectors.linux.birth_time import birth_time_ns
-from collectors.linux.fanotify_fd import FanotifyFdWatcher, find_renamed
+from collectors.linux.fanotify_fd import FanotifyFdWatcher, RenamedFiles
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
 from collectors.linux.process_identity import Who
 from collectors.storage_config import RemovableStorageConfig
@@ -92,6 +92,7 @@ class WatchedPlace:
         self._lost_since_ms: int | None = None
         self._look_again_ms = 0
         self._lag_ms = 0
+        self._renamed = RenamedFiles()
         self._rescan_since_ms = now_ms
         self.rescans = 0
 
@@ -137,6 +138,7 @@ class WatchedPlace:
             self._lost_since_ms = None
         finished += self._rescan_step(now_ms)
         finished += self.files.due(now_ms, self._look)
+        self._renamed.forget()
         return renames, finished
 
     def oldest_ms(self) -> int | None:
@@ -183,7 +185,7 @@ class WatchedPlace:
             return None if facts is None else (path, facts)
         if facts is not None and facts.inode == known.inode:
             return path, facts
-        found = find_renamed(path, (known.device, known.inode), known.size)
+        found = self._renamed.find(path, (known.device, known.inode), known.size)
         facts = None if found is None else look(found)
         return None if found is None or facts is None else (found, facts)
 

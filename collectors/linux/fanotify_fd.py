@@ -7,6 +7,7 @@ is found again by its inode in the same folder; a renamed folder is not.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import Counter
@@ -93,15 +94,31 @@ class FanotifyFdWatcher:
             yield Change(kind, path, now_ms, event.pid, object_id=object_id, facts=facts)
 
 
-def find_renamed(path: str, object_id: tuple[int, int], size: int) -> str | None:
-    """Where in its folder the file (device, inode) now is, if it still has this size."""
-    try:
-        with os.scandir(path.rpartition("/")[0]) as entries:
-            for entry in entries:
+class RenamedFiles:
+    """Finds files again that were renamed in their folder. One look at a folder serves until `forget`."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[tuple[int, int], tuple[str, int]]] = {}
+
+    def find(self, path: str, inode: tuple[int, int], size: int) -> str | None:
+        """Where in its folder the file (device, inode) is now, if it still has this size."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders:
+            self._folders[folder] = _files_in(folder)
+        found = self._folders[folder].get(inode)
+        return None if found is None or found[1] != size else found[0]
+
+    def forget(self) -> None:
+        """What was seen may be out of date."""
+        self._folders.clear()
+
+
+def _files_in(folder: str) -> dict[tuple[int, int], tuple[str, int]]:
+    files: dict[tuple[int, int], tuple[str, int]] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
                 # d_ino of FUSE directories need not be the inode number that stat gives.
                 status = entry.stat(follow_symlinks=False)
-                if (status.st_dev, status.st_ino) == object_id and status.st_size == size:
-                    return entry.path
-    except OSError:
-        return None
-    return None
+                files[status.st_dev, status.st_ino] = (entry.path, status.st_size)
+    return files

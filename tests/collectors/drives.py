@@ -25,8 +25,8 @@ _MAKE = {
 }
 _MOUNT = {
     "ext4": ("mount",),
-    "exfat": ("mount.exfat-fuse", "-o", "umask=0"),
-    "ntfs": ("ntfs-3g", "-o", "umask=0"),
+    "exfat": ("mount.exfat-fuse",),
+    "ntfs": ("ntfs-3g",),
 }
 
 
@@ -45,10 +45,11 @@ def missing_programs(kind: FileSystem) -> str:
 
 
 class Drive:
-    """Mounted for the duration of a `with`; anybody may write."""
+    """Mounted for the duration of a `with`; anybody may write, on FUSE drives their one user, and root."""
 
-    def __init__(self, folder: Path, kind: FileSystem, megabytes: int = 128) -> None:
+    def __init__(self, folder: Path, kind: FileSystem, megabytes: int = 128, user: int = 0) -> None:
         self.kind = kind
+        self._user = user
         self.target = str(folder / kind)
         self._image = folder / f"{kind}.img"
         self._megabytes = megabytes
@@ -75,7 +76,8 @@ class Drive:
         _run("losetup", "-d", self._device)
 
     def mount(self) -> None:
-        _run(*_MOUNT[self.kind], self._device, self.target)
+        options = () if self.kind == "ext4" else ("-o", f"uid={self._user},gid={self._user}")
+        _run(*_MOUNT[self.kind], *options, self._device, self.target)
         if self.kind == "ext4":
             Path(self.target).chmod(0o1777)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import time
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.copy_workloads import WORKLOADS, Size, make_source, prepare, run_as
 from collectors.contract import Collector
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
 from event_schema.ocsf_events import FileActivity, PeripheralActivityKind
@@ -21,7 +19,6 @@ from tests.collectors.drives import Drive, needs_root, open_folder
 from tests.collectors.observing import Observing, acts_of
 
 HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
-SMALL = Size(files=200, big_bytes=4 << 20)
 ALICE = 61_501
 
 
@@ -29,13 +26,6 @@ def collector_of(*places: str, **settings: object) -> RemovableStorageCollector:
     settings = {"settle_s": 0.4, **settings}
     config = RemovableStorageConfig(extra_mounts=places, **settings)  # type: ignore[arg-type]
     return RemovableStorageCollector(config, HOST, "0.1.0")
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with open_folder() as folder:
-        make_source(folder, SMALL)
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -72,30 +62,6 @@ class TestMountContract(CollectorContract):
 
     def act(self, number: int) -> None:
         (self._target / f"taken-{number}-{time.monotonic_ns()}.txt").write_text("customers")
-
-
-@pytest.mark.root
-@needs_root
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_each_file_of_a_workload_is_reported_exactly_once(name: str, drive: Drive, source: Path) -> None:
-    prepare(name, Path(drive.target), source, ALICE)
-    with Observing(collector_of(drive.target)) as observing:
-        assert "fanotify FID" in str(observing.collector.detail())
-        expected = run_as(name, Path(drive.target), source, SMALL, ALICE)
-        observing.settle()
-    assert expected
-    assert acts_of(observing.files()) == sorted(expected)
-    for event in observing.files():
-        assert event.unmapped.evidence.observed_by == "fanotify_fid"
-        assert event.actor.user is not None
-        assert event.actor.user.uid == str(ALICE), event
-        path = Path(str(event.file.path))
-        if event.activity_id is FileActivity.CREATE and path.exists():
-            assert event.file.hashes is not None
-            assert event.file.hashes[0].value == hashlib.sha256(path.read_bytes()).hexdigest()
-            assert event.file.size == path.stat().st_size
-        elif event.activity_id is FileActivity.CREATE:
-            assert event.file.is_deleted
 
 
 @pytest.mark.root
