@@ -26,7 +26,7 @@ from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
 from collectors.linux.storage_identity import to_peripheral_device
 from collectors.storage_config import RemovableStorageConfig
-from collectors.storage_cursor import Cursor, read_cursor, write_cursor
+from collectors.storage_cursor import Cursor, place_id, read_cursor, write_cursor
 from collectors.storage_events import EventSource, Volume, device_event
 from collectors.storage_places import Place, PlaceFinder
 from collectors.storage_reports import StorageReports
@@ -185,7 +185,7 @@ class RemovableStorageCollector:
         still_open = [path for place in self._places.values() for path in place.files.open_paths()]
         self._cursor = write_cursor(
             at_ms,
-            list(self._places),
+            [watched.place_id for watched in self._places.values()],
             self._device_uids(),
             [each for changed_ms, each in reports.done if changed_ms >= at_ms - _COARSEST_CLOCK_MS],
             still_open,
@@ -287,6 +287,7 @@ class RemovableStorageCollector:
             return []
         self._troubles.pop(place.target, None)
         self._places[place] = watched
+        watched.place_id = place_id(place)
         if self._authors is not None:
             self._authors.watch(place.target)
         if checked_ms is not None and place.is_mount:

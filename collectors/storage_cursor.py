@@ -6,8 +6,8 @@ Format: JSON, a few hundred bytes:
      "open": ["5e6f…", …]}
 
 - at: every act before it is an event already. Files that changed since are looked for when resuming.
-- places: what was watched then, by mount and target. Only where the same mount still stands (same boot,
-  same mount id) was everything since done on this machine; a drive that was away is not looked through.
+- places: what was watched then. Only where the same device stayed in (see linux/stay) was everything
+  since done on this machine; a drive that was away is not looked through.
 - devices: uids of the devices that were in, so that one that stays is not reported again.
 - done: files that changed after `at` and are events already, at most 64, the newest; beyond that a
   file can be reported twice after a crash, never lost.
@@ -24,6 +24,7 @@ from typing import Final
 import msgspec
 
 from collectors.file_changes import FileFacts
+from collectors.linux.stay import stay_id
 from collectors.storage_places import Place
 
 MOST_DONE: Final = 64
@@ -44,7 +45,8 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def was_watching(self, place: Place) -> bool:
         """Whether this very mount or folder was watched when the cursor was made."""
-        return self.boot == boot_id() and place_id(place) in self.places
+        now = place_id(place)
+        return self.boot == boot_id() and now != "" and now in self.places
 
 
 def read_cursor(text: str | None) -> Cursor | None:
@@ -59,14 +61,14 @@ def read_cursor(text: str | None) -> Cursor | None:
 
 
 def write_cursor(
-    at: int, places: list[Place], devices: list[str], done: list[str], still_open: list[str]
+    at: int, places: list[str], devices: list[str], done: list[str], still_open: list[str]
 ) -> str:
     """The cursor as text."""
     cursor = Cursor(
         v=1,
         boot=boot_id(),
         at=at,
-        places=tuple(place_id(place) for place in places[:_MOST_LISTED]),
+        places=tuple(places[:_MOST_LISTED]),
         devices=tuple(devices[:_MOST_LISTED]),
         done=tuple(done[-MOST_DONE:]),
         open=tuple(map(path_id, still_open[-MOST_DONE:])),
@@ -85,8 +87,9 @@ def path_id(path: str) -> str:
 
 
 def place_id(place: Place) -> str:
-    """Tells one mount from the next at the same place."""
-    return _short(f"{place.mount_id}\0{place.target}")
+    """The same as long as the place's device stays in; empty where nothing tells whether it did."""
+    stay = stay_id(place.target, place.device) if place.is_mount else "folder"
+    return "" if stay is None else _short(f"{stay}\0{place.target}")
 
 
 def boot_id() -> str:

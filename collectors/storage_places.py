@@ -30,6 +30,7 @@ class Place(msgspec.Struct, frozen=True):
     has_device: bool
     """A removable device that comes and goes by itself lies under it."""
     fs_type: str = ""
+    device: int = 0
 
     @property
     def is_mount(self) -> bool:
@@ -86,7 +87,14 @@ class PlaceFinder:
             if self._trusted & {identity.serial, identity.uid}:
                 return None
             volume = Volume(to_peripheral_device(identity), identity.label or identity.fs_uuid)
-            return Place(mount.target, mount.mount_id, volume, has_device=True, fs_type=mount.fs_type)
+            return Place(
+                mount.target,
+                mount.mount_id,
+                volume,
+                has_device=True,
+                fs_type=mount.fs_type,
+                device=mount.device,
+            )
         if mount.target in self._extra:
             uuid = _file_system_uuid(mount.source)
             device = _plain_device(mount.target, uuid)

@@ -77,6 +77,8 @@ class WatchedPlace:
     ) -> None:
         self.target = target
         self.volume = volume
+        self.place_id = ""
+        """What stands for it in cursors."""
         self.is_mount = whole_file_system
         self._clock_step_ms = _FAT_CLOCK_STEP_MS if fs_type in _COARSE else _CLOCK_STEP_MS
         self.device = Path(target).stat().st_dev

@@ -81,6 +81,15 @@ class Drive:
         if self.kind == "ext4":
             Path(self.target).chmod(0o1777)
 
+    def unplug(self) -> None:
+        """Takes the whole disk out; `plug` brings it back."""
+        self.unmount()
+        _run("losetup", "-d", self._device)
+
+    def plug(self) -> None:
+        self._device = _run("losetup", "--find", "--show", str(self._image))
+        self.mount()
+
     def unmount(self) -> None:
         _run("umount", self.target)
 

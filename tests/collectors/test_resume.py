@@ -1,0 +1,149 @@
+"""Killed at any moment and started again, the collector reports every file, and as good as none twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.collectors.drives import Drive, needs_root, open_folder
+
+pytestmark = [pytest.mark.root, needs_root]
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def drive() -> Iterator[Drive]:
+    with open_folder() as folder, Drive(folder, "ext4", megabytes=64) as made:
+        yield made
+
+
+class Program:
+    """The observing process. Only whole lines count, as only what was synced to disk counts in the agent."""
+
+    def __init__(self, cursor: str | None, target: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.cursor = cursor
+        self._ready = threading.Event()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.collectors.observe_program", cursor or "-", target],
+            stdout=subprocess.PIPE,
+            cwd=REPOSITORY,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._ready.wait(20)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def files(self) -> list[str]:
+        return [event["file"]["path"] for event in self.events if event["class_uid"] == 1001]
+
+    def devices(self) -> list[int]:
+        return [event["activity_id"] for event in self.events if event["class_uid"] == 1010]
+
+    def wait_for(self, count: int) -> None:
+        limit = time.monotonic() + 20
+        while len(self.files()) < count:
+            assert time.monotonic() < limit, (count, len(self.files()))
+            time.sleep(0.02)
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            if not line.endswith(b"\n"):
+                return
+            said = json.loads(line)
+            if said == "ready":
+                self._ready.set()
+                continue
+            self.cursor, event = said[0] or self.cursor, said[1]
+            self.events.append(event)
+
+
+def test_no_file_is_lost_to_kills_while_files_are_copied(drive: Drive) -> None:
+    target = Path(drive.target)
+    expected: list[str] = []
+    stop = threading.Event()
+
+    def copy() -> None:
+        number = 0
+        while not stop.wait(0.005):
+            path = target / f"file-{number}"
+            path.write_bytes(b"x" * number)
+            expected.append(str(path))
+            number += 1
+
+    seen: Counter[str] = Counter()
+    cursor: str | None = None
+    copier = threading.Thread(target=copy)
+    for life in range(4):
+        program = Program(cursor, drive.target)
+        if life == 0:
+            copier.start()
+        if life == 3:
+            stop.set()
+            copier.join()
+            time.sleep(4)
+        else:
+            program.wait_for(20)
+            time.sleep(0.13 * life)
+        program.kill()
+        cursor = program.cursor
+        seen.update(program.files())
+    assert set(expected) == set(seen)
+    assert sum(count - 1 for count in seen.values()) <= len(expected) // 50
+
+
+def test_what_happened_while_it_was_dead_is_told_once_and_what_was_known_is_not(drive: Drive) -> None:
+    target = Path(drive.target)
+    first = Program(None, drive.target)
+    (target / "known").write_text("x")
+    first.wait_for(1)
+    assert first.devices() == [1]
+    with (target / "open").open("wb") as half:
+        half.write(b"1")
+        half.flush()
+        time.sleep(0.3)
+        (target / "known-too").write_text("x")
+        first.wait_for(2)
+        first.kill()
+    (target / "known").chmod(0o600)
+    (target / "missed").write_text("x")
+    second = Program(first.cursor, drive.target)
+    second.wait_for(2)
+    time.sleep(2)
+    second.kill()
+    assert sorted(second.files()) == [f"{target}/missed", f"{target}/open"]
+    assert second.devices() == []
+    for event in second.events:
+        assert event["unmapped"]["evidence"]["observed_by"] == "rescan"
+        assert event["unmapped"]["evidence"]["fidelity"] != "exact"
+
+
+def test_a_drive_that_was_away_meanwhile_is_not_looked_through(drive: Drive) -> None:
+    target = Path(drive.target)
+    first = Program(None, drive.target)
+    (target / "known").write_text("x")
+    first.wait_for(1)
+    first.kill()
+    assert first.cursor is not None
+    drive.unplug()
+    drive.plug()
+    (target / "from-elsewhere").write_text("x")
+    second = Program(first.cursor, drive.target)
+    time.sleep(2)
+    second.kill()
+    assert second.files() == []
