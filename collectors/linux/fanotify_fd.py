@@ -2,7 +2,9 @@
 
 The kernel tells of each closed file with a descriptor of it. What it does not tell here: renames, hard
 links, deletions, and whether a written file is new. A file that was renamed after it was closed (rsync)
-is found again by its inode in the same folder; a renamed folder is not.
+is found again by its inode in the same folder; a renamed folder is not. A file that is deleted at once is often
+gone before the kernel can open it for us; that is counted. While a descriptor is open, for some
+microseconds, deleting the file's folder on a FUSE drive can be refused.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from typing import ClassVar, Final
 from collectors.file_changes import Change, ChangeKind, ObservedBy, facts_of
 from collectors.linux import fanotify
 
-# One event is 24 bytes, and each brings an open descriptor: read few at a time.
-_READ_BYTES: Final = 24 * 128
+# One event is 24 bytes, and each brings an open descriptor. While that is open, FUSE keeps a deleted file as
+# .fuse_hidden…, and whoever deletes its folder is refused: so few at a time, each closed at once.
+_READ_BYTES: Final = 24 * 4
+_READS: Final = 64
 _GONE: Final = frozenset(
     (errno.ENOENT, errno.ESTALE, errno.EACCES, errno.ETXTBSY, errno.ENXIO, errno.EIO, errno.ENODEV)
 )
@@ -50,6 +54,15 @@ class FanotifyFdWatcher:
         return self._group
 
     def read(self, now_ms: int) -> list[Change]:
+        changes: list[Change] = []
+        for _ in range(_READS):
+            few = self._read_few(now_ms)
+            if not few:
+                break
+            changes += few
+        return changes
+
+    def _read_few(self, now_ms: int) -> list[Change]:
         try:
             data = os.read(self._group, _READ_BYTES)
         except BlockingIOError:
