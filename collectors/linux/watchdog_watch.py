@@ -42,6 +42,8 @@ _FILTER: Final[list[type[FileSystemEvent]]] = [
 _MOST_WAITING: Final = 100_000
 _MOST_AT_ONCE: Final = 2_000
 _LOOK_AGAIN_MS: Final = 1_500
+_NEW_FOR_MS: Final = 500
+"""Shorter than a file takes to come to rest, so that nothing in the folder is reported yet."""
 _MOST_NEW_FOLDERS: Final = 50_000
 
 
@@ -56,6 +58,7 @@ class WatchdogWatcher:
         self._dropped: Counter[str] = Counter()
         self._waiting: deque[FileSystemEvent] = deque()
         self._new_folders: deque[tuple[int, str]] = deque()
+        self._made_ms: dict[str, int] = {}
         self._overflowed = threading.Event()
         # It warns of watches that it sets twice, with a list of all watched paths.
         warnings.filterwarnings("ignore", module=r"watchdog\.")
@@ -90,9 +93,14 @@ class WatchdogWatcher:
                 break
             change = self._change(self._waiting.popleft(), now_ms)
             if change is not None:
+                if self._is_in_new_folder(change, now_ms):
+                    # Whatever lies in a new folder is new, though its creation may have gone unseen.
+                    changes.append(Change(ChangeKind.FOUND, change.path, now_ms))
                 changes.append(change)
         while self._new_folders and self._new_folders[0][0] + _LOOK_AGAIN_MS <= now_ms:
-            changes += self._look_again(self._new_folders.popleft()[1], now_ms)
+            folder = self._new_folders.popleft()[1]
+            self._made_ms.pop(folder, None)
+            changes += self._look_again(folder, now_ms)
         if self._waiting:
             os.eventfd_write(self._wake, 1)
         return changes
@@ -127,6 +135,7 @@ class WatchdogWatcher:
         if isinstance(event, DirCreatedEvent):
             if len(self._new_folders) < _MOST_NEW_FOLDERS:
                 self._new_folders.append((now_ms, path))
+                self._made_ms[path] = now_ms
             return None
         if isinstance(event, FileMovedEvent | DirMovedEvent):
             if event.is_synthetic:
@@ -140,6 +149,11 @@ class WatchdogWatcher:
             return Change(ChangeKind.DELETED, path, now_ms)
         # watchdog also makes up creations for what it finds in a new folder, whose close went unseen.
         return Change(ChangeKind.FOUND, path, now_ms)
+
+    def _is_in_new_folder(self, change: Change, now_ms: int) -> bool:
+        made_ms = self._made_ms.get(change.path.rpartition("/")[0])
+        is_found = change.kind is ChangeKind.FOUND or change.is_folder
+        return made_ms is not None and not is_found and now_ms - made_ms < _NEW_FOR_MS
 
     def _look_again(self, folder: str, now_ms: int) -> list[Change]:
         try:
