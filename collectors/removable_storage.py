@@ -82,6 +82,7 @@ class RemovableStorageCollector:
         self._resume: Cursor | None = None
         self._cursor: str | None = None
         self._cursor_ms = 0
+        self._rested = 0.0
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -212,11 +213,22 @@ class RemovableStorageCollector:
         poll = select.poll()
         if self._mounts is not None:
             poll.register(self._mounts.fileno(), select.POLLPRI | select.POLLERR)
-        readable = [self._hotplug, self._hasher, *(place.watcher for place in self._places.values())]
+        readable = [self._hotplug, *(place.watcher for place in self._places.values() if not place.can_wait)]
+        patient = [self._hasher, *(place.watcher for place in self._places.values() if place.can_wait)]
         for source in readable:
             if source is not None and source.fileno() >= 0:
                 poll.register(source.fileno(), select.POLLIN)
-        return {fd for fd, _ in poll.poll(seconds * 1000)}
+        rest = self._rested - time.monotonic()
+        if rest > 0:
+            urgent = poll.poll(rest * 1000)
+            if urgent:
+                return {fd for fd, _ in urgent}
+        for source in patient:
+            if source is not None and source.fileno() >= 0:
+                poll.register(source.fileno(), select.POLLIN)
+        r = {fd for fd, _ in poll.poll(seconds * 1000)}
+        self._rested = time.monotonic() + float(os.environ.get("GATHER", "0.05"))
+        return r
 
     def _start_hotplug(self) -> list[Event]:
         now_ms = self._clock()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,7 @@ def place_id(place: Place) -> str:
     return "" if stay is None else _short(f"{stay}\0{place.target}")
 
 
+@cache
 def boot_id() -> str:
     """Changes with each boot of the machine."""
     with contextlib.suppress(OSError):

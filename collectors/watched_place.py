@@ -97,6 +97,7 @@ class WatchedPlace:
         self._renamed = RenamedFiles()
         self._rescan_since_ms = now_ms
         self.rescans = 0
+        self.can_wait = self.watcher.observed_by == 'fanotify_fid'
 
     def describe(self) -> str:
         """How this place is watched, in words."""

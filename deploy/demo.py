@@ -4,7 +4,9 @@ Starts the server, loads the sample company, enrols and starts the agent, mounts
 loop device where that is allowed, else a named folder), copies files to it as the company's leaver would,
 waits for the alert and shows it. Uses only the commands that a user has; nothing of the alert is prepared.
 
-All of it lies in one folder (default .demo), which the next demo empties.
+All of it lies in one folder (default .demo), which the next demo empties. As root the person is another
+account, which may not be able to look into this checkout (in /root, say): then the files and the drive's
+mount point lie in a folder under /tmp, and `place` in .demo is a link to it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +39,6 @@ class Demo:
         self.options = options
         self.root: Path = options.folder.resolve()
         self.data = self.root / "server"
-        self.drive = self.root / "stick"
         self.agent_config = self.root / "agent.toml"
         self.programs: list[subprocess.Popen[str]] = []
         self.loop_mounted = False
@@ -50,14 +52,29 @@ class Demo:
         say(f"Leaver demo in {self.root}")
         stop_earlier(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
-        self.drive.mkdir(parents=True)
-        self.data.mkdir(mode=0o700)
+        self.data.mkdir(mode=0o700, parents=True)
+        self.make_place()
         self.start_server()
         self.load_company()
         self.mount_drive()
         self.start_agent()
         started = self.copy_files()
         self.show_alert(started)
+
+    def make_place(self) -> None:
+        """Where the person works: the folders `office` and `stick`."""
+        place = self.root / "place"
+        if self.as_root:
+            self.root.chmod(0o755)
+            probe = [*self.as_copier(), "ls", self.root]
+            if subprocess.run([str(part) for part in probe], capture_output=True, check=False).returncode:
+                place.symlink_to(tempfile.mkdtemp(prefix="leaver-demo-"))
+        place.mkdir(exist_ok=True)
+        place.chmod(0o755)
+        self.office = place.resolve() / "office"
+        self.drive = place.resolve() / "stick"
+        self.office.mkdir(mode=0o755)
+        self.drive.mkdir()
 
     def start_server(self) -> None:
         settings = [f'[listen]\naddress = "127.0.0.1:{free_port()}"\n']
@@ -116,18 +133,13 @@ class Demo:
 
     def copy_files(self) -> float:
         """Copies as the leaver would. Returns when (Unix seconds) it began."""
-        office = self.root / "office"
-        office.mkdir()
         dice = random.Random()
         count = self.options.files
         for number in range(count):
             share = self.options.megabytes * 1_000_000 // count
             content = dice.randbytes(max(1, round(share * dice.uniform(0.5, 1.5))))
-            (office / f"{self.options.name}-{number + 1:02}.csv").write_bytes(content)
-        if self.as_root:
-            for path in (self.root, office):
-                path.chmod(0o755)
-        files = sorted(office.iterdir())
+            (self.office / f"{self.options.name}-{number + 1:02}.csv").write_bytes(content)
+        files = sorted(self.office.iterdir())
         size = sum(path.stat().st_size for path in files)
         step(
             f"six days before the last working day: {count} files named {self.options.name}-… "
@@ -224,8 +236,12 @@ def stop_earlier(root: Path) -> None:
                 os.kill(int(pid), signal.SIGTERM)
                 wait_until(f"program {pid} ends", partial(ended, int(pid), start))
         pids.unlink()
-    if (root / "stick").is_mount():
-        subprocess.run(["umount", root / "stick"], check=True)
+    place = root / "place"
+    if (place / "stick").is_mount():
+        subprocess.run(["umount", place.resolve() / "stick"], check=True)
+    if place.is_symlink():
+        shutil.rmtree(place.resolve(), ignore_errors=True)
+        place.unlink()
 
 
 def ended(pid: int, start: str) -> bool:

@@ -32,10 +32,9 @@ def raise_alerts(
     policy_version: str,
     now: int,
 ) -> None:
-    """Assesses every family that the subject's changed days touch. now: ms UTC."""
-    families = {hits.family for hits in state.rules.values()}
-    if state.dirty_days:
-        families.add(FAMILY)
+    """Assesses every family of the subject, also where none of its days changed: what is usual may have
+    (watched_days.py). now: ms UTC."""
+    families = {hits.family for hits in state.rules.values()} | {FAMILY}
     for family in sorted(families):
         rows = connection.execute(
             select(alerts.c.status, func.max(alerts.c.id), func.max(alerts.c.last_time))

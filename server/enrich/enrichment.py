@@ -57,6 +57,7 @@ class Enricher:
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
         self._who: dict[tuple[str | None, str], tuple[PersonRecord | None, str]] = {}
+        self._person_of: dict[str, PersonRecord] | None = None
         self._known: dict[tuple[str | None, int, int, str, str | None, bool | None], Known] = {}
 
     def who(self, event: Event) -> tuple[PersonRecord | None, str]:
@@ -77,6 +78,12 @@ class Enricher:
         if person is not None:
             return person, _bounded(person_subject(person.id))
         return None, _bounded(account_subject(f"{account_key(account)}@{account_key(host)}"))
+
+    def person_of(self, subject: str) -> PersonRecord | None:
+        """The person whom `who` called by this subject; None for an account."""
+        if self._person_of is None:
+            self._person_of = {_bounded(person_subject(p.id)): p for p in self.directory.people()}
+        return self._person_of.get(subject)
 
     def day_of(self, person: PersonRecord | None, time: int) -> int:
         return self.directory.local_day_and_hour(person, time)[0]

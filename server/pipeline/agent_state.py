@@ -72,13 +72,13 @@ class AgentState:
         found = self.epochs[name] = EpochState(received_at, SeenNumbers())
         return found, further
 
-    def watch(self, collector: str, days: Iterable[int]) -> bool:
-        """Notes on which UTC days the collector ran. Whether any of them is news."""
+    def watch(self, collector: str, days: Iterable[int]) -> list[int]:
+        """Notes on which UTC days the collector ran. Returns those that are news."""
         known = self.watched.setdefault(collector, set())
-        new = set(days) - known
-        known |= new
-        self.new_watched.extend((collector, day) for day in sorted(new))
-        return bool(new)
+        new = sorted(set(days) - known)
+        known.update(new)
+        self.new_watched.extend((collector, day) for day in new)
+        return new
 
     def missing(self) -> int:
         """Numbers of all epochs that should have come and did not."""

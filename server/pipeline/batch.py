@@ -18,7 +18,7 @@ from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity
 from event_schema.ocsf_objects import DriveType
 from event_schema.wire import Rejected, WireRecord
 from policies.engine import PolicySet
-from server.detection.storage_anomaly import grid
+from server.detection.storage_anomaly import CHANNEL, grid
 from server.enrich.enrichment import Enriched, device_of, is_nobodys, peer_group_of
 from server.ingest.admission import Admitted, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
@@ -27,6 +27,7 @@ from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.watched_days import GrownDays
 
 DAY_MS = 86_400_000
 _WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
@@ -73,6 +74,7 @@ class BatchReader:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
+        self._grown = GrownDays()
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
@@ -89,12 +91,21 @@ class BatchReader:
             elif found.heartbeat is not None:
                 self._heartbeat(agent, found.logged.appended_at, found.heartbeat)
         self._memory.scorer.settle()
+        self._take_in_concerned()
         for logged in records:
             after = logged.offset + 1
             self._batch.positions[logged.partition] = max(
                 after, self._batch.positions.get(logged.partition, 0)
             )
         return self._batch
+
+    def _take_in_concerned(self) -> None:
+        """Subjects without an event in this batch, whose alerts its heartbeats change."""
+        concerned = [s for s in self._grown.concerned(self._connection) if s not in self._batch.subjects]
+        self._memory.load_subjects(self._connection, concerned)
+        for subject in concerned:
+            self._batch.subjects[subject] = self._memory.subjects[subject]
+            self._batch.people[subject] = self._memory.enricher.person_of(subject)
 
     def _about(self, found: Admitted) -> list[Who | None]:
         """Whom each event of the record is about; None: nobody, or the event could not be read."""
@@ -122,9 +133,11 @@ class BatchReader:
         today = received_at // DAY_MS
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
-            if agent.watch(collector.name, days):
+            new = agent.watch(collector.name, days)
+            if new and collector.name == CHANNEL:
                 # Silence on these days was unknown until now: histories that were read before are stale.
                 self._memory.scorer.forget_all()
+                self._grown.add(agent.name, new)
 
     def _loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
         epoch = self._epoch(agent, found)

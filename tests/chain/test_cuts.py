@@ -1,7 +1,7 @@
 """Results do not depend on how the log was cut into batches, nor on when the server was restarted.
 
 The soak test kills one agent; here several report about the same people, heartbeats widen what is known of
-watched days in between, late events come, and a model scores.
+watched days in between and after the last event, late events come, and a model scores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import select
 from event_schema.codec import encode_event
 from event_schema.control_records import CollectorState, Heartbeat
 from event_schema.ocsf_objects import Host, HostType
-from event_schema.wire import WireRecord
+from event_schema.wire import RecordKind, WireRecord
 from policies.rule_file import load_policies
 from server.commands.opening import open_installation
 from server.installation import Installation
@@ -73,6 +73,10 @@ def _stream(endpoints: list[Endpoint], now: int) -> list[WireRecord]:
         events = [scripted_event(number + i, EVENTS, now, host, "0.1.0") for i in range(count)]
         found.append(endpoint.raw_record([encode_event(event) for event in events]))
         number += count
+    # Widest at the last, and no event follows: alerts of before must still come to say the same.
+    for widest in (25, 55, 80):
+        beat = _heartbeat(now, range(today - widest, today + 1))
+        found += [endpoint.heartbeat(beat) for endpoint in dice.sample(endpoints, len(endpoints))]
     return found
 
 
@@ -113,7 +117,13 @@ def test_one_worker_many_workers_and_any_batches_give_the_same_days_and_alerts(t
         data = tmp_path / f"batches of {batch}"
         shutil.copytree(prepared, data)
         outcomes.append(_run(data, records, now, batch=batch, restart_every=restart_every))
+    last_event = max(place for place, record in enumerate(records) if record.kind == RecordKind.EVENTS)
+    data = tmp_path / "until the last event"
+    shutil.copytree(prepared, data)
+    earlier = _run(data, records[: last_event + 1], now, batch=1, restart_every=10_000)
     whole = outcomes[0]
+    assert earlier.tables["storage days"] == whole.tables["storage days"]
+    assert tables_fault(earlier, whole, "alerts"), "the last heartbeats change no alert: nothing is shown"
     assert len(whole.tables["alerts"]) >= 4
     assert any("anomaly" in repr(row) for row in whole.tables["alerts"])
     for other in outcomes[1:]:

@@ -212,6 +212,49 @@ def test_without_watched_days_nothing_is_said_about_what_is_usual(
     assert "too little history" in alert["sentence"]["en"]
 
 
+def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_says(
+    server: Server, endpoint: Endpoint, leaver: None
+) -> None:
+    server.take(endpoint.record([copied_file(NOW)]))
+    (before,) = rows(server, alerts)
+    server.take(endpoint.heartbeat(_heartbeat(NOW, *range(TODAY - 60, TODAY + 1))))
+    (after,) = rows(server, alerts)
+    assert "too little history" in before["sentence"]["en"]
+    assert "first copy to removable storage in 60 days" in after["sentence"]["en"]
+    assert (after["id"], after["score"]) == (before["id"], before["score"])
+
+
+def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
+    server: Server, endpoint: Endpoint, leaver: None
+) -> None:
+    watched = range(TODAY - 60, TODAY)
+    server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
+    other = Endpoint("laptop-2", epoch="e" * 16)
+    other.enrol(server.database)
+    with server.database.begin() as connection:
+        connection.execute(alerts.update().values(updated_at=0))
+    server.take(
+        endpoint.heartbeat(_heartbeat(NOW, *watched)),
+        # Today is no part of its own day's history.
+        endpoint.heartbeat(_heartbeat(NOW, *watched, TODAY)),
+        other.heartbeat(_heartbeat(NOW, *watched)),
+    )
+    (alert,) = rows(server, alerts)
+    assert alert["updated_at"] == 0
+
+
+def test_a_closed_alert_is_not_opened_again_by_a_heartbeat(
+    server: Server, endpoint: Endpoint, leaver: None
+) -> None:
+    server.take(endpoint.record([copied_file(NOW)]))
+    with server.database.begin() as connection:
+        connection.execute(alerts.update().values(status="closed"))
+    server.take(endpoint.heartbeat(_heartbeat(NOW, *range(TODAY - 60, TODAY + 1))))
+    (alert,) = rows(server, alerts)
+    assert alert["status"] == "closed"
+    assert "too little history" in alert["sentence"]["en"]
+
+
 def test_an_account_of_nobody_known_is_its_own_subject(server: Server, endpoint: Endpoint) -> None:
     server.take(endpoint.record([copied_file(NOW, account="svc", size=5_000_000_000)]))
     (day,) = rows(server, storage_days)
