@@ -63,6 +63,10 @@ class Authors:
             return self._owner(facts, finished.pid)
         return who
 
+    def are_recorded(self) -> bool:
+        """Whether the kernel records who acts, so that nothing is lost by asking a moment later."""
+        return self._source.records_all()
+
     def describe(self) -> str:
         """Which source is in use, in words."""
         return self._source.describe()

@@ -73,6 +73,8 @@ class Watcher(Protocol):
 
     observed_by: ClassVar[ObservedBy]
     sees_renames: ClassVar[bool]
+    gathers: ClassVar[bool]
+    """Whether changes may wait a moment in the kernel without anything being lost or held up by it."""
 
     def fileno(self) -> int:
         """Readable when `read` has something."""

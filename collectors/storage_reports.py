@@ -33,6 +33,7 @@ class _Report(msgspec.Struct, eq=False):
     observed_by: ObservedBy
     place: WatchedPlace
     ready_ms: int
+    earliest_ms: int
     job: HashJob | None = None
 
 
@@ -54,14 +55,19 @@ class StorageReports:
         return len(self._soon) + len(self._hashing)
 
     def oldest_ms(self) -> int | None:
-        """When the earliest act happened that is not an event yet."""
+        """When the earliest act may have happened that is not an event yet."""
         waiting = [*self._soon, *self._hashing.values()]
-        return min((report.finished.at_ms for report in waiting), default=None)
+        return min((report.earliest_ms for report in waiting), default=None)
 
     def add(self, finished: FinishedFile, place: WatchedPlace, now_ms: int) -> None:
         """Takes one act."""
         report = _Report(
-            finished, place.volume, place.watcher.observed_by, place, ready_ms=now_ms + AUTHOR_WAIT_MS
+            finished,
+            place.volume,
+            place.watcher.observed_by,
+            place,
+            ready_ms=now_ms + AUTHOR_WAIT_MS,
+            earliest_ms=place.earliest_ms(finished.at_ms),
         )
         facts = finished.facts
         if (

@@ -97,7 +97,6 @@ class WatchedPlace:
         self._renamed = RenamedFiles()
         self._rescan_since_ms = now_ms
         self.rescans = 0
-        self.can_wait = self.watcher.observed_by == 'fanotify_fid'
 
     def describe(self) -> str:
         """How this place is watched, in words."""
@@ -144,12 +143,20 @@ class WatchedPlace:
         self._renamed.forget()
         return renames, finished
 
-    def oldest_ms(self) -> int | None:
-        """The earliest time to look at again if all that is not finished were forgotten."""
+    def oldest_ms(self) -> int:
+        """The earliest time to look at again if all that is not read and not finished were forgotten."""
         if self._rescans or self._lost_since_ms is not None:
-            return self._rescan_since_ms
+            return min(self._rescan_since_ms, self._complete_until_ms)
         oldest = self.files.oldest_ms()
-        return None if oldest is None else oldest - self._lag_ms
+        return (
+            self._complete_until_ms
+            if oldest is None
+            else min(self.earliest_ms(oldest), self._complete_until_ms)
+        )
+
+    def earliest_ms(self, at_ms: int) -> int:
+        """When an act that was read at this time may have been done, as long as it is not reported."""
+        return at_ms - self._lag_ms
 
     def flush(self, gap: str) -> list[FinishedFile]:
         """All that is not finished, as it is."""

@@ -33,6 +33,8 @@ class FanotifyFdWatcher:
 
     observed_by: ClassVar[ObservedBy] = "fanotify_fd"
     sees_renames: ClassVar[bool] = False
+    # What waits there keeps the drive from being unmounted.
+    gathers: ClassVar[bool] = False
 
     def __init__(self, target: str) -> None:
         self._target = target

@@ -31,6 +31,7 @@ class FanotifyFidWatcher:
 
     observed_by: ClassVar[ObservedBy] = "fanotify_fid"
     sees_renames: ClassVar[bool] = True
+    gathers: ClassVar[bool] = True
 
     def __init__(self, target: str) -> None:
         self._target = target

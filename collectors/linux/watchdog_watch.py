@@ -52,6 +52,7 @@ class WatchdogWatcher:
 
     observed_by: ClassVar[ObservedBy] = "watchdog"
     sees_renames: ClassVar[bool] = True
+    gathers: ClassVar[bool] = False
 
     def __init__(self, target: str) -> None:
         self._target = target

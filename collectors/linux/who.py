@@ -152,6 +152,11 @@ class WhoSource:
                 who = msgspec.structs.replace(who, exe=now.exe)
         return msgspec.structs.replace(who, user_name=self._names.name(who.uid))
 
+    def records_all(self) -> bool:
+        """Whether audit covers all that is watched: then an answer can be had after the process has ended."""
+        with self._lock:
+            return self._is_covered()
+
     def describe(self) -> str:
         """Which source is in use, in words."""
         with self._lock:
@@ -242,7 +247,7 @@ class WhoSource:
     def _follow_events_while_needed(self) -> None:
         if "proc_events" not in self._sources:
             return
-        covered = self._audit is not None and self._audit.trouble() is None and not self._uncovered
+        covered = self._is_covered()
         try:
             if covered and self._events is not None:
                 self._dropped.update(self._events.dropped())
@@ -254,6 +259,9 @@ class WhoSource:
             self._reasons["proc_events"] = str(reason)
         if self._wake is not None:
             os.eventfd_write(self._wake, 1)
+
+    def _is_covered(self) -> bool:
+        return self._audit is not None and self._audit.trouble() is None and not self._uncovered
 
     def _run(self) -> None:
         while not self._stop.is_set():
