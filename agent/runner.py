@@ -33,6 +33,7 @@ from agent.spool_writer import SpoolWriter
 from agent.status_file import AgentStatus, write_status
 from agent.supervisor import DETAIL_CHARACTERS, Supervisor
 from agent.version import agent_version
+from agent.watched_days import WatchedDays, owner_of
 from event_schema.control_records import CollectorState, Heartbeat
 
 COLLECTORS_STOP_SECONDS = 3.0
@@ -73,6 +74,7 @@ class Agent:
         self._started_at = clock()
         self._version = agent_version()
         self._stop = threading.Event()
+        self._watched_days = WatchedDays(config.state_dir, owner_of(self._identity, self._spool.epoch))
         self._writer = SpoolWriter(self._spool)
         facts = self._identity.facts
         host = this_host(facts.agent)
@@ -108,26 +110,28 @@ class Agent:
 
     def heartbeat(self, stopping: bool) -> Heartbeat:
         """How the agent is just now."""
-        stats = self._spool.stats()
+        stats, now = self._spool.stats(), self._clock()
+        states = [supervisor.state() for supervisor in self._supervisors]
+        running = [state.name for state in states if state.state == "running"]
+        self._watched_days.look(running, self._identity.facts, now=now)
         return Heartbeat(
-            sent_at=self._clock(),
+            sent_at=now,
             version=self._version,
             next_seq=stats.next_seq,
             backlog_events=stats.backlog_events,
             backlog_bytes=stats.backlog_bytes,
             lost_events=stats.lost_events,
-            collectors=tuple(self._as_told(s.state()) for s in self._supervisors),
+            collectors=tuple(self._as_told(state) for state in states),
             oldest_unsent=stats.oldest_unsent,
             stopping=stopping or None,
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:
-        """A collector that waits for a full disk says so, and nobody is named by a mount under their name."""
+        """With the days it watched. One that waits for a full disk says so, and nobody is named by a mount
+        under their name."""
         words = [text for text in (self._writer.fault(), state.detail) if text is not None]
-        if not words:
-            return state
-        detail = without_people("; ".join(words))
-        return msgspec.structs.replace(state, detail=detail[:DETAIL_CHARACTERS])
+        detail = without_people("; ".join(words))[:DETAIL_CHARACTERS] if words else None
+        return msgspec.structs.replace(state, detail=detail, days_watched=self._watched_days.of(state.name))
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()

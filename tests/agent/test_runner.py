@@ -17,7 +17,7 @@ import pytest
 from agent.config import parse_config
 from agent.identity import load_identity
 from agent.runner import Agent, without_people
-from agent.status_file import is_running, read_status
+from agent.status_file import StatusUnreadable, is_running, read_status
 from agent.status_report import examine
 from event_schema.control_records import Heartbeat, decode_heartbeat
 from event_schema.ocsf_events import FileSystemActivity
@@ -27,6 +27,7 @@ from tests.agent.scripted_agent import KINDS
 from tests.server.api.running_server import RunningServer
 
 ROOT = Path(__file__).parents[2]
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -98,6 +99,41 @@ def heartbeats(server: RunningServer) -> list[Heartbeat]:
         for record in all_logged(server)
         if record.kind == RecordKind.HEARTBEAT
     ]
+
+
+def agent_here(server: RunningServer, state_dir: Path, scripted: str) -> Agent:
+    """In this process, by the server's clock."""
+    config = parse_config(settings(state_dir, scripted).encode(), "test", KINDS)
+    return Agent(config, kinds=KINDS, clock=server.clock)
+
+
+def run_here(agent: Agent) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        agent.run()
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(number, handler)
+
+
+def run_until_noted(server: RunningServer, state_dir: Path, day: int) -> None:
+    """Runs the agent until its status says that it watched on the day (or too long, so that it ends)."""
+    agent = agent_here(server, state_dir, "count = 3")
+
+    def noted() -> bool:
+        try:
+            return day in read_status(state_dir).heartbeat.collectors[0].days_watched
+        except StatusUnreadable:
+            return False
+
+    def stop_then() -> None:
+        try:
+            until(noted, seconds=15)
+        finally:
+            agent.stop()
+
+    threading.Thread(target=stop_then, daemon=True).start()
+    run_here(agent)
 
 
 def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
@@ -187,15 +223,9 @@ def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
 ) -> None:
     old = load_identity(state_dir)
     server.clock.now += 61 * 24 * 3600 * 1000
-    config = parse_config(settings(state_dir, "count = 300").encode(), "test", KINDS)
-    agent = Agent(config, kinds=KINDS, clock=server.clock)
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    agent = agent_here(server, state_dir, "count = 300")
     threading.Timer(2.0, agent.stop).start()
-    try:
-        agent.run()
-    finally:
-        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
-            signal.signal(number, handler)
+    run_here(agent)
     new = load_identity(state_dir)
     assert new.key_id != old.key_id
     assert len(event_names(all_logged(server))) == 300
@@ -204,6 +234,24 @@ def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
     assert msgspec.structs.replace(new.facts, not_before=0, not_after=0) == msgspec.structs.replace(
         old.facts, not_before=0, not_after=0
     )
+
+
+def test_heartbeats_tell_every_day_on_which_the_collector_ran_also_those_before_a_restart(
+    server: RunningServer, state_dir: Path
+) -> None:
+    first_day = server.clock() // DAY_MS
+    for day in (first_day, first_day + 3):
+        server.clock.now += (day - server.clock() // DAY_MS) * DAY_MS
+        run_until_noted(server, state_dir, day)
+    told = heartbeats(server)[-1]
+    assert told.stopping is True
+    assert told.collectors[0].days_watched == (first_day, first_day + 3)
+    # A collector that cannot run here watches nothing, whatever the day.
+    server.clock.now += DAY_MS
+    agent = agent_here(server, state_dir, 'unsupported = "no such devices"')
+    threading.Timer(1.0, agent.stop).start()
+    run_here(agent)
+    assert heartbeats(server)[-1].collectors[0].days_watched == (first_day, first_day + 3)
 
 
 def test_what_a_collector_says_names_nobody() -> None:
