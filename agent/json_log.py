@@ -55,6 +55,8 @@ def start_log(level: str) -> None:
     root.setLevel(logging.ERROR)
     for name in ("leaver", "agent", "collectors"):
         logging.getLogger(name).setLevel(level.upper())
+    # It logs every try and every broker; that nothing is sent is said once, by us (shipping.py).
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def clock_ms() -> int:

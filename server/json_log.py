@@ -51,3 +51,5 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(_OWN).setLevel(level)
+    # It logs every try and every broker; that the log is away is said by us, and in the status.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

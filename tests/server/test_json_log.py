@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 
-from server.json_log import JsonFormatter
+import pytest
+
+from server.json_log import JsonFormatter, log_to_stderr
 
 
 def _line(record: logging.LogRecord) -> dict[str, object]:
@@ -33,3 +36,27 @@ def test_a_librarys_line_goes_without_its_arguments() -> None:
     line = _line(record)
     assert line["event"] == "%s - broken"
     assert "10.0.0.1" not in json.dumps(line)
+
+
+@pytest.fixture
+def log_as_before() -> Iterator[None]:
+    root, own, kafka = (logging.getLogger(name) for name in (None, "leaver", "kafka"))
+    handlers, levels = root.handlers[:], [logger.level for logger in (root, own, kafka)]
+    yield
+    root.handlers[:] = handlers
+    for logger, level in zip((root, own, kafka), levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_as_before")
+def test_a_broker_that_is_away_is_told_by_us_and_not_by_every_try_of_the_client(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log_to_stderr()
+    logging.getLogger("kafka.net.connection").error("connection to broker 7 failed")
+    logging.getLogger("uvicorn.error").error("a library fails")
+    logging.getLogger("leaver.pipeline").warning("log_unavailable")
+    said = capsys.readouterr().err
+    assert "broker 7" not in said
+    assert "a library fails" in said
+    assert "log_unavailable" in said
