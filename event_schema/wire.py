@@ -216,6 +216,8 @@ def unpack_content(record: WireRecord) -> bytes:
     except zstandard.ZstdError as error:
         reason = Rejected.TRUNCATED if len(record.value) < 18 else Rejected.BAD_CONTENT
         raise WireError(reason, f"value is no zstd frame: {error}") from error
+    if frame.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+        raise WireError(Rejected.BAD_CONTENT, "value is a zstd frame that does not state its content's size")
     if frame.content_size > CONTENT_BYTES_MAX:
         raise WireError(
             Rejected.OVERSIZED,
