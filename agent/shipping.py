@@ -1,7 +1,8 @@
 """The way from the spool to the far side: one thread that packs, ships, acknowledges and tries again.
 
 A lone event goes at once; under load a request waits until it holds a full record, at most a second.
-What the far side does not take stays in the spool. Heartbeats go between, and are not kept: an old one
+What the far side does not take stays in the spool, but for an event that it calls too large again and again:
+that one is given up, with a loss record in its place. Heartbeats go between, and are not kept: an old one
 says nothing. All waiting is by the monotonic clock, so that a jump of the wall clock delays nothing.
 """
 
@@ -16,10 +17,11 @@ import msgspec
 
 from agent.backoff import Backoff
 from agent.packing import Signer
+from agent.portion import Portion
 from agent.shippers.contract import Shipper, ShipRefused, ShipRetry
 from agent.spool import Spool, SpoolUnavailable
-from agent.spool_reader import SpoolItem
-from event_schema.control_records import Heartbeat, Loss
+from agent.spool_reader import SpooledEvent, SpoolItem
+from event_schema.control_records import Heartbeat, Loss, LossReason
 from event_schema.wire import EVENTS_PER_RECORD_MAX
 
 HEARTBEAT_SECONDS = 15.0
@@ -66,12 +68,14 @@ class Shipping:
         *,
         clock: Callable[[], int],
         retry: Backoff | None = None,
+        refused: Backoff | None = None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._spool, self._way, self._heartbeat, self._upkeep = spool, way, heartbeat, upkeep
         self._clock, self._heartbeat_seconds = clock, heartbeat_seconds
         self._retry = retry or Backoff(1.0, RETRY_CAP_SECONDS)
-        self._refused = Backoff(REFUSED_SECONDS, REFUSED_CAP_SECONDS)
+        self._refused = refused or Backoff(REFUSED_SECONDS, REFUSED_CAP_SECONDS)
+        self._portion = Portion()
         self._finish = threading.Event()
         self._finish_by = 0.0
         self._lock = threading.Lock()
@@ -108,7 +112,8 @@ class Shipping:
             if now < not_before:
                 self._finish.wait(min(not_before, heartbeat_at) - now)
                 continue
-            want = EVENTS_PER_RECORD_MAX if now - last_ship < GATHER_SECONDS else 1
+            full = min(EVENTS_PER_RECORD_MAX, self._portion.items)
+            want = full if now - last_ship < GATHER_SECONDS else 1
             patience = min(_POLL_SECONDS, max(0.0, heartbeat_at - now))
             if want > 1:
                 patience = min(patience, last_ship + GATHER_SECONDS - now)
@@ -137,11 +142,8 @@ class Shipping:
     def _ship_once(self) -> float:
         """Seconds to wait before the next try; 0 after success."""
         try:
-            items = self._spool.read(-1)
-            if not items:
-                return 0.0
-            self._way.shipper.ship(self._way.signer.records(items))
-            self._spool.acknowledge(_last(items))
+            items = self._spool.read(-1, max_events=self._portion.items)
+            shipped = self._deliver(items) if items else None
         except ShipRefused as error:
             return self._failed(error.code, error.reason, self._refused.failed())
         except ShipRetry as error:
@@ -151,8 +153,43 @@ class Shipping:
         except Exception as error:  # noqa: BLE001 - events stay in the spool; the agent must go on
             _log.error("shipping failed", exc_info=True)
             return self._failed("internal", type(error).__name__, self._retry.failed())
-        self._succeeded(sum(1 for item in items if not isinstance(item, Loss)))
+        if shipped is not None:
+            self._succeeded(shipped)
         return 0.0
+
+    def _deliver(self, items: list[SpoolItem]) -> int | None:
+        """How many events the far side has now; None where it is to be tried with fewer."""
+        try:
+            self._way.shipper.ship(self._way.signer.records(items))
+        except ShipRefused as error:
+            if error.code != "too_large":
+                raise
+            if self._portion.cut(len(items)):
+                return None
+            first = items[0]
+            if isinstance(first, Loss) or not self._portion.is_hopeless():
+                raise
+            self._give_up(first)
+            return 0
+        self._spool.acknowledge(_last(items))
+        self._portion.went()
+        return sum(1 for item in items if not isinstance(item, Loss))
+
+    def _give_up(self, event: SpooledEvent) -> None:
+        """Raises what ship() raises: where not even the loss is taken, it is not about this event."""
+        loss = Loss(
+            reason=LossReason.TOO_LARGE,
+            first_seq=event.seq,
+            count=1,
+            first_time=event.time,
+            last_time=event.time,
+        )
+        self._way.shipper.ship(self._way.signer.records([loss]))
+        self._spool.acknowledge(event.seq, lost=1)
+        self._portion.went()
+        self._refused.succeeded()
+        facts = {"seq": event.seq, "bytes": len(event.data)}
+        _log.error("an event was given up: refused as too large", extra={"facts": facts})
 
     def _beat(self, *, stopping: bool) -> bool:
         """Whether the way is free. A lost heartbeat is no fault of its own: the next one comes."""

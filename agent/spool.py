@@ -148,8 +148,9 @@ class Spool:
             ]
             return items
 
-    def acknowledge(self, seq: int) -> None:
-        """The far side has everything up to and including `seq`. Raises ValueError, SpoolUnavailable."""
+    def acknowledge(self, seq: int, *, lost: int = 0) -> None:
+        """The far side has everything up to and including `seq`; `lost` events of it only as a loss that the
+        caller told it of. Raises ValueError, SpoolUnavailable."""
         with self._changed:
             before = self._progress
             if not before.acknowledged <= seq < self._next_seq:
@@ -161,9 +162,9 @@ class Spool:
                 msgspec.structs.replace(d, first=max(d.first, now)) for d in before.dropped if d.end > now
             )
             told = [gap for gap in self._gaps if _end(gap) <= now]
-            lost = before.lost + sum(gap.count for gap in told)
+            lost_in_all = before.lost + sum(gap.count for gap in told) + lost
             try:
-                self._write_progress(acknowledged=now, dropped=dropped, lost=lost)
+                self._write_progress(acknowledged=now, dropped=dropped, lost=lost_in_all)
                 self._delete_acknowledged()
             except OSError as error:
                 raise SpoolUnavailable(f"spool cannot be written: {errno_name(error)}") from error

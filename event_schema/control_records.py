@@ -24,6 +24,8 @@ class LossReason(StrEnum):
     SPOOL_FULL = "spool_full"
     SPOOL_CORRUPT = "spool_corrupt"
     SPOOL_LOST = "spool_lost"
+    TOO_LARGE = "too_large"
+    """A broker or a proxy on the way refused the event alone."""
 
 
 class Loss(Word, frozen=True):

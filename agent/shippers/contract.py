@@ -30,7 +30,8 @@ class ShipRetry(Exception):
 
 class ShipRefused(Exception):
     """The far side does not take these records from this agent, and would not if asked again soon:
-    revoked, unknown, or malformed. The agent keeps them, says so, and retries slowly.
+    revoked, unknown, malformed or too large. The agent keeps them, says so, and retries slowly. What is too
+    large it tries in smaller portions first; a single event that stays too large it gives up in the end.
 
     `code` is a short word for counting: "revoked", "unauthorised", "bad_request", "too_large".
     """

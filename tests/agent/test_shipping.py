@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.backoff import Backoff
 from agent.packing import Signer
@@ -14,10 +16,13 @@ from agent.shippers.https import HttpsShipper
 from agent.shipping import Shipping, Way
 from agent.spool import Spool
 from agent.spool_segment import NewEntry
-from event_schema.control_records import Heartbeat
-from event_schema.wire import RecordKind, WireRecord
+from event_schema.control_records import Heartbeat, Loss, LossReason, decode_loss
+from event_schema.wire import RecordKind, WireRecord, unpack_content
 from server.agents.registry import revoke
-from tests.agent.enrolled import SHORT, all_logged, enrolled
+from server.api.app import create_app
+from server.api.errors import ApiError, error_response
+from server.api.https_server import HttpsServer
+from tests.agent.enrolled import SHORT, all_logged, enrolled, stop_https
 from tests.server.api.running_server import RunningServer
 
 SEGMENT = 64 << 10
@@ -42,7 +47,9 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 class Shipped:
     """Shipping that runs, from a spool to a server."""
 
-    def __init__(self, server: RunningServer, spool: Spool, state_dir: Path) -> None:
+    def __init__(
+        self, server: RunningServer, spool: Spool, state_dir: Path, refused: Backoff | None = None
+    ) -> None:
         self.server, self.spool = server, spool
         identity = enrolled(server, state_dir)
         self.upkeeps = 0
@@ -54,6 +61,7 @@ class Shipped:
             self._upkeep,
             clock=lambda: 1,
             retry=Backoff(0.1, 0.2),
+            refused=refused,
             heartbeat_seconds=0.5,
         )
 
@@ -154,3 +162,98 @@ def test_heartbeats_go_on_while_there_is_nothing_to_ship_and_the_last_one_says_g
     assert shipped.shipping.finish(5)
     last = shipped.logged()[-1]
     assert (last.kind, last.first_seq) == (RecordKind.HEARTBEAT, 1)
+
+
+class Narrow:
+    """What stands before the server and takes no request over its limit, as a proxy does."""
+
+    def __init__(self, app: ASGIApp, limit: list[int]) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = int(dict(scope["headers"]).get(b"content-length", b"0"))
+        if length <= self._limit[0]:
+            await self._app(scope, receive, send)
+            return
+        refusal = error_response(ApiError(413, "oversized", "too large for the proxy"), close=True)
+        await refusal(scope, receive, send)
+
+
+@pytest.fixture
+def limit(server: RunningServer) -> list[int]:
+    """Of a request's bytes; may be changed."""
+    limit = [20_000]
+    stop_https(server)
+    app = create_app(server.service)
+    app.add_middleware(Narrow, limit=limit)
+    certificate = server.pki.ensure_server(server.authority, server.config.listen)
+    server.https = HttpsServer(app, server.url.removeprefix("https://"), certificate, connections=200)
+    server.https.start()
+    return limit
+
+
+@pytest.fixture
+def patient(server: RunningServer, spool: Spool, tmp_path: Path) -> Iterator[Shipped]:
+    """Tries what was refused again at once."""
+    made = Shipped(server, spool, tmp_path / "state", refused=Backoff(0.02, 0.05))
+    yield made
+    made.shipping.finish(5)
+
+
+def incompressible(number: int, size: int) -> NewEntry:
+    return NewEntry(
+        "scripted", number, f'{{"n":{number},"x":"{Random(number).randbytes(size).hex()}"}}'.encode()
+    )
+
+
+@pytest.mark.usefixtures("limit")
+def test_an_event_too_large_for_the_way_is_told_as_a_loss_and_those_behind_it_arrive(
+    patient: Shipped, spool: Spool
+) -> None:
+    large = (137, 138, 299)
+    spool.append([incompressible(n, 30_000) if n in large else incompressible(n, 100) for n in range(300)])
+    patient.shipping.start()
+    until(lambda: spool.acknowledged == 300)
+    until(lambda: patient.shipping.state().fault is None)
+    losses = [decode_loss(unpack_content(record)) for record in patient.logged(RecordKind.LOSS)]
+    assert losses == [
+        Loss(reason=LossReason.TOO_LARGE, first_seq=n, count=1, first_time=n, last_time=n) for n in large
+    ]
+    arrived = {
+        seq
+        for record in patient.logged(RecordKind.EVENTS)
+        for seq in range(record.first_seq, record.first_seq + record.count)
+    }
+    assert arrived == set(range(300)) - set(large)
+    assert (spool.stats().lost_events, spool.stats().backlog_events) == (3, 0)
+    assert patient.shipping.state().shipped_events == 297
+
+
+def test_a_way_that_takes_not_even_a_loss_costs_no_event_and_is_told(
+    patient: Shipped, spool: Spool, limit: list[int], tmp_path: Path
+) -> None:
+    limit[0] = 10
+    spool.append([entry(n) for n in range(20)])
+    patient.shipping.start()
+    until(lambda: patient.shipping.state().fault_code == "too_large")
+    time.sleep(1.0)
+    assert (spool.acknowledged, spool.stats().lost_events) == (0, 0)
+    # Not while it runs: between an event's last try and its loss, a limit may be raised too late.
+    assert patient.shipping.finish(5)
+    limit[0] = 20_000
+    again = Shipped(patient.server, spool, tmp_path / "state after")
+    again.shipping.start()
+    until(lambda: spool.acknowledged == 20)
+    assert again.shipping.finish(5)
+    assert sum(record.count for record in again.logged(RecordKind.EVENTS)) == 20
+    assert again.logged(RecordKind.LOSS) == []
+
+
+def test_an_event_that_was_given_up_stays_counted_after_a_restart(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.append([entry(n) for n in range(5)])
+    spool.acknowledge(1, lost=1)
+    spool.close()
+    again = Spool(tmp_path / "spool")
+    assert (again.stats().lost_events, again.stats().backlog_events) == (1, 3)
+    again.close()

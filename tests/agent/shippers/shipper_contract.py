@@ -72,8 +72,8 @@ def loss_record(far: FarSide, first_seq: int, count: int) -> WireRecord:
     )
 
 
-def heartbeat_record(far: FarSide, next_seq: int) -> WireRecord:
-    heartbeat = Heartbeat(
+def healthy(next_seq: int) -> Heartbeat:
+    return Heartbeat(
         sent_at=1_795_305_600_000,
         version="0",
         next_seq=next_seq,
@@ -82,6 +82,9 @@ def heartbeat_record(far: FarSide, next_seq: int) -> WireRecord:
         lost_events=0,
         collectors=(),
     )
+
+
+def heartbeat_record(far: FarSide, next_seq: int) -> WireRecord:
     return pack_control(
         far.key,
         agent=far.agent,
@@ -89,7 +92,7 @@ def heartbeat_record(far: FarSide, next_seq: int) -> WireRecord:
         epoch=EPOCH,
         first_seq=next_seq,
         count=0,
-        content=encode_control(heartbeat),
+        content=encode_control(healthy(next_seq)),
     )
 
 

@@ -6,18 +6,32 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 
+from agent.backoff import Backoff
+from agent.packing import Signer
 from agent.shippers.contract import Shipper, ShipRefused, ShipRetry
 from agent.shippers.kafka import KafkaShipper
-from event_schema.wire import WireRecord
+from agent.shipping import Shipping, Way
+from agent.spool import Spool
+from agent.spool_segment import NewEntry
+from event_schema.control_records import Loss, LossReason, decode_loss
+from event_schema.wire import RecordKind, WireRecord, unpack_content
 from server.log.kafka import KafkaLog
 from server.log.kafka_topic import ensure_topic
-from tests.agent.shippers.shipper_contract import FarSide, ShipperContract, events_record, ship_until_taken
+from tests.agent.shippers.shipper_contract import (
+    FarSide,
+    ShipperContract,
+    events_record,
+    healthy,
+    ship_until_taken,
+)
 from tests.kafka_broker.broker import KafkaBroker
 
 pytestmark = pytest.mark.kafka
@@ -52,6 +66,13 @@ class KafkaFarSide(FarSide):
                 found.append(logged.record)
         log.close()
         return [record for record in found if record.agent == self.agent]
+
+    def take_no_more_than(self, message_bytes: int) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
+        settings = {"max.message.bytes": str(message_bytes)}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.topic, settings)])
+        admin.close()
+        time.sleep(0.5)
 
     def stop(self) -> None:
         self.broker.kill()
@@ -116,11 +137,7 @@ def test_records_given_up_on_in_a_frozen_broker_do_not_come_after_newer_ones(sid
 
 
 def test_a_record_that_the_topic_does_not_take_is_refused_as_too_large(side: KafkaFarSide) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=side.broker.bootstrap)
-    settings = {"max.message.bytes": "10000"}
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, side.topic, settings)])
-    admin.close()
-    time.sleep(0.5)
+    side.take_no_more_than(10_000)
     shipper = side.shipper()
     with pytest.raises(ShipRefused) as refused:
         shipper.ship([events_record(side, 0, 4, size=30_000)])
@@ -128,6 +145,38 @@ def test_a_record_that_the_topic_does_not_take_is_refused_as_too_large(side: Kaf
     shipper.ship([events_record(side, 4)])
     assert [record.first_seq for record in side.arrived()] == [4]
     shipper.close()
+
+
+def test_an_event_that_the_topic_never_takes_becomes_a_loss_and_the_queue_goes_on(
+    side: KafkaFarSide, tmp_path: Path
+) -> None:
+    side.take_no_more_than(10_000)
+    spool = Spool(tmp_path / "spool")
+    texts = [Random(n).randbytes(30_000 if n == 7 else 50).hex() for n in range(20)]
+    spool.append([NewEntry("s", n, f'{{"n":"{text}"}}'.encode()) for n, text in enumerate(texts)])
+    shipping = Shipping(
+        spool,
+        Way(Signer(side.key, side.agent, spool.epoch), side.shipper()),
+        lambda _stopping: healthy(spool.stats().next_seq),
+        lambda way: way,
+        clock=lambda: 1,
+        refused=Backoff(0.02, 0.05),
+    )
+    shipping.start()
+    deadline = time.monotonic() + 40
+    while spool.acknowledged < 20:
+        assert time.monotonic() < deadline, shipping.state()
+        time.sleep(0.05)
+    assert shipping.finish(10)
+    assert spool.stats().lost_events == 1
+    spool.close()
+    records = [record for record in side.arrived() if record.kind != RecordKind.HEARTBEAT]
+    [lost] = [record for record in records if record.kind == RecordKind.LOSS]
+    assert decode_loss(unpack_content(lost)) == Loss(
+        reason=LossReason.TOO_LARGE, first_seq=7, count=1, first_time=7, last_time=7
+    )
+    covered = {seq for r in records for seq in range(r.first_seq, r.first_seq + r.count)}
+    assert covered == set(range(20))
 
 
 def test_a_topic_that_does_not_exist_is_retried_later(side: KafkaFarSide) -> None:
