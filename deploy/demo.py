@@ -95,12 +95,14 @@ class Demo:
         seed = ["--seed", str(self.options.seed)]
         call([BIN / "leaver", "demo", "load", "--leaver-account", account, "--data", self.data, *zone, *seed])
         shown = json.loads(read([BIN / "leaver", "alerts", "list", "--json", "--data", self.data]))
-        self.alerts_before = {alert["id"] for alert in alert_list(shown)}
+        self.alerts_before = {alert["id"] for alert in shown}
         say(f"    {len(self.alerts_before)} open alerts before anything is copied here")
 
     def mount_drive(self) -> None:
         image = self.root / "stick.img"
-        if self.as_root and can_mount(image, self.drive):
+        # Half as much again for the file system's own needs.
+        megabytes = max(DRIVE_MEGABYTES, self.options.megabytes * 3 // 2)
+        if self.as_root and can_mount(image, self.drive, megabytes):
             self.loop_mounted = True
             step(f"a drive (loop device, ext4) is mounted at {self.drive}")
         else:
@@ -117,7 +119,7 @@ class Demo:
             read([BIN / "leaver", "agents", "enrol", "demo-endpoint", "--json", "--data", self.data])
         )
         config = ["--config", self.agent_config]
-        call([BIN / "leaver-agent", "enrol", *config], stdin=enrolment_line(made))
+        call([BIN / "leaver-agent", "enrol", *config], stdin=made["line"])
         self.start("agent", [BIN / "leaver-agent", "run", *config])
 
         def watching() -> bool:
@@ -133,12 +135,11 @@ class Demo:
 
     def copy_files(self) -> float:
         """Copies as the leaver would. Returns when (Unix seconds) it began."""
-        dice = random.Random()
         count = self.options.files
-        for number in range(count):
-            share = self.options.megabytes * 1_000_000 // count
-            content = dice.randbytes(max(1, round(share * dice.uniform(0.5, 1.5))))
-            (self.office / f"{self.options.name}-{number + 1:02}.csv").write_bytes(content)
+        weights = [random.uniform(0.5, 1.5) for _ in range(count)]
+        for number, weight in enumerate(weights, 1):
+            size = max(1, round(self.options.megabytes * 1_000_000 * weight / sum(weights)))
+            write_noise(self.office / f"{self.options.name}-{number:02}.csv", size)
         files = sorted(self.office.iterdir())
         size = sum(path.stat().st_size for path in files)
         step(
@@ -162,7 +163,7 @@ class Demo:
 
         def raised() -> bool:
             shown = json.loads(read([BIN / "leaver", "alerts", "list", "--json", "--data", self.data]))
-            for alert in alert_list(shown):
+            for alert in shown:
                 if alert["id"] not in self.alerts_before:
                     found.update(alert)
             return bool(found)
@@ -177,7 +178,7 @@ class Demo:
         wait_until("all copied files are in the alert", complete, ALERT_SECONDS)
         say("")
         call([BIN / "leaver", "alerts", "show", str(found["id"]), "--data", self.data])
-        opened = milliseconds(found["opened_at"]) / 1000
+        opened = found["opened_at"] / 1000
         say("")
         copying = f"copying took {ended - started:.1f} s"
         say(f"From the first copied byte to the alert: {opened - started:.1f} s; {copying}.")
@@ -260,9 +261,9 @@ def process_start(pid: int) -> str:
 # ---- small steps --------------------------------------------------------------------------------------
 
 
-def can_mount(image: Path, target: Path) -> bool:
+def can_mount(image: Path, target: Path, megabytes: int) -> bool:
     with image.open("wb") as file:
-        file.truncate(DRIVE_MEGABYTES * 1_000_000)
+        file.truncate(megabytes * 1_000_000)
     for command in (
         ["mkfs.ext4", "-q", "-F", "-L", "DEMO-STICK", image],
         ["mount", "-o", "loop", image, target],
@@ -276,16 +277,10 @@ def can_mount(image: Path, target: Path) -> bool:
     return True
 
 
-def alert_list(shown: Any) -> list[dict[str, Any]]:
-    return list(shown["alerts"]) if isinstance(shown, dict) else list(shown)
-
-
-def enrolment_line(made: dict[str, Any]) -> str:
-    return str(made["line"])
-
-
-def milliseconds(value: Any) -> int:
-    return int(value)
+def write_noise(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        for written in range(0, size, 1 << 20):
+            file.write(os.urandom(min(1 << 20, size - written)))
 
 
 def free_port() -> int:
