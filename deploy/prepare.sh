@@ -43,9 +43,10 @@ venv() {
     if [ "$(cat $VENV/.prepared 2>/dev/null)" != "$wanted" ]; then
         say "installing Python packages (a minute or two the first time)"
         $VENV/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-        $VENV/bin/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[agent,server,kafka,postgres,dev]' |
-            sed -n 's/^Successfully installed/    installed:/p'
-        [ -x $VENV/bin/leaver-agent ] || die "the Python packages could not be installed"
+        $VENV/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+            --editable '.[agent,server,kafka,postgres,dev]' >$VENV/install.log 2>&1 ||
+            { tail -n 20 $VENV/install.log >&2; die "the Python packages could not be installed (all of it: $VENV/install.log)"; }
+        sed -n 's/^Successfully installed/    installed:/p' $VENV/install.log
         printf '%s' "$wanted" >$VENV/.prepared
     fi
 }

@@ -6,8 +6,9 @@ Made from the field registry; `python -m event_schema.collected_fields > docs/co
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
-from event_schema.field_registry import FieldSpec, field_registry
+from event_schema.field_registry import FieldSpec, control_fields, field_registry
 
 _INTRODUCTION = """\
 # What is collected, and why
@@ -33,12 +34,14 @@ def collected_fields_page() -> str:
             *_table(observed),
             "\n## Worked out on the server, at the time of the event\n",
             *_table(derived),
+            "\n## What an agent says about itself\n",
+            *_table(control_fields()),
             "",
         )
     )
 
 
-def _table(specs: list[FieldSpec]) -> list[str]:
+def _table(specs: Iterable[FieldSpec]) -> list[str]:
     rows = [
         f"| `{spec.path}` | {spec.type.replace(' | ', ', ')} | {spec.purpose} | "
         f"{'names' if spec.names_person else ''} |"

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from event_schema.control_records import Heartbeat, Loss
 from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_events import EVENT_CLASSES
 
@@ -32,7 +33,7 @@ class FieldSpec(msgspec.Struct, frozen=True):
 
 @cache
 def field_registry() -> dict[str, FieldSpec]:
-    """All leaf fields by path, in the order of the types."""
+    """All leaf fields of events by path, in the order of the types."""
     found: dict[str, FieldSpec] = {}
     for event_class in EVENT_CLASSES:
         class_uid = event_class.__struct_config__.tag
@@ -46,6 +47,12 @@ def field_registry() -> dict[str, FieldSpec]:
     for spec in _leaves(LeaverFields, "leaver.", None):
         found[spec.path] = spec
     return found
+
+
+@cache
+def control_fields() -> tuple[FieldSpec, ...]:
+    """All leaf fields of what an agent says about itself: paths begin with "heartbeat." or "loss."."""
+    return (*_leaves(Heartbeat, "heartbeat.", None), *_leaves(Loss, "loss.", None))
 
 
 def _leaves(word: type[msgspec.Struct], prefix: str, class_uid: int | None) -> Iterator[FieldSpec]:
