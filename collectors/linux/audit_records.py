@@ -10,16 +10,19 @@ anything beyond ASCII; `exe` is `(null)` where unknown):
     audit(1732246314.123:456): item=1 name="/media/x" inode=12 dev=08:11 mode=0100644 … nametype=CREATE
 
 A name that does not begin with "/" is relative to a folder that is not looked into; its file is known by
-inode. Records are recognised by the device they name, not by the rule's key: where another program's rule
-matched first, the record carries that one's key. Records that hold command lines (EXECVE, PROCTITLE) are
-refused by the socket's filter before they reach this process.
+inode. An act that carries our own rule's key is one on a watched device. Where another program's rule matched
+first, the record carries that one's key, and the device that its PATH records name decides. Records that hold
+command lines (EXECVE, PROCTITLE) are refused by the socket's filter before they reach this process.
+
+Most questions are answered by the process alone, so PATH records are kept as they come and read only when a
+question needs them.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
@@ -34,6 +37,9 @@ MOST_PENDING: Final = 512
 MOST_PROCESSES: Final = 4096
 MOST_FILES: Final = 16_384
 MOST_PATHS: Final = 4096
+MOST_UNREAD: Final = 16_384
+ASKED_WITHIN_MS: Final = 5_000
+"""Events are asked about at once, but for files that stay open; what had to go sooner is counted."""
 KEPT_MS: Final = 4 * 3600 * 1000
 """A big file may be written for hours after it was opened."""
 CLOCK_SLACK_MS: Final = 50
@@ -83,7 +89,7 @@ class _Recent(Generic[K]):
         if len(self._spans) <= self._most:
             return True
         _, evicted = self._spans.popitem(last=False)
-        return at_ms - evicted.last_ms > KEPT_MS
+        return at_ms - evicted.last_ms > ASKED_WITHIN_MS
 
     def get(self, key: K, at_ms: int) -> Who | None:
         """Who had begun to act by then. Events are asked about late, when others may have followed."""
@@ -92,12 +98,19 @@ class _Recent(Generic[K]):
             span = span.before
         return None if span is None or at_ms > span.last_ms + KEPT_MS else span.who
 
+    def get_only(self, key: K, at_ms: int) -> Who | None:
+        """The same, if nobody else had this key lately: then nothing more exact can be had."""
+        span = self._spans.get(key)
+        if span is None or span.before is not None or at_ms < span.first_ms - CLOCK_SLACK_MS:
+            return None
+        return None if at_ms > span.last_ms + KEPT_MS else span.who
+
     def __len__(self) -> int:
         return len(self._spans)
 
 
 class _Act:
-    """The SYSCALL record of an act whose PATH records are still to come."""
+    """The SYSCALL record of an act whose PATH records are still to come, or still to be read."""
 
     __slots__ = ("at_ms", "record", "who")
 
@@ -110,10 +123,13 @@ class _Act:
 class AuditRecords:
     """Who wrote what on the watched devices. The caller keeps threads apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "") -> None:
+        """`key` is that of our own rules."""
         self.dropped: Counter[str] = Counter()
         self.latest_ms = 0
         """Time of the newest act seen: older ones will not come any more, but for some overtaking."""
+        self._ours = f' key="{key}"'.encode("ascii") if key else None
+        self._unread: deque[tuple[_Act, bytes]] = deque()
         self._devices: dict[tuple[int, int], int] = {}
         self._pending: OrderedDict[bytes, _Act] = OrderedDict()
         self._files: _Recent[tuple[int, int]] = _Recent(MOST_FILES)
@@ -133,27 +149,41 @@ class AuditRecords:
         if kind == PATH and b" nametype=PARENT" in text:
             # The folder; the file itself follows. Half of all records: worth turning away early.
             return
-        head, _, body = text.partition(b"): ")
-        stamp, _, serial = head.removeprefix(b"audit(").partition(b":")
+        middle = text.find(b":", 6)
+        serial = text[middle : text.find(b")", middle)]
         if kind == SYSCALL:
             try:
-                at_ms = int(stamp.replace(b".", b""))
+                at_ms = int(text[6:middle].replace(b".", b""))
             except ValueError:
                 self.dropped["audit_record_unreadable"] += 1
                 return
             self.latest_ms = max(self.latest_ms, at_ms)
-            self._pending[serial] = _Act(at_ms, body)
+            new = self._pending[serial] = _Act(at_ms, text)
             if len(self._pending) > MOST_PENDING:
                 self._pending.popitem(last=False)
+            if self._ours is not None and text.endswith(self._ours):
+                self._acted(new, text[text.find(b" ppid=", middle) : -len(self._ours)])
         elif (act := self._pending.get(serial)) is None:
             # Acts of which this process saw only the end: the socket overflowed, which is counted there.
             return
         elif kind == PATH:
-            self._file(act, body)
+            if act.who is None:
+                self._file(act, text)
+                return
+            self._unread.append((act, text))
+            if len(self._unread) > MOST_UNREAD:
+                lost, _ = self._unread.popleft()
+                self._keep("file", self.latest_ms - lost.at_ms > ASKED_WITHIN_MS)
 
-    def find(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> tuple[Who | None, bool]:
+    def find(
+        self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int, *, of_file: bool = False
+    ) -> tuple[Who | None, bool]:
         """(who, whether the record names the very file). Best first: this process on this file; this
-        process on the watched devices; another process that has this file open."""
+        process on the watched devices; another process that has this file open. The file itself is looked
+        for only where the process does not tell as much, or `of_file` asks for it."""
+        if not of_file and (process := self._processes.get_only(pid, at_ms)) is not None:
+            return process, False
+        self._read_all()
         opener = self._files.get(inode, at_ms) if inode is not None else None
         opener = opener or self._paths.get(path, at_ms)
         if opener is not None and pid in (0, opener.pid):
@@ -167,8 +197,18 @@ class AuditRecords:
         """How many acts wait, and processes, files and paths are known."""
         return len(self._pending), len(self._processes), len(self._files), len(self._paths)
 
-    def _file(self, act: _Act, body: bytes) -> None:
-        found = _FILE.search(body)
+    def _read_all(self) -> None:
+        while self._unread:
+            act, record = self._unread.popleft()
+            self._file(act, record)
+
+    def _acted(self, act: _Act, process: bytes) -> None:
+        act.who = self._who(process)
+        if act.who is not None:
+            self._keep("process", self._processes.put(act.who.pid, act.at_ms, act.who))
+
+    def _file(self, act: _Act, record: bytes) -> None:
+        found = _FILE.search(record)
         if found is None:
             self.dropped["audit_record_unreadable"] += 1
             return
@@ -177,24 +217,18 @@ class AuditRecords:
         device = self._devices.get((int(found[4], 16), int(found[5], 16)))
         if device is None:
             return
-        who = act.who
-        if who is None:
-            who = act.who = self._who(act.record)
-            if who is None:
-                return
-            self._keep("process", self._processes.put(who.pid, act.at_ms, who))
+        if act.who is None and b" success=yes " in act.record:
+            # Between these two marks stands the process, the same bytes in all its acts.
+            self._acted(act, act.record[act.record.find(b" ppid=") : act.record.rfind(b" key=")])
+        if (who := act.who) is None:
+            return
         self._keep("file", self._files.put((device, int(found[3])), act.at_ms, who))
         name = _name(found[1], found[2])
         if name.startswith(b"/"):
             self._keep("path", self._paths.put(os.fsdecode(name), act.at_ms, who))
 
-    def _who(self, record: bytes) -> Who | None:
-        """None for a call that failed, or a record that does not look like one."""
-        if b" success=yes " not in record:
-            return None
-        # Between these two marks stands the process, the same bytes in all its acts.
-        start, end = record.find(b" ppid="), record.rfind(b" key=")
-        process = record[start:end]
+    def _who(self, process: bytes) -> Who | None:
+        """None for what does not look like a process."""
         if process == self._last[0]:
             return self._last[1]
         found = _WHO.match(process)

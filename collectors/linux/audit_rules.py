@@ -78,7 +78,7 @@ class AuditRules:
         self._dropped = dropped
         self._monotonic = monotonic
         self._instance = next(_instances)
-        self._key = f"{KEY}-{os.getpid()}-{self._instance}"
+        self.key = f"{KEY}-{os.getpid()}-{self._instance}"
         self._watched: dict[str, _Watched] = {}
         self._quiet_rule: bytes | None = None
         self._backlog_before: int | None = None
@@ -93,7 +93,7 @@ class AuditRules:
             return
         folder = os.fsencode(target).rstrip(b"/") or b"/"
         watched = _Watched(
-            rule=rule_for_writes_below(folder, self._key),
+            rule=rule_for_writes_below(folder, self.key),
             device=Path(target).stat().st_dev,
             superblock=_superblock(target),
         )
@@ -116,7 +116,7 @@ class AuditRules:
 
     def config_changed(self, text: bytes) -> None:
         """Takes the kernel's record of a change to the audit system."""
-        ours_removed = b"remove_rule" in text and self._key.encode("ascii") in text
+        ours_removed = b"remove_rule" in text and self.key.encode("ascii") in text
         if ours_removed or b"audit_enabled=" in text or b"audit_pid=" in text:
             self._repair_due = True
 
@@ -137,7 +137,7 @@ class AuditRules:
             if status.daemon_pid and self._quiet_rule is not None:
                 self._try_delete(self._quiet_rule)
                 self._quiet_rule = None
-            standing = sum(1 for rule in self._control.list_rules() if key_of(rule) == self._key)
+            standing = sum(1 for rule in self._control.list_rules() if key_of(rule) == self.key)
             if standing < len(self._watched):
                 self._put_back(status)
         except (OSError, Unsupported) as problem:

@@ -12,6 +12,11 @@ _SO_ATTACH_FILTER: Final = 26
 _LOAD_HALF: Final = 0x28
 _LOAD_WORD: Final = 0x20
 _EQUAL: Final = 0x15
+_LOAD_LENGTH: Final = 0x80
+_AT_LEAST: Final = 0x35
+_SUBTRACT: Final = 0x14
+_TO_INDEX: Final = 0x07
+_LOAD_WORD_BEHIND_INDEX: Final = 0x40
 
 Instruction = tuple[int, int, int, int]
 """Operation, how many instructions to skip if true, how many if not, operand."""
@@ -38,6 +43,22 @@ def if_half(value: int, then: int, otherwise: int) -> Instruction:
 def if_word(value: int, then: int, otherwise: int) -> Instruction:
     """The same for 32 bits."""
     return _EQUAL, then, otherwise, socket.htonl(value)
+
+
+def drop_what_ends_with(ending: bytes) -> list[Instruction]:
+    """Drops a message that ends so; what follows these instructions sees the others."""
+    words = [ending[at : at + 4] for at in range(0, len(ending) - 3, 4)]
+    steps: list[Instruction] = [
+        (_LOAD_LENGTH, 0, 0, 0),
+        (_AT_LEAST, 0, 2 * len(words) + 3, len(ending)),
+        (_SUBTRACT, 0, 0, len(ending)),
+        (_TO_INDEX, 0, 0, 0),
+    ]
+    for at, word in enumerate(words):
+        to_the_end = 2 * (len(words) - at) - 1
+        steps.append((_LOAD_WORD_BEHIND_INDEX, 0, 0, 4 * at))
+        steps.append((_EQUAL, 0, to_the_end, int.from_bytes(word, "big")))
+    return [*steps, RETURN_NONE]
 
 
 def attach(to: socket.socket, program: Sequence[Instruction]) -> None:

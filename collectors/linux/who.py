@@ -30,14 +30,16 @@ from collectors.linux.user_names import UserNames
 __all__ = ["Who", "WhoFrom", "WhoSource", "check"]
 
 Source = Literal["audit", "proc_events"]
-BATCH_S: Final = 0.03
-"""Pause after reading audit records: a busy copier then costs thirty wake-ups a second, not thousands."""
+BATCH_S: Final = 0.1
+"""Pause after reading audit records: a busy copier then costs ten wake-ups a second, not thousands."""
 CONFIRM_S: Final = 0.03
 """How long to wait for the record of the very file, when the process is known already."""
 YOUNGER_MS: Final = 1000
 """A process that started so much after the act is another one with the same number. Boot time is known to
 the second only."""
 
+_MOST_READS: Final = 64
+"""Some 32,000 records: more than waits for us in the kernel."""
 _MOST_UNRECORDED: Final = 1024
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "busybox"})
 _log: Final = logging.getLogger(__name__)
@@ -210,8 +212,8 @@ class WhoSource:
                 source = self._audit
                 if source is None:
                     return None
-                source.pump()
-                who, of_this_file = source.records.find(pid, path, inode, at_ms)
+                _read_all(source)
+                who, of_this_file = source.records.find(pid, path, inode, at_ms, of_file=wait_s > 0)
                 if of_this_file or self._is_unrecorded(pid):
                     return who
                 patience = wait_s if who is None else min(wait_s, CONFIRM_S)
@@ -289,7 +291,7 @@ class WhoSource:
             os.eventfd_read(self._wake)
         with self._lock:
             if self._audit is not None:
-                self._audit.pump()
+                _read_all(self._audit)
                 if self._audit.repair_wait_s() == 0.0:
                     self._audit.repair()
                     self._follow_events_while_needed()
@@ -297,6 +299,12 @@ class WhoSource:
                 self._events.pump()
         if self._events is None:
             self._stop.wait(BATCH_S)
+
+
+def _read_all(source: AuditSource) -> None:
+    for _ in range(_MOST_READS):
+        if not source.pump():
+            return
 
 
 def _from_proc(pid: int, at_ms: int, pidfd: int | None) -> Who | None:

@@ -93,7 +93,8 @@ def test_writer_below_a_watched_mount_is_known_without_auditd(stick: LoopMount, 
     assert (who.uid, who.exe, who.source) == (60123, "/usr/bin/cp", "audit")
     inode = Path(stick.target, "Liste (1) ü.csv").stat()
     now = time.time_ns() // 1_000_000
-    assert source.records.find(who.pid, "?", (inode.st_dev, inode.st_ino), now) == (who, True)
+    inode_id = (inode.st_dev, inode.st_ino)
+    assert source.records.find(who.pid, "?", inode_id, now, of_file=True) == (who, True)
     assert source.dropped() == {}
 
 

@@ -53,8 +53,9 @@ def test_writer_of_a_file_is_found_by_inode_by_path_and_by_process() -> None:
     table = records()
     act(table, 1)
     cp = Who(uid=1501, user_name=None, exe="/usr/bin/cp", pid=21384, auid=1000, source="audit")
-    assert table.find(21384, "?", (STICK, INO), T) == (cp, True)
-    assert table.find(21384, "/m/a", None, T) == (cp, True)
+    assert table.find(21384, "?", (STICK, INO), T, of_file=True) == (cp, True)
+    assert table.find(21384, "/m/a", None, T, of_file=True) == (cp, True)
+    assert table.find(21384, "/m/a", None, T) == (cp, False)
     assert table.find(21384, "/m/other", None, T) == (cp, False)
     assert table.find(0, "/m/a", None, T) == (cp, True)
     # Who closed it is a child that inherited the open file: its opener is the best that is known.
@@ -125,7 +126,7 @@ def test_process_that_writes_many_files_is_known_for_the_first_one_after_the_las
     for number in range(1000):
         act(table, number, f'"/m/{number}"', inode=number, at_ms=T + number)
     assert _uid(table, 21384, T) == 1501
-    assert table.find(21384, "?", (STICK, 0), T)[1]
+    assert table.find(21384, "?", (STICK, 0), T, of_file=True)[1]
 
 
 def test_set_user_id_program_acts_for_its_caller_and_a_service_of_root_for_whom_it_serves() -> None:
