@@ -102,14 +102,18 @@ def watch(as_json: bool, config_path: Path | None) -> None:
 def enrol(line_file: IO[str], replace: bool, config_path: Path | None) -> None:
     """Enrol this machine with the line that `leaver agents enrol NAME` printed on the server.
 
-    The line holds a one-time token, so it is read from standard input, never from an argument.
+    The line holds a one-time token: it is asked for, or read from standard input, never an argument.
     """
     from agent.enrolment import EnrolmentFailed, ServerAway, parse_line  # noqa: PLC0415
     from agent.enrolment import enrol as enrol_machine  # noqa: PLC0415
 
     config = _load(config_path)
     try:
-        line = parse_line(line_file.read(4096))
+        if line_file.isatty():
+            text = click.prompt("The line that the server printed", hide_input=True, err=True)
+        else:
+            text = line_file.read(4096)
+        line = parse_line(text)
         identity = enrol_machine(line, config.state_dir, replace=replace, timeouts=config.shipper)
     except ServerAway as error:
         _fail(str(error), UNREACHABLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -55,6 +56,29 @@ def test_enrol_reads_the_line_from_standard_input_and_says_who_it_is_now(
     again = CliRunner().invoke(main, ["enrol", "--config", str(config)], input=text)
     assert again.exit_code == 1
     assert "--replace" in again.output
+
+
+def test_enrol_asks_at_a_terminal_and_does_not_show_what_is_typed(config: Path) -> None:
+    line = f"leaver-enrol-1 https://127.0.0.1:9 sha256:{'0' * 64} {'t' * 43}"
+    terminal, end = pty.openpty()
+    program = subprocess.Popen(
+        [*COMMAND, "enrol", "--config", str(config)],
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    os.close(end)
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as screen:
+        while b"The line that the server printed" not in shown:
+            shown += screen.read(1000)
+        screen.write(line.encode() + b"\n")
+        assert program.wait(30) == 4
+        shown += screen.read(10_000)
+    assert b"127.0.0.1:9" in shown
+    assert b"tttt" not in shown
 
 
 def test_enrol_tells_an_unreachable_server_from_a_wrong_line(config: Path) -> None:
