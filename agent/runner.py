@@ -90,6 +90,7 @@ class Agent:
         ]
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
+        self._failed_statuses = 0
         self._shipping = Shipping(self._spool, way, self.heartbeat, self._renew_when_due, clock=clock)
 
     def run(self) -> None:
@@ -124,6 +125,7 @@ class Agent:
             collectors=tuple(self._as_told(state) for state in states),
             oldest_unsent=stats.oldest_unsent,
             stopping=stopping or None,
+            failed_reports=self._failed_statuses + self._shipping.state().failed_heartbeats,
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:
@@ -150,7 +152,17 @@ class Agent:
         _log.info("agent stopped", extra={"facts": facts})
 
     def _write_status(self) -> None:
-        status = AgentStatus(
+        try:
+            write_status(self._config.state_dir, self._status())
+        except OSError:
+            _log.debug("status cannot be written", exc_info=True)
+        except Exception:  # noqa: BLE001 - what the agent says about itself is not worth the agent
+            self._failed_statuses += 1
+            if self._failed_statuses == 1:
+                _log.error("status failed", exc_info=True)
+
+    def _status(self) -> AgentStatus:
+        return AgentStatus(
             agent=self._identity.facts.agent,
             pid=os.getpid(),
             started_at=self._started_at,
@@ -160,10 +172,6 @@ class Agent:
             heartbeat=self.heartbeat(self._stop.is_set()),
             shipping=self._shipping.state(),
         )
-        try:
-            write_status(self._config.state_dir, status)
-        except OSError:
-            _log.debug("status cannot be written", exc_info=True)
 
     def _renew_when_due(self, way: Way) -> Way:
         """The same way, or one with a new key. Runs on the shipping thread."""

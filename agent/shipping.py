@@ -44,6 +44,8 @@ class ShippingState(msgspec.Struct, frozen=True):
     last_success: int | None
     fault: str | None
     fault_code: str | None
+    failed_heartbeats: int = 0
+    """That could not even be made: a fault of the agent's own."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ class Shipping:
         self._finish = threading.Event()
         self._finish_by = 0.0
         self._lock = threading.Lock()
-        self._shipped_events = 0
+        self._shipped_events = self._failed_heartbeats = 0
         self._last_success: int | None = None
         self._fault: tuple[str, str] | None = None
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
@@ -98,7 +100,9 @@ class Shipping:
         with self._lock:
             code, reason = self._fault or (None, None)
             to = self._way.shipper.describe()
-            return ShippingState(to, self._shipped_events, self._last_success, reason, code)
+            return ShippingState(
+                to, self._shipped_events, self._last_success, reason, code, self._failed_heartbeats
+            )
 
     def _run(self) -> None:
         heartbeat_at = not_before = last_ship = 0.0
@@ -201,7 +205,11 @@ class Shipping:
             self._failed(code, error.reason, 0.0)
             return False
         except Exception as error:  # noqa: BLE001 - a heartbeat is not worth the agent
-            _log.error("heartbeat failed", exc_info=True)
+            with self._lock:
+                self._failed_heartbeats += 1
+                first = self._failed_heartbeats == 1
+            if first:
+                _log.error("heartbeat failed", exc_info=True)
             self._failed("internal", type(error).__name__, 0.0)
             return False
         if self._fault is not None and self._fault[0] in _ABOUT_EVENTS:

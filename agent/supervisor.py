@@ -19,6 +19,7 @@ from collectors.contract import Collector, Observation, Unsupported
 from event_schema.codec import encode_event
 from event_schema.control_records import CollectorState
 from event_schema.errors import SchemaError
+from event_schema.printable import printable_name
 
 UNSUPPORTED_RETRY_SECONDS = 180.0
 RESTART_CAP_SECONDS = 60.0
@@ -82,7 +83,8 @@ class Supervisor:
             except Exception:  # noqa: BLE001 - a heartbeat must go out while a collector is dying
                 _log.warning("a collector cannot say how it is", exc_info=True)
         kept = dict(dropped.most_common(_DROP_REASONS_MAX))
-        text = None if detail is None else detail[:DETAIL_CHARACTERS]
+        # A collector speaks of mount points, which need not be UTF-8: no JSON and no terminal takes those.
+        text = None if detail is None else printable_name(detail)[:DETAIL_CHARACTERS]
         return CollectorState(
             name=self.name, state=state, observed=observed, restarts=restarts, dropped=kept, detail=text
         )

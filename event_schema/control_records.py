@@ -68,6 +68,9 @@ class Heartbeat(Word, frozen=True):
     collectors: Annotated[tuple[CollectorState, ...], purpose("what the agent can see", max_length=64)]
     oldest_unsent: Annotated[Milliseconds | None, purpose("time of the oldest event not yet sent")] = None
     stopping: Annotated[bool | None, purpose("the agent was stopped in good order")] = None
+    failed_reports: Annotated[
+        Count, purpose("how often the agent failed to say how it is: a fault of its own")
+    ] = 0
 
 
 def encode_control(record: Loss | Heartbeat) -> bytes:

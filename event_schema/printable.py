@@ -11,7 +11,12 @@ def printable_name(name: str | bytes) -> str:
     >>> printable_name(b"caf\xe9.txt")
     'caf\\xe9.txt'
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    try:
+        raw = os.fsencode(name)
+    except UnicodeEncodeError:
+        # Lone surrogates that stand for no byte: no name of a file, but somebody's text may hold them.
+        raw = name.encode("utf-8", "backslashreplace") if isinstance(name, str) else name
+    text = raw.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -72,3 +73,17 @@ class ScriptedCollector:
             file=File(name=f"file-{number}", type_id=FileType.REGULAR, size=number),
             unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="simulated")),
         )
+
+
+class OddlyMounted(ScriptedCollector):
+    """Speaks of a mount point that is not UTF-8, as mountinfo gives it."""
+
+    def detail(self) -> str | None:
+        return "fanotify FID on " + os.fsdecode(b"/mnt/caf\xe9")
+
+
+class Unspeakable(ScriptedCollector):
+    """Drops for a reason that no encoder takes."""
+
+    def dropped(self) -> Mapping[str, int]:
+        return {"not UTF-8: \udce9": 1}

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent import runner
 from agent.config import parse_config
 from agent.identity import load_identity
 from agent.runner import Agent, without_people
@@ -101,10 +102,13 @@ def heartbeats(server: RunningServer) -> list[Heartbeat]:
     ]
 
 
-def agent_here(server: RunningServer, state_dir: Path, scripted: str) -> Agent:
+def agent_here(
+    server: RunningServer, state_dir: Path, scripted: str, collector: str = "ScriptedCollector"
+) -> Agent:
     """In this process, by the server's clock."""
-    config = parse_config(settings(state_dir, scripted).encode(), "test", KINDS)
-    return Agent(config, kinds=KINDS, clock=server.clock)
+    kinds = [msgspec.structs.replace(kind, class_name=collector) for kind in KINDS]
+    config = parse_config(settings(state_dir, scripted).encode(), "test", kinds)
+    return Agent(config, kinds=kinds, clock=server.clock)
 
 
 def run_here(agent: Agent) -> None:
@@ -116,9 +120,30 @@ def run_here(agent: Agent) -> None:
             signal.signal(number, handler)
 
 
+def run_until(agent: Agent, done: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Runs the agent in this thread until `done`, which another asks; fails if that takes too long."""
+    came = threading.Event()
+
+    def stop_then() -> None:
+        deadline = time.monotonic() + seconds
+        try:
+            while time.monotonic() < deadline and not came.is_set():
+                if done():
+                    came.set()
+                else:
+                    time.sleep(0.05)
+        finally:
+            agent.stop()
+
+    watcher = threading.Thread(target=stop_then, daemon=True)
+    watcher.start()
+    run_here(agent)
+    watcher.join(10)
+    assert came.is_set(), "it did not happen in time"
+
+
 def run_until_noted(server: RunningServer, state_dir: Path, day: int) -> None:
-    """Runs the agent until its status says that it watched on the day (or too long, so that it ends)."""
-    agent = agent_here(server, state_dir, "count = 3")
+    """Runs the agent until its status says that it watched on the day."""
 
     def noted() -> bool:
         try:
@@ -126,14 +151,7 @@ def run_until_noted(server: RunningServer, state_dir: Path, day: int) -> None:
         except StatusUnreadable:
             return False
 
-    def stop_then() -> None:
-        try:
-            until(noted, seconds=15)
-        finally:
-            agent.stop()
-
-    threading.Thread(target=stop_then, daemon=True).start()
-    run_here(agent)
+    run_until(agent_here(server, state_dir, "count = 3"), noted)
 
 
 def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
@@ -252,6 +270,38 @@ def test_heartbeats_tell_every_day_on_which_the_collector_ran_also_those_before_
     threading.Timer(1.0, agent.stop).start()
     run_here(agent)
     assert heartbeats(server)[-1].collectors[0].days_watched == (first_day, first_day + 3)
+
+
+def test_a_mount_point_that_is_not_utf8_is_told_printably_and_the_agent_goes_on(
+    server: RunningServer, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "STATUS_SECONDS", 0.05)
+    agent = agent_here(server, state_dir, "count = 300", "OddlyMounted")
+
+    def told_and_shipped() -> bool:
+        try:
+            detail = read_status(state_dir).heartbeat.collectors[0].detail
+        except StatusUnreadable:
+            return False
+        return detail == r"fanotify FID on /mnt/caf\xe9" and len(event_names(all_logged(server))) == 300
+
+    run_until(agent, told_and_shipped, seconds=20)
+    beat = heartbeats(server)[-1]
+    assert (beat.stopping, beat.failed_reports) == (True, 0)
+    assert read_status(state_dir).heartbeat.stopping is True
+
+
+def test_an_agent_that_cannot_say_how_it_is_still_ships_every_event_and_stops_in_good_order(
+    server: RunningServer, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "STATUS_SECONDS", 0.05)
+    agent = agent_here(server, state_dir, "count = 2000\npause_s = 0.0005", "Unspeakable")
+    run_until(agent, lambda: len(event_names(all_logged(server))) == 2000)
+    # Two heartbeats, at start and stop, and a status at every look.
+    assert agent.heartbeat(False).failed_reports > 5
+    assert not is_running(state_dir)
+    with pytest.raises(StatusUnreadable):
+        read_status(state_dir)
 
 
 def test_what_a_collector_says_names_nobody() -> None:

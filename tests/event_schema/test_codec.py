@@ -73,6 +73,13 @@ def test_any_file_name_becomes_text_that_json_can_carry(name: bytes) -> None:
     assert orjson.loads(orjson.dumps(text)) == text
 
 
+@given(st.text(alphabet=st.characters(), max_size=100))
+def test_any_text_even_with_lone_surrogates_becomes_text_that_json_can_carry(text: str) -> None:
+    printable = printable_name(text)
+    assert printable.isprintable()
+    assert orjson.loads(orjson.dumps(printable)) == printable
+
+
 @given(st.text(alphabet=st.characters(categories=["L", "N"]), max_size=50))
 def test_a_readable_name_stays_as_it_is(name: str) -> None:
     assert printable_name(name) == name
