@@ -311,9 +311,13 @@ class Spool:
         """Makes a full segment small, unless most of it is sent already. Without space it stays as it is."""
         if self._progress.acknowledged > (full.first + self._next_seq) // 2:
             return
-        with contextlib.suppress(OSError):
-            if pack_file(full, below=self._next_seq):
-                self._position = None
+        try:
+            with contextlib.suppress(OSError):
+                pack_file(full, below=self._next_seq)
+        finally:
+            # The packed form may stand there although syncing the folder failed: places of the old form
+            # mean nothing in it.
+            self._position = None
 
     def _recover(self) -> None:
         self._segments = list_segments(self._folder)

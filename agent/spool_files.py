@@ -57,11 +57,14 @@ def cut_torn_tail(tail: Segment) -> int:
     return entries[-1].seq + 1 if entries else tail.first
 
 
-def pack_file(segment: Segment, *, below: int) -> bool:
-    """Puts the packed form in the segment's place, in one rename. Raises OSError; then nothing changed."""
+def pack_file(segment: Segment, *, below: int) -> None:
+    """Puts the packed form in the segment's place, in one rename, if it is smaller.
+
+    Raises OSError; then either form stands there, whole, and `segment.size` is that form's.
+    """
     packed = pack_segment(read_durable_bytes(segment), segment.first, below=below)
     if packed is None or len(packed) >= segment.size:
-        return False
+        return
     new = segment.path.with_name(segment.path.name + _PACKING)
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -75,7 +78,6 @@ def pack_file(segment: Segment, *, below: int) -> bool:
         raise
     segment.size = len(packed)
     sync_folder(segment.path.parent)
-    return True
 
 
 def find_cursors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,7 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import spool as spool_module
+from agent import spool_files
 from agent.spool import Spool, SpoolLocked, SpoolUnavailable
+from agent.spool_files import segment_name, sync_folder
 from agent.spool_progress import ProgressFile
 from agent.spool_reader import SpooledEvent, SpoolItem
 from agent.spool_segment import BLOCK_MAGIC, NewEntry, encode_entry
@@ -317,6 +321,36 @@ def test_full_segments_that_wait_are_packed_and_read_the_same_from_any_place(fol
     again.acknowledge(4999)
     assert len(segments(copy)) == 1
     again.close()
+
+
+def test_a_folder_that_cannot_be_synced_after_packing_costs_no_event(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = small_spool(folder, max_bytes=64 * SEGMENT)
+    spool.append(entries(0, 100))
+    read = list(spool.read(-1, max_events=40))
+    synced = 0
+
+    def failing(path: Path) -> None:
+        nonlocal synced
+        synced += 1
+        # The first is the new segment's, the second the packed one's.
+        if synced == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync_folder(path)
+
+    monkeypatch.setattr(spool_files, "sync_folder", failing)
+    monkeypatch.setattr(spool_module, "sync_folder", failing)
+    number = 100
+    while synced < 2:
+        spool.append(entries(number, 20))
+        number += 20
+    assert BLOCK_MAGIC in (folder / segment_name(0)).read_bytes()
+    while len(read) < number:
+        read += spool.read(len(read) - 1, max_events=37)
+    assert [item.seq for item in read if isinstance(item, SpooledEvent)] == list(range(number))
+    assert spool.stats().lost_events == 0
+    spool.close()
 
 
 def test_damage_to_a_packed_block_costs_that_block_alone(folder: Path) -> None:
