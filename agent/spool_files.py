@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from agent.spool_segment import SegmentHeader, decode_header, pack_segment
 _SEGMENT_NAME = re.compile(r"segment-(\d{20})\Z")
 _PACKING = ".packing"
 _NO_LIMIT = 2**63 - 1
+_FLOCK = struct.Struct("hhqqi0q")
+"""struct flock of fcntl(2): type, whence, start, length, process. Of an open file, so that two spools of one
+process exclude each other too, and unlike flock(2) it can be asked for without being taken."""
+_WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class SpoolLocked(Exception):
@@ -93,28 +98,31 @@ def find_cursors(
 
 
 def lock_folder(folder: Path) -> int:
+    """Held until the descriptor is closed, or the process ends. Raises SpoolLocked, OSError."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+    except OSError as error:
         os.close(fd)
-        raise SpoolLocked(f"another agent uses {folder}") from None
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise SpoolLocked(f"another agent uses {folder}") from None
+        raise
     return fd
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether somebody uses the spool. Needs permission to open its lock; without one: False."""
+    """Whether somebody uses the spool. Only asks: an agent that starts at this moment is not refused.
+    Needs permission to open its lock; without one: False."""
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
     finally:
         os.close(fd)
-    return False
+    kind: int = _FLOCK.unpack(found)[0]
+    return kind != fcntl.F_UNLCK
 
 
 def sync_folder(folder: Path) -> None:

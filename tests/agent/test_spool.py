@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from agent import spool as spool_module
 from agent import spool_files
 from agent.spool import Spool, SpoolLocked, SpoolUnavailable
-from agent.spool_files import segment_name, sync_folder
+from agent.spool_files import is_locked, lock_folder, segment_name, sync_folder
 from agent.spool_progress import ProgressFile
 from agent.spool_reader import SpooledEvent, SpoolItem
 from agent.spool_segment import BLOCK_MAGIC, NewEntry, encode_entry
@@ -138,6 +138,38 @@ def test_a_second_agent_on_the_same_folder_is_refused(folder: Path) -> None:
         small_spool(folder)
     spool.close()
     small_spool(folder).close()
+
+
+def test_asking_whether_a_spool_is_used_never_refuses_the_agent_that_starts(folder: Path) -> None:
+    small_spool(folder).close()
+    program = (
+        "import sys; from pathlib import Path; from agent.spool_files import is_locked\n"
+        "print('asks', flush=True)\n"
+        "while True: is_locked(Path(sys.argv[1]))"
+    )
+    ask = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(ask, stdout=subprocess.PIPE) as asking:
+        try:
+            assert asking.stdout is not None
+            assert asking.stdout.readline() == b"asks\n"
+            for _ in range(5000):
+                os.close(lock_folder(folder))
+        finally:
+            asking.kill()
+    assert not is_locked(folder)
+    spool = small_spool(folder)
+    assert is_locked(folder)
+    spool.close()
+    assert not is_locked(folder)
+
+
+def test_another_process_sees_that_the_spool_is_used_until_it_is_closed(folder: Path) -> None:
+    program = "import sys; from pathlib import Path; from agent.spool_files import is_locked; "
+    ask = [sys.executable, "-c", program + "sys.exit(is_locked(Path(sys.argv[1])))", str(folder)]
+    spool = small_spool(folder)
+    assert subprocess.run(ask, check=False).returncode == 1
+    spool.close()
+    assert subprocess.run(ask, check=False).returncode == 0
 
 
 def test_a_torn_last_entry_is_cut_off_and_its_number_given_again(folder: Path) -> None:
