@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -30,8 +31,10 @@ RETRY_CAP_SECONDS = 60.0
 REFUSED_SECONDS = 60.0
 REFUSED_CAP_SECONDS = 600.0
 _POLL_SECONDS = 0.5
-_ABOUT_EVENTS = frozenset(("bad_request", "too_large", "spool"))
-"""Faults that a heartbeat which went through does not disprove."""
+_NOT_ABOUT_THE_WAY = frozenset(("bad_request", "too_large", "spool", "internal"))
+"""Faults of what was to be sent: that a heartbeat goes through is no reason to try the events again now."""
+
+_What = Literal["events", "heartbeat"]
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ class Shipping:
         self._lock = threading.Lock()
         self._shipped_events = self._failed_heartbeats = 0
         self._last_success: int | None = None
-        self._fault: tuple[str, str] | None = None
+        self._faults: dict[_What, tuple[str, str]] = {}
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +101,7 @@ class Shipping:
 
     def state(self) -> ShippingState:
         with self._lock:
-            code, reason = self._fault or (None, None)
+            code, reason = self._faults.get("events") or self._faults.get("heartbeat") or (None, None)
             to = self._way.shipper.describe()
             return ShippingState(
                 to, self._shipped_events, self._last_success, reason, code, self._failed_heartbeats
@@ -137,11 +140,18 @@ class Shipping:
 
     def _say_goodbye(self) -> None:
         """Only where the far side answers: everything else is safe in the spool."""
-        while self._fault is None and time.monotonic() < self._finish_by - 1.0:
-            if self._spool.wait(-1, 0.0) == 0 or self._ship_once() > 0:
-                break
-        if self._fault is None:
+        while (
+            "events" not in self._faults
+            and self._way_is_free()
+            and time.monotonic() < self._finish_by - 1.0
+            and self._spool.wait(-1, 0.0) > 0
+        ):
+            self._ship_once()
+        if self._way_is_free():
             self._beat(stopping=True)
+
+    def _way_is_free(self) -> bool:
+        return all(code in _NOT_ABOUT_THE_WAY for code, _ in self._faults.values())
 
     def _ship_once(self) -> float:
         """Seconds to wait before the next try; 0 after success."""
@@ -149,16 +159,20 @@ class Shipping:
             items = self._spool.read(-1, max_events=self._portion.items)
             shipped = self._deliver(items) if items else None
         except ShipRefused as error:
-            return self._failed(error.code, error.reason, self._refused.failed())
+            self._failed("events", error.code, error.reason)
+            return self._refused.failed()
         except ShipRetry as error:
-            return self._failed("unreachable", error.reason, max(error.not_before, self._retry.failed()))
+            self._failed("events", "unreachable", error.reason)
+            return max(error.not_before, self._retry.failed())
         except SpoolUnavailable as error:
-            return self._failed("spool", str(error), self._retry.failed())
+            self._failed("events", "spool", str(error))
+            return self._retry.failed()
         except Exception as error:  # noqa: BLE001 - events stay in the spool; the agent must go on
             _log.error("shipping failed", exc_info=True)
-            return self._failed("internal", type(error).__name__, self._retry.failed())
+            self._failed("events", "internal", type(error).__name__)
+            return self._retry.failed()
         if shipped is not None:
-            self._succeeded(shipped)
+            self._shipped(shipped)
         return 0.0
 
     def _deliver(self, items: list[SpoolItem]) -> int | None:
@@ -191,18 +205,17 @@ class Shipping:
         self._way.shipper.ship(self._way.signer.records([loss]))
         self._spool.acknowledge(event.seq, lost=1)
         self._portion.went()
-        self._refused.succeeded()
         facts = {"seq": event.seq, "bytes": len(event.data)}
         _log.error("an event was given up: refused as too large", extra={"facts": facts})
 
     def _beat(self, *, stopping: bool) -> bool:
-        """Whether the way is free. A lost heartbeat is no fault of its own: the next one comes."""
+        """Whether events may be tried again at once. A lost heartbeat is not repeated: the next one comes."""
         try:
             record = self._way.signer.heartbeat(self._heartbeat(stopping), self._spool.acknowledged)
             self._way.shipper.ship([record])
         except (ShipRetry, ShipRefused) as error:
             code = error.code if isinstance(error, ShipRefused) else "unreachable"
-            self._failed(code, error.reason, 0.0)
+            self._failed("heartbeat", code, error.reason)
             return False
         except Exception as error:  # noqa: BLE001 - a heartbeat is not worth the agent
             with self._lock:
@@ -210,30 +223,38 @@ class Shipping:
                 first = self._failed_heartbeats == 1
             if first:
                 _log.error("heartbeat failed", exc_info=True)
-            self._failed("internal", type(error).__name__, 0.0)
+            self._failed("heartbeat", "internal", type(error).__name__)
             return False
-        if self._fault is not None and self._fault[0] in _ABOUT_EVENTS:
-            return False
-        self._succeeded(0)
-        return True
-
-    def _failed(self, code: str, reason: str, wait: float) -> float:
         with self._lock:
-            new = self._fault is None or self._fault[0] != code
-            self._fault = (code, reason)
+            self._last_success = self._clock()
+        # That of the events stays until events went: only they prove that they go.
+        self._disproved("heartbeat")
+        events = self._faults.get("events")
+        return events is None or events[0] not in _NOT_ABOUT_THE_WAY
+
+    def _failed(self, what: _What, code: str, reason: str) -> None:
+        with self._lock:
+            new = all(known != code for known, _ in self._faults.values())
+            self._faults[what] = (code, reason)
         if new:
-            _log.warning("shipping stands still", extra={"facts": {"code": code, "reason": reason}})
-        return wait
+            facts = {"of": what, "code": code, "reason": reason}
+            _log.warning("shipping stands still", extra={"facts": facts})
 
-    def _succeeded(self, events: int) -> None:
+    def _shipped(self, events: int) -> None:
         with self._lock:
-            again, self._fault = self._fault is not None, None
             self._shipped_events += events
             self._last_success = self._clock()
-        if events:
-            self._retry.succeeded()
-            self._refused.succeeded()
-        if again:
+        self._retry.succeeded()
+        self._refused.succeeded()
+        self._disproved("events", "heartbeat")
+
+    def _disproved(self, *faults: _What) -> None:
+        with self._lock:
+            before = len(self._faults)
+            for what in faults:
+                self._faults.pop(what, None)
+            goes_on = before > 0 and not self._faults
+        if goes_on:
             _log.info("shipping goes on")
 
 

@@ -43,6 +43,8 @@ def _problem(status: AgentStatus, running: bool, now: int) -> str | None:
         return f"the agent has said nothing for {abs(now - status.written_at) // 1000} s"
     if status.shipping.fault is not None:
         return f"nothing is sent: {status.shipping.fault}"
+    if status.heartbeat.failed_reports > 0:
+        return f"failed {status.heartbeat.failed_reports} times to say how it is: its log says why"
     failing = [c.name for c in status.heartbeat.collectors if c.state not in {"running", "starting"}]
     return f"not running: {', '.join(failing)}" if failing else None
 

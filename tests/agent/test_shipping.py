@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +18,7 @@ from agent.shippers.https import HttpsShipper
 from agent.shipping import Shipping, Way
 from agent.spool import Spool
 from agent.spool_segment import NewEntry
-from event_schema.control_records import Heartbeat, Loss, LossReason, decode_loss
+from event_schema.control_records import Heartbeat, Loss, LossReason, decode_heartbeat, decode_loss
 from event_schema.wire import RecordKind, WireRecord, unpack_content
 from server.agents.registry import revoke
 from server.api.app import create_app
@@ -48,19 +50,26 @@ class Shipped:
     """Shipping that runs, from a spool to a server."""
 
     def __init__(
-        self, server: RunningServer, spool: Spool, state_dir: Path, refused: Backoff | None = None
+        self,
+        server: RunningServer,
+        spool: Spool,
+        state_dir: Path,
+        *,
+        refused: Backoff | None = None,
+        retry: Backoff | None = None,
+        shipper: type[HttpsShipper] = HttpsShipper,
     ) -> None:
         self.server, self.spool = server, spool
         identity = enrolled(server, state_dir)
         self.upkeeps = 0
-        way = Way(Signer(identity.key, "host-1", spool.epoch), HttpsShipper(identity, SHORT))
+        way = Way(Signer(identity.key, "host-1", spool.epoch), shipper(identity, SHORT))
         self.shipping = Shipping(
             spool,
             way,
             self._heartbeat,
             self._upkeep,
             clock=lambda: 1,
-            retry=Backoff(0.1, 0.2),
+            retry=retry or Backoff(0.1, 0.2),
             refused=refused,
             heartbeat_seconds=0.5,
         )
@@ -162,6 +171,57 @@ def test_heartbeats_go_on_while_there_is_nothing_to_ship_and_the_last_one_says_g
     assert shipped.shipping.finish(5)
     last = shipped.logged()[-1]
     assert (last.kind, last.first_seq) == (RecordKind.HEARTBEAT, 1)
+
+
+class OnlyHeartbeats(HttpsShipper):
+    """Breaks in a way that nobody foresaw when it is given events, until `broken` is cleared."""
+
+    broken: ClassVar[bool] = True
+    tries: ClassVar[list[float]] = []
+
+    def ship(self, records: Sequence[WireRecord]) -> None:
+        if self.broken and any(record.kind != RecordKind.HEARTBEAT for record in records):
+            self.tries.append(time.monotonic())
+            raise RuntimeError("not foreseen")
+        super().ship(records)
+
+
+def test_a_fault_about_events_is_seen_until_events_go_whatever_heartbeats_do(
+    server: RunningServer, spool: Spool, tmp_path: Path
+) -> None:
+    OnlyHeartbeats.broken, OnlyHeartbeats.tries = True, []
+    steady = Backoff(0.5, 60.0, jitter=lambda: 1.0)
+    shipped = Shipped(server, spool, tmp_path / "state", retry=steady, shipper=OnlyHeartbeats)
+    spool.append([entry(n) for n in range(10)])
+    shipped.shipping.start()
+    until(lambda: shipped.shipping.state().fault is not None)
+    seen: set[str | None] = set()
+    while len(shipped.logged(RecordKind.HEARTBEAT)) < 6:
+        seen.add(shipped.shipping.state().fault_code)
+        time.sleep(0.01)
+    assert seen == {"internal"}
+    # Each wait twice the last, although heartbeats went between: 0.5 s, 1 s, 2 s.
+    waits = [later - earlier for earlier, later in pairwise(OnlyHeartbeats.tries)]
+    assert len(waits) >= 2
+    assert all(wait >= 0.5 * 2**n for n, wait in enumerate(waits))
+    OnlyHeartbeats.broken = False
+    until(lambda: spool.acknowledged == 10)
+    until(lambda: shipped.shipping.state().fault is None)
+    assert shipped.shipping.finish(5)
+
+
+def test_goodbye_is_said_although_events_cannot_be_sent(
+    server: RunningServer, spool: Spool, tmp_path: Path
+) -> None:
+    OnlyHeartbeats.broken = True
+    shipped = Shipped(server, spool, tmp_path / "state", shipper=OnlyHeartbeats)
+    spool.append([entry(0)])
+    shipped.shipping.start()
+    until(lambda: shipped.shipping.state().fault_code == "internal")
+    assert shipped.shipping.finish(5)
+    last = decode_heartbeat(unpack_content(shipped.logged()[-1]))
+    assert last.stopping is True
+    assert spool.stats().backlog_events == 1
 
 
 class Narrow:
