@@ -11,11 +11,11 @@ import logging
 import time
 import traceback
 from datetime import UTC, datetime
-from pathlib import PurePath
+from types import TracebackType
 
 import orjson
 
-LOGGER = logging.getLogger("leaver.agent")
+_OUR_PACKAGES = ("agent", "collectors", "event_schema")
 
 
 class JsonLines(logging.Formatter):
@@ -37,13 +37,24 @@ class JsonLines(logging.Formatter):
 
 
 def exception_facts(error: BaseException) -> str:
-    """Type, errno and the innermost place in our own code: nothing that the user named."""
+    """Type, errno, the innermost place in our own code, and where below it a library raised: nothing that
+    the user named."""
     number = ""
     if isinstance(error, OSError) and error.errno is not None:
         number = f" {errno.errorcode.get(error.errno, error.errno)}"
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {PurePath(frames[-1].filename).stem}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{number}{place}"
+    return f"{type(error).__name__}{number}{_place(error.__traceback__)}"
+
+
+def _place(trace: TracebackType | None) -> str:
+    frames = [(frame.f_globals.get("__name__", "?"), line) for frame, line in traceback.walk_tb(trace)]
+    if not frames:
+        return ""
+    ours = [frame for frame in frames if frame[0].partition(".")[0] in _OUR_PACKAGES]
+    last = frames[-1]
+    if not ours:
+        return f" in {last[0]}:{last[1]}"
+    place = f" at {ours[-1][0]}:{ours[-1][1]}"
+    return place if ours[-1] == last else f"{place} in {last[0]}:{last[1]}"
 
 
 def start_log(level: str) -> None:
@@ -53,7 +64,7 @@ def start_log(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)
-    for name in ("leaver", "agent", "collectors"):
+    for name in _OUR_PACKAGES:
         logging.getLogger(name).setLevel(level.upper())
     # It logs every try and every broker; that nothing is sent is said once, by us (shipping.py).
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -230,7 +230,7 @@ def test_the_agents_own_log_names_no_user_and_no_file(server: RunningServer, sta
     text = (state_dir / "agent.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     [failed] = [line for line in lines if line["message"] == "collector failed"]
-    assert failed["error"].startswith("FileNotFoundError ENOENT at scripted_collector:")
+    assert failed["error"].startswith("FileNotFoundError ENOENT at agent.supervisor:")
     assert failed["collector"] == "scripted"
     assert "alice" not in text
     assert "secret" not in text
