@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from event_schema.codec import EVENT_BYTES_MAX, decode_event, encode_event
 from event_schema.errors import SchemaError
 from event_schema.ocsf_events import Event, FileSystemActivity
-from event_schema.ocsf_objects import File, FileType
+from event_schema.ocsf_objects import Executable, FileType, Process
 from event_schema.printable import printable_name
-from tests.event_schema.sample_events import FILE, sample_events
+from event_schema.short_paths import short_path
+from event_schema.struct_base import NAME_CHARACTERS
+from tests.event_schema.sample_events import EVIDENCE, sample_events
 
 
 @pytest.mark.parametrize("event", sample_events(), ids=lambda e: str(e.type_uid))
@@ -54,16 +57,61 @@ def test_an_event_over_the_limit_is_refused_before_it_is_parsed() -> None:
         decode_event(b" " * (EVENT_BYTES_MAX + 1))
 
 
-def test_the_longest_paths_that_linux_has_fit_into_an_event() -> None:
-    path = printable_name(b"\xff" * 4096)
-    longest = File(name=printable_name(b"\xff" * 255), type_id=FileType.REGULAR, path=path)
-    event = sample_events()[3]
-    assert isinstance(event, FileSystemActivity)
-    plain = orjson.loads(encode_event(event))
-    as_json = {"name": longest.name, "type_id": 1, "path": longest.path}
-    data = orjson.dumps(plain | {"file": as_json, "file_result": as_json})
-    assert decode_event(data).device == event.device
-    assert FILE.path is not None
+def renamed_by(path: bytes, program: bytes) -> FileSystemActivity:
+    """A rename from and to the path, all else set."""
+    event = next(e for e in sample_events() if isinstance(e, FileSystemActivity) and e.file_result)
+    name, text = printable_name(path.rpartition(b"/")[2]), printable_name(path)
+    file = msgspec.structs.replace(event.file, name=name, path=text)
+    executable = Executable(
+        name=printable_name(program.rpartition(b"/")[2]),
+        type_id=FileType.REGULAR,
+        path=printable_name(program),
+    )
+    process = Process(pid=1, name=executable.name[:NAME_CHARACTERS], file=executable, auid=1)
+    actor = msgspec.structs.replace(event.actor, process=process)
+    return msgspec.structs.replace(event, file=file, file_result=file, actor=actor)
+
+
+def undecodable(length: int, name: bytes) -> bytes:
+    """A path of folders with names as long as Linux has them."""
+    folders = (b"/" + b"\xff" * 255) * 16
+    return folders[: length - 1 - len(name)] + b"/" + name
+
+
+def test_a_rename_with_the_longest_paths_that_linux_has_goes_whole() -> None:
+    path = undecodable(4095, b"\xff" * 251 + b".csv")
+    event = renamed_by(path, b"/usr/bin/mv")
+    assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize("length", [4095, 4095 + 256])
+def test_an_event_too_large_with_whole_paths_keeps_their_beginnings_and_the_files_name(length: int) -> None:
+    path = undecodable(length, b"\xff" * 251 + b".csv")
+    event = renamed_by(path, path)
+    assert len(orjson.dumps(msgspec.to_builtins(event))) > EVENT_BYTES_MAX
+    read = decode_event(encode_event(event))
+    assert isinstance(read, FileSystemActivity)
+    assert read.file.name == event.file.name
+    short, whole = read.file.path or "", event.file.path or ""
+    beginning, mark, name = short.partition("/…/")
+    assert (mark, name) == ("/…/", event.file.name)
+    assert whole.startswith(beginning + "/")
+    assert len(beginning) > 5000
+    assert read.file_result == read.file
+    assert read.unmapped.evidence.gap == f"{EVIDENCE.gap}; long paths shortened"
+
+
+@given(st.text(alphabet="/ab字\\"), st.integers(8, 60))
+def test_a_shortened_path_fits_and_ends_as_the_whole_one(path: str, characters: int) -> None:
+    short = short_path(path, characters)
+    assert len(short) <= characters
+    if len(path) <= characters:
+        assert short == path
+    else:
+        head, mark, tail = short.partition("…")
+        assert mark
+        assert path.startswith(head.removesuffix("/"))
+        assert path.endswith(tail)
 
 
 @given(st.binary(max_size=300))

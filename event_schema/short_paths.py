@@ -1,0 +1,71 @@
+"""Long paths cut in the middle: an event must fit, and where the copy lies begins and ends a path. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from event_schema.ocsf_events import Event, FileSystemActivity
+from event_schema.ocsf_objects import Actor, Executable, File
+from event_schema.struct_base import NAME_CHARACTERS
+
+CUT = "…"
+"""Stands for the folders, or the part of a name, that were left out."""
+_GAP = "long paths shortened"
+
+
+def short_path(path: str, characters: int) -> str:
+    """At most `characters`: the beginning in whole folders, the mark, and the file's name.
+
+    >>> short_path("/media/STICK/first/second/third/list.csv", 30)
+    '/media/STICK/first/…/list.csv'
+    """
+    if len(path) <= characters:
+        return path
+    folders, slash, name = path.rpartition("/")
+    room = characters - len(name) - len(CUT) - 2 * len(slash)
+    if slash and room > 0:
+        beginning = folders[: room + 1].rpartition("/")[0]
+        return f"{beginning}/{CUT}/{name}"
+    # The name alone is as long: its beginning, and its end with the extension.
+    room = characters - len(CUT)
+    end = min(32, room // 2)
+    return path[: room - end] + CUT + path[len(path) - end :]
+
+
+def with_short_paths(event: Event, characters: int) -> Event:
+    """The event with no path over `characters`, and saying so where one was."""
+    changed: dict[str, object] = {"actor": _actor(event.actor, characters)}
+    if isinstance(event, FileSystemActivity):
+        changed["file"] = _file(event.file, characters)
+        if event.file_result is not None:
+            changed["file_result"] = _file(event.file_result, characters)
+    short = msgspec.structs.replace(event, **changed)
+    if short == event:
+        return event
+    evidence = event.unmapped.evidence
+    gap = _GAP if evidence.gap is None else f"{evidence.gap}; {_GAP}"
+    if len(gap) > NAME_CHARACTERS:
+        gap = _GAP
+    unmapped = msgspec.structs.replace(event.unmapped, evidence=msgspec.structs.replace(evidence, gap=gap))
+    return msgspec.structs.replace(short, unmapped=unmapped)
+
+
+def _file(file: File, characters: int) -> File:
+    return msgspec.structs.replace(
+        file,
+        name=short_path(file.name, characters),
+        path=None if file.path is None else short_path(file.path, characters),
+    )
+
+
+def _actor(actor: Actor, characters: int) -> Actor:
+    process = actor.process
+    if process is None or process.file is None:
+        return actor
+    executable: Executable = process.file
+    short = msgspec.structs.replace(
+        executable,
+        name=short_path(executable.name, characters),
+        path=None if executable.path is None else short_path(executable.path, characters),
+    )
+    return msgspec.structs.replace(actor, process=msgspec.structs.replace(process, file=short))
