@@ -31,7 +31,7 @@ class ChangeKind(Enum):
     """The source lost changes: look at everything again. `path` is the folder to look at."""
 
 
-class FileFacts(msgspec.Struct, frozen=True):
+class FileFacts(msgspec.Struct, frozen=True, gc=False):
     """What stat(2) tells of a file, as far as we use it."""
 
     device: int
@@ -49,7 +49,7 @@ class FileFacts(msgspec.Struct, frozen=True):
         return (self.inode, self.size, self.modified_ns)
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change of one name. `at_ms` is when the watcher read it, ms since 1970 UTC."""
 
     kind: ChangeKind

@@ -40,7 +40,7 @@ _NAMELESS: Final = re.compile(r"/#\d+$")
 _WHO_RANK: Final = {"audit": 0, "proc_events": 1, "proc": 2, "file_owner": 3, "unknown": 4}
 
 
-class FinishedFile(msgspec.Struct, frozen=True):
+class FinishedFile(msgspec.Struct, frozen=True, gc=False):
     """One act to report. `path` is the file's name after it, except for a rename: there `new_path` is."""
 
     activity: FileActivity

@@ -11,7 +11,7 @@ from collectors.file_changes import FileFacts
 from collectors.linux.process_identity import Who
 
 
-class Pending(msgspec.Struct, eq=False):
+class Pending(msgspec.Struct, eq=False, gc=False):
     """One file that is not finished. `key` is its path, unless another object has taken that name."""
 
     key: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from collectors.file_changes import FileFacts, ObservedBy
@@ -25,6 +27,7 @@ from event_schema.ocsf_objects import (
     Fingerprint,
     HashAlgorithm,
     Host,
+    Metadata,
     PeripheralDevice,
     Process,
     Unmapped,
@@ -83,7 +86,7 @@ def file_event(
     return file_system_activity(
         finished.activity,
         time=time_ms,
-        metadata=event_metadata(source.collector, source.version),
+        metadata=_metadata(source.collector, source.version),
         actor=_actor(who),
         device=source.host,
         file=_file(finished.path, finished, volume, sha256 if result is None else None),
@@ -120,6 +123,12 @@ def device_event(
     )
 
 
+@lru_cache(maxsize=8)
+def _metadata(collector: str, version: str) -> Metadata:
+    return event_metadata(collector, version)
+
+
+@lru_cache(maxsize=256)
 def _actor(who: Who) -> Actor:
     user = None
     if who.uid is not None or who.user_name is not None:
@@ -155,10 +164,11 @@ def _file(path: str, finished: FinishedFile, volume: Volume, sha256: str | None)
     if sha256 is not None:
         hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=sha256),)
     is_deleted = finished.is_deleted or finished.activity is FileActivity.DELETE
+    shown = printable_name(path)
     return File(
-        name=printable_name(name)[:PATH_CHARACTERS],
+        name=shown.rpartition("/")[2][:PATH_CHARACTERS],
         type_id=type_id,
-        path=printable_name(path)[:PATH_CHARACTERS],
+        path=shown[:PATH_CHARACTERS],
         ext=_extension(name) if is_regular else None,
         size=facts.size if facts is not None and is_regular else None,
         hashes=hashes,

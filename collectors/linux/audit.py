@@ -52,7 +52,7 @@ class AuditSource:
     """Feeds AuditRecords from the kernel. The caller keeps threads apart."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Raises Unsupported. Nothing is changed before the first `watch`."""
+        """Raises Unsupported. Nothing is changed before `clear_up` or the first `watch`."""
         self._dropped: Counter[str] = Counter()
         self._buffer = bytearray(_LONGEST_RECORD)
         self._view = memoryview(self._buffer)
@@ -79,6 +79,10 @@ class AuditSource:
     def fileno(self) -> int:
         """The descriptor to poll for records."""
         return self._socket.fileno()
+
+    def clear_up(self) -> None:
+        """Ends what killed agents left in the kernel."""
+        self._rules.clear_up()
 
     def watch(self, target: str) -> None:
         """Raises OSError, or Unsupported if the system has been locked meanwhile."""

@@ -26,6 +26,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Mapping
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from collectors.linux.proc import plain_path
 from collectors.linux.process_identity import Who, acting_uid
 
@@ -109,15 +111,12 @@ class _Recent(Generic[K]):
         return len(self._spans)
 
 
-class _Act:
+class _Act(msgspec.Struct, eq=False, gc=False):
     """The SYSCALL record of an act whose PATH records are still to come, or still to be read."""
 
-    __slots__ = ("at_ms", "record", "who")
-
-    def __init__(self, at_ms: int, record: bytes) -> None:
-        self.at_ms = at_ms
-        self.record = record
-        self.who: Who | None = None
+    at_ms: int
+    record: bytes
+    who: Who | None = None
 
 
 class AuditRecords:

@@ -8,7 +8,8 @@
   names among them; a multicast reader does not prevent that. So that no command line gets there, PROCTITLE
   records are switched off as long as no daemon takes records.
 
-Rules of an agent that was killed are recognised by the process id in them, and removed by the next one.
+Rules of an agent that was killed are recognised by the process id in them. The next one removes them when
+it starts, and switches auditing off if that was the killed one's doing.
 A system whose rules are locked (`auditctl -e 2`), or that would halt on a lost record (`-f 2`), is left
 alone.
 """
@@ -87,6 +88,16 @@ class AuditRules:
         self._repair_due = False
         self._repaired_at = -TROUBLE_S
 
+    def clear_up(self) -> None:
+        """Ends what killed agents left, auditing too if they switched it on. Changes nothing else."""
+        try:
+            check_status(self._control.status())
+            self._take_over()
+        except (OSError, Unsupported):
+            self._dropped["audit_not_cleared_up"] += 1
+        else:
+            self._switch_off_after_the_last()
+
     def watch(self, target: str) -> None:
         """Raises OSError, or Unsupported if the system has been locked meanwhile."""
         if target in self._watched:
@@ -154,6 +165,9 @@ class AuditRules:
         if self._quiet_rule is not None:
             self._try_delete(self._quiet_rule)
             self._quiet_rule = None
+        self._switch_off_after_the_last()
+
+    def _switch_off_after_the_last(self) -> None:
         try:
             status = self._control.status()
             if self._control.list_rules() or status.enabled != 1 or status.daemon_pid:
@@ -162,9 +176,11 @@ class AuditRules:
                 self._control.set_backlog_limit(self._backlog_before)
             if self._switched_on:
                 self._control.set_enabled(0)
+                self._switched_on = False
                 if self._control.list_rules():
                     # Another agent's first rule fell between.
                     self._control.set_enabled(1)
+                    self._switched_on = True
         except OSError:
             self._dropped["audit_not_restored"] += 1
 
@@ -172,14 +188,7 @@ class AuditRules:
         """Switches auditing on, and clears up behind an agent that was killed."""
         status = self._control.status()
         check_status(status)
-        for rule in self._control.list_rules():
-            mark = quiet_mark_of(rule)
-            key = _OUR_KEY.fullmatch(key_of(rule) or "")
-            # An agent that switched auditing on left that in its rule, so that the last one out knows.
-            self._switched_on = self._switched_on or (mark is not None and mark.switched_auditing_on)
-            pid = mark.pid if mark is not None else int(key[1]) if key is not None else os.getpid()
-            if not Path(f"/proc/{pid}").exists():
-                self._try_delete(rule)
+        self._take_over()
         if not status.enabled:
             self._switched_on = True
         if not status.daemon_pid and self._quiet_rule is None:
@@ -191,6 +200,24 @@ class AuditRules:
             self._backlog_before = status.backlog_limit
         if not status.enabled:
             self._control.set_enabled(1)
+
+    def _take_over(self) -> None:
+        """Takes away what killed agents left, and remembers whether auditing was off before all of them."""
+        for rule in self._control.list_rules():
+            mark = quiet_mark_of(rule)
+            key = _OUR_KEY.fullmatch(key_of(rule) or "")
+            # An agent that switched auditing on left that in its rule, so that the last one out knows.
+            self._switched_on = self._switched_on or (mark is not None and mark.switched_auditing_on)
+            if mark is not None:
+                pid, instance = mark.pid, mark.instance
+            elif key is not None:
+                pid, instance = int(key[1]), int(key[2]) % 256
+            else:
+                continue
+            # A number that is ours by now, before anything of ours is there, was a killed agent's as well.
+            was_ours = (pid, instance) == (os.getpid(), self._instance % 256) and not self._watched
+            if (was_ours and self._quiet_rule is None) or not Path(f"/proc/{pid}").exists():
+                self._try_delete(rule)
 
     def _put_back(self, status: AuditStatus) -> None:
         check_status(status)

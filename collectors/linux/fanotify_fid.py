@@ -111,7 +111,11 @@ class FanotifyFidWatcher:
         if event.mask & fanotify.CLOSE_WRITE and not event.mask & fanotify.DELETE:
             facts = look(path)
         # One process's acts on one object may come merged into one event; this is their order.
-        for bit, kind in _IN_ORDER:
+        order = _IN_ORDER
+        if event.mask & _MADE_AND_GONE == _MADE_AND_GONE and _is_at(path, event.target):
+            order = _GONE_FIRST
+            facts = look(path)
+        for bit, kind in order:
             if event.mask & bit:
                 yield Change(kind, path, now_ms, event.pid, object_id=event.target, facts=facts, gap=gap)
 
@@ -208,8 +212,18 @@ class FanotifyFidWatcher:
                     todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
+def _is_at(path: str, target: Handle | None) -> bool:
+    try:
+        return fanotify.handle_of(path) == target
+    except OSError:
+        return False
+
+
+_MADE_AND_GONE: Final = fanotify.CREATE | fanotify.DELETE
 _IN_ORDER: Final = (
     (fanotify.CREATE, ChangeKind.CREATED),
     (fanotify.CLOSE_WRITE, ChangeKind.WRITTEN),
     (fanotify.DELETE, ChangeKind.DELETED),
 )
+_GONE_FIRST: Final = (_IN_ORDER[2], *_IN_ORDER[:2])
+"""A name that was taken away and given to the same file again by a hard link."""

@@ -12,7 +12,7 @@ NO_LOGIN: Final = 4_294_967_295
 WhoFrom = Literal["audit", "proc_events", "proc", "file_owner", "unknown"]
 
 
-class Who(msgspec.Struct, frozen=True):
+class Who(msgspec.Struct, frozen=True, gc=False):
     """What is known of a process that acted. None means not known. Never its command line."""
 
     uid: int | None

@@ -92,6 +92,7 @@ class WhoSource:
             if "audit" in self._sources:
                 try:
                     self._audit = AuditSource()
+                    self._audit.clear_up()
                 except Unsupported as reason:
                     self._reasons["audit"] = str(reason)
             self._follow_events_while_needed()

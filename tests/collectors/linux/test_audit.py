@@ -166,7 +166,10 @@ def test_rules_of_others_stay_and_keep_auditing_on(stick: LoopMount, control: Au
             control.set_enabled(enabled_before)
 
 
-def test_what_a_killed_agent_left_is_cleared_up_by_the_next(stick: LoopMount, control: AuditControl) -> None:
+@pytest.mark.parametrize("next_watches", [True, False])
+def test_what_a_killed_agent_left_is_cleared_up_by_the_next(
+    stick: LoopMount, control: AuditControl, next_watches: bool
+) -> None:
     before, rules_before = control.status(), control.list_rules()
     code = (
         "import sys, time; from collectors.linux.audit import AuditSource\n"
@@ -180,13 +183,56 @@ def test_what_a_killed_agent_left_is_cleared_up_by_the_next(stick: LoopMount, co
     left = f"{KEY}-{killed.pid}-1"
     assert left in [key_of(rule) for rule in control.list_rules()]
     source = AuditSource()
-    source.watch(stick.target)
+    if next_watches:
+        source.watch(stick.target)
+    else:
+        source.clear_up()
     try:
         rules = control.list_rules()
         assert left not in [key_of(rule) for rule in rules]
         assert killed.pid not in [mark.pid for rule in rules if (mark := quiet_mark_of(rule)) is not None]
+        if not next_watches and not rules_before and not rules:
+            assert control.status().enabled == before.enabled
     finally:
         source.close()
+    if not rules_before and not control.list_rules():
+        assert control.status().enabled == before.enabled
+
+
+@pytest.mark.parametrize("watch_is_first", [True, False])
+def test_leaver_agent_watch_that_ends_leaves_auditing_to_the_agent_that_runs(
+    stick: LoopMount, control: AuditControl, tmp_path: Path, watch_is_first: bool
+) -> None:
+    before, rules_before = control.status(), control.list_rules()
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'[agent]\nstate_dir = "{tmp_path}"\n\n'
+        f'[collectors.removable_storage]\nextra_mounts = ["{stick.target}"]\n'
+    )
+    running = AuditSource()
+    if not watch_is_first:
+        running.watch(stick.target)
+    program = [str(Path(sys.executable).parent / "leaver-agent"), "watch", "--config", str(config)]
+    watching = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert watching.stdout is not None
+    try:
+        assert watching.stdout.readline().startswith(b"TIME")
+        of_watch = f"{KEY}-{watching.pid}-1"
+        assert of_watch in [key_of(rule) for rule in control.list_rules()]
+        running.watch(stick.target)
+        watching.terminate()
+        assert watching.wait(10) == 0
+        assert of_watch not in [key_of(rule) for rule in control.list_rules()]
+        assert control.status().enabled == 1
+        assert len(leaver_rules(control)) == 2
+        write_as_another(stick, "afterwards")
+        who = found(running, f"{stick.target}/afterwards")
+        assert who is not None
+        assert (who.uid, who.exe) == (60123, "/usr/bin/cp")
+    finally:
+        watching.kill()
+        watching.communicate()
+        running.close()
     if not rules_before and not control.list_rules():
         assert control.status().enabled == before.enabled
 

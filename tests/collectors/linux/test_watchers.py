@@ -198,6 +198,25 @@ def test_fid_tells_where_a_file_was_when_the_folder_moves_before_it_reads(
     assert of(changes, ChangeKind.CREATED) == [str(folder / "new" / "a"), str(folder / "moved" / "b")]
 
 
+def test_fid_tells_a_name_that_was_given_back_to_its_file_as_made_last(
+    folder: Path, fid: FanotifyFidWatcher
+) -> None:
+    (folder / "first").write_bytes(b"12345")
+    (folder / "second").hardlink_to(folder / "first")
+    read(fid)
+    # The kernel merges what waits: one event that says both made and deleted, without the order.
+    (folder / "second").unlink()
+    (folder / "second").hardlink_to(folder / "first")
+    (folder / "other").write_bytes(b"x")
+    (folder / "other").unlink()
+    (folder / "other").write_bytes(b"another file")
+    changes = fid.read(1)
+    kinds = {name: [c.kind for c in changes if c.path == str(folder / name)] for name in ("second", "other")}
+    created, written, deleted = ChangeKind.CREATED, ChangeKind.WRITTEN, ChangeKind.DELETED
+    assert kinds["second"] == [deleted, created]
+    assert kinds["other"] == [created, written, deleted, created, written]
+
+
 def test_fid_knows_the_process(folder: Path, fid: FanotifyFidWatcher) -> None:
     (folder / "a").write_bytes(b"x")
     assert {change.pid for change in read(fid)} == {os.getpid()}
