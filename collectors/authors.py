@@ -17,6 +17,11 @@ from collectors.linux.who import WhoSource
 
 _KEPT_MS: Final = 1_000
 _MOST_KEPT: Final = 4_096
+RECORD_WAIT_S: Final = 0.2
+"""How long to wait for a record that is due, when the event is made. It is hundreds of milliseconds old
+then, so this is for machines that lag behind."""
+_NO_WAIT_MS: Final = 10_000
+"""After a record that did not come, no other one is waited for so long: events must not queue up."""
 
 
 class Authors:
@@ -26,6 +31,7 @@ class Authors:
         self._names = UserNames()
         self._source = WhoSource(names=self._names)
         self._kept: dict[int, tuple[int, Who]] = {}
+        self._no_wait_until_ms = 0
         self._source.start()
 
     def watch(self, target: str) -> None:
@@ -57,8 +63,13 @@ class Authors:
         if who is None or who.source != "audit":
             inode = None if facts is None else (facts.device, facts.inode)
             path = finished.new_path or finished.path
+            is_due = finished.at_ms >= self._no_wait_until_ms and self._source.records_all()
+            wait_s = RECORD_WAIT_S if is_due else 0.0
+            now = self._source.lookup(finished.pid, path, inode, finished.at_ms, wait_s)
+            if is_due and now.source != "audit":
+                self._no_wait_until_ms = finished.at_ms + _NO_WAIT_MS
             # The earlier answer is the better one of two equals: the process was alive then.
-            who = better_who(self._source.lookup(finished.pid, path, inode, finished.at_ms), who)
+            who = better_who(now, who)
         if who is None or who.source == "unknown":
             return self._owner(facts, finished.pid)
         return who

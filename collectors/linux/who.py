@@ -34,6 +34,8 @@ BATCH_S: Final = 0.1
 """Pause after reading audit records: a busy copier then costs ten wake-ups a second, not thousands."""
 CONFIRM_S: Final = 0.03
 """How long to wait for the record of the very file, when the process is known already."""
+OVERTAKEN_MS: Final = 500
+"""By how much the record of a later act may come before that of an earlier one."""
 YOUNGER_MS: Final = 1000
 """A process that started so much after the act is another one with the same number. Boot time is known to
 the second only."""
@@ -216,6 +218,9 @@ class WhoSource:
                 _read_all(source)
                 who, of_this_file = source.records.find(pid, path, inode, at_ms, of_file=wait_s > 0)
                 if of_this_file or self._is_unrecorded(pid):
+                    return who
+                if source.records.latest_ms > at_ms + OVERTAKEN_MS:
+                    # What happened later is here already: nothing more will come about then.
                     return who
                 patience = wait_s if who is None else min(wait_s, CONFIRM_S)
                 left = begun + patience - time.monotonic()

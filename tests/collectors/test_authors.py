@@ -1,0 +1,79 @@
+"""Who is behind a finished file: the record that is late, and the one that never comes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.authors import RECORD_WAIT_S, Authors
+from collectors.finished_files import FinishedFile
+from event_schema.ocsf_events import FileActivity
+from tests.collectors.linux.real_mounts import LoopMount, needs_root
+
+pytestmark = [pytest.mark.root, needs_root]
+
+
+@pytest.fixture
+def stick() -> Iterator[LoopMount]:
+    # Other users must get there.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with LoopMount(Path(folder)) as mount:
+            yield mount
+
+
+@pytest.fixture
+def authors(stick: LoopMount) -> Iterator[Authors]:
+    made = Authors()
+    made.watch(stick.target)
+    yield made
+    made.close()
+
+
+def finished(path: str, pid: int) -> FinishedFile:
+    return FinishedFile(activity=FileActivity.CREATE, path=path, at_ms=time.time_ns() // 1_000_000, pid=pid)
+
+
+def dead_process() -> int:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return ended.pid
+
+
+def test_record_that_comes_a_moment_late_is_waited_for(stick: LoopMount, authors: Authors) -> None:
+    # The act follows the question, as it seems to do where the kernel hands records over late.
+    late = subprocess.Popen(["bash", "-c", f"sleep 0.05; echo x > {stick.target}/late"], user=60123)
+    who = authors.final(finished(f"{stick.target}/late", late.pid))
+    late.wait()
+    assert (who.source, who.uid, who.pid) == ("audit", 60123, late.pid)
+
+
+def test_record_that_never_comes_is_waited_for_once_in_a_while(stick: LoopMount, authors: Authors) -> None:
+    files = [finished(f"{stick.target}/{number}", dead_process()) for number in range(20)]
+    begun = time.monotonic()
+    found = [authors.final(each) for each in files]
+    took = time.monotonic() - begun
+    assert {who.source for who in found} == {"unknown"}
+    assert RECORD_WAIT_S <= took < 3 * RECORD_WAIT_S
+
+
+def test_nothing_is_waited_for_where_later_acts_are_recorded_already(
+    stick: LoopMount, authors: Authors
+) -> None:
+    long_ago = time.time_ns() // 1_000_000 - 5_000
+    Path(stick.target, "later").write_bytes(b"x")
+    deadline = time.monotonic() + 2
+    recorded = authors.fresh(os.getpid(), f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+    while recorded.source != "audit" and time.monotonic() < deadline:
+        recorded = authors.fresh(0, f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+    asked = FinishedFile(FileActivity.CREATE, f"{stick.target}/earlier", long_ago, dead_process())
+    begun = time.monotonic()
+    authors.final(asked)
+    assert time.monotonic() - begun < RECORD_WAIT_S
+    assert recorded.source == "audit"
