@@ -10,7 +10,8 @@ from importlib import import_module
 
 import msgspec
 
-from collectors.contract import Collector
+from agent.missing_package import missing_package
+from collectors.contract import Collector, Unsupported
 from event_schema.ocsf_objects import Host
 
 
@@ -31,8 +32,12 @@ class CollectorKind(msgspec.Struct, frozen=True):
         return found
 
     def make(self, config: msgspec.Struct, host: Host, version: str) -> Collector:
-        """Opens nothing: see the contract."""
-        made: Collector = getattr(import_module(self.module), self.class_name)(config, host, version)
+        """Opens nothing: see the contract. Raises Unsupported where a package that it needs is missing."""
+        try:
+            module = import_module(self.module)
+        except ImportError as error:
+            raise Unsupported(missing_package(error)) from error
+        made: Collector = getattr(module, self.class_name)(config, host, version)
         return made
 
 

@@ -33,7 +33,20 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
         context.exit()
 
 
+class _Commands(click.Group):
+    """A command whose packages are not installed says which, and how to install them."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ImportError as error:
+            from agent.missing_package import missing_package  # noqa: PLC0415
+
+            _fail(missing_package(error))
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the server cannot be reached.",
 )

@@ -6,10 +6,12 @@ Looks only: marks nothing, adds no audit rule, and needs no running agent.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from typing import Literal
 
@@ -19,11 +21,14 @@ from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, ConfigError, enabled_collectors
 from agent.host import this_host
 from agent.identity import Identity, IdentityError, NotEnrolled, load_identity
+from agent.json_log import exception_facts
+from agent.missing_package import missing_package
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
 from agent.shippers.choose import make_shipper
 from agent.status_file import is_running
 from agent.version import agent_version
 from collectors.contract import Unsupported
+from event_schema.printable import printable_name
 
 _TIME_ERROR = 5
 _ADJTIMEX_BYTES = 512
@@ -53,94 +58,137 @@ def examine(
     config: AgentConfig, *, clock: Callable[[], int], kinds: Sequence[CollectorKind] = COLLECTORS
 ) -> list[Finding]:
     """All checks; one that fails in an unforeseen way is a finding, and does not end the others."""
-    return [
-        _privileges(),
-        *_collectors(config, kinds),
-        _fanotify("files: fanotify with names", "open_fid_group", "only written files are seen, no renames"),
-        _fanotify("files: fanotify", "open_fd_group", "watchdog is used: slower, misses some deletes"),
-        *(_source(name, module) for name, module in SOURCES),
-        _clock_synchronised(),
-        _state_dir(config),
-        *_enrolment(config, clock()),
-        *_limits(),
+    checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("privileges", _privileges),
+        *((f"collector {kind.name}", partial(_collector, config, kind, kinds)) for kind in kinds),
+        ("files: fanotify with names", _fanotify_names),
+        ("files: fanotify", _fanotify_plain),
+        *((name, partial(_source, name, module)) for name, module in SOURCES),
+        ("clock", _clock_synchronised),
+        ("spool", partial(_state_dir, config)),
+        ("enrolment", partial(_enrolment, config, clock)),
+        ("server", partial(_server, config)),
+        ("shipping", partial(_shipping, config)),
+        ("phones and cameras", _limits),
     ]
+    return [finding for name, check in checks for finding in _guarded(name, check)]
+
+
+def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    try:
+        found = list(check())
+    except Unsupported as error:
+        found = [Finding(name, "degraded", str(error))]
+    except ImportError as error:
+        found = [Finding(name, "degraded", missing_package(error))]
+    except OSError as error:
+        found = [Finding(name, "degraded", error.strerror or type(error).__name__)]
+    except Exception as error:  # noqa: BLE001 - one check must not hide what the others found
+        found = [Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}")]
+    return [msgspec.structs.replace(finding, detail=printable_name(finding.detail)) for finding in found]
 
 
 def is_degraded(findings: Sequence[Finding]) -> bool:
     return any(finding.state == "degraded" for finding in findings)
 
 
-def _privileges() -> Finding:
+def _privileges() -> Iterator[Finding]:
     if os.geteuid() == 0:
-        return Finding("privileges", "ok", "runs as root")
-    return Finding("privileges", "degraded", "not root: start it by systemd, or as root")
+        yield Finding("privileges", "ok", "runs as root")
+    else:
+        yield Finding("privileges", "degraded", "not root: start it by systemd, or as root")
 
 
-def _collectors(config: AgentConfig, kinds: Sequence[CollectorKind]) -> Iterator[Finding]:
+def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[CollectorKind]) -> Iterator[Finding]:
+    name = f"collector {kind.name}"
     enabled = dict(enabled_collectors(config, kinds))
-    for kind in kinds:
-        name = f"collector {kind.name}"
-        if kind not in enabled:
-            yield Finding(name, "limit", "switched off in the settings")
-            continue
-        collector = kind.make(enabled[kind], this_host(None), agent_version())
-        try:
-            collector.check_supported()
-        except Unsupported as error:
-            yield Finding(name, "degraded", str(error))
-        else:
-            yield Finding(name, "ok", "can run")
-        finally:
-            collector.close()
+    if kind not in enabled:
+        yield Finding(name, "limit", "switched off in the settings")
+        return
+    collector = kind.make(enabled[kind], this_host(None), agent_version())
+    try:
+        collector.check_supported()
+    finally:
+        collector.close()
+    yield Finding(name, "ok", "can run")
 
 
-def _fanotify(name: str, opener: str, without: str) -> Finding:
+def _fanotify_names() -> Iterator[Finding]:
+    """FAN_REPORT_DFID_NAME is of Linux 5.9, but what a rename was from and to (FAN_RENAME, and
+    FAN_REPORT_TARGET_FID, which the group asks for) of 5.17."""
+    yield _fanotify(
+        "files: fanotify with names",
+        "open_fid_group",
+        "needs Linux 5.17",
+        "only written files are seen, no renames",
+    )
+
+
+def _fanotify_plain() -> Iterator[Finding]:
+    """Marks of a mount, with descriptors, are as old as fanotify itself."""
+    yield _fanotify(
+        "files: fanotify",
+        "open_fd_group",
+        "needs Linux 2.6.37 with CONFIG_FANOTIFY",
+        "watchdog is used: slower, misses some deletes",
+    )
+
+
+def _fanotify(name: str, opener: str, kernel: str, without: str) -> Finding:
     module = import_module("collectors.linux.fanotify")
     try:
         os.close(getattr(module, opener)())
     except OSError as error:
-        return Finding(name, "degraded", f"{error.strerror}: needs root and Linux 5.17; without it {without}")
+        refused = error.errno in (errno.EPERM, errno.EACCES)
+        needed = "needs root (CAP_SYS_ADMIN)" if refused else kernel
+        return Finding(name, "degraded", f"{error.strerror}: {needed}; without it {without}")
     return Finding(name, "ok", "available")
 
 
-def _source(name: str, module: str) -> Finding:
-    try:
-        import_module(module).check()
-    except Unsupported as error:
-        return Finding(name, "degraded", str(error))
-    except OSError as error:
-        return Finding(name, "degraded", error.strerror or type(error).__name__)
-    return Finding(name, "ok", "available")
+def _source(name: str, module: str) -> Iterator[Finding]:
+    import_module(module).check()
+    yield Finding(name, "ok", "available")
 
 
-def _clock_synchronised() -> Finding:
+def _clock_synchronised() -> Iterator[Finding]:
     libc = ctypes.CDLL(None)
     state = libc.adjtimex(ctypes.create_string_buffer(_ADJTIMEX_BYTES))
     if state < 0 or state == _TIME_ERROR:
         advice = "not synchronised: install chrony or systemd-timesyncd (the server corrects by heartbeats)"
-        return Finding("clock", "degraded", advice)
-    return Finding("clock", "ok", "synchronised")
+        yield Finding("clock", "degraded", advice)
+    else:
+        yield Finding("clock", "ok", "synchronised")
 
 
-def _state_dir(config: AgentConfig) -> Finding:
+def _state_dir(config: AgentConfig) -> Iterator[Finding]:
     folder = config.state_dir
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        return Finding("spool", "degraded", f"{existing} cannot be written by this user")
+        yield Finding("spool", "degraded", f"{existing} cannot be written by this user")
+        return
     free = shutil.disk_usage(existing).free
     running = ", in use by a running agent" if is_running(folder) else ""
     if free < config.spool.max_bytes:
         text = f"{folder}: {free >> 20} MiB free, but spool.max_bytes is {config.spool.max_bytes >> 20} MiB"
-        return Finding("spool", "degraded", text + running)
-    return Finding("spool", "ok", f"{folder}: {free >> 20} MiB free{running}")
+        yield Finding("spool", "degraded", text + running)
+    else:
+        yield Finding("spool", "ok", f"{folder}: {free >> 20} MiB free{running}")
 
 
-def _enrolment(config: AgentConfig, now: int) -> Iterator[Finding]:
+def _identity(config: AgentConfig) -> Identity | None:
+    try:
+        return load_identity(config.state_dir)
+    except (NotEnrolled, IdentityError):
+        return None
+
+
+def _enrolment(config: AgentConfig, clock: Callable[[], int]) -> Iterator[Finding]:
     try:
         identity = load_identity(config.state_dir)
     except (NotEnrolled, IdentityError) as error:
         yield Finding("enrolment", "degraded", str(error))
         return
+    now = clock()
     until = datetime.fromtimestamp(identity.facts.not_after / 1000, UTC).date().isoformat()
     if now >= identity.facts.not_after:
         yield Finding("enrolment", "degraded", f"the certificate ended on {until}: enrol again")
@@ -148,17 +196,13 @@ def _enrolment(config: AgentConfig, now: int) -> Iterator[Finding]:
         yield Finding("enrolment", "degraded", f"the certificate ends on {until}, and was not renewed yet")
     else:
         yield Finding("enrolment", "ok", f"{identity.facts.agent}, certificate until {until}")
-    yield _server(identity)
-    try:
-        shipper = make_shipper(identity, config.shipper)
-    except ConfigError as error:
-        yield Finding("shipping", "degraded", str(error))
-    else:
-        yield Finding("shipping", "ok", shipper.describe())
-        shipper.close()
 
 
-def _server(identity: Identity) -> Finding:
+def _server(config: AgentConfig) -> Iterator[Finding]:
+    """Nothing without an enrolment: that is the finding."""
+    identity = _identity(config)
+    if identity is None:
+        return
     server = identity.facts.server
     try:
         client = ServerClient(server, verified_context(identity.ca_pem), _DOCTOR_TIMEOUTS)
@@ -167,10 +211,25 @@ def _server(identity: Identity) -> Finding:
         finally:
             client.close()
     except ServerUnreachable as error:
-        return Finding("server", "degraded", f"{server}: {error}")
+        yield Finding("server", "degraded", f"{server}: {error}")
+        return
     if answer.status != 200:
-        return Finding("server", "degraded", f"{server} answers, but is not well (status {answer.status})")
-    return Finding("server", "ok", f"{server} answers")
+        yield Finding("server", "degraded", f"{server} answers, but is not well (status {answer.status})")
+    else:
+        yield Finding("server", "ok", f"{server} answers")
+
+
+def _shipping(config: AgentConfig) -> Iterator[Finding]:
+    identity = _identity(config)
+    if identity is None:
+        return
+    try:
+        shipper = make_shipper(identity, config.shipper)
+    except ConfigError as error:
+        yield Finding("shipping", "degraded", str(error))
+    else:
+        yield Finding("shipping", "ok", shipper.describe())
+        shipper.close()
 
 
 def _limits() -> Iterator[Finding]:

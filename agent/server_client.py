@@ -2,18 +2,20 @@
 
 No system trust store, no proxy and no certificate settings from the environment, no redirects: whoever
 controls this machine's settings must not be able to read or divert records. Every wait and every
-answer is bounded.
+answer is bounded. The HTTP library is loaded by the first client: `status` and `doctor` do without.
 """
 
 from __future__ import annotations
 
 import ssl
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import msgspec
 from msgspec import Meta
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER_BYTES_MAX = 64 * 1024
 RETRY_AFTER_MAX = 300.0
@@ -63,9 +65,12 @@ class ServerClient:
 
     def __init__(self, server: str, context: ssl.SSLContext, timeouts: Timeouts | None = None) -> None:
         """`server`: https://host:port."""
+        import httpx  # noqa: PLC0415 - see this file's docstring
+
         times = timeouts or Timeouts()
         self.server = server
         self._answer_seconds = times.answer_seconds
+        self._faults = (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError)
         self._client = httpx.Client(
             base_url=server,
             verify=context,
@@ -92,7 +97,7 @@ class ServerClient:
                     if time.monotonic() > deadline:
                         raise ServerUnreachable("the answer takes too long")
                 return Answer(response.status_code, b"".join(parts), _retry_after(response))
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        except self._faults as error:
             raise ServerUnreachable(_reason(error)) from error
 
     def close(self) -> None:

@@ -135,6 +135,94 @@ def test_the_version_is_told_without_loading_any_collector() -> None:
     assert done.stdout.startswith(b"leaver-agent ")
 
 
+BARE = (
+    "import sys; sys.modules.update(dict.fromkeys(('httpx', 'psutil', 'pyudev', 'watchdog'))); "
+    "from agent.command_line import main; main()"
+)
+"""As after `pip install leaver`, without the agent's packages."""
+
+
+def bare(config: Path, command: str, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BARE, command, "--config", str(config), *options],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        input=text,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_doctor_says_what_to_install_where_the_agents_packages_are_missing(
+    server: RunningServer, config: Path, tmp_path: Path
+) -> None:
+    enrolled(server, tmp_path / "state")
+    done = bare(config, "doctor", "--json")
+    assert done.returncode == 3, done.stderr
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    for check, package in (
+        ("collector removable_storage", "pyudev"),
+        ("devices: hot-plug", "pyudev"),
+        ("devices: identity", "pyudev"),
+        ("server", "httpx"),
+        ("shipping", "httpx"),
+    ):
+        assert found[check]["state"] == "degraded"
+        assert (
+            found[check]["detail"] == f"the Python package {package} is missing: pip install 'leaver[agent]'"
+        )
+    assert found["enrolment"]["state"] == "ok"
+    assert {"privileges", "who: audit", "files: fanotify", "clock", "spool"} <= set(found)
+
+
+def test_every_command_says_what_to_install_where_the_agents_packages_are_missing(
+    server: RunningServer, config: Path, tmp_path: Path
+) -> None:
+    line = line_for(server, "host-1")
+    text = f"leaver-enrol-1 {line.server} sha256:{line.fingerprint} {line.token}"
+    refused = bare(config, "enrol", text=text)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (
+        refused.stderr == "leaver-agent: the Python package httpx is missing: pip install 'leaver[agent]'\n"
+    )
+    enrolled(server, tmp_path / "state")
+    refused = bare(config, "run")
+    assert refused.returncode == 1
+    assert "is missing: pip install 'leaver[agent]'" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert bare(config, "status").returncode == 3
+
+
+def test_one_check_of_the_doctor_that_breaks_is_a_finding_and_the_others_are_told(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("at /media/alice")
+
+    monkeypatch.setattr("collectors.linux.audit.check", broken)
+    result = CliRunner().invoke(main, ["doctor", "--json", "--config", str(config)])
+    found = {finding["check"]: finding for finding in json.loads(result.stdout)}
+    assert found["who: audit"]["state"] == "degraded"
+    assert found["who: audit"]["detail"].startswith("the check itself failed: RuntimeError")
+    assert "alice" not in result.stdout
+    assert "clock" in found
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0 and os.environ.get("CI") != "true", reason="needs root to give it up")
+def test_doctor_tells_missing_rights_from_an_old_kernel() -> None:
+    # Imported first: what nobody may read is not the question.
+    as_nobody = (
+        "import os, collectors.linux.fanotify; from agent.doctor import _fanotify_names; "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(next(_fanotify_names()).detail)"
+    )
+    command = [sys.executable, "-c", as_nobody]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    assert "needs root (CAP_SYS_ADMIN)" in done.stdout, done.stderr
+    assert "Linux" not in done.stdout
+
+
 def watching(config: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, "watch", "--config", str(config), *options],
