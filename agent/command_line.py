@@ -106,7 +106,7 @@ def watch(as_json: bool, config_path: Path | None) -> None:
 @click.option(
     "--file",
     "line_file",
-    type=click.File("r"),
+    type=click.File("r", errors="replace"),
     default="-",
     help="File that holds the line (default: standard input).",
 )

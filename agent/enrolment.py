@@ -13,11 +13,12 @@ import hashlib
 import re
 import shutil
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
@@ -26,6 +27,7 @@ from agent.identity import (
     Identity,
     IdentityError,
     LogAddress,
+    NotEnrolled,
     adopt_pending,
     forget_pending,
     is_enrolled,
@@ -40,8 +42,7 @@ from agent.server_client import (
     unverified_context,
     verified_context,
 )
-from agent.spool import Spool
-from agent.spool_files import is_locked
+from agent.spool import Spool, SpoolLocked
 from event_schema.request_signing import sign_request
 
 _LINE = re.compile(
@@ -92,14 +93,36 @@ def enrol(
     line: EnrolmentLine, state_dir: Path, *, replace: bool, timeouts: Timeouts | None = None
 ) -> Identity:
     """Raises EnrolmentFailed, OSError."""
+    if is_enrolled(state_dir) and not replace:
+        raise EnrolmentFailed("this machine is enrolled already; --replace enrols it anew")
+    try:
+        # Held until the end: an agent that starts meanwhile would send under the old name, or on into the
+        # numbers that the new one begins anew.
+        with _held_spool(state_dir / "spool") as spool:
+            return _enrol(line, state_dir, spool, timeouts)
+    except SpoolLocked:
+        raise EnrolmentFailed("the agent is running: stop it before enrolling this machine anew") from None
+    except IdentityError as error:
+        raise EnrolmentFailed(f"the new identity cannot be kept: {error}") from error
+
+
+@contextlib.contextmanager
+def _held_spool(folder: Path) -> Iterator[Spool | None]:
+    """None where there is none yet. Raises SpoolLocked, OSError."""
+    if not folder.is_dir():
+        yield None
+        return
+    spool = Spool(folder)
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+def _enrol(line: EnrolmentLine, state_dir: Path, spool: Spool | None, timeouts: Timeouts | None) -> Identity:
     before: Identity | None = None
-    if is_enrolled(state_dir):
-        if not replace:
-            raise EnrolmentFailed("this machine is enrolled already; --replace enrols it anew")
-        if is_locked(state_dir / "spool"):
-            raise EnrolmentFailed("the agent is running: stop it before enrolling it anew")
-        with contextlib.suppress(IdentityError):
-            before = load_identity(state_dir)
+    with contextlib.suppress(IdentityError, NotEnrolled):
+        before = load_identity(state_dir)
     ca_pem = _fetch_ca(line, timeouts)
     # A key that an earlier attempt left belongs to another name or installation.
     forget_pending(state_dir)
@@ -109,22 +132,12 @@ def enrol(
     if answer.status == 403:
         raise EnrolmentFailed("the server does not know this token, or it was used, or it has expired")
     identity = _adopt(_decode(answer), line.server, ca_pem, key, state_dir)
-    if before is None or (before.facts.agent, before.ca_pem) != (identity.facts.agent, ca_pem):
-        _retire_spool(state_dir)
+    is_another = before is None or (before.facts.agent, before.ca_pem) != (identity.facts.agent, ca_pem)
+    # Another name or installation gets numbers from 0. Events that nobody has yet are kept, and go there
+    # under their old epoch, which the server then reports as begun in the middle.
+    if is_another and spool is not None and spool.stats().backlog_events == 0:
+        shutil.rmtree(state_dir / "spool")
     return identity
-
-
-def _retire_spool(state_dir: Path) -> None:
-    """Another name or installation gets numbers from 0. Events that nobody has yet are kept, and go there
-    under their old epoch, which the server then reports as begun in the middle."""
-    folder = state_dir / "spool"
-    if not folder.is_dir():
-        return
-    spool = Spool(folder)
-    waiting = spool.stats().backlog_events
-    spool.close()
-    if waiting == 0:
-        shutil.rmtree(folder)
 
 
 def renew(identity: Identity, state_dir: Path, *, timeouts: Timeouts | None = None) -> Identity:
@@ -150,7 +163,10 @@ def _fetch_ca(line: EnrolmentLine, timeouts: Timeouts | None) -> str:
     text = answer.body.decode("ascii", "replace")
     if answer.status != 200 or not _PEM.match(text):
         raise EnrolmentFailed(f"{line.server} shows no CA certificate (status {answer.status})")
-    found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(text.strip())).hexdigest()
+    try:
+        found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(text.strip())).hexdigest()
+    except ValueError as error:
+        raise EnrolmentFailed(f"{line.server} shows no CA certificate: {error}") from error
     if found != line.fingerprint:
         raise EnrolmentFailed(
             f"{line.server} shows the CA sha256:{found}, but the line asks for sha256:{line.fingerprint}: "
@@ -188,9 +204,10 @@ def _adopt(answer: _Answer, server: str, ca_pem: str, key: Ed25519PrivateKey, st
         certificate = x509.load_pem_x509_certificate(answer.certificate_pem.encode())
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem.encode()))
         names = [a.value for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, TypeError, InvalidSignature) as error:
+        certified = certificate.public_key()
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise EnrolmentFailed(f"the certificate is not this CA's: {error}") from error
-    if certificate.public_key() != key.public_key() or names != [answer.agent]:
+    if certified != key.public_key() or names != [answer.agent]:
         raise EnrolmentFailed("the certificate is for another key or name")
     try:
         facts = msgspec.convert(

@@ -84,7 +84,10 @@ def test_enrol_asks_at_a_terminal_and_does_not_show_what_is_typed(config: Path) 
 def test_enrol_tells_an_unreachable_server_from_a_wrong_line(config: Path) -> None:
     away = f"leaver-enrol-1 https://127.0.0.1:9 sha256:{'0' * 64} {'t' * 43}"
     assert CliRunner().invoke(main, ["enrol", "--config", str(config)], input=away).exit_code == 4
-    assert CliRunner().invoke(main, ["enrol", "--config", str(config)], input="hello").exit_code == 1
+    for wrong in (b"hello", b"\xff\xfe\x00"):
+        refused = CliRunner().invoke(main, ["enrol", "--config", str(config)], input=wrong)
+        assert refused.exit_code == 1
+        assert "this is not an enrolment line" in refused.output
 
 
 def test_run_without_enrolment_says_what_to_do(config: Path) -> None:

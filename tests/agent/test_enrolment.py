@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,11 +19,13 @@ from agent.identity import (
     Identity,
     KafkaLog,
     NotEnrolled,
+    adopt_pending,
     load_identity,
     pending_key,
 )
+from agent.server_client import Answer
 from agent.shippers.https import HttpsShipper
-from agent.spool import Spool
+from agent.spool import Spool, SpoolLocked
 from agent.spool_segment import NewEntry
 from event_schema.wire import pack_events
 from tests.agent.enrolled import SHORT, enrolled, line_for
@@ -85,6 +88,59 @@ def test_another_ca_than_the_pinned_one_gets_neither_token_nor_trust(
             load_identity(state_dir)
     finally:
         impostor.close()
+
+
+def test_what_is_no_certificate_is_refused_in_words(
+    server: RunningServer, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_for(server, "host-1")
+    shown = b"-----BEGIN CERTIFICATE-----\nAAAAA\n-----END CERTIFICATE-----\n"
+    monkeypatch.setattr(type(server.authority), "certificate_pem", property(lambda _self: shown))
+    with pytest.raises(EnrolmentFailed, match="shows no CA certificate"):
+        enrol(line, state_dir, replace=False, timeouts=SHORT)
+
+
+def test_a_spool_in_use_refuses_the_enrolment_before_the_token_is_spent(
+    server: RunningServer, state_dir: Path
+) -> None:
+    line = line_for(server, "host-1")
+    spool = Spool(state_dir / "spool")
+    with pytest.raises(EnrolmentFailed, match="the agent is running: stop it"):
+        enrol(line, state_dir, replace=False, timeouts=SHORT)
+    spool.close()
+    assert enrol(line, state_dir, replace=False, timeouts=SHORT).facts.agent == "host-1"
+
+
+def test_no_agent_can_start_while_its_identity_changes(
+    server: RunningServer, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolled(server, state_dir)
+    Spool(state_dir / "spool").close()
+    adopt = adopt_pending
+
+    def while_adopting(*given: Any, **named: Any) -> Identity:
+        with pytest.raises(SpoolLocked):
+            Spool(state_dir / "spool")
+        return adopt(*given, **named)
+
+    monkeypatch.setattr(enrolment, "adopt_pending", while_adopting)
+    enrol(line_for(server, "host-2"), state_dir, replace=True, timeouts=SHORT)
+    Spool(state_dir / "spool").close()
+
+
+def test_a_key_that_vanishes_before_its_certificate_comes_is_told_in_words(
+    server: RunningServer, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = enrolment._ask
+
+    def without_key(*given: Any) -> Answer:
+        answer = ask(*given)
+        (state_dir / "identity-next" / "key.pem").unlink()
+        return answer
+
+    monkeypatch.setattr(enrolment, "_ask", without_key)
+    with pytest.raises(EnrolmentFailed, match=r"cannot be kept: .*key\.pem: No such file"):
+        enrol(line_for(server, "host-1"), state_dir, replace=False, timeouts=SHORT)
 
 
 def test_who_shows_the_right_ca_without_holding_its_key_gets_no_token(
