@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -94,6 +95,12 @@ def event_names(records: list[WireRecord]) -> dict[tuple[str, int], str]:
     return found
 
 
+def delivered(server: RunningServer) -> int:
+    """The number that comes next on the log."""
+    ends = (r.first_seq + r.count for r in all_logged(server) if r.kind == RecordKind.EVENTS)
+    return max(ends, default=0)
+
+
 def heartbeats(server: RunningServer) -> list[Heartbeat]:
     return [
         decode_heartbeat(unpack_content(record))
@@ -154,14 +161,24 @@ def run_until_noted(server: RunningServer, state_dir: Path, day: int) -> None:
     run_until(agent_here(server, state_dir, "count = 3"), noted)
 
 
+def kill_after(more: int, server: RunningServer, state_dir: Path, scripted: str) -> None:
+    """Runs the agent until it has delivered so many more events, and kills it."""
+    before = delivered(server)
+    agent = AgentProcess(state_dir, scripted)
+    try:
+        until(lambda: delivered(server) >= before + more)
+    finally:
+        agent.kill()
+
+
 def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
     server: RunningServer, state_dir: Path
 ) -> None:
     count = 10_000
     for round_number in range(10):
-        agent = AgentProcess(state_dir, f"count = {count}\npause_s = 0.0005")
-        time.sleep(0.6 + 0.07 * round_number)
-        agent.kill()
+        # Each time at another place: within the first record, at its end, between two.
+        kill_after(1 + 40 * round_number, server, state_dir, f"count = {count}\npause_s = 0.002")
+    assert delivered(server) < count
     killed = len(heartbeats(server))
     agent = AgentProcess(state_dir, f"count = {count}")
     until(lambda: len(heartbeats(server)) > killed)
@@ -199,10 +216,15 @@ def test_without_a_server_the_agent_still_stops_in_time_and_ships_after_the_next
 ) -> None:
     stop_https(server)
     agent = AgentProcess(state_dir, "count = 500")
-    until((state_dir / "status.json").exists)
+
+    def told() -> bool:
+        with contextlib.suppress(StatusUnreadable):
+            status = read_status(state_dir)
+            return status.heartbeat.backlog_events == 500 and status.shipping.fault_code == "unreachable"
+        return False
+
+    until(told)
     status = read_status(state_dir)
-    assert status.heartbeat.backlog_events == 500
-    assert status.shipping.fault_code == "unreachable"
     assert (examine(state_dir, now=status.written_at).problem or "").startswith("nothing is sent")
     code, seconds = agent.terminate()
     assert code == 0
@@ -241,9 +263,10 @@ def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
 ) -> None:
     old = load_identity(state_dir)
     server.clock.now += 61 * 24 * 3600 * 1000
-    agent = agent_here(server, state_dir, "count = 300")
-    threading.Timer(2.0, agent.stop).start()
-    run_here(agent)
+    run_until(
+        agent_here(server, state_dir, "count = 300"),
+        lambda: load_identity(state_dir).key_id != old.key_id and delivered(server) == 300,
+    )
     new = load_identity(state_dir)
     assert new.key_id != old.key_id
     assert len(event_names(all_logged(server))) == 300
@@ -267,8 +290,7 @@ def test_heartbeats_tell_every_day_on_which_the_collector_ran_also_those_before_
     # A collector that cannot run here watches nothing, whatever the day.
     server.clock.now += DAY_MS
     agent = agent_here(server, state_dir, 'unsupported = "no such devices"')
-    threading.Timer(1.0, agent.stop).start()
-    run_here(agent)
+    run_until(agent, lambda: agent.heartbeat(False).collectors[0].state == "unsupported")
     assert heartbeats(server)[-1].collectors[0].days_watched == (first_day, first_day + 3)
 
 
