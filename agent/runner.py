@@ -22,6 +22,7 @@ import msgspec
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
 from agent.enrolment import EnrolmentFailed, renew
+from agent.footprint import own_footprint
 from agent.host import this_host
 from agent.identity import IdentityError, load_identity
 from agent.json_log import clock_ms
@@ -115,6 +116,7 @@ class Agent:
         states = [supervisor.state() for supervisor in self._supervisors]
         running = [state.name for state in states if state.state == "running"]
         self._watched_days.look(running, self._identity.facts, now=now)
+        footprint = own_footprint()
         return Heartbeat(
             sent_at=now,
             version=self._version,
@@ -126,6 +128,8 @@ class Agent:
             oldest_unsent=stats.oldest_unsent,
             stopping=stopping or None,
             failed_reports=self._failed_statuses + self._shipping.state().failed_heartbeats,
+            cpu_seconds=None if footprint is None else footprint.cpu_seconds,
+            memory_bytes=None if footprint is None else footprint.memory_bytes,
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:

@@ -60,6 +60,7 @@ def _lines(found: StatusReport, now: int) -> list[str]:
         f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
         f"backlog     {beat.backlog_events} events, {beat.backlog_bytes >> 10} KiB",
         f"lost        {beat.lost_events} events",
+        *_footprint(status),
     ]
     for collector in beat.collectors:
         dropped = sum(collector.dropped.values())
@@ -72,3 +73,11 @@ def _lines(found: StatusReport, now: int) -> list[str]:
     if found.problem is not None:
         lines.append(f"problem     {found.problem}")
     return lines
+
+
+def _footprint(status: AgentStatus) -> list[str]:
+    beat, seconds = status.heartbeat, (status.written_at - status.started_at) / 1000
+    if beat.cpu_seconds is None or beat.memory_bytes is None or seconds <= 0:
+        return []
+    percent = 100 * beat.cpu_seconds / seconds
+    return [f"this agent  {percent:.1f} % CPU since its start, {beat.memory_bytes / 1e6:.0f} MB"]

@@ -71,6 +71,11 @@ class Heartbeat(Word, frozen=True):
     failed_reports: Annotated[
         Count, purpose("how often the agent failed to say how it is: a fault of its own")
     ] = 0
+    cpu_seconds: Annotated[
+        Annotated[float, Meta(ge=0, le=1e12)] | None,
+        purpose("what the agent costs the machine: seconds of a core since it started"),
+    ] = None
+    memory_bytes: Annotated[Count | None, purpose("what the agent costs the machine")] = None
 
 
 def encode_control(record: Loss | Heartbeat) -> bytes:

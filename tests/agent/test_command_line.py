@@ -128,14 +128,26 @@ def test_doctor_finds_what_is_missing_and_the_server_that_answers(
     assert f"{server.url} answers" in readable
 
 
-def test_the_version_is_told_without_loading_any_collector() -> None:
+@pytest.mark.parametrize(("option", "said"), [("--version", b"leaver-agent "), ("--help", b"Usage:")])
+def test_version_and_help_are_told_without_loading_any_collector(option: str, said: bytes) -> None:
     program = (
-        "import sys; from agent.command_line import main; main(['--version'], standalone_mode=False); "
+        f"import sys; from agent.command_line import main; main(['{option}'], standalone_mode=False); "
         "sys.exit(any(name in sys.modules for name in ('pyudev', 'httpx', 'msgspec', 'psutil')))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"leaver-agent ")
+    assert done.stdout.startswith(said)
+
+
+def test_status_is_read_without_what_only_a_running_agent_needs(config: Path) -> None:
+    program = (
+        "import sys; from agent.command_line import main\n"
+        "try: main(['status', '--config', sys.argv[1]])\n"
+        "except SystemExit: print([n for n in ('pyudev', 'httpx', 'psutil') if n in sys.modules])"
+    )
+    command = [sys.executable, "-c", program, str(config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    assert done.stdout.endswith("[]\n"), done.stderr
 
 
 BARE = (

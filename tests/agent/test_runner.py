@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from agent.config import parse_config
 from agent.identity import load_identity
 from agent.runner import Agent, without_people
 from agent.status_file import StatusUnreadable, is_running, read_status
-from agent.status_report import examine
+from agent.status_report import examine, report
 from event_schema.control_records import Heartbeat, decode_heartbeat
 from event_schema.ocsf_events import FileSystemActivity
 from event_schema.wire import RecordKind, WireRecord, decode_events, unpack_content, verify_signature
@@ -209,6 +210,11 @@ def test_sigterm_saves_what_was_seen_says_goodbye_and_ends_in_time(
     assert examine(state_dir, now=int(time.time() * 1000)).problem == "the agent does not run"
     collector = read_status(state_dir).heartbeat.collectors[0]
     assert (collector.name, collector.state, collector.observed) == ("scripted", "stopped", len(names))
+    for beat in (beats[-1], read_status(state_dir).heartbeat):
+        assert 0.1 < (beat.cpu_seconds or 0) < 60
+        assert 10e6 < (beat.memory_bytes or 0) < 200e6
+    readable, _ = report(state_dir, as_json=False, now=int(time.time() * 1000))
+    assert re.search(r"^this agent  \d+\.\d % CPU since its start, \d+ MB$", readable, re.MULTILINE)
 
 
 def test_without_a_server_the_agent_still_stops_in_time_and_ships_after_the_next_start(

@@ -1,0 +1,44 @@
+"""What the agent costs: proportional memory where the kernel tells it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.footprint import own_footprint
+
+
+def test_memory_is_the_kernels_proportional_share_and_cpu_grows_with_work() -> None:
+    before = own_footprint()
+    found = re.search(r"^Pss:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text("ascii"), re.MULTILINE)
+    assert found is not None
+    assert before is not None
+    assert before.memory_bytes == pytest.approx(int(found[1]) * 1024, rel=0.05)
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        os.getpid()
+    after = own_footprint()
+    assert after is not None
+    assert after.cpu_seconds - before.cpu_seconds >= 0.15
+
+
+def test_memory_is_the_resident_part_where_the_kernel_does_not_tell_the_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_process: psutil.Process) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", refused)
+    found = own_footprint()
+    assert found is not None
+    assert found.memory_bytes == pytest.approx(psutil.Process().memory_info().rss, rel=0.05)
+
+
+def test_without_proc_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert own_footprint() is None
