@@ -3,14 +3,19 @@
 python -m benchmarks.agent_footprint [--rest SECONDS] [--busy SECONDS] [--json FILE]
 
 The real `leaver-agent run`, enrolled at a real server on the same machine, whose own cost is not counted.
-At rest: it watches an empty drive, and sends its heartbeats. Busy: one program writes small files
-at about 1,000 operations a second (create and write, overwrite, rename, delete: 250 each), first
-with hashing switched off, then with it on as shipped (at most a quarter of one core).
+At rest: it watches an empty drive, and sends its heartbeats. Busy: one program writes small files at about
+1,000 operations a second (create and write, overwrite, rename, delete: 250 each). Elsewhere: on the
+machine's own disk, while the empty drive is watched. No hashing: on the drive; each file lives for 0.8 s, so
+that its four operations are one event. Files stay: each lives for eight seconds and is two events. Hashing:
+the same, with it on as shipped (at most a quarter of one core); the difference is what hashing costs.
+
+"of the writer" compares with the CPU time of the program that writes, which a busy machine slows down too.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,6 +38,7 @@ import sys, time
 from pathlib import Path
 folder, seconds, rate = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 done, begun = 0, time.monotonic()
+kept = int(sys.argv[4])
 while time.monotonic() - begun < seconds:
     number = done // 4
     path = folder / f"{number % 50:02}"
@@ -41,13 +47,15 @@ while time.monotonic() - begun < seconds:
     file.write_bytes(b"a" * 2000)
     file.write_bytes(b"b" * 3000)
     file.rename(renamed := file.with_suffix(".md"))
-    if number >= 200:
-        old = number - 200
+    if number >= kept:
+        old = number - kept
         (folder / f"{old % 50:02}" / f"note-{old}.md").unlink()
     done += 4
     time.sleep(max(0.0, begun + done / rate - time.monotonic()))
-print(done / (time.monotonic() - begun))
+print(done / (time.monotonic() - begun), time.process_time())
 """
+_SHORT_LIVED, _STAYING = 200, 2000
+"""How many of the newest files are there; the one before them is deleted."""
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -56,30 +64,54 @@ class Cost(msgspec.Struct, frozen=True):
     state: str
     operations_a_second: float
     cpu_share: float
+    system_share: float
+    """The part of it that the kernel used for the agent."""
+    of_writer: float
+    """Of the CPU time of the program that wrote the files; 0 at rest."""
     megabytes: float
     observed: int
     dropped: dict[str, int]
     """By reason, as the agent says; an event without its hash counts here too."""
 
 
-def cost(agent: RunningAgent, state: str, seconds: float, folder: Path | None) -> Cost:
+def cost(
+    agent: RunningAgent, state: str, seconds: float, folder: Path | None, kept: int = _SHORT_LIVED
+) -> Cost:
     """Over `seconds`, and where files are written (in `folder`), until what came last has settled."""
     begun, cpu, before = time.monotonic(), agent.cpu_seconds(), counts(agent)
-    rate = 0.0
+    system = system_seconds(agent)
+    rate = writer = 0.0
     if folder is None:
         time.sleep(seconds)
     else:
         folder.mkdir()
-        command = [sys.executable, "-c", _OPERATIONS, str(folder), str(seconds), str(OPERATIONS_A_SECOND)]
-        rate = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        arguments = [str(folder), str(seconds), str(OPERATIONS_A_SECOND), str(kept)]
+        command = [sys.executable, "-c", _OPERATIONS, *arguments]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rate, writer = map(float, said.split())
     took = time.monotonic() - begun
     if folder is not None:
         # The work that is left counts too, though not the time in which it is done.
         time.sleep(_SETTLED_SECONDS)
-    share = (agent.cpu_seconds() - cpu) / took
+    used = agent.cpu_seconds() - cpu
     after = counts(agent)
     seen = after.pop(_OBSERVED) - before.pop(_OBSERVED)
-    return Cost(state, rate, share, agent.pss_megabytes(), seen, dict(after - before))
+    return Cost(
+        state=state,
+        operations_a_second=rate,
+        cpu_share=used / took,
+        system_share=(system_seconds(agent) - system) / took,
+        of_writer=used / writer if writer else 0.0,
+        megabytes=agent.pss_megabytes(),
+        observed=seen,
+        dropped=dict(after - before),
+    )
+
+
+def system_seconds(agent: RunningAgent) -> float:
+    """What the kernel has used for the agent so far."""
+    fields = Path(f"/proc/{agent.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[12]) / os.sysconf("SC_CLK_TCK")
 
 
 def counts(agent: RunningAgent) -> Counter[str]:
@@ -100,30 +132,36 @@ def measured(rest: float, busy: float) -> tuple[str, list[Cost]]:
     ):
         folder = Path(name)
         costs = []
-        for at, (state, settings) in enumerate((("no hashing", "hash_max_bytes = 0\n"), ("hashing", ""))):
+        for at, settings in enumerate(("hash_max_bytes = 0\n", "")):
             own = folder / f"agent-{at}"
             own.mkdir()
             with running_agent(server, own, target, settings, name=f"benchmark-{at}") as agent:
                 time.sleep(_SETTLED_SECONDS)
                 if at == 0:
                     costs.append(cost(agent, "at rest", rest, None))
-                costs.append(cost(agent, f"busy, {state}", busy, target / f"work-{at}"))
+                    costs.append(cost(agent, "busy elsewhere", busy, folder / "elsewhere"))
+                    costs.append(cost(agent, "busy, no hashing", busy, target / "work"))
+                state = "busy, hashing" if at else "busy, files stay"
+                costs.append(cost(agent, state, busy, target / f"staying-{at}", _STAYING))
         return place, costs
 
 
 @click.command()
 @click.option("--rest", default=60.0, show_default=True, help="Seconds at rest.")
-@click.option("--busy", default=30.0, show_default=True, help="Seconds of file operations, twice.")
+@click.option("--busy", default=30.0, show_default=True, help="Seconds of file operations, four times.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here too.")
 def main(rest: float, busy: float, json_file: Path | None) -> None:
     """Print the agent's share of one core and its memory."""
     place, costs = measured(rest, busy)
     click.echo(f"watching {place}; memory is PSS")
-    click.echo(f"{'':<18} {'operations/s':>12} {'of a core':>10} {'MB':>6} {'events':>8}")
+    click.echo(
+        f"{'':<18} {'operations/s':>12} {'of a core':>10} {'in the kernel':>13} {'of the writer':>13}"
+        f" {'MB':>6} {'events':>8}"
+    )
     for c in costs:
         click.echo(
-            f"{c.state:<18} {c.operations_a_second:>12,.0f} {c.cpu_share:>10.2%} {c.megabytes:>6.0f}"
-            f" {c.observed:>8,}"
+            f"{c.state:<18} {c.operations_a_second:>12,.0f} {c.cpu_share:>10.2%} {c.system_share:>13.2%}"
+            f" {c.of_writer:>13.2f} {c.megabytes:>6.0f} {c.observed:>8,}"
         )
         for reason, number in c.dropped.items():
             click.echo(f"{'':<18} {number:,} times: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +49,16 @@ def dead_process() -> int:
 
 def test_record_that_comes_a_moment_late_is_waited_for(stick: LoopMount, authors: Authors) -> None:
     # The act follows the question, as it seems to do where the kernel hands records over late.
-    late = subprocess.Popen(["bash", "-c", f"sleep 0.05; echo x > {stick.target}/late"], user=60123)
+    script = f"echo; read; echo x > {stick.target}/late; read"
+    late = subprocess.Popen(["bash", "-c", script], user=60123, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert late.stdin is not None
+    assert late.stdout is not None
+    late.stdout.readline()
+    go = threading.Timer(RECORD_WAIT_S / 10, os.write, (late.stdin.fileno(), b"\n"))
+    go.start()
     who = authors.final(finished(f"{stick.target}/late", late.pid))
-    late.wait()
+    go.join()
+    late.communicate(b"\n")
     assert (who.source, who.uid, who.pid) == ("audit", 60123, late.pid)
 
 
