@@ -34,6 +34,7 @@ from event_schema.ocsf_objects import (
     User,
 )
 from event_schema.printable import printable_name
+from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 
 _LONGEST_EXTENSION = 16
@@ -140,7 +141,7 @@ def _actor(who: Who) -> Actor:
     if who.pid > 0:
         executable = None
         if who.exe is not None:
-            path = printable_name(who.exe)[:PATH_CHARACTERS]
+            path = short_path(printable_name(who.exe), PATH_CHARACTERS)
             executable = Executable(name=path.rpartition("/")[2] or path, type_id=FileType.REGULAR, path=path)
         process = Process(
             pid=who.pid,
@@ -168,7 +169,7 @@ def _file(path: str, finished: FinishedFile, volume: Volume, sha256: str | None)
     return File(
         name=shown.rpartition("/")[2][:PATH_CHARACTERS],
         type_id=type_id,
-        path=shown[:PATH_CHARACTERS],
+        path=short_path(shown, PATH_CHARACTERS),
         ext=_extension(name) if is_regular else None,
         size=facts.size if facts is not None and is_regular else None,
         hashes=hashes,
