@@ -26,6 +26,8 @@ _READS: Final = 64
 _GONE: Final = frozenset(
     (errno.ENOENT, errno.ESTALE, errno.EACCES, errno.ETXTBSY, errno.ENXIO, errno.EIO, errno.ENODEV)
 )
+_DELETED: Final = " (deleted)"
+"""How the kernel marks the path of a descriptor whose file has no name any more."""
 
 
 class FanotifyFdWatcher:
@@ -93,6 +95,7 @@ class FanotifyFdWatcher:
         try:
             path = os.readlink(f"/proc/self/fd/{event.fd}")  # noqa: PTH115 - speed
             status = os.fstat(event.fd)
+            gone = path.endswith(_DELETED) and _is_gone(path, status)
         except OSError:
             self._dropped["file gone before it could be named"] += 1
             return
@@ -100,13 +103,24 @@ class FanotifyFdWatcher:
             os.close(event.fd)
         if not path.startswith(self._below):
             return
-        gone = path.endswith(" (deleted)")
-        path = path.removesuffix(" (deleted)")
+        if gone:
+            path = path.removesuffix(_DELETED)
         facts = facts_of(status)
         object_id = b"%d:%d" % (status.st_dev, status.st_ino)
         kinds = [ChangeKind.CREATED, ChangeKind.WRITTEN] + ([ChangeKind.DELETED] if gone else [])
         for kind in kinds:
             yield Change(kind, path, now_ms, event.pid, object_id=object_id, facts=facts)
+
+
+def _is_gone(path: str, status: os.stat_result) -> bool:
+    """Whether the kernel's mark is meant. Anybody may also give a file a name that ends like this."""
+    if status.st_nlink == 0:
+        return True
+    try:
+        named = os.lstat(path)
+    except OSError:
+        return True
+    return (named.st_dev, named.st_ino) != (status.st_dev, status.st_ino)
 
 
 class RenamedFiles:

@@ -279,6 +279,36 @@ def test_fuse_drives_refuse_fid_and_are_watched_by_descriptor(kind: str) -> None
             watcher.close()
 
 
+@pytest.mark.parametrize("kind", ["exfat", "ntfs"])
+def test_a_file_that_is_named_like_the_kernel_s_mark_for_deleted_ones_keeps_its_name_and_is_not_deleted(
+    kind: str,
+) -> None:
+    missing = missing_programs(kind)  # type: ignore[arg-type]
+    if missing and os.environ.get("CI") != "true":
+        pytest.skip(f"not installed: {missing}")
+    with open_folder() as place, Drive(place, kind) as drive:  # type: ignore[arg-type]
+        watcher = FanotifyFdWatcher(drive.target)
+        try:
+            named = Path(drive.target, "customers.csv (deleted)")
+            named.write_bytes(b"12345")
+            Path(drive.target, "customers.csv").write_bytes(b"1")
+            changes = read(watcher)
+            assert of(changes, ChangeKind.WRITTEN) == [str(named), f"{drive.target}/customers.csv"]
+            assert of(changes, ChangeKind.DELETED) == []
+            with Path(drive.target, "really").open("wb") as gone:
+                gone.write(b"x")
+                Path(drive.target, "really").unlink()
+            with named.open("ab") as gone:
+                named.unlink()
+            told = read(watcher)
+            # The kernel may be refused the file for us, as it is gone: then that is counted.
+            deleted = {change.path for change in told if change.kind is ChangeKind.DELETED}
+            assert deleted <= {f"{drive.target}/really", str(named)}
+            assert len(deleted) + sum(watcher.dropped().values()) == 2
+        finally:
+            watcher.close()
+
+
 def test_watchdog_finds_files_that_were_written_before_it_watched_their_folder(
     folder: Path, drive: Drive
 ) -> None:
