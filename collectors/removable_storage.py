@@ -33,6 +33,7 @@ from collectors.storage_reports import StorageReports
 from collectors.watched_place import WHILE_WRITING, WatchedPlace
 from event_schema.ocsf_events import Event, FileSystemActivity, PeripheralActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import Host, PeripheralDevice
+from event_schema.printable import printable_name
 
 __all__ = ["MTP_NOT_SEEN", "RemovableStorageCollector", "RemovableStorageConfig"]
 
@@ -123,7 +124,7 @@ class RemovableStorageCollector:
         parts = ["; ".join(places) if places else "no removable storage is mounted"]
         if self._authors is not None:
             parts.append(f"who: {self._authors.describe()}")
-        parts += [f"{where}: {trouble}" for where, trouble in sorted(self._troubles.items())]
+        parts += [printable_name(f"{where}: {trouble}") for where, trouble in sorted(self._troubles.items())]
         return "; ".join(parts)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from collectors.linux.process_identity import Who
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, file_id, path_id
 from collectors.storage_events import Volume
+from event_schema.printable import printable_name
 
 FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
 """pid, path, (device, inode), at_ms: who that is."""
@@ -56,7 +57,7 @@ def open_watcher(target: str, *, whole_file_system: bool) -> Watcher:
         from collectors.linux.watchdog_watch import WatchdogWatcher  # noqa: PLC0415 - optional, and 20 MB
     except ImportError as error:
         raise Unsupported(
-            f"{target}: fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
+            f"{printable_name(target)}: fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
         ) from error
     return WatchdogWatcher(target)
 
@@ -101,7 +102,8 @@ class WatchedPlace:
     def describe(self) -> str:
         """How this place is watched, in words."""
         words = {"fanotify_fid": "fanotify FID", "fanotify_fd": "fanotify fd (renames and deletions unseen)"}
-        return f"{words.get(self.watcher.observed_by, self.watcher.observed_by)} on {self.target}"
+        how = words.get(self.watcher.observed_by, self.watcher.observed_by)
+        return f"{how} on {printable_name(self.target)}"
 
     def rescan(self, since_ms: int, until_ms: int | None = None, resume: Cursor | None = None) -> None:
         """Looks for files that changed in this time, besides all else, a little in each step.

@@ -26,6 +26,7 @@ from collectors.linux.audit import AuditSource
 from collectors.linux.proc_events import ProcessEvents
 from collectors.linux.process_identity import Who, WhoFrom
 from collectors.linux.user_names import UserNames
+from event_schema.printable import printable_name
 
 __all__ = ["Who", "WhoFrom", "WhoSource", "check"]
 
@@ -177,7 +178,8 @@ class WhoSource:
                 None,
                 "left out",
             }
-            return f"{text} ({'; '.join(sorted(filter(None, reasons)))})" if reasons else text
+            told = sorted(map(printable_name, filter(None, reasons)))
+            return f"{text} ({'; '.join(told)})" if told else text
 
     def dropped(self) -> Mapping[str, int]:
         """What could not be kept or was lost on the way, by reason."""

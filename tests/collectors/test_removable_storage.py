@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from collectors import watched_place
 from collectors.contract import Collector
+from collectors.file_changes import Watcher
+from collectors.linux.who import WhoSource
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
+from event_schema.codec import decode_event, encode_event
 from event_schema.ocsf_events import FileActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import DriveType, Host, HostType
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.drives import Drive, needs_root, open_folder
+from tests.collectors.linux.real_mounts import LoopMount
 from tests.collectors.observing import Observing, acts_of
 
 HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
@@ -95,6 +102,52 @@ def test_a_name_that_is_not_unicode_is_reported_readably(drive: Drive) -> None:
     with Observing(collector_of(drive.target)) as observing:
         Path(os.fsdecode(raw)).write_bytes(b"x")
         assert observing.file(f"{drive.target}/caf\\xe9\\n.txt").file.size == 1
+
+
+@pytest.mark.root
+@needs_root
+def test_places_whose_names_are_not_unicode_are_watched_and_told_of_in_valid_unicode() -> None:
+    with open_folder() as above, LoopMount(above, os.fsdecode(b"caf\xe9")) as stick:
+        folder = Path(stick.target, os.fsdecode("\u5ba2\u6237".encode("gbk")))
+        gone = f"{stick.target}/not yet there"
+        collector = collector_of(stick.target, str(folder), gone)
+        folder.mkdir()
+        with Observing(collector) as observing:
+            (folder / "list.csv").write_text("x")
+            observing.wait_for(lambda: len(observing.files()) >= 2, 10, "two events")
+            who = WhoSource(sources=("audit",))
+            who.start()
+            who.watch(gone)
+            said = [str(collector.detail()), who.describe()]
+            who.close()
+        assert "fanotify FID on " in said[0]
+        assert said[0].count("caf\\xe9") == 2
+        assert "no audit rule on" in said[1]
+        assert "caf\\xe9/not yet there" in said[1]
+        for text in said:
+            assert text.encode("utf-8")
+            assert msgspec.json.decode(msgspec.json.encode(text)) == text
+        for observation in observing.observations:
+            assert decode_event(encode_event(observation.event)) == observation.event
+        assert {event.file.path for event in observing.files()} == {
+            f"{above}/caf\\xe9/\\xbf\u037b\\xa7/list.csv"
+        }
+
+
+def test_a_place_that_cannot_be_watched_is_told_of_in_valid_unicode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(target: str, *, whole_file_system: bool) -> Watcher:
+        raise OSError(errno.ENOSPC, "inotify watch limit reached", target)
+
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    # The kernel's limit is the whole machine's: not to be used up by a test.
+    monkeypatch.setattr(watched_place, "open_watcher", refuse)
+    with Observing(collector_of(str(folder))) as observing:
+        said = str(observing.collector.detail())
+    assert "caf\\xe9: not watched" in said
+    assert said.encode("utf-8")
 
 
 @pytest.mark.root
