@@ -5,8 +5,8 @@
 - The file is open only while a piece of it is read (about 2 % of the time when it lies in the page
   cache), so that the user can unmount the device. Each piece is read from a new descriptor, which must
   show the same file, unchanged, or the hash is given up.
-- Size and hash come from the same descriptors; access times stay as they are; FIFOs and links are never
-  opened, nor is what another mount put in the file's place.
+- Size and hash come from the same descriptors; access times stay as they are. FIFOs, devices and links are
+  never opened, nor is what another mount put in the file's place, nor anything outside the watched place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import hashlib
 import os
 import platform
 import queue
-import stat
 import threading
 import time
 from collections import Counter
@@ -27,10 +26,12 @@ from typing import Final
 import msgspec
 
 from collectors.file_changes import FileFacts, facts_of
+from collectors.linux.beneath import Root
 
 _PIECE_BYTES: Final = 1024 * 1024
 _REST_AFTER_S: Final = 0.005
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ESTALE, errno.ENODEV)
+"""Also where a link or another mount stands in the way now."""
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IOPRIO_IDLE: Final = 3 << 13
 
@@ -55,9 +56,10 @@ class HashResult(msgspec.Struct, frozen=True):
 class HashJob:
     """One file to hash. The owner may change `path` when the file is renamed, and set `cancelled`."""
 
-    __slots__ = ("cancelled", "facts", "path", "result")
+    __slots__ = ("cancelled", "facts", "path", "result", "root")
 
-    def __init__(self, path: str, facts: FileFacts) -> None:
+    def __init__(self, root: Root, path: str, facts: FileFacts) -> None:
+        self.root = root
         self.path = path
         self.facts = facts
         self.cancelled = False
@@ -152,28 +154,18 @@ class FileHasher:
                 self._done.put(job)
                 os.eventfd_write(self._wake, 1)
 
-    def _advance(  # noqa: PLR0911 - each return is one way a file can have changed
-        self, job: HashJob, digest: hashlib._Hash, offset: int, piece: memoryview
-    ) -> int:
+    def _advance(self, job: HashJob, digest: hashlib._Hash, offset: int, piece: memoryview) -> int:
         """Hashes one more piece; sets the job's result when that was the last one, or none can be had."""
         if job.cancelled:
             job.result = HashResult(gap=GONE)
             return offset
         try:
-            fd = _open(job.path)
+            fd = job.root.open_regular(job.path, job.facts.device, job.facts.inode)
         except OSError as error:
-            gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENODEV)
-            job.result = HashResult(gap=GONE if gone else NOT_READABLE)
+            job.result = HashResult(gap=GONE if error.errno in _GONE else NOT_READABLE)
             return offset
         try:
-            status = os.fstat(fd)
-            facts = facts_of(status)
-            if not stat.S_ISREG(status.st_mode) or (facts.device, facts.inode) != (
-                job.facts.device,
-                job.facts.inode,
-            ):
-                job.result = HashResult(gap=GONE)
-                return offset
+            facts = facts_of(os.fstat(fd))
             if facts.content_id != job.facts.content_id and offset:
                 job.result = HashResult(gap=CHANGED)
                 return offset
@@ -194,14 +186,6 @@ class FileHasher:
         elif read == 0:
             job.result = HashResult(gap=CHANGED)
         return offset
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, _OPEN_FLAGS | os.O_NOATIME)
-    except PermissionError:
-        # O_NOATIME is for the file's owner and root.
-        return os.open(path, _OPEN_FLAGS)
 
 
 def _yield_to_users() -> None:

@@ -76,7 +76,7 @@ class StorageReports:
             and facts is not None
             and facts.type_id is FileType.REGULAR
         ):
-            report.job = HashJob(finished.path, facts)
+            report.job = HashJob(place.root, finished.path, facts)
             if self._hasher.submit(report.job):
                 report.ready_ms = now_ms + self._hash_wait_ms
                 self._hashing[report.job] = report

@@ -8,12 +8,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from collectors.contract import Unsupported
 from collectors.file_changes import Change, ChangeKind, FileFacts, Watcher, facts_of, look
 from collectors.finished_files import FinishedFile, FinishedFiles
+from collectors.linux.beneath import Root
 from collectors.linux.birth_time import birth_time_ns
 from collectors.linux.fanotify_fd import FanotifyFdWatcher, RenamedFiles
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
@@ -57,7 +58,7 @@ def open_watcher(target: str, *, whole_file_system: bool) -> Watcher:
         from collectors.linux.watchdog_watch import WatchdogWatcher  # noqa: PLC0415 - optional, and 20 MB
     except ImportError as error:
         raise Unsupported(
-            f"{printable_name(target)}: fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
+            "fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
         ) from error
     return WatchdogWatcher(target)
 
@@ -82,8 +83,8 @@ class WatchedPlace:
         """What stands for it in cursors."""
         self.is_mount = whole_file_system
         self._clock_step_ms = _FAT_CLOCK_STEP_MS if fs_type in _COARSE else _CLOCK_STEP_MS
-        self.device = Path(target).stat().st_dev
         self.watcher = open_watcher(target, whole_file_system=whole_file_system)
+        self.root = self.watcher.root
         self.files = FinishedFiles(
             settle_ms=int(config.settle_s * 1000),
             longest_ms=int(config.longest_s * 1000),
@@ -95,7 +96,7 @@ class WatchedPlace:
         self._lost_since_ms: int | None = None
         self._look_again_ms = 0
         self._lag_ms = 0
-        self._renamed = RenamedFiles()
+        self._renamed = RenamedFiles(self.root)
         self._rescan_since_ms = now_ms
         self.rescans = 0
 
@@ -113,35 +114,18 @@ class WatchedPlace:
         until_ns = None if until_ms is None else (until_ms + self._clock_step_ms) * 1_000_000
         since_ns = (since_ms - self._clock_step_ms) * 1_000_000
         self._rescan_since_ms = since_ms if not self._rescans else min(since_ms, self._rescan_since_ms)
-        self._rescans.append(_walk(self.target, since_ns, until_ns, resume))
+        self._rescans.append(_walk(self.root, since_ns, until_ns, resume))
         self.rescans += 1
 
     def step(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
         """Reads what there is: the renames in it, and what is finished. Never blocks for long."""
-        finished: list[FinishedFile] = []
-        renames: list[Change] = []
-        for _ in range(_READS_A_STEP):
-            changes = self.watcher.read(now_ms)
-            if not changes:
-                self._complete_until_ms = now_ms
-                break
-            # What is read now may have happened any time since the queue was last seen empty.
-            lag_ms = now_ms - self._complete_until_ms
-            self._lag_ms = max(lag_ms, self._lag_ms) if len(self.files) else lag_ms
-            for change in changes:
-                if change.kind is ChangeKind.LOST:
-                    if self._lost_since_ms is None:
-                        self._lost_since_ms = self._rescan_since_ms = self._complete_until_ms
-                        self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
-                    continue
-                if change.kind is ChangeKind.RENAMED:
-                    renames.append(change)
-                finished += self.files.take(change, self._who(change, find_who))
-        if self._lost_since_ms is not None and now_ms >= self._look_again_ms:
-            self.rescan(self._lost_since_ms)
-            self._lost_since_ms = None
-        finished += self._rescan_step(now_ms)
-        finished += self.files.due(now_ms, self._look)
+        with self.root.held():
+            renames, finished = self._read(now_ms, find_who)
+            if self._lost_since_ms is not None and now_ms >= self._look_again_ms:
+                self.rescan(self._lost_since_ms)
+                self._lost_since_ms = None
+            finished += self._rescan_step(now_ms)
+            finished += self.files.due(now_ms, self._look)
         self._renamed.forget()
         return renames, finished
 
@@ -166,9 +150,7 @@ class WatchedPlace:
 
     def is_there(self) -> bool:
         """Whether the same file system still stands at the target."""
-        with contextlib.suppress(OSError):
-            return Path(self.target).stat().st_dev == self.device
-        return False
+        return self.root.is_there()
 
     def dropped(self) -> Mapping[str, int]:
         """What the watcher knows that it lost, by reason."""
@@ -178,6 +160,28 @@ class WatchedPlace:
         """Stops watching. May be called twice."""
         self._rescans.clear()
         self.watcher.close()
+
+    def _read(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
+        finished: list[FinishedFile] = []
+        renames: list[Change] = []
+        for _ in range(_READS_A_STEP):
+            changes = self.watcher.read(now_ms)
+            if not changes:
+                self._complete_until_ms = now_ms
+                break
+            # What is read now may have happened any time since the queue was last seen empty.
+            lag_ms = now_ms - self._complete_until_ms
+            self._lag_ms = max(lag_ms, self._lag_ms) if len(self.files) else lag_ms
+            for change in changes:
+                if change.kind is ChangeKind.LOST:
+                    if self._lost_since_ms is None:
+                        self._lost_since_ms = self._rescan_since_ms = self._complete_until_ms
+                        self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
+                    continue
+                if change.kind is ChangeKind.RENAMED:
+                    renames.append(change)
+                finished += self.files.take(change, self._who(change, find_who))
+        return renames, finished
 
     def _who(self, change: Change, find_who: FindWho) -> Who | None:
         if change.kind not in _WITH_WATCH:
@@ -189,16 +193,13 @@ class WatchedPlace:
         return find_who(change.pid, change.new_path or change.path, inode, change.at_ms)
 
     def _look(self, path: str, known: FileFacts | None) -> tuple[str, FileFacts] | None:
-        facts = look(path)
-        if facts is not None and self.is_mount and facts.device != self.device and not self.is_there():
-            # The device is gone; this is what lies below its mount point.
-            return None
+        facts = look(self.root, path)
         if self.watcher.sees_renames or known is None:
             return None if facts is None else (path, facts)
         if facts is not None and facts.inode == known.inode:
             return path, facts
         found = self._renamed.find(path, (known.device, known.inode), known.size)
-        facts = None if found is None else look(found)
+        facts = None if found is None else look(self.root, found)
         return None if found is None or facts is None else (found, facts)
 
     def _rescan_step(self, now_ms: int) -> list[FinishedFile]:
@@ -220,25 +221,26 @@ _Found = tuple[str, FileFacts, bool]
 """A path, the facts about it, and whether the file is new."""
 
 
-def _walk(top: str, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
+def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
     """Files that were made or written in [since, until], in batches that take a moment each."""
     batch: list[_Found] = []
     began = time.monotonic()
-    todo = [top]
+    todo = [root.path]
     while todo:
         folder = todo.pop()
         try:
-            with os.scandir(folder) as entries:
+            with root.folder(folder) as fd, os.scandir(fd) as entries:
                 for entry in entries:
                     with contextlib.suppress(OSError):
+                        path = f"{folder.rstrip('/')}/{entry.name}"
                         if entry.is_dir(follow_symlinks=False):
-                            if not os.path.ismount(entry.path):
-                                todo.append(entry.path)
+                            todo.append(path)
                             continue
-                        facts = facts_of(os.lstat(entry.path))
-                        is_new = _is_new(entry.path, facts, since_ns, until_ns, resume)
+                        facts = facts_of(entry.stat(follow_symlinks=False))
+                        birth = partial(birth_time_ns, entry.name, fd)
+                        is_new = _is_new(path, facts, birth, since_ns, until_ns, resume)
                         if is_new is not None:
-                            batch.append((entry.path, facts, is_new))
+                            batch.append((path, facts, is_new))
                     if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
                         yield batch
                         batch, began = [], time.monotonic()
@@ -248,7 +250,12 @@ def _walk(top: str, since_ns: int, until_ns: int | None, resume: Cursor | None) 
 
 
 def _is_new(
-    path: str, facts: FileFacts, since_ns: int, until_ns: int | None, resume: Cursor | None
+    path: str,
+    facts: FileFacts,
+    birth_time: Callable[[], int | None],
+    since_ns: int,
+    until_ns: int | None,
+    resume: Cursor | None,
 ) -> bool | None:
     """Whether the file was made, or only written, in this time; None: neither."""
     if resume is not None and resume.open and path_id(path) in resume.open:
@@ -257,7 +264,7 @@ def _is_new(
         return None
     if resume is not None and file_id(path, facts) in resume.done:
         return None
-    birth_ns = birth_time_ns(path)
+    birth_ns = birth_time()
     if birth_ns is None or birth_ns >= since_ns:
         return True
     # A status that changed alone can be a chmod or a rename. While the agent was away, hours may have

@@ -15,7 +15,7 @@ import pytest
 from collectors import watched_place
 from collectors.contract import Collector
 from collectors.file_changes import Watcher
-from collectors.linux.who import WhoSource
+from collectors.linux.who import Source, WhoSource
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
 from event_schema.codec import decode_event, encode_event
 from event_schema.ocsf_events import FileActivity, PeripheralActivityKind
@@ -27,6 +27,7 @@ from tests.collectors.observing import Observing, acts_of
 
 HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
 ALICE = 61_501
+ONLY_AUDIT: tuple[Source, ...] = ("audit",)
 
 
 def collector_of(*places: str, **settings: object) -> RemovableStorageCollector:
@@ -115,7 +116,7 @@ def test_places_whose_names_are_not_unicode_are_watched_and_told_of_in_valid_uni
         with Observing(collector) as observing:
             (folder / "list.csv").write_text("x")
             observing.wait_for(lambda: len(observing.files()) >= 2, 10, "two events")
-            who = WhoSource(sources=("audit",))
+            who = WhoSource(sources=ONLY_AUDIT)
             who.start()
             who.watch(gone)
             said = [str(collector.detail()), who.describe()]
@@ -266,6 +267,26 @@ def test_a_folder_is_watched_without_its_surroundings(tmp_path: Path) -> None:
     assert event.file.hashes is not None
     assert event.actor.user is not None
     assert event.actor.user.uid == str(os.getuid())
+
+
+def test_a_link_in_a_folder_s_place_does_not_make_other_files_look_taken(tmp_path: Path) -> None:
+    watched, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (watched, elsewhere / "deep"):
+        folder.mkdir(parents=True)
+    for path in (elsewhere / "salaries.csv", elsewhere / "deep" / "plans.dwg"):
+        path.write_text("secret")
+    with Observing(collector_of(str(watched))) as observing:
+        for number in range(20):
+            at = watched / f"d{number}"
+            at.mkdir()
+            at.rmdir()
+            at.symlink_to(elsewhere)
+        (watched / "last").write_text("x")
+        observing.file(str(watched / "last"))
+        # A new folder is looked at once more after a moment.
+        observing.settle(2.5)
+    names = {str(event.file.path).removeprefix(f"{watched}/") for event in observing.files()}
+    assert names <= {"last", *(f"d{number}" for number in range(20))}
 
 
 def test_a_folder_that_appears_later_is_watched_then(tmp_path: Path) -> None:
