@@ -6,10 +6,10 @@ record comes some milliseconds after the act, so the last question finds more. T
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from collectors.file_changes import FileFacts
+from collectors.file_changes import Change, FileFacts
 from collectors.finished_files import FinishedFile, better_who
 from collectors.linux.process_identity import Who
 from collectors.linux.user_names import UserNames
@@ -42,13 +42,18 @@ class Authors:
         """Ends that; also after an unmount."""
         self._source.unwatch(target)
 
-    def fresh(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
+    def fresh(self, change: Change, look: Callable[[str], FileFacts | None]) -> Who:
         """While the act is fresh. One process's many acts within a second are asked for once."""
+        pid, at_ms, facts = change.pid, change.at_ms, change.facts
+        path = change.new_path or change.path
         kept = self._kept.get(pid) if pid else None
         if kept is not None and at_ms - kept[0] < _KEPT_MS:
             return kept[1]
+        inode = None if facts is None else (facts.device, facts.inode)
         who = self._source.lookup(pid, path, inode, at_ms)
-        if pid and who.source not in ("file_owner", "unknown"):
+        if who.source == "unknown":
+            return self._owner(facts or look(path), pid)
+        if pid:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[pid] = (at_ms, who)

@@ -20,8 +20,9 @@ from typing import ClassVar, Final
 
 from collectors.authors import Authors
 from collectors.contract import Observation, Unsupported
-from collectors.file_hashing import FileHasher
+from collectors.file_hashing import SILENT_AFTER_S, FileHasher
 from collectors.linux import fanotify, hotplug
+from collectors.linux.beneath import Root
 from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
 from collectors.linux.storage_identity import to_peripheral_device
@@ -82,6 +83,7 @@ class RemovableStorageCollector:
         self._mounts: MountWatch | None = None
         self._hotplug: hotplug.Hotplug | None = None
         self._closing = threading.Event()
+        self._at: tuple[float, WatchedPlace] | None = None
         self._resume: Cursor | None = None
         self._cursor: str | None = None
         self._cursor_ms = 0
@@ -120,7 +122,12 @@ class RemovableStorageCollector:
     def detail(self) -> str | None:
         if self._mounts is None:
             return None
-        places = [place.describe() for place in list(self._places.values())]
+        silent, at = self._silent(), self._at
+        if at is not None and time.monotonic() - at[0] > SILENT_AFTER_S:
+            # The one thread that reads waits for this drive.
+            silent |= {at[1].root}
+        places = [f"{printable_name(root.path)} does not answer" for root in silent]
+        places += [place.describe() for place in list(self._places.values())]
         parts = ["; ".join(places) if places else "no removable storage is mounted"]
         if self._authors is not None:
             parts.append(f"who: {self._authors.describe()}")
@@ -147,6 +154,7 @@ class RemovableStorageCollector:
             if self._closing.is_set():
                 return
             ready = self._wait(_TURN_S)
+            hasher.look_after()
             events = []
             now_ms = self._clock()
             if self._hotplug is not None and self._hotplug.fileno() in ready:
@@ -160,7 +168,7 @@ class RemovableStorageCollector:
             events += self._turn(reports)
         events += self._turn(reports)
         for place in self._places.values():
-            for finished in place.flush(_OPEN_AT_STOP):
+            for finished in place.flush(_OPEN_AT_STOP, is_silent=place.root in self._silent()):
                 reports.add(finished, place, self._clock())
         events += reports.give_up(_NO_HASH_STOP)
         self._cursor_ms = 0
@@ -202,8 +210,13 @@ class RemovableStorageCollector:
         authors, now_ms = self._authors, self._clock()
         if authors is None:
             return []
+        silent = self._silent()
         for place in self._places.values():
+            if place.root in silent:
+                continue
+            self._at = (time.monotonic(), place)
             renames, finished = place.step(now_ms, authors.fresh)
+            self._at = None
             for rename in renames:
                 if rename.new_path is not None:
                     reports.renamed(rename.path, rename.new_path, is_folder=rename.is_folder)
@@ -219,7 +232,8 @@ class RemovableStorageCollector:
         patient = {-1 if self._hasher is None else self._hasher.fileno()}
         hurried = {-1 if self._hotplug is None else self._hotplug.fileno()}
         recorded = self._authors is not None and self._authors.are_recorded()
-        for watcher in (place.watcher for place in self._places.values()):
+        silent = self._silent()
+        for watcher in (place.watcher for place in self._places.values() if place.root not in silent):
             (patient if recorded and watcher.gathers else hurried).add(watcher.fileno())
         for descriptor in (patient | hurried) - {-1}:
             poll.register(descriptor, select.POLLIN)
@@ -229,6 +243,11 @@ class RemovableStorageCollector:
                 poll.unregister(descriptor)
             ready |= {descriptor for descriptor, _ in poll.poll(GATHER_S * 1000)}
         return ready
+
+    def _silent(self) -> frozenset[Root]:
+        """The places whose drives do not answer: a look there would not come back."""
+        hasher = self._hasher
+        return frozenset() if hasher is None else hasher.silent()
 
     def _start_hotplug(self) -> list[Event]:
         now_ms = self._clock()
@@ -316,7 +335,7 @@ class RemovableStorageCollector:
         watched = self._places[place]
         events = self._turn(reports)
         now_ms = self._clock()
-        for finished in watched.flush(WHILE_WRITING):
+        for finished in watched.flush(WHILE_WRITING, is_silent=watched.root in self._silent()):
             reports.add(finished, watched, now_ms)
         events += reports.give_up(_NO_HASH_AWAY, lambda each: each is watched)
         self._dropped.update(watched.dropped())

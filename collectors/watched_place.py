@@ -24,8 +24,8 @@ from collectors.storage_cursor import Cursor, file_id, path_id
 from collectors.storage_events import Volume
 from event_schema.printable import printable_name
 
-FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
-"""pid, path, (device, inode), at_ms: who that is."""
+FindWho = Callable[[Change, Callable[[str], FileFacts | None]], Who]
+"""Who is behind a change; with a way to look at the file, for its owner."""
 
 _READS_A_STEP: Final = 8
 _RESCAN_BATCH_S: Final = 0.05
@@ -144,9 +144,9 @@ class WatchedPlace:
         """When an act that was read at this time may have been done, as long as it is not reported."""
         return at_ms - self._lag_ms
 
-    def flush(self, gap: str) -> list[FinishedFile]:
-        """All that is not finished, as it is."""
-        return self.files.flush(self._look, gap)
+    def flush(self, gap: str, *, is_silent: bool = False) -> list[FinishedFile]:
+        """All that is not finished, as it is; as it was last seen where the drive does not answer."""
+        return self.files.flush(_look_nowhere if is_silent else self._look, gap)
 
     def is_there(self) -> bool:
         """Whether the same file system still stands at the target."""
@@ -189,8 +189,7 @@ class WatchedPlace:
         known = self.files.who_of(change.path, change.pid)
         if known is not None and known.source == "audit":
             return known
-        inode = None if change.facts is None else (change.facts.device, change.facts.inode)
-        return find_who(change.pid, change.new_path or change.path, inode, change.at_ms)
+        return find_who(change, partial(look, self.root))
 
     def _look(self, path: str, known: FileFacts | None) -> tuple[str, FileFacts] | None:
         facts = look(self.root, path)
@@ -215,6 +214,10 @@ class WatchedPlace:
                 Change(ChangeKind.FOUND, path, now_ms, facts=facts, from_rescan=True, is_new=is_new)
             )
         return finished
+
+
+def _look_nowhere(path: str, known: FileFacts | None) -> None:
+    """A look at a drive that does not answer would not come back."""
 
 
 _Found = tuple[str, FileFacts, bool]

@@ -150,7 +150,7 @@ class WhoSource:
         if who is None:
             who = self._from_events(pid)
         if who is None:
-            who = _from_proc(pid, at_ms, pidfd) or _from_owner(path, pid)
+            who = _from_proc(pid, at_ms, pidfd) or Who(None, None, None, pid, None, "unknown")
         elif who.exe is None or Path(who.exe).name in _SHELLS:
             # `dump > file`: the shell opened the file, then became the program that wrote it.
             now = _from_proc(who.pid, at_ms, pidfd)
@@ -328,12 +328,3 @@ def _from_proc(pid: int, at_ms: int, pidfd: int | None) -> Who | None:
         return facts
     started = proc.started_at_ms(pid)
     return None if started is None or started > at_ms + YOUNGER_MS else facts
-
-
-def _from_owner(path: str, pid: int) -> Who:
-    try:
-        uid: int | None = os.lstat(path).st_uid
-        source: WhoFrom = "file_owner"
-    except (OSError, ValueError):
-        uid, source = None, "unknown"
-    return Who(uid=uid, user_name=None, exe=None, pid=pid, auid=None, source=source)
