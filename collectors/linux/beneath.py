@@ -100,6 +100,15 @@ class Root:
         return False
 
     @contextmanager
+    def reached(self, path: str) -> Iterator[int]:
+        """A path-only descriptor of what stands there, be it a link itself."""
+        fd = self._beneath(self._inside(path), _LOOK)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
     def folder(self, path: str) -> Iterator[int]:
         """A descriptor of a folder of the place, to be scanned. Other mounts are not entered."""
         fd = self._beneath(self._inside(path), _SCAN, no_xdev=True)

@@ -114,9 +114,9 @@ class FanotifyFidWatcher:
             facts = look(self.root, path)
         # One process's acts on one object may come merged into one event; this is their order.
         order = _IN_ORDER
-        if event.mask & _MADE_AND_GONE == _MADE_AND_GONE and _is_at(path, event.target):
+        if event.mask & _MADE_AND_GONE == _MADE_AND_GONE and self._is_at(path, event.target):
             order = _GONE_FIRST
-            facts = look(path)
+            facts = look(self.root, path)
         for bit, kind in order:
             if event.mask & bit:
                 yield Change(kind, path, now_ms, event.pid, object_id=event.target, facts=facts, gap=gap)
@@ -203,6 +203,13 @@ class FanotifyFidWatcher:
             self._let_go()
         return True
 
+    def _is_at(self, path: str, target: Handle | None) -> bool:
+        try:
+            with self.root.reached(path) as fd:
+                return fanotify.handle_of(fd) == target
+        except OSError:
+            return False
+
     def _learn_folders(self) -> None:
         """Reads the handle of every folder, where the file system can give handles but not open them."""
         self._learned = {}
@@ -214,13 +221,6 @@ class FanotifyFidWatcher:
                 with os.scandir(fd) as entries:
                     below = path.rstrip("/")
                     todo += [f"{below}/{each.name}" for each in entries if each.is_dir(follow_symlinks=False)]
-
-
-def _is_at(path: str, target: Handle | None) -> bool:
-    try:
-        return fanotify.handle_of(path) == target
-    except OSError:
-        return False
 
 
 _MADE_AND_GONE: Final = fanotify.CREATE | fanotify.DELETE

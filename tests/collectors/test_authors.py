@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from collectors.authors import RECORD_WAIT_S, Authors
+from collectors.file_changes import Change, ChangeKind
 from collectors.finished_files import FinishedFile
 from event_schema.ocsf_events import FileActivity
 from tests.collectors.linux.real_mounts import LoopMount, needs_root
@@ -39,6 +40,10 @@ def authors(stick: LoopMount) -> Iterator[Authors]:
 
 def finished(path: str, pid: int) -> FinishedFile:
     return FinishedFile(activity=FileActivity.CREATE, path=path, at_ms=time.time_ns() // 1_000_000, pid=pid)
+
+
+def written(path: str, pid: int) -> Change:
+    return Change(ChangeKind.WRITTEN, path, time.time_ns() // 1_000_000, pid)
 
 
 def dead_process() -> int:
@@ -77,9 +82,9 @@ def test_nothing_is_waited_for_where_later_acts_are_recorded_already(
     long_ago = time.time_ns() // 1_000_000 - 5_000
     Path(stick.target, "later").write_bytes(b"x")
     deadline = time.monotonic() + 2
-    recorded = authors.fresh(os.getpid(), f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+    recorded = authors.fresh(written(f"{stick.target}/later", os.getpid()), lambda _: None)
     while recorded.source != "audit" and time.monotonic() < deadline:
-        recorded = authors.fresh(0, f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+        recorded = authors.fresh(written(f"{stick.target}/later", 0), lambda _: None)
     asked = FinishedFile(FileActivity.CREATE, f"{stick.target}/earlier", long_ago, dead_process())
     begun = time.monotonic()
     authors.final(asked)

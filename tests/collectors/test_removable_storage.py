@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +218,26 @@ def test_a_file_that_is_still_being_written_is_reported_when_the_drive_goes(driv
         assert event.file.is_deleted is None
         assert "still being written" in str(event.unmapped.evidence.gap)
     drive.mount()
+
+
+@pytest.mark.root
+@needs_root
+def test_user_and_program_of_99_in_100_short_copies_stand_in_their_events(drive: Drive) -> None:
+    folder = Path(drive.target) / "five hundred"
+    folder.mkdir()
+    folder.chmod(0o777)
+    copying = 'for i in $(seq 500); do /bin/cp /etc/hostname "$1/$i"; done'
+    with Observing(collector_of(drive.target)) as observing:
+        subprocess.run(["bash", "-c", copying, "bash", str(folder)], check=True, user=ALICE)
+        observing.wait_for(lambda: len(observing.files()) >= 500, 60, "500 events")
+        events = observing.files()
+    found = Counter(
+        (event.actor.user and event.actor.user.uid, event.actor.process and event.actor.process.name)
+        for event in events
+    )
+    assert len(events) == 500
+    assert found[str(ALICE), "cp"] >= 495, found
+    assert {event.unmapped.evidence.actor_from for event in events} == {"audit"}
 
 
 @pytest.mark.root
