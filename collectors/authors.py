@@ -14,6 +14,7 @@ from collectors.finished_files import FinishedFile, better_who
 from collectors.linux.process_identity import Who
 from collectors.linux.user_names import UserNames
 from collectors.linux.who import WhoSource
+from collectors.steady_clock import SteadyClock
 
 _KEPT_MS: Final = 1_000
 _MOST_KEPT: Final = 4_096
@@ -27,7 +28,8 @@ _NO_WAIT_MS: Final = 10_000
 class Authors:
     """Starts to listen at construction. Use from one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock) -> None:
+        self._clock = clock
         self._names = UserNames()
         self._source = WhoSource(names=self._names)
         self._kept: dict[int, tuple[int, Who]] = {}
@@ -50,7 +52,7 @@ class Authors:
         if kept is not None and at_ms - kept[0] < _KEPT_MS:
             return kept[1]
         inode = None if facts is None else (facts.device, facts.inode)
-        who = self._source.lookup(pid, path, inode, at_ms)
+        who = self._source.lookup(pid, path, inode, self._clock.wall_ms(at_ms))
         if who.source == "unknown":
             return self._owner(facts or look(path), pid)
         if pid:
@@ -70,7 +72,8 @@ class Authors:
             path = finished.new_path or finished.path
             is_due = finished.at_ms >= self._no_wait_until_ms and self._source.records_all()
             wait_s = RECORD_WAIT_S if is_due else 0.0
-            now = self._source.lookup(finished.pid, path, inode, finished.at_ms, wait_s)
+            at_ms = self._clock.wall_ms(finished.at_ms)
+            now = self._source.lookup(finished.pid, path, inode, at_ms, wait_s)
             if is_due and now.source != "audit":
                 self._no_wait_until_ms = finished.at_ms + _NO_WAIT_MS
             # The earlier answer is the better one of two equals: the process was alive then.

@@ -51,7 +51,7 @@ class FileFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """One change of one name. `at_ms` is when the watcher read it, ms since 1970 UTC."""
+    """One change of one name. `at_ms` is when the watcher read it, by the steady clock."""
 
     kind: ChangeKind
     path: str

@@ -1,7 +1,7 @@
 """From raw changes to finished files: one act per file, under the name that it ends up with.
 
-A pure state machine: time comes in with each call, and the file system only through the `look` that the
-caller passes. Rules:
+A pure state machine: time, of a clock that never steps, comes in with each call, and the file system only
+through the `look` that the caller passes. Rules:
 
 - A file is finished when it was closed after writing and nothing touched it for `settle_ms`; at the
   latest `longest_ms` after it was first closed, so that a log that is rewritten for ever still reports.

@@ -16,6 +16,7 @@ from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
 from collectors.finished_files import FinishedFile
+from collectors.steady_clock import SteadyClock
 from collectors.storage_cursor import MOST_DONE, file_id
 from collectors.storage_events import EventSource, Volume, file_event
 from collectors.watched_place import WatchedPlace
@@ -40,7 +41,15 @@ class _Report(msgspec.Struct, eq=False):
 class StorageReports:
     """Use from one thread."""
 
-    def __init__(self, source: EventSource, hasher: FileHasher, authors: Authors, hash_wait_s: float) -> None:
+    def __init__(
+        self,
+        source: EventSource,
+        hasher: FileHasher,
+        authors: Authors,
+        hash_wait_s: float,
+        clock: SteadyClock,
+    ) -> None:
+        self._clock = clock
         self._source = source
         self._hasher = hasher
         self._authors = authors
@@ -156,7 +165,7 @@ class StorageReports:
             self.done.append((changed_ms, file_id(finished.path, finished.facts)))
         return file_event(
             self._source,
-            finished,
+            msgspec.structs.replace(finished, at_ms=self._clock.wall_ms(finished.at_ms)),
             report.volume,
             self._authors.final(finished),
             report.observed_by,

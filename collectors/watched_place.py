@@ -19,6 +19,7 @@ from collectors.linux.birth_time import birth_time_ns
 from collectors.linux.fanotify_fd import FanotifyFdWatcher, RenamedFiles
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
 from collectors.linux.process_identity import Who
+from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, file_id, path_id
 from collectors.storage_events import Volume
@@ -73,7 +74,7 @@ class WatchedPlace:
         config: RemovableStorageConfig,
         *,
         whole_file_system: bool,
-        now_ms: int,
+        clock: SteadyClock,
         fs_type: str = "",
         reported: dict[str, tuple[int, int, int]] | None = None,
     ) -> None:
@@ -91,6 +92,8 @@ class WatchedPlace:
             follows_inodes=not self.watcher.sees_renames,
             reported=reported,
         )
+        self._clock = clock
+        now_ms = clock.now_ms()
         self._rescans: deque[Iterator[list[_Found]]] = deque()
         self._complete_until_ms = now_ms
         self._lost_since_ms: int | None = None
@@ -111,8 +114,10 @@ class WatchedPlace:
 
         With `resume`: what changed while nobody watched, without what was reported before that.
         """
-        until_ns = None if until_ms is None else (until_ms + self._clock_step_ms) * 1_000_000
-        since_ns = (since_ms - self._clock_step_ms) * 1_000_000
+        until_ns = None
+        if until_ms is not None:
+            until_ns = (self._clock.wall_ms(until_ms) + self._clock_step_ms) * 1_000_000
+        since_ns = (self._clock.wall_ms(since_ms) - self._clock_step_ms) * 1_000_000
         self._rescan_since_ms = since_ms if not self._rescans else min(since_ms, self._rescan_since_ms)
         self._rescans.append(_walk(self.root, since_ns, until_ns, resume))
         self.rescans += 1

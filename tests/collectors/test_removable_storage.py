@@ -346,6 +346,33 @@ def test_a_folder_is_watched_without_its_surroundings(tmp_path: Path) -> None:
     assert event.actor.user.uid == str(os.getuid())
 
 
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+def test_a_step_of_the_wall_clock_holds_nothing_up(drive: Drive, step_ms: int) -> None:
+    ahead = [0]
+    config = RemovableStorageConfig(extra_mounts=(drive.target,), settle_s=0.4)
+    collector = RemovableStorageCollector(
+        config, HOST, "0.1.0", clock=lambda: time.time_ns() // 1_000_000 + ahead[0]
+    )
+    folder = Path(drive.target) / f"step{step_ms}"
+    folder.mkdir()
+    with Observing(collector) as observing:
+        (folder / "before").write_text("x")
+        observing.file(str(folder / "before"))
+        (folder / "pending").write_text("x")
+        ahead[0] = step_ms
+        (folder / "after").write_text("x")
+        observing.file(str(folder / "pending"))
+        (folder / "after").unlink()
+        observing.wait_for(
+            lambda: ("delete", f"{folder}/after") in acts_of(observing.files()), 10, "deletion"
+        )
+        times = {str(event.file.name): event.time for event in observing.files()}
+    assert abs(times["before"] - time.time() * 1000) < 60_000
+    assert abs(times["after"] - time.time() * 1000 - step_ms) < 60_000
+
+
 def test_a_link_in_a_folder_s_place_does_not_make_other_files_look_taken(tmp_path: Path) -> None:
     watched, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     for folder in (watched, elsewhere / "deep"):
