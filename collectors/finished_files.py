@@ -32,6 +32,7 @@ Look = Callable[[str, FileFacts | None], tuple[str, FileFacts] | None]
 """Where the file is now, and the facts about it: by its path, with the last known facts. None: gone."""
 
 STILL_OPEN: Final = "still open for writing, or never closed, when it was reported"
+NEWNESS_UNKNOWN: Final = "whether the file is new or was there before is not known on this file system"
 _LONGEST_WAIT_MS: Final = 10_000
 _LOOKS_FOR_MISSING: Final = 2
 _MOST_REMEMBERED: Final = 50_000
@@ -54,6 +55,8 @@ class FinishedFile(msgspec.Struct, frozen=True, gc=False):
     is_deleted: bool = False
     from_rescan: bool = False
     """Nothing but a rescan saw it."""
+    is_guess: bool = False
+    """Written is certain; that the file is new is not."""
     gap: str | None = None
 
 
@@ -68,7 +71,8 @@ class FinishedFiles:
     """See the module. Not thread-safe; feed changes in their order.
 
     `follows_inodes` is for watchers that see no renames: `look` then finds the renamed file, and a name
-    that is made again need not mean that its earlier file is gone.
+    that is made again need not mean that its earlier file is gone. Nor do they tell new files from old ones
+    that are written: both count as created, which is what a copy is, and say so.
     """
 
     def __init__(
@@ -336,6 +340,7 @@ class FinishedFiles:
         self._pending.drop(pending)
         if pending.facts is not None and not is_deleted:
             self._remember(pending.path, pending.facts.content_id)
+        is_guess = pending.is_new and self._follows_inodes
         return FinishedFile(
             activity=FileActivity.CREATE if pending.is_new else FileActivity.UPDATE,
             path=pending.path,
@@ -345,7 +350,8 @@ class FinishedFiles:
             facts=pending.facts,
             is_deleted=is_deleted,
             from_rescan=pending.from_rescan,
-            gap=pending.gap,
+            is_guess=is_guess,
+            gap="; ".join(filter(None, (pending.gap, NEWNESS_UNKNOWN if is_guess else None))) or None,
         )
 
     def _remember(self, path: str, content_id: tuple[int, int, int]) -> None:

@@ -1,10 +1,10 @@
 """Watches a file system by fanotify's descriptors, where FID mode is refused (exfat-fuse, ntfs-3g).
 
 The kernel tells of each closed file with a descriptor of it. What it does not tell here: renames, hard
-links, deletions, and whether a written file is new. A file that was renamed after it was closed (rsync)
-is found again by its inode in the same folder; a renamed folder is not. A file that is deleted at once is
-often gone before the kernel can open it for us; that is counted. While a descriptor is open, for some
-microseconds, deleting the file's folder on a FUSE drive can be refused.
+links, deletions, and whether a written file is new: each counts as created, and its event says so. A file
+that was renamed after it was closed (rsync) is found again by its inode in the same folder; a renamed folder
+is not. A file that is deleted at once is often gone before the kernel can open it for us; that is counted.
+While a descriptor is open, for some microseconds, deleting the file's folder on a FUSE drive can be refused.
 """
 
 from __future__ import annotations
