@@ -315,7 +315,9 @@ class RemovableStorageCollector:
             )
         except (OSError, Unsupported) as error:
             if place.target not in self._troubles:
-                _log.warning("cannot watch %s: %s", place.target, error)
+                # A path here names people (/media/alice/…): it is for `doctor` on this machine, not for logs.
+                facts = {"errno": getattr(error, "errno", None), "is_mount": place.is_mount}
+                _log.warning("a place cannot be watched", extra={"facts": facts})
                 self._dropped["a place that could not be watched"] += 1
             self._troubles[place.target] = f"not watched: {error}"
             return []
