@@ -26,6 +26,7 @@ from collectors.linux.beneath import Root
 from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
 from collectors.linux.storage_identity import to_peripheral_device
+from collectors.reported_files import ReportedFiles
 from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, place_id, read_cursor, write_cursor
@@ -77,7 +78,7 @@ class RemovableStorageCollector:
         self._clock = SteadyClock(clock)
         self._places: dict[Place, WatchedPlace] = {}
         self._troubles: dict[str, str] = {}
-        self._reported: dict[tuple[str, Volume], dict[str, tuple[int, int, int]]] = {}
+        self._reported: dict[tuple[str, Volume], ReportedFiles] = {}
         self._dropped: Counter[str] = Counter()
         self._authors: Authors | None = None
         self._hasher: FileHasher | None = None

@@ -16,6 +16,7 @@ from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
 from collectors.finished_files import FinishedFile
+from collectors.path_index import PathIndex
 from collectors.steady_clock import SteadyClock
 from collectors.storage_cursor import MOST_DONE, file_id
 from collectors.storage_events import EventSource, Volume, file_event
@@ -57,6 +58,7 @@ class StorageReports:
         self._soon: deque[_Report] = deque()
         self._hashing: dict[HashJob, _Report] = {}
         self._by_path: dict[str, HashJob] = {}
+        self._paths = PathIndex()
         self.done: deque[tuple[int, str]] = deque(maxlen=MOST_DONE)
         """When the files changed that were reported last (ms), and their file_id."""
 
@@ -90,21 +92,17 @@ class StorageReports:
                 report.ready_ms = now_ms + self._hash_wait_ms
                 self._hashing[report.job] = report
                 self._by_path[finished.path] = report.job
+                self._paths.add(finished.path)
                 return
         self._soon.append(report)
 
     def renamed(self, old_path: str, new_path: str, *, is_folder: bool) -> None:
         """A file that waits for its hash has another name now: it is to be read there."""
         if not is_folder:
-            job = self._by_path.pop(old_path, None)
-            if job is not None:
-                job.path = new_path
-                self._by_path[new_path] = job
+            self._move(old_path, new_path)
             return
-        for path in [path for path in self._by_path if path.startswith(old_path + "/")]:
-            job = self._by_path.pop(path)
-            job.path = new_path + path[len(old_path) :]
-            self._by_path[job.path] = job
+        for path in list(self._paths.below(old_path)):
+            self._move(path, new_path + path[len(old_path) :])
 
     def ready(self, now_ms: int) -> list[Event]:
         """The events of all that waits no longer."""
@@ -143,10 +141,19 @@ class StorageReports:
         self._soon = kept
         return events
 
+    def _move(self, path: str, new_path: str) -> None:
+        job = self._by_path.pop(path, None)
+        if job is not None:
+            self._paths.discard(path)
+            job.path = new_path
+            self._by_path[new_path] = job
+            self._paths.add(new_path)
+
     def _take(self, job: HashJob) -> _Report | None:
         report = self._hashing.pop(job, None)
         if report is not None and self._by_path.get(job.path) is job:
             del self._by_path[job.path]
+            self._paths.discard(job.path)
         return report
 
     def _event(self, report: _Report, result: HashResult | None) -> Event:

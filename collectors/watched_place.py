@@ -19,6 +19,7 @@ from collectors.linux.birth_time import birth_time_ns
 from collectors.linux.fanotify_fd import FanotifyFdWatcher, RenamedFiles
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
 from collectors.linux.process_identity import Who
+from collectors.reported_files import ReportedFiles
 from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, file_id, path_id
@@ -76,7 +77,7 @@ class WatchedPlace:
         whole_file_system: bool,
         clock: SteadyClock,
         fs_type: str = "",
-        reported: dict[str, tuple[int, int, int]] | None = None,
+        reported: ReportedFiles | None = None,
     ) -> None:
         self.target = target
         self.volume = volume
