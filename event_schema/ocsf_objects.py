@@ -25,8 +25,6 @@ class FileType(IntEnum):
 class DriveType(IntEnum):
     UNKNOWN = 0
     REMOVABLE = 1
-    FIXED = 2
-    REMOTE = 3
 
 
 class HashAlgorithm(IntEnum):

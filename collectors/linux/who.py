@@ -20,14 +20,14 @@ from typing import Final, Literal
 import msgspec
 
 from collectors.contract import Unsupported
-from collectors.linux import audit, proc, proc_events
+from collectors.linux import proc
 from collectors.linux.audit import AuditSource
 from collectors.linux.proc_events import ProcessEvents
 from collectors.linux.process_identity import Who, WhoFrom
 from collectors.linux.user_names import UserNames
 from event_schema.printable import printable_name
 
-__all__ = ["Who", "WhoFrom", "WhoSource", "check"]
+__all__ = ["Who", "WhoFrom", "WhoSource"]
 
 Source = Literal["audit", "proc_events"]
 BATCH_S: Final = 0.1
@@ -45,19 +45,6 @@ _MOST_READS: Final = 64
 _MOST_UNRECORDED: Final = 1024
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "busybox"})
 _log: Final = logging.getLogger(__name__)
-
-
-def check() -> None:
-    """Raises Unsupported, with both reasons, where only /proc is left, which misses short-lived programs."""
-    reasons: list[str] = []
-    for source in (audit.check, proc_events.check):
-        try:
-            source()
-        except Unsupported as reason:
-            reasons.append(str(reason))
-        else:
-            return
-    raise Unsupported("; ".join(reasons))
 
 
 class WhoSource:
