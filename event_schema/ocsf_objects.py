@@ -25,6 +25,7 @@ class FileType(IntEnum):
 class DriveType(IntEnum):
     UNKNOWN = 0
     REMOVABLE = 1
+    FIXED = 2
     REMOTE = 3
 
 
