@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collectors import file_hashing, watched_place
+from collectors import watched_place
 from collectors.contract import Collector
 from collectors.file_changes import Watcher
-from collectors.file_hashing import ABANDONED, NO_ANSWER
 from collectors.finished_files import NEWNESS_UNKNOWN
 from collectors.linux.who import Source, WhoSource
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
@@ -244,59 +241,6 @@ def test_user_and_program_of_99_in_100_short_copies_stand_in_their_events(drive:
     assert len(events) == 500
     assert found[str(ALICE), "cp"] >= 495, found
     assert {event.unmapped.evidence.actor_from for event in events} == {"audit"}
-
-
-@pytest.mark.root
-@needs_root
-def test_a_drive_that_stops_answering_is_told_of_and_holds_up_neither_others_nor_the_end(
-    drive: Drive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_hashing, "SILENT_AFTER_S", 1.0)
-    monkeypatch.setattr(file_hashing, "ABANDON_AFTER_S", 2.0)
-    if missing_programs("exfat") and os.environ.get("CI") != "true":
-        pytest.skip(f"not installed: {missing_programs('exfat')}")
-    with open_folder() as folder, Drive(folder, "exfat", megabytes=256) as hanging:
-        collector = collector_of(hanging.target, drive.target, hash_cpu_share=0.03)
-        (program,) = (int(each.name) for each in Path("/proc").glob("[0-9]*") if _runs(each, hanging.target))
-        try:
-            with Observing(collector) as observing:
-                (Path(hanging.target) / "big").write_bytes(bytes(150 << 20))
-                _wait_hashing()
-                os.kill(program, signal.SIGSTOP)
-                told = f"{hanging.target} does not answer"
-                observing.wait_for(lambda: told in str(collector.detail()), 20, "word of the drive")
-                (Path(drive.target) / "meanwhile").write_text("x")
-                event = observing.file(f"{drive.target}/meanwhile")
-                assert event.file.hashes is not None
-                big = observing.file(f"{hanging.target}/big")
-                assert NO_ANSWER in str(big.unmapped.evidence.gap)
-                assert told in str(collector.detail())
-                assert collector.dropped()[ABANDONED] == 1
-                assert observing.stop() < 1.0 + 0.3
-        finally:
-            os.kill(program, signal.SIGCONT)
-            limit = time.monotonic() + 20
-            while any(thread.name == "file-hashing" for thread in threading.enumerate()):
-                assert time.monotonic() < limit
-                time.sleep(0.05)
-
-
-def _runs(process: Path, target: str) -> bool:
-    """Whether it is the program of this FUSE drive."""
-    try:
-        return target.encode() in (process / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-
-
-def _wait_hashing() -> None:
-    """Until the hashing thread is at work: it has used 50 ms of a processor."""
-    (thread,) = (each for each in threading.enumerate() if each.name == "file-hashing")
-    spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
-    limit = time.monotonic() + 20
-    while int(spent.read_text().split()[0]) < 50_000_000:
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 @pytest.mark.root
