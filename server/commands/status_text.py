@@ -55,7 +55,7 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
     yield "log", _log(status)
     yield "events", _events(status)
     dead = ", ".join(f"{number:,} {reason}" for reason, number in status.dead_letters.items())
-    yield "dead letters", dead or "none"
+    yield "dead letters", f"{sum(status.dead_letters.values()):,}: {dead}" if dead else "none"
     yield "agents", _agents(status.agents)
     yield "alerts", _alerts(status)
     yield "database", _database(status)

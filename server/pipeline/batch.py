@@ -120,7 +120,9 @@ class BatchReader:
         self._batch.dead_letters.extend(admission.dead_letters)
         for letter in admission.dead_letters:
             kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)
-            self._find(letter.agent or "", kind, letter.message, letter.received_at)
+            # An unreadable record's message may repeat what it holds: the dead letter alone tells that.
+            detail = f"set aside: {letter.reason.value}" if kind is FindingKind.UNREADABLE else letter.message
+            self._find(letter.agent or "", kind, detail, letter.received_at)
         return admission.admitted
 
     def _heartbeat(self, agent: AgentState, found: Admitted, heartbeat: Heartbeat) -> None:

@@ -133,7 +133,7 @@ def test_status_for_people_is_short_aligned_and_fits_80_columns(
     assert {line[12:14].rstrip() + line[14:15] != "" for line in subjects} == {True}
     assert all(line[13] == " " and line[14] != " " for line in subjects), done.stdout
     assert "log           embedded, nothing waits" in done.stdout
-    assert "dead letters  1 bad_signature" in done.stdout
+    assert "dead letters  1: 1 bad_signature" in done.stdout
     assert "agents        1 well heard; 1 with gaps" in done.stdout
     assert {line.split(":")[0] for line in lines if line.startswith("!")} == {
         "! dead_letters", "! gap", "! events_lost", "! bad_signature",
