@@ -16,7 +16,8 @@ STALE_AFTER = 30_000
 
 class ProcessState(msgspec.Struct, frozen=True):
     """Times are milliseconds UTC; `parts` by name: https, pipeline, housekeeping, training. `requests` by
-    "METHOD route status". `next_drop_at`: when old data goes next."""
+    "METHOD route status". `next_drop_at`: when old data goes next. `held_back`: agents that sent too much
+    lately, and how many requests of each were refused."""
 
     pid: int
     since: int
@@ -25,6 +26,7 @@ class ProcessState(msgspec.Struct, frozen=True):
     parts: dict[str, PartState]
     requests: dict[str, int]
     next_drop_at: int | None = None
+    held_back: dict[str, int] = {}
 
 
 def write_process_state(directory: DataDirectory, state: ProcessState) -> None:

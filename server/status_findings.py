@@ -36,6 +36,9 @@ def _process(status: Status) -> Iterator[StatusFinding]:
                 "part_down", f"{name} is {part.state} after {part.restarts} restarts: {part.last_error}"
             )
 
+    for agent, refused in process.held_back.items():
+        yield StatusFinding("agent_floods", f"{agent} sends more than it may; held back {refused:,} times")
+
 
 def _log(status: Status) -> Iterator[StatusFinding]:
     log, dead = status.log, status.dead_letters

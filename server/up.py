@@ -185,6 +185,7 @@ class _Server:
             parts=self._part_states(),
             requests=self._service.counts(),
             next_drop_at=self._housekeeping.next_drop_at,
+            held_back=self._service.quota.held_back(),
         )
 
     def _part_states(self) -> dict[str, PartState]:

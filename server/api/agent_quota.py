@@ -23,6 +23,8 @@ AT_ONCE_MAX = 4
 """A real agent sends one request at a time; one that it gave up on may still be there."""
 WAIT_SECONDS_MAX = 60
 AGENTS_MAX = 20_000
+HELD_BACK_SECONDS = 600.0
+HELD_BACK_MAX = 20
 
 
 class _Bucket:
@@ -30,6 +32,8 @@ class _Bucket:
         self.level = level
         self.at = at
         self.requests = 0
+        self.refused = 0
+        self.refused_at = 0.0
 
 
 class AgentQuota:
@@ -53,7 +57,7 @@ class AgentQuota:
             lowest = -self._at_once if body_bytes <= control_bytes_max else 0
             self._refuse_below(bucket, lowest)
             if bucket.requests >= AT_ONCE_MAX:
-                raise _too_much(1)
+                raise _too_much(bucket, 1)
             bucket.requests += 1
         try:
             yield
@@ -68,10 +72,22 @@ class AgentQuota:
             self._refuse_below(bucket, 0 if events else -self._at_once)
             bucket.level -= REQUEST_COST + events
 
+    def held_back(self) -> dict[str, int]:
+        """Agents that were refused a short time ago, and how many of their requests; the worst ones."""
+        with self._lock:
+            recent = self._monotonic() - HELD_BACK_SECONDS
+            found = {
+                name: bucket.refused
+                for name, bucket in self._buckets.items()
+                if bucket.refused and bucket.refused_at > recent
+            }
+        worst = sorted(found, key=lambda name: found[name], reverse=True)
+        return {name: found[name] for name in worst[:HELD_BACK_MAX]}
+
     def _refuse_below(self, bucket: _Bucket, lowest: float) -> None:
         if bucket.level <= lowest:
             seconds = math.ceil((lowest - bucket.level + 1) / self._per_second)
-            raise _too_much(min(max(seconds, 1), WAIT_SECONDS_MAX))
+            raise _too_much(bucket, min(max(seconds, 1), WAIT_SECONDS_MAX))
 
     def _bucket(self, agent: str) -> _Bucket:
         now = self._monotonic()
@@ -91,5 +107,7 @@ class AgentQuota:
                 del self._buckets[name]
 
 
-def _too_much(seconds: int) -> ApiError:
+def _too_much(bucket: _Bucket, seconds: int) -> ApiError:
+    bucket.refused += 1
+    bucket.refused_at = bucket.at
     return ApiError(429, "too_many_events", "this agent sends more than it may", retry_after=seconds)
