@@ -84,7 +84,7 @@ def _log(status: Status) -> str:
 
 def _events(status: Status) -> str:
     kept = status.retention
-    words = f"{status.events_stored:,} stored"
+    words = f"{status.events_stored:,}"
     if kept.oldest_day is not None:
         words += f" since {datetime.fromtimestamp(kept.oldest_day * _DAY_SECONDS, UTC).date()}"
     words += f", kept {kept.events_days} days"

@@ -61,7 +61,7 @@ def _installation(status: Status) -> dict[str, Values]:
         "leaver_log_bytes": _one(status.storage.log),
         "leaver_disk_free_bytes": _one(status.storage.disk_free),
         "leaver_oldest_day_timestamp_seconds": _one((kept.oldest_day or 0) * _DAY_SECONDS),
-        "leaver_retention_days": _one(kept.events_days),
+        "leaver_retention_seconds": _one(kept.events_days * _DAY_SECONDS),
         "leaver_next_drop_timestamp_seconds": _one((kept.next_drop_at or 0) / 1000),
         "leaver_model_trained_timestamp_seconds": _one((training.trained_at or 0) / 1000),
         "leaver_training_failed": _one(training.fault is not None),

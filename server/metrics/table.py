@@ -82,7 +82,7 @@ SEEN = (
         "seconds",
         "Beginning of the oldest day with events; 0: none.",
     ),
-    Metric("leaver_retention_days", _GAUGE, "days", "So long events are kept, as it is set."),
+    Metric("leaver_retention_seconds", _GAUGE, "seconds", "So long events are kept, as it is set."),
     Metric(
         "leaver_next_drop_timestamp_seconds", _GAUGE, "seconds", "When old data is dropped next; 0: unknown."
     ),

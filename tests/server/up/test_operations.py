@@ -112,7 +112,7 @@ def test_status_and_metrics_tell_the_same(busy: UpProcess, client: httpx.Client)
     assert found["leaver_lag_records", ()] == status["log"]["lag"] == 0
     assert found["leaver_oldest_waiting_seconds", ()] == 0
     assert status["log"]["oldest_waiting_at"] is None
-    assert found["leaver_retention_days", ()] == status["retention"]["events_days"]
+    assert found["leaver_retention_seconds", ()] == status["retention"]["events_days"] * 86_400
     assert status["dead_letters"] == {"bad_signature": 1}
     assert found["leaver_dead_letters", (("reason", "bad_signature"),)] == 1
     assert status["process"]["parts"].keys() == {"https", "pipeline", "housekeeping", "training"}
