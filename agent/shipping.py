@@ -9,6 +9,7 @@ says nothing. All waiting is by the monotonic clock, so that a jump of the wall 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -113,7 +114,8 @@ class Shipping:
         while not self._finish.is_set():
             now = time.monotonic()
             if now >= heartbeat_at:
-                heartbeat_at = now + self._heartbeat_seconds
+                # Never in step: a thousand agents that were started together would call together.
+                heartbeat_at = now + self._heartbeat_seconds * random.uniform(0.8, 1.0)
                 self._keep_up()
                 if self._beat(stopping=False):
                     not_before = min(not_before, self._asked_until)
