@@ -95,6 +95,16 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "many_agents",
+        ("--agents", "200", "--seconds", "10"),
+        (
+            ("many agents: CPU of the server at rest", r"at rest, .*?: ([\d.]+%)", ""),
+            ("many agents: CPU ms for each to enrol", r"enrolled .* ([\d.]+) ms", ""),
+            ("lone event, no flood: median ms", r"no flood +(\d+)", ""),
+            ("lone event, one agent floods: median ms", r"quota 2,000/s +(\d+)", ""),
+        ),
+    ),
+    Benchmark(
         "agent_footprint",
         ("--rest", "10", "--busy", "10"),
         (

@@ -51,11 +51,18 @@ class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
+class MetricsConfig(Section, frozen=True):
+    token_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class LimitsConfig(Section, frozen=True):
     connections: Annotated[int, Meta(ge=8, le=20_000)] = 2000
     request_seconds: Annotated[int, Meta(ge=1, le=600)] = 30
     body_mebibytes_in_flight: Annotated[int, Meta(ge=32, le=8192)] = 128
     enrol_failures_per_minute: Annotated[int, Meta(ge=1, le=1000)] = 10
+    agent_events_per_second: Annotated[int, Meta(ge=10, le=1_000_000)] = 2000
+    agent_events_at_once: Annotated[int, Meta(ge=1000, le=10_000_000)] = 20_000
+    disk_free_mebibytes: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
 
 
 class ServerConfig(Section, frozen=True):
@@ -63,6 +70,7 @@ class ServerConfig(Section, frozen=True):
     log: LogConfig = LogConfig()
     database: DatabaseConfig = DatabaseConfig()
     retention: RetentionConfig = RetentionConfig()
+    metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 
 

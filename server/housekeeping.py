@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, delete, select
 
 from server.log.contract import EventLog, LogUnavailable
+from server.pulse import Pulse
 from server.store.database import Database
 from server.store.tables import (
     collector_days,
@@ -30,6 +31,8 @@ TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
 ROWS_PER_TRANSACTION = 200
 ROWS_PER_SEARCH = 5000
+TURN_SECONDS_MAX = 1800.0
+"""One job, such as dropping a day of a large company, ends within this time."""
 
 _logger = logging.getLogger("leaver.housekeeping")
 
@@ -78,11 +81,15 @@ class Housekeeping:
         state_seconds: float = 5.0,
         trim_seconds: float = 60.0,
         drop_seconds: float = 3600.0,
+        pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._log = log
         self._events_days = events_days
         self._clock = clock
+        self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
+        self._drop_seconds = drop_seconds
+        self.next_drop_at: int | None = None
         self._jobs: list[tuple[float, Callable[[threading.Event], None]]] = [
             (state_seconds, lambda _stop: say_state()),
             (trim_seconds, self._trim),
@@ -94,6 +101,7 @@ class Housekeeping:
         due = [time.monotonic()] * len(self._jobs)
         while not stop.is_set():
             for index, (seconds, job) in enumerate(self._jobs):
+                self._pulse.beat()
                 if not stop.is_set() and time.monotonic() >= due[index]:
                     job(stop)
                     due[index] = time.monotonic() + seconds
@@ -107,6 +115,7 @@ class Housekeeping:
 
     def _drop(self, stop: threading.Event) -> None:
         dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        self.next_drop_at = self._clock() + round(self._drop_seconds * 1000)
         if any(dropped.values()):
             _logger.info("old_data_dropped", extra={"rows": dropped})
 

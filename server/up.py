@@ -18,15 +18,23 @@ from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import ServerConfig
 from server.data_directory import DataDirectory
+from server.health import Health
+from server.housekeeping import TURN_SECONDS_MAX as HOUSEKEEPING_TURN
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
+from server.metrics.process_metrics import ProcessMetrics
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
+from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
+from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.process_state import ProcessState, write_process_state
-from server.status import Status, read_status
-from server.supervision import SupervisedThread
+from server.pulse import Pulse
+from server.service_manager import ServiceManager
+from server.status import installation_status
+from server.status_types import Status
+from server.supervision import PartState, SupervisedThread
 
 STOP_SECONDS = 4.5
 _LOOK_SECONDS = 0.5
@@ -69,16 +77,28 @@ class _Server:
         self._say = say
         self._since = installation.clock()
         config = installation.config
-        worker = PipelineWorker(installation.database, log, clock=installation.clock)
-        self._pipeline = SupervisedThread("pipeline", worker.run)
+        pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
+        metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=pulses[0])
+        worker = PipelineWorker(
+            installation.database, log, clock=installation.clock, observer=metrics.pipeline
+        )
+        self._manager = ServiceManager(os.environ)
+        self._health = Health(
+            self._part_states,
+            log,
+            installation.database,
+            disk=installation.directory.root,
+            disk_free_bytes=config.limits.disk_free_mebibytes << 20,
+        )
         self._service = ApiService(
             config=config,
             database=installation.database,
             log=log,
             authority=authority,
             clock=installation.clock,
-            pipeline_alive=lambda: self._pipeline.alive,
+            health=self._health,
             status=self._status,
+            metrics=metrics.render,
         )
         self._https = HttpsServer(
             create_app(self._service),
@@ -86,20 +106,25 @@ class _Server:
             installation.pki.ensure_server(authority, config.listen),
             connections=config.limits.connections,
         )
-        housekeeping = Housekeeping(
+        self._housekeeping = Housekeeping(
             installation.database,
             log,
             events_days=config.retention.events_days,
             clock=installation.clock,
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
+            pulse=pulses[1],
         )
-        training = PeriodicTraining(installation.database, clock=installation.clock)
+        training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
         self._parts = (
-            self._pipeline,
-            SupervisedThread("housekeeping", housekeeping.run),
+            SupervisedThread("pipeline", worker.run, pulse=pulses[0]),
+            SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
-                "training", training.run, first_pause=RETRY_SECONDS, longest_pause=RETRY_SECONDS_MAX
+                "training",
+                training.run,
+                first_pause=RETRY_SECONDS,
+                longest_pause=RETRY_SECONDS_MAX,
+                pulse=pulses[2],
             ),
         )
 
@@ -110,10 +135,14 @@ class _Server:
             self._https.start()
             write_process_state(self._installation.directory, self._process_state())
             self._introduce()
+            self._manager.ready()
             while not stop.wait(_LOOK_SECONDS):
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")
+                if not self._health.not_alive():
+                    self._manager.alive()
         finally:
+            self._manager.stopping()
             self._stop()
 
     def _stop(self) -> None:
@@ -153,20 +182,17 @@ class _Server:
             since=self._since,
             at=self._installation.clock(),
             address=public_address(self._installation.config, self._https.port),
-            parts={part.name: part.state for part in self._parts},
+            parts=self._part_states(),
             requests=self._service.counts(),
+            next_drop_at=self._housekeeping.next_drop_at,
+            held_back=self._service.quota.held_back(),
         )
 
+    def _part_states(self) -> dict[str, PartState]:
+        return {"https": self._https.state} | {part.name: part.state for part in self._parts}
+
     def _status(self) -> Status:
-        installation = self._installation
-        with installation.database.read() as connection:
-            return read_status(
-                connection,
-                self._log,
-                installation.config.log.kind,
-                self._process_state(),
-                now=installation.clock(),
-            )
+        return installation_status(self._installation, self._log, self._process_state())
 
     def _renew_certificate(self) -> None:
         certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)

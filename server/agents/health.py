@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from server.detection.storage_anomaly import CHANNEL
 from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
 
 SILENT_AFTER = 5 * 60 * 1000
 """An enrolled agent that said nothing for so long is a finding."""
 AGENTS_MAX = 100_000
+COLLECTORS = frozenset({CHANNEL})
+"""Whatever else an agent calls its collectors counts as `other`: a name is not repeated on trust."""
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.dev)\d{1,4})?\Z")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -110,7 +115,15 @@ def _health(
         lost_events=max(lost, heartbeat.get("lost_events", 0)),
         clock_offset=row["clock_offset"],
         certificate_until=until,
-        version=heartbeat.get("version"),
-        collectors={c["name"]: c["state"] for c in heartbeat.get("collectors", ())},
+        version=_version(heartbeat.get("version")),
+        collectors={
+            c["name"] if c["name"] in COLLECTORS else "other": c["state"]
+            for c in heartbeat.get("collectors", ())
+        },
         findings=findings,
     )
+
+
+def _version(version: str | None) -> str | None:
+    """As far as it is one."""
+    return version if version is None or _VERSION.match(version) else "odd"

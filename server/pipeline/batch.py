@@ -6,6 +6,7 @@ known (enrich), which policies fire, what does the day add up to, how strange is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -63,6 +64,8 @@ class Batch:
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.events = 0
+        self.duplicates = 0
+        self.lost: Counter[str] = Counter()
 
 
 class BatchReader:
@@ -89,7 +92,7 @@ class BatchReader:
             elif found.loss is not None:
                 self._loss(agent, found, found.loss)
             elif found.heartbeat is not None:
-                self._heartbeat(agent, found.logged.appended_at, found.heartbeat)
+                self._heartbeat(agent, found, found.heartbeat)
         self._memory.scorer.settle()
         self._take_in_concerned()
         for logged in records:
@@ -117,10 +120,17 @@ class BatchReader:
         self._batch.dead_letters.extend(admission.dead_letters)
         for letter in admission.dead_letters:
             kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)
-            self._find(letter.agent or "", kind, letter.message, letter.received_at)
+            # An unreadable record's message may repeat what it holds: the dead letter alone tells that.
+            detail = f"set aside: {letter.reason.value}" if kind is FindingKind.UNREADABLE else letter.message
+            self._find(letter.agent or "", kind, detail, letter.received_at)
         return admission.admitted
 
-    def _heartbeat(self, agent: AgentState, received_at: int, heartbeat: Heartbeat) -> None:
+    def _heartbeat(self, agent: AgentState, found: Admitted, heartbeat: Heartbeat) -> None:
+        received_at = found.logged.appended_at
+        self._look_for_copy(agent, found)
+        if agent.falls_behind(found.record.epoch, heartbeat, received_at):
+            detail = f"a copy of spool {found.record.epoch} is in use, or an older state of the machine"
+            self._find(agent.name, FindingKind.CLONED, detail, received_at)
         agent.heartbeat = (received_at, heartbeat)
         agent.clock_offset = clock_offset(heartbeat.sent_at, received_at)
         if agent.clock_offset:
@@ -144,6 +154,7 @@ class BatchReader:
         new = epoch.seen.add(loss.first_seq, loss.first_seq + loss.count - 1)
         count = sum(last - first + 1 for first, last in new)
         epoch.lost += count
+        self._batch.lost[loss.reason.value] += count
         agent.gap_changed = True
         if count:
             detail = (
@@ -157,9 +168,12 @@ class BatchReader:
         record, received_at = found.record, found.logged.appended_at
         epoch = self._epoch(agent, found)
         new = epoch.seen.add(record.first_seq, record.first_seq + record.count - 1)
+        if new:
+            self._look_for_copy(agent, found)
         agent.gap_changed = True
         known = sum(last - first + 1 for first, last in new)
         epoch.duplicates += record.count - known
+        self._batch.duplicates += record.count - known
         if not known:
             return
         fresh = {seq - record.first_seq for first, last in new for seq in range(first, last + 1)}
@@ -270,6 +284,12 @@ class BatchReader:
             detail = f"a further spool began, epoch {found.record.epoch}: rebuilt, or a copy of the agent"
             self._find(agent.name, FindingKind.NEW_EPOCH, detail, found.logged.appended_at)
         return epoch
+
+    def _look_for_copy(self, agent: AgentState, found: Admitted) -> None:
+        newer = agent.newer_epoch(found.record.epoch, found.logged.appended_at)
+        if newer is not None:
+            detail = f"spools {found.record.epoch} and {newer} are in use at the same time: a copied identity"
+            self._find(agent.name, FindingKind.CLONED, detail, found.logged.appended_at)
 
     def _find(self, agent: str, kind: FindingKind, detail: str, at: int, count: int = 1) -> None:
         self._batch.findings.append(Finding(agent, kind, detail, at, count))

@@ -145,7 +145,7 @@ event_blocks = Table(
     Column("first_seq", BigInteger, nullable=False),
     Column("count", Integer, nullable=False),
     Column("received_at", BigInteger, nullable=False),
-    Column("last_day", Integer, nullable=False, index=True, comment="UTC day of its youngest event"),
+    Column("last_day", Integer, nullable=False, comment="UTC day of its youngest event"),
     Column("signature", LargeBinary(64), nullable=False),
     Column("value", LargeBinary, nullable=False, comment="the wire record's value as it came"),
     Column(
@@ -156,6 +156,8 @@ event_blocks = Table(
         "the event is a duplicate or a dead letter",
     ),
     Index("ix_event_blocks_place", "agent", "epoch", "first_seq"),
+    # With the count, so that events are counted and days found without reading the blocks.
+    Index("ix_event_blocks_last_day", "last_day", "count"),
 )
 
 subject_events = Table(

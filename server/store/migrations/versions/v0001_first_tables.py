@@ -137,7 +137,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_blocks")),
     )
-    op.create_index(op.f("ix_event_blocks_last_day"), "event_blocks", ["last_day"], unique=False)
+    op.create_index("ix_event_blocks_last_day", "event_blocks", ["last_day", "count"], unique=False)
     op.create_index("ix_event_blocks_place", "event_blocks", ["agent", "epoch", "first_seq"], unique=False)
     op.create_table(
         "installation",
