@@ -6,7 +6,6 @@ day, an hour of the day) is made once: these words are frozen and may be shared.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -25,8 +24,11 @@ from event_schema.ocsf_objects import Evidence
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord, account_key
 from server.people.pseudonyms import account_subject, person_subject
+from server.store.column_types import key_text
 
 SUBJECT_CHARACTERS = 128
+DEVICE_CHARACTERS = 512
+CHANNEL_CHARACTERS = 64
 _NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
 
@@ -76,8 +78,9 @@ class Enricher:
     def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
         person = self.directory.person_by_account(account, host)
         if person is not None:
-            return person, _bounded(person_subject(person.id))
-        return None, _bounded(account_subject(f"{account_key(account)}@{account_key(host)}"))
+            return person, key_text(person_subject(person.id), SUBJECT_CHARACTERS)
+        subject = account_subject(f"{account_key(account)}@{account_key(host)}")
+        return None, key_text(subject, SUBJECT_CHARACTERS)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
@@ -164,14 +167,13 @@ def device_of(event: Event) -> str | None:
     )
     if peripheral is None:
         return None
-    return peripheral.uid or peripheral.name
+    return key_text(peripheral.uid or peripheral.name, DEVICE_CHARACTERS)
+
+
+def channel_of(event: Event) -> str:
+    """The collector that saw it."""
+    return key_text(event.metadata.log_name, CHANNEL_CHARACTERS)
 
 
 def peer_group_of(person: PersonRecord | None) -> str:
     return (person.department or "") if person is not None else ""
-
-
-def _bounded(subject: str) -> str:
-    if len(subject) <= SUBJECT_CHARACTERS:
-        return subject
-    return subject[: SUBJECT_CHARACTERS - 17] + "~" + hashlib.sha256(subject.encode()).hexdigest()[:16]

@@ -281,10 +281,10 @@ def test_the_answer_is_503_while_the_log_is_full_and_health_says_so(tmp_path: Pa
 
 
 def test_a_database_that_stays_locked_delays_enrolment_and_not_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "BUSY_TIMEOUT_SECONDS", 0.2)
-    server = RunningServer(tmp_path)
+    server = RunningServer(tmp_path, database_url=database_url)
     with server.client() as client:
         agent = TestAgent(server, client, "a")
         token = server.invite("b")

@@ -152,8 +152,8 @@ def test_closing_takes_the_alert_off_the_queue_and_cannot_be_done_twice(
     assert "closed before as confirmed" in again.stderr
 
 
-def test_unknown_alert_exits_with_one(database: Database, tmp_path: Path) -> None:
-    assert database.dialect == "sqlite"
+@pytest.mark.usefixtures("database")
+def test_unknown_alert_exits_with_one(tmp_path: Path) -> None:
     for arguments in (("show", "7"), ("close", "7", "--verdict", "false", "--reason", "r")):
         result = _run(tmp_path, *arguments)
         assert result.exit_code == 1
