@@ -185,5 +185,5 @@ def _check_database(database: DatabaseConfig) -> None:
     # The value itself is not repeated: it may hold the password that must not be there.
     if password is not None or "password=" in parts.query:
         raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
-    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
-        raise ValueError("database.url: begins neither with sqlite: nor postgresql")
+    if parts.scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("database.url: begins neither with sqlite: nor with postgresql:")

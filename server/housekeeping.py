@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, delete, select
 
 from server.log.contract import EventLog, LogUnavailable
-from server.store.database import Database
+from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
     collector_days,
     dead_letters,
@@ -102,11 +102,15 @@ class Housekeeping:
     def _trim(self, _stop: threading.Event) -> None:
         try:
             trim_log(self._database, self._log)
-        except LogUnavailable as error:
+        except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
 
     def _drop(self, stop: threading.Event) -> None:
-        dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        try:
+            dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        except StoreUnavailable as error:
+            _logger.warning("old_data_not_dropped", extra={"detail": str(error)})
+            return
         if any(dropped.values()):
             _logger.info("old_data_dropped", extra={"rows": dropped})
 

@@ -6,6 +6,7 @@ the pipeline's open transaction is rolled back, so it is done again.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import ServerConfig
-from server.data_directory import DataDirectory
+from server.data_directory import AlreadyRunning, DataDirectory
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
@@ -26,12 +27,15 @@ from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.process_state import ProcessState, write_process_state
 from server.status import Status, read_status
+from server.store.database import StoreUnavailable
+from server.store.up_lock import CHECK_SECONDS
 from server.supervision import SupervisedThread
 
 STOP_SECONDS = 4.5
 _LOOK_SECONDS = 0.5
 
 Say = Callable[[str], None]
+_logger = logging.getLogger("leaver.server")
 
 
 class UpFailed(Exception):
@@ -77,7 +81,7 @@ class _Server:
             log=log,
             authority=authority,
             clock=installation.clock,
-            pipeline_alive=lambda: self._pipeline.alive,
+            pipeline_alive=lambda: self._pipeline.alive and not worker.waits_for_database,
             status=self._status,
         )
         self._https = HttpsServer(
@@ -95,7 +99,10 @@ class _Server:
             renew_certificate=self._renew_certificate,
         )
         training = PeriodicTraining(installation.database, clock=installation.clock)
+        self._taken_over: str | None = None
+        up_lock = installation.up_lock
         self._parts = (
+            *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
             self._pipeline,
             SupervisedThread("housekeeping", housekeeping.run),
             SupervisedThread(
@@ -113,6 +120,8 @@ class _Server:
             while not stop.wait(_LOOK_SECONDS):
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")
+                if self._taken_over is not None:
+                    raise UpFailed(self._taken_over)
         finally:
             self._stop()
 
@@ -167,6 +176,18 @@ class _Server:
                 self._process_state(),
                 now=installation.clock(),
             )
+
+    def _keep_place(self, stop: threading.Event) -> None:
+        up_lock = self._installation.up_lock
+        assert up_lock is not None
+        while not stop.wait(CHECK_SECONDS):
+            try:
+                up_lock.check()
+            except AlreadyRunning as error:
+                self._taken_over = str(error)
+            except StoreUnavailable as error:
+                # The pipeline says so; the place is taken again when the database is back.
+                _logger.debug("place_unknown", extra={"detail": str(error)})
 
     def _renew_certificate(self) -> None:
         certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)

@@ -117,6 +117,13 @@ class Database:
         """The error in one line, with the place."""
         return StoreUnavailable(f"database {self.place}: {' '.join(str(error.orig).split())}")
 
+    def lasting_connection(self) -> Connection:
+        """One that is kept beside the transactions, each statement by itself. Raises StoreUnavailable."""
+        try:
+            return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except DBAPIError as error:
+            raise self.unavailable(error) from error
+
     def close(self) -> None:
         """Gives all connections back. May be called twice."""
         self._engine.dispose()

@@ -20,9 +20,9 @@ CONNECT_SECONDS = 10
 IDLE_SECONDS = 300
 CONNECTIONS_KEPT = 5
 CONNECTIONS_MAX = 20
-WRITERS = 0x6C656176_01
-UP = 0x6C656176_02
-"""Numbers of our advisory locks: "leav", and which."""
+LOCKS = 0x6C656176
+WRITERS, UP = 1, 2
+"""Our advisory locks have two numbers: "leav", and which."""
 
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """Connections, rolled back for others' sake, resources, operator, system."""
@@ -55,7 +55,9 @@ def postgresql_engine(url: URL, *, lock_seconds: float) -> Engine:
         cursor.execute(
             f"SET lock_timeout = '{round(lock_seconds * 1000)}ms';"
             f" SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';"
-            " SET timezone = 'UTC'; SET synchronous_commit = on"
+            # A host that is gone without a word holds its locks for a minute at most.
+            " SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
+            " SET tcp_user_timeout = 60000; SET timezone = 'UTC'; SET synchronous_commit = on"
         )
         cursor.close()
         connection.commit()
@@ -77,7 +79,7 @@ def server_fault(connection: Connection) -> str | None:
 
 def lock_writers(connection: Connection) -> None:
     """Waits until no other write transaction is open, `lock_seconds` at most. Held to the end of this one."""
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCKS}, {WRITERS})")
 
 
 def passes(error: sqlalchemy.exc.DBAPIError, *, writes: bool) -> bool:

@@ -29,7 +29,7 @@ from server.store.database import open_database, upgrade
 
 START_SECONDS = 60
 ROLE = "leaver"
-PASSWORD = "a password of nobody else's"
+PASSWORD = "pass@word: of nobody else's/%41"
 _TEMPLATE = "leaver_template"
 _ROOM = 1 << 30
 _SETTINGS = (
