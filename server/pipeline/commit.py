@@ -32,7 +32,7 @@ from server.store.tables import (
     subject_devices,
     subject_events,
 )
-from server.store.upsert import insert_missing, upsert
+from server.store.upsert import insert_missing, insert_new, upsert
 
 FINDINGS_OF_UNKNOWN_MAX = 1000
 """Open findings about names that nobody enrolled; beyond, they count under one name."""
@@ -102,8 +102,7 @@ def _write_blocks(connection: Connection, batch: Batch) -> None:
         }
         for block in batch.blocks
     ]
-    if rows:
-        connection.execute(insert(event_blocks), rows)
+    insert_new(connection, event_blocks, rows)
 
 
 def _write_dead_letters(connection: Connection, batch: Batch) -> None:

@@ -57,7 +57,8 @@ def postgresql_engine(url: URL, *, lock_seconds: float) -> Engine:
             f" SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';"
             # A host that is gone without a word holds its locks for a minute at most.
             " SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
-            " SET tcp_user_timeout = 60000; SET timezone = 'UTC'; SET synchronous_commit = on"
+            " SET tcp_user_timeout = 60000; SET timezone = 'UTC'; SET synchronous_commit = on;"
+            " SET client_min_messages = warning"
         )
         cursor.close()
         connection.commit()

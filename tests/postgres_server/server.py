@@ -180,6 +180,17 @@ class PostgresServer:
             raise PostgresFailed("the server is not running")
         return self._process.pid
 
+    def cpu_seconds(self) -> float:
+        """Of all of the server's processes that live, user and system."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                pid, _, rest = stat.read_text().partition(" (")
+                fields = rest.rpartition(") ")[2].split()
+                if self.pid in (int(pid), int(fields[1])):
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """kill -9 of the server: no goodbye, and recovery at the next start."""
         self._signal_and_wait(signal.SIGKILL, 10)

@@ -31,8 +31,9 @@ TODAY = NOW // DAY
 
 
 @contextmanager
-def _cut_at(engine: Engine, postgres_server: PostgresServer, number: int) -> Iterator[list[str]]:
-    """Ends the connection on the server's side just before its statement `number`. Yields what was begun."""
+def _cut_at(engine: Engine, postgres_server: PostgresServer, number: int, when: str) -> Iterator[list[str]]:
+    """Ends the connection on the server's side just before or after its statement `number`. Yields the
+    statements. After the one that prepares an upsert comes its COPY, after the last one the COMMIT."""
     begun: list[str] = []
 
     def look(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -42,11 +43,11 @@ def _cut_at(engine: Engine, postgres_server: PostgresServer, number: int) -> Ite
             with postgres_server.connect() as other:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
-    event.listen(engine, "before_cursor_execute", look)
+    event.listen(engine, f"{when}_cursor_execute", look)
     try:
         yield begun
     finally:
-        event.remove(engine, "before_cursor_execute", look)
+        event.remove(engine, f"{when}_cursor_execute", look)
 
 
 def _outcome(server: Server) -> dict[str, list[Any]]:
@@ -82,9 +83,12 @@ def _step(worker: PipelineWorker) -> int:
         return -1
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_connection_cut_at_any_statement_loses_nothing_and_doubles_nothing(
-    new_server: NewServer, postgres_server: PostgresServer
+    new_server: NewServer, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
+    # All that can go by COPY does, so that it is cut off in COPY too.
+    monkeypatch.setattr("server.store.upsert.COPY_FROM_ROWS", 1)
     endpoint = Endpoint()
     servers = [new_server(), new_server()]
     for server in servers:
@@ -103,7 +107,7 @@ def test_a_connection_cut_at_any_statement_loses_nothing_and_doubles_nothing(
     position = itertools.count()
     for number in itertools.count(1):
         cut.log.append([stream[next(position)], stream[next(position)]])
-        with _cut_at(cut.database._engine, postgres_server, number) as begun:
+        with _cut_at(cut.database._engine, postgres_server, number, when) as begun:
             done = _step(worker)
         if done == -1:
             cuts += 1
