@@ -95,7 +95,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         config = msgspec.convert(document, ServerConfig)
         _check_listen(config.listen)
         _check_log(config.log)
-        _check_database(config.database)
+        check_database(config.database)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -174,7 +174,8 @@ def _check_log(log: LogConfig) -> None:
             raise ValueError(f"log.bootstrap: {error}") from None
 
 
-def _check_database(database: DatabaseConfig) -> None:
+def check_database(database: DatabaseConfig) -> None:
+    """Raises ValueError that names the setting."""
     if not database.url:
         return
     try:

@@ -117,7 +117,7 @@ agent_findings = Table(
 log_positions = Table(
     "log_positions",
     metadata,
-    Column("partition", Integer, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("fence", BigInteger, nullable=False, comment="rises with each owner; a zombie's is too low"),
     Column("next_offset", BigInteger, nullable=False),
 )

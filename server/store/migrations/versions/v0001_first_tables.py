@@ -155,7 +155,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "log_positions",
-        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column(
             "fence", sa.BigInteger(), nullable=False, comment="rises with each owner; a zombie's is too low"
         ),
