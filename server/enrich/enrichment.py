@@ -78,14 +78,14 @@ class Enricher:
     def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
         person = self.directory.person_by_account(account, host)
         if person is not None:
-            return person, key_text(person_subject(person.id), SUBJECT_CHARACTERS)
+            return person, _subject(person)
         subject = account_subject(f"{account_key(account)}@{account_key(host)}")
         return None, key_text(subject, SUBJECT_CHARACTERS)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
         if self._person_of is None:
-            self._person_of = {_bounded(person_subject(p.id)): p for p in self.directory.people()}
+            self._person_of = {_subject(person): person for person in self.directory.people()}
         return self._person_of.get(subject)
 
     def day_of(self, person: PersonRecord | None, time: int) -> int:
@@ -158,6 +158,10 @@ class Enricher:
 def is_nobodys(event: Event) -> bool:
     """A device went in or out and no account did it: kept and known, but about no subject."""
     return event.actor.user is None and not isinstance(event, FileSystemActivity)
+
+
+def _subject(person: PersonRecord) -> str:
+    return key_text(person_subject(person.id), SUBJECT_CHARACTERS)
 
 
 def device_of(event: Event) -> str | None:

@@ -1,7 +1,7 @@
 """A real database with all tables, SQLite and PostgreSQL in turn, for every test of the server's store.
 
-A test, or a file (`pytestmark`), that is about one of them, or about something else, is marked
-`one_database("sqlite")`.
+A file (`pytestmark`) that is about something else, or a test of one of them, is marked `databases("sqlite")`;
+a test in such a file that shall run on both, `databases("sqlite", "postgresql")`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NewDatabaseUrl = Callable[[Path], str]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "dialect" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("one_database")
+        only = metafunc.definition.get_closest_marker("databases")
         metafunc.parametrize("dialect", only.args if only else DIALECTS, indirect=True)
 
 

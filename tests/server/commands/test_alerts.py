@@ -86,6 +86,7 @@ def test_unmasking_shows_names_and_leaves_a_row_for_each_person(database: Databa
     assert rows[0].actor.startswith("cli:")
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,6 +97,7 @@ def test_unmasking_shows_names_and_leaves_a_row_for_each_person(database: Databa
         ("list", "--limit", "0"),
         ("close", "1", "--verdict", "maybe", "--reason", "r"),
         ("close", "1", "--verdict", "false", "--reason", " "),
+        ("close", "1", "--verdict", "false", "--reason", "half \udc80"),
         ("close", "1", "--verdict", "false"),
     ],
 )

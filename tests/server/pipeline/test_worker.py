@@ -312,6 +312,7 @@ def test_the_same_events_give_the_same_alerts_however_they_are_cut_and_whenever_
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
+@pytest.mark.databases("sqlite")
 def test_records_in_another_order_give_the_same_alerts(new_server: NewServer) -> None:
     endpoint = Endpoint()
     stream = _shuffled_stream(endpoint)

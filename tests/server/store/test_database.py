@@ -115,7 +115,7 @@ def test_failed_upgrade_leaves_no_half_made_tables(database: Database) -> None:
     assert tables == ["storage_days"]
 
 
-@pytest.mark.one_database("sqlite")
+@pytest.mark.databases("sqlite")
 def test_settings_make_commits_durable_and_keys_checked(database: Database) -> None:
     with database.begin() as connection:
         pragmas = {
@@ -190,7 +190,7 @@ def test_writer_that_waits_too_long_is_told_that_the_database_is_locked(
     impatient.close()
 
 
-def test_threads_share_one_database(database: Database) -> None:
+def test_threads_share_databases(database: Database) -> None:
     def add(number: int) -> None:
         for part in range(10):
             with database.begin() as connection:
@@ -226,7 +226,7 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         upgrade(open_database(f"sqlite:///{path}", clock=_clock))
 
 
-@pytest.mark.one_database("sqlite")
+@pytest.mark.databases("sqlite")
 def test_database_without_tables_is_no_surprise_to_sqlite_itself(database: Database, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "leaver.db") as other:
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
