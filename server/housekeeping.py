@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
 from server.log.contract import EventLog, LogUnavailable
 from server.store.database import Database, StoreUnavailable
@@ -123,10 +123,9 @@ def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: thre
         with database.read() as connection:
             rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_SEARCH)).all()
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            part = [tuple(row) for row in rows[first : first + ROWS_PER_TRANSACTION]]
             with database.begin() as connection:
-                for row in rows[first : first + ROWS_PER_TRANSACTION]:
-                    place = [key == value for key, value in zip(keys, row, strict=True)]
-                    total += connection.execute(delete(table).where(*place)).rowcount
+                total += connection.execute(delete(table).where(tuple_(*keys).in_(part))).rowcount
         if len(rows) < ROWS_PER_SEARCH:
             break
     return total

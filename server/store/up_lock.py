@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from types import TracebackType
 
 import sqlalchemy
@@ -23,6 +24,8 @@ from server.store.database import Database
 from server.store.postgresql import LOCKS, UP
 
 CHECK_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
+"""So long the connection of a process that was just killed may still hold the place."""
 _NAME_BYTES = 63
 
 _HOLDER = text(
@@ -63,13 +66,17 @@ class UpLock:
             connection.execute(
                 text("SELECT set_config('application_name', :name, false)"), {"name": self._name}
             )
-            for _ in range(2):
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while True:
                 if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({LOCKS}, {UP})").scalar_one():
                     return connection
                 pid, name = connection.execute(_HOLDER, {"locks": LOCKS, "up": UP}).first() or (0, "unknown")
-                if name != self._name:
+                if name == self._name:
+                    connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+                elif time.monotonic() >= deadline:
                     break
-                connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+                else:
+                    time.sleep(0.05)
         except BaseException:
             _end(connection)
             raise
