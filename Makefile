@@ -25,7 +25,7 @@ demo: setup ## a sample company, a real copy to a real drive, the alert (ONCE=1,
 demo-stop: setup ## stop what the demo left running
 	@$(PY) deploy/demo.py --stop
 
-test: setup ## all tests, on real fanotify, udev, Kafka, TLS (under 12 minutes)
+test: setup ## all tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest $(TEST)
 
