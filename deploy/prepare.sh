@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prepares this checkout for `make`: virtual environment, Python packages, and Debian packages for what is asked.
-# usage: deploy/prepare.sh venv | drive | kafka | tests
+# usage: deploy/prepare.sh venv | drive | kafka | postgres | tests
 # Says what it installs; does nothing where all is there. Needs Debian (or a relative) with Python 3.11 or newer.
 set -eu
 cd "$(dirname "$0")/.."
@@ -81,6 +81,6 @@ tests() {
 }
 
 case "${1:-}" in
-venv | drive | kafka | tests) "$1" ;;
-*) die "usage: deploy/prepare.sh venv | drive | kafka | tests" ;;
+venv | drive | kafka | postgres | tests) "$1" ;;
+*) die "usage: deploy/prepare.sh venv | drive | kafka | postgres | tests" ;;
 esac
