@@ -113,11 +113,10 @@ def test_a_second_leaver_up_on_the_same_database_is_refused_and_told_who_has_it(
     chain: Chain, postgres_server: PostgresServer, database: str, tmp_path: Path
 ) -> None:
     _configure(tmp_path, postgres_server, database)
-    for command in ("up", "init"):
-        second = leaver(command, data=tmp_path)
-        assert second.returncode == 1
-        assert f"in use by another leaver up (process {chain.up.process.pid} on " in second.stderr
-        assert PASSWORD not in second.stderr
+    second = leaver("up", data=tmp_path)
+    assert second.returncode == 1
+    assert f"in use by another leaver up (process {chain.up.process.pid} on " in second.stderr
+    assert PASSWORD not in second.stderr
     assert chain.healthy()
 
 
