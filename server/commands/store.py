@@ -56,6 +56,8 @@ def migrate(
     URLs: sqlite:////absolute/path/leaver.db, postgresql://user@host/database
     """
     directory = data_directory_from(data)
+    if from_password_file and from_url is None:
+        raise click.UsageError("--from-password-file goes with --from")
     try:
         if from_url is None:
             directory.require()
@@ -82,6 +84,8 @@ def migrate(
 
 
 def _checked(option: str, config: DatabaseConfig) -> DatabaseConfig:
+    if not config.url:
+        raise click.UsageError(f"{option}: is empty")
     try:
         check_database(config)
     except ValueError as error:

@@ -71,7 +71,7 @@ def _copy(read: Connection, write: Connection, table: Table, progress: Progress)
     for rows in _portions(read, table):
         try:
             insert_new(write, table, rows)
-        except sqlalchemy.exc.DataError as error:
+        except (sqlalchemy.exc.DataError, sqlalchemy.exc.IntegrityError) as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise TransferFailed(f"table {table.name}: a row does not fit: {reason}") from error
         done += len(rows)

@@ -223,6 +223,8 @@ def test_while_a_server_runs_on_either_side_nothing_is_copied(
         (("--to", "sqlite:////nowhere/at/all.db"), 4, "No such file"),
         (("--from", "sqlite:////nowhere/at/all.db", "--to", "sqlite:////tmp/x.db"), 4, "no such file"),
         (("--to", "postgresql://u@h/x", "--to-password-file", "/nowhere/p"), 1, "/nowhere/p: No such file"),
+        (("--to", ""), 2, "--to: is empty"),
+        (("--to", "sqlite:////tmp/x.db", "--from-password-file", "p"), 2, "goes with --from"),
         ((), 2, "--to"),
     ],
 )

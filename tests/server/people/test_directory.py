@@ -109,7 +109,7 @@ def test_composed_and_decomposed_letters_are_the_same_account() -> None:
     ),
     st.integers(_ms("1975-01-01T00:00:00+00:00"), _ms("2037-12-31T00:00:00+00:00")),
 )  # fmt: skip
-def test_local_day_and_hour_equal_the_zdatabases_at_any_time(zone: str, at: int) -> None:
+def test_local_day_and_hour_equal_the_zone_database_at_any_time(zone: str, at: int) -> None:
     person = _person(zone=zone)
     directory = _directory(person)
     # The first call fills the cached quarter of an hour from its other end.
