@@ -103,7 +103,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         config = msgspec.convert(document, ServerConfig)
         _check_listen(config.listen)
         _check_log(config.log)
-        _check_database(config.database)
+        check_database(config.database)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -182,7 +182,8 @@ def _check_log(log: LogConfig) -> None:
             raise ValueError(f"log.bootstrap: {error}") from None
 
 
-def _check_database(database: DatabaseConfig) -> None:
+def check_database(database: DatabaseConfig) -> None:
+    """Raises ValueError that names the setting."""
     if not database.url:
         return
     try:
@@ -193,5 +194,5 @@ def _check_database(database: DatabaseConfig) -> None:
     # The value itself is not repeated: it may hold the password that must not be there.
     if password is not None or "password=" in parts.query:
         raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
-    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
-        raise ValueError("database.url: begins neither with sqlite: nor postgresql")
+    if parts.scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("database.url: begins neither with sqlite: nor with postgresql:")

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
 from server.log.contract import EventLog, LogUnavailable
 from server.pulse import Pulse
-from server.store.database import Database
+from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
     collector_days,
     dead_letters,
@@ -110,12 +110,17 @@ class Housekeeping:
     def _trim(self, _stop: threading.Event) -> None:
         try:
             trim_log(self._database, self._log)
-        except LogUnavailable as error:
+        except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
 
     def _drop(self, stop: threading.Event) -> None:
-        dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
-        self.next_drop_at = self._clock() + round(self._drop_seconds * 1000)
+        try:
+            dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        except StoreUnavailable as error:
+            _logger.warning("old_data_not_dropped", extra={"detail": str(error)})
+            return
+        finally:
+            self.next_drop_at = self._clock() + round(self._drop_seconds * 1000)
         if any(dropped.values()):
             _logger.info("old_data_dropped", extra={"rows": dropped})
 
@@ -128,10 +133,9 @@ def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: thre
         with database.read() as connection:
             rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_SEARCH)).all()
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            part = [tuple(row) for row in rows[first : first + ROWS_PER_TRANSACTION]]
             with database.begin() as connection:
-                for row in rows[first : first + ROWS_PER_TRANSACTION]:
-                    place = [key == value for key, value in zip(keys, row, strict=True)]
-                    total += connection.execute(delete(table).where(*place)).rowcount
+                total += connection.execute(delete(table).where(tuple_(*keys).in_(part))).rowcount
         if len(rows) < ROWS_PER_SEARCH:
             break
     return total

@@ -6,6 +6,7 @@ the pipeline's open transaction is rolled back, so it is done again.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import ServerConfig
-from server.data_directory import DataDirectory
+from server.data_directory import AlreadyRunning, DataDirectory
 from server.health import Health
 from server.housekeeping import TURN_SECONDS_MAX as HOUSEKEEPING_TURN
 from server.housekeeping import Housekeeping
@@ -34,12 +35,15 @@ from server.pulse import Pulse
 from server.service_manager import ServiceManager
 from server.status import installation_status
 from server.status_types import Status
+from server.store.database import StoreUnavailable
+from server.store.up_lock import CHECK_SECONDS
 from server.supervision import PartState, SupervisedThread
 
 STOP_SECONDS = 4.5
 _LOOK_SECONDS = 0.5
 
 Say = Callable[[str], None]
+_logger = logging.getLogger("leaver.server")
 
 
 class UpFailed(Exception):
@@ -116,7 +120,10 @@ class _Server:
             pulse=pulses[1],
         )
         training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
+        self._taken_over: str | None = None
+        up_lock = installation.up_lock
         self._parts = (
+            *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
             SupervisedThread("pipeline", worker.run, pulse=pulses[0]),
             SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
@@ -139,6 +146,8 @@ class _Server:
             while not stop.wait(_LOOK_SECONDS):
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")
+                if self._taken_over is not None:
+                    raise UpFailed(self._taken_over)
                 if not self._health.not_alive():
                     self._manager.alive()
         finally:
@@ -193,6 +202,18 @@ class _Server:
 
     def _status(self) -> Status:
         return installation_status(self._installation, self._log, self._process_state())
+
+    def _keep_place(self, stop: threading.Event) -> None:
+        up_lock = self._installation.up_lock
+        assert up_lock is not None
+        while not stop.wait(CHECK_SECONDS):
+            try:
+                up_lock.check()
+            except AlreadyRunning as error:
+                self._taken_over = str(error)
+            except StoreUnavailable as error:
+                # The pipeline says so; the place is taken again when the database is back.
+                _logger.debug("place_unknown", extra={"detail": str(error)})
 
     def _renew_certificate(self) -> None:
         certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kafka_broker.broker import KafkaBroker
+from tests.postgres_server.server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,12 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
         broker = KafkaBroker()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the whole run. A test that stops it must start it again; a test needs a
+    database of its own."""
+    server = PostgresServer()
+    yield server
+    server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -49,14 +50,10 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         select(agent_findings).where(agent_findings.c.resolved_at.is_(None)).order_by(agent_findings.c.id)
     ):
         findings.setdefault(row.agent, []).append(_finding(row._mapping))
-    lost = {
-        row.agent: int(row.lost)
-        for row in connection.execute(
-            select(agent_epochs.c.agent, func.sum(agent_epochs.c.lost).label("lost")).group_by(
-                agent_epochs.c.agent
-            )
-        )
-    }
+    lost: Counter[str] = Counter()
+    # Added up here: the sum may be more than a column holds.
+    for row in connection.execute(select(agent_epochs.c.agent, agent_epochs.c.lost)):
+        lost[row.agent] += row.lost
     until = {
         row.agent: row.not_after
         for row in connection.execute(
@@ -70,7 +67,7 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         _health(
             row._mapping,
             now=now,
-            lost=lost.get(row.name, 0),
+            lost=lost[row.name],
             until=until.get(row.name),
             findings=tuple(findings.get(row.name, ())),
         )

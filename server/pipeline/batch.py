@@ -20,7 +20,14 @@ from event_schema.ocsf_objects import DriveType
 from event_schema.wire import Rejected, WireRecord
 from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, grid
-from server.enrich.enrichment import Enriched, device_of, is_nobodys, peer_group_of
+from server.enrich.enrichment import (
+    CHANNEL_CHARACTERS,
+    Enriched,
+    channel_of,
+    device_of,
+    is_nobodys,
+    peer_group_of,
+)
 from server.ingest.admission import Admitted, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
 from server.log.contract import LoggedRecord
@@ -29,8 +36,11 @@ from server.pipeline.agent_state import AgentState, EpochState, Finding, Finding
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
 from server.pipeline.watched_days import GrownDays
+from server.store.column_types import key_text
 
 DAY_MS = 86_400_000
+DAY_BYTES_MAX = 2**53
+"""More is no copy but a lie; sums over days stay within 64 bits."""
 _WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
@@ -143,7 +153,7 @@ class BatchReader:
         today = received_at // DAY_MS
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
-            new = agent.watch(collector.name, days)
+            new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
             if new and collector.name == CHANNEL:
                 # Silence on these days was unknown until now: histories that were read before are stale.
                 self._memory.scorer.forget_all()
@@ -235,7 +245,7 @@ class BatchReader:
         self._batch.people[subject] = person
         if state.seen_on(agent.name, time):
             self._memory.scorer.forget_subject(subject)
-        place = (day, event.metadata.log_name, agent.name, found.record.epoch)
+        place = (day, channel_of(event), agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
         self._match(state, event, enriched)
         _add_to_day(row, event, time)
@@ -305,4 +315,4 @@ def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:
         and event.file.drive_type_id == DriveType.REMOVABLE
     ):
         row.files += 1
-        row.bytes += event.file.size or 0
+        row.bytes = min(row.bytes + (event.file.size or 0), DAY_BYTES_MAX)

@@ -22,7 +22,7 @@ from server.pipeline.batch import Batch, BatchReader
 from server.pipeline.commit import claim_positions, move_positions, write_batch
 from server.pipeline.memory import Memory
 from server.pipeline.observer import BatchDone, PipelineObserver, Unobserved
-from server.store.database import Database
+from server.store.database import Database, StoreUnavailable
 
 RECORDS_PER_BATCH = 100
 READ_SECONDS = 0.2
@@ -57,10 +57,12 @@ class PipelineWorker:
         self._observer: PipelineObserver = observer or Unobserved()
         self._memory: Memory | None = None
         self._owned: dict[int, tuple[int, int]] = {}
+        self._waits_for: str | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Until stop is set. Errors propagate: start it again, it goes on from the last commit."""
-        self._start(stop)
+        """Until stop is set. Waits while the log or the database is away, and goes on from the last commit.
+        Other errors propagate: start it again."""
+        self._memory = None
         while not stop.is_set():
             try:
                 self._observer.turned()
@@ -69,21 +71,23 @@ class PipelineWorker:
                     stop.wait(GATHER_SECONDS)
             except LogUnavailable as error:
                 self._observer.log_failed()
-                _logger.warning("log_unavailable", extra={"detail": str(error)})
-                stop.wait(UNAVAILABLE_PAUSE_SECONDS)
+                self._wait("log_unavailable", str(error), stop)
+            except StoreUnavailable as error:
+                self._wait("database_unavailable", str(error), stop)
+            else:
+                if self._waits_for is not None:
+                    _logger.info("available_again", extra={"after": self._waits_for})
+                self._waits_for = None
 
-    def _start(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self._observer.turned()
-                firsts = self._log.first_offsets()
-                break
-            except LogUnavailable as error:
-                self._observer.log_failed()
-                _logger.warning("log_unavailable", extra={"detail": str(error)})
-                stop.wait(UNAVAILABLE_PAUSE_SECONDS)
-        else:
-            return
+    def _wait(self, what: str, detail: str, stop: threading.Event) -> None:
+        if self._waits_for != what:
+            # Once, not for every attempt.
+            _logger.warning(what, extra={"detail": detail})
+        self._waits_for = what
+        stop.wait(UNAVAILABLE_PAUSE_SECONDS)
+
+    def _start(self) -> None:
+        firsts = self._log.first_offsets()
         with self._database.begin() as connection:
             self._owned = claim_positions(connection, firsts)
         with self._database.read() as connection:
@@ -95,9 +99,12 @@ class PipelineWorker:
         gc.freeze()
 
     def step(self, timeout: float) -> BatchDone:
-        """One batch; waits up to timeout seconds for records. Raises LogUnavailable, FencedOut."""
+        """One batch; waits up to timeout seconds for records.
+
+        Raises LogUnavailable, StoreUnavailable, FencedOut; the next call begins anew at the last commit.
+        """
         if self._memory is None:
-            self._start(threading.Event())
+            self._start()
         assert self._memory is not None
         positions = {partition: next_ for partition, (_, next_) in self._owned.items()}
         try:

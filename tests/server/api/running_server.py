@@ -52,6 +52,7 @@ class RunningServer:
         limits: LimitsConfig | None = None,
         clock: Clock | None = None,
         log_bytes: int = 1 << 30,
+        database_url: str | None = None,
     ) -> None:
         # Certificates are checked by TLS against the machine's clock.
         self.clock = clock or Clock(int(time.time() * 1000))
@@ -60,7 +61,8 @@ class RunningServer:
             metrics=MetricsConfig(str(directory / "metrics.token")),
             limits=limits or LimitsConfig(),
         )
-        self.database: Database = open_database(f"sqlite:///{directory / 'leaver.db'}", clock=self.clock)
+        url = database_url or f"sqlite:///{directory / 'leaver.db'}"
+        self.database: Database = open_database(url, clock=self.clock)
         upgrade(self.database)
         self.log = EmbeddedLog(directory / "log.db", self.clock, max_bytes=log_bytes)
         self.pki = PkiFiles(directory / "pki", clock=self.clock)

@@ -13,6 +13,7 @@ from server.api.app import ENDPOINTS, create_app
 from server.api.failure_limit import FailureLimit
 from tests.server.api.running_server import RunningServer, TestAgent
 
+pytestmark = pytest.mark.databases("sqlite")
 EXPECTED = {
     "GET /healthz": Access.PUBLIC,
     "GET /readyz": Access.PUBLIC,
@@ -107,6 +108,7 @@ def test_guessing_the_administrators_token_makes_the_address_wait(
     assert client.get("/v1/status", headers={"authorization": f"Bearer {token}"}).status_code == 429
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client: httpx.Client) -> None:
     agent = TestAgent(server, client, "a")
     agent.send([agent.heartbeat(), agent.heartbeat()])

@@ -21,6 +21,8 @@ from server.json_log import JsonFormatter
 from server.pki.authority import create_authority
 from tests.server.api.running_server import RunningServer, TestAgent, logged
 
+pytestmark = pytest.mark.databases("sqlite")  # about requests, before any database
+
 
 def _read_all(connection: ssl.SSLSocket) -> bytes:
     data = b""
