@@ -201,6 +201,7 @@ def test_whatever_the_database_does_the_server_goes_on_by_itself_and_counts_each
     assert status["events_stored"] == chain.acknowledged
     assert status["dead_letters"] == {}
     assert {name: part["restarts"] for name, part in status["process"]["parts"].items()} == {
+        "https": 0,
         "one server": 0,
         "pipeline": 0,
         "housekeeping": 0,
