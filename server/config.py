@@ -17,8 +17,17 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from event_schema.kafka_security import KafkaSecurity
+
 CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
+
+
+_KAFKA_KEYS = {
+    "plaintext": (),
+    "mtls": ("ca", "certificate", "key"),
+    "scram": ("ca", "user", "password_file"),
+}
 
 
 class ConfigError(Exception):
@@ -40,6 +49,12 @@ class LogConfig(Section, frozen=True):
     topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.events"
     partitions: Annotated[int, Meta(ge=1, le=1000)] = 48
     replication: Annotated[int, Meta(ge=1, le=16)] = 1
+    security: KafkaSecurity = "plaintext"
+    ca: Annotated[str, Meta(max_length=4096)] = ""
+    certificate: Annotated[str, Meta(max_length=4096)] = ""
+    key: Annotated[str, Meta(max_length=4096)] = ""
+    user: Annotated[str, Meta(max_length=249)] = ""
+    password_file: Annotated[str, Meta(max_length=4096)] = ""
 
 
 class DatabaseConfig(Section, frozen=True):
@@ -172,6 +187,15 @@ def _check_log(log: LogConfig) -> None:
             split_address(broker)
         except ValueError as error:
             raise ValueError(f"log.bootstrap: {error}") from None
+    for key in ("ca", "certificate", "key", "user", "password_file"):
+        if getattr(log, key) and key not in _KAFKA_KEYS[log.security]:
+            raise ValueError(f'log.{key}: has no meaning with log.security = "{log.security}"')
+    if log.security == "mtls" and bool(log.certificate) != bool(log.key):
+        raise ValueError(
+            "log.certificate and log.key: name both, or neither for one of this installation's CA"
+        )
+    if log.security == "scram" and not (log.user and log.password_file):
+        raise ValueError('log.user and log.password_file: both are needed for log.security = "scram"')
 
 
 def _check_database(database: DatabaseConfig) -> None:

@@ -6,6 +6,7 @@ the pipeline's open transaction is rolled back, so it is done again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 from server.addresses import public_address
 from server.admin_token import has_token, rotate_token
+from server.agents.broker_access import BrokerAccess
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
@@ -54,15 +56,24 @@ def run_up(
         created_installation(directory, config, clock=clock) as (installation, authority),
     ):
         installation.prepare_log()
-        log = installation.open_log()
-        try:
-            _Server(installation, authority, log, say).run(stop)
-        finally:
-            log.close()
+        with contextlib.ExitStack() as opened:
+            log = installation.open_log()
+            opened.callback(log.close)
+            broker = installation.open_broker_access()
+            if broker is not None:
+                opened.callback(broker.close)
+            _Server(installation, authority, log, broker, say).run(stop)
 
 
 class _Server:
-    def __init__(self, installation: Installation, authority: Authority, log: EventLog, say: Say) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        authority: Authority,
+        log: EventLog,
+        broker: BrokerAccess | None,
+        say: Say,
+    ) -> None:
         self._installation = installation
         self._authority = authority
         self._log = log
@@ -79,6 +90,8 @@ class _Server:
             clock=installation.clock,
             pipeline_alive=lambda: self._pipeline.alive,
             status=self._status,
+            broker=broker,
+            brokers_ca_pem=installation.brokers_ca_pem() if broker is not None else "",
         )
         self._https = HttpsServer(
             create_app(self._service),
@@ -93,6 +106,7 @@ class _Server:
             clock=installation.clock,
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
+            broker=broker,
         )
         training = PeriodicTraining(installation.database, clock=installation.clock)
         self._parts = (
@@ -128,7 +142,9 @@ class _Server:
 
     def _introduce(self) -> None:
         config, database = self._installation.config, self._installation.database
-        log = f"kafka, {config.log.topic} at {', '.join(config.log.bootstrap)}"
+        brokers = f"{', '.join(config.log.bootstrap)}"
+        secured = "" if config.log.security == "plaintext" else f" ({config.log.security})"
+        log = f"kafka, {config.log.topic} at {brokers}{secured}"
         self._say(f"data       {self._installation.directory.root}")
         self._say(f"database   {database.dialect}, {database.place}")
         self._say(f"log        {'embedded' if config.log.kind == 'embedded' else log}")

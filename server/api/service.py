@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from event_schema.wire import WireRecord
+from server.agents.broker_access import BrokerAccess, BrokerTicket
 from server.agents.key_cache import AgentKeyCache
 from server.api.errors import ApiError
 from server.api.failure_limit import FailureLimit
@@ -27,7 +28,10 @@ FAULT_SECONDS = 30.0
 
 
 class ApiService:
-    """`pipeline_alive` says whether records are being worked on; `status` gives what /v1/status answers."""
+    """`pipeline_alive` says whether records are being worked on; `status` gives what /v1/status answers.
+
+    `broker` is there where agents send straight to brokers that ask who they are, and `brokers_ca_pem`
+    where those have another CA than this installation."""
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class ApiService:
         clock: Callable[[], int],
         pipeline_alive: Callable[[], bool],
         status: Callable[[], Any],
+        broker: BrokerAccess | None = None,
+        brokers_ca_pem: str = "",
     ) -> None:
         self.config = config
         self.database = database
@@ -47,6 +53,8 @@ class ApiService:
         self.clock = clock
         self.pipeline_alive = pipeline_alive
         self.status = status
+        self.brokers_ca_pem = brokers_ca_pem
+        self._broker = broker
         self.keys = AgentKeyCache(database)
         self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
         self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
@@ -69,6 +77,18 @@ class ApiService:
                 503, "log_unavailable", "the log cannot be written now", retry_after=RETRY_SECONDS
             ) from None
         self._append_fault = None
+
+    def admit_to_broker(self, agent: str) -> BrokerTicket:
+        """Raises ApiError(503)."""
+        if self._broker is None:
+            return BrokerTicket()
+        try:
+            return self._broker.admit(agent)
+        except LogUnavailable as error:
+            _logger.error("broker_access_failed", extra={"detail": str(error)})
+            raise ApiError(
+                503, "brokers_unavailable", "the brokers cannot be told now", retry_after=RETRY_SECONDS
+            ) from None
 
     def log_fault(self) -> str | None:
         """Why the log cannot be used now; None while it can. May block for a moment."""
