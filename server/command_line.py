@@ -17,6 +17,7 @@ _COMMANDS = {
     "model": ("server.commands.model", "model"),
     "config": ("server.commands.running", "config_group"),
     "demo": ("server.commands.demo", "demo"),
+    "kafka": ("server.commands.kafka", "kafka"),
     "token": ("server.commands.running", "token_group"),
 }
 

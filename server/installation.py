@@ -43,7 +43,7 @@ class Installation(msgspec.Struct, frozen=True):
         log = self.config.log
         if log.kind != "kafka":
             return
-        topics = _kafka_module("server.log.kafka_topic")
+        topics = kafka_module("server.log.kafka_topic")
         brokers = ",".join(log.bootstrap)
         if log.security == "plaintext":
             topics.ensure_topic(brokers, log.topic, partitions=log.partitions, replication=log.replication)
@@ -58,7 +58,7 @@ class Installation(msgspec.Struct, frozen=True):
         """Raises LogUnavailable, also where there is none yet, unless `create`; ConfigError."""
         log = self.config.log
         if log.kind == "kafka":
-            made: EventLog = _kafka_module("server.log.kafka").KafkaLog(
+            made: EventLog = kafka_module("server.log.kafka").KafkaLog(
                 ",".join(log.bootstrap), topic=log.topic, credentials=self.kafka_credentials
             )
             return made
@@ -79,7 +79,7 @@ class Installation(msgspec.Struct, frozen=True):
         log = self.config.log
         if log.kind != "kafka" or log.security == "plaintext":
             return None
-        made: BrokerAccess = _kafka_module("server.log.kafka_access").KafkaAccess(log, self.pki)
+        made: BrokerAccess = kafka_module("server.log.kafka_access").KafkaAccess(log, self.pki)
         return made
 
 
@@ -120,7 +120,7 @@ def opened_installation(
         database.close()
 
 
-def _kafka_module(name: str) -> Any:
+def kafka_module(name: str) -> Any:
     """Imported only where it is used: kafka-python is an extra. Raises ConfigError."""
     try:
         # It also refuses a client that lacks the fast checksums.

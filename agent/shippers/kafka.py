@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 ACKNOWLEDGED_WITHIN_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 _UNAUTHORISED = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
+# Who may write nowhere is refused when the producer starts, with an error that has no class of its own.
+_WRITES_NOWHERE = "ClusterAuthorizationFailedError"
 _TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
@@ -73,7 +75,7 @@ class KafkaShipper:
 
     def _verdict(self, failure: DeliveryFailed) -> ShipRefused | ShipRetry:
         reason = f"{self.describe()}: {failure}"
-        if isinstance(failure.__cause__, _UNAUTHORISED):
+        if isinstance(failure.__cause__, _UNAUTHORISED) or _WRITES_NOWHERE in reason:
             return ShipRefused(reason, code="unauthorised")
         if isinstance(failure.__cause__, _TOO_LARGE):
             return ShipRefused(reason, code="too_large")

@@ -56,6 +56,7 @@ class PkiFiles:
 
     def __init__(self, directory: Path, *, clock: Callable[[], int]) -> None:
         self._directory = directory
+        self.authority_path = directory / "ca.pem"
         self._clock = clock
 
     def open_authority(self) -> Authority:

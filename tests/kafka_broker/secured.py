@@ -26,7 +26,7 @@ class SecuredBroker(KafkaBroker):
 
     def __init__(self, pki: Path) -> None:
         """`pki` is where the CA lies, or is made."""
-        self._pki = pki
+        self.pki = pki
         self.authority: Authority = PkiFiles(pki, clock=self.now).create_authority("test")
         self.ca_pem = self.authority.certificate_pem.decode()
         self._admin_password = secrets.token_urlsafe(16)
