@@ -30,6 +30,7 @@ MESSAGE_BYTES_MAX = 2 * VALUE_BYTES_MAX
 CONNECT_MS = 5_000
 CLOSE_SECONDS = 5.0
 REASONS_MAX = 100
+REFUSAL = 2
 
 PRODUCER_SETTINGS: Mapping[str, Any] = {
     "acks": "all",
@@ -74,7 +75,7 @@ def make_client(kind: Callable[..., Any], network: Callable[..., Any], settings:
 def _tells(reason: Exception) -> int:
     """How much a reason says: a refusal more than a lack of trust, and that more than silence."""
     if not getattr(reason, "retriable", True):
-        return 2
+        return REFUSAL
     return 1 if "SSL" in str(reason) else 0
 
 
@@ -87,6 +88,9 @@ def _note_failures(manager: Any, reasons: list[Exception]) -> None:
             reasons.append(reason)
 
     def get_connection(*arguments: Any, **options: Any) -> Any:
+        if reasons and _tells(reasons[-1]) == REFUSAL and not manager.bootstrapped:
+            # Asking again until time is up would not help, and brokers are slow to answer who was refused.
+            raise reasons[-1]
         connection = connect(*arguments, **options)
         if not connection.init_future.is_done:
             connection.init_future.add_errback(note)

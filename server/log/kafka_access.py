@@ -28,7 +28,7 @@ from event_schema.kafka_security import SCRAM_MECHANISM, CredentialsUnusable, cl
 from server.agents.broker_access import BrokerTicket
 from server.config import LogConfig
 from server.log.contract import LogUnavailable
-from server.log.kafka_acls import Rule, create_rules, delete_allowing, read_rules
+from server.log.kafka_acls import Rule, create_rules, delete_rules, read_rules
 from server.log.kafka_credentials import agent_of, agent_principal, agent_user, server_credentials
 from server.log.kafka_topic import ADMIN_SETTINGS
 from server.pki.files import PkiFiles
@@ -74,7 +74,7 @@ class KafkaAccess:
 
         def put_out(admin: Any) -> None:
             create_rules(admin, [denial])
-            delete_allowing(admin, denial.principal)
+            delete_rules(admin, denial.principal)
             if self._log.security == "scram" and agent_user(agent) in admin.describe_user_scram_credentials():
                 self._alter_user(admin, UserScramCredentialDeletion(agent_user(agent), SCRAM_MECHANISM))
 

@@ -63,9 +63,9 @@ def read_rules(
     return {_rule(acl) for acl in found}
 
 
-def delete_allowing(admin: Any, principal: str) -> None:
-    """Takes every right from a principal. Raises KafkaError."""
-    for _filtered, _deleted, error in admin.delete_acls([_filter("ANY", None, principal, False)]):
+def delete_rules(admin: Any, principal: str, *, denied: bool = False) -> None:
+    """Takes every right from a principal; or every denial. Raises KafkaError."""
+    for _filtered, _deleted, error in admin.delete_acls([_filter("ANY", None, principal, denied)]):
         if getattr(error, "errno", 0):
             raise error
 

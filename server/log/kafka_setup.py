@@ -14,7 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[impor
 from kafka.errors import SecurityDisabledError  # type: ignore[import-untyped]
 
 from server.config import LogConfig
-from server.log.kafka_acls import Rule, create_rules, read_rules
+from server.log.kafka_acls import CLUSTER, Rule, create_rules, read_rules
 from server.log.kafka_credentials import agent_of
 from server.log.kafka_topic import TopicPlan, activity_topic, events_topic, make_topic, read_topic
 from server.log.kafka_unsafe import broker_faults
@@ -77,7 +77,7 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
         *_topic_rules(server, log.topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
         *_topic_rules(server, log.activity_topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
         Rule(server, "GROUP", GROUP_PREFIX, "READ", prefixed=True),
-        Rule(server, "CLUSTER", "kafka-cluster", "ALTER"),
+        Rule(server, "CLUSTER", CLUSTER, "ALTER"),
     ]
     for worker in log.ingest:
         named = f"User:{worker}"

@@ -20,10 +20,12 @@ from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from event_schema.kafka_security import SCRAM_MECHANISM, KafkaCredentials, KafkaSecurity, client_settings
 from server.data_directory import DataDirectory
-from server.log.kafka_acls import read_rules
+from server.log.kafka_acls import CLUSTER, Rule, create_rules, delete_rules, read_rules
 from tests.kafka_broker.secured import SecuredBroker
 from tests.server.up.up_process import leaver
 
+OWN = "CN=leaver,OU=leaver-services"
+"""The server under mTLS."""
 _numbers = itertools.count()
 _FORBIDDEN = (
     TopicAuthorizationFailedError,
@@ -39,6 +41,7 @@ class SecuredInstallation:
         self.broker, self.data, self.security = broker, data, security
         self.number = next(_numbers)
         self.topic, self.activity = f"events-{self.number}", f"activity-{self.number}"
+        self.server = "User:" + (OWN if security == "mtls" else f"server-{self.number}")
         self.address = broker.mtls if security == "mtls" else broker.scram
         data.mkdir(exist_ok=True)
         shutil.copytree(broker.pki, data / "pki")
@@ -88,6 +91,16 @@ class SecuredInstallation:
         producer = KafkaProducer(**self.broker.admin_settings())
         producer.send(topic, b"x", partition=0).get(20)
         producer.close()
+
+    def take_from_server(self, denied: bool) -> None:
+        """The server's right to let agents in, or gives it back."""
+        denial = Rule(self.server, "CLUSTER", CLUSTER, "ALTER", denied=True)
+        admin = KafkaAdminClient(**self.broker.admin_settings())
+        if denied:
+            create_rules(admin, [denial])
+        else:
+            delete_rules(admin, self.server, denied=True)
+        admin.close()
 
     def make_user(self, user: str, secret: str) -> None:
         admin = KafkaAdminClient(**self.broker.admin_settings())

@@ -15,7 +15,7 @@ from agent.identity import private_pem
 from event_schema.kafka_security import KafkaCredentials, KafkaSecurity
 from server.config import LogConfig
 from server.log.kafka_access import KafkaAccess
-from server.log.kafka_acls import Rule, create_rules, delete_allowing, read_rules
+from server.log.kafka_acls import Rule, create_rules, delete_rules, read_rules
 from server.log.kafka_credentials import agent_principal
 from server.log.kafka_topic import read_topic
 from server.log.kafka_unsafe import broker_faults
@@ -176,7 +176,7 @@ def test_rules_that_let_others_at_the_topics_are_told_and_left(mtls: SecuredInst
     assert shown.returncode == 3
     assert "! rule_of_others: User:bob may READ" in shown.stdout
     assert len(read_rules(admin, kind="TOPIC", name=mtls.topic, principal="User:bob")) == 1
-    delete_allowing(admin, "User:*")
+    delete_rules(admin, "User:*")
     admin.close()
 
 
