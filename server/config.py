@@ -61,6 +61,7 @@ class LogConfig(Section, frozen=True):
     user: Annotated[str, Meta(max_length=249)] = ""
     password_file: Annotated[str, Meta(max_length=4096)] = ""
     activity_topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.activity"
+    agent_rules: Literal["each", "all"] = "each"
     ingest: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
     scorers: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
 

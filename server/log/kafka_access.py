@@ -1,7 +1,7 @@
 """Lets agents write to the topic of events, and takes it from them again: ACLs and SCRAM users.
 
-- An agent has one user of its own and one rule. A new password takes the place of the one before at once;
-  connections that are open stay, so an agent that renews ships on.
+- An agent has one user of its own, and one rule unless there is one for all. A new password takes the
+  place of the one before at once; connections that are open stay, so an agent that renews ships on.
 - Who is expelled loses rule and user, and is denied by a rule of its own, which outlasts a rule for
   everybody that an administrator may add. Brokers ask for rules with every request: it holds at once.
 """
@@ -58,7 +58,7 @@ class KafkaAccess:
                 upsertion = UserScramCredentialUpsertion(agent_user(agent), SCRAM_MECHANISM, secret)
                 self._alter_user(admin, upsertion)
             deadline = time.monotonic() + SEEN_SECONDS
-            if rule not in self._rules_of(admin, agent):
+            if self._log.agent_rules == "each" and rule not in self._rules_of(admin, agent):
                 create_rules(admin, [rule])
                 # An agent that came too early would be refused, and wait for a minute.
                 while rule not in self._rules_of(admin, agent) and time.monotonic() < deadline:

@@ -19,6 +19,7 @@ from server.log.kafka_credentials import agent_of
 from server.log.kafka_topic import TopicPlan, activity_topic, events_topic, make_topic, read_topic
 from server.log.kafka_unsafe import broker_faults
 
+EVERYBODY = "User:*"
 GROUP_PREFIX = "leaver."
 """How the names of consumer groups of an installation begin."""
 
@@ -69,7 +70,7 @@ def set_up(
 
 
 def program_rules(log: LogConfig, server: str) -> list[Rule]:
-    """What the programs of the server need. Agents get theirs at enrolment.
+    """What the programs of the server need. Agents get theirs at enrolment, unless one is for all.
 
     The server lets agents in and puts them out, so it may ALTER the cluster, which is the right to make
     rules and users, and a power to keep well. Workers only read, and ingest writes what scorers read."""
@@ -79,6 +80,10 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
         Rule(server, "GROUP", GROUP_PREFIX, "READ", prefixed=True),
         Rule(server, "CLUSTER", CLUSTER, "ALTER"),
     ]
+    if log.agent_rules == "all":
+        rules += _topic_rules(EVERYBODY, log.topic, "WRITE")
+        workers = [f"User:{worker}" for worker in (*log.ingest, *log.scorers)]
+        rules += [Rule(named, "TOPIC", log.topic, "WRITE", denied=True) for named in workers]
     for worker in log.ingest:
         named = f"User:{worker}"
         rules += _topic_rules(named, log.topic, "READ")
@@ -167,7 +172,10 @@ def _rules_of_others(
         and rule not in ours
         and any(_covers(rule, topic) for topic in (log.topic, log.activity_topic))
         and not (
-            rule.name == log.topic and rule.operation == "WRITE" and agent_of(rule.principal) in known_agents
+            log.agent_rules == "each"
+            and rule.name == log.topic
+            and rule.operation == "WRITE"
+            and agent_of(rule.principal) in known_agents
         )
     )
 

@@ -18,7 +18,7 @@ from event_schema.kafka_security import PLAINTEXT, CredentialsUnusable, KafkaCre
 from server.config import LogConfig
 from server.log.contract import LogUnavailable
 
-ADMIN_SETTINGS = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
+ADMIN_SETTINGS: dict[str, Any] = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
 PARTITIONS = 48
 RETENTION_MS = 7 * 24 * 3600 * 1000
 

@@ -37,7 +37,9 @@ _FORBIDDEN = (
 class SecuredInstallation:
     """Settings and CA in `data`; topics and the server's user are its own. Nothing is set up yet."""
 
-    def __init__(self, broker: SecuredBroker, data: Path, security: KafkaSecurity) -> None:
+    def __init__(
+        self, broker: SecuredBroker, data: Path, security: KafkaSecurity, agent_rules: str = "each"
+    ) -> None:
         self.broker, self.data, self.security = broker, data, security
         self.number = next(_numbers)
         self.topic, self.activity = f"events-{self.number}", f"activity-{self.number}"
@@ -56,7 +58,7 @@ class SecuredInstallation:
         (data / "server.toml").write_text(
             f'[listen]\naddress = "127.0.0.1:0"\n[log]\nkind = "kafka"\nbootstrap = ["{self.address}"]\n'
             f'topic = "{self.topic}"\nactivity_topic = "{self.activity}"\npartitions = 4\n'
-            f'security = "{security}"\n{own}'
+            f'security = "{security}"\nagent_rules = "{agent_rules}"\n{own}'
             f'ingest = ["{self._named("ingest")}"]\nscorers = ["{self._named("scorer")}"]\n'
         )
         assert leaver("init", data=data).returncode == 0

@@ -17,7 +17,7 @@ from server.config import LogConfig
 from server.log.kafka_access import KafkaAccess
 from server.log.kafka_acls import Rule, create_rules, delete_rules, read_rules
 from server.log.kafka_credentials import agent_principal
-from server.log.kafka_topic import read_topic
+from server.log.kafka_topic import ADMIN_SETTINGS, read_topic
 from server.log.kafka_unsafe import broker_faults
 from server.pki.authority import certificate_pem
 from server.pki.files import PkiFiles
@@ -133,6 +133,25 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
     }
 
 
+def test_one_rule_for_all_agents_still_keeps_workers_and_revoked_ones_from_writing(
+    secured_kafka: SecuredBroker, tmp_path: Path
+) -> None:
+    installation = SecuredInstallation(secured_kafka, tmp_path / "data", "mtls", agent_rules="all")
+    assert installation.set_up().returncode == 0
+    one, other = (Client(installation, agent(installation, f"{n}-{installation.number}")) for n in "ab")
+    assert one.may_write(installation.topic)
+    assert other.may_write(installation.topic)
+    for role in ("scorer", "ingest"):
+        assert not Client(installation, installation.worker(role)).may_write(installation.topic)
+    access = KafkaAccess(installation.config.log, PkiFiles(secured_kafka.pki, clock=secured_kafka.now))
+    access.expel(f"a-{installation.number}")
+    access.close()
+    assert not one.may_write(installation.topic)
+    assert other.may_write(installation.topic)
+    assert not other.may_write(installation.activity)
+    assert installation.set_up().stdout == "Everything is as it must be.\n"
+
+
 def test_what_somebody_changed_is_set_right_and_told(mtls: SecuredInstallation) -> None:
     assert mtls.set_up().returncode == 0
     admin = admin_of(mtls)
@@ -189,7 +208,10 @@ def test_another_number_of_partitions_is_a_finding_and_the_topic_stays(mtls: Sec
     assert f"topic {mtls.topic} has 4 partitions, log.partitions says 8; it stays" in told.stdout
 
 
-def test_a_server_without_rights_and_brokers_that_are_away_are_told(mtls: SecuredInstallation) -> None:
+def test_a_server_without_rights_and_brokers_that_are_away_are_told(
+    mtls: SecuredInstallation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ADMIN_SETTINGS, "bootstrap_timeout_ms", 1000)
     # As the server itself, which may not make topics.
     refused = leaver("kafka", "setup", data=mtls.data)
     assert refused.returncode == 4

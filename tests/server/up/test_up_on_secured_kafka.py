@@ -24,6 +24,7 @@ from server.agents.broker_access import expel_revoked
 from server.commands.opening import system_clock
 from server.data_directory import DataDirectory
 from server.installation import opened_installation
+from server.log.kafka_topic import ADMIN_SETTINGS
 from tests.agent.enrolled import SHORT
 from tests.agent.scripted_agent import KINDS
 from tests.kafka_broker.installation import Client, SecuredInstallation
@@ -228,9 +229,10 @@ def test_an_agent_that_never_heard_its_new_password_asks_for_another_by_itself(
 
 
 def test_brokers_that_were_away_hear_of_a_revocation_later(
-    running: Running, name: str, tmp_path: Path
+    running: Running, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = running.enrol(name, tmp_path / "state")
+    monkeypatch.setitem(ADMIN_SETTINGS, "bootstrap_timeout_ms", 1000)
     settings = running.data / "server.toml"
     good = settings.read_text()
     settings.write_text(good.replace(running.installation.address, "127.0.0.1:9"))
