@@ -13,8 +13,10 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
+from kafka import KafkaProducer  # type: ignore[import-untyped]
+from kafka.errors import KafkaTimeoutError  # type: ignore[import-untyped]
 
-from event_schema.kafka_security import KafkaCredentials
+from event_schema.kafka_security import KafkaCredentials, client_settings
 from server.log.contract import LogUnavailable
 from server.log.kafka import KafkaLog
 from server.log.kafka_topic import TopicPlan, check_topic, ensure_topic, topic_settings
@@ -133,6 +135,13 @@ def old_tls_server(broker: SecuredBroker) -> Iterator[tuple[str, list[str]]]:
         yield f"127.0.0.1:{listener.getsockname()[1]}", received
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(10)
+
+
+def test_the_bare_client_only_says_that_time_was_up(secured_kafka: SecuredBroker) -> None:
+    wrong = client_settings(msgspec.structs.replace(secured_kafka.admin_by_password(), secret="hunter2"))
+    with pytest.raises(KafkaTimeoutError) as raised:
+        KafkaProducer(bootstrap_servers=secured_kafka.scram, **wrong, **QUICK)
+    assert "uthentication" not in str(raised.value)
 
 
 def test_renewed_credentials_are_used_at_the_next_connection(secured_kafka: SecuredBroker) -> None:
