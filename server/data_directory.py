@@ -134,11 +134,16 @@ def data_directory_from(option: Path | None) -> DataDirectory:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replaces `path` by `data`, mode 0600, atomically and durably."""
+    """Replaces `path` by `data`, mode 0600, atomically and durably.
+
+    Written by root it belongs to whom the folder belongs to: the server must be able to read it."""
     # A name of its own: several threads may replace the same file. mkstemp makes it 0600.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     temporary = Path(name)
     try:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
