@@ -23,6 +23,8 @@ from server.store.database import Database
 _logger = logging.getLogger("leaver.api")
 RETRY_SECONDS = 5
 ASK_SECONDS = 1.0
+ADMISSIONS_PER_HOUR = 10
+"""Brokers take a tenth of a second for each, one after the other."""
 FAULT_SECONDS = 30.0
 """So long a failed append makes the server unhealthy, unless one succeeds before."""
 
@@ -61,6 +63,8 @@ class ApiService:
         self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._admissions: Counter[str] = Counter()
+        self._admissions_hour = 0
         self._append_fault: tuple[float, str] | None = None
         self._log_answer: tuple[float, str | None] = (-ASK_SECONDS, None)
 
@@ -79,9 +83,16 @@ class ApiService:
         self._append_fault = None
 
     def admit_to_broker(self, agent: str) -> BrokerTicket:
-        """Raises ApiError(503)."""
+        """Raises ApiError: 503, or 429 for an agent that asks again and again."""
         if self._broker is None:
             return BrokerTicket()
+        with self._lock:
+            hour = int(time.monotonic() // 3600)
+            if hour != self._admissions_hour:
+                self._admissions_hour, self._admissions = hour, Counter()
+            self._admissions[agent] += 1
+            if self._admissions[agent] > ADMISSIONS_PER_HOUR:
+                raise ApiError(429, "too_many_admissions", "asked too often this hour", retry_after=3600)
         try:
             return self._broker.admit(agent)
         except LogUnavailable as error:

@@ -34,6 +34,7 @@ from server.log.kafka_topic import ADMIN_SETTINGS
 from server.pki.files import PkiFiles
 
 SECRET_BYTES = 32
+WAIT_SECONDS = 15.0
 SEEN_SECONDS = 5.0
 """So long a new rule may take until the broker that was told knows it."""
 
@@ -102,19 +103,26 @@ class KafkaAccess:
 
     def _ask(self, question: Callable[[Any], _Found]) -> _Found:
         brokers = ",".join(self._log.bootstrap)
-        with self._lock:
-            try:
-                if self._admin is None:
-                    settings = ADMIN_SETTINGS | client_settings(server_credentials(self._log, self._pki))
-                    settings["bootstrap_servers"] = list(self._log.bootstrap)
-                    self._admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
-                return question(self._admin)
-            except LogUnavailable:
-                self._drop()
-                raise
-            except (KafkaError, CredentialsUnusable, OSError) as error:
-                self._drop()
-                raise LogUnavailable(f"access to {brokers} cannot be changed: {error}") from error
+        # While brokers hang, no more threads of the server wait here than a moment.
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise LogUnavailable(f"access to {brokers} cannot be changed: others wait for them, too")
+        try:
+            return question(self._connected())
+        except LogUnavailable:
+            self._drop()
+            raise
+        except (KafkaError, CredentialsUnusable, OSError) as error:
+            self._drop()
+            raise LogUnavailable(f"access to {brokers} cannot be changed: {error}") from error
+        finally:
+            self._lock.release()
+
+    def _connected(self) -> Any:
+        if self._admin is None:
+            settings = ADMIN_SETTINGS | client_settings(server_credentials(self._log, self._pki))
+            settings["bootstrap_servers"] = list(self._log.bootstrap)
+            self._admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
+        return self._admin
 
     def _drop(self) -> None:
         admin, self._admin = self._admin, None

@@ -3,6 +3,7 @@ enrolment, rotated at renewal, taken at revocation."""
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 import zlib
@@ -14,13 +15,15 @@ import pytest
 
 from agent.config import ShipperSection, parse_config
 from agent.enrolment import EnrolmentFailed, enrol, parse_line, renew
-from agent.identity import Identity, KafkaLog, load_identity, private_pem
+from agent.identity import Identity, KafkaLog, load_identity, pending_key, private_pem
 from agent.runner import Agent
 from agent.shippers.choose import make_shipper
 from agent.shippers.contract import Shipper, ShipRefused, ShipRetry
 from event_schema.codec import encode_event
+from event_schema.request_signing import sign_request
 from event_schema.wire import WireRecord, pack_events
 from server.agents.broker_access import expel_revoked
+from server.api.service import ADMISSIONS_PER_HOUR
 from server.commands.opening import system_clock
 from server.data_directory import DataDirectory
 from server.housekeeping import Housekeeping
@@ -283,6 +286,24 @@ def test_a_token_stays_good_while_the_brokers_cannot_be_told(
         running.installation.take_from_server(False)
     identity = enrol(line, tmp_path / "state", replace=False, timeouts=SHORT)
     assert ships(identity, 0)
+
+
+def test_an_agent_that_renews_again_and_again_does_not_keep_the_brokers_busy(
+    running: Running, name: str, tmp_path: Path
+) -> None:
+    identity = running.enrol(name, tmp_path / "state")
+    text = base64.b64encode(pending_key(tmp_path / "state").public_key().public_bytes_raw()).decode()
+    body = msgspec.json.encode({"public_key": text})
+    answers = []
+    with running.up.client() as client:
+        for _ in range(ADMISSIONS_PER_HOUR + 1):
+            signed = sign_request(identity.key, agent=name, method="POST", path="/v1/renew", body=body)
+            headers = {**signed, "content-type": "application/json"}
+            answers.append(client.post("/v1/renew", content=body, headers=headers))
+    assert {answer.status_code for answer in answers[:-3]} == {200}
+    assert answers[-1].status_code == 429
+    assert answers[-1].json()["reason"] == "too_many_admissions"
+    assert running.enrol(f"{name}-other", tmp_path / "other").facts.agent == f"{name}-other"
 
 
 def test_an_agent_may_do_nothing_but_write(running: Running, name: str, tmp_path: Path) -> None:
