@@ -20,8 +20,6 @@ from server.log.kafka_topic import TopicPlan, activity_topic, events_topic, make
 from server.log.kafka_unsafe import broker_faults
 
 EVERYBODY = "User:*"
-GROUP_PREFIX = "leaver."
-"""How the names of consumer groups of an installation begin."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -77,7 +75,7 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
     rules = [
         *_topic_rules(server, log.topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
         *_topic_rules(server, log.activity_topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
-        Rule(server, "GROUP", GROUP_PREFIX, "READ", prefixed=True),
+        *_group_rules(server, log),
         Rule(server, "CLUSTER", CLUSTER, "ALTER"),
     ]
     if log.agent_rules == "all":
@@ -88,17 +86,23 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
         named = f"User:{worker}"
         rules += _topic_rules(named, log.topic, "READ")
         rules += _topic_rules(named, log.activity_topic, "WRITE")
-        rules.append(Rule(named, "GROUP", GROUP_PREFIX, "READ", prefixed=True))
+        rules += _group_rules(named, log)
     for worker in log.scorers:
         named = f"User:{worker}"
         rules += _topic_rules(named, log.topic, "READ")
         rules += _topic_rules(named, log.activity_topic, "READ")
-        rules.append(Rule(named, "GROUP", GROUP_PREFIX, "READ", prefixed=True))
+        rules += _group_rules(named, log)
     return list(dict.fromkeys(rules))
 
 
 def _topic_rules(principal: str, topic: str, *operations: str) -> list[Rule]:
     return [Rule(principal, "TOPIC", topic, operation) for operation in operations]
+
+
+def _group_rules(principal: str, log: LogConfig) -> list[Rule]:
+    """Names of consumer groups begin with the topic's."""
+    topics = (log.topic, log.activity_topic)
+    return [Rule(principal, "GROUP", f"{topic}.", "READ", prefixed=True) for topic in topics]
 
 
 def _set_up_topic(

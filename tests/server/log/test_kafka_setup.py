@@ -70,7 +70,7 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
     rules = program_rules(installation.config.log, installation.server)
     # Under mTLS the servers of these tests are all one to the brokers.
     missing = set(rules) - read_rules(admin)
-    assert 14 <= len(missing) <= len(rules) == 16
+    assert 18 <= len(missing) <= len(rules) == 19
     try:
         assert read_topic(admin, installation.topic) is None
         assert read_rules(admin, kind="TOPIC", name=installation.topic) == set()
@@ -124,7 +124,7 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
                 "read activity": client.may_read(activity),
                 "delete events": client.may_delete_records(events),
                 "create": client.may_create(f"made-by-{who}-{installation.number}"),
-                "group": client.may_use_group("leaver.scorers", events),
+                "group": client.may_use_group(f"{events}.scorers", events),
                 "other group": client.may_use_group("payroll", events),
                 "see rules": client.may_see_rules(),
             }.items()

@@ -6,7 +6,6 @@ docs/decisions/0016-kafka-security.md lists the tests of the other traps.
 
 from __future__ import annotations
 
-import ast
 import os
 import threading
 import time
@@ -37,7 +36,6 @@ from tests.server.log.test_kafka_secured import new_topic as new_secured_topic
 
 pytestmark = pytest.mark.kafka
 
-ROOT = Path(__file__).parents[3]
 MEGABYTE = 1_000_000
 
 
@@ -135,7 +133,7 @@ class _Failing(ConsumerRebalanceListener):  # type: ignore[misc]
         raise ConnectionError("the database is away")
 
 
-def test_a_failing_rebalance_listener_is_passed_over_so_there_is_none(kafka_broker: KafkaBroker) -> None:
+def test_a_failing_rebalance_listener_is_passed_over_so_the_log_has_none(kafka_broker: KafkaBroker) -> None:
     topic = new_topic(kafka_broker, partitions=1)
     log = KafkaLog(kafka_broker.bootstrap, topic)
     log.append([record("a", number) for number in range(5)])
@@ -163,17 +161,6 @@ def test_a_failing_rebalance_listener_is_passed_over_so_there_is_none(kafka_brok
     assert CONSUMER_SETTINGS["group_id"] is None
     assert [logged.offset for logged in log.read({0: 3}, max_records=9, timeout=20)] == [3, 4]
     log.close()
-
-
-def test_no_code_subscribes_without_dealing_with_a_failing_listener() -> None:
-    calls = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for folder in ("agent", "server", "event_schema")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.Attribute) and node.attr == "subscribe"
-    ]
-    assert calls == []
 
 
 def test_over_tls_a_frozen_broker_ends_in_a_refusal_and_nothing_is_lost(secured_kafka: SecuredBroker) -> None:

@@ -37,8 +37,8 @@ from tests.server.pipeline.endpoint import EPOCH, copied_file
 from tests.server.up.up_process import UpProcess, leaver, leaver_json
 
 pytestmark = pytest.mark.kafka
-REVOKED_WITHIN_SECONDS = 2.0
-"""From the end of `leaver agents revoke`; brokers themselves need milliseconds."""
+TAKEN_AFTER_REVOCATION_MAX = 100
+"""Records; brokers need milliseconds, in which an agent that hurries gets none or a few in."""
 
 
 class Running:
@@ -190,14 +190,12 @@ def test_revocation_ends_writes_at_once_on_open_and_on_new_connections(
     shipper.ship([events(identity, 0)])
     done = leaver("agents", "revoke", name, "--reason", "lost", data=running.data)
     assert done.returncode == 0, done.stderr
-    revoked_at = time.monotonic()
     number = 1
     with pytest.raises(ShipRefused) as refused:
-        while time.monotonic() < revoked_at + 30:
+        while number <= TAKEN_AFTER_REVOCATION_MAX:
             shipper.ship([events(identity, number)])
             number += 1
     assert refused.value.code == "unauthorised"
-    assert time.monotonic() - revoked_at < REVOKED_WITHIN_SECONDS
     shipper.close()
     assert not ships(identity, number)
     with pytest.raises(EnrolmentFailed):
