@@ -12,6 +12,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@printf '\n  ONCE=1           the demo ends by itself and leaves nothing running\n'
 	@printf '  TRANSPORT=kafka  the demo sends its events over a real Apache Kafka\n'
+	@printf "  SOAK='--database postgresql'   the soak run on PostgreSQL, which is killed too\n"
 	@printf "  DEMO='--name plans --files 3 --megabytes 900 --seed 7'   another demo, another alert\n"
 
 setup: ## virtual environment and Python packages
@@ -25,7 +26,7 @@ demo: setup ## a sample company, a real copy to a real drive, the alert (ONCE=1,
 demo-stop: setup ## stop what the demo left running
 	@$(PY) deploy/demo.py --stop
 
-test: setup ## all tests, on real fanotify, udev, Kafka, TLS (under 12 minutes)
+test: setup ## all tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest $(TEST)
 
@@ -42,7 +43,8 @@ agent-package: setup ## dist/leaver_agent-….whl: what goes onto endpoints, wit
 
 soak: setup ## 20,000 events while agent and server are killed 10 times each: nothing lost, nothing doubled
 	@deploy/prepare.sh drive
-	@$(PY) -m tests.soak.kill_nine
+	@case '$(SOAK)' in *postgresql*) deploy/prepare.sh postgres ;; esac
+	@$(PY) -m tests.soak.kill_nine $(SOAK)
 
 bench: setup ## measured speed, as CPU seconds and ratios within one run
 	@deploy/prepare.sh tests

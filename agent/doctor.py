@@ -207,7 +207,7 @@ def _server(config: AgentConfig) -> Iterator[Finding]:
     try:
         client = ServerClient(server, verified_context(identity.ca_pem), _DOCTOR_TIMEOUTS)
         try:
-            answer = client.request("GET", "/healthz")
+            answer = client.request("GET", "/readyz")
         finally:
             client.close()
     except ServerUnreachable as error:

@@ -9,6 +9,7 @@ says nothing. All waiting is by the monotonic clock, so that a jump of the wall 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import msgspec
 from agent.backoff import Backoff
 from agent.packing import Signer
 from agent.portion import Portion
-from agent.shippers.contract import Shipper, ShipRefused, ShipRetry
+from agent.shippers.contract import ShipLater, Shipper, ShipRefused, ShipRetry
 from agent.spool import Spool, SpoolUnavailable
 from agent.spool_reader import SpooledEvent, SpoolItem
 from event_schema.control_records import Heartbeat, Loss, LossReason
@@ -81,6 +82,7 @@ class Shipping:
         self._retry = retry or Backoff(1.0, RETRY_CAP_SECONDS)
         self._refused = refused or Backoff(REFUSED_SECONDS, REFUSED_CAP_SECONDS)
         self._portion = Portion()
+        self._asked_until = 0.0
         self._finish = threading.Event()
         self._finish_by = 0.0
         self._lock = threading.Lock()
@@ -112,10 +114,11 @@ class Shipping:
         while not self._finish.is_set():
             now = time.monotonic()
             if now >= heartbeat_at:
-                heartbeat_at = now + self._heartbeat_seconds
+                # Never in step: a thousand agents that were started together would call together.
+                heartbeat_at = now + self._heartbeat_seconds * random.uniform(0.8, 1.0)
                 self._keep_up()
                 if self._beat(stopping=False):
-                    not_before = 0.0
+                    not_before = min(not_before, self._asked_until)
             if now < not_before:
                 self._finish.wait(min(not_before, heartbeat_at) - now)
                 continue
@@ -146,7 +149,8 @@ class Shipping:
             and time.monotonic() < self._finish_by - 1.0
             and self._spool.wait(-1, 0.0) > 0
         ):
-            self._ship_once()
+            if self._ship_once() > 0:
+                break
         if self._way_is_free():
             self._beat(stopping=True)
 
@@ -161,6 +165,9 @@ class Shipping:
         except ShipRefused as error:
             self._failed("events", error.code, error.reason)
             return self._refused.failed()
+        except ShipLater as error:
+            self._asked_until = time.monotonic() + error.not_before
+            return error.not_before
         except ShipRetry as error:
             self._failed("events", "unreachable", error.reason)
             return max(error.not_before, self._retry.failed())
@@ -213,6 +220,8 @@ class Shipping:
         try:
             record = self._way.signer.heartbeat(self._heartbeat(stopping), self._spool.acknowledged)
             self._way.shipper.ship([record])
+        except ShipLater:
+            return False
         except (ShipRetry, ShipRefused) as error:
             code = error.code if isinstance(error, ShipRefused) else "unreachable"
             self._failed("heartbeat", code, error.reason)

@@ -83,6 +83,11 @@ BENCHMARKS = (
         (
             ("ingest to alert: events/CPU s, shipped policies", r"^ +\d+ +[\d,]+ +\d+ +([\d,]+)", "50,000"),
             ("ingest to alert: events/CPU s, 50 policies", r"^ +50 +[\d,]+ +\d+ +([\d,]+)", "≥ 20,000"),
+            (
+                "the same on PostgreSQL, its server beside it",
+                r"^ +\d+ +[\d,]+ +\d+ +([\d,]+) .* postgresql",
+                "",
+            ),
             ("ingest to alert: x decoding, 50 policies", r"^ +50 +[\d,]+ +\d+ +[\d,]+ +([\d.]+)", ""),
         ),
     ),
@@ -92,6 +97,16 @@ BENCHMARKS = (
         (
             ("event to alert: median", r"median +([\d.]+ s)", ""),
             ("event to alert: p95", r"p95 +([\d.]+ s)", "< 5 s"),
+        ),
+    ),
+    Benchmark(
+        "many_agents",
+        ("--agents", "200", "--seconds", "10"),
+        (
+            ("many agents: CPU of the server at rest", r"at rest, .*?: ([\d.]+%)", ""),
+            ("many agents: CPU ms for each to enrol", r"enrolled .* ([\d.]+) ms", ""),
+            ("lone event, no flood: median ms", r"no flood +(\d+)", ""),
+            ("lone event, one agent floods: median ms", r"quota 2,000/s +(\d+)", ""),
         ),
     ),
     Benchmark(

@@ -1,11 +1,12 @@
 """From records on the embedded log to stored events and alerts: events per CPU second, and where they go.
 
-python -m benchmarks.ingest_throughput [--events N] [--many N] [--json FILE]
+python -m benchmarks.ingest_throughput [--events N] [--many N] [--database KIND] [--json FILE]
 
 One process, one thread. Each run has a new database and log with the same company, people and trained
-model; only the pipeline's work is measured, CPU time (user and system) of the process. The reference is
-decoding alone (decompress, parse, validate) of the same records in the same run. Parts are told by
-sampling the stack on a timer of CPU time, in a run of its own, so that measuring costs the figure nothing.
+model; only the pipeline's work is measured, CPU time (user and system) of the process. On PostgreSQL (a real
+one, started for it) its own CPU time is told beside ours. The reference is decoding alone (decompress, parse,
+validate) of the same records in the same run. Parts are told by sampling the stack on a timer of CPU time,
+in a run of its own, so that measuring costs the figure nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from server.pipeline.worker import PipelineWorker
 from server.store.database import open_database, upgrade
 from server.store.tables import alerts, event_blocks
 from server.training.storage_training import train_storage_model
+from tests.postgres_server.server import PostgresServer
 
 NOW = 1_795_000_000_000
 """2026-11-18, a Wednesday."""
@@ -42,7 +44,7 @@ TARGET, LEAST = 50_000, 20_000
 _SAMPLE_SECONDS = 0.004
 _PARTS = (
     ("alerts", ("server/alerts/",)),
-    ("commit", ("server/pipeline/commit.py", "server/store/", "sqlalchemy/")),
+    ("commit", ("server/pipeline/commit.py", "server/store/", "sqlalchemy/", "psycopg")),
     ("decode and verify", ("server/ingest/admission.py",)),
     ("policies", ("policies/",)),
     ("anomaly", ("server/detection/", "analytics/")),
@@ -54,11 +56,14 @@ _PARTS = (
 
 
 class Result(msgspec.Struct, frozen=True):
+    database: str
     policies: int
     events: int
     alerts: int
     events_per_cpu_second: float
     of_decoding: float
+    server_share: float
+    """CPU time of the database server, as a share of ours."""
     parts: dict[str, float]
     """Share of the CPU time by part."""
 
@@ -138,10 +143,15 @@ def decode_only(load: Load) -> float:
     return best
 
 
-def run(company_seed: int, load_events: int, policies: PolicySet, *, parts: bool) -> Result:
+def run(
+    server: PostgresServer | None, company_seed: int, load_events: int, policies: PolicySet, *, parts: bool
+) -> Result:
+    """On SQLite where there is no server."""
     with tempfile.TemporaryDirectory(prefix="leaver-ingest-") as name:
         folder = Path(name)
-        database = open_database(f"sqlite:///{folder}/leaver.db", clock=lambda: NOW)
+        own = server.new_database(migrated=False) if server is not None else ""
+        url = f"sqlite:///{folder}/leaver.db" if server is None else server.url(own)
+        database = open_database(url, clock=lambda: NOW)
         upgrade(database)
         company = Company(company_seed, NOW // DAY_MS - 1)
         with database.begin() as connection:
@@ -157,6 +167,7 @@ def run(company_seed: int, load_events: int, policies: PolicySet, *, parts: bool
         worker = PipelineWorker(database, log, clock=lambda: NOW, policies=policies)
         gc.collect()
         sampler = Sampler()
+        server_before = 0.0 if server is None else server.cpu_seconds()
         started = time.process_time()
         if parts:
             with sampler:
@@ -164,19 +175,25 @@ def run(company_seed: int, load_events: int, policies: PolicySet, *, parts: bool
         else:
             taken = _drain(worker)
         cpu = time.process_time() - started
+        server_cpu = 0.0 if server is None else server.cpu_seconds() - server_before
         with database.read() as connection:
             stored = connection.execute(select(func.sum(event_blocks.c.count))).scalar_one()
             raised = connection.execute(select(func.count()).select_from(alerts)).scalar_one()
         log.close()
+        kind = database.dialect
         database.close()
+        if server is not None:
+            server.drop_database(own)
     if not taken == stored == load.events or not raised:
         raise click.ClickException(f"{load.events} events, {taken} taken, {stored} stored, {raised} alerts")
     return Result(
+        kind,
         len(policies.policies),
         load.events,
         raised,
         load.events / cpu,
         load.events / cpu / decoding,
+        server_cpu / cpu,
         sampler.shares() if parts else {},
     )
 
@@ -188,29 +205,48 @@ def _drain(worker: PipelineWorker) -> int:
     return events
 
 
-def measured(events: int, policies: PolicySet, repeats: int) -> Result:
+def measured(server: PostgresServer | None, events: int, policies: PolicySet, repeats: int) -> Result:
     """The best of some runs, with the parts of one more."""
-    runs = [run(1, events, policies, parts=False) for _ in range(repeats)]
+    runs = [run(server, 1, events, policies, parts=False) for _ in range(repeats)]
     best = max(runs, key=lambda result: result.events_per_cpu_second)
-    return msgspec.structs.replace(best, parts=run(1, events, policies, parts=True).parts)
+    return msgspec.structs.replace(best, parts=run(server, 1, events, policies, parts=True).parts)
 
 
 @click.command()
 @click.option("--events", default=200_000, show_default=True, help="About how many events a run.")
 @click.option("--repeats", default=2, show_default=True, help="Runs of which the best counts.")
 @click.option("--many", default=50, show_default=True, help="Policies of the second measurement.")
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql", "both"]),
+    default="both",
+    show_default=True,
+    help="Where it is stored.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here too.")
-def main(events: int, repeats: int, many: int, json_file: Path | None) -> None:
+def main(events: int, repeats: int, many: int, database: str, json_file: Path | None) -> None:
     """Print events per CPU second with the shipped policies and with many."""
-    results = [measured(events, policies, repeats) for policies in (load_policies(), varied_policies(many))]
-    click.echo(f"{'policies':>9} {'events':>9} {'alerts':>7} {'events/CPU s':>13} {'x decoding':>11}")
+    results: list[Result] = []
+    if database != "postgresql":
+        results += [measured(None, events, p, repeats) for p in (load_policies(), varied_policies(many))]
+    if database != "sqlite":
+        server = PostgresServer()
+        try:
+            results.append(measured(server, events, load_policies(), repeats))
+        finally:
+            server.stop()
+    click.echo(
+        f"{'policies':>9} {'events':>9} {'alerts':>7} {'events/CPU s':>13} {'x decoding':>11}"
+        f"  {'database':<10} {'its server':>10}"
+    )
     for r in results:
         click.echo(
             f"{r.policies:>9} {r.events:>9,} {r.alerts:>7} {r.events_per_cpu_second:>13,.0f}"
-            f" {r.of_decoding:>11.2f}"
+            f" {r.of_decoding:>11.2f}  {r.database:<10}"
+            + (f" {r.server_share:>+9.0%}" if r.server_share else "")
         )
     for r in results:
-        click.echo(f"\nCPU time with {r.policies} policies")
+        click.echo(f"\nCPU time with {r.policies} policies, {r.database}")
         for name, share in r.parts.items():
             click.echo(f"  {name:<22} {share:>6.1%} {share / r.events_per_cpu_second * 1e6:>8.1f} µs/event")
     click.echo(f"\ntarget {TARGET:,} events per CPU second, at least {LEAST:,}")

@@ -6,14 +6,15 @@ record comes some milliseconds after the act, so the last question finds more. T
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from collectors.file_changes import FileFacts
+from collectors.file_changes import Change, FileFacts
 from collectors.finished_files import FinishedFile, better_who
 from collectors.linux.process_identity import Who
 from collectors.linux.user_names import UserNames
 from collectors.linux.who import WhoSource
+from collectors.steady_clock import SteadyClock
 
 _KEPT_MS: Final = 1_000
 _MOST_KEPT: Final = 4_096
@@ -27,7 +28,8 @@ _NO_WAIT_MS: Final = 10_000
 class Authors:
     """Starts to listen at construction. Use from one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock) -> None:
+        self._clock = clock
         self._names = UserNames()
         self._source = WhoSource(names=self._names)
         self._kept: dict[int, tuple[int, Who]] = {}
@@ -42,13 +44,18 @@ class Authors:
         """Ends that; also after an unmount."""
         self._source.unwatch(target)
 
-    def fresh(self, pid: int, path: str, inode: tuple[int, int] | None, at_ms: int) -> Who:
+    def fresh(self, change: Change, look: Callable[[str], FileFacts | None]) -> Who:
         """While the act is fresh. One process's many acts within a second are asked for once."""
+        pid, at_ms, facts = change.pid, change.at_ms, change.facts
+        path = change.new_path or change.path
         kept = self._kept.get(pid) if pid else None
         if kept is not None and at_ms - kept[0] < _KEPT_MS:
             return kept[1]
-        who = self._source.lookup(pid, path, inode, at_ms)
-        if pid and who.source not in ("file_owner", "unknown"):
+        inode = None if facts is None else (facts.device, facts.inode)
+        who = self._source.lookup(pid, path, inode, self._clock.wall_ms(at_ms))
+        if who.source == "unknown":
+            return self._owner(facts or look(path), pid)
+        if pid:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[pid] = (at_ms, who)
@@ -65,7 +72,8 @@ class Authors:
             path = finished.new_path or finished.path
             is_due = finished.at_ms >= self._no_wait_until_ms and self._source.records_all()
             wait_s = RECORD_WAIT_S if is_due else 0.0
-            now = self._source.lookup(finished.pid, path, inode, finished.at_ms, wait_s)
+            at_ms = self._clock.wall_ms(finished.at_ms)
+            now = self._source.lookup(finished.pid, path, inode, at_ms, wait_s)
             if is_due and now.source != "audit":
                 self._no_wait_until_ms = finished.at_ms + _NO_WAIT_MS
             # The earlier answer is the better one of two equals: the process was alive then.

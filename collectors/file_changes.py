@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, Protocol
 
 import msgspec
 
+from collectors.linux.beneath import Root
 from event_schema.ocsf_objects import FileType
 
 ObservedBy = Literal["fanotify_fid", "fanotify_fd", "watchdog", "udev", "mountinfo", "rescan", "simulated"]
@@ -50,7 +51,7 @@ class FileFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """One change of one name. `at_ms` is when the watcher read it, ms since 1970 UTC."""
+    """One change of one name. `at_ms` is when the watcher read it, by the steady clock."""
 
     kind: ChangeKind
     path: str
@@ -73,6 +74,8 @@ class Watcher(Protocol):
 
     observed_by: ClassVar[ObservedBy]
     sees_renames: ClassVar[bool]
+    root: Root
+    """The place, as it was when the watch began."""
     gathers: ClassVar[bool]
     """Whether changes may wait a moment in the kernel without anything being lost or held up by it."""
 
@@ -103,11 +106,12 @@ def facts_of(status: os.stat_result) -> FileFacts:
     )
 
 
-def look(path: str) -> FileFacts | None:
-    """The facts of what stands at `path` (a link itself, not what it names); None when nothing does."""
+def look(root: Root, path: str) -> FileFacts | None:
+    """The facts of what stands at `path` (a link itself, not what it names); None when nothing does, or
+    a link leads elsewhere on the way."""
     try:
-        return facts_of(os.lstat(path))
-    except (OSError, ValueError):
+        return facts_of(root.look(path))
+    except OSError:
         return None
 
 

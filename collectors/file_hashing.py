@@ -5,8 +5,10 @@
 - The file is open only while a piece of it is read (about 2 % of the time when it lies in the page
   cache), so that the user can unmount the device. Each piece is read from a new descriptor, which must
   show the same file, unchanged, or the hash is given up.
-- Size and hash come from the same descriptors; access times stay as they are; FIFOs and links are never
-  opened, nor is what another mount put in the file's place.
+- Size and hash come from the same descriptors; access times stay as they are. FIFOs, devices and links are
+  never opened, nor is what another mount put in the file's place, nor anything outside the watched place.
+- A drive can stop answering: a call to it then lasts until somebody pulls it out. Its thread is left to
+  itself, to end when it can, and another one goes on with the other drives.
 """
 
 from __future__ import annotations
@@ -17,20 +19,21 @@ import hashlib
 import os
 import platform
 import queue
-import stat
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from collectors.file_changes import FileFacts, facts_of
+from collectors.linux.beneath import Root
 
 _PIECE_BYTES: Final = 1024 * 1024
 _REST_AFTER_S: Final = 0.005
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ESTALE, errno.ENODEV)
+"""Also where a link or another mount stands in the way now."""
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IOPRIO_IDLE: Final = 3 << 13
 
@@ -40,6 +43,13 @@ TOO_MANY: Final = "hash skipped: too many files are waiting for theirs"
 TOO_LATE: Final = "hash skipped: it was not ready in time"
 CHANGED: Final = "hash skipped: the file changed while it was read"
 GONE: Final = "hash skipped: the file was gone before it could be read"
+NO_ANSWER: Final = "hash skipped: the drive does not answer"
+ABANDONED: Final = "a hashing thread was left waiting for a drive that does not answer"
+SILENT_AFTER_S: Final = 3.0
+"""One piece takes some milliseconds; on a stick that is being written to it can take a second."""
+ABANDON_AFTER_S: Final = 10.0
+_MOST_ABANDONED: Final = 4
+_CLOSE_WITHIN_S: Final = 0.3
 NOT_READABLE: Final = "hash skipped: the file could not be read"
 
 
@@ -55,13 +65,23 @@ class HashResult(msgspec.Struct, frozen=True):
 class HashJob:
     """One file to hash. The owner may change `path` when the file is renamed, and set `cancelled`."""
 
-    __slots__ = ("cancelled", "facts", "path", "result")
+    __slots__ = ("cancelled", "facts", "path", "result", "root")
 
-    def __init__(self, path: str, facts: FileFacts) -> None:
+    def __init__(self, root: Root, path: str, facts: FileFacts) -> None:
+        self.root = root
         self.path = path
         self.facts = facts
         self.cancelled = False
         self.result: HashResult | None = None
+
+
+class _Worker:
+    """One hashing thread. `at`: since when (monotonic) it reads from which file; None between pieces."""
+
+    def __init__(self, run: Callable[[_Worker], None]) -> None:
+        self.at: tuple[float, HashJob] | None = None
+        self.is_abandoned = False
+        self.thread = threading.Thread(target=run, args=(self,), name="file-hashing", daemon=True)
 
 
 class FileHasher:
@@ -75,8 +95,10 @@ class FileHasher:
         self._dropped: Counter[str] = Counter()
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="file-hashing", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._abandoned: list[_Worker] = []
+        self._worker = _Worker(self._run)
+        self._worker.thread.start()
         self.cpu_seconds = 0.0
         """CPU time that hashing has used."""
 
@@ -123,12 +145,59 @@ class FileHasher:
     def close(self) -> None:
         """Ends the thread; what waits is left without a result. May be called twice."""
         self._stop.set()
-        self._thread.join()
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
+        self._worker.thread.join(_CLOSE_WITHIN_S)
+        with self._lock:
+            if self._worker.thread.is_alive():
+                self._abandon()
+            # No thread that is left touches the descriptor.
+            if self._wake >= 0:
+                os.close(self._wake)
+                self._wake = -1
 
-    def _run(self) -> None:
+    def silent(self) -> frozenset[Root]:
+        """The places that have not answered for some seconds."""
+        with self._lock:
+            waiting = [worker.at for worker in (self._worker, *self._abandoned)]
+        now = time.monotonic()
+        return frozenset(at[1].root for at in waiting if at is not None and now - at[0] > SILENT_AFTER_S)
+
+    def look_after(self) -> None:
+        """To be called now and then: goes on with other drives while one has not answered for long."""
+        with self._lock:
+            at = self._worker.at
+            if at is None or time.monotonic() - at[0] < ABANDON_AFTER_S:
+                return
+            if len(self._abandoned) >= _MOST_ABANDONED:
+                # Each of them holds a drive. Files go without a hash until one answers.
+                return
+            self._abandon()
+            self._finish(at[1], HashResult(gap=NO_ANSWER))
+            self._worker = _Worker(self._run)
+            self._worker.thread.start()
+
+    def _abandon(self) -> None:
+        if not self._worker.is_abandoned:
+            self._worker.is_abandoned = True
+            self._abandoned.append(self._worker)
+            self._dropped[ABANDONED] += 1
+
+    def _finish(self, job: HashJob, result: HashResult) -> None:
+        job.result = result
+        if result.gap is not None and not job.cancelled:
+            self._dropped[result.gap] += 1
+        self._done.put(job)
+        os.eventfd_write(self._wake, 1)
+
+    def _run(self, worker: _Worker) -> None:
+        try:
+            self._hash_until_stopped(worker)
+        finally:
+            with self._lock:
+                worker.at = None
+                if worker in self._abandoned:
+                    self._abandoned.remove(worker)
+
+    def _hash_until_stopped(self, worker: _Worker) -> None:
         _yield_to_users()
         piece = memoryview(bytearray(_PIECE_BYTES))
         rested_at = time.thread_time()
@@ -139,69 +208,50 @@ class FileHasher:
                 continue
             digest = hashlib.sha256()
             offset = 0
-            while job.result is None and not self._stop.is_set():
-                offset = self._advance(job, digest, offset, piece)
+            result = HashResult(gap=NO_ANSWER) if job.root in self.silent() else None
+            while result is None and not self._stop.is_set():
+                if job.cancelled:
+                    result = HashResult(gap=GONE)
+                    break
+                worker.at = (time.monotonic(), job)
+                result, offset = self._advance(job, digest, offset, piece)
+                worker.at = None
                 used = time.thread_time() - rested_at
                 if used >= _REST_AFTER_S:
                     self._stop.wait(used * (1 / self._cpu_share - 1))
                     rested_at = time.thread_time()
                     self.cpu_seconds = rested_at
-            if job.result is not None:
-                if job.result.gap is not None and not job.cancelled:
-                    self._dropped[job.result.gap] += 1
-                self._done.put(job)
-                os.eventfd_write(self._wake, 1)
+            with self._lock:
+                if worker.is_abandoned:
+                    return
+                if result is not None:
+                    self._finish(job, result)
 
-    def _advance(  # noqa: PLR0911 - each return is one way a file can have changed
+    def _advance(
         self, job: HashJob, digest: hashlib._Hash, offset: int, piece: memoryview
-    ) -> int:
-        """Hashes one more piece; sets the job's result when that was the last one, or none can be had."""
-        if job.cancelled:
-            job.result = HashResult(gap=GONE)
-            return offset
+    ) -> tuple[HashResult | None, int]:
+        """Hashes one more piece: (the result, if that was the last one or none can be had; how far it is)."""
         try:
-            fd = _open(job.path)
+            fd = job.root.open_regular(job.path, job.facts.device, job.facts.inode)
         except OSError as error:
-            gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENODEV)
-            job.result = HashResult(gap=GONE if gone else NOT_READABLE)
-            return offset
+            return HashResult(gap=GONE if error.errno in _GONE else NOT_READABLE), offset
         try:
-            status = os.fstat(fd)
-            facts = facts_of(status)
-            if not stat.S_ISREG(status.st_mode) or (facts.device, facts.inode) != (
-                job.facts.device,
-                job.facts.inode,
-            ):
-                job.result = HashResult(gap=GONE)
-                return offset
+            facts = facts_of(os.fstat(fd))
             if facts.content_id != job.facts.content_id and offset:
-                job.result = HashResult(gap=CHANGED)
-                return offset
+                return HashResult(gap=CHANGED), offset
             job.facts = facts
             if facts.size > self._max_bytes:
-                job.result = HashResult(facts=facts, gap=TOO_LARGE)
-                return offset
+                return HashResult(facts=facts, gap=TOO_LARGE), offset
             read = os.preadv(fd, [piece], offset)
         except OSError:
-            job.result = HashResult(gap=NOT_READABLE)
-            return offset
+            return HashResult(gap=NOT_READABLE), offset
         finally:
             os.close(fd)
         digest.update(piece[:read])
         offset += read
         if offset >= facts.size:
-            job.result = HashResult(sha256=digest.hexdigest(), facts=facts)
-        elif read == 0:
-            job.result = HashResult(gap=CHANGED)
-        return offset
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, _OPEN_FLAGS | os.O_NOATIME)
-    except PermissionError:
-        # O_NOATIME is for the file's owner and root.
-        return os.open(path, _OPEN_FLAGS)
+            return HashResult(sha256=digest.hexdigest(), facts=facts), offset
+        return (HashResult(gap=CHANGED) if read == 0 else None), offset
 
 
 def _yield_to_users() -> None:

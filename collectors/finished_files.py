@@ -1,7 +1,7 @@
 """From raw changes to finished files: one act per file, under the name that it ends up with.
 
-A pure state machine: time comes in with each call, and the file system only through the `look` that the
-caller passes. Rules:
+A pure state machine: time, of a clock that never steps, comes in with each call, and the file system only
+through the `look` that the caller passes. Rules:
 
 - A file is finished when it was closed after writing and nothing touched it for `settle_ms`; at the
   latest `longest_ms` after it was first closed, so that a log that is rewritten for ever still reports.
@@ -25,6 +25,7 @@ import msgspec
 from collectors.file_changes import Change, ChangeKind, FileFacts
 from collectors.linux.process_identity import Who
 from collectors.pending_files import Pending, PendingFiles
+from collectors.reported_files import ReportedFiles
 from event_schema.ocsf_events import FileActivity
 from event_schema.ocsf_objects import FileType
 
@@ -32,9 +33,10 @@ Look = Callable[[str, FileFacts | None], tuple[str, FileFacts] | None]
 """Where the file is now, and the facts about it: by its path, with the last known facts. None: gone."""
 
 STILL_OPEN: Final = "still open for writing, or never closed, when it was reported"
+NEWNESS_UNKNOWN: Final = "whether the file is new or was there before is not known on this file system"
 _LONGEST_WAIT_MS: Final = 10_000
 _LOOKS_FOR_MISSING: Final = 2
-_MOST_REMEMBERED: Final = 50_000
+_MOST_GONE: Final = 50_000
 _NAMELESS: Final = re.compile(r"/#\d+$")
 """What the kernel calls a file that was opened with O_TMPFILE and has no name."""
 _WHO_RANK: Final = {"audit": 0, "proc_events": 1, "proc": 2, "file_owner": 3, "unknown": 4}
@@ -54,6 +56,8 @@ class FinishedFile(msgspec.Struct, frozen=True, gc=False):
     is_deleted: bool = False
     from_rescan: bool = False
     """Nothing but a rescan saw it."""
+    is_guess: bool = False
+    """Written is certain; that the file is new is not."""
     gap: str | None = None
 
 
@@ -68,7 +72,8 @@ class FinishedFiles:
     """See the module. Not thread-safe; feed changes in their order.
 
     `follows_inodes` is for watchers that see no renames: `look` then finds the renamed file, and a name
-    that is made again need not mean that its earlier file is gone.
+    that is made again need not mean that its earlier file is gone. Nor do they tell new files from old ones
+    that are written: both count as created, which is what a copy is, and say so.
     """
 
     def __init__(
@@ -79,7 +84,7 @@ class FinishedFiles:
         most_pending: int = 200_000,
         *,
         follows_inodes: bool = False,
-        reported: dict[str, tuple[int, int, int]] | None = None,
+        reported: ReportedFiles | None = None,
     ) -> None:
         self._settle_ms = settle_ms
         self._longest_ms = longest_ms
@@ -87,8 +92,8 @@ class FinishedFiles:
         self._most_pending = most_pending
         self._follows_inodes = follows_inodes
         self._pending = PendingFiles()
-        self.reported = {} if reported is None else reported
-        """Path to content of what was reported lately; to hand on when the same drive comes back."""
+        self.reported = ReportedFiles() if reported is None else reported
+        """To hand on when the same drive comes back."""
         self._gone: dict[bytes | str, None] = {}
 
     def __len__(self) -> int:
@@ -201,16 +206,16 @@ class FinishedFiles:
         replaced = self._pending.drop(self._pending.get(new_path))
         pending = self._pending.drop(self._pending.get(change.path))
         replaces_known = new_path in self.reported or (replaced is not None and not replaced.is_new)
-        known = self.reported.pop(change.path, None)
+        known = self.reported.pop(change.path)
         if pending is not None and pending.is_new:
             pending.is_new = not replaces_known
         else:
             if replaced is not None and replaced.is_new:
                 finished.append(self._finish(replaced, is_deleted=True))
             finished.append(_act(FileActivity.RENAME, change, who, new_path))
-        self.reported.pop(new_path, None)
+        self.reported.pop(new_path)
         if known is not None:
-            self._remember(new_path, known)
+            self.reported.put(new_path, known)
         if pending is not None:
             pending.key = pending.path = new_path
             self._pending.keep(pending)
@@ -218,18 +223,17 @@ class FinishedFiles:
         return finished
 
     def _folder_renamed(self, change: Change, new_path: str, who: Who | None) -> list[FinishedFile]:
-        prefix, cut = change.path + "/", len(change.path)
+        cut = len(change.path)
         for pending in self._pending.below(change.path):
             self._pending.drop(pending)
             pending.key, pending.path = new_path + pending.key[cut:], new_path + pending.path[cut:]
             self._pending.keep(pending)
-        for path in [path for path in self.reported if path.startswith(prefix)]:
-            self.reported[new_path + path[cut:]] = self.reported.pop(path)
+        self.reported.move(change.path, new_path)
         return [_act(FileActivity.RENAME, change, who, new_path)]
 
     def _deleted(self, change: Change, who: Who | None) -> list[FinishedFile]:
         self._gone[change.path] = None
-        self.reported.pop(change.path, None)
+        self.reported.pop(change.path)
         pending = self._pending.drop(self._pending.get(change.path))
         if change.object_id is not None:
             links = self._pending.of_object(change.object_id)
@@ -238,7 +242,7 @@ class FinishedFiles:
                 link.closed_ms = link.closed_ms or change.at_ms
             if not links:
                 self._gone[change.object_id] = None
-        while len(self._gone) > _MOST_REMEMBERED:
+        while len(self._gone) > _MOST_GONE:
             del self._gone[next(iter(self._gone))]
         if pending is None:
             return [_act(FileActivity.DELETE, change, who)]
@@ -335,7 +339,8 @@ class FinishedFiles:
     def _finish(self, pending: Pending, *, is_deleted: bool = False) -> FinishedFile:
         self._pending.drop(pending)
         if pending.facts is not None and not is_deleted:
-            self._remember(pending.path, pending.facts.content_id)
+            self.reported.put(pending.path, pending.facts.content_id)
+        is_guess = pending.is_new and self._follows_inodes
         return FinishedFile(
             activity=FileActivity.CREATE if pending.is_new else FileActivity.UPDATE,
             path=pending.path,
@@ -345,14 +350,9 @@ class FinishedFiles:
             facts=pending.facts,
             is_deleted=is_deleted,
             from_rescan=pending.from_rescan,
-            gap=pending.gap,
+            is_guess=is_guess,
+            gap="; ".join(filter(None, (pending.gap, NEWNESS_UNKNOWN if is_guess else None))) or None,
         )
-
-    def _remember(self, path: str, content_id: tuple[int, int, int]) -> None:
-        self.reported.pop(path, None)
-        self.reported[path] = content_id
-        while len(self.reported) > _MOST_REMEMBERED:
-            del self.reported[next(iter(self.reported))]
 
 
 def _act(

@@ -9,6 +9,7 @@ import msgspec
 
 from collectors.file_changes import FileFacts
 from collectors.linux.process_identity import Who
+from collectors.path_index import PathIndex
 
 
 class Pending(msgspec.Struct, eq=False, gc=False):
@@ -38,6 +39,7 @@ class PendingFiles:
 
     def __init__(self) -> None:
         self._by_key: dict[str, Pending] = {}
+        self._index = PathIndex()
         self._by_object: dict[bytes, dict[str, Pending]] = {}
         self._queue: list[tuple[int, int, Pending]] = []
         self._count = 0
@@ -58,12 +60,12 @@ class PendingFiles:
 
     def below(self, folder: str) -> list[Pending]:
         """Everything under a folder."""
-        prefix = folder + "/"
-        return [pending for key, pending in self._by_key.items() if key.startswith(prefix)]
+        return [self._by_key[key] for key in self._index.below(folder) if key in self._by_key]
 
     def keep(self, pending: Pending) -> None:
         """Files it under its key and its object."""
         self._by_key[pending.key] = pending
+        self._index.add(pending.key)
         if pending.object_id is not None:
             self._by_object.setdefault(pending.object_id, {})[pending.key] = pending
 
@@ -72,6 +74,7 @@ class PendingFiles:
         if pending is None:
             return None
         self._by_key.pop(pending.key, None)
+        self._index.discard(pending.key)
         if pending.object_id is not None:
             same = self._by_object.get(pending.object_id, {})
             same.pop(pending.key, None)

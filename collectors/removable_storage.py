@@ -20,11 +20,14 @@ from typing import ClassVar, Final
 
 from collectors.authors import Authors
 from collectors.contract import Observation, Unsupported
-from collectors.file_hashing import FileHasher
+from collectors.file_hashing import SILENT_AFTER_S, FileHasher
 from collectors.linux import fanotify, hotplug
+from collectors.linux.beneath import Root
 from collectors.linux.block_devices import BlockDevices
 from collectors.linux.mounts import MountWatch
 from collectors.linux.storage_identity import to_peripheral_device
+from collectors.reported_files import ReportedFiles
+from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, place_id, read_cursor, write_cursor
 from collectors.storage_events import EventSource, Volume, device_event
@@ -33,6 +36,7 @@ from collectors.storage_reports import StorageReports
 from collectors.watched_place import WHILE_WRITING, WatchedPlace
 from event_schema.ocsf_events import Event, FileSystemActivity, PeripheralActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import Host, PeripheralDevice
+from event_schema.printable import printable_name
 
 __all__ = ["MTP_NOT_SEEN", "RemovableStorageCollector", "RemovableStorageConfig"]
 
@@ -71,16 +75,17 @@ class RemovableStorageCollector:
     ) -> None:
         self._config = config
         self._source = EventSource(self.name, version, host)
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._places: dict[Place, WatchedPlace] = {}
         self._troubles: dict[str, str] = {}
-        self._reported: dict[tuple[str, Volume], dict[str, tuple[int, int, int]]] = {}
+        self._reported: dict[tuple[str, Volume], ReportedFiles] = {}
         self._dropped: Counter[str] = Counter()
         self._authors: Authors | None = None
         self._hasher: FileHasher | None = None
         self._mounts: MountWatch | None = None
         self._hotplug: hotplug.Hotplug | None = None
         self._closing = threading.Event()
+        self._at: tuple[float, WatchedPlace] | None = None
         self._resume: Cursor | None = None
         self._cursor: str | None = None
         self._cursor_ms = 0
@@ -119,11 +124,16 @@ class RemovableStorageCollector:
     def detail(self) -> str | None:
         if self._mounts is None:
             return None
-        places = [place.describe() for place in list(self._places.values())]
+        silent, at = self._silent(), self._at
+        if at is not None and time.monotonic() - at[0] > SILENT_AFTER_S:
+            # The one thread that reads waits for this drive.
+            silent |= {at[1].root}
+        places = [f"{printable_name(root.path)} does not answer" for root in silent]
+        places += [place.describe() for place in list(self._places.values())]
         parts = ["; ".join(places) if places else "no removable storage is mounted"]
         if self._authors is not None:
             parts.append(f"who: {self._authors.describe()}")
-        parts += [f"{where}: {trouble}" for where, trouble in sorted(self._troubles.items())]
+        parts += [printable_name(f"{where}: {trouble}") for where, trouble in sorted(self._troubles.items())]
         return "; ".join(parts)
 
     def close(self) -> None:
@@ -132,22 +142,23 @@ class RemovableStorageCollector:
 
     def _observe(self, stop: threading.Event) -> Iterator[Observation | None]:
         config = self._config
-        self._authors = authors = Authors()
+        self._authors = authors = Authors(self._clock)
         self._hasher = hasher = FileHasher(config.hash_cpu_share, config.hash_max_bytes)
         self._mounts = mounts = MountWatch()
         finder = PlaceFinder(config, BlockDevices())
-        reports = StorageReports(self._source, hasher, authors, config.hash_wait_s)
+        reports = StorageReports(self._source, hasher, authors, config.hash_wait_s, self._clock)
         events = self._start_hotplug()
         events += self._update_places(finder, reports, None)
-        checked_ms = self._clock()
+        checked_ms = self._clock.now_ms()
         look_again = time.monotonic() + _LOOK_FOR_FOLDERS_S
         while not (stop.is_set() or self._closing.is_set()):
             yield from self._observations(events, reports)
             if self._closing.is_set():
                 return
             ready = self._wait(_TURN_S)
+            hasher.look_after()
             events = []
-            now_ms = self._clock()
+            now_ms = self._clock.now_ms()
             if self._hotplug is not None and self._hotplug.fileno() in ready:
                 events += self._device_changes(now_ms)
             if mounts.fileno() in ready or time.monotonic() > look_again:
@@ -159,8 +170,8 @@ class RemovableStorageCollector:
             events += self._turn(reports)
         events += self._turn(reports)
         for place in self._places.values():
-            for finished in place.flush(_OPEN_AT_STOP):
-                reports.add(finished, place, self._clock())
+            for finished in place.flush(_OPEN_AT_STOP, is_silent=place.root in self._silent()):
+                reports.add(finished, place, self._clock.now_ms())
         events += reports.give_up(_NO_HASH_STOP)
         self._cursor_ms = 0
         yield from self._observations(events, reports)
@@ -177,13 +188,14 @@ class RemovableStorageCollector:
         yield Observation(last, self._cursor)
 
     def _move_cursor(self, reports: StorageReports) -> None:
-        now_ms = self._clock()
+        now_ms = self._clock.now_ms()
         waiting = len(reports) + sum(len(place.files) for place in self._places.values())
         if waiting > _MANY_WAITING and now_ms - self._cursor_ms < _CURSOR_EVERY_MS:
             return
         self._cursor_ms = now_ms
         oldest = [reports.oldest_ms(), *(place.oldest_ms() for place in self._places.values())]
         at_ms = min([now_ms - _TURN_MS, *(each for each in oldest if each is not None)])
+        at_ms = self._clock.wall_ms(at_ms)
         still_open = [path for place in self._places.values() for path in place.files.open_paths()]
         self._cursor = write_cursor(
             at_ms,
@@ -198,11 +210,16 @@ class RemovableStorageCollector:
         return uids + [str(place.volume.device.uid) for place in self._places if place.is_extra_mount]
 
     def _turn(self, reports: StorageReports) -> list[Event]:
-        authors, now_ms = self._authors, self._clock()
+        authors, now_ms = self._authors, self._clock.now_ms()
         if authors is None:
             return []
+        silent = self._silent()
         for place in self._places.values():
+            if place.root in silent:
+                continue
+            self._at = (time.monotonic(), place)
             renames, finished = place.step(now_ms, authors.fresh)
+            self._at = None
             for rename in renames:
                 if rename.new_path is not None:
                     reports.renamed(rename.path, rename.new_path, is_folder=rename.is_folder)
@@ -218,7 +235,8 @@ class RemovableStorageCollector:
         patient = {-1 if self._hasher is None else self._hasher.fileno()}
         hurried = {-1 if self._hotplug is None else self._hotplug.fileno()}
         recorded = self._authors is not None and self._authors.are_recorded()
-        for watcher in (place.watcher for place in self._places.values()):
+        silent = self._silent()
+        for watcher in (place.watcher for place in self._places.values() if place.root not in silent):
             (patient if recorded and watcher.gathers else hurried).add(watcher.fileno())
         for descriptor in (patient | hurried) - {-1}:
             poll.register(descriptor, select.POLLIN)
@@ -229,8 +247,13 @@ class RemovableStorageCollector:
             ready |= {descriptor for descriptor, _ in poll.poll(GATHER_S * 1000)}
         return ready
 
+    def _silent(self) -> frozenset[Root]:
+        """The places whose drives do not answer: a look there would not come back."""
+        hasher = self._hasher
+        return frozenset() if hasher is None else hasher.silent()
+
     def _start_hotplug(self) -> list[Event]:
-        now_ms = self._clock()
+        now_ms = self._clock.now_ms()
         try:
             self._hotplug = hotplug.Hotplug()
         except (OSError, ImportError) as error:
@@ -242,7 +265,7 @@ class RemovableStorageCollector:
                 PeripheralActivityKind.CONNECT,
                 to_peripheral_device(identity),
                 "udev",
-                now_ms,
+                self._clock.wall_ms(now_ms),
                 _WAS_THERE,
             )
             for identity in self._hotplug.present()
@@ -252,10 +275,11 @@ class RemovableStorageCollector:
     def _device_changes(self, now_ms: int) -> list[Event]:
         if self._hotplug is None:
             return []
+        at_ms = self._clock.wall_ms(now_ms)
         kinds = {"add": PeripheralActivityKind.CONNECT, "remove": PeripheralActivityKind.DISCONNECT}
         return [
             device_event(
-                self._source, kinds[change.action], to_peripheral_device(change.identity), "udev", now_ms
+                self._source, kinds[change.action], to_peripheral_device(change.identity), "udev", at_ms
             )
             for change in self._hotplug.changes()
         ]
@@ -279,20 +303,22 @@ class RemovableStorageCollector:
         return events
 
     def _begin(self, place: Place, checked_ms: int | None) -> list[Event]:
-        now_ms = self._clock()
+        now_ms = self._clock.now_ms()
         try:
             watched = WatchedPlace(
                 place.target,
                 place.volume,
                 self._config,
                 whole_file_system=place.is_mount,
-                now_ms=now_ms,
+                clock=self._clock,
                 fs_type=place.fs_type,
                 reported=self._reported.pop((place.target, place.volume), None),
             )
         except (OSError, Unsupported) as error:
             if place.target not in self._troubles:
-                _log.warning("cannot watch %s: %s", place.target, error)
+                # A path here names people (/media/alice/…): it is for `doctor` on this machine, not for logs.
+                facts = {"errno": getattr(error, "errno", None), "is_mount": place.is_mount}
+                _log.warning("a place cannot be watched", extra={"facts": facts})
                 self._dropped["a place that could not be watched"] += 1
             self._troubles[place.target] = f"not watched: {error}"
             return []
@@ -303,9 +329,9 @@ class RemovableStorageCollector:
             self._authors.watch(place.target)
         if checked_ms is not None and place.is_mount:
             # What was written between the mount and our mark.
-            watched.rescan(checked_ms, self._clock())
+            watched.rescan(checked_ms, self._clock.now_ms())
         if checked_ms is None and self._resume is not None and self._resume.was_watching(place):
-            watched.rescan(self._resume.at, resume=self._resume)
+            watched.rescan(self._clock.steady_ms(self._resume.at), resume=self._resume)
             if place.volume.device.uid in self._resume.devices:
                 return []
         gap = _WAS_THERE if checked_ms is None else None
@@ -314,8 +340,8 @@ class RemovableStorageCollector:
     def _end(self, place: Place, reports: StorageReports) -> list[Event]:
         watched = self._places[place]
         events = self._turn(reports)
-        now_ms = self._clock()
-        for finished in watched.flush(WHILE_WRITING):
+        now_ms = self._clock.now_ms()
+        for finished in watched.flush(WHILE_WRITING, is_silent=watched.root in self._silent()):
             reports.add(finished, watched, now_ms)
         events += reports.give_up(_NO_HASH_AWAY, lambda each: each is watched)
         self._dropped.update(watched.dropped())
@@ -335,7 +361,7 @@ class RemovableStorageCollector:
         if not place.is_extra_mount:
             return []
         device: PeripheralDevice = place.volume.device
-        return [device_event(self._source, kind, device, "mountinfo", now_ms, gap)]
+        return [device_event(self._source, kind, device, "mountinfo", self._clock.wall_ms(now_ms), gap)]
 
     def _release(self) -> None:
         for place in list(self._places.values()):

@@ -18,8 +18,9 @@ class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     """More places to watch, as absolute paths: mount points (network shares, fixed disks that leave the
     house) or plain folders."""
     trusted_devices: tuple[str, ...] = ()
-    """Serial numbers or uids ("vendor:product:serial") of the company's own devices. What is copied to
-    them is not collected; that they are plugged in and out still is."""
+    """Serial numbers or uids ("vendor:product:serial") of the company's own devices; for one without a
+    serial number the UUID of its file system. What is copied to them is not collected; that they are
+    plugged in and out still is."""
     settle_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     """A file is finished when nothing touched it for so long after it was closed."""
     longest_s: Annotated[float, Meta(ge=1, le=3_600)] = 60.0

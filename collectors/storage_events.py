@@ -82,7 +82,7 @@ def file_event(
     if finished.from_rescan and finished.facts is not None:
         time_ms = min(time_ms, max(0, finished.facts.changed_ns // 1_000_000))
     fidelity = _OF_FIDELITY[who.source]
-    if finished.from_rescan and fidelity == "exact":
+    if (finished.from_rescan or finished.is_guess) and fidelity == "exact":
         fidelity = "likely"
     return file_system_activity(
         finished.activity,

@@ -84,7 +84,9 @@ class PlaceFinder:
             self._identities[mount] = self._devices.removable_identity(mount)
         identity = self._identities[mount]
         if identity is not None:
-            if self._trusted & {identity.serial, identity.uid}:
+            # What has no serial number can still be told by its file system.
+            marks = {identity.serial or identity.fs_uuid, identity.uid}
+            if self._trusted & marks:
                 return None
             volume = Volume(to_peripheral_device(identity), identity.label or identity.fs_uuid)
             return Place(

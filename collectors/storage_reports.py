@@ -16,6 +16,8 @@ from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
 from collectors.finished_files import FinishedFile
+from collectors.path_index import PathIndex
+from collectors.steady_clock import SteadyClock
 from collectors.storage_cursor import MOST_DONE, file_id
 from collectors.storage_events import EventSource, Volume, file_event
 from collectors.watched_place import WatchedPlace
@@ -40,7 +42,15 @@ class _Report(msgspec.Struct, eq=False):
 class StorageReports:
     """Use from one thread."""
 
-    def __init__(self, source: EventSource, hasher: FileHasher, authors: Authors, hash_wait_s: float) -> None:
+    def __init__(
+        self,
+        source: EventSource,
+        hasher: FileHasher,
+        authors: Authors,
+        hash_wait_s: float,
+        clock: SteadyClock,
+    ) -> None:
+        self._clock = clock
         self._source = source
         self._hasher = hasher
         self._authors = authors
@@ -48,6 +58,7 @@ class StorageReports:
         self._soon: deque[_Report] = deque()
         self._hashing: dict[HashJob, _Report] = {}
         self._by_path: dict[str, HashJob] = {}
+        self._paths = PathIndex()
         self.done: deque[tuple[int, str]] = deque(maxlen=MOST_DONE)
         """When the files changed that were reported last (ms), and their file_id."""
 
@@ -76,26 +87,22 @@ class StorageReports:
             and facts is not None
             and facts.type_id is FileType.REGULAR
         ):
-            report.job = HashJob(finished.path, facts)
+            report.job = HashJob(place.root, finished.path, facts)
             if self._hasher.submit(report.job):
                 report.ready_ms = now_ms + self._hash_wait_ms
                 self._hashing[report.job] = report
                 self._by_path[finished.path] = report.job
+                self._paths.add(finished.path)
                 return
         self._soon.append(report)
 
     def renamed(self, old_path: str, new_path: str, *, is_folder: bool) -> None:
         """A file that waits for its hash has another name now: it is to be read there."""
         if not is_folder:
-            job = self._by_path.pop(old_path, None)
-            if job is not None:
-                job.path = new_path
-                self._by_path[new_path] = job
+            self._move(old_path, new_path)
             return
-        for path in [path for path in self._by_path if path.startswith(old_path + "/")]:
-            job = self._by_path.pop(path)
-            job.path = new_path + path[len(old_path) :]
-            self._by_path[job.path] = job
+        for path in list(self._paths.below(old_path)):
+            self._move(path, new_path + path[len(old_path) :])
 
     def ready(self, now_ms: int) -> list[Event]:
         """The events of all that waits no longer."""
@@ -134,10 +141,19 @@ class StorageReports:
         self._soon = kept
         return events
 
+    def _move(self, path: str, new_path: str) -> None:
+        job = self._by_path.pop(path, None)
+        if job is not None:
+            self._paths.discard(path)
+            job.path = new_path
+            self._by_path[new_path] = job
+            self._paths.add(new_path)
+
     def _take(self, job: HashJob) -> _Report | None:
         report = self._hashing.pop(job, None)
         if report is not None and self._by_path.get(job.path) is job:
             del self._by_path[job.path]
+            self._paths.discard(job.path)
         return report
 
     def _event(self, report: _Report, result: HashResult | None) -> Event:
@@ -156,7 +172,7 @@ class StorageReports:
             self.done.append((changed_ms, file_id(finished.path, finished.facts)))
         return file_event(
             self._source,
-            finished,
+            msgspec.structs.replace(finished, at_ms=self._clock.wall_ms(finished.at_ms)),
             report.volume,
             self._authors.final(finished),
             report.observed_by,

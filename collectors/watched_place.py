@@ -8,22 +8,26 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from collectors.contract import Unsupported
 from collectors.file_changes import Change, ChangeKind, FileFacts, Watcher, facts_of, look
 from collectors.finished_files import FinishedFile, FinishedFiles
+from collectors.linux.beneath import Root
 from collectors.linux.birth_time import birth_time_ns
 from collectors.linux.fanotify_fd import FanotifyFdWatcher, RenamedFiles
 from collectors.linux.fanotify_fid import FanotifyFidWatcher
 from collectors.linux.process_identity import Who
+from collectors.reported_files import ReportedFiles
+from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_cursor import Cursor, file_id, path_id
 from collectors.storage_events import Volume
+from event_schema.printable import printable_name
 
-FindWho = Callable[[int, str, tuple[int, int] | None, int], Who]
-"""pid, path, (device, inode), at_ms: who that is."""
+FindWho = Callable[[Change, Callable[[str], FileFacts | None]], Who]
+"""Who is behind a change; with a way to look at the file, for its owner."""
 
 _READS_A_STEP: Final = 8
 _RESCAN_BATCH_S: Final = 0.05
@@ -56,7 +60,7 @@ def open_watcher(target: str, *, whole_file_system: bool) -> Watcher:
         from collectors.linux.watchdog_watch import WatchdogWatcher  # noqa: PLC0415 - optional, and 20 MB
     except ImportError as error:
         raise Unsupported(
-            f"{target}: fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
+            "fanotify is not permitted, and watchdog is missing: run as root, or install watchdog"
         ) from error
     return WatchdogWatcher(target)
 
@@ -71,9 +75,9 @@ class WatchedPlace:
         config: RemovableStorageConfig,
         *,
         whole_file_system: bool,
-        now_ms: int,
+        clock: SteadyClock,
         fs_type: str = "",
-        reported: dict[str, tuple[int, int, int]] | None = None,
+        reported: ReportedFiles | None = None,
     ) -> None:
         self.target = target
         self.volume = volume
@@ -81,41 +85,89 @@ class WatchedPlace:
         """What stands for it in cursors."""
         self.is_mount = whole_file_system
         self._clock_step_ms = _FAT_CLOCK_STEP_MS if fs_type in _COARSE else _CLOCK_STEP_MS
-        self.device = Path(target).stat().st_dev
         self.watcher = open_watcher(target, whole_file_system=whole_file_system)
+        self.root = self.watcher.root
         self.files = FinishedFiles(
             settle_ms=int(config.settle_s * 1000),
             longest_ms=int(config.longest_s * 1000),
             follows_inodes=not self.watcher.sees_renames,
             reported=reported,
         )
+        self._clock = clock
+        now_ms = clock.now_ms()
         self._rescans: deque[Iterator[list[_Found]]] = deque()
         self._complete_until_ms = now_ms
         self._lost_since_ms: int | None = None
         self._look_again_ms = 0
         self._lag_ms = 0
-        self._renamed = RenamedFiles()
+        self._renamed = RenamedFiles(self.root)
         self._rescan_since_ms = now_ms
         self.rescans = 0
 
     def describe(self) -> str:
         """How this place is watched, in words."""
         words = {"fanotify_fid": "fanotify FID", "fanotify_fd": "fanotify fd (renames and deletions unseen)"}
-        return f"{words.get(self.watcher.observed_by, self.watcher.observed_by)} on {self.target}"
+        how = words.get(self.watcher.observed_by, self.watcher.observed_by)
+        return f"{how} on {printable_name(self.target)}"
 
     def rescan(self, since_ms: int, until_ms: int | None = None, resume: Cursor | None = None) -> None:
         """Looks for files that changed in this time, besides all else, a little in each step.
 
         With `resume`: what changed while nobody watched, without what was reported before that.
         """
-        until_ns = None if until_ms is None else (until_ms + self._clock_step_ms) * 1_000_000
-        since_ns = (since_ms - self._clock_step_ms) * 1_000_000
+        until_ns = None
+        if until_ms is not None:
+            until_ns = (self._clock.wall_ms(until_ms) + self._clock_step_ms) * 1_000_000
+        since_ns = (self._clock.wall_ms(since_ms) - self._clock_step_ms) * 1_000_000
         self._rescan_since_ms = since_ms if not self._rescans else min(since_ms, self._rescan_since_ms)
-        self._rescans.append(_walk(self.target, since_ns, until_ns, resume))
+        self._rescans.append(_walk(self.root, since_ns, until_ns, resume))
         self.rescans += 1
 
     def step(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
         """Reads what there is: the renames in it, and what is finished. Never blocks for long."""
+        with self.root.held():
+            renames, finished = self._read(now_ms, find_who)
+            if self._lost_since_ms is not None and now_ms >= self._look_again_ms:
+                self.rescan(self._lost_since_ms)
+                self._lost_since_ms = None
+            finished += self._rescan_step(now_ms)
+            finished += self.files.due(now_ms, self._look)
+        self._renamed.forget()
+        return renames, finished
+
+    def oldest_ms(self) -> int:
+        """The earliest time to look at again if all that is not read and not finished were forgotten."""
+        if self._rescans or self._lost_since_ms is not None:
+            return min(self._rescan_since_ms, self._complete_until_ms)
+        oldest = self.files.oldest_ms()
+        return (
+            self._complete_until_ms
+            if oldest is None
+            else min(self.earliest_ms(oldest), self._complete_until_ms)
+        )
+
+    def earliest_ms(self, at_ms: int) -> int:
+        """When an act that was read at this time may have been done, as long as it is not reported."""
+        return at_ms - self._lag_ms
+
+    def flush(self, gap: str, *, is_silent: bool = False) -> list[FinishedFile]:
+        """All that is not finished, as it is; as it was last seen where the drive does not answer."""
+        return self.files.flush(_look_nowhere if is_silent else self._look, gap)
+
+    def is_there(self) -> bool:
+        """Whether the same file system still stands at the target."""
+        return self.root.is_there()
+
+    def dropped(self) -> Mapping[str, int]:
+        """What the watcher knows that it lost, by reason."""
+        return self.watcher.dropped()
+
+    def close(self) -> None:
+        """Stops watching. May be called twice."""
+        self._rescans.clear()
+        self.watcher.close()
+
+    def _read(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
         finished: list[FinishedFile] = []
         renames: list[Change] = []
         for _ in range(_READS_A_STEP):
@@ -135,47 +187,7 @@ class WatchedPlace:
                 if change.kind is ChangeKind.RENAMED:
                     renames.append(change)
                 finished += self.files.take(change, self._who(change, find_who))
-        if self._lost_since_ms is not None and now_ms >= self._look_again_ms:
-            self.rescan(self._lost_since_ms)
-            self._lost_since_ms = None
-        finished += self._rescan_step(now_ms)
-        finished += self.files.due(now_ms, self._look)
-        self._renamed.forget()
         return renames, finished
-
-    def oldest_ms(self) -> int:
-        """The earliest time to look at again if all that is not read and not finished were forgotten."""
-        if self._rescans or self._lost_since_ms is not None:
-            return min(self._rescan_since_ms, self._complete_until_ms)
-        oldest = self.files.oldest_ms()
-        return (
-            self._complete_until_ms
-            if oldest is None
-            else min(self.earliest_ms(oldest), self._complete_until_ms)
-        )
-
-    def earliest_ms(self, at_ms: int) -> int:
-        """When an act that was read at this time may have been done, as long as it is not reported."""
-        return at_ms - self._lag_ms
-
-    def flush(self, gap: str) -> list[FinishedFile]:
-        """All that is not finished, as it is."""
-        return self.files.flush(self._look, gap)
-
-    def is_there(self) -> bool:
-        """Whether the same file system still stands at the target."""
-        with contextlib.suppress(OSError):
-            return Path(self.target).stat().st_dev == self.device
-        return False
-
-    def dropped(self) -> Mapping[str, int]:
-        """What the watcher knows that it lost, by reason."""
-        return self.watcher.dropped()
-
-    def close(self) -> None:
-        """Stops watching. May be called twice."""
-        self._rescans.clear()
-        self.watcher.close()
 
     def _who(self, change: Change, find_who: FindWho) -> Who | None:
         if change.kind not in _WITH_WATCH:
@@ -183,20 +195,16 @@ class WatchedPlace:
         known = self.files.who_of(change.path, change.pid)
         if known is not None and known.source == "audit":
             return known
-        inode = None if change.facts is None else (change.facts.device, change.facts.inode)
-        return find_who(change.pid, change.new_path or change.path, inode, change.at_ms)
+        return find_who(change, partial(look, self.root))
 
     def _look(self, path: str, known: FileFacts | None) -> tuple[str, FileFacts] | None:
-        facts = look(path)
-        if facts is not None and self.is_mount and facts.device != self.device and not self.is_there():
-            # The device is gone; this is what lies below its mount point.
-            return None
+        facts = look(self.root, path)
         if self.watcher.sees_renames or known is None:
             return None if facts is None else (path, facts)
         if facts is not None and facts.inode == known.inode:
             return path, facts
         found = self._renamed.find(path, (known.device, known.inode), known.size)
-        facts = None if found is None else look(found)
+        facts = None if found is None else look(self.root, found)
         return None if found is None or facts is None else (found, facts)
 
     def _rescan_step(self, now_ms: int) -> list[FinishedFile]:
@@ -214,29 +222,34 @@ class WatchedPlace:
         return finished
 
 
+def _look_nowhere(path: str, known: FileFacts | None) -> None:
+    """A look at a drive that does not answer would not come back."""
+
+
 _Found = tuple[str, FileFacts, bool]
 """A path, the facts about it, and whether the file is new."""
 
 
-def _walk(top: str, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
+def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
     """Files that were made or written in [since, until], in batches that take a moment each."""
     batch: list[_Found] = []
     began = time.monotonic()
-    todo = [top]
+    todo = [root.path]
     while todo:
         folder = todo.pop()
         try:
-            with os.scandir(folder) as entries:
+            with root.folder(folder) as fd, os.scandir(fd) as entries:
                 for entry in entries:
                     with contextlib.suppress(OSError):
+                        path = f"{folder.rstrip('/')}/{entry.name}"
                         if entry.is_dir(follow_symlinks=False):
-                            if not os.path.ismount(entry.path):
-                                todo.append(entry.path)
+                            todo.append(path)
                             continue
-                        facts = facts_of(os.lstat(entry.path))
-                        is_new = _is_new(entry.path, facts, since_ns, until_ns, resume)
+                        facts = facts_of(entry.stat(follow_symlinks=False))
+                        birth = partial(birth_time_ns, entry.name, fd)
+                        is_new = _is_new(path, facts, birth, since_ns, until_ns, resume)
                         if is_new is not None:
-                            batch.append((entry.path, facts, is_new))
+                            batch.append((path, facts, is_new))
                     if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
                         yield batch
                         batch, began = [], time.monotonic()
@@ -246,7 +259,12 @@ def _walk(top: str, since_ns: int, until_ns: int | None, resume: Cursor | None) 
 
 
 def _is_new(
-    path: str, facts: FileFacts, since_ns: int, until_ns: int | None, resume: Cursor | None
+    path: str,
+    facts: FileFacts,
+    birth_time: Callable[[], int | None],
+    since_ns: int,
+    until_ns: int | None,
+    resume: Cursor | None,
 ) -> bool | None:
     """Whether the file was made, or only written, in this time; None: neither."""
     if resume is not None and resume.open and path_id(path) in resume.open:
@@ -255,7 +273,7 @@ def _is_new(
         return None
     if resume is not None and file_id(path, facts) in resume.done:
         return None
-    birth_ns = birth_time_ns(path)
+    birth_ns = birth_time()
     if birth_ns is None or birth_ns >= since_ns:
         return True
     # A status that changed alone can be a chmod or a rename. While the agent was away, hours may have

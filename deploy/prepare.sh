@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prepares this checkout for `make`: virtual environment, Python packages, and Debian packages for what is asked.
-# usage: deploy/prepare.sh venv | drive | kafka | tests
+# usage: deploy/prepare.sh venv | drive | kafka | postgres | tests
 # Says what it installs; does nothing where all is there. Needs Debian (or a relative) with Python 3.11 or newer.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +9,8 @@ VENV=.venv
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'prepare: %s\n' "$*" >&2; exit 1; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --preserve-env=DEBIAN_FRONTEND "$@"; fi; }
 
 # Installs the Debian packages that are missing. A lock held by another apt is waited for.
 debian() {
@@ -19,14 +21,12 @@ debian() {
     [ -z "$missing" ] && return 0
     command -v apt-get >/dev/null || die "these packages are needed, and apt-get is not here:$missing"
     say "installing Debian packages:$missing"
-    root=
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || die "run as root: apt-get install$missing"
-        root=sudo
     fi
-    $root apt-get -o DPkg::Lock::Timeout=300 -qq update || say "apt-get update failed, trying with the old lists"
+    as_root apt-get -o DPkg::Lock::Timeout=300 -qq update || say "apt-get update failed, trying with the old lists"
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive $root apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install $missing >/dev/null ||
+    DEBIAN_FRONTEND=noninteractive as_root apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install $missing >/dev/null ||
         die "apt-get could not install$missing"
 }
 
@@ -61,13 +61,26 @@ kafka() {
     command -v mvn >/dev/null || debian maven
 }
 
+# PostgreSQL's programs, for servers that tests start and end themselves. Debian's package would also make and
+# start one for the whole machine: not where we are the ones who install it.
+postgres() {
+    [ -n "$(find /usr/lib/postgresql -name initdb 2>/dev/null)" ] && return 0
+    debian postgresql-common
+    drop_in=/etc/postgresql-common/createcluster.d/leaver.conf
+    as_root mkdir -p "${drop_in%/*}"
+    echo 'create_main_cluster = false' | as_root tee $drop_in >/dev/null
+    debian postgresql
+    as_root rm -f $drop_in
+}
+
 tests() {
     drive
     kafka
+    postgres
     debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
 }
 
 case "${1:-}" in
-venv | drive | kafka | tests) "$1" ;;
-*) die "usage: deploy/prepare.sh venv | drive | kafka | tests" ;;
+venv | drive | kafka | postgres | tests) "$1" ;;
+*) die "usage: deploy/prepare.sh venv | drive | kafka | postgres | tests" ;;
 esac

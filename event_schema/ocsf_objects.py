@@ -131,7 +131,7 @@ class PeripheralDevice(Word, frozen=True):
     uid: Annotated[
         Name | None,
         purpose(
-            "tells this device from all others: vendor id, product id and serial, else the volume's UUID",
+            "tells devices apart: vendor id, product id and serial, else the port; of other mounts the UUID",
             names_person=True,
         ),
     ] = None

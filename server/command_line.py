@@ -15,6 +15,7 @@ _COMMANDS = {
     "alerts": ("server.commands.alerts", "alerts"),
     "dead-letters": ("server.commands.status", "dead_letters_group"),
     "model": ("server.commands.model", "model"),
+    "store": ("server.commands.store", "store"),
     "config": ("server.commands.running", "config_group"),
     "demo": ("server.commands.demo", "demo"),
     "kafka": ("server.commands.kafka", "kafka"),

@@ -87,11 +87,18 @@ class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
+class MetricsConfig(Section, frozen=True):
+    token_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class LimitsConfig(Section, frozen=True):
     connections: Annotated[int, Meta(ge=8, le=20_000)] = 2000
     request_seconds: Annotated[int, Meta(ge=1, le=600)] = 30
     body_mebibytes_in_flight: Annotated[int, Meta(ge=32, le=8192)] = 128
     enrol_failures_per_minute: Annotated[int, Meta(ge=1, le=1000)] = 10
+    agent_events_per_second: Annotated[int, Meta(ge=10, le=1_000_000)] = 2000
+    agent_events_at_once: Annotated[int, Meta(ge=1000, le=10_000_000)] = 20_000
+    disk_free_mebibytes: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
 
 
 class ServerConfig(Section, frozen=True):
@@ -99,6 +106,7 @@ class ServerConfig(Section, frozen=True):
     log: LogConfig = LogConfig()
     database: DatabaseConfig = DatabaseConfig()
     retention: RetentionConfig = RetentionConfig()
+    metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 
 
@@ -131,7 +139,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         config = msgspec.convert(document, ServerConfig)
         _check_listen(config.listen)
         _check_log(config.log)
-        _check_database(config.database)
+        check_database(config.database)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -236,7 +244,8 @@ def _check_log(log: LogConfig) -> None:
         raise ValueError('log.user and log.password_file: both are needed for log.security = "scram"')
 
 
-def _check_database(database: DatabaseConfig) -> None:
+def check_database(database: DatabaseConfig) -> None:
+    """Raises ValueError that names the setting."""
     if not database.url:
         return
     try:
@@ -247,5 +256,5 @@ def _check_database(database: DatabaseConfig) -> None:
     # The value itself is not repeated: it may hold the password that must not be there.
     if password is not None or "password=" in parts.query:
         raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
-    if parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
-        raise ValueError("database.url: begins neither with sqlite: nor postgresql")
+    if parts.scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("database.url: begins neither with sqlite: nor with postgresql:")

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.log.contract import EventLog, LogUnavailable
-from server.store.database import Database
+from server.pulse import Pulse
+from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
     collector_days,
     dead_letters,
@@ -32,6 +33,8 @@ TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
 ROWS_PER_TRANSACTION = 200
 ROWS_PER_SEARCH = 5000
+TURN_SECONDS_MAX = 1800.0
+"""One job, such as dropping a day of a large company, ends within this time."""
 
 _logger = logging.getLogger("leaver.housekeeping")
 
@@ -82,11 +85,15 @@ class Housekeeping:
         trim_seconds: float = 60.0,
         drop_seconds: float = 3600.0,
         expel_seconds: float = 30.0,
+        pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._log = log
         self._events_days = events_days
         self._clock = clock
+        self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
+        self._drop_seconds = drop_seconds
+        self.next_drop_at: int | None = None
         self._jobs: list[tuple[float, Callable[[threading.Event], None]]] = [
             (state_seconds, lambda _stop: say_state()),
             (trim_seconds, self._trim),
@@ -100,6 +107,7 @@ class Housekeeping:
         due = [time.monotonic()] * len(self._jobs)
         while not stop.is_set():
             for index, (seconds, job) in enumerate(self._jobs):
+                self._pulse.beat()
                 if not stop.is_set() and time.monotonic() >= due[index]:
                     job(stop)
                     due[index] = time.monotonic() + seconds
@@ -108,21 +116,27 @@ class Housekeeping:
     def _trim(self, _stop: threading.Event) -> None:
         try:
             trim_log(self._database, self._log)
-        except LogUnavailable as error:
+        except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
 
     def _expel(self, broker: BrokerAccess) -> None:
         """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""
         try:
             expelled = expel_revoked(self._database, broker)
-        except LogUnavailable as error:
+        except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("revocations_not_told", extra={"detail": str(error)})
         else:
             if expelled:
                 _logger.info("revocations_told", extra={"agents": len(expelled)})
 
     def _drop(self, stop: threading.Event) -> None:
-        dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        try:
+            dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+        except StoreUnavailable as error:
+            _logger.warning("old_data_not_dropped", extra={"detail": str(error)})
+            return
+        finally:
+            self.next_drop_at = self._clock() + round(self._drop_seconds * 1000)
         if any(dropped.values()):
             _logger.info("old_data_dropped", extra={"rows": dropped})
 
@@ -135,10 +149,9 @@ def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: thre
         with database.read() as connection:
             rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_SEARCH)).all()
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
+            part = [tuple(row) for row in rows[first : first + ROWS_PER_TRANSACTION]]
             with database.begin() as connection:
-                for row in rows[first : first + ROWS_PER_TRANSACTION]:
-                    place = [key == value for key, value in zip(keys, row, strict=True)]
-                    total += connection.execute(delete(table).where(*place)).rowcount
+                total += connection.execute(delete(table).where(tuple_(*keys).in_(part))).rowcount
         if len(rows) < ROWS_PER_SEARCH:
             break
     return total

@@ -23,6 +23,7 @@ from server.pki.authority import Authority
 from server.pki.files import PkiFiles
 from server.store.database import Database, StoreUnavailable, open_database, upgrade
 from server.store.tables import installation
+from server.store.up_lock import UpLock
 
 _ID = "id"
 
@@ -32,6 +33,8 @@ class Installation(msgspec.Struct, frozen=True):
     config: ServerConfig
     database: Database
     clock: Callable[[], int]
+    up_lock: UpLock | None = None
+    """Held by who made or runs the installation."""
 
     @property
     def pki(self) -> PkiFiles:
@@ -87,16 +90,18 @@ class Installation(msgspec.Struct, frozen=True):
 def created_installation(
     directory: DataDirectory, config: ServerConfig, *, clock: Callable[[], int]
 ) -> Iterator[tuple[Installation, Authority]]:
-    """The installation, with all that was missing made. Hold the directory's lock.
+    """The installation, with all that was missing made, and for nobody else meanwhile. Hold the directory's
+    lock.
 
-    Raises DataDirectoryError, ConfigError, StoreUnavailable, PkiError.
+    Raises DataDirectoryError (AlreadyRunning), ConfigError, StoreUnavailable, PkiError.
     """
     directory.create()
     database = open_database(directory.database_url(config), clock=clock)
     try:
-        upgrade(database)
-        opened = Installation(directory, config, database, clock)
-        yield opened, opened.pki.create_authority(_installation_id(database, clock()))
+        with UpLock(database) as up_lock:
+            upgrade(database)
+            opened = Installation(directory, config, database, clock, up_lock)
+            yield opened, opened.pki.create_authority(_installation_id(database, clock()))
     finally:
         database.close()
 

@@ -10,14 +10,17 @@ import logging
 import threading
 from collections.abc import Callable
 
+from server.pulse import Pulse
 from server.store.database import Database
-from server.training.child_process import train_in_child
+from server.training.child_process import SECONDS_MAX, train_in_child
 from server.training.storage_training import is_due
 
 FIRST_LOOK_SECONDS = 600.0
 LOOK_SECONDS = 600.0
 RETRY_SECONDS = 600.0
 RETRY_SECONDS_MAX = 6 * 3600.0
+
+TURN_SECONDS_MAX = SECONDS_MAX + 2 * FIRST_LOOK_SECONDS
 
 _logger = logging.getLogger("leaver.training")
 
@@ -30,16 +33,19 @@ class PeriodicTraining:
         clock: Callable[[], int],
         first_look_seconds: float = FIRST_LOOK_SECONDS,
         look_seconds: float = LOOK_SECONDS,
+        pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._pause = first_look_seconds
         self._look_seconds = look_seconds
+        self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
 
     def run(self, stop: threading.Event) -> None:
         """Until stop is set. Raises TrainingFailed: start it again, after a good while."""
         while not stop.wait(self._pause):
             self._pause = self._look_seconds
+            self._pulse.beat()
             with self._database.read() as connection:
                 due = is_due(connection, self._clock())
             if due:

@@ -15,7 +15,9 @@ STALE_AFTER = 30_000
 
 
 class ProcessState(msgspec.Struct, frozen=True):
-    """Times are milliseconds UTC; `parts` by name: pipeline, housekeeping, training."""
+    """Times are milliseconds UTC; `parts` by name: https, pipeline, housekeeping, training. `requests` by
+    "METHOD route status". `next_drop_at`: when old data goes next. `held_back`: agents that sent too much
+    lately, and how many requests of each were refused."""
 
     pid: int
     since: int
@@ -23,6 +25,8 @@ class ProcessState(msgspec.Struct, frozen=True):
     address: str
     parts: dict[str, PartState]
     requests: dict[str, int]
+    next_drop_at: int | None = None
+    held_back: dict[str, int] = {}
 
 
 def write_process_state(directory: DataDirectory, state: ProcessState) -> None:

@@ -1,75 +1,104 @@
-"""How the installation is doing, for `leaver status` and GET /v1/status."""
+"""How the installation is doing: the one snapshot behind `leaver status`, GET /v1/status and GET /metrics."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from server.agents.health import AgentHealth, list_agents, unknown_agent_findings
+from server.agents.health import list_agents, unknown_agent_findings
+from server.detection.storage_anomaly import CHANNEL
+from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import ProcessState
-from server.store.tables import alerts, dead_letters, event_blocks, log_positions
+from server.status_findings import status_findings
+from server.status_types import (
+    LogState,
+    RetentionState,
+    Status,
+    StatusFinding,
+    StorageState,
+    TrainingState,
+    score_band,
+)
+from server.store.size import database_bytes
+from server.store.tables import alerts, dead_letters, event_blocks, log_positions, models
 
 
-class StatusFinding(msgspec.Struct, frozen=True):
-    """Something that a person should look at."""
-
-    kind: str
-    detail: str
-
-
-class LogState(msgspec.Struct, frozen=True):
-    """`end`, `committed` and `lag` count records, summed over all partitions; None: cannot be asked."""
-
-    kind: str
-    partitions: int | None
-    end: int | None
-    committed: int
-    lag: int | None
-    fault: str | None
-
-
-class Status(msgspec.Struct, frozen=True):
-    """Times are milliseconds UTC."""
-
-    at: int
-    process: ProcessState | None
-    log: LogState
-    events_stored: int
-    dead_letters: dict[str, int]
-    alerts_open: int
-    agents: tuple[AgentHealth, ...]
-    findings: tuple[StatusFinding, ...]
+def installation_status(
+    installation: Installation, log: EventLog | None, process: ProcessState | None
+) -> Status:
+    """`log` is None where it could not be opened."""
+    with installation.database.read() as connection:
+        return read_status(
+            connection,
+            log,
+            installation.config.log.kind,
+            process,
+            now=installation.clock(),
+            directory=installation.directory.root,
+            events_days=installation.config.retention.events_days,
+        )
 
 
 def read_status(
-    connection: Connection, log: EventLog | None, log_kind: str, process: ProcessState | None, *, now: int
+    connection: Connection,
+    log: EventLog | None,
+    log_kind: str,
+    process: ProcessState | None,
+    *,
+    now: int,
+    directory: Path,
+    events_days: int,
 ) -> Status:
-    """`log` is None where it could not be opened."""
-    log_state = _log_state(connection, log, log_kind)
-    dead = {
-        row.reason: int(row.number)
-        for row in connection.execute(
-            select(dead_letters.c.reason, func.count().label("number"))
-            .group_by(dead_letters.c.reason)
-            .order_by(dead_letters.c.reason)
-        )
-    }
-    agents = tuple(list_agents(connection, now=now))
-    stored = connection.execute(select(func.coalesce(func.sum(event_blocks.c.count), 0))).scalar_one()
-    open_alerts = connection.execute(
-        select(func.count()).select_from(alerts).where(alerts.c.status == "open")
-    ).scalar_one()
-    findings = (
-        *_process_findings(process),
-        *_log_findings(log_state, dead),
-        *_agent_findings(agents),
-        *(
-            StatusFinding(finding.kind, f"{name}: {finding.detail}" if name else finding.detail)
-            for name, finding in unknown_agent_findings(connection)
-        ),
+    """`directory`: the data directory, whose disk is looked at."""
+    found = Status(
+        at=now,
+        process=process,
+        log=_log_state(connection, log, log_kind),
+        events_stored=_count_events(connection),
+        dead_letters=_dead_letters(connection),
+        alerts_open=_open_alerts(connection),
+        agents=tuple(list_agents(connection, now=now)),
+        storage=_storage(connection, directory, log_kind),
+        retention=_retention(connection, process, events_days),
+        training=_training(connection, process),
+        findings=(),
     )
-    return Status(now, process, log_state, int(stored), dead, open_alerts, agents, findings)
+    unknown = tuple(
+        StatusFinding(odd.kind, f"{name}: {odd.detail}" if name else odd.detail)
+        for name, odd in unknown_agent_findings(connection)
+    )
+    return msgspec.structs.replace(found, findings=(*status_findings(found), *unknown))
+
+
+def _count_events(connection: Connection) -> int:
+    total = select(func.coalesce(func.sum(event_blocks.c.count), 0))
+    return int(connection.execute(total).scalar_one())
+
+
+def _dead_letters(connection: Connection) -> dict[str, int]:
+    query = (
+        select(dead_letters.c.reason, func.count().label("number"))
+        .group_by(dead_letters.c.reason)
+        .order_by(dead_letters.c.reason)
+    )
+    return {row.reason: int(row.number) for row in connection.execute(query)}
+
+
+def _open_alerts(connection: Connection) -> dict[str, int]:
+    query = (
+        select(alerts.c.score, func.count().label("number"))
+        .where(alerts.c.status == "open")
+        .group_by(alerts.c.score)
+    )
+    found: dict[str, int] = {}
+    for row in connection.execute(query):
+        band = score_band(row.score)
+        found[band] = found.get(band, 0) + int(row.number)
+    return found
 
 
 def _log_state(connection: Connection, log: EventLog | None, kind: str) -> LogState:
@@ -80,46 +109,49 @@ def _log_state(connection: Connection, log: EventLog | None, kind: str) -> LogSt
     }
     done = sum(committed.values())
     if log is None:
-        return LogState(kind, None, None, done, None, "the log cannot be opened")
+        return LogState(kind, None, None, done, None, None, "the log cannot be opened")
     try:
         ends = log.end_offsets()
         firsts = log.first_offsets()
+        lag = sum(max(0, end - committed.get(number, firsts.get(number, 0))) for number, end in ends.items())
+        oldest = log.oldest_from(committed) if lag else None
     except LogUnavailable as error:
-        return LogState(kind, None, None, done, None, str(error))
-    lag = sum(max(0, end - committed.get(number, firsts.get(number, 0))) for number, end in ends.items())
-    return LogState(kind, len(ends), sum(ends.values()), done, lag, None)
+        return LogState(kind, None, None, done, None, None, str(error))
+    return LogState(kind, len(ends), sum(ends.values()), done, lag, oldest, None)
 
 
-def _process_findings(process: ProcessState | None) -> list[StatusFinding]:
-    if process is None:
-        return [StatusFinding("not_running", "leaver up does not run, nothing is received")]
-    return [
-        StatusFinding(
-            "part_down", f"{name} is {part.state} after {part.restarts} restarts: {part.last_error}"
-        )
-        for name, part in process.parts.items()
-        if part.state != "running"
-    ]
+def _storage(connection: Connection, directory: Path, log_kind: str) -> StorageState:
+    log_bytes = None
+    if log_kind == "embedded":
+        log_bytes = sum(_size(directory / name) for name in ("log.db", "log.db-wal"))
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError:
+        free = None
+    return StorageState(database_bytes(connection), log_bytes, free)
 
 
-def _log_findings(log: LogState, dead: dict[str, int]) -> list[StatusFinding]:
-    findings = []
-    if log.fault is not None:
-        findings.append(StatusFinding("log_unavailable", log.fault))
-    if dead:
-        words = ", ".join(f"{count} {reason}" for reason, count in dead.items())
-        findings.append(StatusFinding("dead_letters", f"{words}; see leaver dead-letters list"))
-    return findings
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
-def _agent_findings(agents: tuple[AgentHealth, ...]) -> list[StatusFinding]:
-    findings = []
-    for agent in agents:
-        if agent.state == "silent":
-            findings.append(StatusFinding("agent_silent", f"{agent.name} says nothing"))
-        if agent.lost_events and all(finding.kind != "events_lost" for finding in agent.findings):
-            findings.append(StatusFinding("events_lost", f"{agent.name} lost {agent.lost_events} events"))
-        findings.extend(
-            StatusFinding(finding.kind, f"{agent.name}: {finding.detail}") for finding in agent.findings
-        )
-    return findings
+def _retention(connection: Connection, process: ProcessState | None, events_days: int) -> RetentionState:
+    oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
+    return RetentionState(events_days, oldest, process.next_drop_at if process is not None else None)
+
+
+def _training(connection: Connection, process: ProcessState | None) -> TrainingState:
+    last = connection.execute(
+        select(models.c.created_at, models.c.summary)
+        .where(models.c.kind == CHANNEL, models.c.active)
+        .order_by(models.c.id.desc())
+        .limit(1)
+    ).first()
+    part = None if process is None else process.parts.get("training")
+    fault = None if part is None or part.state == "running" else part.last_error
+    if last is None:
+        return TrainingState(None, None, None, fault)
+    return TrainingState(last.created_at, last.summary.get("subjects"), last.summary.get("cold_start"), fault)

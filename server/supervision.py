@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from server.pulse import Pulse
+
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
 CALM_SECONDS = 300.0
@@ -18,15 +20,18 @@ _logger = logging.getLogger("leaver.server")
 
 
 class PartState(msgspec.Struct, frozen=True):
-    """`state` is starting, running, waiting (to start again) or stopped."""
+    """`state` is starting, running, hanging (its loop does not turn), waiting (to start again) or stopped.
+    `turned`: seconds since its loop turned last, None where nobody counts."""
 
     state: str
     restarts: int
     last_error: str | None
+    turned: float | None = None
 
 
 class SupervisedThread:
-    """Runs `work(stop)` until stop is set. `work` returning earlier is a failure too."""
+    """Runs `work(stop)` until stop is set. `work` returning earlier is a failure too. `work` beats its
+    `pulse`, so that a loop that does not turn any more shows."""
 
     def __init__(
         self,
@@ -35,12 +40,14 @@ class SupervisedThread:
         *,
         first_pause: float = FIRST_PAUSE,
         longest_pause: float = LONGEST_PAUSE,
+        pulse: Pulse | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._work = work
         self._first_pause = first_pause
         self._longest_pause = longest_pause
+        self._pulse = pulse
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._state = PartState("starting", 0, None)
@@ -50,11 +57,15 @@ class SupervisedThread:
 
     @property
     def state(self) -> PartState:
-        return self._state
+        state, pulse = self._state, self._pulse
+        if state.state != "running" or pulse is None:
+            return state
+        name = "hanging" if pulse.hangs else "running"
+        return msgspec.structs.replace(state, state=name, turned=round(pulse.age, 1))
 
     @property
     def alive(self) -> bool:
-        return self._state.state == "running" and self._thread.is_alive()
+        return self.state.state == "running" and self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()
@@ -73,6 +84,8 @@ class SupervisedThread:
         restarts = 0
         error: str | None = None
         while not self._stop.is_set():
+            if self._pulse is not None:
+                self._pulse.beat()
             self._state = PartState("running", restarts, error)
             started = self._monotonic()
             try:

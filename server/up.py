@@ -7,6 +7,7 @@ the pipeline's open transaction is rolled back, so it is done again.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -19,21 +20,32 @@ from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import ServerConfig
-from server.data_directory import DataDirectory
+from server.data_directory import AlreadyRunning, DataDirectory
+from server.health import Health
+from server.housekeeping import TURN_SECONDS_MAX as HOUSEKEEPING_TURN
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
+from server.metrics.process_metrics import ProcessMetrics
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
+from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
+from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.process_state import ProcessState, write_process_state
-from server.status import Status, read_status
-from server.supervision import SupervisedThread
+from server.pulse import Pulse
+from server.service_manager import ServiceManager
+from server.status import installation_status
+from server.status_types import Status
+from server.store.database import StoreUnavailable
+from server.store.up_lock import CHECK_SECONDS
+from server.supervision import PartState, SupervisedThread
 
 STOP_SECONDS = 4.5
 _LOOK_SECONDS = 0.5
 
 Say = Callable[[str], None]
+_logger = logging.getLogger("leaver.server")
 
 
 class UpFailed(Exception):
@@ -80,16 +92,28 @@ class _Server:
         self._say = say
         self._since = installation.clock()
         config = installation.config
-        worker = PipelineWorker(installation.database, log, clock=installation.clock)
-        self._pipeline = SupervisedThread("pipeline", worker.run)
+        pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
+        metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=pulses[0])
+        worker = PipelineWorker(
+            installation.database, log, clock=installation.clock, observer=metrics.pipeline
+        )
+        self._manager = ServiceManager(os.environ)
+        self._health = Health(
+            self._part_states,
+            log,
+            installation.database,
+            disk=installation.directory.root,
+            disk_free_bytes=config.limits.disk_free_mebibytes << 20,
+        )
         self._service = ApiService(
             config=config,
             database=installation.database,
             log=log,
             authority=authority,
             clock=installation.clock,
-            pipeline_alive=lambda: self._pipeline.alive,
+            health=self._health,
             status=self._status,
+            metrics=metrics.render,
             broker=broker,
             brokers_ca_pem=installation.brokers_ca_pem() if broker is not None else "",
         )
@@ -99,7 +123,7 @@ class _Server:
             installation.pki.ensure_server(authority, config.listen),
             connections=config.limits.connections,
         )
-        housekeeping = Housekeeping(
+        self._housekeeping = Housekeeping(
             installation.database,
             log,
             events_days=config.retention.events_days,
@@ -107,13 +131,21 @@ class _Server:
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
             broker=broker,
+            pulse=pulses[1],
         )
-        training = PeriodicTraining(installation.database, clock=installation.clock)
+        training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
+        self._taken_over: str | None = None
+        up_lock = installation.up_lock
         self._parts = (
-            self._pipeline,
-            SupervisedThread("housekeeping", housekeeping.run),
+            *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
+            SupervisedThread("pipeline", worker.run, pulse=pulses[0]),
+            SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
-                "training", training.run, first_pause=RETRY_SECONDS, longest_pause=RETRY_SECONDS_MAX
+                "training",
+                training.run,
+                first_pause=RETRY_SECONDS,
+                longest_pause=RETRY_SECONDS_MAX,
+                pulse=pulses[2],
             ),
         )
 
@@ -124,10 +156,16 @@ class _Server:
             self._https.start()
             write_process_state(self._installation.directory, self._process_state())
             self._introduce()
+            self._manager.ready()
             while not stop.wait(_LOOK_SECONDS):
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")
+                if self._taken_over is not None:
+                    raise UpFailed(self._taken_over)
+                if not self._health.not_alive():
+                    self._manager.alive()
         finally:
+            self._manager.stopping()
             self._stop()
 
     def _stop(self) -> None:
@@ -169,20 +207,29 @@ class _Server:
             since=self._since,
             at=self._installation.clock(),
             address=public_address(self._installation.config, self._https.port),
-            parts={part.name: part.state for part in self._parts},
+            parts=self._part_states(),
             requests=self._service.counts(),
+            next_drop_at=self._housekeeping.next_drop_at,
+            held_back=self._service.quota.held_back(),
         )
 
+    def _part_states(self) -> dict[str, PartState]:
+        return {"https": self._https.state} | {part.name: part.state for part in self._parts}
+
     def _status(self) -> Status:
-        installation = self._installation
-        with installation.database.read() as connection:
-            return read_status(
-                connection,
-                self._log,
-                installation.config.log.kind,
-                self._process_state(),
-                now=installation.clock(),
-            )
+        return installation_status(self._installation, self._log, self._process_state())
+
+    def _keep_place(self, stop: threading.Event) -> None:
+        up_lock = self._installation.up_lock
+        assert up_lock is not None
+        while not stop.wait(CHECK_SECONDS):
+            try:
+                up_lock.check()
+            except AlreadyRunning as error:
+                self._taken_over = str(error)
+            except StoreUnavailable as error:
+                # The pipeline says so; the place is taken again when the database is back.
+                _logger.debug("place_unknown", extra={"detail": str(error)})
 
     def _renew_certificate(self) -> None:
         certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)

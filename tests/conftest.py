@@ -8,6 +8,7 @@ import pytest
 
 from tests.kafka_broker.broker import KafkaBroker
 from tests.kafka_broker.secured import SecuredBroker
+from tests.postgres_server.server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,12 @@ def secured_kafka(
         broker = SecuredBroker(tmp_path_factory.mktemp("secured-kafka") / "pki")
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the whole run. A test that stops it must start it again; a test needs a
+    database of its own."""
+    server = PostgresServer()
+    yield server
+    server.stop()

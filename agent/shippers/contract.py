@@ -28,6 +28,10 @@ class ShipRetry(Exception):
         self.not_before = not_before
 
 
+class ShipLater(ShipRetry):
+    """All is well, but this agent sends more than it may: the rest not before `not_before` seconds."""
+
+
 class ShipRefused(Exception):
     """The far side does not take these records from this agent, and would not if asked again soon:
     revoked, unknown, malformed or too large. The agent keeps them, says so, and retries slowly. What is too
@@ -44,7 +48,7 @@ class ShipRefused(Exception):
 
 class Shipper(Protocol):
     def ship(self, records: Sequence[WireRecord]) -> None:
-        """Returns when all records are durable on the far side. Raises ShipRetry, ShipRefused.
+        """Returns when all records are durable on the far side. Raises ShipRetry, ShipLater, ShipRefused.
 
         At most wire.RECORDS_PER_REQUEST_MAX records; an empty sequence does nothing.
         """

@@ -8,7 +8,7 @@ import msgspec
 
 from agent.identity import Identity
 from agent.server_client import Answer, ServerClient, ServerUnreachable, Timeouts, verified_context
-from agent.shippers.contract import ShipRefused, ShipRetry
+from agent.shippers.contract import ShipLater, ShipRefused, ShipRetry
 from event_schema.request_signing import RECORDS_CONTENT_TYPE, sign_request
 from event_schema.wire import RECORDS_PER_REQUEST_MAX, REQUEST_BYTES_MAX, WireRecord, encode_request
 
@@ -70,6 +70,8 @@ class HttpsShipper:
                 raise ShipRefused(_words(answer), code="too_large")
             case 400 | 404 | 405 | 411 | 415 | 422:
                 raise ShipRefused(_words(answer), code="bad_request")
+            case 429:
+                raise ShipLater(_words(answer), not_before=answer.retry_after or 1.0)
             case _:
                 raise ShipRetry(_words(answer), not_before=answer.retry_after or 0.0)
 

@@ -107,9 +107,6 @@ class _Recent(Generic[K]):
             return None
         return None if at_ms > span.last_ms + KEPT_MS else span.who
 
-    def __len__(self) -> int:
-        return len(self._spans)
-
 
 class _Act(msgspec.Struct, eq=False, gc=False):
     """The SYSCALL record of an act whose PATH records are still to come, or still to be read."""
@@ -191,10 +188,6 @@ class AuditRecords:
         if process is not None:
             return process, False
         return opener, opener is not None
-
-    def sizes(self) -> tuple[int, int, int, int]:
-        """How many acts wait, and processes, files and paths are known."""
-        return len(self._pending), len(self._processes), len(self._files), len(self._paths)
 
     def _read_all(self) -> None:
         while self._unread:

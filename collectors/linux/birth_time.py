@@ -11,7 +11,6 @@ import os
 import struct
 from typing import Final
 
-_AT_FDCWD: Final = -100
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _STATX_BTIME: Final = 0x800
 _STATX_BYTES: Final = 256
@@ -20,11 +19,12 @@ _BIRTH: Final = struct.Struct("=qI")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def birth_time_ns(path: str) -> int | None:
-    """ns since 1970 UTC; None where the file system, the kernel or the C library cannot tell."""
+def birth_time_ns(name: str, folder: int) -> int | None:
+    """Of the file of this name in the open folder, ns since 1970 UTC; None where the file system, the
+    kernel or the C library cannot tell."""
     answer = ctypes.create_string_buffer(_STATX_BYTES)
     try:
-        failed = _libc.statx(_AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, answer)
+        failed = _libc.statx(folder, os.fsencode(name), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, answer)
     except AttributeError:
         return None
     (mask,) = struct.unpack_from("=I", answer.raw)

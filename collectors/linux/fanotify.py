@@ -43,6 +43,7 @@ _MARK_MOUNT: Final = 0x10
 _MARK_FILESYSTEM: Final = 0x100
 
 _AT_FDCWD: Final = -100
+_AT_EMPTY_PATH: Final = 0x1000
 _AT_HANDLE_FID: Final = 0x200
 _HANDLE_BYTES: Final = 128
 
@@ -163,19 +164,19 @@ def open_handle(mount_fd: int, handle: Handle) -> int:
     return fd
 
 
-def handle_of(path: str) -> Handle:
-    """The handle that events give for the object at `path` (not followed)."""
+def handle_of(fd: int) -> Handle:
+    """The handle that events give for the object that is open here."""
     raw = ctypes.create_string_buffer(struct.pack("=Ii", _HANDLE_BYTES, 0), 8 + _HANDLE_BYTES)
     mount_id = ctypes.c_int()
     # AT_HANDLE_FID also works where handles cannot be opened; kernels before 6.5 do not know it.
-    for flags in (0, _AT_HANDLE_FID):
+    for flags in (_AT_EMPTY_PATH, _AT_EMPTY_PATH | _AT_HANDLE_FID):
         struct.pack_into("=Ii", raw, 0, _HANDLE_BYTES, 0)
-        if _libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), raw, ctypes.byref(mount_id), flags) == 0:
+        if _libc.name_to_handle_at(fd, b"", raw, ctypes.byref(mount_id), flags) == 0:
             (length,) = struct.unpack_from("=I", raw.raw)
             return raw.raw[: 8 + length]
         if ctypes.get_errno() != errno.EOPNOTSUPP:
             break
-    raise _last_error(path)
+    raise _last_error()
 
 
 def _init(report: int) -> int:

@@ -1,10 +1,10 @@
 """Watches a file system by fanotify's descriptors, where FID mode is refused (exfat-fuse, ntfs-3g).
 
 The kernel tells of each closed file with a descriptor of it. What it does not tell here: renames, hard
-links, deletions, and whether a written file is new. A file that was renamed after it was closed (rsync)
-is found again by its inode in the same folder; a renamed folder is not. A file that is deleted at once is
-often gone before the kernel can open it for us; that is counted. While a descriptor is open, for some
-microseconds, deleting the file's folder on a FUSE drive can be refused.
+links, deletions, and whether a written file is new: each counts as created, and its event says so. A file
+that was renamed after it was closed (rsync) is found again by its inode in the same folder; a renamed folder
+is not. A file that is deleted at once is often gone before the kernel can open it for us; that is counted.
+While a descriptor is open, for some microseconds, deleting the file's folder on a FUSE drive can be refused.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from collectors.file_changes import Change, ChangeKind, ObservedBy, facts_of
+from collectors.file_changes import Change, ChangeKind, ObservedBy, facts_of, look
 from collectors.linux import fanotify
+from collectors.linux.beneath import Root
 
 # One event is 24 bytes, and each brings an open descriptor. While that is open, FUSE keeps a deleted file as
 # .fuse_hidden…, and whoever deletes its folder is refused: so few at a time, each closed at once.
@@ -26,6 +27,8 @@ _READS: Final = 64
 _GONE: Final = frozenset(
     (errno.ENOENT, errno.ESTALE, errno.EACCES, errno.ETXTBSY, errno.ENXIO, errno.EIO, errno.ENODEV)
 )
+_DELETED: Final = " (deleted)"
+"""How the kernel marks the path of a descriptor whose file has no name any more."""
 
 
 class FanotifyFdWatcher:
@@ -38,6 +41,7 @@ class FanotifyFdWatcher:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self.root = Root(target, is_mount=True)
         self._below = target.rstrip("/") + "/"
         self._dropped: Counter[str] = Counter()
         self._group = fanotify.open_fd_group()
@@ -93,6 +97,7 @@ class FanotifyFdWatcher:
         try:
             path = os.readlink(f"/proc/self/fd/{event.fd}")  # noqa: PTH115 - speed
             status = os.fstat(event.fd)
+            gone = path.endswith(_DELETED) and self._is_gone(path, status)
         except OSError:
             self._dropped["file gone before it could be named"] += 1
             return
@@ -100,26 +105,34 @@ class FanotifyFdWatcher:
             os.close(event.fd)
         if not path.startswith(self._below):
             return
-        gone = path.endswith(" (deleted)")
-        path = path.removesuffix(" (deleted)")
+        if gone:
+            path = path.removesuffix(_DELETED)
         facts = facts_of(status)
         object_id = b"%d:%d" % (status.st_dev, status.st_ino)
         kinds = [ChangeKind.CREATED, ChangeKind.WRITTEN] + ([ChangeKind.DELETED] if gone else [])
         for kind in kinds:
             yield Change(kind, path, now_ms, event.pid, object_id=object_id, facts=facts)
 
+    def _is_gone(self, path: str, status: os.stat_result) -> bool:
+        """Whether the kernel's mark is meant. Anybody may also give a file a name that ends like this."""
+        if status.st_nlink == 0:
+            return True
+        named = look(self.root, path)
+        return named is None or (named.device, named.inode) != (status.st_dev, status.st_ino)
+
 
 class RenamedFiles:
     """Finds files again that were renamed in their folder. One look at a folder serves until `forget`."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Root) -> None:
+        self._root = root
         self._folders: dict[str, dict[tuple[int, int], tuple[str, int]]] = {}
 
     def find(self, path: str, inode: tuple[int, int], size: int) -> str | None:
         """Where in its folder the file (device, inode) is now, if it still has this size."""
         folder = path.rpartition("/")[0]
         if folder not in self._folders:
-            self._folders[folder] = _files_in(folder)
+            self._folders[folder] = _files_in(self._root, folder)
         found = self._folders[folder].get(inode)
         return None if found is None or found[1] != size else found[0]
 
@@ -128,12 +141,12 @@ class RenamedFiles:
         self._folders.clear()
 
 
-def _files_in(folder: str) -> dict[tuple[int, int], tuple[str, int]]:
+def _files_in(root: Root, folder: str) -> dict[tuple[int, int], tuple[str, int]]:
     files: dict[tuple[int, int], tuple[str, int]] = {}
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), root.folder(folder) as fd, os.scandir(fd) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
                 # d_ino of FUSE directories need not be the inode number that stat gives.
                 status = entry.stat(follow_symlinks=False)
-                files[status.st_dev, status.st_ino] = (entry.path, status.st_size)
+                files[status.st_dev, status.st_ino] = (f"{folder}/{entry.name}", status.st_size)
     return files

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 from collectors.file_changes import Change, ChangeKind, FileFacts, ObservedBy, look
 from collectors.linux import fanotify
+from collectors.linux.beneath import Root
 from collectors.linux.fanotify import FidEvent, Handle
 from collectors.linux.folder_names import FolderNames
 
@@ -35,6 +36,7 @@ class FanotifyFidWatcher:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self.root = Root(target, is_mount=True)
         self._below = target.rstrip("/") + "/"
         self._dropped: Counter[str] = Counter()
         self._deleted: dict[Handle, tuple[Handle, str]] = {}
@@ -109,12 +111,12 @@ class FanotifyFidWatcher:
             path = f"{self._below}{UNKNOWN_FOLDER}/{name}"
         facts: FileFacts | None = None
         if event.mask & fanotify.CLOSE_WRITE and not event.mask & fanotify.DELETE:
-            facts = look(path)
+            facts = look(self.root, path)
         # One process's acts on one object may come merged into one event; this is their order.
         order = _IN_ORDER
-        if event.mask & _MADE_AND_GONE == _MADE_AND_GONE and _is_at(path, event.target):
+        if event.mask & _MADE_AND_GONE == _MADE_AND_GONE and self._is_at(path, event.target):
             order = _GONE_FIRST
-            facts = look(path)
+            facts = look(self.root, path)
         for bit, kind in order:
             if event.mask & bit:
                 yield Change(kind, path, now_ms, event.pid, object_id=event.target, facts=facts, gap=gap)
@@ -191,7 +193,8 @@ class FanotifyFidWatcher:
 
     def _can_open_handles(self) -> bool:
         try:
-            self._ask_kernel(fanotify.handle_of(self._target))
+            with self.root.folder(self._target) as fd:
+                self._ask_kernel(fanotify.handle_of(fd))
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.ESTALE, errno.EINVAL):
                 return False
@@ -200,23 +203,24 @@ class FanotifyFidWatcher:
             self._let_go()
         return True
 
+    def _is_at(self, path: str, target: Handle | None) -> bool:
+        try:
+            with self.root.reached(path) as fd:
+                return fanotify.handle_of(fd) == target
+        except OSError:
+            return False
+
     def _learn_folders(self) -> None:
         """Reads the handle of every folder, where the file system can give handles but not open them."""
         self._learned = {}
         todo = [self._target]
         while todo and len(self._learned) < _MOST_LEARNED:
             path = todo.pop()
-            with contextlib.suppress(OSError):
-                self._learned[fanotify.handle_of(path)] = path
-                with os.scandir(path) as entries:
-                    todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-
-
-def _is_at(path: str, target: Handle | None) -> bool:
-    try:
-        return fanotify.handle_of(path) == target
-    except OSError:
-        return False
+            with contextlib.suppress(OSError), self.root.folder(path) as fd:
+                self._learned[fanotify.handle_of(fd)] = path
+                with os.scandir(fd) as entries:
+                    below = path.rstrip("/")
+                    todo += [f"{below}/{each.name}" for each in entries if each.is_dir(follow_symlinks=False)]
 
 
 _MADE_AND_GONE: Final = fanotify.CREATE | fanotify.DELETE

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collectors.linux.fanotify import Handle
+from collectors.path_index import PathIndex
 
 _DEEPEST: Final = 2_048
 """PATH_MAX allows 2,048 nested folders; more is a circle."""
@@ -24,6 +25,9 @@ class FolderNames:
         self._most = most
         self._named: dict[Handle, tuple[Handle, str]] = {}
         self._anchored: dict[Handle, str] = {}
+        self._at: dict[str, dict[Handle, None]] = {}
+        """Which of them are at a path: a deleted folder and its successor can both be."""
+        self._index = PathIndex()
         self._paths: dict[Handle, str] = {}
 
     def path(self, handle: Handle) -> str | None:
@@ -50,14 +54,17 @@ class FolderNames:
 
     def anchor(self, handle: Handle, path: str) -> None:
         """This folder's path is known as a whole."""
+        self._lift(handle)
         self._make_room(self._anchored)
         self._anchored[handle] = path
+        self._at.setdefault(path, {})[handle] = None
+        self._index.add(path)
         self._paths[handle] = path
 
     def created(self, handle: Handle, parent: Handle, name: str) -> None:
         """An event told of this folder under that parent."""
         self._make_room(self._named)
-        self._anchored.pop(handle, None)
+        self._lift(handle)
         self._paths.pop(handle, None)
         self._named[handle] = (parent, name)
 
@@ -67,16 +74,18 @@ class FolderNames:
             self.created(handle, parent, name)
         new_parent = self.path(parent)
         if old_path is not None and new_parent is not None:
-            prefix, new_path = old_path + "/", f"{new_parent}/{name}"
-            for below, path in self._anchored.items():
-                if path.startswith(prefix):
-                    self._anchored[below] = new_path + path[len(old_path) :]
+            new_path = f"{new_parent}/{name}"
+            for path in list(self._index.below(old_path)):
+                for below in list(self._at.get(path, ())):
+                    self.anchor(below, new_path + path[len(old_path) :])
         self._paths.clear()
 
     def forget(self) -> None:
         """After lost events nothing is certain any more."""
         self._named.clear()
         self._anchored.clear()
+        self._at.clear()
+        self._index = PathIndex()
         self._paths.clear()
 
     def _make_room(self, table: dict[Handle, str] | dict[Handle, tuple[Handle, str]]) -> None:
@@ -84,5 +93,17 @@ class FolderNames:
             return
         # The oldest tenth goes; what is still alive is asked for again. `_paths` holds at most the rest.
         for handle in list(table)[: self._most // 10]:
-            del table[handle]
+            if table is self._anchored:
+                self._lift(handle)
+            else:
+                del table[handle]
         self._paths.clear()
+
+    def _lift(self, handle: Handle) -> None:
+        path = self._anchored.pop(handle, None)
+        if path is None:
+            return
+        del self._at[path][handle]
+        if not self._at[path]:
+            del self._at[path]
+            self._index.discard(path)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
-
-NO_LOGIN: Final = 4_294_967_295
-"""The kernel's login uid of processes that no login started."""
 
 WhoFrom = Literal["audit", "proc_events", "proc", "file_owner", "unknown"]
 

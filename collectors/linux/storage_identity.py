@@ -11,9 +11,10 @@ A disk is removable for one of these reasons:
 | removable medium | the whole disk's `removable` is 1; eSATA too, where the kernel knows the port |
 
 `uid` is, in this order: "vendor:product:serial" as the device gives them (on the mmc bus manufacturer,
-OEM and serial; elsewhere bus, model and serial); the UUID of the file system; and, for a device that has
-neither, its model and the port it hangs on ("0781:5591:at:1-2"), which tells two such sticks apart only
-while they are in different ports. A serial that is a maker's filler ("000000000000") counts as none.
+OEM and serial; elsewhere bus, model and serial); and, for a device without a serial, its model and the port
+it hangs on ("0781:5591:at:1-2"), which tells two such sticks apart only while they are in different ports.
+A serial that is a maker's filler ("000000000000") counts as none. Nothing of what lies on the device stands
+in it: a file system is not there yet when the device comes, and plug-in and copies must bear the same uid.
 Device nodes ("/dev/sdb") never stand in a uid: they change from plug to plug.
 """
 
@@ -117,8 +118,6 @@ def identify(volume: pyudev.Device, disk: pyudev.Device, bus: str, reason: str) 
     kind = f"{maker}:{product}" if maker and product else f"{bus}:{model or vendor or 'storage'}"
     if serial is not None:
         uid = f"{kind}:{serial}"
-    elif fs_uuid is not None:
-        uid = fs_uuid
     else:
         port = usb.sys_name if usb is not None else _property(disk, "ID_PATH") or disk.device_path
         uid = f"{kind}:at:{port}"

@@ -89,8 +89,9 @@ class UserNames:
         while (uid := self._questions.get()) is not None:
             try:
                 name = self._ask(uid)
-            except Exception:  # noqa: BLE001 - whatever the name service does, later questions need the thread
-                _log.exception("no name for uid %d", uid)
+            except Exception as error:  # noqa: BLE001 - whatever the name service does, later questions need the thread
+                # Without the traceback: what a name service says may hold names.
+                _log.error("the name service failed", extra={"facts": {"error": type(error).__name__}})
                 name = None
             with self._lock:
                 self._known[uid] = (self._monotonic(), name)

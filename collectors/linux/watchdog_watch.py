@@ -30,6 +30,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from collectors.file_changes import Change, ChangeKind, ObservedBy, look
+from collectors.linux.beneath import Root
 
 _FILTER: Final[list[type[FileSystemEvent]]] = [
     FileCreatedEvent,
@@ -56,6 +57,7 @@ class WatchdogWatcher:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self.root = Root(target)
         self._dropped: Counter[str] = Counter()
         self._waiting: deque[FileSystemEvent] = deque()
         self._new_folders: deque[tuple[int, str]] = deque()
@@ -93,7 +95,7 @@ class WatchdogWatcher:
             if not self._waiting:
                 break
             change = self._change(self._waiting.popleft(), now_ms)
-            if change is not None:
+            if change is not None and not self._is_led_away(change):
                 if self._is_in_new_folder(change, now_ms):
                     # Whatever lies in a new folder is new, though its creation may have gone unseen.
                     changes.append(Change(ChangeKind.FOUND, change.path, now_ms))
@@ -145,11 +147,18 @@ class WatchdogWatcher:
             new_path = os.fsdecode(event.dest_path)
             return Change(ChangeKind.RENAMED, path, now_ms, new_path=new_path, is_folder=is_folder)
         if isinstance(event, FileClosedEvent):
-            return Change(ChangeKind.WRITTEN, path, now_ms, facts=look(path))
+            return Change(ChangeKind.WRITTEN, path, now_ms, facts=look(self.root, path))
         if isinstance(event, FileDeletedEvent):
             return Change(ChangeKind.DELETED, path, now_ms)
         # watchdog also makes up creations for what it finds in a new folder, whose close went unseen.
         return Change(ChangeKind.FOUND, path, now_ms)
+
+    def _is_led_away(self, change: Change) -> bool:
+        """watchdog looks into new folders by name: a link to other people's files may stand there."""
+        if change.kind is not ChangeKind.FOUND or not self.root.leads_away(change.path):
+            return False
+        self._dropped["a link led out of the watched folder"] += 1
+        return True
 
     def _is_in_new_folder(self, change: Change, now_ms: int) -> bool:
         made_ms = self._made_ms.get(change.path.rpartition("/")[0])
@@ -158,9 +167,9 @@ class WatchdogWatcher:
 
     def _look_again(self, folder: str, now_ms: int) -> list[Change]:
         try:
-            with os.scandir(folder) as entries:
+            with self.root.folder(folder) as fd, os.scandir(fd) as entries:
                 return [
-                    Change(ChangeKind.FOUND, entry.path, now_ms)
+                    Change(ChangeKind.FOUND, f"{folder}/{entry.name}", now_ms)
                     for entry in entries
                     if not entry.is_dir(follow_symlinks=False)
                 ]

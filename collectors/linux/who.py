@@ -2,7 +2,7 @@
 
 In this order: the kernel's audit record of the act itself; the table of process events, which runs only
 while audit does not cover a watched folder, because it costs CPU for every process on the machine; /proc,
-if the process still lives; the owner of the file; nobody.
+if the process still lives; nobody.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from __future__ import annotations
 import logging
 import os
 import select
-import signal
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from collectors.contract import Unsupported
-from collectors.linux import audit, proc, proc_events
+from collectors.linux import proc
 from collectors.linux.audit import AuditSource
 from collectors.linux.proc_events import ProcessEvents
 from collectors.linux.process_identity import Who, WhoFrom
 from collectors.linux.user_names import UserNames
+from event_schema.printable import printable_name
 
-__all__ = ["Who", "WhoFrom", "WhoSource", "check"]
+__all__ = ["Who", "WhoFrom", "WhoSource"]
 
 Source = Literal["audit", "proc_events"]
 BATCH_S: Final = 0.1
@@ -47,31 +47,16 @@ _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", 
 _log: Final = logging.getLogger(__name__)
 
 
-def check() -> None:
-    """Raises Unsupported, with both reasons, where only /proc is left, which misses short-lived programs."""
-    reasons: list[str] = []
-    for source in (audit.check, proc_events.check):
-        try:
-            source()
-        except Unsupported as reason:
-            reasons.append(str(reason))
-        else:
-            return
-    raise Unsupported("; ".join(reasons))
-
-
 class WhoSource:
     """The user and the program behind an act in a watched folder. Its methods may be called by any thread."""
 
     def __init__(
         self,
-        targets: Callable[[], Iterable[str]] = tuple,
         *,
         sources: Collection[Source] = ("audit", "proc_events"),
         names: UserNames | None = None,
     ) -> None:
-        """Opens nothing. `targets` names what is watched from the start; `sources` may leave some out."""
-        self._targets = targets
+        """Opens nothing. `sources` may leave some out."""
         self._sources = frozenset(sources)
         self._names = UserNames() if names is None else names
         self._audit: AuditSource | None = None
@@ -86,7 +71,7 @@ class WhoSource:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begins to listen, and watches what `targets` names just now. Never raises Unsupported."""
+        """Begins to listen. Never raises Unsupported."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -100,8 +85,6 @@ class WhoSource:
             self._follow_events_while_needed()
             self._thread = threading.Thread(target=self._run, name="who", daemon=True)
             self._thread.start()
-        for target in self._targets():
-            self.watch(target)
 
     def watch(self, mount_target: str) -> None:
         """Has the kernel record who writes below the folder, where it can; else falls back."""
@@ -137,22 +120,20 @@ class WhoSource:
         inode: tuple[int, int] | None,
         at_ms: int,
         wait_s: float = 0.0,
-        pidfd: int | None = None,
     ) -> Who:
         """Who did the act that process `pid` (0: not known) did to `path` at `at_ms`.
 
         `inode` is (st_dev, st_ino). Waits up to `wait_s` for the kernel's record where one is due: it comes
-        some milliseconds after the act. With a `pidfd`, /proc is believed only while that very process
-        lives. A number that names nobody gives source "file_owner" or "unknown", never a guess.
+        some milliseconds after the act. A number that names nobody gives source "unknown", never a guess.
         """
         who = self._from_audit(pid, path, inode, at_ms, wait_s)
         if who is None:
             who = self._from_events(pid)
         if who is None:
-            who = _from_proc(pid, at_ms, pidfd) or _from_owner(path, pid)
+            who = _from_proc(pid, at_ms) or Who(None, None, None, pid, None, "unknown")
         elif who.exe is None or Path(who.exe).name in _SHELLS:
             # `dump > file`: the shell opened the file, then became the program that wrote it.
-            now = _from_proc(who.pid, at_ms, pidfd)
+            now = _from_proc(who.pid, at_ms)
             if now is not None and now.exe is not None and now.uid == who.uid:
                 who = msgspec.structs.replace(who, exe=now.exe)
         return msgspec.structs.replace(who, user_name=self._names.name(who.uid))
@@ -177,7 +158,8 @@ class WhoSource:
                 None,
                 "left out",
             }
-            return f"{text} ({'; '.join(sorted(filter(None, reasons)))})" if reasons else text
+            told = sorted(map(printable_name, filter(None, reasons)))
+            return f"{text} ({'; '.join(told)})" if told else text
 
     def dropped(self) -> Mapping[str, int]:
         """What could not be kept or was lost on the way, by reason."""
@@ -313,25 +295,9 @@ def _read_all(source: AuditSource) -> None:
             return
 
 
-def _from_proc(pid: int, at_ms: int, pidfd: int | None) -> Who | None:
+def _from_proc(pid: int, at_ms: int) -> Who | None:
     facts = proc.process_facts(pid) if pid > 0 else None
     if facts is None:
         return None
-    if pidfd is not None:
-        try:
-            # Signal 0 only asks. While this process is there, its number is nobody else's.
-            signal.pidfd_send_signal(pidfd, 0)
-        except OSError:
-            return None
-        return facts
     started = proc.started_at_ms(pid)
     return None if started is None or started > at_ms + YOUNGER_MS else facts
-
-
-def _from_owner(path: str, pid: int) -> Who:
-    try:
-        uid: int | None = os.lstat(path).st_uid
-        source: WhoFrom = "file_owner"
-    except (OSError, ValueError):
-        uid, source = None, "unknown"
-    return Who(uid=uid, user_name=None, exe=None, pid=pid, auid=None, source=source)

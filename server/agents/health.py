@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from server.detection.storage_anomaly import CHANNEL
 from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
 
 SILENT_AFTER = 5 * 60 * 1000
 """An enrolled agent that said nothing for so long is a finding."""
 AGENTS_MAX = 100_000
+COLLECTORS = frozenset({CHANNEL})
+"""Whatever else an agent calls its collectors counts as `other`: a name is not repeated on trust."""
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.dev)\d{1,4})?\Z")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -44,14 +50,10 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         select(agent_findings).where(agent_findings.c.resolved_at.is_(None)).order_by(agent_findings.c.id)
     ):
         findings.setdefault(row.agent, []).append(_finding(row._mapping))
-    lost = {
-        row.agent: int(row.lost)
-        for row in connection.execute(
-            select(agent_epochs.c.agent, func.sum(agent_epochs.c.lost).label("lost")).group_by(
-                agent_epochs.c.agent
-            )
-        )
-    }
+    lost: Counter[str] = Counter()
+    # Added up here: the sum may be more than a column holds.
+    for row in connection.execute(select(agent_epochs.c.agent, agent_epochs.c.lost)):
+        lost[row.agent] += row.lost
     until = {
         row.agent: row.not_after
         for row in connection.execute(
@@ -65,7 +67,7 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         _health(
             row._mapping,
             now=now,
-            lost=lost.get(row.name, 0),
+            lost=lost[row.name],
             until=until.get(row.name),
             findings=tuple(findings.get(row.name, ())),
         )
@@ -110,7 +112,15 @@ def _health(
         lost_events=max(lost, heartbeat.get("lost_events", 0)),
         clock_offset=row["clock_offset"],
         certificate_until=until,
-        version=heartbeat.get("version"),
-        collectors={c["name"]: c["state"] for c in heartbeat.get("collectors", ())},
+        version=_version(heartbeat.get("version")),
+        collectors={
+            c["name"] if c["name"] in COLLECTORS else "other": c["state"]
+            for c in heartbeat.get("collectors", ())
+        },
         findings=findings,
     )
+
+
+def _version(version: str | None) -> str | None:
+    """As far as it is one."""
+    return version if version is None or _VERSION.match(version) else "odd"

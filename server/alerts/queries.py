@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select, update
 
 from server import audit
+from server.store.column_types import is_storable
 from server.store.tables import alerts
 
 LIST_MAX = 1000
@@ -96,6 +97,8 @@ def close_alert(
     reason = reason.strip()
     if not 1 <= len(reason) <= REASON_CHARACTERS:
         raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
+    if not is_storable(reason):
+        raise ValueError("the reason holds a character that a database cannot keep")
     changed = connection.execute(
         update(alerts)
         .where(alerts.c.id == alert_id, alerts.c.status == "open")

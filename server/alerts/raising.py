@@ -31,9 +31,10 @@ def raise_alerts(
     *,
     policy_version: str,
     now: int,
-) -> None:
+) -> list[int]:
     """Assesses every family of the subject, also where none of its days changed: what is usual may have
-    (watched_days.py). now: ms UTC."""
+    (watched_days.py). now: ms UTC. Returns the scores of the alerts that it opened."""
+    scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
     for family in sorted(families):
         rows = connection.execute(
@@ -57,8 +58,10 @@ def raise_alerts(
             alert_id = connection.execute(
                 insert(alerts).values(opened | values).returning(alerts.c.id)
             ).scalar_one()
+            scores.append(found.risk.score)
         days = [{"alert": alert_id, "channel": CHANNEL, "day": day} for day in found.days]
         insert_missing(connection, alert_days, days)
+    return scores
 
 
 def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment) -> AlertText:

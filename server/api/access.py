@@ -7,6 +7,7 @@
 | agent | a request signed by a key of an enrolled agent that is not revoked |
 | renewing_agent | the same, but the key's certificate may have ended a little while ago |
 | admin | `Authorization: Bearer` with the administrator's token |
+| metrics | the same, or with the token in the file that metrics.token_file names |
 
 Handlers are plain functions that may block: they run in a thread of their own, after the checks.
 Bodies are read before signatures can be checked, but never kept beyond the route's limit.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from enum import StrEnum
 
 import anyio
@@ -26,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from event_schema.control_records import CONTROL_BYTES_MAX
 from event_schema.request_signing import (
     SignatureRefused,
     SignedRequest,
@@ -38,11 +41,13 @@ from server.api.errors import ApiError, error_response, not_authenticated
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import RequestBody
 from server.api.service import RETRY_SECONDS, ApiService
+from server.metrics_token import is_metrics_token
 from server.store.database import StoreUnavailable
 
 _logger = logging.getLogger("leaver.api")
 THREADS = 16
 DISCARD_SECONDS = 5.0
+_HEARTBEAT_BYTES_MAX = CONTROL_BYTES_MAX + 4096
 _ID_MAX = 2**31 - 1
 """Greater numbers are no row's id on any database."""
 
@@ -53,6 +58,7 @@ class Access(StrEnum):
     AGENT = "agent"
     RENEWING_AGENT = "renewing_agent"
     ADMIN = "admin"
+    METRICS = "metrics"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -107,9 +113,9 @@ def _guarded(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         body = RequestBody(request, service.bodies)
-        with body.released():
+        with body.released(), ExitStack() as held:
             try:
-                response = await _answer_or_unavailable(endpoint, service, threads, request, body)
+                response = await _answer_or_unavailable(endpoint, service, threads, request, body, held)
             except ApiError as error:
                 if error.status != 408:
                     await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
@@ -123,10 +129,15 @@ def _guarded(
 
 
 async def _answer_or_unavailable(
-    endpoint: Endpoint, service: ApiService, threads: _Threads, request: Request, body: RequestBody
+    endpoint: Endpoint,
+    service: ApiService,
+    threads: _Threads,
+    request: Request,
+    body: RequestBody,
+    held: ExitStack,
 ) -> Response:
     try:
-        return await _answer(endpoint, service, threads, request, body)
+        return await _answer(endpoint, service, threads, request, body, held)
     except StoreUnavailable as error:
         _logger.error("database_unavailable", extra={"detail": str(error)})
         raise ApiError(
@@ -135,7 +146,12 @@ async def _answer_or_unavailable(
 
 
 async def _answer(
-    endpoint: Endpoint, service: ApiService, threads: _Threads, request: Request, body: RequestBody
+    endpoint: Endpoint,
+    service: ApiService,
+    threads: _Threads,
+    request: Request,
+    body: RequestBody,
+    held: ExitStack,
 ) -> Response:
     address = request.client.host if request.client else ""
     check: Check
@@ -146,10 +162,10 @@ async def _answer(
             _refuse_while_waiting(service.enrol_failures, address)
             check = _nothing
         case Access.AGENT | Access.RENEWING_AGENT:
-            check = await _agent_check(endpoint, service, request)
-        case Access.ADMIN:
+            check = await _agent_check(endpoint, service, request, held)
+        case Access.ADMIN | Access.METRICS:
             _refuse_while_waiting(service.admin_failures, address)
-            check = _admin_check(service, request)
+            check = _token_check(service, request, endpoint.access)
     data = b""
     if endpoint.content_type is not None:
         _require_content_type(request, endpoint.content_type)
@@ -166,7 +182,7 @@ async def _answer(
     except ApiError as error:
         if endpoint.access is Access.ENROLMENT_TOKEN and error.status == 403:
             service.enrol_failures.failed(address)
-        if endpoint.access is Access.ADMIN and error.status == 401:
+        if endpoint.access in {Access.ADMIN, Access.METRICS} and error.status == 401:
             service.admin_failures.failed(address)
         raise
 
@@ -175,7 +191,7 @@ def _nothing(_body: bytes) -> None:
     return None
 
 
-async def _agent_check(endpoint: Endpoint, service: ApiService, request: Request) -> Check:
+async def _agent_check(endpoint: Endpoint, service: ApiService, request: Request, held: ExitStack) -> Check:
     try:
         signed = read_signature_headers(request.headers)
     except SignatureRefused:
@@ -183,6 +199,10 @@ async def _agent_check(endpoint: Endpoint, service: ApiService, request: Request
     key = await anyio.to_thread.run_sync(service.keys.find, signed.agent, signed.key_id)
     if key is None:
         raise not_authenticated()
+    if endpoint.access is Access.AGENT:
+        announced = request.headers.get("content-length", "")
+        size = int(announced[:20]) if announced.isdigit() else endpoint.body_limit
+        held.enter_context(service.quota.one_request(key.agent, size, _HEARTBEAT_BYTES_MAX))
     path = request.scope["raw_path"].decode("latin-1")
     if request.url.query:
         path += "?" + request.scope["query_string"].decode("latin-1")
@@ -207,15 +227,17 @@ def _verify(signed: SignedRequest, key: AgentKey, method: str, path: str, body: 
         raise not_authenticated() from None
 
 
-def _admin_check(service: ApiService, request: Request) -> Check:
+def _token_check(service: ApiService, request: Request, access: Access) -> Check:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     presented = token.strip() if scheme.lower() == "bearer" else ""
 
     def check(_body: bytes) -> None:
+        if access is Access.METRICS and is_metrics_token(service.config.metrics.token_file, presented):
+            return
         with service.database.read() as connection:
             if presented and is_admin_token(connection, presented):
                 return
-        raise ApiError(401, "unauthorised", "the administrator's token is missing or wrong")
+        raise ApiError(401, "unauthorised", "the token is missing or wrong")
 
     return check
 

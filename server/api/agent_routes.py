@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from event_schema.kafka_security import KafkaSecurity
 from event_schema.request_signing import RECORDS_CONTENT_TYPE
-from event_schema.wire import REQUEST_BYTES_MAX, WireError, decode_request
+from event_schema.wire import REQUEST_BYTES_MAX, RecordKind, WireError, decode_request
 from server.agents.broker_access import BrokerTicket
 from server.agents.registry import (
     TOKEN_CHARACTERS_MAX,
@@ -76,6 +76,9 @@ def take_records(service: ApiService, call: Call) -> Response:
         if record.agent != call.agent:
             raise ApiError(400, "wrong_agent", f"record {index} is not of the agent that sent the request")
     if records:
+        assert call.agent is not None
+        events = sum(record.count for record in records if record.kind == RecordKind.EVENTS)
+        service.quota.take(call.agent, events)
         service.append(records)
     return json_response({"accepted": len(records)})
 
@@ -125,24 +128,11 @@ def authority_certificate(service: ApiService, _call: Call) -> Response:
     return Response(service.authority.certificate_pem, media_type="application/x-pem-file")
 
 
-def health(service: ApiService, _call: Call) -> Response:
-    """GET /healthz: 200 while records can be stored and are being worked on."""
-    faults = []
-    if service.log_fault() is not None:
-        faults.append("log")
-    if not service.pipeline_alive():
-        faults.append("pipeline")
-    if faults:
-        return json_response({"status": "failing", "failing": faults}, 503)
-    return json_response({"status": "ok"})
-
-
 AGENT_ENDPOINTS = [
     Endpoint("POST", "/v1/records", Access.AGENT, take_records, RECORDS_CONTENT_TYPE, REQUEST_BYTES_MAX),
     Endpoint("POST", "/v1/enrol", Access.ENROLMENT_TOKEN, enrol, JSON, SMALL_BODY),
     Endpoint("POST", "/v1/renew", Access.RENEWING_AGENT, renew, JSON, SMALL_BODY),
     Endpoint("GET", "/v1/ca", Access.PUBLIC, authority_certificate),
-    Endpoint("GET", "/healthz", Access.PUBLIC, health),
 ]
 
 

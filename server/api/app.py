@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,21 +11,24 @@ from server.api.access import Endpoint, routes
 from server.api.admin_routes import ADMIN_ENDPOINTS
 from server.api.agent_routes import AGENT_ENDPOINTS
 from server.api.errors import ApiError, error_response
+from server.api.operation_routes import OPERATION_ENDPOINTS
 from server.api.service import ApiService
 
-_logger = logging.getLogger("leaver.api")
+OTHER = "other"
+"""Method and route, for counting requests that fit none."""
 
-ENDPOINTS: list[Endpoint] = [*AGENT_ENDPOINTS, *ADMIN_ENDPOINTS]
+ENDPOINTS: list[Endpoint] = [*AGENT_ENDPOINTS, *ADMIN_ENDPOINTS, *OPERATION_ENDPOINTS]
 
 
 def create_app(service: ApiService) -> Starlette:
     def no_such_route(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        service.count(f"{OTHER} {OTHER} {error.status_code}")
         reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
         return error_response(ApiError(error.status_code, reason, error.detail), close=True)
 
-    def failed(request: Request, error: Exception) -> Response:
-        service.count(f"{request.method} 500")
+    def failed(_request: Request, error: Exception) -> Response:
+        service.count(f"{OTHER} {OTHER} 500")
         return error_response(ApiError(500, "internal", "internal error"), close=True)
 
     app = Starlette(

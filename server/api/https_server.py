@@ -19,6 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from server.config import split_address
 from server.pki.files import ServerCertificate
+from server.pulse import Pulse
+from server.supervision import PartState
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -31,6 +33,7 @@ HEAD_BYTES_MAX = 16 * 1024
 BACKLOG = 512
 GRACE_SECONDS = 2
 _START_SECONDS = 10.0
+TURN_SECONDS_MAX = 60.0
 
 
 class ListenError(Exception):
@@ -86,6 +89,18 @@ def _is_busy(cycle: RequestResponseCycle | None) -> bool:
     return cycle is not None and not cycle.response_complete
 
 
+class _Server(uvicorn.Server):
+    """Shows that its event loop turns."""
+
+    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
+        super().__init__(config)
+        self._pulse = pulse
+
+    async def on_tick(self, counter: int) -> bool:
+        self._pulse.beat()
+        return await super().on_tick(counter)
+
+
 class HttpsServer:
     """Listens from construction on, so that the port is known; answers after start()."""
 
@@ -113,12 +128,20 @@ class HttpsServer:
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             ssl_context_factory=lambda _config, _default: self._context,
         )
-        self._server = uvicorn.Server(config)
+        self._pulse = Pulse(TURN_SECONDS_MAX)
+        self._server = _Server(config, self._pulse)
         self._thread = threading.Thread(target=self._run, name="https", daemon=True)
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def state(self) -> PartState:
+        if not self._thread.is_alive():
+            return PartState("starting" if self._thread.ident is None else "stopped", 0, None)
+        state = "hanging" if self._pulse.hangs else "running"
+        return PartState(state, 0, None, round(self._pulse.age, 1))
 
     def start(self) -> None:
         """Returns when requests are answered. Raises ListenError."""

@@ -12,25 +12,24 @@ from typing import Any
 from event_schema.wire import WireRecord
 from server.agents.broker_access import BrokerAccess, BrokerTicket
 from server.agents.key_cache import AgentKeyCache
+from server.api.agent_quota import AgentQuota
 from server.api.errors import ApiError
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import BodyBudget
 from server.config import ServerConfig
+from server.health import Health
 from server.log.contract import EventLog, LogUnavailable
 from server.pki.authority import Authority
 from server.store.database import Database
 
 _logger = logging.getLogger("leaver.api")
 RETRY_SECONDS = 5
-ASK_SECONDS = 1.0
 ADMISSIONS_PER_HOUR = 10
 """Brokers take a tenth of a second for each, one after the other."""
-FAULT_SECONDS = 30.0
-"""So long a failed append makes the server unhealthy, unless one succeeds before."""
 
 
 class ApiService:
-    """`pipeline_alive` says whether records are being worked on; `status` gives what /v1/status answers.
+    """`status` gives what /v1/status answers, `metrics` what /metrics does.
 
     `broker` is there where agents send straight to brokers that ask who they are, and `brokers_ca_pem`
     where those have another CA than this installation."""
@@ -43,8 +42,9 @@ class ApiService:
         log: EventLog,
         authority: Authority,
         clock: Callable[[], int],
-        pipeline_alive: Callable[[], bool],
+        health: Health,
         status: Callable[[], Any],
+        metrics: Callable[[], bytes],
         broker: BrokerAccess | None = None,
         brokers_ca_pem: str = "",
     ) -> None:
@@ -53,34 +53,33 @@ class ApiService:
         self.log = log
         self.authority = authority
         self.clock = clock
-        self.pipeline_alive = pipeline_alive
+        self.health = health
         self.status = status
+        self.metrics = metrics
         self.brokers_ca_pem = brokers_ca_pem
         self._broker = broker
         self.keys = AgentKeyCache(database)
         self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
         self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._admissions: Counter[str] = Counter()
         self._admissions_hour = 0
-        self._append_fault: tuple[float, str] | None = None
-        self._log_answer: tuple[float, str | None] = (-ASK_SECONDS, None)
 
     def append(self, records: Sequence[WireRecord]) -> None:
         """Blocks until the records are durable. Raises ApiError(503)."""
         try:
             self.log.append(records)
         except LogUnavailable as error:
-            if self._append_fault is None:
+            if self.health.append_failed():
                 # Once, not for every agent that tries.
                 _logger.error("log_unavailable", extra={"detail": str(error)})
-            self._append_fault = (time.monotonic(), str(error))
             raise ApiError(
                 503, "log_unavailable", "the log cannot be written now", retry_after=RETRY_SECONDS
             ) from None
-        self._append_fault = None
+        self.health.append_succeeded()
 
     def admit_to_broker(self, agent: str) -> BrokerTicket:
         """Raises ApiError: 503, or 429 for an agent that asks again and again."""
@@ -100,22 +99,6 @@ class ApiService:
             raise ApiError(
                 503, "brokers_unavailable", "the brokers cannot be told now", retry_after=RETRY_SECONDS
             ) from None
-
-    def log_fault(self) -> str | None:
-        """Why the log cannot be used now; None while it can. May block for a moment."""
-        fault = self._append_fault
-        if fault is not None and time.monotonic() - fault[0] < FAULT_SECONDS:
-            return fault[1]
-        asked_at, answer = self._log_answer
-        # Anybody may ask for the health: they share one question to the log a second.
-        if time.monotonic() - asked_at >= ASK_SECONDS:
-            try:
-                self.log.end_offsets()
-                answer = None
-            except LogUnavailable as error:
-                answer = str(error)
-            self._log_answer = (time.monotonic(), answer)
-        return answer
 
     def count(self, what: str) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revo
 from server.commands.opening import (
     FINDINGS,
     UNREACHABLE,
+    checked_reason,
     data_option,
     echo_json,
     fail,
@@ -90,9 +91,7 @@ def show(data: Path | None, as_json: bool) -> None:
 @data_option
 def revoke_agent(name: str, reason: str, data: Path | None) -> None:
     """Refuse NAME from now on, for good. The running server notices within two seconds, brokers at once."""
-    reason = reason.strip()
-    if not 1 <= len(reason) <= REASON_CHARACTERS_MAX:
-        raise click.UsageError(f"--reason needs 1 to {REASON_CHARACTERS_MAX} characters")
+    reason = checked_reason(reason, REASON_CHARACTERS_MAX)
     with open_installation(data) as installation:
         try:
             with installation.database.begin() as connection:

@@ -20,6 +20,7 @@ from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
 from server.commands.alert_text import detail_text, echo_text, queue_text
 from server.commands.opening import (
     Command,
+    checked_reason,
     data_option,
     echo_json,
     fail,
@@ -104,7 +105,7 @@ def show_one(
 @json_option
 def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: bool) -> None:
     """Close an open alert with a verdict and a reason."""
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
         try:
@@ -125,11 +126,4 @@ def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:
         return None
     if reason is None:
         raise click.UsageError("--unmask needs --reason: it is kept in the audit trail")
-    return Unmasking(system_actor(), system_clock(), _checked_reason(reason))
-
-
-def _checked_reason(reason: str) -> str:
-    reason = reason.strip()
-    if not 1 <= len(reason) <= REASON_CHARACTERS:
-        raise click.UsageError(f"--reason needs 1 to {REASON_CHARACTERS} characters")
-    return reason
+    return Unmasking(system_actor(), system_clock(), checked_reason(reason, REASON_CHARACTERS))

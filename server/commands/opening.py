@@ -19,6 +19,7 @@ import msgspec
 from server.config import ConfigError
 from server.data_directory import DATA_VARIABLE, DataDirectoryError, data_directory_from
 from server.installation import Installation, opened_installation
+from server.store.column_types import is_storable, storable
 from server.store.database import StoreUnavailable
 
 FAILED, FINDINGS, UNREACHABLE = 1, 3, 4
@@ -58,7 +59,15 @@ def system_actor() -> str:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         name = str(os.getuid())
-    return f"cli:{name}"[:256]
+    return storable(f"cli:{name}"[:256])
+
+
+def checked_reason(reason: str, longest: int) -> str:
+    """What was given as --reason, trimmed; else wrong usage."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= longest or not is_storable(reason):
+        raise click.UsageError(f"--reason needs 1 to {longest} characters of plain text")
+    return reason
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from server.commands.opening import (
     open_installation,
     system_clock,
 )
-from server.commands.tables import age, echo_table
+from server.commands.status_text import status_lines
+from server.commands.tables import echo_table
 from server.log.contract import LogUnavailable
 from server.process_state import read_process_state
-from server.status import Status, read_status
+from server.status import installation_status
 from server.store.tables import dead_letters
 
 
@@ -30,22 +32,21 @@ from server.store.tables import dead_letters
 def status(data: Path | None, as_json: bool) -> None:
     """Health of the installation. Exit code 3 when something needs a look."""
     with open_installation(data) as installation:
-        now = system_clock()
-        process = read_process_state(installation.directory, now=now)
+        process = read_process_state(installation.directory, now=system_clock())
         try:
             log = installation.open_log(create=False)
         except LogUnavailable:
             log = None
         try:
-            with installation.database.read() as connection:
-                found = read_status(connection, log, installation.config.log.kind, process, now=now)
+            found = installation_status(installation, log, process)
         finally:
             if log is not None:
                 log.close()
     if as_json:
         echo_json(found)
     else:
-        _show(found)
+        for line in status_lines(found, width=shutil.get_terminal_size().columns):
+            click.secho(line.text, fg="yellow" if line.is_finding else None)
     if found.findings:
         raise SystemExit(FINDINGS)
 
@@ -105,24 +106,3 @@ def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
     echo_table(shown)
     if total > len(rows):
         click.echo(f"{total - len(rows):,} older ones not shown (--limit)")
-
-
-def _show(found: Status) -> None:
-    process, log = found.process, found.log
-    running = (
-        "not running" if process is None else f"{process.address}, started {age(process.since, found.at)}"
-    )
-    lag = "lag unknown" if log.lag is None else f"{log.lag:,} records waiting"
-    enrolled = sum(agent.state in {"enrolled", "silent", "stopped"} for agent in found.agents)
-    silent = sum(agent.state == "silent" for agent in found.agents)
-    click.echo(f"server        {running}")
-    if process is not None:
-        for name, part in process.parts.items():
-            click.echo(f"{name:<13} {part.state}, {part.restarts} restarts")
-    click.echo(f"log           {log.kind}, {lag}")
-    click.echo(f"events        {found.events_stored:,} stored")
-    click.echo(f"dead letters  {sum(found.dead_letters.values()):,}")
-    click.echo(f"agents        {enrolled} enrolled, {silent} silent")
-    click.echo(f"alerts        {found.alerts_open:,} open")
-    for finding in found.findings:
-        click.secho(f"! {finding.kind}: {finding.detail}", fg="yellow")

@@ -18,10 +18,23 @@ def echo_table(table: Table) -> None:
 
 def age(at: int | None, now: int) -> str:
     """How long ago, in words: "12 s ago"."""
-    if at is None:
-        return "never"
-    seconds = max(0, (now - at) // 1000)
+    return "never" if at is None else f"{span(now - at)} ago"
+
+
+def span(milliseconds: int) -> str:
+    """A length of time: "12 s", "43 min"."""
+    seconds = max(0, milliseconds // 1000)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def size(number: int) -> str:
+    """Bytes in words: "1.2 GB"."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

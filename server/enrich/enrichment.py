@@ -6,7 +6,6 @@ day, an hour of the day) is made once: these words are frozen and may be shared.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -25,8 +24,11 @@ from event_schema.ocsf_objects import Evidence
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord, account_key
 from server.people.pseudonyms import account_subject, person_subject
+from server.store.column_types import key_text
 
 SUBJECT_CHARACTERS = 128
+DEVICE_CHARACTERS = 512
+CHANNEL_CHARACTERS = 64
 _NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
 
@@ -76,13 +78,14 @@ class Enricher:
     def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
         person = self.directory.person_by_account(account, host)
         if person is not None:
-            return person, _bounded(person_subject(person.id))
-        return None, _bounded(account_subject(f"{account_key(account)}@{account_key(host)}"))
+            return person, _subject(person)
+        subject = account_subject(f"{account_key(account)}@{account_key(host)}")
+        return None, key_text(subject, SUBJECT_CHARACTERS)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
         if self._person_of is None:
-            self._person_of = {_bounded(person_subject(p.id)): p for p in self.directory.people()}
+            self._person_of = {_subject(person): person for person in self.directory.people()}
         return self._person_of.get(subject)
 
     def day_of(self, person: PersonRecord | None, time: int) -> int:
@@ -157,6 +160,10 @@ def is_nobodys(event: Event) -> bool:
     return event.actor.user is None and not isinstance(event, FileSystemActivity)
 
 
+def _subject(person: PersonRecord) -> str:
+    return key_text(person_subject(person.id), SUBJECT_CHARACTERS)
+
+
 def device_of(event: Event) -> str | None:
     """The storage device that the event is about, by its uid."""
     peripheral = (
@@ -164,14 +171,13 @@ def device_of(event: Event) -> str | None:
     )
     if peripheral is None:
         return None
-    return peripheral.uid or peripheral.name
+    return key_text(peripheral.uid or peripheral.name, DEVICE_CHARACTERS)
+
+
+def channel_of(event: Event) -> str:
+    """The collector that saw it."""
+    return key_text(event.metadata.log_name, CHANNEL_CHARACTERS)
 
 
 def peer_group_of(person: PersonRecord | None) -> str:
     return (person.department or "") if person is not None else ""
-
-
-def _bounded(subject: str) -> str:
-    if len(subject) <= SUBJECT_CHARACTERS:
-        return subject
-    return subject[: SUBJECT_CHARACTERS - 17] + "~" + hashlib.sha256(subject.encode()).hexdigest()[:16]

@@ -45,6 +45,10 @@ class SeenNumbers:
             self._ranges[:2] = [(self._ranges[0][0], self._ranges[1][1])]
         return new
 
+    def highest(self) -> int:
+        """The highest number accounted for; -1: none yet."""
+        return self._ranges[-1][1] if self._ranges else -1
+
     def gaps(self) -> list[tuple[int, int]]:
         """Numbers below the highest one that are not accounted for. Numbering starts at 0."""
         found = []

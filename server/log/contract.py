@@ -71,6 +71,10 @@ class EventLog(Protocol):
     def end_offsets(self) -> Mapping[int, int]:
         """The offset that the next record will get at the earliest, by partition."""
 
+    def oldest_from(self, positions: Mapping[int, int]) -> int | None:
+        """When the oldest record at or after these positions was appended; None where there is none.
+        May take a few seconds. Raises LogUnavailable."""
+
     def trim(self, before: Mapping[int, int]) -> None:
         """Records below these offsets may go. Idempotent; may keep them longer."""
 

@@ -229,6 +229,16 @@ class EmbeddedLog:
         with self._reader_lock:
             return {PARTITION: self._bounds()[1]}
 
+    def oldest_from(self, positions: Mapping[int, int]) -> int | None:
+        select = "SELECT appended_at FROM records WHERE offset >= ? ORDER BY offset LIMIT 1"
+        with self._reader_lock:
+            self._check_open()
+            try:
+                row = self._reader.execute(select, (positions.get(PARTITION, 0),)).fetchone()
+            except sqlite3.Error as error:
+                raise LogUnavailable(f"embedded log {self._path} cannot be read: {error}") from error
+        return None if row is None else int(row[0])
+
     def trim(self, before: Mapping[int, int]) -> None:
         wanted = before.get(PARTITION, 0)
         # In small transactions, so that appends are not held up by a large trim.

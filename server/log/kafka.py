@@ -146,6 +146,22 @@ class KafkaLog:
             if found or left <= 0:
                 return found
 
+    def oldest_from(self, positions: Mapping[int, int]) -> int | None:
+        first, end = self.first_offsets(), self.end_offsets()
+        starts = {number: max(first[number], positions.get(number, 0)) for number in end}
+        waiting = {TopicPartition(self._topic, n): at for n, at in starts.items() if at < end[n]}
+        if not waiting:
+            return None
+        # A consumer of its own: moving the reader's would throw away what it fetched ahead.
+        try:
+            consumer = self._connect(KafkaConsumer, CONSUMER_SETTINGS)
+            try:
+                return _oldest(consumer, waiting)
+            finally:
+                consumer.close(autocommit=False, timeout_ms=1000)
+        except (KafkaError, CredentialsUnusable, OSError) as error:
+            raise LogUnavailable(f"{self._name} does not answer: {error}") from error
+
     def trim(self, before: Mapping[int, int]) -> None:
         self._check_open()
         first, end = self.first_offsets(), self.end_offsets()
@@ -275,3 +291,18 @@ class KafkaLog:
                 fault = str(error)
         raw = bytes(message.value or b"")
         return LoggedRecord(message.partition, message.offset, message.timestamp, record, raw, fault)
+
+
+def _oldest(consumer: Any, waiting: dict[Any, int]) -> int | None:
+    """The lowest time of the first records at these positions, as far as they come within PROBE_MS."""
+    consumer.assign(list(waiting))
+    for partition, offset in waiting.items():
+        consumer.seek(partition, offset)
+    found: dict[Any, int] = {}
+    deadline = time.monotonic() + PROBE_MS / 1000
+    while len(found) < len(waiting) and time.monotonic() < deadline:
+        for partition, messages in consumer.poll(timeout_ms=100, max_records=len(waiting)).items():
+            if messages:
+                found.setdefault(partition, int(messages[0].timestamp))
+                consumer.pause(partition)
+    return min(found.values(), default=None)

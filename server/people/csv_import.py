@@ -15,7 +15,6 @@ from collections import deque
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from server import audit
 from server.people.csv_table import Column, Problem, Table, read_table
@@ -23,6 +22,7 @@ from server.people.directory import DEFAULT_TIME_ZONE, people_version
 from server.people.person_rows import PersonRow, person_row
 from server.people.pseudonyms import give_pseudonyms, person_subject
 from server.store.tables import accounts, installation, people, people_imports, person_names
+from server.store.upsert import upsert
 
 
 class ImportReport(msgspec.Struct, frozen=True):
@@ -236,9 +236,7 @@ def _columns(person: StoredPerson, at: int) -> dict[str, object]:
 
 def _raise_people_version(connection: Connection) -> None:
     value = str(people_version(connection) + 1)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(installation).values(key="people_version", value=value)
-    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+    upsert(connection, installation, [{"key": "people_version", "value": value}])
 
 
 def _note_import(

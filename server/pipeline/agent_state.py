@@ -14,12 +14,15 @@ from server.ingest.admission import AgentStanding
 from server.ingest.sequences import SeenNumbers
 from server.store.tables import agent_epochs, agent_keys, agents, collector_days
 
+LATE_MS = 5_000
+
 
 class FindingKind(StrEnum):
     """What can be odd about an agent. Closed list."""
 
     GAP = "gap"
     NEW_EPOCH = "new_epoch"
+    CLONED = "cloned"
     EVENTS_LOST = "events_lost"
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_AGENT = "unknown_agent"
@@ -60,6 +63,7 @@ class AgentState:
         self.new_watched: list[tuple[str, int]] = []
         self.gap_changed = False
         self.last_received = 0
+        self.delay: int | None = None
 
     def epoch(self, name: str, received_at: int) -> tuple[EpochState, bool]:
         """(state of the epoch, whether it is a further one of this agent and new)."""
@@ -71,6 +75,27 @@ class AgentState:
         further = bool(self.epochs)
         found = self.epochs[name] = EpochState(received_at, SeenNumbers())
         return found, further
+
+    def newer_epoch(self, name: str, received_at: int) -> str | None:
+        """A spool begun after that of `name`, and heard of before `received_at`: an agent that rebuilt its
+        spool never goes back to the older one, so that two machines speak as this agent."""
+        known = self.epochs.get(name)
+        if known is None:
+            return None
+        for other, epoch in self.epochs.items():
+            if known.first_seen < epoch.first_seen < received_at:
+                return other
+        return None
+
+    def falls_behind(self, name: str, heartbeat: Heartbeat, received_at: int) -> bool:
+        """Whether a heartbeat tells of fewer events than came from this spool before it: a copy of it is
+        in use, or an older state of the machine. One that took longer than the last to arrive means
+        nothing: the agent may have given up on it, and gone on."""
+        known, usual = self.epochs.get(name), self.delay
+        self.delay = received_at - heartbeat.sent_at
+        if known is None or heartbeat.next_seq > known.seen.highest():
+            return False
+        return usual is not None and self.delay - usual < LATE_MS
 
     def watch(self, collector: str, days: Iterable[int]) -> list[int]:
         """Notes on which UTC days the collector ran. Returns those that are news."""
@@ -100,11 +125,15 @@ class AgentState:
 def load_agent(connection: Connection, name: str) -> AgentState:
     """The agent as the database has it; its standing is None where the name is not enrolled."""
     row = connection.execute(
-        select(agents.c.revoked_at, agents.c.clock_offset).where(agents.c.name == name)
+        select(agents.c.revoked_at, agents.c.clock_offset, agents.c.heartbeat_at, agents.c.heartbeat).where(
+            agents.c.name == name
+        )
     ).first()
     if row is None:
         return AgentState(name, None, 0)
     state = AgentState(name, load_standing(connection, name), row.clock_offset)
+    if row.heartbeat is not None:
+        state.delay = row.heartbeat_at - row.heartbeat["sent_at"]
     for epoch in connection.execute(select(agent_epochs).where(agent_epochs.c.agent == name)):
         state.epochs[epoch.epoch] = EpochState(
             epoch.first_seen, SeenNumbers(epoch.seen), epoch.lost, epoch.duplicates

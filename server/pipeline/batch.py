@@ -6,6 +6,7 @@ known (enrich), which policies fire, what does the day add up to, how strange is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -19,7 +20,14 @@ from event_schema.ocsf_objects import DriveType
 from event_schema.wire import Rejected, WireRecord
 from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, grid
-from server.enrich.enrichment import Enriched, device_of, is_nobodys, peer_group_of
+from server.enrich.enrichment import (
+    CHANNEL_CHARACTERS,
+    Enriched,
+    channel_of,
+    device_of,
+    is_nobodys,
+    peer_group_of,
+)
 from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
 from server.log.contract import LoggedRecord
@@ -28,8 +36,11 @@ from server.pipeline.agent_state import AgentState, EpochState, Finding, Finding
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
 from server.pipeline.watched_days import GrownDays
+from server.store.column_types import key_text
 
 DAY_MS = 86_400_000
+DAY_BYTES_MAX = 2**53
+"""More is no copy but a lie; sums over days stay within 64 bits."""
 _WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
@@ -63,6 +74,8 @@ class Batch:
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.events = 0
+        self.duplicates = 0
+        self.lost: Counter[str] = Counter()
 
 
 class BatchReader:
@@ -90,7 +103,7 @@ class BatchReader:
             elif found.loss is not None:
                 self._loss(agent, found, found.loss)
             elif found.heartbeat is not None:
-                self._heartbeat(agent, found.logged.appended_at, found.heartbeat)
+                self._heartbeat(agent, found, found.heartbeat)
         self._memory.scorer.settle()
         self._take_in_concerned()
         for logged in records:
@@ -129,10 +142,17 @@ class BatchReader:
         self._batch.dead_letters.extend(admission.dead_letters)
         for letter in admission.dead_letters:
             kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)
-            self._find(letter.agent or "", kind, letter.message, letter.received_at)
+            # An unreadable record's message may repeat what it holds: the dead letter alone tells that.
+            detail = f"set aside: {letter.reason.value}" if kind is FindingKind.UNREADABLE else letter.message
+            self._find(letter.agent or "", kind, detail, letter.received_at)
         return admission.admitted
 
-    def _heartbeat(self, agent: AgentState, received_at: int, heartbeat: Heartbeat) -> None:
+    def _heartbeat(self, agent: AgentState, found: Admitted, heartbeat: Heartbeat) -> None:
+        received_at = found.logged.appended_at
+        self._look_for_copy(agent, found)
+        if agent.falls_behind(found.record.epoch, heartbeat, received_at):
+            detail = f"a copy of spool {found.record.epoch} is in use, or an older state of the machine"
+            self._find(agent.name, FindingKind.CLONED, detail, received_at)
         agent.heartbeat = (received_at, heartbeat)
         agent.clock_offset = clock_offset(heartbeat.sent_at, received_at)
         if agent.clock_offset:
@@ -145,7 +165,7 @@ class BatchReader:
         today = received_at // DAY_MS
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
-            new = agent.watch(collector.name, days)
+            new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
             if new and collector.name == CHANNEL:
                 # Silence on these days was unknown until now: histories that were read before are stale.
                 self._memory.scorer.forget_all()
@@ -156,6 +176,7 @@ class BatchReader:
         new = epoch.seen.add(loss.first_seq, loss.first_seq + loss.count - 1)
         count = sum(last - first + 1 for first, last in new)
         epoch.lost += count
+        self._batch.lost[loss.reason.value] += count
         agent.gap_changed = True
         if count:
             detail = (
@@ -169,9 +190,12 @@ class BatchReader:
         record, received_at = found.record, found.logged.appended_at
         epoch = self._epoch(agent, found)
         new = epoch.seen.add(record.first_seq, record.first_seq + record.count - 1)
+        if new:
+            self._look_for_copy(agent, found)
         agent.gap_changed = True
         known = sum(last - first + 1 for first, last in new)
         epoch.duplicates += record.count - known
+        self._batch.duplicates += record.count - known
         if not known:
             return
         fresh = {seq - record.first_seq for first, last in new for seq in range(first, last + 1)}
@@ -233,7 +257,7 @@ class BatchReader:
         self._batch.people[subject] = person
         if state.seen_on(agent.name, time):
             self._memory.scorer.forget_subject(subject)
-        place = (day, event.metadata.log_name, agent.name, found.record.epoch)
+        place = (day, channel_of(event), agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
         self._match(state, event, enriched)
         _add_to_day(row, event, time)
@@ -283,6 +307,12 @@ class BatchReader:
             self._find(agent.name, FindingKind.NEW_EPOCH, detail, found.logged.appended_at)
         return epoch
 
+    def _look_for_copy(self, agent: AgentState, found: Admitted) -> None:
+        newer = agent.newer_epoch(found.record.epoch, found.logged.appended_at)
+        if newer is not None:
+            detail = f"spools {found.record.epoch} and {newer} are in use at the same time: a copied identity"
+            self._find(agent.name, FindingKind.CLONED, detail, found.logged.appended_at)
+
     def _find(self, agent: str, kind: FindingKind, detail: str, at: int, count: int = 1) -> None:
         self._batch.findings.append(Finding(agent, kind, detail, at, count))
 
@@ -297,4 +327,4 @@ def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:
         and event.file.drive_type_id == DriveType.REMOVABLE
     ):
         row.files += 1
-        row.bytes += event.file.size or 0
+        row.bytes = min(row.bytes + (event.file.size or 0), DAY_BYTES_MAX)

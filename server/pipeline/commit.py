@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, case, func, insert, select, update
 
 from event_schema.control_records import Heartbeat
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
 from server.pipeline.batch import Batch
 from server.pipeline.subject_state import SubjectState
+from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
     agent_epochs,
     agent_findings,
@@ -31,7 +32,7 @@ from server.store.tables import (
     subject_devices,
     subject_events,
 )
-from server.store.upsert import insert_missing, upsert
+from server.store.upsert import insert_missing, insert_new, upsert
 
 FINDINGS_OF_UNKNOWN_MAX = 1000
 """Open findings about names that nobody enrolled; beyond, they count under one name."""
@@ -101,8 +102,7 @@ def _write_blocks(connection: Connection, batch: Batch) -> None:
         }
         for block in batch.blocks
     ]
-    if rows:
-        connection.execute(insert(event_blocks), rows)
+    insert_new(connection, event_blocks, rows)
 
 
 def _write_dead_letters(connection: Connection, batch: Batch) -> None:
@@ -161,7 +161,7 @@ def _write_heartbeat(
 
 def _write_gap(connection: Connection, agent: AgentState) -> None:
     """One open finding says how many numbers are missing now; it is resolved when all have come."""
-    missing = agent.missing()
+    missing = min(agent.missing(), WHOLE_MAX)
     open_gap = (
         (agent_findings.c.agent == agent.name)
         & (agent_findings.c.kind == FindingKind.GAP.value)
@@ -193,7 +193,7 @@ def _write_findings(connection: Connection, findings: Iterable[Finding]) -> None
         key = (found.agent or _NOTHING, found.kind)
         before = merged.get(key)
         count = found.count + (before.count if before is not None else 0)
-        merged[key] = msgspec.structs.replace(found, count=count)
+        merged[key] = msgspec.structs.replace(found, count=min(count, WHOLE_MAX))
     for (agent, kind), found in merged.items():
         _write_finding(connection, agent, kind, found)
 
@@ -207,7 +207,7 @@ def _write_finding(connection: Connection, agent: str, kind: FindingKind, found:
     changed = connection.execute(
         update(agent_findings)
         .where(is_open)
-        .values(count=agent_findings.c.count + found.count, detail=found.detail, last_at=found.at)
+        .values(count=_sum(agent_findings.c.count, found.count), detail=found.detail, last_at=found.at)
     ).rowcount
     if changed:
         return
@@ -228,6 +228,11 @@ def _write_finding(connection: Connection, agent: str, kind: FindingKind, found:
             count=found.count,
         )
     )
+
+
+def _sum(column: Column[Any], more: int) -> ColumnElement[int]:
+    """Not above what a column holds: an endpoint may claim any numbers."""
+    return case((column > WHOLE_MAX - more, WHOLE_MAX), else_=column + more)
 
 
 def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:

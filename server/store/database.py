@@ -7,7 +7,12 @@ another process's transaction. Python's driver would begin transactions by itsel
 that two processes that read and then write fail at once with "database is locked", and DDL is committed
 behind the program's back. Here the driver's own transactions are off (isolation_level None) and every
 transaction begins explicitly: BEGIN IMMEDIATE to write, BEGIN to read.
-PostgreSQL: READ COMMITTED to write, REPEATABLE READ and read-only to read.
+PostgreSQL (postgresql.py): READ COMMITTED to write, one writer at a time as on SQLite; REPEATABLE READ and
+read-only to read.
+
+What fails because the database is away, full, locked or out of connections is StoreUnavailable, also in the
+middle of a transaction: nothing of it was written, and the same may succeed later. Only where the connection
+broke while committing may it have been written: look before doing it again.
 """
 
 from __future__ import annotations
@@ -24,12 +29,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from server.store import postgresql
 
 BUSY_TIMEOUT_SECONDS = 30
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITES = "leaver_writes"
+_SQLITE_PASSING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
 
 
 class StoreUnavailable(Exception):
@@ -64,36 +75,54 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A write transaction: committed at the end of the block, rolled back if it raises.
+        """A write transaction: committed at the end of the block, rolled back if it raises. No other one is
+        open meanwhile.
 
-        Raises StoreUnavailable where another writer does not finish within BUSY_TIMEOUT_SECONDS.
+        Raises StoreUnavailable, also where another writer does not finish within BUSY_TIMEOUT_SECONDS.
         """
-        with self._connection(writes=True) as connection, self._transaction(connection):
+        with self._transaction(writes=True) as connection:
+            if self.dialect == "postgresql":
+                postgresql.lock_writers(connection)
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One snapshot. Writing through it is an error of the database."""
-        with self._connection(writes=False) as connection, self._transaction(connection):
+        """One snapshot. Writing through it is an error of the database. Raises StoreUnavailable."""
+        with self._transaction(writes=False) as connection:
             yield connection
 
     @contextmanager
-    def _connection(self, *, writes: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        begun = False
         try:
-            opened = self._engine.connect()
-        except sqlalchemy.exc.DBAPIError as error:
-            raise StoreUnavailable(f"database {self.place}: {error.orig}") from error
-        with opened as connection:
-            options: dict[str, Any] = {_WRITES: writes}
-            if self.dialect == "postgresql" and not writes:
-                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            yield connection.execution_options(**options)
+            with self._engine.connect() as connection:
+                prepared = connection.execution_options(**self._options(writes=writes))
+                with prepared.begin():
+                    begun = True
+                    yield prepared
+        except DBAPIError as error:
+            if begun and not _passes(error, writes=writes):
+                raise
+            raise self.unavailable(error) from error
+        except sqlalchemy.exc.TimeoutError as error:
+            raise StoreUnavailable(f"database {self.place}: all connections are in use") from error
 
-    def _transaction(self, connection: Connection) -> RootTransaction:
+    def _options(self, *, writes: bool) -> dict[str, Any]:
+        options: dict[str, Any] = {_WRITES: writes}
+        if self.dialect == "postgresql" and not writes:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return options
+
+    def unavailable(self, error: DBAPIError) -> StoreUnavailable:
+        """The error in one line, with the place."""
+        return StoreUnavailable(f"database {self.place}: {' '.join(str(error.orig).split())}")
+
+    def lasting_connection(self) -> Connection:
+        """One that is kept beside the transactions, each statement by itself. Raises StoreUnavailable."""
         try:
-            return connection.begin()
-        except sqlalchemy.exc.DBAPIError as error:
-            raise StoreUnavailable(f"database {self.place}: {error.orig}") from error
+            return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except DBAPIError as error:
+            raise self.unavailable(error) from error
 
     def close(self) -> None:
         """Gives all connections back. May be called twice."""
@@ -101,27 +130,39 @@ class Database:
 
 
 def open_database(url: str, *, clock: Callable[[], int]) -> Database:
-    """The database at a SQLAlchemy URL (`sqlite:////path/leaver.db`, `postgresql+psycopg://…`).
+    """The database at a SQLAlchemy URL (`sqlite:////path/leaver.db`, `postgresql://…`).
 
     A SQLite file is made where it is missing, readable by its owner only. `upgrade`
     must have run before the tables are used. Raises StoreUnavailable.
     """
-    parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        engine = _sqlite_engine(parsed)
-    elif backend == "postgresql":
-        engine = create_engine(parsed, pool_pre_ping=True)
-    else:
-        raise StoreUnavailable(f"database {_place(parsed)}: {backend} is not supported")
-    database = Database(engine, clock)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreUnavailable("database: its URL cannot be read") from None
+    database = Database(_engine(parsed), clock)
     try:
         with database.read() as connection:
             connection.exec_driver_sql("SELECT 1 FROM (SELECT 1) AS one")
+            if database.dialect == "postgresql" and (fault := postgresql.server_fault(connection)):
+                raise StoreUnavailable(f"database {database.place}: {fault}")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _engine(url: URL) -> Engine:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(url)
+    if backend != "postgresql":
+        raise StoreUnavailable(f"database {_place(url)}: {backend} is not supported")
+    try:
+        return postgresql.postgresql_engine(url, lock_seconds=BUSY_TIMEOUT_SECONDS)
+    except ModuleNotFoundError as error:
+        raise StoreUnavailable(
+            f"database {_place(url)}: {error.name} is missing; install leaver with the extra postgres"
+        ) from error
 
 
 def upgrade(database: Database) -> None:
@@ -150,6 +191,14 @@ def _is_current(connection: Connection, script: ScriptDirectory, place: str) -> 
             f"{script.get_current_head()}: use the newer program, or restore a backup from before its upgrade"
         )
     return found == set(script.get_heads())
+
+
+def _passes(error: DBAPIError, *, writes: bool) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        # The extended code says more in its higher bits.
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        return code in _SQLITE_PASSING
+    return postgresql.passes(error, writes=writes)
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -1,34 +1,68 @@
-"""The soak test in small: kill -9 of agent and server while events flow changes nothing that is stored."""
+"""The soak test in small: kill -9 while events flow changes nothing that is stored, on either database."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from tests.postgres_server.server import PostgresServer
 from tests.soak.installation import prepare_data
-from tests.soak.kill_nine import compare, run_script
+from tests.soak.kill_nine import Run, compare, run_script
 
-EVENTS, KILLS = 3000, 3
+EVENTS = 3000
 
 
-def test_kill_nine_of_agent_and_server_leaves_events_and_alerts_as_undisturbed(tmp_path: Path) -> None:
-    prepared = tmp_path / "prepared"
+class Undisturbed(msgspec.Struct, frozen=True):
+    prepared: Path
+    base_time: int
+    run: Run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """On SQLite."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepared = folder / "prepared"
     base_time = prepare_data(prepared)
-    said: list[str] = []
-    undisturbed, killed = (
-        run_script(
-            tmp_path / name,
-            prepared,
-            count=EVENTS,
-            base_time=base_time,
-            kills=kills,
-            seed=2,
-            say=said.append,
-        )
-        for name, kills in (("undisturbed", 0), ("killed", KILLS))
+    run = run_script(
+        folder / "run", prepared, count=EVENTS, base_time=base_time, kills=0, seed=2, say=lambda _: None
     )
-    assert len(said) == 2 * KILLS
+    # Leavers, the one who has left and the account of nobody: what is compared is not empty.
+    assert len(run.outcome.tables["alerts"]) >= 4
+    return Undisturbed(prepared, base_time, run)
+
+
+def _assert_kills_change_nothing(
+    folder: Path, undisturbed: Undisturbed, *, kills: int, expected: int, postgres: PostgresServer | None
+) -> None:
+    said: list[str] = []
+    killed = run_script(
+        folder,
+        undisturbed.prepared,
+        count=EVENTS,
+        base_time=undisturbed.base_time,
+        kills=kills,
+        seed=2,
+        say=said.append,
+        postgres=postgres,
+    )
+    assert len(said) == expected
     assert killed.in_flow >= 2, said
-    lines = compare(undisturbed.outcome, killed.outcome, count=EVENTS, base_time=base_time)
+    lines = compare(undisturbed.run.outcome, killed.outcome, count=EVENTS, base_time=undisturbed.base_time)
     assert [line for line in lines if line.fault] == []
-    # Leavers, the one who has left and the account of nobody: what was compared is not empty.
-    assert len(undisturbed.outcome.tables["alerts"]) >= 4
+
+
+def test_kill_nine_of_agent_and_server_leaves_events_and_alerts_as_undisturbed(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    _assert_kills_change_nothing(tmp_path / "killed", undisturbed, kills=3, expected=6, postgres=None)
+
+
+def test_kill_nine_of_agent_server_and_postgresql_leaves_what_an_undisturbed_run_on_sqlite_leaves(
+    tmp_path: Path, undisturbed: Undisturbed, postgres_server: PostgresServer
+) -> None:
+    _assert_kills_change_nothing(
+        tmp_path / "killed", undisturbed, kills=1, expected=3, postgres=postgres_server
+    )

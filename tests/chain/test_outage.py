@@ -155,14 +155,16 @@ def test_while_the_servers_disk_is_full_agents_keep_their_events_and_nothing_mus
         assert "log_unavailable" in (status.shipping.fault or "")
         assert installation.server is not None
         with installation.server.client() as client:
-            health = client.get("/healthz")
-            assert (health.status_code, "log" in health.json()["failing"]) == (503, True)
+            ready = client.get("/readyz")
+            assert (ready.status_code, {"log", "disk"} <= set(ready.json()["failing"])) == (503, True)
+            assert client.get("/healthz").status_code == 200
         assert installation.stored() < EVENTS
 
         filler.unlink()
         _until("all of them come", lambda: installation.stored() == EVENTS)
         with installation.server.client() as client:
-            assert client.get("/healthz").status_code == 200
+            # The disk is smaller than what `ready` asks for; the log takes records again.
+            assert client.get("/readyz").json()["failing"] == ["disk"]
         installation.stop()
         _assert_as_undisturbed(installation, undisturbed)
 

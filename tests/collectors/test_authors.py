@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from collectors.authors import RECORD_WAIT_S, Authors
+from collectors.file_changes import Change, ChangeKind
 from collectors.finished_files import FinishedFile
+from collectors.steady_clock import SteadyClock
 from event_schema.ocsf_events import FileActivity
 from tests.collectors.linux.real_mounts import LoopMount, needs_root
 
 pytestmark = [pytest.mark.root, needs_root]
+CLOCK = SteadyClock(lambda: time.time_ns() // 1_000_000)
 
 
 @pytest.fixture
@@ -31,14 +34,18 @@ def stick() -> Iterator[LoopMount]:
 
 @pytest.fixture
 def authors(stick: LoopMount) -> Iterator[Authors]:
-    made = Authors()
+    made = Authors(CLOCK)
     made.watch(stick.target)
     yield made
     made.close()
 
 
 def finished(path: str, pid: int) -> FinishedFile:
-    return FinishedFile(activity=FileActivity.CREATE, path=path, at_ms=time.time_ns() // 1_000_000, pid=pid)
+    return FinishedFile(activity=FileActivity.CREATE, path=path, at_ms=CLOCK.now_ms(), pid=pid)
+
+
+def written(path: str, pid: int) -> Change:
+    return Change(ChangeKind.WRITTEN, path, CLOCK.now_ms(), pid)
 
 
 def dead_process() -> int:
@@ -74,12 +81,12 @@ def test_record_that_never_comes_is_waited_for_once_in_a_while(stick: LoopMount,
 def test_nothing_is_waited_for_where_later_acts_are_recorded_already(
     stick: LoopMount, authors: Authors
 ) -> None:
-    long_ago = time.time_ns() // 1_000_000 - 5_000
+    long_ago = CLOCK.now_ms() - 5_000
     Path(stick.target, "later").write_bytes(b"x")
     deadline = time.monotonic() + 2
-    recorded = authors.fresh(os.getpid(), f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+    recorded = authors.fresh(written(f"{stick.target}/later", os.getpid()), lambda _: None)
     while recorded.source != "audit" and time.monotonic() < deadline:
-        recorded = authors.fresh(0, f"{stick.target}/later", None, time.time_ns() // 1_000_000)
+        recorded = authors.fresh(written(f"{stick.target}/later", 0), lambda _: None)
     asked = FinishedFile(FileActivity.CREATE, f"{stick.target}/earlier", long_ago, dead_process())
     begun = time.monotonic()
     authors.final(asked)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from collectors import watched_place
 from collectors.contract import Collector
+from collectors.file_changes import Watcher
+from collectors.finished_files import NEWNESS_UNKNOWN
+from collectors.linux.who import Source, WhoSource
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
+from event_schema.codec import decode_event, encode_event
 from event_schema.ocsf_events import FileActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import DriveType, Host, HostType
 from tests.collectors.collector_contract import CollectorContract
-from tests.collectors.drives import Drive, needs_root, open_folder
+from tests.collectors.drives import Drive, FileSystem, missing_programs, needs_root, open_folder
+from tests.collectors.linux.real_mounts import LoopMount
 from tests.collectors.observing import Observing, acts_of
 
 HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
 ALICE = 61_501
+ONLY_AUDIT: tuple[Source, ...] = ("audit",)
 
 
 def collector_of(*places: str, **settings: object) -> RemovableStorageCollector:
@@ -99,6 +109,57 @@ def test_a_name_that_is_not_unicode_is_reported_readably(drive: Drive) -> None:
 
 @pytest.mark.root
 @needs_root
+def test_places_whose_names_are_not_unicode_are_watched_and_told_of_in_valid_unicode() -> None:
+    with open_folder() as above, LoopMount(above, os.fsdecode(b"caf\xe9")) as stick:
+        folder = Path(stick.target, os.fsdecode("\u5ba2\u6237".encode("gbk")))
+        gone = f"{stick.target}/not yet there"
+        collector = collector_of(stick.target, str(folder), gone)
+        folder.mkdir()
+        with Observing(collector) as observing:
+            (folder / "list.csv").write_text("x")
+            observing.wait_for(lambda: len(observing.files()) >= 2, 10, "two events")
+            who = WhoSource(sources=ONLY_AUDIT)
+            who.start()
+            who.watch(gone)
+            said = [str(collector.detail()), who.describe()]
+            who.close()
+        assert "fanotify FID on " in said[0]
+        assert said[0].count("caf\\xe9") == 2
+        assert "no audit rule on" in said[1]
+        assert "caf\\xe9/not yet there" in said[1]
+        for text in said:
+            assert text.encode("utf-8")
+            assert msgspec.json.decode(msgspec.json.encode(text)) == text
+        for observation in observing.observations:
+            assert decode_event(encode_event(observation.event)) == observation.event
+        assert {event.file.path for event in observing.files()} == {
+            f"{above}/caf\\xe9/\\xbf\u037b\\xa7/list.csv"
+        }
+
+
+def test_a_place_that_cannot_be_watched_is_told_of_in_valid_unicode_and_logged_without_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(target: str, *, whole_file_system: bool) -> Watcher:
+        raise OSError(errno.ENOSPC, "inotify watch limit reached", target)
+
+    folder = tmp_path / "alice" / os.fsdecode(b"caf\xe9")
+    folder.mkdir(parents=True)
+    # The kernel's limit is the whole machine's: not to be used up by a test.
+    monkeypatch.setattr(watched_place, "open_watcher", refuse)
+    with Observing(collector_of(str(folder))) as observing:
+        said = str(observing.collector.detail())
+    assert "caf\\xe9: not watched" in said
+    assert said.encode("utf-8")
+    (record,) = (each for each in caplog.records if each.name.startswith("collectors."))
+    assert record.getMessage() == "a place cannot be watched"
+    assert vars(record)["facts"] == {"errno": errno.ENOSPC, "is_mount": False}
+    assert record.exc_info is None
+    assert "alice" not in caplog.text
+
+
+@pytest.mark.root
+@needs_root
 def test_unmount_works_while_watching_at_rest_and_right_after_a_copy(drive: Drive) -> None:
     with Observing(collector_of(drive.target)) as observing:
         time.sleep(0.3)
@@ -164,6 +225,26 @@ def test_a_file_that_is_still_being_written_is_reported_when_the_drive_goes(driv
 
 @pytest.mark.root
 @needs_root
+def test_user_and_program_of_99_in_100_short_copies_stand_in_their_events(drive: Drive) -> None:
+    folder = Path(drive.target) / "five hundred"
+    folder.mkdir()
+    folder.chmod(0o777)
+    copying = 'for i in $(seq 500); do /bin/cp /etc/hostname "$1/$i"; done'
+    with Observing(collector_of(drive.target)) as observing:
+        subprocess.run(["bash", "-c", copying, "bash", str(folder)], check=True, user=ALICE)
+        observing.wait_for(lambda: len(observing.files()) >= 500, 60, "500 events")
+        events = observing.files()
+    found = Counter(
+        (event.actor.user and event.actor.user.uid, event.actor.process and event.actor.process.name)
+        for event in events
+    )
+    assert len(events) == 500
+    assert found[str(ALICE), "cp"] >= 495, found
+    assert {event.unmapped.evidence.actor_from for event in events} == {"audit"}
+
+
+@pytest.mark.root
+@needs_root
 def test_files_larger_than_the_bound_go_without_hash_and_say_so(drive: Drive) -> None:
     path = Path(drive.target) / "large"
     with Observing(collector_of(drive.target, hash_max_bytes=1000)) as observing:
@@ -213,6 +294,81 @@ def test_a_folder_is_watched_without_its_surroundings(tmp_path: Path) -> None:
     assert event.file.hashes is not None
     assert event.actor.user is not None
     assert event.actor.user.uid == str(os.getuid())
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("kind", ["exfat", "ntfs"])
+def test_appending_to_an_old_file_is_not_called_a_new_file_for_certain_where_nothing_tells(
+    kind: FileSystem,
+) -> None:
+    if missing_programs(kind) and os.environ.get("CI") != "true":
+        pytest.skip(f"not installed: {missing_programs(kind)}")
+    with open_folder() as folder, Drive(folder, kind) as made:
+        old = Path(made.target) / "old"
+        old.write_text("x")
+        with Observing(collector_of(made.target)) as observing:
+            with old.open("a") as again:
+                again.write("more")
+            first = observing.file(str(old))
+            with old.open("a") as again:
+                again.write("and more")
+            observing.wait_for(lambda: len(observing.files()) == 2, 10, "second event")
+            second = observing.files()[1]
+    assert first.activity_id is FileActivity.CREATE
+    assert first.unmapped.evidence.fidelity != "exact"
+    assert first.unmapped.evidence.gap == NEWNESS_UNKNOWN
+    assert first.file.size == 5
+    # This one is known: it was reported.
+    assert second.activity_id is FileActivity.UPDATE
+    assert second.unmapped.evidence.gap is None
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+def test_a_step_of_the_wall_clock_holds_nothing_up(drive: Drive, step_ms: int) -> None:
+    ahead = [0]
+    config = RemovableStorageConfig(extra_mounts=(drive.target,), settle_s=0.4)
+    collector = RemovableStorageCollector(
+        config, HOST, "0.1.0", clock=lambda: time.time_ns() // 1_000_000 + ahead[0]
+    )
+    folder = Path(drive.target) / f"step{step_ms}"
+    folder.mkdir()
+    with Observing(collector) as observing:
+        (folder / "before").write_text("x")
+        observing.file(str(folder / "before"))
+        (folder / "pending").write_text("x")
+        ahead[0] = step_ms
+        (folder / "after").write_text("x")
+        observing.file(str(folder / "pending"))
+        (folder / "after").unlink()
+        observing.wait_for(
+            lambda: ("delete", f"{folder}/after") in acts_of(observing.files()), 10, "deletion"
+        )
+        times = {str(event.file.name): event.time for event in observing.files()}
+    assert abs(times["before"] - time.time() * 1000) < 60_000
+    assert abs(times["after"] - time.time() * 1000 - step_ms) < 60_000
+
+
+def test_a_link_in_a_folder_s_place_does_not_make_other_files_look_taken(tmp_path: Path) -> None:
+    watched, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (watched, elsewhere / "deep"):
+        folder.mkdir(parents=True)
+    for path in (elsewhere / "salaries.csv", elsewhere / "deep" / "plans.dwg"):
+        path.write_text("secret")
+    with Observing(collector_of(str(watched))) as observing:
+        for number in range(20):
+            at = watched / f"d{number}"
+            at.mkdir()
+            at.rmdir()
+            at.symlink_to(elsewhere)
+        (watched / "last").write_text("x")
+        observing.file(str(watched / "last"))
+        # A new folder is looked at once more after a moment.
+        observing.settle(2.5)
+    names = {str(event.file.path).removeprefix(f"{watched}/") for event in observing.files()}
+    assert names <= {"last", *(f"d{number}" for number in range(20))}
 
 
 def test_a_folder_that_appears_later_is_watched_then(tmp_path: Path) -> None:

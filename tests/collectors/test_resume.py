@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,12 @@ class Program:
         return [event["activity_id"] for event in self.events if event["class_uid"] == 1010]
 
     def wait_for(self, count: int) -> None:
-        limit = time.monotonic() + 20
-        while len(self.files()) < count:
-            assert time.monotonic() < limit, (count, len(self.files()))
+        self.wait_until(lambda: len(self.files()) >= count)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        limit = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < limit, self.files()
             time.sleep(0.02)
 
     def _read(self) -> None:
@@ -96,7 +99,9 @@ def test_no_file_is_lost_to_kills_while_files_are_copied(drive: Drive) -> None:
         if life == 3:
             stop.set()
             copier.join()
-            time.sleep(4)
+            program.wait_until(lambda: set(expected) <= {*seen, *program.files()})  # noqa: B023 - at once
+            # What would be told twice comes soon after.
+            time.sleep(1.5)
         else:
             program.wait_for(20)
             time.sleep(0.13 * life)
@@ -144,6 +149,9 @@ def test_a_drive_that_was_away_meanwhile_is_not_looked_through(drive: Drive) -> 
     drive.plug()
     (target / "from-elsewhere").write_text("x")
     second = Program(first.cursor, drive.target)
-    time.sleep(2)
+    for number in range(2):
+        # By the second one, all that a look through the drive had found would have come to rest as well.
+        (target / f"new-{number}").write_text("x")
+        second.wait_for(number + 1)
     second.kill()
-    assert second.files() == []
+    assert second.files() == [f"{target}/new-0", f"{target}/new-1"]

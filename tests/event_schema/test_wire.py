@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from event_schema import wire
 from event_schema.codec import encode_event
-from event_schema.wire import Rejected, WireError, WireRecord
+from event_schema.wire import Rejected, WireError, WireRecord, pack_events, unpack_content
 from tests.event_schema.sample_events import sample_events
 
 KEY = Ed25519PrivateKey.generate()
@@ -166,3 +167,18 @@ def test_a_request_that_is_no_array_of_records_is_refused(body: bytes) -> None:
     with pytest.raises(WireError) as caught:
         wire.decode_request(body)
     assert caught.value.reason is Rejected.BAD_CONTENT
+
+
+def test_many_threads_pack_at_once_and_every_record_reads_back() -> None:
+    key = Ed25519PrivateKey.generate()
+    events = [b'{"n":%d,"text":"%s"}' % (number, b"abcdefgh" * 40) for number in range(100)]
+
+    def pack(epoch: int) -> int:
+        content = b"[" + b",".join(events) + b"]"
+        for first in range(0, 4000, 100):
+            record = pack_events(key, agent="a", epoch=f"{epoch:016x}", first_seq=first, events=events)
+            assert unpack_content(record) == content
+        return epoch
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(pack, range(8))) == list(range(8))

@@ -104,6 +104,8 @@ def test_cut_off_end_shows_against_a_head_kept_elsewhere(database: Database) -> 
         {"action": "x" * 65},
         {"object": ""},
         {"reason": "x" * 5000},
+        {"reason": "zero \0"},
+        {"object": "half \udc80"},
         {"detail": {"share": 0.1}},
         {"detail": {"when": object()}},
         {"detail": {"big": "x" * 70_000}},

@@ -21,6 +21,7 @@ from server.commands.opening import open_installation, system_clock
 from server.evaluation.demo_load import load_demo
 from server.people.csv_import import import_people
 from server.pipeline.worker import PipelineWorker
+from tests.postgres_server.server import PostgresServer
 from tests.server.up.up_process import UpProcess, leaver
 from tests.soak.script import SEED, left_person_csv
 
@@ -62,7 +63,7 @@ def prepare_data(data: Path) -> int:
 
 class Installation:
     """Copies `prepared`; the agent is enrolled when the server first runs. `data`: where the server keeps
-    everything, if not in `folder`."""
+    everything, if not in `folder`. With `postgres` the database moves there first."""
 
     def __init__(
         self,
@@ -73,11 +74,22 @@ class Installation:
         base_time: int,
         pause_s: float = 0.0,
         data: Path | None = None,
+        postgres: PostgresServer | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.data = data or folder / "data"
         shutil.copytree(prepared, self.data)
-        (self.data / "server.toml").write_text(f'[listen]\naddress = "127.0.0.1:{_free_port()}"\n')
+        self.postgres = postgres
+        settings = f'[listen]\naddress = "127.0.0.1:{_free_port()}"\n'
+        if postgres is not None:
+            self._database = postgres.new_database(migrated=False)
+            url = postgres.url(self._database)
+            moved = leaver("store", "migrate", "--to", url, data=self.data)
+            assert moved.returncode == 0, moved.stderr
+            for file in self.data.glob("leaver.db*"):
+                file.unlink()
+            settings += f'[database]\nurl = "{url}"\n'
+        (self.data / "server.toml").write_text(settings)
         self.state_dir = folder / "agent"
         self._gate = folder / "gate"
         self.allow(0)
@@ -123,8 +135,14 @@ class Installation:
 
     def stored(self) -> int:
         """Events of the agent that the pipeline has committed."""
-        with closing(self.database()) as connection:
-            rows = connection.execute("SELECT seen FROM agent_epochs WHERE agent = ?", (AGENT,)).fetchall()
+        query = f"SELECT seen FROM agent_epochs WHERE agent = '{AGENT}'"
+        rows: list[tuple[str]]
+        if self.postgres is None:
+            with closing(self.database()) as connection:
+                rows = connection.execute(query).fetchall()
+        else:
+            with self.postgres.connect(self._database) as reader:
+                rows = [(str(seen),) for (seen,) in reader.execute(query).fetchall()]
         ranges = [part.partition("-") for (seen,) in rows for part in seen.split(",") if part]
         return sum(int(last) - int(first) + 1 for first, _, last in ranges)
 
@@ -159,6 +177,8 @@ class Installation:
             self.kill_agent()
         if self.server is not None:
             self.server.close()
+        if self.postgres is not None:
+            self.postgres.drop_database(self._database)
 
 
 def _still(worker: threading.Thread, what: str) -> None:

@@ -1,13 +1,15 @@
 """Kill -9 of agent and server, in turn, while events flow: what is stored must equal an undisturbed run.
 
-    python -m tests.soak.kill_nine [--events 20000] [--kills 10] [--seed 1] [--folder DIR]
+    python -m tests.soak.kill_nine [--events 20000] [--kills 10] [--database KIND] [--seed 1] [--folder DIR]
 
+On PostgreSQL that is killed too, in its turn; the undisturbed run is on SQLite, so that the two are compared.
 Real `leaver up`, real agent, real enrolment and HTTPS; only the collector is scripted, so that both runs
 see the same acts. Exit code 1 where anything differs that is not in outcome.py's short list.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 import time
@@ -20,6 +22,7 @@ import msgspec
 from agent.host import this_host
 from agent.version import agent_version
 from event_schema.codec import encode_event
+from tests.postgres_server.server import PostgresServer
 from tests.soak.installation import AGENT, Installation, prepare_data
 from tests.soak.outcome import Outcome, Place, read_outcome
 from tests.soak.script import scripted_event
@@ -52,15 +55,27 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def run_script(
-    folder: Path, prepared: Path, *, count: int, base_time: int, kills: int, seed: int, say: Say
+    folder: Path,
+    prepared: Path,
+    *,
+    count: int,
+    base_time: int,
+    kills: int,
+    seed: int,
+    say: Say,
+    postgres: PostgresServer | None = None,
 ) -> Run:
-    """One run of the script on a copy of `prepared`, with `kills` kills of the agent and as many of the
-    server. Ends when all is taken in and both have stopped in good order."""
+    """One run of the script on a copy of `prepared`, with `kills` kills of the agent, as many of the server,
+    and of the database server if there is one. Ends when all is taken in and agent and server have stopped
+    in good order."""
     began = time.monotonic()
     dice = random.Random(seed)
-    turns = 2 * kills
+    victims = ("agent", "server") if postgres is None else ("agent", "server", "database")
+    turns = len(victims) * kills
     pause_s = TURN_SECONDS * (turns + 1) / count if turns else 0.0
-    installation = Installation(folder, prepared, count=count, base_time=base_time, pause_s=pause_s)
+    installation = Installation(
+        folder, prepared, count=count, base_time=base_time, pause_s=pause_s, postgres=postgres
+    )
     in_flow = 0
     try:
         installation.start_server()
@@ -70,17 +85,21 @@ def run_script(
             before = installation.stored()
             installation.allow(allowed)
             _wait_for_moment(dice, installation, before, allowed)
-            name = ("agent", "server")[turn % 2]
+            name = victims[turn % len(victims)]
             if name == "agent":
                 installation.kill_agent()
-            else:
+            elif name == "server":
                 installation.kill_server()
+            elif postgres is not None:
+                postgres.kill()
+                # Nothing can be asked while it is away.
+                postgres.start()
             stored = installation.stored()
             in_flow += stored < allowed
-            say(f"  kill {turn + 1:>2} of {turns}: {name:<6}  {stored:>6,} of {allowed:>6,} events stored")
+            say(f"  kill {turn + 1:>2} of {turns}: {name:<8}  {stored:>6,} of {allowed:>6,} events stored")
             if name == "agent":
                 installation.start_agent()
-            else:
+            elif name == "server":
                 installation.start_server()
         installation.allow(count)
         _wait_until_stored(installation, count)
@@ -195,11 +214,18 @@ def echo_lines(lines: list[Line], undisturbed: Run, killed: Run) -> None:
 @click.option(
     "--kills", type=click.IntRange(1, 100), default=10, show_default=True, help="Of each of the two."
 )
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help="Of the killed run.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other moments.")
 @click.option(
     "--folder", type=click.Path(path_type=Path), help="Keeps both runs there (else a temporary folder)."
 )
-def main(count: int, kills: int, seed: int, folder: Path | None) -> None:
+def main(count: int, kills: int, database: str, seed: int, folder: Path | None) -> None:
     """Kill agent and server with SIGKILL while events flow, and compare with an undisturbed run."""
     with tempfile.TemporaryDirectory(prefix="leaver-soak-") as temporary:
         root = folder or Path(temporary)
@@ -216,16 +242,23 @@ def main(count: int, kills: int, seed: int, folder: Path | None) -> None:
             seed=seed,
             say=click.echo,
         )
-        click.echo(f"{count:,} events with {kills} × kill -9 of the agent and of the server")
-        killed = run_script(
-            root / "killed",
-            prepared,
-            count=count,
-            base_time=base_time,
-            kills=kills,
-            seed=seed,
-            say=click.echo,
-        )
+        whom = "the agent and of the server" if database == "sqlite" else "agent, server and PostgreSQL"
+        click.echo(f"{count:,} events with {kills} × kill -9 of {whom}")
+        with contextlib.ExitStack() as ends:
+            postgres = None
+            if database == "postgresql":
+                postgres = PostgresServer()
+                ends.callback(postgres.stop)
+            killed = run_script(
+                root / "killed",
+                prepared,
+                count=count,
+                base_time=base_time,
+                kills=kills,
+                seed=seed,
+                say=click.echo,
+                postgres=postgres,
+            )
         lines = compare(undisturbed.outcome, killed.outcome, count=count, base_time=base_time)
         echo_lines(lines, undisturbed, killed)
         faults = [line for line in lines if line.fault]

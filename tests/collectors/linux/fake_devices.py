@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +19,9 @@ import msgspec
 from collectors.linux.block_devices import BlockDevices
 from collectors.linux.hotplug import DeviceChange, Hotplug
 from collectors.linux.mounts import Mount, read_mounts
+from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
+from event_schema.ocsf_objects import Host, HostType
+from tests.collectors.observing import Observing
 from tests.fake_usb import FakeUsbStick, Testbed, under_umockdev
 
 MMC_SD = {"type": "SD", "name": "SD32G", "manfid": "0x000003", "oemid": "0x5344", "serial": "0x8f2a11c0"}
@@ -178,6 +183,38 @@ def hotplug(source: str) -> Any:
     }
 
 
+def collector(target: str, device: str, serial: str, trusted: str, before: str) -> Any:
+    """The whole collector while the stick is plugged in, mounted, copied to, unmounted and pulled out."""
+    testbed = Testbed()
+    number = os.stat(device).st_rdev  # noqa: PTH116 - a device node
+    plug = partial(
+        FakeUsbStick, testbed, number=f"{os.major(number)}:{os.minor(number)}", serial=serial or None
+    )
+    stick = plug() if before else None
+    host = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
+    config = RemovableStorageConfig(trusted_devices=(trusted,) if trusted else (), settle_s=0.3)
+    channel = RemovableStorageCollector(config, host, "0")
+    # The programs that mount see the real /dev and /sys.
+    real = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    with Observing(channel) as observing:
+        stick = stick or plug()
+        observing.wait_for(lambda: len(observing.devices()) == 1, 20, "the device in")
+        subprocess.run(["mount", device, target], check=True, env=real)
+        if trusted:
+            Path(target, "private").write_text("x")
+            observing.settle(2.0)
+        else:
+            observing.wait_for(lambda: target in str(channel.detail()), 20, "watch")
+            for name in ("list.csv", "plan.pdf"):
+                Path(target, name).write_text("x")
+                observing.file(f"{target}/{name}")
+        subprocess.run(["umount", target], check=True, env=real)
+        stick.unplug()
+        observing.wait_for(lambda: len(observing.devices()) == 2, 20, "the device out")
+        observing.settle(1.0)
+    return observing.events
+
+
 def card_reader() -> Any:
     """A USB card reader: the disk stays, cards come and go."""
     testbed = Testbed()
@@ -211,7 +248,7 @@ SCENES: dict[str, Callable[..., Any]] = {
     scene.__name__: scene
     for scene in (
         usb_stick, without_udevd, without_serial, mapped, buses, system_disk, container_file, fuse,
-        real_mount_in_another_process, as_agent, hotplug, card_reader,
+        real_mount_in_another_process, as_agent, hotplug, collector, card_reader,
     )
 }  # fmt: skip
 

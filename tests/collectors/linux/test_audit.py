@@ -125,8 +125,7 @@ def test_reading_and_writing_elsewhere_are_not_recorded(
     Path(stick.target, "last").write_bytes(b"x")
     assert found(source, f"{stick.target}/last") is not None
     assert source.records.find(0, f"{tmp_path}/elsewhere", None, time.time_ns() // 1_000_000) == (None, False)
-    # The third is the stick's root folder, which the kernel looked up for the rule itself.
-    assert source.records.sizes()[1:] == (1, 3, 3)
+    assert found(source, f"{stick.target}/first") is not None
 
 
 def test_close_gives_back_all_that_was_changed(stick: LoopMount, control: AuditControl) -> None:
@@ -274,6 +273,8 @@ def test_command_lines_are_not_even_made_by_the_kernel(stick: LoopMount, source:
     everything = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
     everything.bind((0, 0))
     everything.setsockopt(270, 1, 1)
+    # Room (SO_RCVBUFFORCE) for what others on the machine do meanwhile.
+    everything.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
     everything.settimeout(0.5)
     for number in range(5):
         write_as_another(stick, f"secret-argument-{number}")
@@ -316,8 +317,8 @@ def test_locked_rules_and_a_system_that_halts_on_a_loss_are_left_alone(enabled: 
 
 def test_without_the_capability_it_says_what_is_missing() -> None:
     code = (
-        "from collectors.linux import audit, who\nfrom collectors.contract import Unsupported\n"
-        "for check in (audit.check, who.check):\n"
+        "from collectors.linux import audit, proc_events\nfrom collectors.contract import Unsupported\n"
+        "for check in (audit.check, proc_events.check):\n"
         "    try: check()\n"
         "    except Unsupported as reason: print(reason)"
     )

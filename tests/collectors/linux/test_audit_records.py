@@ -100,7 +100,8 @@ def test_what_failed_or_lies_on_another_device_is_not_kept() -> None:
     table.feed(PATH, path(1, '"/m/a"'))
     table.feed(SYSCALL, syscall(2))
     table.feed(PATH, path(2, '"/home/a"', device="fe:00"))
-    assert table.sizes()[1:] == (0, 0, 0)
+    assert table.find(21384, "/m/a", (STICK, 12), T) == (None, False)
+    assert table.find(21384, "/home/a", (os.makedev(0xFE, 0), 12), T) == (None, False)
 
 
 def test_file_on_btrfs_is_found_by_the_number_that_stat_shows() -> None:
@@ -149,18 +150,27 @@ def test_tables_are_bounded_and_what_had_to_go_is_counted() -> None:
     table = records()
     for number in range(audit_records.MOST_FILES + 3):
         act(table, number, f'"/m/{number}"', inode=number, pid=number)
-    assert table.sizes() == (
-        audit_records.MOST_PENDING,
-        audit_records.MOST_PROCESSES,
-        audit_records.MOST_FILES,
-        audit_records.MOST_PATHS,
-    )
     assert table.dropped["audit_file_evicted"] == 3
     assert (
         table.dropped["audit_process_evicted"] == audit_records.MOST_FILES + 3 - audit_records.MOST_PROCESSES
     )
     assert table.find(0, "?", (STICK, 2), T) == (None, False)
     assert table.find(0, "?", (STICK, 3), T)[1]
+    newest = audit_records.MOST_FILES + 2
+    for kept, found in ((audit_records.MOST_PATHS, False), (audit_records.MOST_PATHS - 1, True)):
+        assert table.find(0, f"/m/{newest - kept}", None, T)[1] is found
+    for kept, found in ((audit_records.MOST_PROCESSES, False), (audit_records.MOST_PROCESSES - 1, True)):
+        assert (table.find(newest - kept, "?", None, T)[0] is not None) is found
+
+
+def test_acts_whose_names_do_not_come_are_let_go() -> None:
+    table = records()
+    for serial in range(audit_records.MOST_PENDING + 1):
+        table.feed(SYSCALL, syscall(serial))
+    for serial in (0, 1):
+        table.feed(PATH, path(serial, f'"/m/{serial}"', inode=serial + 100))
+    assert table.find(0, "/m/0", None, T) == (None, False)
+    assert table.find(0, "/m/1", None, T)[1]
 
 
 def test_garbage_is_counted_or_let_go_and_the_rest_is_kept() -> None:

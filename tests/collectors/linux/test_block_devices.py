@@ -65,9 +65,9 @@ def test_usb_stick_is_still_known_when_no_udevd_identified_it() -> None:
 
 
 @needs_umockdev
-def test_stick_without_serial_is_known_by_its_file_system_and_else_by_its_port_never_by_its_node() -> None:
-    by_volume, filler_serial = (identity(each) for each in scene("without_serial"))
-    assert (by_volume.uid, by_volume.serial) == ("1234-ABCD", None)
+def test_stick_without_serial_is_known_by_its_port_never_by_its_node_or_what_lies_on_it() -> None:
+    no_serial, filler_serial = (identity(each) for each in scene("without_serial"))
+    assert (no_serial.uid, no_serial.serial) == ("0781:5591:at:1-2", None)
     assert (filler_serial.uid, filler_serial.serial) == ("0781:5591:at:1-3", None)
 
 

@@ -28,13 +28,24 @@ def drain(events: ProcessEvents) -> None:
         pass
 
 
+def wait_until(events: ProcessEvents, pid: int, exe: str) -> None:
+    """Until the process is seen to run this program."""
+    limit = time.monotonic() + 20
+    while True:
+        drain(events)
+        known = events.find(pid)
+        if known is not None and known.exe == exe:
+            return
+        assert time.monotonic() < limit, known
+        time.sleep(0.02)
+
+
 def test_process_running_before_is_known_and_one_that_ended_still_is(events: ProcessEvents) -> None:
     init = events.find(1)
     assert init is not None
     assert (init.uid, init.source) == (0, "proc_events")
     sleeper = subprocess.Popen(["setpriv", "--reuid=60123", "--clear-groups", "sleep", "30"])
-    time.sleep(0.3)
-    drain(events)
+    wait_until(events, sleeper.pid, "/usr/bin/sleep")
     sleeper.kill()
     sleeper.wait()
     drain(events)
@@ -97,8 +108,7 @@ def test_overflow_is_counted_and_the_table_read_anew(monkeypatch: pytest.MonkeyP
     for _ in range(30):
         subprocess.run(["/bin/true"], check=True)
     sleeper = subprocess.Popen(["sleep", "30"])
-    time.sleep(0.2)
-    drain(events)
+    wait_until(events, sleeper.pid, "/usr/bin/sleep")
     known = events.find(sleeper.pid)
     sleeper.kill()
     sleeper.wait()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from collectors.linux.user_names import FRESH_S, MOST_NAMES, PATIENCE_S, UserNames
 
 
@@ -50,14 +52,21 @@ def test_unknown_uid_and_no_uid_have_no_name_and_root_has_one() -> None:
     names.close()
 
 
-def test_directory_that_fails_is_asked_again_instead_of_ending_the_thread() -> None:
+def test_directory_that_fails_is_asked_again_instead_of_ending_the_thread_and_named_in_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def ask(uid: int) -> str:
         if uid == 7:
-            raise RuntimeError("directory is down")
+            raise RuntimeError("directory is down for alice, 7")
         return "bob"
 
     names = UserNames(ask)
     assert (names.name(7), names.name(8)) == (None, "bob")
+    (record,) = caplog.records
+    assert vars(record)["facts"] == {"error": "RuntimeError"}
+    assert "7" not in record.getMessage()
+    assert record.exc_info is None
+    assert "alice" not in caplog.text
     names.close()
 
 

@@ -18,8 +18,8 @@ TODAY = NOW // DAY
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    opened = Server(tmp_path)
+def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
+    opened = Server(tmp_path, database_url)
     yield opened
     opened.close()
 

@@ -12,8 +12,8 @@ from tests.server.api.running_server import RunningServer
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path)
+def server(tmp_path: Path, database_url: str) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path, database_url=database_url)
     yield running
     running.close()
 

@@ -19,12 +19,17 @@ from server.agents.registry import create_token
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
-from server.config import LimitsConfig, ListenConfig, ServerConfig
+from server.config import LimitsConfig, ListenConfig, MetricsConfig, ServerConfig
+from server.health import Health
 from server.log.embedded import EmbeddedLog
+from server.metrics.process_metrics import ProcessMetrics
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
-from server.status import Status, read_status
+from server.pulse import Pulse
+from server.status import read_status
+from server.status_types import Status
 from server.store.database import Database, open_database, upgrade
+from server.supervision import PartState
 
 START = 1_790_000_000_000
 
@@ -47,26 +52,39 @@ class RunningServer:
         limits: LimitsConfig | None = None,
         clock: Clock | None = None,
         log_bytes: int = 1 << 30,
+        database_url: str | None = None,
     ) -> None:
         # Certificates are checked by TLS against the machine's clock.
         self.clock = clock or Clock(int(time.time() * 1000))
         self.config = ServerConfig(
-            listen=ListenConfig(address="127.0.0.1:0"), limits=limits or LimitsConfig()
+            listen=ListenConfig(address="127.0.0.1:0"),
+            metrics=MetricsConfig(str(directory / "metrics.token")),
+            limits=limits or LimitsConfig(),
         )
-        self.database: Database = open_database(f"sqlite:///{directory / 'leaver.db'}", clock=self.clock)
+        url = database_url or f"sqlite:///{directory / 'leaver.db'}"
+        self.database: Database = open_database(url, clock=self.clock)
         upgrade(self.database)
         self.log = EmbeddedLog(directory / "log.db", self.clock, max_bytes=log_bytes)
         self.pki = PkiFiles(directory / "pki", clock=self.clock)
         self.authority: Authority = self.pki.create_authority("test")
-        self.pipeline_alive = True
+        self.parts = {"pipeline": PartState("running", 0, None)}
+        self.directory = directory
+        self.metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=Pulse(60))
         self.service = ApiService(
             config=self.config,
             database=self.database,
             log=self.log,
             authority=self.authority,
             clock=self.clock,
-            pipeline_alive=lambda: self.pipeline_alive,
+            health=Health(
+                lambda: self.parts,
+                self.log,
+                self.database,
+                disk=directory,
+                disk_free_bytes=self.config.limits.disk_free_mebibytes << 20,
+            ),
             status=self._status,
+            metrics=self.metrics.render,
         )
         self.https = HttpsServer(
             create_app(self.service),
@@ -79,7 +97,15 @@ class RunningServer:
 
     def _status(self) -> Status:
         with self.database.read() as connection:
-            return read_status(connection, self.log, "embedded", None, now=self.clock())
+            return read_status(
+                connection,
+                self.log,
+                "embedded",
+                None,
+                now=self.clock(),
+                directory=self.directory,
+                events_days=self.config.retention.events_days,
+            )
 
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=self.authority.certificate_pem.decode())

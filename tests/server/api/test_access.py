@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.routing import Route
 
 from server.api.access import Access
 from server.api.app import ENDPOINTS, create_app
+from server.api.failure_limit import FailureLimit
 from tests.server.api.running_server import RunningServer, TestAgent
 
+pytestmark = pytest.mark.databases("sqlite")
 EXPECTED = {
     "GET /healthz": Access.PUBLIC,
+    "GET /readyz": Access.PUBLIC,
+    "GET /metrics": Access.METRICS,
     "GET /v1/ca": Access.PUBLIC,
     "POST /v1/enrol": Access.ENROLMENT_TOKEN,
     "POST /v1/records": Access.AGENT,
@@ -21,7 +27,14 @@ EXPECTED = {
     "GET /v1/alerts/{id:int}": Access.ADMIN,
     "POST /v1/alerts/{id:int}/close": Access.ADMIN,
 }
-REFUSAL = {Access.ENROLMENT_TOKEN: 403, Access.AGENT: 401, Access.RENEWING_AGENT: 401, Access.ADMIN: 401}
+TOKEN_ONLY = {Access.ADMIN, Access.METRICS}
+REFUSAL = {
+    Access.ENROLMENT_TOKEN: 403,
+    Access.AGENT: 401,
+    Access.RENEWING_AGENT: 401,
+    Access.ADMIN: 401,
+    Access.METRICS: 401,
+}
 
 
 def test_the_application_has_exactly_these_routes_with_exactly_this_access(server: RunningServer) -> None:
@@ -42,7 +55,7 @@ def test_a_caller_who_shows_nothing_is_refused(client: httpx.Client, place: str)
     assert response.status_code == REFUSAL[EXPECTED[place]]
 
 
-@pytest.mark.parametrize("place", [p for p, access in EXPECTED.items() if access is Access.ADMIN])
+@pytest.mark.parametrize("place", [p for p, access in EXPECTED.items() if access in TOKEN_ONLY])
 def test_neither_an_agent_nor_a_wrong_or_replaced_token_is_an_administrator(
     server: RunningServer, client: httpx.Client, place: str
 ) -> None:
@@ -61,6 +74,31 @@ def test_neither_an_agent_nor_a_wrong_or_replaced_token_is_an_administrator(
     assert allowed.status_code not in {401, 403, 429}
 
 
+def test_the_token_for_metrics_reads_them_and_nothing_else(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    token_file = Path(server.config.metrics.token_file)
+
+    def status(path: str, token: str) -> int:
+        return client.get(path, headers={b"authorization": b"Bearer " + token.encode()}).status_code
+
+    # Failures count here as everywhere else; this test has many.
+    server.service.admin_failures = FailureLimit(1000)
+    scraper = "s" * 32
+    assert status("/metrics", scraper) == 401, "a file that is not there opens nothing"
+    for useless in (b"", b"short\n", b"x" * 129, b"two lines of\nsixteen letters\n"):
+        token_file.write_bytes(useless)
+        assert status("/metrics", useless.decode().split("\n")[0] or "x") == 401, useless
+    token_file.write_text(f"{scraper}\n")
+    assert status("/metrics", scraper) == 200
+    for path in (place.removeprefix("GET ") for place, need in EXPECTED.items() if need is Access.ADMIN):
+        if not path.startswith("POST"):
+            assert status(path.replace("{id:int}", "1"), scraper) == 401, path
+    token_file.write_text("t" * 32)
+    assert status("/metrics", scraper) == 401, "a changed file holds at once"
+    assert status("/metrics", server.admin_token()) == 200
+
+
 def test_guessing_the_administrators_token_makes_the_address_wait(
     server: RunningServer, client: httpx.Client
 ) -> None:
@@ -70,6 +108,7 @@ def test_guessing_the_administrators_token_makes_the_address_wait(
     assert client.get("/v1/status", headers={"authorization": f"Bearer {token}"}).status_code == 429
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client: httpx.Client) -> None:
     agent = TestAgent(server, client, "a")
     agent.send([agent.heartbeat(), agent.heartbeat()])
@@ -81,6 +120,7 @@ def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client:
         "end": 2,
         "committed": 0,
         "lag": 2,
+        "oldest_waiting_at": server.clock.now,
         "fault": None,
     }
     assert [(a["name"], a["state"]) for a in status["agents"]] == [("a", "enrolled")]

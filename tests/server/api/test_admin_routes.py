@@ -90,6 +90,7 @@ def test_an_alert_is_closed_once_with_its_reason_on_the_record(
         {"verdict": "false", "reason": ""},
         {"verdict": "false", "reason": "  "},
         {"verdict": "false", "reason": "x" * 5000},
+        {"verdict": "false", "reason": "zero \0"},
         {"verdict": "false", "reason": "x", "closed_by": "someone"},
         [],
     ],

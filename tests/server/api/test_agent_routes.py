@@ -22,6 +22,7 @@ from server.store import database as store
 from server.store.tables import agent_keys, agents, audit, enrolment_tokens
 from tests.server.api.running_server import RunningServer, TestAgent, enrol, logged, public_key_text
 
+pytestmark = pytest.mark.databases("sqlite")
 DAY = 24 * 3600 * 1000
 
 
@@ -30,6 +31,7 @@ def _renew(agent: TestAgent, new_key: Ed25519PrivateKey) -> httpx.Response:
     return agent.post("/v1/renew", body, "application/json")
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_an_agent_enrols_sends_renews_and_is_refused_once_revoked(
     server: RunningServer, client: httpx.Client
 ) -> None:
@@ -78,6 +80,7 @@ def test_an_agent_enrols_sends_renews_and_is_refused_once_revoked(
     assert len(keys) == 2
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_token_enrols_once_and_its_text_is_stored_nowhere(
     server: RunningServer, client: httpx.Client
 ) -> None:
@@ -91,6 +94,7 @@ def test_a_token_enrols_once_and_its_text_is_stored_nowhere(
     assert token not in repr(stored)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_two_endpoints_racing_with_one_token_give_one_agent_key(server: RunningServer) -> None:
     token = server.invite("a")
     statuses: list[int] = []
@@ -240,6 +244,7 @@ def test_an_ended_certificate_sends_nothing_but_may_still_be_renewed_for_a_while
     assert agent.send([agent.heartbeat()]).status_code == 200
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_an_agent_cannot_fill_the_database_with_keys(server: RunningServer, client: httpx.Client) -> None:
     agent = TestAgent(server, client, "a")
     statuses = [_renew(agent, Ed25519PrivateKey.generate()).status_code for _ in range(KEYS_PER_DAY_MAX + 2)]
@@ -248,6 +253,7 @@ def test_an_agent_cannot_fill_the_database_with_keys(server: RunningServer, clie
     assert _renew(agent, Ed25519PrivateKey.generate()).status_code == 200
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_asking_twice_for_the_same_new_key_gives_two_certificates_and_one_key(
     server: RunningServer, client: httpx.Client
 ) -> None:
@@ -260,31 +266,32 @@ def test_asking_twice_for_the_same_new_key_gives_two_certificates_and_one_key(
         assert len(connection.execute(select(agents)).all()) == 1
 
 
-def test_the_answer_is_503_while_the_log_is_full_and_health_says_so(tmp_path: Path) -> None:
+def test_the_answer_is_503_while_the_log_is_full_and_readiness_says_so(tmp_path: Path) -> None:
     server = RunningServer(tmp_path, log_bytes=256 * 1024)
     with server.client() as client:
         agent = TestAgent(server, client, "a")
-        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/readyz").json() == {"status": "ok"}
         accepted = 0
         while (response := agent.send([agent.heartbeat()] * 200)).status_code == 200:
             accepted += 200
             assert accepted < 100_000
         assert (response.status_code, response.json()["reason"]) == (503, "log_unavailable")
         assert int(response.headers["retry-after"]) > 0
-        health = client.get("/healthz")
+        health = client.get("/readyz")
         assert (health.status_code, health.json()["failing"]) == (503, ["log"])
         assert server.log.end_offsets() == {0: accepted}
         server.log.trim({0: accepted})
         assert agent.send([agent.heartbeat()]).status_code == 200
-        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
     server.close()
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_database_that_stays_locked_delays_enrolment_and_not_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "BUSY_TIMEOUT_SECONDS", 0.2)
-    server = RunningServer(tmp_path)
+    server = RunningServer(tmp_path, database_url=database_url)
     with server.client() as client:
         agent = TestAgent(server, client, "a")
         token = server.invite("b")
@@ -298,20 +305,7 @@ def test_a_database_that_stays_locked_delays_enrolment_and_not_records(
     server.close()
 
 
-def test_health_asks_the_log_and_not_only_the_last_append(
-    server: RunningServer, client: httpx.Client
-) -> None:
-    server.log.close()
-    health = client.get("/healthz")
-    assert (health.status_code, health.json()["failing"]) == (503, ["log"])
-
-
-def test_health_fails_while_the_pipeline_is_down(server: RunningServer, client: httpx.Client) -> None:
-    server.pipeline_alive = False
-    health = client.get("/healthz")
-    assert (health.status_code, health.json()["failing"]) == (503, ["pipeline"])
-
-
+@pytest.mark.databases("sqlite", "postgresql")
 def test_many_agents_at_once_lose_nothing(server: RunningServer) -> None:
     def work(number: int) -> None:
         with server.client() as client:

@@ -86,6 +86,7 @@ def test_unmasking_shows_names_and_leaves_a_row_for_each_person(database: Databa
     assert rows[0].actor.startswith("cli:")
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,6 +97,7 @@ def test_unmasking_shows_names_and_leaves_a_row_for_each_person(database: Databa
         ("list", "--limit", "0"),
         ("close", "1", "--verdict", "maybe", "--reason", "r"),
         ("close", "1", "--verdict", "false", "--reason", " "),
+        ("close", "1", "--verdict", "false", "--reason", "half \udc80"),
         ("close", "1", "--verdict", "false"),
     ],
 )
@@ -152,8 +154,8 @@ def test_closing_takes_the_alert_off_the_queue_and_cannot_be_done_twice(
     assert "closed before as confirmed" in again.stderr
 
 
-def test_unknown_alert_exits_with_one(database: Database, tmp_path: Path) -> None:
-    assert database.dialect == "sqlite"
+@pytest.mark.usefixtures("database")
+def test_unknown_alert_exits_with_one(tmp_path: Path) -> None:
     for arguments in (("show", "7"), ("close", "7", "--verdict", "false", "--reason", "r")):
         result = _run(tmp_path, *arguments)
         assert result.exit_code == 1

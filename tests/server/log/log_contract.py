@@ -73,6 +73,24 @@ class LogContract:
         assert found.fault is None
         assert before <= found.appended_at <= int(time.time() * 1000) + 1000
 
+    def test_the_oldest_record_from_a_position_on_says_when_it_came(self, harness: LogHarness) -> None:
+        log = harness.open()
+        assert log.oldest_from({}) is None
+        agents = [f"agent-{number}" for number in range(4)]
+        log.append([record(agent, 0) for agent in agents])
+        time.sleep(0.02)
+        log.append([record(agent, 1) for agent in agents])
+        found = read_all(log, 8)
+        assert log.oldest_from({}) == min(logged.appended_at for logged in found)
+        after_first = {
+            logged.partition: logged.offset + 1
+            for logged in sorted(found, key=lambda logged: logged.offset)
+            if logged.record is not None and logged.record.first_seq == 0
+        }
+        left = [logged for logged in found if logged.offset >= after_first[logged.partition]]
+        assert log.oldest_from(after_first) == min(logged.appended_at for logged in left)
+        assert log.oldest_from(log.end_offsets()) is None
+
     def test_records_of_an_agent_keep_their_order_among_other_agents(self, harness: LogHarness) -> None:
         log = harness.open()
         agents = [f"agent-{number}" for number in range(5)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,9 @@ import pytest
 from event_schema.wire import WireRecord
 from server.log.embedded import EmbeddedLog
 from server.pipeline.worker import PipelineWorker
-from server.store.database import Database, open_database, upgrade
+from server.store.database import Database, open_database
 from server.store.tables import accounts, installation, people, person_names
+from tests.server.conftest import NewDatabaseUrl
 
 NOW = 1_795_000_000_000
 """2026-11-18T11:06:40Z, a Wednesday."""
@@ -21,11 +22,10 @@ DAY = 86_400_000
 class Server:
     """The server's chain without its HTTPS side: log, worker, database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.now = NOW
-        self.database: Database = open_database(f"sqlite:///{folder}/leaver.db", clock=self.clock)
-        upgrade(self.database)
+        self.database: Database = open_database(url, clock=self.clock)
         self.log = EmbeddedLog(folder / "log.db", clock=self.clock)
 
     def clock(self) -> int:
@@ -72,8 +72,35 @@ class Server:
         self.database.close()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker looks for garbage when it starts: through all that a test run has loaded, a fifth of a second
+    each time."""
+    monkeypatch.setattr("server.pipeline.worker.gc.collect", lambda: 0)
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    opened = Server(tmp_path)
+def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
+    opened = Server(tmp_path, database_url)
     yield opened
     opened.close()
+
+
+NewServer = Callable[[], Server]
+
+
+@pytest.fixture
+def new_server(
+    new_database_url: NewDatabaseUrl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewServer]:
+    """Each on an empty database of its own, of one kind."""
+    made: list[Server] = []
+
+    def make() -> Server:
+        folder = tmp_path_factory.mktemp("run")
+        made.append(Server(folder, new_database_url(folder)))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()

@@ -23,7 +23,7 @@ from server.store.tables import (
     storage_days,
     subject_events,
 )
-from tests.server.pipeline.conftest import DAY, NOW, Server
+from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
 TODAY = NOW // DAY
@@ -307,13 +307,13 @@ def _shuffled_stream(endpoint: Endpoint) -> list[WireRecord]:
 
 
 def test_the_same_events_give_the_same_alerts_however_they_are_cut_and_whenever_they_are_read(
-    tmp_path_factory: pytest.TempPathFactory,
+    new_server: NewServer,
 ) -> None:
     endpoint = Endpoint()
     stream = _shuffled_stream(endpoint)
     outcomes = []
     for per_batch, restart_every in ((1000, None), (1, None), (7, 3)):
-        server = Server(tmp_path_factory.mktemp("run"))
+        server = new_server()
         server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
         server.employ("p2", "bob")
         endpoint.enrol(server.database)
@@ -329,12 +329,13 @@ def test_the_same_events_give_the_same_alerts_however_they_are_cut_and_whenever_
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
-def test_records_in_another_order_give_the_same_alerts(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.databases("sqlite")
+def test_records_in_another_order_give_the_same_alerts(new_server: NewServer) -> None:
     endpoint = Endpoint()
     stream = _shuffled_stream(endpoint)
     outcomes = []
     for seed in (None, 1, 2):
-        server = Server(tmp_path_factory.mktemp("run"))
+        server = new_server()
         server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
         server.employ("p2", "bob")
         endpoint.enrol(server.database)

@@ -53,11 +53,9 @@ def test_from_the_first_start_to_a_stored_event_and_a_revoked_agent(up: UpProces
         )
         status = _wait_until_stored(up.data, 150)
         assert status["dead_letters"] == {}
-        assert status["process"]["parts"]["pipeline"] == {
-            "state": "running",
-            "restarts": 0,
-            "last_error": None,
-        }
+        pipeline = status["process"]["parts"]["pipeline"]
+        assert (pipeline["state"], pipeline["restarts"], pipeline["last_error"]) == ("running", 0, None)
+        assert pipeline["turned"] < 10
 
         done = leaver("agents", "revoke", "desk-17", "--reason", "lost", data=up.data)
         assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -23,7 +24,7 @@ START_SECONDS = 60
 class UpProcess:
     """Started and ready; `lines` is what it said."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, environment: dict[str, str] | None = None) -> None:
         data.mkdir(exist_ok=True)
         settings = data / "server.toml"
         if not settings.exists():
@@ -35,6 +36,7 @@ class UpProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **(environment or {})},
         )
         assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._read_errors, daemon=True)

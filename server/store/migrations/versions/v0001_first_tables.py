@@ -13,18 +13,25 @@ depends_on = None
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _text(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Sorted by code point on both databases."""
+    if length is None:
+        return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     op.create_table(
         "agent_findings",
         sa.Column("id", _ROW_ID, nullable=False),
-        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
         sa.Column(
             "kind",
-            sa.String(length=32),
+            _text(32),
             nullable=False,
             comment="gap, new_epoch, bad_signature, unknown_agent, …",
         ),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("detail", _text(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
@@ -35,11 +42,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_agent_findings_agent"), "agent_findings", ["agent"], unique=False)
     op.create_table(
         "agents",
-        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("name", _text(64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("enrolled_at", sa.BigInteger()),
         sa.Column("revoked_at", sa.BigInteger()),
-        sa.Column("revoked_reason", sa.Text()),
+        sa.Column("revoked_reason", _text()),
         sa.Column("heartbeat_at", sa.BigInteger(), comment="when the last heartbeat was received"),
         sa.Column("heartbeat", sa.JSON(), comment="the last heartbeat as sent"),
         sa.Column("clock_offset", sa.BigInteger(), nullable=False, comment="ms to add to the agent's times"),
@@ -50,32 +57,32 @@ def upgrade() -> None:
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column(
             "subject",
-            sa.String(length=128),
+            _text(128),
             nullable=False,
             comment="'person:ID', or 'account:NAME' without a person",
         ),
-        sa.Column("family", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.String(length=8), nullable=False, comment="open or closed"),
+        sa.Column("family", _text(64), nullable=False),
+        sa.Column("status", _text(8), nullable=False, comment="open or closed"),
         sa.Column("score", sa.Integer(), nullable=False),
-        sa.Column("account_owner", sa.String(length=128), comment="person id whose account was used"),
-        sa.Column("suspected_actor", sa.String(length=128), comment="person id that the traits point to"),
+        sa.Column("account_owner", _text(128), comment="person id whose account was used"),
+        sa.Column("suspected_actor", _text(128), comment="person id that the traits point to"),
         sa.Column("traits", sa.JSON(), nullable=False, comment="why the suspect: list of words"),
         sa.Column("sentence", sa.JSON(), nullable=False, comment='{"en": …, "zh": …}'),
         sa.Column(
             "shares", sa.JSON(), nullable=False, comment="[{source, points, share}], points add up to score"
         ),
         sa.Column("facts", sa.JSON(), nullable=False, comment="what the sentence was made from"),
-        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", _text(64), nullable=False),
         sa.Column("model_id", sa.BigInteger()),
         sa.Column("first_time", sa.BigInteger(), nullable=False, comment="of its events"),
         sa.Column("last_time", sa.BigInteger(), nullable=False, comment="of its events"),
         sa.Column("events", sa.BigInteger(), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False, comment="server's clock"),
         sa.Column("updated_at", sa.BigInteger(), nullable=False, comment="server's clock"),
-        sa.Column("verdict", sa.String(length=16), comment="confirmed, expected, false or duplicate"),
-        sa.Column("reason", sa.Text()),
+        sa.Column("verdict", _text(16), comment="confirmed, expected, false or duplicate"),
+        sa.Column("reason", _text()),
         sa.Column("closed_at", sa.BigInteger()),
-        sa.Column("closed_by", sa.String(length=256)),
+        sa.Column("closed_by", _text(256)),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
     )
     op.create_index(
@@ -90,13 +97,13 @@ def upgrade() -> None:
         "audit",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=256), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("object", sa.String(length=256), nullable=False),
-        sa.Column("reason", sa.Text()),
+        sa.Column("actor", _text(256), nullable=False),
+        sa.Column("action", _text(64), nullable=False),
+        sa.Column("object", _text(256), nullable=False),
+        sa.Column("reason", _text()),
         sa.Column("detail", sa.JSON()),
-        sa.Column("previous_hash", sa.String(length=64), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("previous_hash", _text(64), nullable=False),
+        sa.Column("hash", _text(64), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
         comment="append-only hash chain",
     )
@@ -106,10 +113,10 @@ def upgrade() -> None:
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("event_index", sa.Integer(), nullable=False, comment="-1: the whole record"),
-        sa.Column("agent", sa.String(length=64)),
+        sa.Column("agent", _text(64)),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.String(length=32), nullable=False, comment="event_schema.wire.Rejected"),
-        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("reason", _text(32), nullable=False, comment="event_schema.wire.Rejected"),
+        sa.Column("message", _text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the original"),
         sa.Column("data", sa.LargeBinary(), nullable=False, comment="the original, cut at 64 KiB"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
@@ -120,8 +127,8 @@ def upgrade() -> None:
     op.create_table(
         "event_blocks",
         sa.Column("id", _ROW_ID, nullable=False),
-        sa.Column("agent", sa.String(length=64), nullable=False),
-        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
+        sa.Column("epoch", _text(16), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -137,18 +144,18 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_blocks")),
     )
-    op.create_index(op.f("ix_event_blocks_last_day"), "event_blocks", ["last_day"], unique=False)
+    op.create_index("ix_event_blocks_last_day", "event_blocks", ["last_day", "count"], unique=False)
     op.create_index("ix_event_blocks_place", "event_blocks", ["agent", "epoch", "first_seq"], unique=False)
     op.create_table(
         "installation",
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("key", _text(64), nullable=False),
+        sa.Column("value", _text(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_installation")),
         comment="facts of this installation: id, pseudonym key, admin token hash, people_version",
     )
     op.create_table(
         "log_positions",
-        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column(
             "fence", sa.BigInteger(), nullable=False, comment="rises with each owner; a zombie's is too low"
         ),
@@ -158,7 +165,7 @@ def upgrade() -> None:
     op.create_table(
         "models",
         sa.Column("id", _ROW_ID, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("kind", _text(32), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("summary", sa.JSON(), nullable=False),
@@ -167,10 +174,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "people",
-        sa.Column("id", sa.String(length=128), nullable=False, comment="the company's own id"),
-        sa.Column("department", sa.String(length=256)),
-        sa.Column("manager_id", sa.String(length=128)),
-        sa.Column("time_zone", sa.String(length=64), nullable=False),
+        sa.Column("id", _text(128), nullable=False, comment="the company's own id"),
+        sa.Column("department", _text(256)),
+        sa.Column("manager_id", _text(128)),
+        sa.Column("time_zone", _text(64), nullable=False),
         sa.Column("notice_date", sa.Integer(), comment="local day"),
         sa.Column("last_working_day", sa.Integer(), comment="local day, inclusive"),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -180,8 +187,8 @@ def upgrade() -> None:
         "people_imports",
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("imported_at", sa.BigInteger(), nullable=False),
-        sa.Column("imported_by", sa.String(length=256), nullable=False),
-        sa.Column("file_sha256", sa.String(length=64), nullable=False),
+        sa.Column("imported_by", _text(256), nullable=False),
+        sa.Column("file_sha256", _text(64), nullable=False),
         sa.Column("added", sa.Integer(), nullable=False),
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("unchanged", sa.Integer(), nullable=False),
@@ -189,20 +196,20 @@ def upgrade() -> None:
     )
     op.create_table(
         "pseudonyms",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("pseudonym", sa.String(length=16), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("pseudonym", _text(16), nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_pseudonyms")),
         sa.UniqueConstraint("pseudonym", name=op.f("uq_pseudonyms_pseudonym")),
         comment="subject is 'person:ID' or 'account:NAME'",
     )
     op.create_table(
         "rule_days",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("rule_id", sa.String(length=64), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("rule_id", _text(64), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
-        sa.Column("family", sa.String(length=64), nullable=False),
-        sa.Column("level", sa.String(length=16), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("family", _text(64), nullable=False),
+        sa.Column("level", _text(16), nullable=False),
+        sa.Column("title", _text(), nullable=False),
         sa.Column("hits", sa.BigInteger(), nullable=False),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
         sa.Column("last_time", sa.BigInteger(), nullable=False),
@@ -210,9 +217,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "storage_days",
-        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
-        sa.Column("day_type", sa.String(length=4), nullable=False),
+        sa.Column("day_type", _text(4), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("files", sa.BigInteger(), nullable=False),
         sa.Column("new_devices", sa.Integer(), nullable=False),
@@ -230,16 +237,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "subject_devices",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("device", sa.String(length=512), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("device", _text(512), nullable=False),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
         sa.Column("last_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "device", name=op.f("pk_subject_devices")),
     )
     op.create_table(
         "accounts",
-        sa.Column("account", sa.String(length=256), nullable=False, comment="case-folded, as events name it"),
-        sa.Column("person_id", sa.String(length=128), nullable=False),
+        sa.Column("account", _text(256), nullable=False, comment="case-folded, as events name it"),
+        sa.Column("person_id", _text(128), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name=op.f("fk_accounts_person_id_people"), ondelete="CASCADE"
         ),
@@ -248,12 +255,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_accounts_person_id"), "accounts", ["person_id"], unique=False)
     op.create_table(
         "agent_epochs",
-        sa.Column("agent", sa.String(length=64), nullable=False),
-        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
+        sa.Column("epoch", _text(16), nullable=False),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column(
             "seen",
-            sa.Text(),
+            _text(),
             nullable=False,
             comment="sequence numbers accounted for, as ranges '0-41,50-99'",
         ),
@@ -264,15 +271,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "agent_keys",
-        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
         sa.Column(
             "key_id",
-            sa.String(length=16),
+            _text(16),
             nullable=False,
             comment="first 16 hex digits of SHA-256 of public_key",
         ),
         sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("certificate_serial", sa.String(length=64), nullable=False),
+        sa.Column("certificate_serial", _text(64), nullable=False),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
         sa.Column("not_after", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["agent"], ["agents.name"], name=op.f("fk_agent_keys_agent_agents")),
@@ -282,7 +289,7 @@ def upgrade() -> None:
     op.create_table(
         "alert_days",
         sa.Column("alert", _ROW_ID, nullable=False),
-        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("channel", _text(64), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
         sa.ForeignKeyConstraint(
             ["alert"], ["alerts.id"], name=op.f("fk_alert_days_alert_alerts"), ondelete="CASCADE"
@@ -292,8 +299,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "enrolment_tokens",
-        sa.Column("token_sha256", sa.String(length=64), nullable=False),
-        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("token_sha256", _text(64), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger()),
@@ -302,11 +309,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "subject_events",
-        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="local"),
-        sa.Column("channel", sa.String(length=64), nullable=False, comment="the collector that saw them"),
-        sa.Column("agent", sa.String(length=64), nullable=False),
-        sa.Column("epoch", sa.String(length=16), nullable=False),
+        sa.Column("channel", _text(64), nullable=False, comment="the collector that saw them"),
+        sa.Column("agent", _text(64), nullable=False),
+        sa.Column("epoch", _text(16), nullable=False),
         sa.Column("first_seq", sa.BigInteger(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
@@ -316,24 +323,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "collector_days",
-        sa.Column("agent", sa.String(length=64), nullable=False),
-        sa.Column("collector", sa.String(length=64), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
+        sa.Column("collector", _text(64), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False, comment="UTC"),
         sa.PrimaryKeyConstraint("agent", "collector", "day", name=op.f("pk_collector_days")),
         comment="days on which the collector ran: only there does silence mean that nothing happened",
     )
     op.create_table(
         "subject_agents",
-        sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("agent", _text(64), nullable=False),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "agent", name=op.f("pk_subject_agents")),
         comment="on which endpoints a subject was seen",
     )
     op.create_table(
         "person_names",
-        sa.Column("person_id", sa.String(length=128), nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("person_id", _text(128), nullable=False),
+        sa.Column("name", _text(256), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name=op.f("fk_person_names_person_id_people"), ondelete="CASCADE"
         ),

@@ -1,0 +1,144 @@
+"""A snapshot for people: one line a subject, then what needs a look, grouped so that it stays short."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from server.agents.health import AgentHealth
+from server.commands.tables import age, size, span
+from server.status_types import SCORE_BANDS, Status, StatusFinding
+
+SHOWN_OF_A_KIND = 3
+_LABEL = 14
+_DAY_SECONDS = 86_400
+
+
+class Line(msgspec.Struct, frozen=True):
+    text: str
+    is_finding: bool = False
+
+
+def status_lines(status: Status, *, width: int) -> Iterator[Line]:
+    """Lines of at most `width` characters, as far as words allow."""
+    for label, words in _subjects(status):
+        for text in _wrap(f"{label:<{_LABEL}}", words, width):
+            yield Line(text)
+    for text in _findings(status.findings):
+        kind, _, detail = text.partition(": ")
+        for line in _wrap(f"! {kind}: ", detail, width, indent=4):
+            yield Line(line, is_finding=True)
+
+
+def _wrap(first: str, words: str, width: int, *, indent: int = _LABEL) -> list[str]:
+    return textwrap.wrap(
+        words,
+        max(40, width),
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _subjects(status: Status) -> Iterator[tuple[str, str]]:
+    process = status.process
+    if process is None:
+        yield "server", "not running"
+    else:
+        yield "server", f"{process.address}, started {age(process.since, status.at)}"
+        yield "loops", _loops(status)
+    yield "log", _log(status)
+    yield "events", _events(status)
+    dead = ", ".join(f"{number:,} {reason}" for reason, number in status.dead_letters.items())
+    yield "dead letters", f"{sum(status.dead_letters.values()):,}: {dead}" if dead else "none"
+    yield "agents", _agents(status.agents)
+    yield "alerts", _alerts(status)
+    yield "database", _database(status)
+    yield "model", _model(status)
+
+
+def _loops(status: Status) -> str:
+    assert status.process is not None
+    words = []
+    for name, part in status.process.parts.items():
+        state = name if part.state == "running" else f"{name} ({part.state})"
+        words.append(f"{state}, {part.restarts} restarts" if part.restarts else state)
+    return "; ".join(words) if any("," in each for each in words) else ", ".join(words)
+
+
+def _log(status: Status) -> str:
+    log = status.log
+    if log.lag is None:
+        return f"{log.kind}, not reached"
+    waiting = "nothing waits" if not log.lag else f"{log.lag:,} records wait"
+    if log.oldest_waiting_at is not None:
+        waiting += f", the oldest for {span(status.at - log.oldest_waiting_at)}"
+    kept = "" if status.storage.log is None else f", {size(status.storage.log)}"
+    return f"{log.kind}, {waiting}{kept}"
+
+
+def _events(status: Status) -> str:
+    kept = status.retention
+    words = f"{status.events_stored:,}"
+    if kept.oldest_day is not None:
+        words += f" since {datetime.fromtimestamp(kept.oldest_day * _DAY_SECONDS, UTC).date()}"
+    words += f", kept {kept.events_days} days"
+    if kept.next_drop_at is not None:
+        words += f", next sweep in {span(kept.next_drop_at - status.at)}"
+    return words
+
+
+def _agents(agents: tuple[AgentHealth, ...]) -> str:
+    if not agents:
+        return "none yet: leaver agents enrol NAME"
+    states = Counter(agent.state for agent in agents)
+    words = ", ".join(
+        f"{number:,} {'well heard' if state == 'enrolled' else state}"
+        for state in ("enrolled", "silent", "stopped", "invited", "revoked")
+        if (number := states[state])
+    )
+    gapped = sum(any(finding.kind == "gap" for finding in agent.findings) for agent in agents)
+    backlog = sum(agent.backlog_events or 0 for agent in agents)
+    if gapped:
+        words += f"; {gapped:,} with gaps"
+    return f"{words}; {backlog:,} events in spools" if backlog else words
+
+
+def _alerts(status: Status) -> str:
+    total = sum(status.alerts_open.values())
+    bands = ", ".join(
+        f"{number:,} at {band}" for band in reversed(SCORE_BANDS) if (number := status.alerts_open.get(band))
+    )
+    return f"{total:,} open: {bands}" if total else "none open"
+
+
+def _database(status: Status) -> str:
+    free = status.storage.disk_free
+    words = size(status.storage.database)
+    return words if free is None else f"{words}, {size(free)} free on the disk"
+
+
+def _model(status: Status) -> str:
+    training = status.training
+    if training.trained_at is None:
+        words = "none yet"
+    else:
+        start = ", still a cold start" if training.cold_start else ""
+        words = f"trained {age(training.trained_at, status.at)} on {training.subjects:,} people{start}"
+    return words if training.fault is None else f"{words}; the last training failed: {training.fault}"
+
+
+def _findings(findings: tuple[StatusFinding, ...]) -> Iterator[str]:
+    by_kind: dict[str, list[str]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.kind, []).append(finding.detail)
+    for kind, details in by_kind.items():
+        for detail in details[:SHOWN_OF_A_KIND]:
+            yield f"{kind}: {detail}"
+        if len(details) > SHOWN_OF_A_KIND:
+            yield f"{kind}: {len(details) - SHOWN_OF_A_KIND:,} more of it (--json shows all)"

@@ -1,0 +1,53 @@
+"""What the pipeline tells whoever watches it: turns of its loop, batches done, batches that failed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class BatchDone(msgspec.Struct, frozen=True):
+    """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
+    that agents told to have dropped, by reason; `alerts_opened`: their scores."""
+
+    records: int
+    events: int
+    dead_letters: int
+    duplicates: int = 0
+    reasons: dict[str, int] = {}
+    lost: dict[str, int] = {}
+    alerts_opened: tuple[int, ...] = ()
+    seconds: float = 0.0
+
+
+class PipelineObserver(Protocol):
+    """Called from the pipeline's thread; must neither block nor raise."""
+
+    def turned(self) -> None:
+        """The loop begins another turn."""
+
+    def batch_done(self, done: BatchDone) -> None:
+        """A batch is committed."""
+
+    def batch_failed(self) -> None:
+        """A batch was not committed; it is done again."""
+
+    def log_failed(self) -> None:
+        """The log could not be read; it is asked again."""
+
+
+class Unobserved:
+    """Nobody watches."""
+
+    def turned(self) -> None:
+        return
+
+    def batch_done(self, done: BatchDone) -> None:
+        return
+
+    def batch_failed(self) -> None:
+        return
+
+    def log_failed(self) -> None:
+        return

@@ -1,0 +1,72 @@
+"""What of a snapshot needs a look, in one line each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from server.agents.health import AgentHealth
+from server.status_types import Status, StatusFinding
+
+WAITING_MS_MAX = 5 * 60 * 1000
+"""A record that waits longer for the pipeline is a finding."""
+DISK_FREE_MIN = 1 << 30
+OVERDUE_DAYS = 2
+"""So many days past its end old data may lie: the sweep is hourly, and a block's youngest event counts."""
+_DAY = 24 * 3600 * 1000
+
+
+def status_findings(status: Status) -> Iterator[StatusFinding]:
+    yield from _process(status)
+    yield from _log(status)
+    yield from _storage(status)
+    for agent in status.agents:
+        yield from _agent(agent)
+
+
+def _process(status: Status) -> Iterator[StatusFinding]:
+    process = status.process
+    if process is None:
+        yield StatusFinding("not_running", "leaver up does not run, nothing is received")
+        return
+    for name, part in process.parts.items():
+        if part.state == "hanging":
+            yield StatusFinding("part_hangs", f"{name} has not turned for {part.turned:.0f} s")
+        elif part.state != "running":
+            yield StatusFinding(
+                "part_down", f"{name} is {part.state} after {part.restarts} restarts: {part.last_error}"
+            )
+
+    for agent, refused in process.held_back.items():
+        yield StatusFinding("agent_floods", f"{agent} sends more than it may; held back {refused:,} times")
+
+
+def _log(status: Status) -> Iterator[StatusFinding]:
+    log, dead = status.log, status.dead_letters
+    if log.fault is not None:
+        yield StatusFinding("log_unavailable", log.fault)
+    if log.oldest_waiting_at is not None and status.at - log.oldest_waiting_at > WAITING_MS_MAX:
+        minutes = (status.at - log.oldest_waiting_at) // 60_000
+        yield StatusFinding("behind", f"the oldest of {log.lag:,} waiting records came {minutes} min ago")
+    if dead:
+        words = ", ".join(f"{count} {reason}" for reason, count in dead.items())
+        yield StatusFinding("dead_letters", f"{words}; see leaver dead-letters list")
+
+
+def _storage(status: Status) -> Iterator[StatusFinding]:
+    free = status.storage.disk_free
+    if free is not None and free < DISK_FREE_MIN:
+        yield StatusFinding("disk_full", f"{free >> 20:,} MiB are left on the disk")
+    kept = status.retention
+    overdue = kept.next_drop_at is None or kept.next_drop_at < status.at
+    past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS
+    if overdue and kept.oldest_day is not None and kept.oldest_day < past_end:
+        yield StatusFinding("retention_late", f"events older than {kept.events_days} days are still there")
+
+
+def _agent(agent: AgentHealth) -> Iterator[StatusFinding]:
+    if agent.state == "silent":
+        yield StatusFinding("agent_silent", f"{agent.name} says nothing")
+    if agent.lost_events and all(finding.kind != "events_lost" for finding in agent.findings):
+        yield StatusFinding("events_lost", f"{agent.name} lost {agent.lost_events} events")
+    for finding in agent.findings:
+        yield StatusFinding(finding.kind, f"{agent.name}: {finding.detail}")

@@ -1,0 +1,76 @@
+"""The snapshot of an installation, typed. Times are milliseconds UTC; None: not known, or there is none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from server.agents.health import AgentHealth
+from server.process_state import ProcessState
+
+SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
+"""How alerts are counted: each band and its lowest score."""
+
+
+def score_band(score: int) -> str:
+    return next(band for band, lowest in reversed(SCORE_BANDS.items()) if score >= lowest)
+
+
+class StatusFinding(msgspec.Struct, frozen=True):
+    """Something that a person should look at."""
+
+    kind: str
+    detail: str
+
+
+class LogState(msgspec.Struct, frozen=True):
+    """`end`, `committed` and `lag` count records, summed over all partitions. `oldest_waiting_at`: when
+    the oldest record that the pipeline has yet to work through came."""
+
+    kind: str
+    partitions: int | None
+    end: int | None
+    committed: int
+    lag: int | None
+    oldest_waiting_at: int | None
+    fault: str | None
+
+
+class StorageState(msgspec.Struct, frozen=True):
+    """Bytes. `log`: the embedded log's file; `disk_free`: where the data directory lies."""
+
+    database: int
+    log: int | None
+    disk_free: int | None
+
+
+class RetentionState(msgspec.Struct, frozen=True):
+    """`oldest_day`: days since 1970-01-01, UTC, of the oldest block of events that is kept."""
+
+    events_days: int
+    oldest_day: int | None
+    next_drop_at: int | None
+
+
+class TrainingState(msgspec.Struct, frozen=True):
+    """The model in use. `fault`: why the last training failed, where it is to be tried again."""
+
+    trained_at: int | None
+    subjects: int | None
+    cold_start: bool | None
+    fault: str | None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """`alerts_open`: by score band."""
+
+    at: int
+    process: ProcessState | None
+    log: LogState
+    events_stored: int
+    dead_letters: dict[str, int]
+    alerts_open: dict[str, int]
+    agents: tuple[AgentHealth, ...]
+    storage: StorageState
+    retention: RetentionState
+    training: TrainingState
+    findings: tuple[StatusFinding, ...]

@@ -1,0 +1,143 @@
+"""What of a snapshot needs a look, and how it is told: calm where all is well, short where much is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from server.agents.health import AgentHealth, Finding
+from server.commands.status_text import status_lines
+from server.process_state import ProcessState
+from server.status_findings import DISK_FREE_MIN, WAITING_MS_MAX, status_findings
+from server.status_types import (
+    LogState,
+    RetentionState,
+    Status,
+    StatusFinding,
+    StorageState,
+    TrainingState,
+    score_band,
+)
+from server.supervision import PartState
+
+NOW = 1_795_305_600_000
+TODAY = NOW // 86_400_000
+PROCESS = ProcessState(
+    pid=1,
+    since=NOW - 3_600_000,
+    at=NOW,
+    address="https://siem.example:8443",
+    parts={"https": PartState("running", 0, None, 0.1), "pipeline": PartState("running", 2, "OSError", 0.2)},
+    requests={},
+    next_drop_at=NOW + 1_800_000,
+)
+WELL = Status(
+    at=NOW,
+    process=PROCESS,
+    log=LogState("embedded", 1, 9, 9, 0, None, None),
+    events_stored=1_234_567,
+    dead_letters={},
+    alerts_open={"40-69": 3, "70-100": 1},
+    agents=(),
+    storage=StorageState(2_500_000_000, 12_000_000, 80_000_000_000),
+    retention=RetentionState(90, TODAY - 90, NOW + 1_800_000),
+    training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
+    findings=(),
+)
+
+
+def _agent(name: str, state: str = "enrolled", *findings: Finding, lost: int = 0) -> AgentHealth:
+    return AgentHealth(name, state, NOW, 0, lost, 0, None, "0.1.0", {}, findings)
+
+
+def _kinds(**changes: Any) -> list[str]:
+    return [finding.kind for finding in status_findings(msgspec.structs.replace(WELL, **changes))]
+
+
+def test_where_all_is_well_nothing_needs_a_look() -> None:
+    assert _kinds() == []
+    assert _kinds(agents=(_agent("a"), _agent("b", "stopped"), _agent("c", "revoked"))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"process": None}, "not_running"),
+        ({"log": LogState("kafka", None, None, 9, None, None, "away")}, "log_unavailable"),
+        ({"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX - 1, None)}, "behind"),
+        ({"dead_letters": {"bad_event": 1}}, "dead_letters"),
+        ({"storage": StorageState(1, 1, DISK_FREE_MIN - 1)}, "disk_full"),
+        ({"retention": RetentionState(90, TODAY - 95, NOW - 1)}, "retention_late"),
+        ({"retention": RetentionState(90, TODAY - 95, None)}, "retention_late"),
+        ({"agents": (_agent("a", "silent"),)}, "agent_silent"),
+        ({"agents": (_agent("a", lost=4),)}, "events_lost"),
+        ({"agents": (_agent("a", "enrolled", Finding("cloned", "twice", 0, 0, 1)),)}, "cloned"),
+    ],
+)
+def test_what_needs_a_look_is_one_finding(changes: dict[str, Any], kind: str) -> None:
+    assert _kinds(**changes) == [kind]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX, None)},
+        {"storage": StorageState(1, None, None)},
+        {"retention": RetentionState(90, TODAY - 95, NOW + 1)},
+    ],
+)
+def test_what_is_on_its_way_needs_none(changes: dict[str, Any]) -> None:
+    assert _kinds(**changes) == []
+
+
+def test_loops_that_fail_or_hang_and_agents_that_flood_are_named() -> None:
+    parts = {
+        "pipeline": PartState("hanging", 0, None, 200.4),
+        "training": PartState("waiting", 2, "TrainingFailed"),
+    }
+    process = msgspec.structs.replace(PROCESS, parts=parts, held_back={"desk-7": 1234})
+    found = status_findings(msgspec.structs.replace(WELL, process=process))
+    assert [(finding.kind, finding.detail) for finding in found] == [
+        ("part_hangs", "pipeline has not turned for 200 s"),
+        ("part_down", "training is waiting after 2 restarts: TrainingFailed"),
+        ("agent_floods", "desk-7 sends more than it may; held back 1,234 times"),
+    ]
+
+
+def test_a_calm_status_is_nine_lines() -> None:
+    agents = (_agent("a"), _agent("b"), _agent("c", "revoked"))
+    lines = [line.text for line in status_lines(msgspec.structs.replace(WELL, agents=agents), width=80)]
+    assert lines == [
+        "server        https://siem.example:8443, started 60 min ago",
+        "loops         https; pipeline, 2 restarts",
+        "log           embedded, nothing waits, 12.0 MB",
+        "events        1,234,567 since 2026-08-24, kept 90 days, next sweep in 30 min",
+        "dead letters  none",
+        "agents        2 well heard, 1 revoked",
+        "alerts        4 open: 1 at 70-100, 3 at 40-69",
+        "database      2.5 GB, 80.0 GB free on the disk",
+        "model         trained 3 d ago on 812 people",
+    ]
+
+
+def test_a_thousand_silent_agents_take_four_lines() -> None:
+    findings = tuple(StatusFinding("agent_silent", f"desk-{n} says nothing") for n in range(1000))
+    lines = [
+        line
+        for line in status_lines(msgspec.structs.replace(WELL, findings=findings), width=80)
+        if line.is_finding
+    ]
+    assert [line.text for line in lines] == [
+        "! agent_silent: desk-0 says nothing",
+        "! agent_silent: desk-1 says nothing",
+        "! agent_silent: desk-2 says nothing",
+        "! agent_silent: 997 more of it (--json shows all)",
+    ]
+
+
+def test_bands_of_scores_meet_without_a_gap() -> None:
+    assert [score_band(score) for score in (0, 39, 40, 69, 70, 100)] == [
+        "0-39", "0-39", "40-69", "40-69", "70-100", "70-100",
+    ]  # fmt: skip
