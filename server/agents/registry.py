@@ -91,15 +91,17 @@ def create_token(connection: Connection, name: str, *, now: int, actor: str) -> 
     return token
 
 
-def invited_agent(connection: Connection, token: str, *, now: int) -> str:
-    """Whom the token enrols. Raises EnrolmentRefused."""
+def invited_agent(connection: Connection, token: str, *, now: int, lock: bool = False) -> str:
+    """Whom the token enrols; with `lock` nobody else can redeem it meanwhile. Raises EnrolmentRefused."""
     digest = token_digest(token)
-    row = connection.execute(
+    invited = (
         select(enrolment_tokens, agents.c.revoked_at)
         .join(agents, agents.c.name == enrolment_tokens.c.agent)
         .where(enrolment_tokens.c.token_sha256 == digest)
-        .with_for_update()
-    ).first()
+    )
+    if lock:
+        invited = invited.with_for_update()
+    row = connection.execute(invited).first()
     if (
         row is None
         or not hmac.compare_digest(row.token_sha256, digest)
@@ -115,7 +117,7 @@ def redeem_token(
     connection: Connection, token: str, public_key: Ed25519PublicKey, authority: Authority, *, now: int
 ) -> IssuedCertificate:
     """Enrols the token's agent with this key. Raises EnrolmentRefused."""
-    agent = invited_agent(connection, token, now=now)
+    agent = invited_agent(connection, token, now=now, lock=True)
     digest = token_digest(token)
     connection.execute(
         update(enrolment_tokens).where(enrolment_tokens.c.token_sha256 == digest).values(used_at=now)
