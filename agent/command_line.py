@@ -69,6 +69,7 @@ def run(config_path: Path | None) -> None:
     from agent.identity import IdentityError, NotEnrolled  # noqa: PLC0415
     from agent.json_log import start_log  # noqa: PLC0415
     from agent.runner import Agent  # noqa: PLC0415
+    from agent.shippers.choose import ShipperUnusable  # noqa: PLC0415
     from agent.spool import SpoolLocked  # noqa: PLC0415
 
     config = _load(config_path)
@@ -77,7 +78,7 @@ def run(config_path: Path | None) -> None:
 
     try:
         agent = Agent(config)
-    except (NotEnrolled, IdentityError, SpoolLocked) as error:
+    except (NotEnrolled, IdentityError, ShipperUnusable, SpoolLocked) as error:
         _fail(str(error))
     except ConfigError as error:
         _fail(str(error), USAGE)

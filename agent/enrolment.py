@@ -15,12 +15,14 @@ import shutil
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
+from msgspec import Meta
 
 from agent.identity import (
     AgentFacts,
@@ -73,6 +75,7 @@ class _Answer(msgspec.Struct, frozen=True):
     ca_pem: str
     not_after: int
     log: LogAddress
+    kafka_secret: Annotated[str, Meta(max_length=256)] = ""
 
 
 _answer_decoder = msgspec.json.Decoder(_Answer)
@@ -222,7 +225,13 @@ def _adopt(answer: _Answer, server: str, ca_pem: str, key: Ed25519PrivateKey, st
         )
     except msgspec.ValidationError as error:
         raise EnrolmentFailed(f"the server's answer cannot be used: {error}") from error
-    return adopt_pending(state_dir, facts, certificate_pem=answer.certificate_pem, ca_pem=ca_pem)
+    return adopt_pending(
+        state_dir,
+        facts,
+        certificate_pem=answer.certificate_pem,
+        ca_pem=ca_pem,
+        kafka_secret=answer.kafka_secret,
+    )
 
 
 def _public_text(key: Ed25519PrivateKey) -> str:

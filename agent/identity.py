@@ -1,8 +1,9 @@
 """Who this agent is: its name, key and certificate, the installation's CA, and where its records go.
 
 `identity` in the state folder is a symbolic link to `identity-N`, a folder with agent.json, key.pem
-(mode 0600), certificate.pem and ca.pem. A renewal fills a new folder and then turns the link, in one
-rename: a crash leaves the old identity whole or the new one, never a mixture.
+(mode 0600), certificate.pem, ca.pem, and kafka-password (mode 0600) where brokers ask for one. A renewal
+fills a new folder and then turns the link, in one rename: a crash leaves the old identity whole or the
+new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
+from event_schema.kafka_security import KafkaSecurity
 from event_schema.request_signing import key_id
 
 _LINK = "identity"
 _PENDING = "identity-next"
+_PASSWORD = "kafka-password"
 _FILE_BYTES_MAX = 64 * 1024
 
 
@@ -42,6 +45,10 @@ class KafkaLog(msgspec.Struct, frozen=True, tag_field="kind", tag="kafka", forbi
 
     bootstrap: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(min_length=1, max_length=32)]
     topic: Annotated[str, Meta(min_length=1, max_length=249)]
+    security: KafkaSecurity = "plaintext"
+    user: Annotated[str, Meta(max_length=249)] = ""
+    ca_pem: Annotated[str, Meta(max_length=_FILE_BYTES_MAX)] = ""
+    """The CA of the brokers' certificates; empty: the installation's own."""
 
 
 LogAddress = HttpsLog | KafkaLog
@@ -67,6 +74,11 @@ class Identity(msgspec.Struct, frozen=True):
     key: Ed25519PrivateKey
     certificate_pem: str
     ca_pem: str
+    kafka_secret: str = ""
+
+    def __repr__(self) -> str:
+        # A traceback may show this.
+        return f"Identity({self.facts.agent!r}, …)"
 
     @property
     def key_id(self) -> str:
@@ -91,7 +103,9 @@ def load_identity(state_dir: Path) -> Identity:
         raise IdentityError(f"{folder / 'agent.json'}: {error}") from error
     key = _load_key(folder / "key.pem")
     certificate, ca = _read(folder / "certificate.pem"), _read(folder / "ca.pem")
-    return Identity(facts, key, certificate.decode("ascii", "replace"), ca.decode("ascii", "replace"))
+    password = folder / _PASSWORD
+    secret = _read(password) if password.exists() else b""
+    return Identity(facts, key, *(text.decode("ascii", "replace") for text in (certificate, ca, secret)))
 
 
 def pending_key(state_dir: Path) -> Ed25519PrivateKey:
@@ -112,12 +126,18 @@ def pending_key(state_dir: Path) -> Ed25519PrivateKey:
     return key
 
 
-def adopt_pending(state_dir: Path, facts: AgentFacts, *, certificate_pem: str, ca_pem: str) -> Identity:
+def adopt_pending(
+    state_dir: Path, facts: AgentFacts, *, certificate_pem: str, ca_pem: str, kafka_secret: str = ""
+) -> Identity:
     """Makes the pending key, with its certificate, the agent's identity. Raises OSError, IdentityError."""
     folder = state_dir / _PENDING
     key = _load_key(folder / "key.pem")
     _write(folder / "certificate.pem", certificate_pem.encode())
     _write(folder / "ca.pem", ca_pem.encode())
+    # An attempt that a crash cut short may have left one.
+    (folder / _PASSWORD).unlink(missing_ok=True)
+    if kafka_secret:
+        _write(folder / _PASSWORD, kafka_secret.encode())
     _write(folder / "agent.json", msgspec.json.encode(facts))
     _sync(folder)
     link = state_dir / _LINK
@@ -132,7 +152,7 @@ def adopt_pending(state_dir: Path, facts: AgentFacts, *, certificate_pem: str, c
     _sync(state_dir)
     if old is not None and old.is_dir():
         shutil.rmtree(old)
-    return Identity(facts, key, certificate_pem, ca_pem)
+    return Identity(facts, key, certificate_pem, ca_pem, kafka_secret)
 
 
 def forget_pending(state_dir: Path) -> None:

@@ -24,7 +24,7 @@ from agent.config import AgentConfig, enabled_collectors
 from agent.enrolment import EnrolmentFailed, renew
 from agent.footprint import own_footprint
 from agent.host import this_host
-from agent.identity import IdentityError, load_identity
+from agent.identity import IdentityError, KafkaLog, load_identity
 from agent.json_log import clock_ms
 from agent.packing import Signer
 from agent.shippers.choose import make_shipper
@@ -63,7 +63,7 @@ class Agent:
         kinds: Sequence[CollectorKind] = COLLECTORS,
         clock: Callable[[], int] = clock_ms,
     ) -> None:
-        """Raises NotEnrolled, IdentityError, ConfigError, SpoolLocked, OSError."""
+        """Raises NotEnrolled, IdentityError, ConfigError, ShipperUnusable, SpoolLocked, OSError."""
         self._config, self._clock = config, clock
         self._identity = load_identity(config.state_dir)
         shipper = make_shipper(self._identity, config.shipper)
@@ -177,15 +177,22 @@ class Agent:
             shipping=self._shipping.state(),
         )
 
+    def _shut_out_of_kafka(self) -> bool:
+        """The brokers refuse this agent. If the answer to its last renewal was lost, another helps."""
+        on_kafka = isinstance(self._identity.facts.log, KafkaLog)
+        return on_kafka and self._shipping.state().fault_code == "unauthorised"
+
     def _renew_when_due(self, way: Way) -> Way:
         """The same way, or one with a new key. Runs on the shipping thread."""
         now = time.monotonic()
-        if self._clock() < self._identity.facts.renew_at or now < self._renew_not_before:
+        due = self._clock() >= self._identity.facts.renew_at or self._shut_out_of_kafka()
+        if not due or now < self._renew_not_before:
             return way
+        # Where new credentials do not help either, they are not asked for all the time.
+        self._renew_not_before = now + RENEWAL_RETRY_SECONDS
         try:
             identity = renew(self._identity, self._config.state_dir, timeouts=self._config.shipper)
         except (EnrolmentFailed, IdentityError, OSError) as error:
-            self._renew_not_before = now + RENEWAL_RETRY_SECONDS
             reason = str(error) if isinstance(error, EnrolmentFailed) else type(error).__name__
             _log.error("the certificate was not renewed", extra={"facts": {"reason": reason}})
             return way

@@ -80,13 +80,25 @@ class Demo:
         settings = [f'[listen]\naddress = "127.0.0.1:{free_port()}"\n']
         if self.options.transport == "kafka":
             step("starting a real Apache Kafka (the first time: fetching it)")
-            broker = self.start("kafka", [sys.executable, "-m", "tests.kafka_broker", "--run"])
-            bootstrap = self.wait_for_line("kafka", broker, "127.0.0.1:", seconds=600)
-            settings.append(f'[log]\nkind = "kafka"\nbootstrap = ["{bootstrap}"]\n')
+            read([BIN / "leaver", "init", "--data", self.data])
+            asking = [sys.executable, "-m", "tests.kafka_broker", "--run", "--pki", self.data / "pki"]
+            bootstrap = self.wait_for_line("kafka", self.start("kafka", asking), "127.0.0.1:", seconds=600)
+            settings.append(f'[log]\nkind = "kafka"\nbootstrap = ["{bootstrap}"]\nsecurity = "mtls"\n')
         (self.data / "server.toml").write_text("\n".join(settings))
+        if self.options.transport == "kafka":
+            self.set_up_broker()
         step("starting the server: leaver up")
         server = self.start("server", [BIN / "leaver", "up", "--data", self.data])
         self.wait_for_line("server", server, "ready")
+
+    def set_up_broker(self) -> None:
+        step("topics and access rules, with certificates of the server's own CA: leaver kafka setup")
+        pem, administrator = self.root / "setup.pem", self.root / "setup.toml"
+        read([BIN / "leaver", "kafka", "certificate", "setup", "--out", pem, "--data", self.data])
+        administrator.write_text(f'certificate = "{pem}"\nkey = "{pem}"\n')
+        setup = [BIN / "leaver", "kafka", "setup", "--json", "--as", administrator, "--data", self.data]
+        made = [found["what"] for found in json.loads(read(setup))["steps"]]
+        say(f"    {made.count('topic')} topics, {made.count('rule')} rules")
 
     def load_company(self) -> None:
         step("a sample company: 60 people, 60 days of history, through the pipeline: leaver demo load")

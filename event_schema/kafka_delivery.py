@@ -7,7 +7,9 @@ What kafka-python's producer does by itself is not enough (measured, 3.0.12):
   later, out of order; so the sender is told to give up before;
 - flush() hides what became of single records, so each record's own answer is waited for;
 - its buffer has no bound, so no more than IN_FLIGHT_BYTES_MAX are handed to it at a time;
-- a constructor that finds no broker leaves a thread and ten file descriptors behind (make_client).
+- a constructor that finds no broker leaves a thread and ten file descriptors behind, and does not say
+  what was wrong (make_client);
+- an answer that comes together with the end of the connection is thrown away (_keep_last_answers).
 
 This module does not import the client: who uses it gives a function that makes the producer.
 """
@@ -27,6 +29,8 @@ IN_FLIGHT_BYTES_MAX = 8 << 20
 MESSAGE_BYTES_MAX = 2 * VALUE_BYTES_MAX
 CONNECT_MS = 5_000
 CLOSE_SECONDS = 5.0
+REASONS_MAX = 100
+REFUSAL = 2
 
 PRODUCER_SETTINGS: Mapping[str, Any] = {
     "acks": "all",
@@ -47,19 +51,72 @@ PRODUCER_SETTINGS: Mapping[str, Any] = {
 
 def make_client(kind: Callable[..., Any], network: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
     """A client of the class `kind`. `network` is the client's KafkaNetClient: when the constructor fails,
-    its thread and sockets are given back."""
+    its thread and sockets are given back, and the error says why no connection came about. The client
+    itself only says that time was up, be it a wrong password or a certificate that does not fit."""
     networks: list[Any] = []
+    reasons: list[Exception] = []
 
     def make_network(**configs: Any) -> Any:
         networks.append(network(**configs))
+        _note_failures(networks[-1]._manager, reasons)
+        _keep_last_answers(networks[-1]._manager)
         return networks[-1]
 
     try:
         return kind(**settings, kafka_client=make_network)
-    except BaseException:
+    except BaseException as error:
         for made in networks:
             made.close()
+        if reasons and isinstance(error, Exception):
+            raise max(reasons, key=_tells) from error
         raise
+
+
+def _tells(reason: Exception) -> int:
+    """How much a reason says: a refusal more than a lack of trust, and that more than silence."""
+    if not getattr(reason, "retriable", True):
+        return REFUSAL
+    return 1 if "SSL" in str(reason) else 0
+
+
+def _note_failures(manager: Any, reasons: list[Exception]) -> None:
+    """Puts into `reasons` what ended a connection before it was ready. Nothing else of the client tells."""
+    connect = manager.get_connection
+
+    def note(reason: Exception) -> None:
+        if len(reasons) < REASONS_MAX:
+            reasons.append(reason)
+
+    def get_connection(*arguments: Any, **options: Any) -> Any:
+        if reasons and _tells(reasons[-1]) == REFUSAL and not manager.bootstrapped:
+            # Asking again until time is up would not help, and brokers are slow to answer who was refused.
+            raise reasons[-1]
+        connection = connect(*arguments, **options)
+        if not connection.init_future.is_done:
+            connection.init_future.add_errback(note)
+        return connection
+
+    manager.get_connection = get_connection
+
+
+def _keep_last_answers(manager: Any) -> None:
+    """What came together with the end of a connection is read, too: the client would throw away the answer
+    that a password is wrong, and say "disconnected"."""
+    build = manager._build_transport
+
+    async def build_transport(*arguments: Any, **options: Any) -> Any:
+        transport = await build(*arguments, **options)
+        receive = transport._sock_recv
+
+        def receive_all() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            # The end shows again at the next read.
+            return data, None if data else error
+
+        transport._sock_recv = receive_all
+        return transport
+
+    manager._build_transport = build_transport
 
 
 class DeliveryFailed(Exception):
@@ -69,20 +126,21 @@ class DeliveryFailed(Exception):
 class Delivery:
     """Sends records in order and returns when all in-sync replicas have each. One thread at a time.
 
-    `connect` makes a KafkaProducer with PRODUCER_SETTINGS, `client_error` is the client's error class.
+    `connect` makes a KafkaProducer with PRODUCER_SETTINGS; `errors` are what it and the client raise
+    when records cannot be sent now.
     After a failure the producer is thrown away; the next call makes another.
     """
 
     def __init__(
         self,
         connect: Callable[[], Any],
-        client_error: type[Exception],
+        errors: tuple[type[Exception], ...],
         topic: str,
         *,
         acknowledged_within: float,
     ) -> None:
         self._connect = connect
-        self._client_error = client_error
+        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
         self._topic = topic
         self._acknowledged_within = acknowledged_within
         self._producer: Any = None
@@ -103,7 +161,7 @@ class Delivery:
                 in_flight += len(value)
             while unacknowledged:
                 self._wait_for_oldest(unacknowledged)
-        except (self._client_error, OSError) as error:
+        except self._errors as error:
             self.close()
             raise DeliveryFailed(str(error)) from error
 
@@ -128,5 +186,5 @@ class Delivery:
         producer._sender.join(CLOSE_SECONDS)
         try:
             producer.close(timeout=CLOSE_SECONDS)
-        except self._client_error as error:
+        except self._errors as error:
             raise DeliveryFailed(f"the Kafka producer does not end: {error}") from error

@@ -18,6 +18,7 @@ _COMMANDS = {
     "store": ("server.commands.store", "store"),
     "config": ("server.commands.running", "config_group"),
     "demo": ("server.commands.demo", "demo"),
+    "kafka": ("server.commands.kafka", "kafka"),
     "token": ("server.commands.running", "token_group"),
 }
 

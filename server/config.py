@@ -17,8 +17,18 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from event_schema.kafka_security import KafkaSecurity
+
 CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
+
+
+_IDENTITY_KEYS = ("ca", "certificate", "key", "user", "password_file")
+_KAFKA_KEYS = {
+    "plaintext": (),
+    "mtls": ("ca", "certificate", "key"),
+    "scram": ("ca", "user", "password_file"),
+}
 
 
 class ConfigError(Exception):
@@ -34,17 +44,43 @@ class ListenConfig(Section, frozen=True):
     names: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
 
 
+Principal = Annotated[str, Meta(min_length=1, max_length=400, pattern=r"\A[^*:\s][^*\n]*\Z")]
+"""Whom Kafka's rules name, without "User:"."""
+
+
 class LogConfig(Section, frozen=True):
     kind: Literal["embedded", "kafka"] = "embedded"
     bootstrap: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
     topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.events"
     partitions: Annotated[int, Meta(ge=1, le=1000)] = 48
     replication: Annotated[int, Meta(ge=1, le=16)] = 1
+    security: KafkaSecurity = "plaintext"
+    ca: Annotated[str, Meta(max_length=4096)] = ""
+    certificate: Annotated[str, Meta(max_length=4096)] = ""
+    key: Annotated[str, Meta(max_length=4096)] = ""
+    user: Annotated[str, Meta(max_length=249)] = ""
+    password_file: Annotated[str, Meta(max_length=4096)] = ""
+    activity_topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.activity"
+    agent_rules: Literal["each", "all"] = "each"
+    ingest: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
+    scorers: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
 
 
 class DatabaseConfig(Section, frozen=True):
     url: Annotated[str, Meta(max_length=2048)] = ""
     password_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class _Administrator(Section, frozen=True):
+    """Whom `leaver kafka setup` speaks to the brokers as."""
+
+    bootstrap: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
+    security: KafkaSecurity | None = None
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    password_file: str = ""
 
 
 class RetentionConfig(Section, frozen=True):
@@ -107,6 +143,23 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
+
+
+def administering(log: LogConfig, data: bytes, *, source: str) -> LogConfig:
+    """`log`, but as somebody else: the settings in `data` (TOML: bootstrap, security, and what goes with
+    it) in place of its own. Raises ConfigError that begins with `source`."""
+    try:
+        given = msgspec.convert(tomllib.loads(data.decode("utf-8")), _Administrator)
+        changed = msgspec.structs.replace(
+            log,
+            bootstrap=given.bootstrap or log.bootstrap,
+            security=given.security or log.security,
+            **{key: getattr(given, key) for key in _IDENTITY_KEYS},
+        )
+        _check_log(changed)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return changed
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -180,6 +233,15 @@ def _check_log(log: LogConfig) -> None:
             split_address(broker)
         except ValueError as error:
             raise ValueError(f"log.bootstrap: {error}") from None
+    for key in _IDENTITY_KEYS:
+        if getattr(log, key) and key not in _KAFKA_KEYS[log.security]:
+            raise ValueError(f'log.{key}: has no meaning with log.security = "{log.security}"')
+    if log.security == "mtls" and bool(log.certificate) != bool(log.key):
+        raise ValueError(
+            "log.certificate and log.key: name both, or neither for one of this installation's CA"
+        )
+    if log.security == "scram" and not (log.user and log.password_file):
+        raise ValueError('log.user and log.password_file: both are needed for log.security = "scram"')
 
 
 def check_database(database: DatabaseConfig) -> None:

@@ -5,7 +5,7 @@
 | server.toml | settings (config.py); may be missing |
 | leaver.db | the database, unless database.url names another |
 | log.db | the embedded log |
-| pki/ | the installation's CA and the server's certificate; keys are mode 0600 |
+| pki/ | the installation's CA and the server's certificates; keys are mode 0600 |
 | lock | held (flock) by the running `leaver up`; its text says by whom |
 | up.json | address and health of the running `leaver up`, rewritten every few seconds |
 
@@ -87,7 +87,7 @@ class DataDirectory:
         except ArgumentError:
             raise ConfigError("database.url: not a database URL") from None
         if config.database.password_file:
-            url = url.set(password=_read_secret(Path(config.database.password_file)))
+            url = url.set(password=read_secret(Path(config.database.password_file)))
         return url.render_as_string(hide_password=False)
 
     @contextmanager
@@ -134,11 +134,16 @@ def data_directory_from(option: Path | None) -> DataDirectory:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replaces `path` by `data`, mode 0600, atomically and durably."""
+    """Replaces `path` by `data`, mode 0600, atomically and durably.
+
+    Written by root it belongs to whom the folder belongs to: the server must be able to read it."""
     # A name of its own: several threads may replace the same file. mkstemp makes it 0600.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     temporary = Path(name)
     try:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -168,7 +173,8 @@ def _lock_within(descriptor: int, seconds: float) -> bool:
             return True
 
 
-def _read_secret(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """What stands in a password file. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(_SECRET_BYTES_MAX + 1)

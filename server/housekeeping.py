@@ -1,4 +1,5 @@
-"""What happens by the clock: old data goes, spent tokens go, the log is trimmed, the certificate renewed.
+"""What happens by the clock: old data goes, spent tokens go, the log is trimmed, the certificate renewed,
+brokers hear of revocations that they missed.
 
 Every deletion is in small transactions, so that the pipeline is never kept waiting for long.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
+from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.log.contract import EventLog, LogUnavailable
 from server.pulse import Pulse
 from server.store.database import Database, StoreUnavailable
@@ -78,9 +80,11 @@ class Housekeeping:
         clock: Callable[[], int],
         say_state: Callable[[], None],
         renew_certificate: Callable[[], None],
+        broker: BrokerAccess | None = None,
         state_seconds: float = 5.0,
         trim_seconds: float = 60.0,
         drop_seconds: float = 3600.0,
+        expel_seconds: float = 30.0,
         pulse: Pulse | None = None,
     ) -> None:
         self._database = database
@@ -96,6 +100,8 @@ class Housekeeping:
             (drop_seconds, self._drop),
             (drop_seconds, lambda _stop: renew_certificate()),
         ]
+        if broker is not None:
+            self._jobs.append((expel_seconds, lambda _stop: self._expel(broker)))
 
     def run(self, stop: threading.Event) -> None:
         due = [time.monotonic()] * len(self._jobs)
@@ -112,6 +118,16 @@ class Housekeeping:
             trim_log(self._database, self._log)
         except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
+
+    def _expel(self, broker: BrokerAccess) -> None:
+        """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""
+        try:
+            expelled = expel_revoked(self._database, broker)
+        except (LogUnavailable, StoreUnavailable) as error:
+            _logger.warning("revocations_not_told", extra={"detail": str(error)})
+        else:
+            if expelled:
+                _logger.info("revocations_told", extra={"agents": len(expelled)})
 
     def _drop(self, stop: threading.Event) -> None:
         try:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select
 
+from event_schema.kafka_security import CredentialsUnusable, KafkaCredentials
 from server import audit
-from server.config import ServerConfig
+from server.agents.broker_access import BrokerAccess
+from server.config import ConfigError, ServerConfig
 from server.data_directory import DataDirectory
 from server.log.contract import EventLog, LogUnavailable
 from server.log.embedded import EmbeddedLog
+from server.log.kafka_credentials import brokers_ca, server_credentials
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
 from server.store.database import Database, StoreUnavailable, open_database, upgrade
@@ -36,30 +41,49 @@ class Installation(msgspec.Struct, frozen=True):
         return PkiFiles(self.directory.pki_path, clock=self.clock)
 
     def prepare_log(self) -> None:
-        """Makes the Kafka topic where it is missing. Raises LogUnavailable."""
+        """Makes the Kafka topic where it is missing; behind ACLs that is `leaver kafka setup`'s task, and
+        it is only looked at. Raises LogUnavailable, ConfigError."""
         log = self.config.log
         if log.kind != "kafka":
             return
-        from server.log.kafka_topic import TopicMismatch, ensure_topic  # noqa: PLC0415
-
-        try:
-            ensure_topic(
-                ",".join(log.bootstrap), log.topic, partitions=log.partitions, replication=log.replication
-            )
-        except TopicMismatch as error:
-            raise LogUnavailable(str(error)) from error
+        topics = kafka_module("server.log.kafka_topic")
+        brokers = ",".join(log.bootstrap)
+        if log.security == "plaintext":
+            topics.ensure_topic(brokers, log.topic, partitions=log.partitions, replication=log.replication)
+        else:
+            try:
+                credentials = self.kafka_credentials()
+            except CredentialsUnusable as error:
+                raise LogUnavailable(str(error)) from error
+            topics.check_topic(brokers, topics.events_topic(log), credentials)
 
     def open_log(self, *, create: bool = True) -> EventLog:
-        """Raises LogUnavailable; also where there is none yet, unless `create`."""
+        """Raises LogUnavailable, also where there is none yet, unless `create`; ConfigError."""
         log = self.config.log
         if log.kind == "kafka":
-            # Only where it is used: kafka-python is an extra.
-            from server.log.kafka import KafkaLog  # noqa: PLC0415
-
-            return KafkaLog(",".join(log.bootstrap), topic=log.topic)
+            made: EventLog = kafka_module("server.log.kafka").KafkaLog(
+                ",".join(log.bootstrap), topic=log.topic, credentials=self.kafka_credentials
+            )
+            return made
         if not create and not self.directory.log_path.exists():
             raise LogUnavailable(f"{self.directory.log_path}: nothing there yet")
         return EmbeddedLog(self.directory.log_path, self.clock)
+
+    def kafka_credentials(self) -> KafkaCredentials:
+        """What this server shows to the brokers now. Raises CredentialsUnusable."""
+        return server_credentials(self.config.log, self.pki)
+
+    def brokers_ca_pem(self) -> str:
+        """The CA of the brokers' certificates; empty when it is this installation's. Raises PkiError."""
+        return brokers_ca(self.config.log, self.pki) if self.config.log.ca else ""
+
+    def open_broker_access(self) -> BrokerAccess | None:
+        """What lets agents write to the brokers; None where they need no leave. Raises ConfigError."""
+        log = self.config.log
+        if log.kind != "kafka" or log.security == "plaintext":
+            return None
+        made: BrokerAccess = kafka_module("server.log.kafka_access").KafkaAccess(log, self.pki)
+        return made
 
 
 @contextmanager
@@ -99,6 +123,16 @@ def opened_installation(
         yield Installation(directory, config, database, clock)
     finally:
         database.close()
+
+
+def kafka_module(name: str) -> Any:
+    """Imported only where it is used: kafka-python is an extra. Raises ConfigError."""
+    try:
+        # It also refuses a client that lacks the fast checksums.
+        importlib.import_module("server.log.kafka")
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f'log.kind = "kafka": {error}') from error
 
 
 def _installation_id(database: Database, now: int) -> str:

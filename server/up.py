@@ -6,6 +6,7 @@ the pipeline's open transaction is rolled back, so it is done again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 from server.addresses import public_address
 from server.admin_token import has_token, rotate_token
+from server.agents.broker_access import BrokerAccess
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
@@ -66,15 +68,24 @@ def run_up(
         created_installation(directory, config, clock=clock) as (installation, authority),
     ):
         installation.prepare_log()
-        log = installation.open_log()
-        try:
-            _Server(installation, authority, log, say).run(stop)
-        finally:
-            log.close()
+        with contextlib.ExitStack() as opened:
+            log = installation.open_log()
+            opened.callback(log.close)
+            broker = installation.open_broker_access()
+            if broker is not None:
+                opened.callback(broker.close)
+            _Server(installation, authority, log, broker, say).run(stop)
 
 
 class _Server:
-    def __init__(self, installation: Installation, authority: Authority, log: EventLog, say: Say) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        authority: Authority,
+        log: EventLog,
+        broker: BrokerAccess | None,
+        say: Say,
+    ) -> None:
         self._installation = installation
         self._authority = authority
         self._log = log
@@ -103,6 +114,8 @@ class _Server:
             health=self._health,
             status=self._status,
             metrics=metrics.render,
+            broker=broker,
+            brokers_ca_pem=installation.brokers_ca_pem() if broker is not None else "",
         )
         self._https = HttpsServer(
             create_app(self._service),
@@ -117,6 +130,7 @@ class _Server:
             clock=installation.clock,
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
+            broker=broker,
             pulse=pulses[1],
         )
         training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
@@ -166,7 +180,9 @@ class _Server:
 
     def _introduce(self) -> None:
         config, database = self._installation.config, self._installation.database
-        log = f"kafka, {config.log.topic} at {', '.join(config.log.bootstrap)}"
+        brokers = f"{', '.join(config.log.bootstrap)}"
+        secured = "" if config.log.security == "plaintext" else f" ({config.log.security})"
+        log = f"kafka, {config.log.topic} at {brokers}{secured}"
         self._say(f"data       {self._installation.directory.root}")
         self._say(f"database   {database.dialect}, {database.place}")
         self._say(f"log        {'embedded' if config.log.kind == 'embedded' else log}")

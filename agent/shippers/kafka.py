@@ -9,6 +9,7 @@ from typing import Any
 from agent.shippers.contract import ShipRefused, ShipRetry
 from event_schema.kafka_delivery import PRODUCER_SETTINGS, Delivery, DeliveryFailed, make_client
 from event_schema.kafka_headers import TOPIC
+from event_schema.kafka_security import PLAINTEXT, KafkaCredentials, client_settings
 from event_schema.wire import RECORDS_PER_REQUEST_MAX, WireRecord
 
 try:
@@ -25,33 +26,36 @@ _log = logging.getLogger(__name__)
 ACKNOWLEDGED_WITHIN_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 _UNAUTHORISED = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
+# Who may write nowhere is refused when the producer starts, with an error that has no class of its own.
+_WRITES_NOWHERE = "ClusterAuthorizationFailedError"
 _TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
 class KafkaShipper:
-    """A Shipper for the brokers in `bootstrap` ("host:port,host:port").
-
-    `client_settings` are further settings of the client, such as those of TLS and SASL.
-    """
+    """A Shipper for the brokers in `bootstrap` ("host:port,host:port")."""
 
     def __init__(
         self,
         bootstrap: str,
         topic: str = TOPIC,
         *,
-        client_settings: Mapping[str, Any] | None = None,
+        credentials: KafkaCredentials = PLAINTEXT,
+        further_settings: Mapping[str, Any] | None = None,
         acknowledged_within: float = ACKNOWLEDGED_WITHIN_SECONDS,
     ) -> None:
+        """Raises CredentialsUnusable."""
         self._bootstrap = bootstrap
         self._topic = topic
         self._settings = {
             **PRODUCER_SETTINGS,
-            **(client_settings or {}),
+            **client_settings(credentials),
+            **(further_settings or {}),
             "bootstrap_servers": bootstrap.split(","),
         }
+        self._security = "" if credentials.security == "plaintext" else f" ({credentials.security})"
         self._closed = False
         self._delivery = Delivery(
-            self._connect, kafka_errors.KafkaError, topic, acknowledged_within=acknowledged_within
+            self._connect, (kafka_errors.KafkaError,), topic, acknowledged_within=acknowledged_within
         )
 
     def _connect(self) -> Any:
@@ -71,14 +75,14 @@ class KafkaShipper:
 
     def _verdict(self, failure: DeliveryFailed) -> ShipRefused | ShipRetry:
         reason = f"{self.describe()}: {failure}"
-        if isinstance(failure.__cause__, _UNAUTHORISED):
+        if isinstance(failure.__cause__, _UNAUTHORISED) or _WRITES_NOWHERE in reason:
             return ShipRefused(reason, code="unauthorised")
         if isinstance(failure.__cause__, _TOO_LARGE):
             return ShipRefused(reason, code="too_large")
         return ShipRetry(reason, not_before=RETRY_SECONDS)
 
     def describe(self) -> str:
-        return f"kafka to {self._bootstrap}, topic {self._topic}"
+        return f"kafka to {self._bootstrap}{self._security}, topic {self._topic}"
 
     def close(self) -> None:
         self._closed = True

@@ -91,17 +91,17 @@ def create_token(connection: Connection, name: str, *, now: int, actor: str) -> 
     return token
 
 
-def redeem_token(
-    connection: Connection, token: str, public_key: Ed25519PublicKey, authority: Authority, *, now: int
-) -> IssuedCertificate:
-    """Enrols the token's agent with this key. Raises EnrolmentRefused."""
+def invited_agent(connection: Connection, token: str, *, now: int, lock: bool = False) -> str:
+    """Whom the token enrols; with `lock` nobody else can redeem it meanwhile. Raises EnrolmentRefused."""
     digest = token_digest(token)
-    row = connection.execute(
+    invited = (
         select(enrolment_tokens, agents.c.revoked_at)
         .join(agents, agents.c.name == enrolment_tokens.c.agent)
         .where(enrolment_tokens.c.token_sha256 == digest)
-        .with_for_update()
-    ).first()
+    )
+    if lock:
+        invited = invited.with_for_update()
+    row = connection.execute(invited).first()
     if (
         row is None
         or not hmac.compare_digest(row.token_sha256, digest)
@@ -110,17 +110,26 @@ def redeem_token(
         or row.revoked_at is not None
     ):
         raise EnrolmentRefused
+    return str(row.agent)
+
+
+def redeem_token(
+    connection: Connection, token: str, public_key: Ed25519PublicKey, authority: Authority, *, now: int
+) -> IssuedCertificate:
+    """Enrols the token's agent with this key. Raises EnrolmentRefused."""
+    agent = invited_agent(connection, token, now=now, lock=True)
+    digest = token_digest(token)
     connection.execute(
         update(enrolment_tokens).where(enrolment_tokens.c.token_sha256 == digest).values(used_at=now)
     )
-    connection.execute(update(agents).where(agents.c.name == row.agent).values(enrolled_at=now))
-    issued = _certify(connection, row.agent, public_key, authority, now)
+    connection.execute(update(agents).where(agents.c.name == agent).values(enrolled_at=now))
+    issued = _certify(connection, agent, public_key, authority, now)
     audit.append(
         connection,
         at=now,
-        actor=f"agent:{row.agent}",
+        actor=f"agent:{agent}",
         action="agent.enrol",
-        object=row.agent,
+        object=agent,
         detail={"key": key_id_of(public_key)},
     )
     return issued

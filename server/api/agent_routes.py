@@ -11,20 +11,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 from starlette.responses import Response
 
+from event_schema.kafka_security import KafkaSecurity
 from event_schema.request_signing import RECORDS_CONTENT_TYPE
 from event_schema.wire import REQUEST_BYTES_MAX, RecordKind, WireError, decode_request
+from server.agents.broker_access import BrokerTicket
 from server.agents.registry import (
     TOKEN_CHARACTERS_MAX,
     EnrolmentRefused,
     IssuedCertificate,
     TooManyKeys,
+    invited_agent,
     redeem_token,
     renew_key,
 )
 from server.api.access import Access, Call, Endpoint
 from server.api.errors import ApiError, json_response
 from server.api.service import ApiService
-from server.config import LogConfig
 
 SMALL_BODY = 4096
 JSON = "application/json"
@@ -45,14 +47,18 @@ class LogAddress(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str
     bootstrap: tuple[str, ...] = ()
     topic: str = ""
+    security: KafkaSecurity = "plaintext"
+    user: str = ""
+    ca_pem: str = ""
 
 
-class EnrolAnswer(msgspec.Struct, frozen=True):
+class EnrolAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     agent: str
     certificate_pem: str
     ca_pem: str
     not_after: int
     log: LogAddress
+    kafka_secret: str = ""
 
 
 _enrol_decoder = msgspec.json.Decoder(EnrolRequest)
@@ -85,13 +91,17 @@ def enrol(service: ApiService, call: Call) -> Response:
         raise ApiError(400, "bad_content", f"no enrolment request: {error}") from None
     public_key = _public_key(request.public_key)
     try:
+        with service.database.read() as connection:
+            agent = invited_agent(connection, request.token, now=service.clock())
+        # Before the token is spent: with brokers that do not answer it stays good.
+        ticket = service.admit_to_broker(agent)
         with service.database.begin() as connection:
             issued = redeem_token(
                 connection, request.token, public_key, service.authority, now=service.clock()
             )
     except EnrolmentRefused as error:
         raise ApiError(403, "token_refused", str(error)) from None
-    return _certificate_answer(service, issued)
+    return _certificate_answer(service, issued, ticket)
 
 
 def renew(service: ApiService, call: Call) -> Response:
@@ -109,7 +119,8 @@ def renew(service: ApiService, call: Call) -> Response:
         raise ApiError(
             429, "too_many_keys", "this agent renewed its key too often today", retry_after=3600
         ) from None
-    return _certificate_answer(service, issued)
+    # An agent that does not hear this answer asks again, and gets another password.
+    return _certificate_answer(service, issued, service.admit_to_broker(call.agent))
 
 
 def authority_certificate(service: ApiService, _call: Call) -> Response:
@@ -132,19 +143,23 @@ def _public_key(text: str) -> Ed25519PublicKey:
         raise ApiError(400, "bad_key", "public_key is not the base64 of 32 bytes") from None
 
 
-def _certificate_answer(service: ApiService, issued: IssuedCertificate) -> Response:
+def _certificate_answer(service: ApiService, issued: IssuedCertificate, ticket: BrokerTicket) -> Response:
     return json_response(
         EnrolAnswer(
             agent=issued.agent,
             certificate_pem=issued.certificate_pem,
             ca_pem=service.authority.certificate_pem.decode(),
             not_after=issued.not_after,
-            log=_log_address(service.config.log),
+            log=_log_address(service, ticket),
+            kafka_secret=ticket.secret,
         )
     )
 
 
-def _log_address(log: LogConfig) -> LogAddress:
+def _log_address(service: ApiService, ticket: BrokerTicket) -> LogAddress:
+    log = service.config.log
     if log.kind == "kafka":
-        return LogAddress("kafka", log.bootstrap, log.topic)
+        return LogAddress(
+            "kafka", log.bootstrap, log.topic, log.security, ticket.user, service.brokers_ca_pem
+        )
     return LogAddress("https")

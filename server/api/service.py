@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from event_schema.wire import WireRecord
+from server.agents.broker_access import BrokerAccess, BrokerTicket
 from server.agents.key_cache import AgentKeyCache
 from server.api.agent_quota import AgentQuota
 from server.api.errors import ApiError
@@ -22,10 +24,15 @@ from server.store.database import Database
 
 _logger = logging.getLogger("leaver.api")
 RETRY_SECONDS = 5
+ADMISSIONS_PER_HOUR = 10
+"""Brokers take a tenth of a second for each, one after the other."""
 
 
 class ApiService:
-    """`status` gives what /v1/status answers, `metrics` what /metrics does."""
+    """`status` gives what /v1/status answers, `metrics` what /metrics does.
+
+    `broker` is there where agents send straight to brokers that ask who they are, and `brokers_ca_pem`
+    where those have another CA than this installation."""
 
     def __init__(
         self,
@@ -38,6 +45,8 @@ class ApiService:
         health: Health,
         status: Callable[[], Any],
         metrics: Callable[[], bytes],
+        broker: BrokerAccess | None = None,
+        brokers_ca_pem: str = "",
     ) -> None:
         self.config = config
         self.database = database
@@ -47,6 +56,8 @@ class ApiService:
         self.health = health
         self.status = status
         self.metrics = metrics
+        self.brokers_ca_pem = brokers_ca_pem
+        self._broker = broker
         self.keys = AgentKeyCache(database)
         self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
         self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
@@ -54,6 +65,8 @@ class ApiService:
         self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._admissions: Counter[str] = Counter()
+        self._admissions_hour = 0
 
     def append(self, records: Sequence[WireRecord]) -> None:
         """Blocks until the records are durable. Raises ApiError(503)."""
@@ -67,6 +80,25 @@ class ApiService:
                 503, "log_unavailable", "the log cannot be written now", retry_after=RETRY_SECONDS
             ) from None
         self.health.append_succeeded()
+
+    def admit_to_broker(self, agent: str) -> BrokerTicket:
+        """Raises ApiError: 503, or 429 for an agent that asks again and again."""
+        if self._broker is None:
+            return BrokerTicket()
+        with self._lock:
+            hour = int(time.monotonic() // 3600)
+            if hour != self._admissions_hour:
+                self._admissions_hour, self._admissions = hour, Counter()
+            self._admissions[agent] += 1
+            if self._admissions[agent] > ADMISSIONS_PER_HOUR:
+                raise ApiError(429, "too_many_admissions", "asked too often this hour", retry_after=3600)
+        try:
+            return self._broker.admit(agent)
+        except LogUnavailable as error:
+            _logger.error("broker_access_failed", extra={"detail": str(error)})
+            raise ApiError(
+                503, "brokers_unavailable", "the brokers cannot be told now", retry_after=RETRY_SECONDS
+            ) from None
 
     def count(self, what: str) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from server.agents.health import AgentHealth, list_agents
 from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revoke
 from server.commands.opening import (
     FINDINGS,
+    UNREACHABLE,
     checked_reason,
     data_option,
     echo_json,
@@ -22,6 +23,8 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.tables import age, echo_table
+from server.installation import Installation
+from server.log.contract import LogUnavailable
 from server.pki.authority import PkiError
 
 REASON_CHARACTERS_MAX = 1000
@@ -87,7 +90,7 @@ def show(data: Path | None, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @data_option
 def revoke_agent(name: str, reason: str, data: Path | None) -> None:
-    """Refuse NAME from now on, for good. The running server notices within two seconds."""
+    """Refuse NAME from now on, for good. The running server notices within two seconds, brokers at once."""
     reason = checked_reason(reason, REASON_CHARACTERS_MAX)
     with open_installation(data) as installation:
         try:
@@ -95,7 +98,23 @@ def revoke_agent(name: str, reason: str, data: Path | None) -> None:
                 revoke(connection, name, reason=reason, now=system_clock(), actor=system_actor())
         except RegistryError as error:
             fail(str(error))
-    click.echo(f"{name} is revoked.")
+        click.echo(f"{name} is revoked.")
+        try:
+            _tell_brokers(installation, name)
+        except LogUnavailable as error:
+            fail(
+                f"the Kafka brokers were not told; leaver up will, within a minute of their return: {error}",
+                UNREACHABLE,
+            )
+
+
+def _tell_brokers(installation: Installation, name: str) -> None:
+    broker = installation.open_broker_access()
+    if broker is not None:
+        try:
+            broker.expel(name)
+        finally:
+            broker.close()
 
 
 def _table(found: list[AgentHealth], now: int) -> Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from event_schema.kafka_delivery import (
     make_client,
 )
 from event_schema.kafka_headers import TOPIC, HeaderFault, from_kafka
+from event_schema.kafka_security import PLAINTEXT, CredentialsUnusable, KafkaCredentials, client_settings
 from event_schema.wire import WireRecord
 from server.log.contract import LoggedRecord, LogUnavailable, PositionLost
 
@@ -55,6 +56,7 @@ SILENCE_SECONDS = 2.0
 STALLED_SECONDS = 15.0
 LOG_APPEND_TIME = 1
 
+ADMIN_SETTINGS: Mapping[str, Any] = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": ANSWER_MS}
 CONSUMER_SETTINGS: Mapping[str, Any] = {
     "group_id": None,
     "enable_auto_commit": False,
@@ -80,13 +82,16 @@ class KafkaLog:
         bootstrap: str,
         topic: str = TOPIC,
         *,
-        client_settings: Mapping[str, Any] | None = None,
+        credentials: Callable[[], KafkaCredentials] = lambda: PLAINTEXT,
+        further_settings: Mapping[str, Any] | None = None,
         acknowledged_within: float = ACKNOWLEDGED_WITHIN_SECONDS,
     ) -> None:
+        """`credentials` is asked at every connect, so that renewed ones are used."""
         kafka_batches.install()
         self._topic = topic
         self._name = f"topic {topic} on {bootstrap}"
-        self._client = {**(client_settings or {}), "bootstrap_servers": bootstrap.split(",")}
+        self._credentials = credentials
+        self._further = {**(further_settings or {}), "bootstrap_servers": bootstrap.split(",")}
         self._closed = False
         self._consumer: Any = None
         self._consumer_lock = threading.Lock()
@@ -94,8 +99,8 @@ class KafkaLog:
         self._heard = 0.0
         self._behind_since: float | None = None
         self._delivery = Delivery(
-            lambda: make_client(KafkaProducer, KafkaNetClient, {**PRODUCER_SETTINGS, **self._client}),
-            KafkaError,
+            lambda: self._connect(KafkaProducer, PRODUCER_SETTINGS),
+            (KafkaError, CredentialsUnusable),
             topic,
             acknowledged_within=acknowledged_within,
         )
@@ -149,12 +154,12 @@ class KafkaLog:
             return None
         # A consumer of its own: moving the reader's would throw away what it fetched ahead.
         try:
-            consumer = make_client(KafkaConsumer, KafkaNetClient, {**CONSUMER_SETTINGS, **self._client})
+            consumer = self._connect(KafkaConsumer, CONSUMER_SETTINGS)
             try:
                 return _oldest(consumer, waiting)
             finally:
                 consumer.close(autocommit=False, timeout_ms=1000)
-        except (KafkaError, OSError) as error:
+        except (KafkaError, CredentialsUnusable, OSError) as error:
             raise LogUnavailable(f"{self._name} does not answer: {error}") from error
 
     def trim(self, before: Mapping[int, int]) -> None:
@@ -167,14 +172,13 @@ class KafkaLog:
         }
         if not targets:
             return
-        settings = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": ANSWER_MS, **self._client}
         try:
-            admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
+            admin = self._connect(KafkaAdminClient, ADMIN_SETTINGS)
             try:
                 admin.delete_records(targets, timeout_ms=ANSWER_MS)
             finally:
                 admin.close()
-        except (KafkaError, OSError) as error:
+        except (KafkaError, CredentialsUnusable, OSError) as error:
             raise LogUnavailable(f"{self._name} cannot be trimmed: {error}") from error
 
     def close(self) -> None:
@@ -188,6 +192,10 @@ class KafkaLog:
             except DeliveryFailed as error:
                 raise LogUnavailable(f"{self._name}: {error}") from error
 
+    def _connect(self, kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+        further = {**client_settings(self._credentials()), **self._further}
+        return make_client(kind, KafkaNetClient, {**settings, **further})
+
     def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable(f"{self._name} is closed")
@@ -199,15 +207,14 @@ class KafkaLog:
             self._check_open()
             try:
                 if self._consumer is None:
-                    settings = {**CONSUMER_SETTINGS, **self._client}
-                    self._consumer = make_client(KafkaConsumer, KafkaNetClient, settings)
+                    self._consumer = self._connect(KafkaConsumer, CONSUMER_SETTINGS)
                     self._next = {}
                     self._heard, self._behind_since = time.monotonic(), None
                 yield self._consumer
             except LogUnavailable:
                 self._drop_consumer()
                 raise
-            except (KafkaError, OSError) as error:
+            except (KafkaError, CredentialsUnusable, OSError) as error:
                 self._drop_consumer()
                 raise LogUnavailable(f"{self._name} does not answer: {error}") from error
 

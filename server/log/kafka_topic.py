@@ -1,10 +1,12 @@
-"""Creates the topic of the log explicitly, with what the contract needs; nothing is ever auto-created."""
+"""The topics of an installation: made explicitly, with what the contract needs; never auto-created."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from kafka.errors import KafkaError, TopicAlreadyExistsError  # type: ignore[import-untyped]
@@ -12,18 +14,53 @@ from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
 from event_schema.kafka_delivery import CONNECT_MS, MESSAGE_BYTES_MAX, make_client
 from event_schema.kafka_headers import TOPIC
+from event_schema.kafka_security import PLAINTEXT, CredentialsUnusable, KafkaCredentials, client_settings
+from server.config import LogConfig
 from server.log.contract import LogUnavailable
 
-ADMIN_SETTINGS = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
+ADMIN_SETTINGS: dict[str, Any] = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
 PARTITIONS = 48
 RETENTION_MS = 7 * 24 * 3600 * 1000
 
 
-class TopicMismatch(Exception):
+class TopicMismatch(LogUnavailable):
     """The topic exists with another number of partitions; changing it would move agents between them."""
 
 
-def topic_settings(retention_ms: int) -> dict[str, str]:
+class TopicPlan(msgspec.Struct, frozen=True):
+    """How a topic must be."""
+
+    name: str
+    partitions: int
+    replication: int
+    settings: Mapping[str, str]
+
+
+class TopicState(msgspec.Struct, frozen=True):
+    """How it is."""
+
+    partitions: int
+    replication: int
+    settings: Mapping[str, str]
+
+    def wrong_settings(self, plan: TopicPlan) -> dict[str, str]:
+        """Those that are not as planned, as they should be."""
+        return {name: value for name, value in plan.settings.items() if self.settings.get(name) != value}
+
+
+def events_topic(log: LogConfig) -> TopicPlan:
+    return TopicPlan(
+        log.topic, log.partitions, log.replication, topic_settings(RETENTION_MS, log.replication)
+    )
+
+
+def activity_topic(log: LogConfig) -> TopicPlan:
+    """What ingest re-keyed by person waits there for scorers; it can be made again from the events, which
+    stay as long."""
+    return msgspec.structs.replace(events_topic(log), name=log.activity_topic)
+
+
+def topic_settings(retention_ms: int, replication: int = 1) -> dict[str, str]:
     return {
         # appended_at is the log's clock, never an agent's.
         "message.timestamp.type": "LogAppendTime",
@@ -32,7 +69,57 @@ def topic_settings(retention_ms: int) -> dict[str, str]:
         "max.message.bytes": str(MESSAGE_BYTES_MAX),
         "cleanup.policy": "delete",
         "retention.ms": str(retention_ms),
+        # A record counts as durable when one more broker has it, and one may be away.
+        "min.insync.replicas": "2" if replication >= 3 else "1",
+        # A replica that lags behind never becomes the leader: that would lose acknowledged records.
+        "unclean.leader.election.enable": "false",
     }
+
+
+@contextmanager
+def administering(bootstrap: str, credentials: KafkaCredentials) -> Iterator[Any]:
+    """A KafkaAdminClient. Turns what it raises inside into LogUnavailable."""
+    try:
+        settings = ADMIN_SETTINGS | client_settings(credentials) | {"bootstrap_servers": bootstrap.split(",")}
+        admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except (KafkaError, CredentialsUnusable, OSError) as error:
+        raise LogUnavailable(f"{bootstrap}: {error}") from error
+
+
+def read_topic(admin: Any, name: str) -> TopicState | None:
+    """None: there is no such topic, or whoever asks may not see it. Raises KafkaError."""
+    found = admin.describe_topics([name])[0]
+    if found["error_code"] != 0:
+        return None
+    partitions = found["partitions"]
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    configs = admin.describe_configs([resource], config_filter="all")["topic"][name]
+    settings = {key: str(value["value"]) for key, value in configs.items()}
+    return TopicState(len(partitions), min(len(p["replica_nodes"]) for p in partitions), settings)
+
+
+def make_topic(admin: Any, plan: TopicPlan) -> bool:
+    """Creates the topic, or sets an existing one's settings right. True if it was created.
+
+    Raises KafkaError, TopicMismatch."""
+    wanted = {
+        "num_partitions": plan.partitions,
+        "replication_factor": plan.replication,
+        "configs": dict(plan.settings),
+    }
+    try:
+        admin.create_topics({plan.name: wanted}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        found = len(admin.describe_topics([plan.name])[0]["partitions"])
+        if found != plan.partitions:
+            raise TopicMismatch(f"topic {plan.name} has {found} partitions, not {plan.partitions}") from None
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, plan.name, dict(plan.settings))])
+        return False
+    return True
 
 
 def ensure_topic(
@@ -42,31 +129,25 @@ def ensure_topic(
     partitions: int = PARTITIONS,
     replication: int = 1,
     retention_ms: int = RETENTION_MS,
-    client_settings: Mapping[str, Any] | None = None,
+    credentials: KafkaCredentials = PLAINTEXT,
 ) -> bool:
-    """Creates the topic, or sets an existing one's settings right. True if it was created.
+    """make_topic for the topic of events. Raises LogUnavailable, TopicMismatch."""
+    plan = TopicPlan(topic, partitions, replication, topic_settings(retention_ms, replication))
+    with administering(bootstrap, credentials) as admin:
+        return make_topic(admin, plan)
 
-    Raises LogUnavailable, TopicMismatch.
-    """
-    settings = topic_settings(retention_ms)
-    wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": settings}
-    try:
-        admin = make_client(
-            KafkaAdminClient,
-            KafkaNetClient,
-            ADMIN_SETTINGS | dict(client_settings or {}) | {"bootstrap_servers": bootstrap.split(",")},
+
+def check_topic(bootstrap: str, plan: TopicPlan, credentials: KafkaCredentials) -> None:
+    """Raises LogUnavailable unless the topic is as planned; makes and changes nothing."""
+    with administering(bootstrap, credentials) as admin:
+        state = read_topic(admin, plan.name)
+    if state is None:
+        raise LogUnavailable(
+            f"topic {plan.name} on {bootstrap} is not there, or this server may not see it: "
+            "run `leaver kafka setup`"
         )
-        try:
-            try:
-                admin.create_topics({topic: wanted}, wait_for_metadata=True)
-            except TopicAlreadyExistsError:
-                found = len(admin.describe_topics([topic])[0]["partitions"])
-                if found != partitions:
-                    raise TopicMismatch(f"topic {topic} has {found} partitions, not {partitions}") from None
-                admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
-                return False
-            return True
-        finally:
-            admin.close()
-    except (KafkaError, OSError) as error:
-        raise LogUnavailable(f"topic {topic} on {bootstrap} cannot be made ready: {error}") from error
+    if state.partitions != plan.partitions:
+        raise TopicMismatch(f"topic {plan.name} has {state.partitions} partitions, not {plan.partitions}")
+    wrong = ", ".join(f"{name} should be {value}" for name, value in state.wrong_settings(plan).items())
+    if wrong:
+        raise LogUnavailable(f"topic {plan.name} on {bootstrap}: {wrong}; run `leaver kafka setup`")

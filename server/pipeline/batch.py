@@ -28,7 +28,7 @@ from server.enrich.enrichment import (
     is_nobodys,
     peer_group_of,
 )
-from server.ingest.admission import Admitted, DeadLetter, admit, dead_letter
+from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
@@ -88,6 +88,7 @@ class BatchReader:
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
         self._grown = GrownDays()
+        self._asked_anew: set[str] = set()
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
@@ -126,7 +127,18 @@ class BatchReader:
         return [None if event is None or is_nobodys(event) else who(event) for event in found.events or ()]
 
     def _admit(self, logged: LoggedRecord) -> Admitted | None:
-        admission = admit(logged, lambda name: self._memory.standing_of(self._connection, name))
+        def standing_of(name: str) -> AgentStanding | None:
+            return self._memory.standing_of(self._connection, name)
+
+        admission = admit(logged, standing_of)
+        if any(letter.reason is Rejected.BAD_SIGNATURE for letter in admission.dead_letters):
+            assert logged.record is not None
+            # The agent may have renewed its key a moment ago: the registry had that before the agent.
+            # Once a batch is enough, since the batch's records are older than its view of the database.
+            if logged.record.agent not in self._asked_anew:
+                self._asked_anew.add(logged.record.agent)
+                self._memory.ask_anew(self._connection, logged.record.agent)
+                admission = admit(logged, standing_of)
         self._batch.dead_letters.extend(admission.dead_letters)
         for letter in admission.dead_letters:
             kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)

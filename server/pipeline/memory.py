@@ -78,6 +78,13 @@ class Memory:
         self._standing_at[name] = now
         return state.standing
 
+    def ask_anew(self, connection: Connection, name: str) -> None:
+        """The next standing_of() is the registry's word of now."""
+        state = self.agents.get(name)
+        if state is not None:
+            state.standing = load_standing(connection, name)
+            self._standing_at[name] = self._clock()
+
     def load_subjects(self, connection: Connection, subjects: Iterable[str]) -> None:
         missing = [subject for subject in dict.fromkeys(subjects) if subject not in self.subjects]
         if missing:

@@ -2,8 +2,10 @@
 
 The CA and the server use ECDSA P-256: every TLS stack that will meet them (OpenSSL, Java under Kafka,
 FIPS builds) takes it, which is not yet so for Ed25519. Agents keep the Ed25519 key that signs their
-records; the CA certifies that key. The CA signs leaves only (path length 0) and lives for ten years,
-because agents pin its SHA-256; leaves live for 90 days and are renewed at two thirds of that.
+records; the CA certifies that key. Kafka brokers know clients by the whole subject, which therefore says
+what kind of client it is: CN=NAME,OU=leaver-agents or CN=NAME,OU=leaver-services. The CA signs leaves
+only (path length 0) and lives for ten years, because agents pin its SHA-256; leaves live for 90 days and
+are renewed at two thirds of that.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from server.config import is_ip_address
 
+AGENTS_UNIT = "leaver-agents"
+SERVICES_UNIT = "leaver-services"
 CA_DAYS = 3650
 LEAF_DAYS = 90
 RENEW_AFTER = 2 / 3
@@ -84,15 +88,10 @@ class Authority:
         self, public_key: ec.EllipticCurvePublicKey, names: Iterable[str], *, now: int
     ) -> x509.Certificate:
         """A server's certificate for these host names and IP addresses."""
-        unique = list(dict.fromkeys(names))
-        alternative = [
-            x509.IPAddress(ipaddress.ip_address(name)) if is_ip_address(name) else x509.DNSName(name)
-            for name in unique
-        ]
         builder = (
             _leaf("leaver server", now)
             .public_key(public_key)
-            .add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+            .add_extension(x509.SubjectAlternativeName(_alternative_names(names)), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         return self._sign(builder)
@@ -100,11 +99,24 @@ class Authority:
     def sign_agent(self, public_key: Ed25519PublicKey, agent: str, *, now: int) -> x509.Certificate:
         """An agent's certificate: its Ed25519 key, its name as CN."""
         builder = (
-            _leaf(agent, now)
+            _leaf(agent, now, AGENTS_UNIT)
             .public_key(public_key)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         )
         return self._sign(builder)
+
+    def sign_service(
+        self, public_key: ec.EllipticCurvePublicKey, name: str, hosts: Iterable[str] = (), *, now: int
+    ) -> x509.Certificate:
+        """A program of the installation, as Kafka brokers know it; a broker itself where there are `hosts`
+        that it answers for (it is another broker's client, too)."""
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = _leaf(name, now, SERVICES_UNIT).public_key(public_key)
+        alternative = _alternative_names(hosts)
+        if alternative:
+            usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+        return self._sign(builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False))
 
     def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         authority_key = self._key.public_key()
@@ -210,11 +222,31 @@ def certificate_names(certificate: x509.Certificate) -> frozenset[str]:
     )
 
 
-def _leaf(common_name: str, now: int) -> x509.CertificateBuilder:
+def service_name(certificate: x509.Certificate) -> str | None:
+    """Which service of the installation it is for; None: it is for something else."""
+    unit, name = (
+        [str(part.value) for part in certificate.subject.get_attributes_for_oid(oid)]
+        for oid in (NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.COMMON_NAME)
+    )
+    return name[0] if unit == [SERVICES_UNIT] and len(name) == 1 else None
+
+
+def _alternative_names(names: Iterable[str]) -> list[x509.GeneralName]:
+    return [
+        x509.IPAddress(ipaddress.ip_address(name)) if is_ip_address(name) else x509.DNSName(name)
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _leaf(common_name: str, now: int, unit: str | None = None) -> x509.CertificateBuilder:
     start = _date(now)
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if unit is not None:
+        # Written the other way round: what comes first here stands last in the name.
+        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
     return (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .subject_name(x509.Name(parts))
         .serial_number(x509.random_serial_number())
         .not_valid_before(start - _BACKDATE)
         .not_valid_after(start + timedelta(days=LEAF_DAYS))

@@ -5,9 +5,10 @@
 | ca.pem, ca.key | the CA's certificate and private key; never replaced once made: agents pin it |
 | server.pem | the server's certificate, then the CA's: the chain as it is presented |
 | server.key | the server's private key |
+| kafka.pem, kafka.key | what the server shows to Kafka brokers under log.security = "mtls" |
 
-Keys are mode 0600, the directory 0700; every file is replaced atomically. server.key and server.pem are
-two files: if a crash comes between them they do not fit, and the next start makes both anew.
+Keys are mode 0600, the directory 0700; every file is replaced atomically. A key and its certificate are
+two files: if a crash comes between them they do not fit, and the next use makes both anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.config import ListenConfig, is_host_name, is_ip_address, split_address
 from server.data_directory import write_private
@@ -32,6 +35,7 @@ from server.pki.authority import (
     private_pem,
     read_certificate,
     read_key,
+    service_name,
 )
 
 _PEM_BYTES_MAX = 64 * 1024
@@ -52,13 +56,14 @@ class PkiFiles:
 
     def __init__(self, directory: Path, *, clock: Callable[[], int]) -> None:
         self._directory = directory
+        self.authority_path = directory / "ca.pem"
         self._clock = clock
 
     def open_authority(self) -> Authority:
         """The CA. Raises PkiError when there is none, or it cannot be read."""
         certificate, key = self._directory / "ca.pem", self._directory / "ca.key"
         try:
-            return load_authority(_read(certificate), _read(key))
+            return load_authority(read_pem(certificate), read_pem(key))
         except PkiError as error:
             raise PkiError(f"{self._directory}: {error}") from error
 
@@ -80,17 +85,40 @@ class PkiFiles:
 
     def ensure_server(self, authority: Authority, listen: ListenConfig) -> ServerCertificate:
         """The server's chain and key; made anew when missing, due, or not fitting CA, key or names."""
-        chain, key_path = self._directory / "server.pem", self._directory / "server.key"
         names = server_names(listen)
+        return self._ensure(
+            "server",
+            authority,
+            lambda certificate: certificate_names(certificate) == frozenset(names),
+            lambda key: authority.sign_server(key, names, now=self._clock()),
+        )
+
+    def ensure_kafka_client(self, authority: Authority, name: str) -> ServerCertificate:
+        """What this server shows to Kafka brokers, as the service `name`; made anew as above."""
+        return self._ensure(
+            "kafka",
+            authority,
+            lambda certificate: service_name(certificate) == name,
+            lambda key: authority.sign_service(key, name, now=self._clock()),
+        )
+
+    def _ensure(
+        self,
+        stem: str,
+        authority: Authority,
+        is_for: Callable[[x509.Certificate], bool],
+        sign: Callable[[ec.EllipticCurvePublicKey], x509.Certificate],
+    ) -> ServerCertificate:
+        chain, key_path = self._directory / f"{stem}.pem", self._directory / f"{stem}.key"
         now = self._clock()
         try:
-            certificate = read_certificate(_read(chain))
+            certificate = read_certificate(read_pem(chain))
             times = certificate_times(certificate)
             fits = (
-                certificate.public_key() == read_key(_read(key_path)).public_key()
-                and certificate_names(certificate) == frozenset(names)
+                certificate.public_key() == read_key(read_pem(key_path)).public_key()
+                and is_for(certificate)
                 and certificate.issuer == authority.certificate.subject
-                and authority.certificate_pem in _read(chain)
+                and authority.certificate_pem in read_pem(chain)
                 and times.not_before <= now < times.renew_at
             )
         except PkiError:
@@ -99,7 +127,7 @@ class PkiFiles:
             if fits:
                 return ServerCertificate(chain, key_path, times.not_after, False)
         key = new_key()
-        certificate = authority.sign_server(key.public_key(), names, now=now)
+        certificate = sign(key.public_key())
         try:
             write_private(key_path, private_pem(key))
             write_private(chain, certificate_pem(certificate) + authority.certificate_pem)
@@ -121,7 +149,8 @@ def server_names(listen: ListenConfig) -> list[str]:
     return list(dict.fromkeys(name if is_ip_address(name) else name.lower() for name in names))
 
 
-def _read(path: Path) -> bytes:
+def read_pem(path: Path) -> bytes:
+    """Raises PkiError."""
     try:
         with path.open("rb") as file:
             data = file.read(_PEM_BYTES_MAX + 1)

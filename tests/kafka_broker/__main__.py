@@ -1,14 +1,17 @@
-"""`python -m tests.kafka_broker --run`: a broker for the demo, until SIGTERM or the end of standard input."""
+"""`python -m tests.kafka_broker --run`: a broker for the demo, until SIGTERM or the end of standard input.
+With --pki DIR it asks everybody for a certificate."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import click
 
 from tests.kafka_broker.broker import KafkaBroker
 from tests.kafka_broker.jars import BrokerFailed, jar_directory, java
+from tests.kafka_broker.secured import SecuredBroker
 
 
 class _Ended(Exception):
@@ -21,15 +24,20 @@ def _end(_number: int, _frame: object) -> None:
 
 @click.command()
 @click.option("--run", is_flag=True, help="Start a broker, print its address, stay until stdin ends.")
-def main(run: bool) -> None:
+@click.option(
+    "--pki",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With --run: a broker that asks everybody for a certificate of the CA in this folder.",
+)
+def main(run: bool, pki: Path | None) -> None:
     """Apache Kafka for tests and demo. Without --run it is only fetched."""
     signal.signal(signal.SIGTERM, _end)
-    broker = None
+    broker: KafkaBroker | None = None
     try:
         java()
         jar_directory()
         if run:
-            broker = KafkaBroker()
+            broker = KafkaBroker() if pki is None else SecuredBroker(pki)
             click.echo(broker.bootstrap)
             sys.stdout.flush()
             while sys.stdin.buffer.read(4096):

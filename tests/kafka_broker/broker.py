@@ -7,14 +7,16 @@ that is killed leaves nothing behind; start it from a thread that stays.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.errors import KafkaError  # type: ignore[import-untyped]
@@ -32,6 +34,9 @@ JVM_FLAGS = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare
 class KafkaBroker:
     """A broker that answers when the constructor returns. Raises BrokerFailed."""
 
+    properties = "server.properties"
+    """The file beside this one that it runs with; @...@ is filled in."""
+
     def __init__(self) -> None:
         self._java = java()
         self._classpath = f"{jar_directory()}/*"
@@ -39,19 +44,35 @@ class KafkaBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] = (self._directory / "broker.out").open("wb")
         try:
-            self._port, controller_port = _free_ports()
+            self._port, *others = free_ports(1 + self.further_ports())
             self.bootstrap = f"127.0.0.1:{self._port}"
-            self._write_configuration(controller_port)
+            self._write_configuration(self._filled_in(self._directory, self._port, others))
             self._format()
             self.start()
         except BaseException:
             self.stop()
             raise
 
-    def _write_configuration(self, controller_port: int) -> None:
-        text = (HERE / "server.properties").read_text()
-        text = text.replace("@PORT@", str(self._port)).replace("@CONTROLLER_PORT@", str(controller_port))
-        text = text.replace("@DATA@", str(self._directory / "data"))
+    def further_ports(self) -> int:
+        """How many ports it needs beside the one of `bootstrap`."""
+        return 1
+
+    def _filled_in(self, directory: Path, port: int, others: list[int]) -> dict[str, str]:
+        """What stands for each @NAME@ in the properties."""
+        return {"PORT": str(port), "CONTROLLER_PORT": str(others[0]), "DATA": str(directory / "data")}
+
+    def _format_arguments(self) -> list[str]:
+        """Further arguments for formatting the storage."""
+        return []
+
+    def admin_settings(self) -> Mapping[str, Any]:
+        """Client settings of somebody who may do everything."""
+        return {"bootstrap_servers": self.bootstrap}
+
+    def _write_configuration(self, filled_in: Mapping[str, str]) -> None:
+        text = (HERE / self.properties).read_text()
+        for name, value in filled_in.items():
+            text = text.replace(f"@{name}@", value)
         (self._directory / "server.properties").write_text(text)
 
     def _command(self, program: str, *arguments: str) -> list[str]:
@@ -59,8 +80,8 @@ class KafkaBroker:
         return [self._java, *JVM_FLAGS, logging, "-cp", self._classpath, program, *arguments]
 
     def _format(self) -> None:
-        arguments = ("format", "-t", CLUSTER_ID, "-c", str(self._directory / "server.properties"))
-        command = self._command("kafka.tools.StorageTool", *arguments)
+        arguments = ["format", "-t", CLUSTER_ID, "-c", str(self._directory / "server.properties")]
+        command = self._command("kafka.tools.StorageTool", *arguments, *self._format_arguments())
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
         if done.returncode != 0:
             raise BrokerFailed(f"the broker's storage cannot be formatted:\n{done.stdout}{done.stderr}")
@@ -82,7 +103,7 @@ class KafkaBroker:
     def _answers(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-            settings = {"bootstrap_servers": self.bootstrap, "bootstrap_timeout_ms": 2000}
+            settings = {**self.admin_settings(), "bootstrap_timeout_ms": 2000}
             admin = make_client(KafkaAdminClient, KafkaNetClient, settings)
         except (OSError, KafkaError):
             return False
@@ -137,8 +158,9 @@ class KafkaBroker:
             process.wait()
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]

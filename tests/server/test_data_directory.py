@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -68,6 +69,17 @@ def test_private_files_are_replaced_whole_and_readable_by_their_owner_only(tmp_p
     assert path.read_bytes() == b"two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(
+    os.geteuid() != 0 and os.environ.get("CI") != "true", reason="only root writes files for others"
+)
+def test_what_root_writes_into_the_servers_folder_the_server_can_read(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    write_private(tmp_path / "key", b"one")
+    found = (tmp_path / "key").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65534, 0o600)
 
 
 def test_the_option_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,9 @@ class KafkaFarSide(FarSide):
 
     def shipper(self) -> Shipper:
         quick = {"bootstrap_timeout_ms": 1500}
-        return KafkaShipper(self.broker.bootstrap, self.topic, acknowledged_within=4.0, client_settings=quick)
+        return KafkaShipper(
+            self.broker.bootstrap, self.topic, acknowledged_within=4.0, further_settings=quick
+        )
 
     def log(self) -> KafkaLog:
         return KafkaLog(self.broker.bootstrap, self.topic)
@@ -180,7 +182,7 @@ def test_an_event_that_the_topic_never_takes_becomes_a_loss_and_the_queue_goes_o
 
 
 def test_a_topic_that_does_not_exist_is_retried_later(side: KafkaFarSide) -> None:
-    shipper = KafkaShipper(side.broker.bootstrap, "never-made", client_settings={"max_block_ms": 1500})
+    shipper = KafkaShipper(side.broker.bootstrap, "never-made", further_settings={"max_block_ms": 1500})
     began = time.monotonic()
     with pytest.raises(ShipRetry, match="never-made") as retry:
         shipper.ship([events_record(side, 0)])

@@ -42,7 +42,7 @@ def test_an_agent_enrols_sends_renews_and_is_refused_once_revoked(
     assert answer["ca_pem"].encode() == server.authority.certificate_pem
     certificate = x509.load_pem_x509_certificate(answer["certificate_pem"].encode())
     certificate.verify_directly_issued_by(server.authority.certificate)
-    assert certificate.subject.rfc4514_string() == "CN=desk-17"
+    assert certificate.subject.rfc4514_string() == "CN=desk-17,OU=leaver-agents"
     held = certificate.public_key()
     assert isinstance(held, Ed25519PublicKey)
     assert held.public_bytes_raw() == agent.key.public_key().public_bytes_raw()

@@ -193,3 +193,17 @@ def test_start_fails_and_names_the_extra_when_the_client_is_incomplete(module: s
     assert last.startswith("ImportError: ")
     assert "needs leaver[kafka]" in last
     assert missing in last
+
+
+@pytest.mark.parametrize("missing", ["crc32c", "kafka"])
+def test_leaver_up_does_not_start_with_an_incomplete_client(missing: str, tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text('[log]\nkind = "kafka"\nbootstrap = ["127.0.0.1:9"]\n')
+    start = f"from server.command_line import main; main(['up', '--data', {str(tmp_path)!r}])"
+    code = f"import sys; sys.modules[{missing!r}] = None; {start}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith('leaver: log.kind = "kafka": a log on Kafka needs leaver[kafka]: ')
+    assert missing in done.stderr
+    assert len(done.stderr.splitlines()) == 1

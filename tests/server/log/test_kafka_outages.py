@@ -26,7 +26,7 @@ pytestmark = pytest.mark.kafka
 def log(kafka_broker: KafkaBroker) -> Iterator[KafkaLog]:
     topic = new_topic(kafka_broker)
     quick = {"bootstrap_timeout_ms": 1500}
-    log = KafkaLog(kafka_broker.bootstrap, topic, acknowledged_within=3.0, client_settings=quick)
+    log = KafkaLog(kafka_broker.bootstrap, topic, acknowledged_within=3.0, further_settings=quick)
     yield log
     log.close()
 
@@ -176,7 +176,7 @@ def test_without_a_broker_every_call_fails_in_bounded_time_and_leaks_nothing(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        log = KafkaLog(address, "nowhere", client_settings={"bootstrap_timeout_ms": 1000})
+        log = KafkaLog(address, "nowhere", further_settings={"bootstrap_timeout_ms": 1000})
         counts = []
         for _ in range(3):
             started = time.monotonic()

@@ -75,6 +75,15 @@ class Endpoint:
             connection.execute(
                 agents.insert().values(name=self.name, created_at=now, enrolled_at=now, clock_offset=0)
             )
+        self._register_key(database)
+
+    def renew(self, database: Database) -> None:
+        """From now on it signs with another key."""
+        self.key = Ed25519PrivateKey.generate()
+        self._register_key(database)
+
+    def _register_key(self, database: Database) -> None:
+        with database.begin() as connection:
             connection.execute(
                 agent_keys.insert().values(
                     agent=self.name,

@@ -79,6 +79,23 @@ def test_other_files_sizes_and_people_give_another_alert(server: Server, endpoin
     assert rows(server, alerts) == []
 
 
+def test_records_signed_with_a_key_that_was_renewed_a_moment_ago_are_taken(
+    server: Server, endpoint: Endpoint
+) -> None:
+    worker = server.worker()
+    server.log.append([endpoint.record([copied_file(NOW)])])
+    worker.step(0)
+    # What the worker knows of the agent's keys is not a second old.
+    endpoint.renew(server.database)
+    stranger = Endpoint(endpoint.name)
+    stranger.next_seq = 100
+    forged = [stranger.record([copied_file(NOW)]) for _ in range(3)]
+    server.log.append([*forged, *(endpoint.record([copied_file(NOW + n)]) for n in range(3))])
+    worker.step(0)
+    assert sum(block["count"] for block in rows(server, event_blocks)) == 4
+    assert [letter["reason"] for letter in rows(server, dead_letters)] == ["bad_signature"] * 3
+
+
 def test_what_comes_later_joins_the_open_alert(server: Server, endpoint: Endpoint, leaver: None) -> None:
     server.take(endpoint.record([copied_file(NOW)]))
     (first,) = rows(server, alerts)
