@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 _OWN = "leaver"
+CLIENTS = ("kafka", "psycopg", "sqlalchemy.pool")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _PLACES_MAX = 12
 
@@ -51,5 +52,6 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(_OWN).setLevel(level)
-    # It logs every try and every broker; that the log is away is said by us, and in the status.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # They log every try, broker and broken connection; that the log or the database is away is said by us.
+    for client in CLIENTS:
+        logging.getLogger(client).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Many rows into PostgreSQL by binary COPY: a fifth of the time of our process that INSERT by INSERT takes.
+"""Many rows into PostgreSQL by binary COPY: a quarter of the time of our process that INSERT by INSERT takes.
 
 New rows go straight into their table. Rows that may exist go into a temporary table of the same columns,
 which the connection keeps for the next time (emptied with each commit), and from there, in one statement,

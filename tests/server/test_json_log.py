@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.json_log import JsonFormatter, log_to_stderr
+from server.json_log import CLIENTS, JsonFormatter, log_to_stderr
 
 
 def _line(record: logging.LogRecord) -> dict[str, object]:
@@ -40,11 +40,11 @@ def test_a_librarys_line_goes_without_its_arguments() -> None:
 
 @pytest.fixture
 def log_as_before() -> Iterator[None]:
-    root, own, kafka = (logging.getLogger(name) for name in (None, "leaver", "kafka"))
-    handlers, levels = root.handlers[:], [logger.level for logger in (root, own, kafka)]
+    loggers = [logging.getLogger(name) for name in (None, "leaver", *CLIENTS)]
+    handlers, levels = loggers[0].handlers[:], [logger.level for logger in loggers]
     yield
-    root.handlers[:] = handlers
-    for logger, level in zip((root, own, kafka), levels, strict=True):
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 
 
@@ -54,6 +54,7 @@ def test_a_broker_that_is_away_is_told_by_us_and_not_by_every_try_of_the_client(
 ) -> None:
     log_to_stderr()
     logging.getLogger("kafka.net.connection").error("connection to broker 7 failed")
+    logging.getLogger("psycopg").warning("error ignored terminating broker 7")
     logging.getLogger("uvicorn.error").error("a library fails")
     logging.getLogger("leaver.pipeline").warning("log_unavailable")
     said = capsys.readouterr().err

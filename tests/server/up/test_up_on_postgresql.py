@@ -200,13 +200,9 @@ def test_whatever_the_database_does_the_server_goes_on_by_itself_and_counts_each
     status = chain.status()
     assert status["events_stored"] == chain.acknowledged
     assert status["dead_letters"] == {}
-    assert {name: part["restarts"] for name, part in status["process"]["parts"].items()} == {
-        "https": 0,
-        "one server": 0,
-        "pipeline": 0,
-        "housekeeping": 0,
-        "training": 0,
-    }
+    parts = status["process"]["parts"]
+    assert {"one server", "pipeline", "housekeeping", "training"} <= set(parts)
+    assert [name for name, part in parts.items() if part["restarts"]] == []
     lines = [json.loads(line) for line in chain.up.errors[said_before:]]
     assert {line["event"] for line in lines} <= {
         "database_unavailable",
