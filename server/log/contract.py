@@ -80,3 +80,28 @@ class EventLog(Protocol):
 
     def close(self) -> None:
         """Gives everything back. May be called twice."""
+
+
+class WorkerReplaced(Exception):
+    """Another process joined under this worker's name: it goes on, this one must not."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another worker has joined as {name}; each needs a name of its own")
+        self.name = name
+
+
+class PartitionShare(Protocol):
+    """Which partitions of the log one worker is to read. Where two workers both think that they own one,
+    which passes, the fence in the database lets only one of them write."""
+
+    @property
+    def name(self) -> str | None:
+        """The worker's; None for the only one that there is."""
+
+    def owned(self) -> frozenset[int]:
+        """This worker's partitions as far as is known now. Asked before each batch; does not wait.
+        Raises LogUnavailable, WorkerReplaced."""
+
+    def close(self) -> None:
+        """Gives everything back; the partitions stay this worker's for a while, in case it comes back.
+        May be called twice; `owned` begins anew."""
