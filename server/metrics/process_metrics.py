@@ -51,6 +51,7 @@ class PipelineMetrics:
             self._add("leaver_events_lost_total", number, reason)
         for score in done.alerts_opened:
             self._add("leaver_alerts_opened_total", 1, score_band(score))
+        self._add("leaver_batch_conflicts_total", done.conflicts)
         self._seconds.observe(done.seconds)
 
     def batch_failed(self) -> None:

@@ -52,6 +52,12 @@ COUNTED = (
     Metric("leaver_alerts_opened_total", _COUNTER, "alerts", "Alerts opened, by their first score.", _SCORE),
     Metric("leaver_batch_seconds", _HISTOGRAM, "seconds", "From records in hand to their commit."),
     Metric("leaver_batch_failures_total", _COUNTER, "batches", "Batches not committed, and done again."),
+    Metric(
+        "leaver_batch_conflicts_total",
+        _COUNTER,
+        "batches",
+        "Batches worked out again, since another worker was faster.",
+    ),
     Metric("leaver_log_failures_total", _COUNTER, "reads", "Times that the log could not be read."),
 )
 """Since this process started; of its pipeline."""

@@ -41,6 +41,7 @@ from server.store.column_types import key_text
 DAY_MS = 86_400_000
 DAY_BYTES_MAX = 2**53
 """More is no copy but a lie; sums over days stay within 64 bits."""
+_AGENT_CHARACTERS = 64
 _WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
@@ -63,7 +64,9 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """Everything that one commit writes, besides the dirty parts of the Memory's states."""
+    """Everything that one commit writes, besides the dirty parts of the Memory's states.
+
+    `touched`: subjects whose watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -73,6 +76,7 @@ class Batch:
         self.subjects: dict[str, SubjectState] = {}
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
+        self.touched: set[str] = set()
         self.events = 0
         self.duplicates = 0
         self.lost: Counter[str] = Counter()
@@ -91,6 +95,9 @@ class BatchReader:
         self._asked_anew: set[str] = set()
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
+        senders = (logged.record.agent for logged in records if logged.record is not None)
+        # Longer ones are refused before anybody asks who that is.
+        self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
         about = [self._about(found) for found in admitted]
         subjects = (who[1] for each in about for who in each if who is not None)
@@ -120,6 +127,7 @@ class BatchReader:
         for subject in concerned:
             self._batch.subjects[subject] = self._memory.subjects[subject]
             self._batch.people[subject] = self._memory.enricher.person_of(subject)
+        self._batch.touched = self._grown.touched(self._connection)
 
     def _about(self, found: Admitted) -> list[Who | None]:
         """Whom each event of the record is about; None: nobody, or the event could not be read."""

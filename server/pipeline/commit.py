@@ -45,17 +45,19 @@ class FencedOut(Exception):
 
 
 def claim_positions(connection: Connection, first_offsets: Mapping[int, int]) -> dict[int, tuple[int, int]]:
-    """Takes over all partitions: (fence, next offset) by partition. Older owners are fenced out."""
-    known = {row.partition: row for row in connection.execute(select(log_positions))}
-    claimed = {}
-    for partition, first in first_offsets.items():
-        row = known.get(partition)
-        claimed[partition] = (1, first) if row is None else (row.fence + 1, row.next_offset)
-    upsert(
-        connection,
-        log_positions,
-        [{"partition": p, "fence": fence, "next_offset": next_} for p, (fence, next_) in claimed.items()],
-    )
+    """Takes over these partitions: (fence, next offset) by partition. Older owners are fenced out.
+    first_offsets: where to begin with those that nobody ever read."""
+    new = [{"partition": p, "fence": 0, "next_offset": first} for p, first in sorted(first_offsets.items())]
+    insert_missing(connection, log_positions, new)
+    claimed: dict[int, tuple[int, int]] = {}
+    for partition in sorted(first_offsets):
+        row = connection.execute(
+            update(log_positions)
+            .where(log_positions.c.partition == partition)
+            .values(fence=log_positions.c.fence + 1)
+            .returning(log_positions.c.fence, log_positions.c.next_offset)
+        ).one()
+        claimed[partition] = (row.fence, row.next_offset)
     return claimed
 
 
@@ -63,7 +65,7 @@ def move_positions(
     connection: Connection, moved: Mapping[int, int], owned: Mapping[int, tuple[int, int]]
 ) -> None:
     """Raises FencedOut."""
-    for partition, next_offset in moved.items():
+    for partition, next_offset in sorted(moved.items()):
         fence, expected = owned[partition]
         hit = connection.execute(
             update(log_positions)

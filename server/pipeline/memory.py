@@ -1,11 +1,13 @@
-"""All that the pipeline keeps in memory between batches. Thrown away whole when a commit fails.
+"""All that the pipeline keeps in memory between batches. Thrown away whole when a batch fails.
 
-Bounded: between batches everything is in the database, so what grows too large is simply forgotten.
+Bounded: between batches everything is in the database, so what grows too large is simply forgotten. Other
+workers change the database too: each state is looked at before its first use in a batch, and loaded anew
+where its version has moved (state_versions.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -17,6 +19,7 @@ from server.enrich.enrichment import Enricher
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory, people_version
 from server.pipeline.agent_state import AgentState, load_agent, load_standing
+from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.store.tables import models
 
@@ -34,6 +37,9 @@ class Memory:
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
+        self._locks = False
+        self._loaded: dict[str, int] = {}
+        self._current: dict[str, int] = {}
         self._weights: dict[int, tuple[float, float]] = {}
         self.enricher = Enricher(load_directory(connection))
         self.scorer = StorageAnomaly(None, None, self.watched_days)
@@ -43,8 +49,11 @@ class Memory:
     def directory(self) -> Directory:
         return self.enricher.directory
 
-    def refresh(self, connection: Connection) -> None:
-        """Takes over newer people and another active model."""
+    def refresh(self, connection: Connection, *, lock: bool = False) -> None:
+        """At the start of a batch: takes over newer people and another active model. `lock`: nobody else
+        may change what the batch will; the connection can write."""
+        self._locks = lock
+        self._current.clear()
         if people_version(connection) != self.directory.version:
             self.enricher = Enricher(load_directory(connection))
             self._weights.clear()
@@ -62,6 +71,42 @@ class Memory:
             model = StorageModel.from_bytes(bytes(state))
         self.scorer = StorageAnomaly(model, active, self.watched_days)
 
+    def _look_at(self, connection: Connection, keys: Iterable[str], *, lock: bool) -> None:
+        """Forgets those of these states that another worker changed. Once for each key and batch, so that
+        what the batch itself has changed by now stays."""
+        unseen = [key for key in keys if key not in self._current]
+        if not unseen:
+            return
+        self._current.update((lock_versions if lock else versions_of)(connection, unseen))
+        self.forget([key for key in unseen if self._loaded.get(key) != self._current[key]])
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """They are loaded anew when they are needed."""
+        for key in keys:
+            self._loaded.pop(key, None)
+            if key.startswith(AGENT):
+                self.agents.pop(key.removeprefix(AGENT), None)
+                self._standing_at.pop(key.removeprefix(AGENT), None)
+            else:
+                self.subjects.pop(key, None)
+                self.scorer.forget_subject(key)
+
+    def forget_all(self) -> None:
+        """All states; people and model stay."""
+        self.forget([*self.subjects, *map(agent_key, self.agents)])
+
+    def versions(self, keys: Iterable[str]) -> dict[str, int]:
+        """Of states that the batch has looked at: what it is worked out from."""
+        return {key: self._current[key] for key in keys}
+
+    def committed(self, versions: Mapping[str, int]) -> None:
+        """A commit raised the versions of these states, and nothing else changed them."""
+        self._loaded.update((key, version) for key, version in versions.items() if key in self._loaded)
+
+    def look_at_agents(self, connection: Connection, names: Iterable[str]) -> None:
+        """Before any of them is asked for in a batch that will change them."""
+        self._look_at(connection, map(agent_key, names), lock=self._locks)
+
     def standing_of(self, connection: Connection, name: str) -> AgentStanding | None:
         """The registry's word on an agent, at most STANDING_KEPT_MS old."""
         now = self._clock()
@@ -70,7 +115,7 @@ class Memory:
             state = load_agent(connection, name)
             if state.standing is None:
                 return None
-            self.agents[name] = state
+            self._keep(state)
         elif now - self._standing_at[name] > STANDING_KEPT_MS or now < self._standing_at[name]:
             state.standing = load_standing(connection, name)
         else:
@@ -85,15 +130,25 @@ class Memory:
             state.standing = load_standing(connection, name)
             self._standing_at[name] = self._clock()
 
+    def _keep(self, agent: AgentState) -> None:
+        self.agents[agent.name] = agent
+        self._standing_at[agent.name] = self._clock()
+        self._loaded[agent_key(agent.name)] = self._current[agent_key(agent.name)]
+
     def load_subjects(self, connection: Connection, subjects: Iterable[str]) -> None:
-        missing = [subject for subject in dict.fromkeys(subjects) if subject not in self.subjects]
+        """Their states and those of the agents that they were seen on, as the connection has them."""
+        wanted = list(dict.fromkeys(subjects))
+        self._look_at(connection, wanted, lock=self._locks)
+        missing = [subject for subject in wanted if subject not in self.subjects]
         if missing:
-            loaded = load_subjects(connection, missing)
-            self.subjects.update(loaded)
-            for name in {agent for state in loaded.values() for agent in state.agents}:
-                if name not in self.agents:
-                    self.agents[name] = load_agent(connection, name)
-                    self._standing_at[name] = self._clock()
+            self.subjects.update(load_subjects(connection, missing))
+            self._loaded.update(self.versions(missing))
+        seen_on = {agent for subject in wanted for agent in self.subjects[subject].agents}
+        # Of agents that are not this batch's only the watched days matter. Whoever adds one raises the
+        # versions of all subjects seen there too.
+        self._look_at(connection, map(agent_key, seen_on), lock=False)
+        for name in seen_on - self.agents.keys():
+            self._keep(load_agent(connection, name))
 
     def watched_days(self, state: SubjectState) -> set[int]:
         """UTC days on which removable storage was watched on an endpoint that the subject was seen on."""
@@ -118,12 +173,8 @@ class Memory:
 
     def tidy(self) -> None:
         """After a commit: nothing is dirty, so all may be forgotten."""
-        if len(self.subjects) > SUBJECTS_KEPT:
-            self.subjects.clear()
-            self.scorer.forget_all()
         if len(self.agents) > AGENTS_KEPT:
-            self.agents.clear()
-            self._standing_at.clear()
             # Subjects refer to agents for their watched days.
-            self.subjects.clear()
-            self.scorer.forget_all()
+            self.forget_all()
+        elif len(self.subjects) > SUBJECTS_KEPT:
+            self.forget(list(self.subjects))

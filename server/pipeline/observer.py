@@ -9,7 +9,8 @@ import msgspec
 
 class BatchDone(msgspec.Struct, frozen=True):
     """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
-    that agents told to have dropped, by reason; `alerts_opened`: their scores."""
+    that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
+    worked out again, since another worker changed what it was worked out from."""
 
     records: int
     events: int
@@ -19,6 +20,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     lost: dict[str, int] = {}
     alerts_opened: tuple[int, ...] = ()
     seconds: float = 0.0
+    conflicts: int = 0
 
 
 class PipelineObserver(Protocol):

@@ -48,5 +48,15 @@ class GrownDays:
             found.update(subject for subject, agent, day in rows if self._in_history(agent, day))
         return sorted(found)
 
+    def touched(self, connection: Connection) -> set[str]:
+        """All subjects seen on these agents: memory of them elsewhere is stale."""
+        agents = sorted(self._days)
+        found: set[str] = set()
+        for start in range(0, len(agents), _AGENTS_PER_QUERY):
+            part = agents[start : start + _AGENTS_PER_QUERY]
+            query = select(subject_agents.c.subject).where(subject_agents.c.agent.in_(part))
+            found.update(connection.execute(query).scalars())
+        return found
+
     def _in_history(self, agent: str, day: int) -> bool:
         return any(new < day <= new + HISTORY_DAYS for new in self._days[agent])

@@ -47,6 +47,10 @@ class StoreUnavailable(Exception):
     """The database cannot be opened or used; the message says which and why, without its password."""
 
 
+class MetAnother(Exception):
+    """A transaction beside others (`begin(alone=False)`) failed because of another one."""
+
+
 class DatabaseTooNew(StoreUnavailable):
     """A newer version of the program made the tables."""
 
@@ -74,16 +78,26 @@ class Database:
         return self._engine.url.render_as_string(hide_password=False)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, *, alone: bool = True, brief: bool = False) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back if it raises. No other one is
-        open meanwhile.
+        open meanwhile; except, on PostgreSQL, others that are not `alone` either, beside one that is not.
+        `brief`: PostgreSQL soon ends it where this process stops in the middle of it.
 
-        Raises StoreUnavailable, also where another writer does not finish within BUSY_TIMEOUT_SECONDS.
+        Raises StoreUnavailable, also where another writer does not finish within BUSY_TIMEOUT_SECONDS. Beside
+        others, MetAnother where it failed because of one of them: nothing is written, do it again from what
+        is there now.
         """
-        with self._transaction(writes=True) as connection:
-            if self.dialect == "postgresql":
-                postgresql.lock_writers(connection)
-            yield connection
+        try:
+            with self._transaction(writes=True) as connection:
+                if self.dialect == "postgresql":
+                    idle = postgresql.IDLE_SECONDS_BRIEF if brief else postgresql.IDLE_SECONDS
+                    postgresql.lock_writers(connection, alone=alone, idle_seconds=idle)
+                yield connection
+        except (DBAPIError, StoreUnavailable) as error:
+            cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
+            if not alone and postgresql.met_another(cause):
+                raise MetAnother(" ".join(str(error).split())) from error
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

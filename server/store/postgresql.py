@@ -1,9 +1,11 @@
 """What only PostgreSQL needs: how connections are made, the writers' lock, which errors pass by themselves.
 
 - One write transaction at a time, as on SQLite (`lock_writers`). So code that reads and then writes is
-  right on both, and no transaction fails because of another one.
+  right on both, and no transaction fails because of another one. Only the commits of several workers of the
+  pipeline run beside each other, and fail where they meet (pipeline/state_versions.py).
 - A statement waits `lock_seconds` for a lock (another writer, somebody's VACUUM FULL), then gives up. A
-  process that was stopped in the middle of a transaction loses it, and its locks, after IDLE_SECONDS.
+  process that was stopped in the middle of a transaction loses it, and its locks, after IDLE_SECONDS; the
+  pipeline, which others stand by to take over from, after IDLE_SECONDS_BRIEF.
 - Our locks are advisory, by number, within one database. They need a session that is ours: a connection
   pooler in front (PgBouncer) must pool sessions, not transactions.
 """
@@ -18,6 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 OLDEST_SERVER = 15
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 300
+IDLE_SECONDS_BRIEF = 20
 CONNECTIONS_KEPT = 5
 CONNECTIONS_MAX = 20
 LOCKS = 0x6C656176
@@ -28,6 +31,7 @@ _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """Connections, rolled back for others' sake, resources, operator, system."""
 _PASSING = frozenset({"55P03", "25P03"})
 _READ_ONLY = "25006"
+_MET_ANOTHER = frozenset({"23505", "40001", "40P01"})
 
 
 def postgresql_engine(url: URL, *, lock_seconds: float) -> Engine:
@@ -78,9 +82,21 @@ def server_fault(connection: Connection) -> str | None:
     return None
 
 
-def lock_writers(connection: Connection) -> None:
-    """Waits until no other write transaction is open, `lock_seconds` at most. Held to the end of this one."""
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCKS}, {WRITERS})")
+def lock_writers(connection: Connection, *, alone: bool = True, idle_seconds: int = IDLE_SECONDS) -> None:
+    """Waits until no other write transaction is open, `lock_seconds` at most. Held to the end of this one.
+    Not `alone`: others that are not either may be open. The server ends the transaction if its owner leaves
+    it waiting for `idle_seconds`."""
+    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    connection.exec_driver_sql(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{idle_seconds}s', true),"
+        f" {lock}({LOCKS}, {WRITERS})"
+    )
+
+
+def met_another(error: BaseException | None) -> bool:
+    """Whether a transaction beside others failed because of another one: a key that both made, a deadlock."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state in _MET_ANOTHER
 
 
 def passes(error: sqlalchemy.exc.DBAPIError, *, writes: bool) -> bool:

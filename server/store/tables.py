@@ -109,6 +109,14 @@ agent_findings = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("resolved_at", BigInteger),
+    Index(
+        "uq_agent_findings_one_open",
+        "agent",
+        "kind",
+        unique=True,
+        sqlite_where=text("resolved_at IS NULL"),
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
     comment="something is odd about an agent; one open row for each (agent, kind)",
 )
 
@@ -120,6 +128,27 @@ log_positions = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("fence", BigInteger, nullable=False, comment="rises with each owner; a zombie's is too low"),
     Column("next_offset", BigInteger, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", PlainText(64), primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, comment="its last sign of life; server's clock"),
+    Column("partitions", JSON, nullable=False, comment="numbers of those that it holds"),
+    Column("batch_at", BigInteger, comment="when its last batch was committed"),
+    Column("batches", BigInteger, nullable=False, comment="since it started"),
+    Column("conflicts", BigInteger, nullable=False, comment="batches done again since it started"),
+    comment="workers that share a log on Kafka; a row goes when its worker ends in good order",
+)
+
+state_versions = Table(
+    "state_versions",
+    metadata,
+    Column("key", PlainText(128), primary_key=True, comment="a subject, or 'agent:NAME'"),
+    Column("version", BigInteger, nullable=False, comment="rises with each commit that changes its state"),
+    comment="so that no worker writes over what another one changed (pipeline/state_versions.py)",
 )
 
 dead_letters = Table(

@@ -40,6 +40,14 @@ def upgrade() -> None:
         comment="something is odd about an agent; one open row for each (agent, kind)",
     )
     op.create_index(op.f("ix_agent_findings_agent"), "agent_findings", ["agent"], unique=False)
+    op.create_index(
+        "uq_agent_findings_one_open",
+        "agent_findings",
+        ["agent", "kind"],
+        unique=True,
+        sqlite_where=sa.text("resolved_at IS NULL"),
+        postgresql_where=sa.text("resolved_at IS NULL"),
+    )
     op.create_table(
         "agents",
         sa.Column("name", _text(64), nullable=False),
@@ -346,4 +354,32 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_person_names")),
         comment="kept apart so that only unmasking reads it",
+    )
+    op.create_table(
+        "workers",
+        sa.Column("name", _text(64), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "seen_at", sa.BigInteger(), nullable=False, comment="its last sign of life; server's clock"
+        ),
+        sa.Column("partitions", sa.JSON(), nullable=False, comment="numbers of those that it holds"),
+        sa.Column("batch_at", sa.BigInteger(), comment="when its last batch was committed"),
+        sa.Column("batches", sa.BigInteger(), nullable=False, comment="since it started"),
+        sa.Column(
+            "conflicts", sa.BigInteger(), nullable=False, comment="batches done again since it started"
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
+        comment="workers that share a log on Kafka; a row goes when its worker ends in good order",
+    )
+    op.create_table(
+        "state_versions",
+        sa.Column("key", _text(128), nullable=False, comment="a subject, or 'agent:NAME'"),
+        sa.Column(
+            "version",
+            sa.BigInteger(),
+            nullable=False,
+            comment="rises with each commit that changes its state",
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_state_versions")),
+        comment="so that no worker writes over what another one changed (pipeline/state_versions.py)",
     )
