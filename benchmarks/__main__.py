@@ -92,6 +92,19 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "several_workers",
+        ("--events", "60000"),
+        (
+            ("1 worker: events/CPU s", r"^ +1 +0 % +[\d,]+ +[\d.]+ +([\d,]+)", ""),
+            ("4 workers: events/CPU s", r"^ +4 +0 % +[\d,]+ +[\d.]+ +([\d,]+)", ""),
+            (
+                "4 workers, a fifth of the people on two endpoints",
+                r"^ +4 +[1-9]\d* % +[\d,]+ +[\d.]+ +([\d,]+)",
+                "",
+            ),
+        ),
+    ),
+    Benchmark(
         "event_to_alert",
         ("--seconds", "15", "--people", "30"),
         (

@@ -8,6 +8,7 @@ import click
 
 _COMMANDS = {
     "up": ("server.commands.running", "up"),
+    "worker": ("server.commands.worker", "worker"),
     "init": ("server.commands.running", "init"),
     "status": ("server.commands.status", "status"),
     "agents": ("server.commands.agents", "agents"),

@@ -83,6 +83,11 @@ class _Administrator(Section, frozen=True):
     password_file: str = ""
 
 
+class PipelineConfig(Section, frozen=True):
+    enabled: bool = True
+    session_seconds: Annotated[int, Meta(ge=6, le=600)] = 15
+
+
 class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
@@ -105,6 +110,7 @@ class ServerConfig(Section, frozen=True):
     listen: ListenConfig = ListenConfig()
     log: LogConfig = LogConfig()
     database: DatabaseConfig = DatabaseConfig()
+    pipeline: PipelineConfig = PipelineConfig()
     retention: RetentionConfig = RetentionConfig()
     metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -258,3 +264,11 @@ def check_database(database: DatabaseConfig) -> None:
         raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
     if parts.scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
         raise ValueError("database.url: begins neither with sqlite: nor with postgresql:")
+
+
+def _check_pipeline(config: ServerConfig) -> None:
+    shared = config.log.kind == "kafka" and config.database.url.startswith("postgresql")
+    if not config.pipeline.enabled and not shared:
+        raise ValueError(
+            "pipeline.enabled: can only be false with Kafka and PostgreSQL, where `leaver worker` does it"
+        )

@@ -53,7 +53,8 @@ class Health:
     def not_ready(self) -> tuple[str, ...]:
         """What keeps records from being taken: disk, log, database, or a loop's name. May block a while."""
         pipeline = self._parts().get("pipeline")
-        faults = [] if pipeline is not None and pipeline.state == "running" else ["pipeline"]
+        # Where there is none it is left to other processes.
+        faults = [] if pipeline is None or pipeline.state == "running" else ["pipeline"]
         asked = self._ask()
         fault = self._append_fault
         if "log" not in asked and fault is not None and time.monotonic() - fault < FAULT_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from server import audit
 from server.agents.broker_access import BrokerAccess
 from server.config import ConfigError, ServerConfig
 from server.data_directory import DataDirectory
-from server.log.contract import EventLog, LogUnavailable
+from server.log.contract import EventLog, LogUnavailable, PartitionShare
 from server.log.embedded import EmbeddedLog
 from server.log.kafka_credentials import brokers_ca, server_credentials
+from server.log.whole_log import WholeLog
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
 from server.store.database import Database, StoreUnavailable, open_database, upgrade
@@ -83,6 +85,22 @@ class Installation(msgspec.Struct, frozen=True):
         if log.kind != "kafka" or log.security == "plaintext":
             return None
         made: BrokerAccess = kafka_module("server.log.kafka_access").KafkaAccess(log, self.pki)
+        return made
+
+    def open_share(self, log: EventLog, name: str) -> PartitionShare:
+        """What a worker of this name is to read of `log`: a share that a group of workers agrees on where
+        there can be several, else all. Raises ConfigError."""
+        if self.config.log.kind != "kafka" or self.database.dialect != "postgresql":
+            return WholeLog(log)
+        # What Kafka and our table take.
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:64]
+        made: PartitionShare = kafka_module("server.log.kafka_group").KafkaGroupShare(
+            ",".join(self.config.log.bootstrap),
+            name,
+            self.config.log.topic,
+            credentials=self.kafka_credentials,
+            session_ms=self.config.pipeline.session_seconds * 1000,
+        )
         return made
 
 

@@ -12,6 +12,7 @@ from server.agents.health import list_agents, unknown_agent_findings
 from server.detection.storage_anomaly import CHANNEL
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
+from server.pipeline.worker_rows import list_workers
 from server.process_state import ProcessState
 from server.status_findings import status_findings
 from server.status_types import (
@@ -62,6 +63,7 @@ def read_status(
         dead_letters=_dead_letters(connection),
         alerts_open=_open_alerts(connection),
         agents=tuple(list_agents(connection, now=now)),
+        workers=list_workers(connection),
         storage=_storage(connection, directory, log_kind),
         retention=_retention(connection, process, events_days),
         training=_training(connection, process),

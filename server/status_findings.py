@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from server.agents.health import AgentHealth
+from server.pipeline.worker_rows import SILENT_MS
 from server.status_types import Status, StatusFinding
 
 WAITING_MS_MAX = 5 * 60 * 1000
@@ -17,6 +18,7 @@ _DAY = 24 * 3600 * 1000
 
 def status_findings(status: Status) -> Iterator[StatusFinding]:
     yield from _process(status)
+    yield from _workers(status)
     yield from _log(status)
     yield from _storage(status)
     for agent in status.agents:
@@ -38,6 +40,13 @@ def _process(status: Status) -> Iterator[StatusFinding]:
 
     for agent, refused in process.held_back.items():
         yield StatusFinding("agent_floods", f"{agent} sends more than it may; held back {refused:,} times")
+
+
+def _workers(status: Status) -> Iterator[StatusFinding]:
+    for worker in status.workers:
+        if status.at - worker.seen_at > SILENT_MS:
+            words = f"worker {worker.name} says nothing; start it again under its name"
+            yield StatusFinding("worker_silent", words)
 
 
 def _log(status: Status) -> Iterator[StatusFinding]:

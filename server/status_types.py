@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from server.agents.health import AgentHealth
+from server.pipeline.worker_rows import WorkerRow
 from server.process_state import ProcessState
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
@@ -70,6 +71,7 @@ class Status(msgspec.Struct, frozen=True):
     dead_letters: dict[str, int]
     alerts_open: dict[str, int]
     agents: tuple[AgentHealth, ...]
+    workers: tuple[WorkerRow, ...]
     storage: StorageState
     retention: RetentionState
     training: TrainingState

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -94,9 +95,14 @@ class _Server:
         config = installation.config
         pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
         metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=pulses[0])
-        worker = PipelineWorker(
-            installation.database, log, clock=installation.clock, observer=metrics.pipeline
+        self._worker = PipelineWorker(
+            installation.database,
+            log,
+            clock=installation.clock,
+            observer=metrics.pipeline,
+            share=installation.open_share(log, f"up-{socket.gethostname()}"),
         )
+        self._pipeline = SupervisedThread("pipeline", self._worker.run, pulse=pulses[0])
         self._manager = ServiceManager(os.environ)
         self._health = Health(
             self._part_states,
@@ -138,7 +144,7 @@ class _Server:
         up_lock = installation.up_lock
         self._parts = (
             *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
-            SupervisedThread("pipeline", worker.run, pulse=pulses[0]),
+            *([self._pipeline] if config.pipeline.enabled else []),
             SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
                 "training",
@@ -176,6 +182,9 @@ class _Server:
         self._https.join(deadline - time.monotonic())
         for part in self._parts:
             part.join(deadline - time.monotonic())
+        if self._pipeline in self._parts and self._pipeline.join(0):
+            with contextlib.suppress(StoreUnavailable):
+                self._worker.end()
         self._installation.directory.state_path.unlink(missing_ok=True)
 
     def _introduce(self) -> None:
@@ -186,6 +195,8 @@ class _Server:
         self._say(f"data       {self._installation.directory.root}")
         self._say(f"database   {database.dialect}, {database.place}")
         self._say(f"log        {'embedded' if config.log.kind == 'embedded' else log}")
+        if not config.pipeline.enabled:
+            self._say("pipeline   left to leaver worker")
         self._say(f"listening  {public_address(config, self._https.port)}")
         self._say(f"CA         sha256:{self._authority.fingerprint}")
         token = self._first_token()

@@ -11,6 +11,7 @@ import msgspec
 
 from server.agents.health import AgentHealth
 from server.commands.tables import age, size, span
+from server.pipeline.worker_rows import WorkerRow
 from server.status_types import SCORE_BANDS, Status, StatusFinding
 
 SHOWN_OF_A_KIND = 3
@@ -52,6 +53,8 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
     else:
         yield "server", f"{process.address}, started {age(process.since, status.at)}"
         yield "loops", _loops(status)
+    for worker in status.workers:
+        yield "worker", _worker(worker, status.at)
     yield "log", _log(status)
     yield "events", _events(status)
     dead = ", ".join(f"{number:,} {reason}" for reason, number in status.dead_letters.items())
@@ -69,6 +72,13 @@ def _loops(status: Status) -> str:
         state = name if part.state == "running" else f"{name} ({part.state})"
         words.append(f"{state}, {part.restarts} restarts" if part.restarts else state)
     return "; ".join(words) if any("," in each for each in words) else ", ".join(words)
+
+
+def _worker(worker: WorkerRow, now: int) -> str:
+    last = "no batch yet" if worker.batch_at is None else f"last batch {age(worker.batch_at, now)}"
+    again = f", {worker.conflicts:,} of {worker.batches:,} batches done again" if worker.conflicts else ""
+    number = len(worker.partitions)
+    return f"{worker.name}: {number} partition{'s' if number != 1 else ''}, {last}{again}"
 
 
 def _log(status: Status) -> str:

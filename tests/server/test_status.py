@@ -9,6 +9,7 @@ import pytest
 
 from server.agents.health import AgentHealth, Finding
 from server.commands.status_text import status_lines
+from server.pipeline.worker_rows import SILENT_MS, WorkerRow
 from server.process_state import ProcessState
 from server.status_findings import DISK_FREE_MIN, WAITING_MS_MAX, status_findings
 from server.status_types import (
@@ -41,6 +42,7 @@ WELL = Status(
     dead_letters={},
     alerts_open={"40-69": 3, "70-100": 1},
     agents=(),
+    workers=(),
     storage=StorageState(2_500_000_000, 12_000_000, 80_000_000_000),
     retention=RetentionState(90, TODAY - 90, NOW + 1_800_000),
     training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
@@ -65,6 +67,7 @@ def test_where_all_is_well_nothing_needs_a_look() -> None:
     ("changes", "kind"),
     [
         ({"process": None}, "not_running"),
+        ({"workers": (WorkerRow("w1", 0, NOW - SILENT_MS - 1, (0, 1), None, 0, 0),)}, "worker_silent"),
         ({"log": LogState("kafka", None, None, 9, None, None, "away")}, "log_unavailable"),
         ({"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX - 1, None)}, "behind"),
         ({"dead_letters": {"bad_event": 1}}, "dead_letters"),
@@ -119,6 +122,19 @@ def test_a_calm_status_is_nine_lines() -> None:
         "alerts        4 open: 1 at 70-100, 3 at 40-69",
         "database      2.5 GB, 80.0 GB free on the disk",
         "model         trained 3 d ago on 812 people",
+    ]
+
+
+def test_each_worker_is_a_line_with_what_it_holds_and_did() -> None:
+    minute_ago = NOW - 60_000
+    workers = (
+        WorkerRow("w1", 0, NOW, (0, 3, 5), minute_ago, 250, 4),
+        WorkerRow("w2", 0, NOW, (1,), None, 0, 0),
+    )
+    lines = [line.text for line in status_lines(msgspec.structs.replace(WELL, workers=workers), width=80)]
+    assert lines[2:4] == [
+        "worker        w1: 3 partitions, last batch 60 s ago, 4 of 250 batches done again",
+        "worker        w2: 1 partition, no batch yet",
     ]
 
 

@@ -1,0 +1,71 @@
+"""`leaver worker`: a further process for the pipeline."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import click
+
+from server.commands.opening import UNREACHABLE, data_option, fail, system_clock
+from server.commands.running import config_option
+from server.config import ConfigError
+from server.data_directory import DataDirectoryError, data_directory_from
+from server.installation import opened_installation
+from server.json_log import log_to_stderr
+from server.log.contract import LogUnavailable
+from server.store.database import StoreUnavailable
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+def _name(_context: click.Context, _option: click.Parameter, value: str | None) -> str:
+    name = socket.gethostname()[:64] if value is None else value
+    if not _NAME.match(name):
+        raise click.BadParameter(
+            f"{name!r} is not 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
+        )
+    return name
+
+
+@click.command("worker")
+@click.option(
+    "--name",
+    callback=_name,
+    help="Its own among all workers, and the same after each restart (else this host's name).",
+)
+@data_option
+@config_option
+def worker(name: str, data: Path | None, config_path: Path | None) -> None:
+    """Work on a share of the log beside leaver up; needs Kafka and PostgreSQL.
+
+    Start as many as there are cores to spare, up to one a partition. One that ends, or dies, is replaced by
+    the others after pipeline.session_seconds, unless it comes back under its name before.
+    """
+    directory = data_directory_from(data)
+    try:
+        config = directory.load_config(config_path)
+    except ConfigError as error:
+        fail(str(error))
+    if config.log.kind != "kafka" or not config.database.url.startswith("postgresql"):
+        raise click.UsageError(
+            "workers share a log on Kafka (log.kind) and a database on PostgreSQL (database.url);"
+            " without them one `leaver up` does it all"
+        )
+    from server.worker_process import WorkerFailed, run_worker  # noqa: PLC0415 - takes a second
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    log_to_stderr()
+    try:
+        directory.create()
+        with opened_installation(directory, config, clock=system_clock) as installation:
+            run_worker(installation, name, stop=stop, say=click.echo)
+    except (DataDirectoryError, StoreUnavailable) as error:
+        fail(str(error), UNREACHABLE)
+    except (ConfigError, LogUnavailable, WorkerFailed) as error:
+        fail(str(error))
