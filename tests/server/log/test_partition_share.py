@@ -16,6 +16,7 @@ from server.log.kafka_group import KafkaGroupShare
 from server.log.kafka_topic import ensure_topic
 from server.log.whole_log import WholeLog
 from tests.kafka_broker.broker import KafkaBroker
+from tests.kafka_broker.secured import SecuredBroker
 
 PARTITIONS = 6
 SESSION_MS = 6_000
@@ -132,3 +133,22 @@ def test_a_broker_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> 
             share.owned()
             time.sleep(0.02)
     share.close()
+
+
+@pytest.mark.kafka
+def test_who_may_read_the_topic_may_be_in_its_group_and_others_are_told(secured_kafka: SecuredBroker) -> None:
+    topic = f"share-test-{next(_topics)}"
+    setup, stranger = secured_kafka.service_credentials("setup"), secured_kafka.service_credentials("nobody")
+    ensure_topic(secured_kafka.mtls, topic, partitions=PARTITIONS, credentials=setup)
+    share = KafkaGroupShare(secured_kafka.mtls, "worker", topic, credentials=lambda: setup)
+    other = KafkaGroupShare(secured_kafka.mtls, "other", topic, credentials=lambda: stranger)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(share.owned()) < PARTITIONS and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(share.owned()) == PARTITIONS
+    share.close()
+    with pytest.raises(LogUnavailable, match="AuthorizationFailed"):
+        while time.monotonic() < deadline:
+            other.owned()
+            time.sleep(0.02)
+    other.close()
