@@ -47,7 +47,11 @@ def worker(name: str, data: Path | None, config_path: Path | None) -> None:
     """
     directory = data_directory_from(data)
     try:
+        if config_path is None:
+            directory.require()
         config = directory.load_config(config_path)
+    except DataDirectoryError as error:
+        fail(str(error), UNREACHABLE)
     except ConfigError as error:
         fail(str(error))
     if config.log.kind != "kafka" or not config.database.url.startswith("postgresql"):
