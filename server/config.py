@@ -60,10 +60,8 @@ class LogConfig(Section, frozen=True):
     key: Annotated[str, Meta(max_length=4096)] = ""
     user: Annotated[str, Meta(max_length=249)] = ""
     password_file: Annotated[str, Meta(max_length=4096)] = ""
-    activity_topic: Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,249}\Z")] = "leaver.activity"
     agent_rules: Literal["each", "all"] = "each"
-    ingest: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
-    scorers: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
+    workers: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
 
 
 class DatabaseConfig(Section, frozen=True):

@@ -16,7 +16,7 @@ from kafka.errors import SecurityDisabledError  # type: ignore[import-untyped]
 from server.config import LogConfig
 from server.log.kafka_acls import CLUSTER, Rule, create_rules, read_rules
 from server.log.kafka_credentials import agent_of
-from server.log.kafka_topic import TopicPlan, activity_topic, events_topic, make_topic, read_topic
+from server.log.kafka_topic import TopicPlan, events_topic, make_topic, read_topic
 from server.log.kafka_unsafe import broker_faults
 
 EVERYBODY = "User:*"
@@ -51,11 +51,11 @@ def set_up(
     steps: list[Step] = []
     findings: list[SetupFinding] = []
     brokers = admin.describe_cluster()["brokers"]
-    for plan in (events_topic(log), activity_topic(log)):
-        _set_up_topic(admin, plan, steps, findings, dry_run=dry_run)
-        if plan.replication < 3 <= len(brokers):
-            detail = f"topic {plan.name} is planned on {plan.replication} of {len(brokers)} brokers: set "
-            findings.append(SetupFinding("few_copies", f"{detail}log.replication = 3"))
+    plan = events_topic(log)
+    _set_up_topic(admin, plan, steps, findings, dry_run=dry_run)
+    if plan.replication < 3 <= len(brokers):
+        detail = f"topic {plan.name} is planned on {plan.replication} of {len(brokers)} brokers: set "
+        findings.append(SetupFinding("few_copies", f"{detail}log.replication = 3"))
     if log.security != "plaintext":
         _set_up_rules(admin, log, server, known_agents, steps, findings, dry_run=dry_run)
     for broker in brokers:
@@ -71,27 +71,18 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
     """What the programs of the server need. Agents get theirs at enrolment, unless one is for all.
 
     The server lets agents in and puts them out, so it may ALTER the cluster, which is the right to make
-    rules and users, and a power to keep well. Workers only read, and ingest writes what scorers read."""
+    rules and users, and a power to keep well. Workers only read."""
     rules = [
         *_topic_rules(server, log.topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
-        *_topic_rules(server, log.activity_topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
         *_group_rules(server, log),
         Rule(server, "CLUSTER", CLUSTER, "ALTER"),
     ]
     if log.agent_rules == "all":
         rules += _topic_rules(EVERYBODY, log.topic, "WRITE")
-        workers = [f"User:{worker}" for worker in (*log.ingest, *log.scorers)]
-        rules += [Rule(named, "TOPIC", log.topic, "WRITE", denied=True) for named in workers]
-    for worker in log.ingest:
-        named = f"User:{worker}"
-        rules += _topic_rules(named, log.topic, "READ")
-        rules += _topic_rules(named, log.activity_topic, "WRITE")
-        rules += _group_rules(named, log)
-    for worker in log.scorers:
-        named = f"User:{worker}"
-        rules += _topic_rules(named, log.topic, "READ")
-        rules += _topic_rules(named, log.activity_topic, "READ")
-        rules += _group_rules(named, log)
+        rules += [Rule(f"User:{name}", "TOPIC", log.topic, "WRITE", denied=True) for name in log.workers]
+    for name in log.workers:
+        rules += _topic_rules(f"User:{name}", log.topic, "READ")
+        rules += _group_rules(f"User:{name}", log)
     return list(dict.fromkeys(rules))
 
 
@@ -101,8 +92,7 @@ def _topic_rules(principal: str, topic: str, *operations: str) -> list[Rule]:
 
 def _group_rules(principal: str, log: LogConfig) -> list[Rule]:
     """Names of consumer groups begin with the topic's."""
-    topics = (log.topic, log.activity_topic)
-    return [Rule(principal, "GROUP", f"{topic}.", "READ", prefixed=True) for topic in topics]
+    return [Rule(principal, "GROUP", f"{log.topic}.", "READ", prefixed=True)]
 
 
 def _set_up_topic(
@@ -174,7 +164,7 @@ def _rules_of_others(
         if rule.kind == "TOPIC"
         and not rule.denied
         and rule not in ours
-        and any(_covers(rule, topic) for topic in (log.topic, log.activity_topic))
+        and _covers(rule, log.topic)
         and not (
             log.agent_rules == "each"
             and rule.name == log.topic

@@ -54,12 +54,6 @@ def events_topic(log: LogConfig) -> TopicPlan:
     )
 
 
-def activity_topic(log: LogConfig) -> TopicPlan:
-    """What ingest re-keyed by person waits there for scorers; it can be made again from the events, which
-    stay as long."""
-    return msgspec.structs.replace(events_topic(log), name=log.activity_topic)
-
-
 def topic_settings(retention_ms: int, replication: int = 1) -> dict[str, str]:
     return {
         # appended_at is the log's clock, never an agent's.

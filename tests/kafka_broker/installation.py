@@ -42,7 +42,7 @@ class SecuredInstallation:
     ) -> None:
         self.broker, self.data, self.security = broker, data, security
         self.number = next(_numbers)
-        self.topic, self.activity = f"events-{self.number}", f"activity-{self.number}"
+        self.topic = f"events-{self.number}"
         self.server = "User:" + (OWN if security == "mtls" else f"server-{self.number}")
         self.address = broker.mtls if security == "mtls" else broker.scram
         data.mkdir(exist_ok=True)
@@ -57,9 +57,9 @@ class SecuredInstallation:
             own = f'user = "server-{self.number}"\npassword_file = "{password}"\n'
         (data / "server.toml").write_text(
             f'[listen]\naddress = "127.0.0.1:0"\n[log]\nkind = "kafka"\nbootstrap = ["{self.address}"]\n'
-            f'topic = "{self.topic}"\nactivity_topic = "{self.activity}"\npartitions = 4\n'
+            f'topic = "{self.topic}"\npartitions = 4\n'
             f'security = "{security}"\nagent_rules = "{agent_rules}"\n{own}'
-            f'ingest = ["{self._named("ingest")}"]\nscorers = ["{self._named("scorer")}"]\n'
+            f'workers = ["{self._named("worker")}"]\n'
         )
         assert leaver("init", data=data).returncode == 0
         self.config = DataDirectory(data).load_config()

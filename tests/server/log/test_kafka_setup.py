@@ -70,7 +70,7 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
     rules = program_rules(installation.config.log, installation.server)
     # Under mTLS the servers of these tests are all one to the brokers.
     missing = set(rules) - read_rules(admin)
-    assert 18 <= len(missing) <= len(rules) == 19
+    assert 7 <= len(missing) <= len(rules) == 8
     try:
         assert read_topic(admin, installation.topic) is None
         assert read_rules(admin, kind="TOPIC", name=installation.topic) == set()
@@ -80,21 +80,20 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
         assert report["steps"] == dry["steps"]
         assert (report["dry_run"], dry["dry_run"], report["findings"]) == (False, True, [])
         kinds = [step["what"] for step in report["steps"]]
-        assert (kinds.count("topic"), kinds.count("rule")) == (2, len(missing))
-        for name in (installation.topic, installation.activity):
-            topic = read_topic(admin, name)
-            assert topic is not None
-            assert (topic.partitions, topic.replication) == (4, 1)
-            expected = {
-                "cleanup.policy": "delete",
-                "compression.type": "uncompressed",
-                "max.message.bytes": "2097152",
-                "message.timestamp.type": "LogAppendTime",
-                "min.insync.replicas": "1",
-                "retention.ms": "604800000",
-                "unclean.leader.election.enable": "false",
-            }
-            assert {setting: topic.settings[setting] for setting in expected} == expected
+        assert (kinds.count("topic"), kinds.count("rule")) == (1, len(missing))
+        topic = read_topic(admin, installation.topic)
+        assert topic is not None
+        assert (topic.partitions, topic.replication) == (4, 1)
+        expected = {
+            "cleanup.policy": "delete",
+            "compression.type": "uncompressed",
+            "max.message.bytes": "2097152",
+            "message.timestamp.type": "LogAppendTime",
+            "min.insync.replicas": "1",
+            "retention.ms": "604800000",
+            "unclean.leader.election.enable": "false",
+        }
+        assert {setting: topic.settings[setting] for setting in expected} == expected
     finally:
         admin.close()
     again = installation.set_up()
@@ -104,14 +103,16 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
 def test_who_may_do_what(installation: SecuredInstallation) -> None:
     assert installation.set_up().returncode == 0
     log = installation.config.log
-    events, activity = log.topic, log.activity_topic
+    events = log.topic
     installation.put_a_record(events)
-    installation.put_a_record(activity)
+    payroll = f"payroll-{installation.number}"
+    admin = admin_of(installation)
+    admin.create_topics({payroll: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    admin.close()
     may: dict[str, set[str]] = {}
     for who, credentials in {
         "agent": agent(installation, f"desk-{installation.number}"),
-        "ingest": installation.worker("ingest"),
-        "scorer": installation.worker("scorer"),
+        "worker": installation.worker("worker"),
         "stranger": installation.worker("stranger"),
     }.items():
         client = Client(installation, credentials)
@@ -120,11 +121,10 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
             for word, allowed in {
                 "write events": client.may_write(events),
                 "read events": client.may_read(events),
-                "write activity": client.may_write(activity),
-                "read activity": client.may_read(activity),
+                "write elsewhere": client.may_write(payroll),
                 "delete events": client.may_delete_records(events),
                 "create": client.may_create(f"made-by-{who}-{installation.number}"),
-                "group": client.may_use_group(f"{events}.scorers", events),
+                "group": client.may_use_group(f"{events}.pipeline", events),
                 "other group": client.may_use_group("payroll", events),
                 "see rules": client.may_see_rules(),
             }.items()
@@ -132,8 +132,7 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
         }
     assert may == {
         "agent": {"write events"},
-        "ingest": {"read events", "write activity", "group"},
-        "scorer": {"read events", "read activity", "group"},
+        "worker": {"read events", "group"},
         "stranger": set(),
     }
 
@@ -146,14 +145,12 @@ def test_one_rule_for_all_agents_still_keeps_workers_and_revoked_ones_from_writi
     one, other = (Client(installation, agent(installation, f"{n}-{installation.number}")) for n in "ab")
     assert one.may_write(installation.topic)
     assert other.may_write(installation.topic)
-    for role in ("scorer", "ingest"):
-        assert not Client(installation, installation.worker(role)).may_write(installation.topic)
+    assert not Client(installation, installation.worker("worker")).may_write(installation.topic)
     access = KafkaAccess(installation.config.log, PkiFiles(secured_kafka.pki, clock=secured_kafka.now))
     access.expel(f"a-{installation.number}")
     access.close()
     assert not one.may_write(installation.topic)
     assert other.may_write(installation.topic)
-    assert not other.may_write(installation.activity)
     assert installation.set_up().stdout == "Everything is as it must be.\n"
 
 
@@ -270,8 +267,8 @@ def test_certificates_for_brokers_and_workers_come_from_the_installation(
     mtls: SecuredInstallation, tmp_path: Path
 ) -> None:
     assert mtls.set_up().returncode == 0
-    out = tmp_path / "scorer.pem"
-    name = f"scorer-{mtls.number}"
+    out = tmp_path / "worker.pem"
+    name = f"worker-{mtls.number}"
     made = leaver("kafka", "certificate", name, "--out", str(out), data=mtls.data)
     assert made.returncode == 0, made.stderr
     assert f"User:CN={name},OU=leaver-services" in made.stdout
@@ -282,7 +279,7 @@ def test_certificates_for_brokers_and_workers_come_from_the_installation(
     mtls.put_a_record(mtls.topic)
     assert Client(mtls, credentials).may_read(mtls.topic)
     assert not Client(mtls, credentials).may_write(mtls.topic)
-    for wrong in (("Scorer 1",), ("broker", "--host", "a b")):
+    for wrong in (("Worker 1",), ("broker", "--host", "a b")):
         refused = leaver("kafka", "certificate", *wrong, "--out", str(out), data=mtls.data)
         assert refused.returncode == 2
 

@@ -320,7 +320,6 @@ def test_an_agent_may_do_nothing_but_write(running: Running, name: str, tmp_path
     client = Client(installation, credentials)
     installation.put_a_record(installation.topic)
     assert not client.may_read(installation.topic)
-    assert not client.may_write(installation.activity)
     assert not client.may_create(f"made-by-{name}")
 
 
