@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,21 @@ import pytest
 from tests.kafka_broker.broker import KafkaBroker
 from tests.kafka_broker.secured import SecuredBroker
 from tests.postgres_server.server import PostgresServer
+
+_PROGRAMS_LOGGERS = ("agent", "collectors", "event_schema", "kafka", "leaver")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Programs that run inside the test's process set their log up for themselves."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in _PROGRAMS_LOGGERS}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 @pytest.fixture(scope="session")

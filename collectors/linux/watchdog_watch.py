@@ -67,7 +67,10 @@ class WatchdogWatcher:
         warnings.filterwarnings("ignore", module=r"watchdog\.")
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notice = _OverflowNotice(self._overflow)
-        logging.getLogger(_INOTIFY_LOG).addHandler(self._notice)
+        inotify_log = logging.getLogger(_INOTIFY_LOG)
+        inotify_log.addHandler(self._notice)
+        # Whatever the program wants to see in its log, this one must be heard here.
+        inotify_log.setLevel(logging.WARNING)
         self._observer: BaseObserver | None = None
         try:
             self._observer = observer = Observer()

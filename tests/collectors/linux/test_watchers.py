@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
@@ -355,7 +356,12 @@ def _touch_all_before_another_thread_runs(folder: Path, count: int) -> None:
         sys.setswitchinterval(before)
 
 
-def test_watchdog_tells_that_it_lost_changes(folder: Path, drive: Drive) -> None:
+@pytest.mark.parametrize("log_level", [logging.WARNING, logging.ERROR])
+def test_watchdog_tells_that_it_lost_changes(
+    folder: Path, drive: Drive, log_level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # watchdog tells of it in its log only, and the agent's log shows no library's warnings.
+    caplog.set_level(log_level)
     limit = Path("/proc/sys/fs/inotify/max_queued_events")
     before = limit.read_text()
     limit.write_text("16")
