@@ -49,7 +49,7 @@ from event_schema.request_signing import sign_request
 
 _LINE = re.compile(
     r"leaver-enrol-1 (?P<server>https://[^\s/@]+) sha256:(?P<fingerprint>[0-9a-f]{64}) "
-    r"(?P<token>[A-Za-z0-9_-]{16,128})\Z"
+    r"(?P<token>[A-Za-z0-9_-]{16,128})(?=[\"']?\s*(?:\Z|[\r\n]))"
 )
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*\Z")
 CA_PATH, ENROL_PATH, RENEW_PATH = "/v1/ca", "/v1/enrol", "/v1/renew"
@@ -83,7 +83,7 @@ _answer_decoder = msgspec.json.Decoder(_Answer)
 
 def parse_line(text: str) -> EnrolmentLine:
     """Raises EnrolmentFailed; the message never repeats the token."""
-    found = _LINE.match(text.strip().strip('"'))
+    found = _LINE.search(text)
     if found is None:
         raise EnrolmentFailed(
             "this is not an enrolment line (leaver-enrol-1 https://HOST:PORT sha256:HEX TOKEN): "

@@ -41,7 +41,7 @@ class Demo:
         self.data = self.root / "server"
         self.agent_config = self.root / "agent.toml"
         self.programs: list[subprocess.Popen[str]] = []
-        self.loop_mounted = False
+        self.shown = 0
         self.as_root = os.geteuid() == 0
         # As root a system account stands in for the person; it needs no account made on this machine.
         self.copier = pwd.getpwnam("nobody") if self.as_root else pwd.getpwuid(os.geteuid())
@@ -50,7 +50,8 @@ class Demo:
 
     def run(self) -> None:
         say(f"Leaver demo in {self.root}")
-        stop_earlier(self.root)
+        if earlier := stop_earlier(self.root):
+            step(f"stopped the earlier demo ({', '.join(earlier)}); its data is removed")
         shutil.rmtree(self.root, ignore_errors=True)
         self.data.mkdir(mode=0o700, parents=True)
         self.make_place()
@@ -115,7 +116,6 @@ class Demo:
         # Half as much again for the file system's own needs.
         megabytes = max(DRIVE_MEGABYTES, self.options.megabytes * 3 // 2)
         if self.as_root and can_mount(image, self.drive, megabytes):
-            self.loop_mounted = True
             step(f"a drive (loop device, ext4) is mounted at {self.drive}")
         else:
             step(f"no loop device here: the named folder {self.drive} stands in for the drive")
@@ -189,11 +189,24 @@ class Demo:
 
         wait_until("all copied files are in the alert", complete, ALERT_SECONDS)
         say("")
-        call([BIN / "leaver", "alerts", "show", str(found["id"]), "--data", self.data])
+        self.shown = int(found["id"])
+        call([BIN / "leaver", "alerts", "show", str(self.shown), "--data", self.data])
         opened = found["opened_at"] / 1000
         say("")
         copying = f"copying took {ended - started:.1f} s"
         say(f"From the first copied byte to the alert: {opened - started:.1f} s; {copying}.")
+
+    def say_how_to_go_on(self) -> None:
+        as_person = f"runuser -u {self.copier.pw_name} -- " if self.as_root else ""
+        say("")
+        say("The server and the agent go on running. Take something else along, and look again:")
+        say(f"    export LEAVER_DATA={self.data} PATH={BIN}:$PATH")
+        say(f"    {as_person}cp FILE {self.drive}/")
+        say("    leaver alerts list")
+        say(f"    leaver alerts show {self.shown}")
+        say(f'    leaver alerts show {self.shown} --unmask --reason "trying it"')
+        say(f'    leaver alerts close {self.shown} --verdict confirmed --reason "trying it"')
+        say("    make demo-stop                      # ends both")
 
     # ---- programs -----------------------------------------------------------------------------------
 
@@ -202,7 +215,8 @@ class Demo:
         # A pipe whose both ends the program holds itself: its standard input never ends.
         endless = self.root / f"{name}.stdin"
         os.mkfifo(endless)
-        with (self.root / f"{name}.log").open("w") as output, endless.open("r+b", buffering=0) as stdin:
+        log = os.open(self.root / f"{name}.log", os.O_WRONLY | os.O_CREAT, 0o600)
+        with open(log, "w") as output, endless.open("r+b", buffering=0) as stdin:
             program = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=stdin,
@@ -238,16 +252,18 @@ class Demo:
 # ---- the earlier demo's programs ----------------------------------------------------------------------
 
 
-def stop_earlier(root: Path) -> None:
-    """Stops what an earlier demo left running, by its own pids, and unmounts its drive."""
+def stop_earlier(root: Path) -> list[str]:
+    """Stops what an earlier demo left running, by its own pids, and unmounts its drive. What it stopped."""
     pids = root / "pids"
+    stopped = []
     if pids.exists():
         for line in reversed(pids.read_text().splitlines()):
-            pid, start, _name = line.split()
+            pid, start, name = line.split()
             # A pid that was given to another program meanwhile has another start time.
             if process_start(int(pid)) == start:
                 os.kill(int(pid), signal.SIGTERM)
                 wait_until(f"program {pid} ends", partial(ended, int(pid), start))
+                stopped.append(name)
         pids.unlink()
     place = root / "place"
     if (place / "stick").is_mount():
@@ -255,6 +271,8 @@ def stop_earlier(root: Path) -> None:
     if place.is_symlink():
         shutil.rmtree(place.resolve(), ignore_errors=True)
         place.unlink()
+    (root / "stick.img").unlink(missing_ok=True)
+    return stopped
 
 
 def ended(pid: int, start: str) -> bool:
@@ -354,7 +372,8 @@ def main() -> int:
     options = parser.parse_args()
     demo = Demo(options)
     if options.stop:
-        demo.stop()
+        stopped = stop_earlier(demo.root)
+        say(f"stopped: {', '.join(stopped)}; data stays in {demo.root}" if stopped else "no demo was running")
         return 0
     try:
         demo.run()
@@ -363,15 +382,17 @@ def main() -> int:
         say(f"      logs are in {demo.root}")
         demo.stop()
         return 1
+    except KeyboardInterrupt:
+        demo.stop()
+        say("\ndemo: stopped, nothing is left running")
+        return 130
     except BaseException:
         demo.stop()
         raise
     if options.once:
         demo.stop()
     else:
-        say(f"The server and the agent go on running; copy more to {demo.drive} and look again:")
-        say(f"    {BIN}/leaver alerts list --data {demo.data}")
-        say("    make demo-stop ends them")
+        demo.say_how_to_go_on()
     return 0
 
 

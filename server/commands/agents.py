@@ -35,12 +35,20 @@ def agents() -> None:
     """The programs on endpoints: enrol, list, revoke."""
 
 
+def _lower(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
+    """Host names know no case."""
+    return name.lower()
+
+
 @agents.command("enrol")
-@click.argument("name")
+@click.argument("name", callback=_lower)
 @data_option
 @json_option
 def enrol(name: str, data: Path | None, as_json: bool) -> None:
-    """Print the line that enrols the machine NAME, once, within 24 hours."""
+    """Print the line that enrols the machine NAME, once, within 24 hours.
+
+    It takes the place of an earlier line for NAME that was not used.
+    """
     with open_installation(data) as installation:
         now = system_clock()
         try:
@@ -63,7 +71,8 @@ def enrol(name: str, data: Path | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(f'leaver-agent enrol <<< "{line}"')
+        click.echo(f"On {name} run `leaver-agent enrol`, and paste this line:", err=True)
+        click.echo(line)
 
 
 @agents.command("list")
@@ -86,7 +95,7 @@ def show(data: Path | None, as_json: bool) -> None:
 
 
 @agents.command("revoke")
-@click.argument("name")
+@click.argument("name", callback=_lower)
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @data_option
 def revoke_agent(name: str, reason: str, data: Path | None) -> None:

@@ -5,8 +5,8 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the data cannot be re
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +23,9 @@ from server.store.column_types import is_storable, storable
 from server.store.database import StoreUnavailable
 
 FAILED, FINDINGS, UNREACHABLE = 1, 3, 4
+
+_NO_LOGIN = 4_294_967_295
+"""The kernel's login uid of what no login started."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,12 +57,22 @@ def system_clock() -> int:
 
 
 def system_actor() -> str:
-    """Who runs this command, for the audit trail: "cli:NAME"."""
+    """Who runs this command, for the audit trail: "cli:NAME", or "cli:NAME as USER" for somebody who logged
+    in as NAME and runs it as USER. By what the kernel knows, never by the environment."""
+    user = _user_name(os.getuid())
     try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        name = str(os.getuid())
-    return storable(f"cli:{name}"[:256])
+        login_uid = int(Path("/proc/self/loginuid").read_text())
+    except (OSError, ValueError):
+        login_uid = _NO_LOGIN
+    login = user if login_uid == _NO_LOGIN else _user_name(login_uid)
+    return storable((f"cli:{login}" if login == user else f"cli:{login} as {user}")[:256])
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def checked_reason(reason: str, longest: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def import_file(
     file: Path, dry_run: bool, encoding: str | None, time_zone: str, data: Path | None, as_json: bool
 ) -> None:
     """Take over an HR file (CSV): id, name, accounts, department, manager, time zone, notice date, last
-    working day; English or Chinese headers, in any order. Only the id is needed.
+    working day; English or Chinese headers, in any order. Only the id is needed. "-" is standard input.
 
     People missing from the file stay as they are. Exit code 3 when rows were refused: the others are in.
     """
@@ -110,6 +111,8 @@ def show(leaving: bool, data: Path | None, as_json: bool) -> None:
 
 
 def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
     try:
         with file.open("rb") as opened:
             return opened.read(FILE_BYTES_MAX + 1)

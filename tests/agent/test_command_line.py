@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.command_line import main
+from agent.enrolment import parse_line
 from agent.identity import load_identity
 from event_schema.codec import decode_event
 from event_schema.ocsf_events import FileActivity, FileSystemActivity
@@ -56,6 +57,16 @@ def test_enrol_reads_the_line_from_standard_input_and_says_who_it_is_now(
     again = CliRunner().invoke(main, ["enrol", "--config", str(config)], input=text)
     assert again.exit_code == 1
     assert "--replace" in again.output
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "leaver-agent enrol <<< '{}'\n", 'On host-1 paste this line:\r\n"{}"\r\n']
+)
+def test_enrol_finds_its_line_in_whatever_was_copied_with_it(around: str) -> None:
+    token = "t" * 43
+    text = around.format(f"leaver-enrol-1 https://leaver.example:8443 sha256:{'0' * 64} {token}")
+    line = parse_line(text)
+    assert (line.server, line.token) == ("https://leaver.example:8443", token)
 
 
 def test_enrol_asks_at_a_terminal_and_does_not_show_what_is_typed(config: Path) -> None:

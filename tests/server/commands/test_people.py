@@ -37,6 +37,14 @@ def test_import_says_what_it_understood_and_exits_with_zero(database: Database, 
     assert _version(database) == 1
 
 
+def test_the_sample_file_is_taken_whole_from_standard_input(database: Database, tmp_path: Path) -> None:
+    sample = (Path(__file__).parents[3] / "deploy" / "people.csv").read_bytes()
+    arguments = ["import", "-", "--data", str(tmp_path)]
+    result = CliRunner().invoke(people, arguments, input=sample)
+    assert result.exit_code == 0, result.output
+    assert "added 4 · changed 0 · unchanged 0 · refused 0" in result.stdout
+
+
 def test_refused_rows_exit_with_three_and_the_others_are_in(database: Database, tmp_path: Path) -> None:
     content = GOOD + "1003,韩梅梅,hanmm,2026年2月30日\n"
     result = _run(tmp_path, "import", _file(tmp_path, content.encode()))

@@ -21,9 +21,8 @@ class EnrolledAgent:
         self.endpoint = Endpoint(name)
         done = leaver("agents", "enrol", name, data=data)
         assert done.returncode == 0, done.stderr
-        command, _, line = done.stdout.strip().partition(' <<< "')
-        assert command == "leaver-agent enrol"
-        version, self.address, fingerprint, token = line.removesuffix('"').split(" ")
+        line = done.stdout.strip()
+        version, self.address, fingerprint, token = line.split(" ")
         assert version == "leaver-enrol-1"
         self.fingerprint = fingerprint.removeprefix("sha256:")
         public = base64.b64encode(self.endpoint.key.public_key().public_bytes_raw()).decode()
