@@ -22,6 +22,7 @@ from server.store.tables import (
     dead_letters,
     enrolment_tokens,
     event_blocks,
+    judged_days,
     log_positions,
     rule_days,
     storage_days,
@@ -51,6 +52,7 @@ def drop_old(database: Database, *, now: int, events_days: int, stop: threading.
         (subject_events, subject_events.c.day < first_local),
         (storage_days, storage_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
+        (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]

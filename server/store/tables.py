@@ -372,6 +372,17 @@ alert_days = Table(
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
 )
 
+judged_days = Table(
+    "judged_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("family", PlainText(64), primary_key=True),
+    Column("rule_id", PlainText(64), primary_key=True, comment="empty: the day's anomaly"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("count", BigInteger, nullable=False, comment="the rule's hits, or the day's events, at closing"),
+    comment="what closed alerts were closed upon; a day that has more by now counts again",
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -306,6 +306,21 @@ def upgrade() -> None:
         comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
     )
     op.create_table(
+        "judged_days",
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("family", _text(64), nullable=False),
+        sa.Column("rule_id", _text(64), nullable=False, comment="empty: the day's anomaly"),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column(
+            "count",
+            sa.BigInteger(),
+            nullable=False,
+            comment="the rule's hits, or the day's events, at closing",
+        ),
+        sa.PrimaryKeyConstraint("subject", "family", "rule_id", "day", name=op.f("pk_judged_days")),
+        comment="what closed alerts were closed upon; a day that has more by now counts again",
+    )
+    op.create_table(
         "enrolment_tokens",
         sa.Column("token_sha256", _text(64), nullable=False),
         sa.Column("agent", _text(64), nullable=False),
