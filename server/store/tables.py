@@ -61,6 +61,8 @@ agents = Table(
     Column("heartbeat_at", BigInteger, comment="when the last heartbeat was received"),
     Column("heartbeat", JSON, comment="the last heartbeat as sent"),
     Column("clock_offset", BigInteger, nullable=False, default=0, comment="ms to add to the agent's times"),
+    Column("clock_doubted_since", BigInteger, comment="its heartbeats come later than the offset explains"),
+    Column("clock_doubted", BigInteger, comment="smallest difference among these, ms"),
 )
 
 agent_keys = Table(

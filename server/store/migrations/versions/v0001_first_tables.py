@@ -58,6 +58,12 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", sa.BigInteger(), comment="when the last heartbeat was received"),
         sa.Column("heartbeat", sa.JSON(), comment="the last heartbeat as sent"),
         sa.Column("clock_offset", sa.BigInteger(), nullable=False, comment="ms to add to the agent's times"),
+        sa.Column(
+            "clock_doubted_since",
+            sa.BigInteger(),
+            comment="its heartbeats come later than the offset explains",
+        ),
+        sa.Column("clock_doubted", sa.BigInteger(), comment="smallest difference among these, ms"),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_agents")),
     )
     op.create_table(
