@@ -19,7 +19,7 @@ from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import SubjectState
+from server.pipeline.subject_state import SubjectState, days_with_rules
 from server.store.tables import alert_days, alerts
 from server.store.upsert import insert_missing
 
@@ -93,6 +93,9 @@ def _values(
     now: int,
 ) -> dict[str, Any]:
     days = [row for day in found.days if (row := state.days.get(day)) is not None]
+    # Rule hits may outlive their day's row: old rows go table by table.
+    hits = [h for h in days_with_rules(state, found.family) if h.day in found.days]
+    times = [(row.first_time, row.last_time) for row in days] + [(h.first_time, h.last_time) for h in hits]
     person_id = person.id if person is not None else None
     return {
         "score": found.risk.score,
@@ -105,8 +108,8 @@ def _values(
         "facts": text.facts,
         "policy_version": policy_version,
         "model_id": model_id,
-        "first_time": min(row.first_time for row in days),
-        "last_time": max(row.last_time for row in days),
+        "first_time": min(first for first, _ in times),
+        "last_time": max(last for _, last in times),
         "events": sum(row.events for row in days),
         "updated_at": now,
     }
