@@ -303,7 +303,7 @@ class BatchReader:
         scorer = self._memory.scorer
         scorer.forget(state.subject, row.day)
         if row.files and grid(row) != before:
-            weight = self._memory.anomaly_weight(person, row.day, row.last_time)
+            weight = self._memory.anomaly_weight(person, row.day)
             scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
 
     def _epoch(self, agent: AgentState, found: Admitted) -> EpochState:

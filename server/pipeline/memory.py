@@ -159,17 +159,18 @@ class Memory:
                 found |= agent.watched.get(CHANNEL, set())
         return found
 
-    def anomaly_weight(self, person: PersonRecord | None, day: int, time: int) -> float:
-        """How much more likely a leak is before anything was seen: people on notice against all others."""
+    def anomaly_weight(self, person: PersonRecord | None, day: int) -> float:
+        """How much more likely a leak is before anything was seen: people on notice against all others, each
+        on this local day of theirs."""
         weights = self._weights.get(day)
         if weights is None:
             people = list(self.directory.people())
-            on_notice = sum(self.directory.status_at(p, time)[0] is PersonStatus.NOTICE for p in people)
+            on_notice = sum(self.directory.status_on(p, day)[0] is PersonStatus.NOTICE for p in people)
             weights = notice_weights(on_notice / len(people) if people else 0.0)
             if len(self._weights) > 1000:
                 self._weights.clear()
             self._weights[day] = weights
-        return weights[self.directory.status_at(person, time)[0] is not PersonStatus.NOTICE]
+        return weights[self.directory.status_on(person, day)[0] is not PersonStatus.NOTICE]
 
     def tidy(self) -> None:
         """After a commit: nothing is dirty, so all may be forgotten."""

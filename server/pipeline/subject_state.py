@@ -121,9 +121,6 @@ class SubjectState:
         hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
         self.dirty_rules.add((rule_id, day))
 
-    def touched_days(self) -> set[int]:
-        return self.dirty_days | {day for _, day in self.dirty_rules}
-
     def written(self) -> None:
         for dirty in (self.dirty_days, self.dirty_rules, self.dirty_devices, self.dirty_agents):
             dirty.clear()
