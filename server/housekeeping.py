@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.log.contract import EventLog, LogUnavailable
 from server.pulse import Pulse
+from server.retention import first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
     collector_days,
@@ -43,9 +44,8 @@ _logger = logging.getLogger("leaver.housekeeping")
 def drop_old(database: Database, *, now: int, events_days: int, stop: threading.Event) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days."""
-    first_kept = now // DAY - events_days
-    # Local days begin up to a day before or after those of UTC.
-    first_local = first_kept - 1
+    first_kept = first_day_kept(now, events_days)
+    first_local = first_local_day(first_kept)
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (event_blocks, event_blocks.c.last_day < first_kept),
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),

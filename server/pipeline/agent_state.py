@@ -13,6 +13,7 @@ from event_schema.control_records import Heartbeat
 from server.ingest.admission import AgentStanding
 from server.ingest.event_clock import AgentClock
 from server.ingest.sequences import SeenNumbers
+from server.retention import EVER
 from server.store.tables import agent_epochs, agent_keys, agents, collector_days
 
 LATE_MS = 5_000
@@ -135,8 +136,9 @@ class AgentState:
         self.gap_changed = False
 
 
-def load_agent(connection: Connection, name: str) -> AgentState:
-    """The agent as the database has it; its standing is None where the name is not enrolled."""
+def load_agent(connection: Connection, name: str, *, since: int = EVER) -> AgentState:
+    """The agent as the database has it; its standing is None where the name is not enrolled. since: UTC
+    day."""
     row = connection.execute(
         select(
             agents.c.clock_offset,
@@ -157,7 +159,8 @@ def load_agent(connection: Connection, name: str) -> AgentState:
         state.epochs[epoch.epoch] = EpochState(
             epoch.first_seen, SeenNumbers(epoch.seen), epoch.lost, epoch.duplicates
         )
-    for day in connection.execute(select(collector_days).where(collector_days.c.agent == name)):
+    watched = select(collector_days).where(collector_days.c.agent == name, collector_days.c.day >= since)
+    for day in connection.execute(watched):
         state.watched.setdefault(day.collector, set()).add(day.day)
     return state
 

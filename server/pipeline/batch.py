@@ -112,6 +112,7 @@ class BatchReader:
             elif found.heartbeat is not None:
                 self._heartbeat(agent, found, found.heartbeat)
         self._memory.scorer.settle()
+        self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
         for logged in records:
             after = logged.offset + 1
@@ -169,8 +170,9 @@ class BatchReader:
                 received_at,
             )
         today = received_at // DAY_MS
+        first = max(today - 90, self._memory.first_day)
         for collector in heartbeat.collectors:
-            days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
+            days = (d for d in collector.days_watched[:90] if first <= d <= today)
             new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
             if new and collector.name == CHANNEL:
                 # Silence on these days was unknown until now: histories that were read before are stale.
