@@ -42,7 +42,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta
 
 from event_schema.codec import decode_event
-from event_schema.errors import SchemaError
+from event_schema.errors import SchemaError, shown
 from event_schema.ocsf_events import Event
 
 WIRE_SCHEMA = "1"
@@ -82,7 +82,7 @@ class WireError(ValueError):
     """A record cannot be read. `reason` counts it; the message names the place."""
 
     def __init__(self, reason: Rejected, message: str) -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.reason = reason
 
 

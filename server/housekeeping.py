@@ -16,12 +16,14 @@ from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.log.contract import EventLog, LogUnavailable
 from server.pulse import Pulse
+from server.retention import first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
     collector_days,
     dead_letters,
     enrolment_tokens,
     event_blocks,
+    judged_days,
     log_positions,
     rule_days,
     storage_days,
@@ -42,15 +44,15 @@ _logger = logging.getLogger("leaver.housekeeping")
 def drop_old(database: Database, *, now: int, events_days: int, stop: threading.Event) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days."""
-    first_kept = now // DAY - events_days
-    # Local days begin up to a day before or after those of UTC.
-    first_local = first_kept - 1
+    first_kept = first_day_kept(now, events_days)
+    first_local = first_local_day(first_kept)
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (event_blocks, event_blocks.c.last_day < first_kept),
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
         (subject_events, subject_events.c.day < first_local),
         (storage_days, storage_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
+        (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]

@@ -101,6 +101,7 @@ class _Server:
             clock=installation.clock,
             observer=metrics.pipeline,
             share=installation.open_share(log, f"up-{socket.gethostname()}"),
+            events_days=config.retention.events_days,
         )
         self._pipeline = SupervisedThread("pipeline", self._worker.run, pulse=pulses[0])
         self._manager = ServiceManager(os.environ)

@@ -37,7 +37,13 @@ def run_worker(installation: Installation, name: str, *, stop: threading.Event, 
     log = installation.open_log()
     try:
         share = installation.open_share(log, name)
-        worker = PipelineWorker(installation.database, log, clock=installation.clock, share=share)
+        worker = PipelineWorker(
+            installation.database,
+            log,
+            clock=installation.clock,
+            share=share,
+            events_days=installation.config.retention.events_days,
+        )
         replaced: list[WorkerReplaced] = []
 
         def work(stop_part: threading.Event) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select, update
 
 from server import audit
+from server.alerts.judgement import note_judged
 from server.store.column_types import is_storable
 from server.store.tables import alerts
 
@@ -114,6 +115,7 @@ def close_alert(
     alert = get_alert(connection, alert_id)
     if not changed:
         raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
+    note_judged(connection, alert_id, alert.subject, alert.family)
     audit.append(
         connection,
         at=at,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from server.alerts.judgement import judged_of
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, assess
 from server.detection.storage_anomaly import CHANNEL, FAMILY
@@ -18,7 +19,7 @@ from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import SubjectState
+from server.pipeline.subject_state import SubjectState, days_with_rules
 from server.store.tables import alert_days, alerts
 from server.store.upsert import insert_missing
 
@@ -36,21 +37,16 @@ def raise_alerts(
     (watched_days.py). now: ms UTC. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
+    open_alerts = _open_alerts(connection, state.subject)
+    judged = judged_of(connection, state.subject)
     for family in sorted(families):
-        rows = connection.execute(
-            select(alerts.c.status, func.max(alerts.c.id), func.max(alerts.c.last_time))
-            .where(alerts.c.subject == state.subject, alerts.c.family == family)
-            .group_by(alerts.c.status)
-        )
-        by_status = {status: (alert_id, last_time) for status, alert_id, last_time in rows}
-        judged_until = by_status["closed"][1] if "closed" in by_status else None
-        found = assess(state, family, after=judged_until)
+        found = assess(state, family, judged.get(family, {}))
         if found is None:
             continue
         text = _text(memory, state, person, found)
         values = _values(state, person, found, text, memory.scorer.model_id, policy_version, now)
-        if "open" in by_status:
-            alert_id = by_status["open"][0]
+        alert_id = open_alerts.get(family)
+        if alert_id is not None:
             connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
         else:
             pseudonym(connection, state.subject)
@@ -62,6 +58,14 @@ def raise_alerts(
         days = [{"alert": alert_id, "channel": CHANNEL, "day": day} for day in found.days]
         insert_missing(connection, alert_days, days)
     return scores
+
+
+def _open_alerts(connection: Connection, subject: str) -> dict[str, int]:
+    """By family."""
+    rows = connection.execute(
+        select(alerts.c.family, alerts.c.id).where(alerts.c.subject == subject, alerts.c.status == "open")
+    )
+    return {row.family: row.id for row in rows}
 
 
 def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment) -> AlertText:
@@ -89,6 +93,9 @@ def _values(
     now: int,
 ) -> dict[str, Any]:
     days = [row for day in found.days if (row := state.days.get(day)) is not None]
+    # Rule hits may outlive their day's row: old rows go table by table.
+    hits = [h for h in days_with_rules(state, found.family) if h.day in found.days]
+    times = [(row.first_time, row.last_time) for row in days] + [(h.first_time, h.last_time) for h in hits]
     person_id = person.id if person is not None else None
     return {
         "score": found.risk.score,
@@ -101,8 +108,8 @@ def _values(
         "facts": text.facts,
         "policy_version": policy_version,
         "model_id": model_id,
-        "first_time": min(row.first_time for row in days),
-        "last_time": max(row.last_time for row in days),
+        "first_time": min(first for first, _ in times),
+        "last_time": max(last for _, last in times),
         "events": sum(row.events for row in days),
         "updated_at": now,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from event_schema.printable import printable_name
 from server.addresses import current_address
 from server.agents.health import AgentHealth, list_agents
 from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revoke
@@ -135,7 +136,7 @@ def _table(found: list[AgentHealth], now: int) -> Table:
     table.add_column("findings", overflow="fold")
     for agent in found:
         table.add_row(
-            agent.name,
+            printable_name(agent.name),
             agent.state,
             age(agent.heartbeat_at, now),
             "-" if agent.backlog_events is None else f"{agent.backlog_events:,}",

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from sqlalchemy import func, select
 
+from event_schema.printable import printable_name
 from server.commands.opening import (
     FINDINGS,
     data_option,
@@ -97,11 +98,11 @@ def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
         event = "" if row["event_index"] < 0 else f" event {row['event_index']}"
         shown.add_row(
             datetime.fromtimestamp(row["received_at"] / 1000, UTC).isoformat(" ", "seconds"),
-            row["agent"] or "-",
+            printable_name(row["agent"] or "-"),
             row["reason"],
             f"{row['partition']}:{row['offset']}{event}",
             f"{row['size']:,}",
-            row["message"],
+            printable_name(row["message"]),
         )
     echo_table(shown)
     if total > len(rows):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from event_schema.printable import printable_name
 from server.agents.health import AgentHealth
 from server.commands.tables import age, size, span
 from server.pipeline.worker_rows import WorkerRow
@@ -36,8 +37,9 @@ def status_lines(status: Status, *, width: int) -> Iterator[Line]:
 
 
 def _wrap(first: str, words: str, width: int, *, indent: int = _LABEL) -> list[str]:
+    # Agents' names and details may come from an endpoint, or a broker.
     return textwrap.wrap(
-        words,
+        printable_name(" ".join(words.split())),
         max(40, width),
         initial_indent=first,
         subsequent_indent=" " * indent,

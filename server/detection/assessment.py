@@ -7,15 +7,22 @@ Pure: a function of the subject's state, so late events and replays give the sam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from analytics.risk import Risk, RuleDay, risk
 from server.detection.storage_anomaly import FAMILY
-from server.pipeline.subject_state import RuleHits, SubjectState, days_with_rules
+from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
 
 ALERT_LINE = 50
 RULE_DAYS_BACK = 90
 """Older hits weigh 1 % and less; they take no part."""
+ANOMALY = ""
+"""In the place of a rule's id: the anomaly of a day."""
+
+Judged = Mapping[tuple[str, int], int]
+"""(rule id or ANOMALY, day): how many hits, or events of the day, a person had before them at closing."""
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -29,11 +36,11 @@ class Assessment(msgspec.Struct, frozen=True):
     """Rule hits that take part in the peak's risk, youngest first."""
 
 
-def assess(state: SubjectState, family: str, *, after: int | None) -> Assessment | None:
-    """None: nothing reaches the line. `after`: time of the last event of the family's last closed alert
-    (ms UTC); days whose events are all older were judged by a person already."""
-    hits = [h for h in days_with_rules(state, family) if after is None or h.last_time > after]
-    anomalies = _anomalies(state, after) if family == FAMILY else {}
+def assess(state: SubjectState, family: str, judged: Judged) -> Assessment | None:
+    """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
+    how much came, not when it happened: a laptop may deliver old days after the closing."""
+    hits = [h for h in days_with_rules(state, family) if h.hits > judged.get((h.rule_id, h.day), 0)]
+    anomalies = _anomalies(state.days, judged) if family == FAMILY else {}
     best: tuple[int, int] | None = None
     over: list[int] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
@@ -54,11 +61,11 @@ def assess(state: SubjectState, family: str, *, after: int | None) -> Assessment
     )
 
 
-def _anomalies(state: SubjectState, after: int | None) -> dict[int, float]:
+def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:
     return {
         row.day: row.anomaly
-        for row in state.days.values()
-        if row.anomaly > 0 and (after is None or row.last_time > after)
+        for row in days.values()
+        if row.anomaly > 0 and row.events > judged.get((ANOMALY, row.day), 0)
     }
 
 

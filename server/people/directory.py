@@ -103,11 +103,14 @@ class Directory:
         from NOTICE_LOOK_BACK_DAYS before the last working day. Before that the person is active, and the
         last day is None even where HR entered it ahead of time.
         """
+        return self.status_on(person, self.local_day_and_hour(person, time_ms)[0])
+
+    def status_on(self, person: PersonRecord | None, today: int) -> tuple[PersonStatus, int | None]:
+        """The same on a local day of the person's."""
         if person is None:
             return PersonStatus.UNKNOWN, None
         if person.notice_day is None and person.last_working_day is None:
             return PersonStatus.ACTIVE, None
-        today, _ = self.local_day_and_hour(person, time_ms)
         last = person.last_working_day
         days_left = None if last is None else last - today
         if days_left is not None and days_left < 0:

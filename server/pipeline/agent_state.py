@@ -11,7 +11,9 @@ from sqlalchemy import Connection, select
 
 from event_schema.control_records import Heartbeat
 from server.ingest.admission import AgentStanding
+from server.ingest.event_clock import AgentClock
 from server.ingest.sequences import SeenNumbers
+from server.retention import EVER
 from server.store.tables import agent_epochs, agent_keys, agents, collector_days
 
 LATE_MS = 5_000
@@ -52,13 +54,14 @@ class EpochState(msgspec.Struct):
 class AgentState:
     """Mutable. `written` forgets what was changed."""
 
-    def __init__(self, name: str, standing: AgentStanding | None, clock_offset: int) -> None:
+    def __init__(self, name: str, standing: AgentStanding | None, clock: AgentClock) -> None:
         self.name = name
         self.standing = standing
-        self.clock_offset = clock_offset
+        self.clock = clock
         self.epochs: dict[str, EpochState] = {}
         self.watched: dict[str, set[int]] = {}
         self.heartbeat: tuple[int, Heartbeat] | None = None
+        self.clock_changed = False
         self.dirty_epochs: set[str] = set()
         self.new_watched: list[tuple[str, int]] = []
         self.gap_changed = False
@@ -91,11 +94,21 @@ class AgentState:
         """Whether a heartbeat tells of fewer events than came from this spool before it: a copy of it is
         in use, or an older state of the machine. One that took longer than the last to arrive means
         nothing: the agent may have given up on it, and gone on."""
-        known, usual = self.epochs.get(name), self.delay
-        self.delay = received_at - heartbeat.sent_at
+        known = self.epochs.get(name)
         if known is None or heartbeat.next_seq > known.seen.highest():
             return False
-        return usual is not None and self.delay - usual < LATE_MS
+        return self.delay is not None and received_at - heartbeat.sent_at - self.delay < LATE_MS
+
+    def hear(self, heartbeat: Heartbeat, received_at: int) -> bool:
+        """Takes in a heartbeat. False for one that is no news: sent again, or overtaken by a newer one."""
+        before = self.clock
+        self.clock = before.heard(heartbeat.sent_at, received_at)
+        self.clock_changed |= self.clock != before
+        if self.clock.sent_at != heartbeat.sent_at or before.sent_at == heartbeat.sent_at:
+            return False
+        self.heartbeat = (received_at, heartbeat)
+        self.delay = received_at - heartbeat.sent_at
+        return True
 
     def watch(self, collector: str, days: Iterable[int]) -> list[int]:
         """Notes on which UTC days the collector ran. Returns those that are news."""
@@ -119,26 +132,35 @@ class AgentState:
         self.dirty_epochs.clear()
         self.new_watched.clear()
         self.heartbeat = None
+        self.clock_changed = False
         self.gap_changed = False
 
 
-def load_agent(connection: Connection, name: str) -> AgentState:
-    """The agent as the database has it; its standing is None where the name is not enrolled."""
+def load_agent(connection: Connection, name: str, *, since: int = EVER) -> AgentState:
+    """The agent as the database has it; its standing is None where the name is not enrolled. since: UTC
+    day."""
     row = connection.execute(
-        select(agents.c.revoked_at, agents.c.clock_offset, agents.c.heartbeat_at, agents.c.heartbeat).where(
-            agents.c.name == name
-        )
+        select(
+            agents.c.clock_offset,
+            agents.c.clock_doubted_since,
+            agents.c.clock_doubted,
+            agents.c.heartbeat_at,
+            agents.c.heartbeat,
+        ).where(agents.c.name == name)
     ).first()
     if row is None:
-        return AgentState(name, None, 0)
-    state = AgentState(name, load_standing(connection, name), row.clock_offset)
-    if row.heartbeat is not None:
-        state.delay = row.heartbeat_at - row.heartbeat["sent_at"]
+        return AgentState(name, None, AgentClock())
+    sent_at = None if row.heartbeat is None else row.heartbeat["sent_at"]
+    clock = AgentClock(row.clock_offset, sent_at, row.clock_doubted_since, row.clock_doubted)
+    state = AgentState(name, load_standing(connection, name), clock)
+    if sent_at is not None:
+        state.delay = row.heartbeat_at - sent_at
     for epoch in connection.execute(select(agent_epochs).where(agent_epochs.c.agent == name)):
         state.epochs[epoch.epoch] = EpochState(
             epoch.first_seen, SeenNumbers(epoch.seen), epoch.lost, epoch.duplicates
         )
-    for day in connection.execute(select(collector_days).where(collector_days.c.agent == name)):
+    watched = select(collector_days).where(collector_days.c.agent == name, collector_days.c.day >= since)
+    for day in connection.execute(watched):
         state.watched.setdefault(day.collector, set()).add(day.day)
     return state
 

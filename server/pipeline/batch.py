@@ -29,7 +29,7 @@ from server.enrich.enrichment import (
     peer_group_of,
 )
 from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
-from server.ingest.event_clock import clock_offset, corrected_time, is_future_dated
+from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
@@ -112,6 +112,7 @@ class BatchReader:
             elif found.heartbeat is not None:
                 self._heartbeat(agent, found, found.heartbeat)
         self._memory.scorer.settle()
+        self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
         for logged in records:
             after = logged.offset + 1
@@ -161,18 +162,17 @@ class BatchReader:
         if agent.falls_behind(found.record.epoch, heartbeat, received_at):
             detail = f"a copy of spool {found.record.epoch} is in use, or an older state of the machine"
             self._find(agent.name, FindingKind.CLONED, detail, received_at)
-        agent.heartbeat = (received_at, heartbeat)
-        agent.clock_offset = clock_offset(heartbeat.sent_at, received_at)
-        if agent.clock_offset:
+        if agent.hear(heartbeat, received_at) and agent.clock.offset:
             self._find(
                 agent.name,
                 FindingKind.CLOCK_WRONG,
-                f"its clock is off by {-agent.clock_offset / 1000:.0f} s; times of its events are corrected",
+                f"its clock is off by {-agent.clock.offset / 1000:.0f} s; times of its events are corrected",
                 received_at,
             )
         today = received_at // DAY_MS
+        first = max(today - 90, self._memory.first_day)
         for collector in heartbeat.collectors:
-            days = (d for d in collector.days_watched[:90] if today - 90 <= d <= today)
+            days = (d for d in collector.days_watched[:90] if first <= d <= today)
             new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
             if new and collector.name == CHANNEL:
                 # Silence on these days was unknown until now: histories that were read before are stale.
@@ -227,7 +227,7 @@ class BatchReader:
     ) -> Enriched | None:
         received_at = found.logged.appended_at
         self._batch.events += 1
-        time = corrected_time(event.time, agent.clock_offset)
+        time = agent.clock.corrected(event.time, received_at)
         if is_future_dated(time, received_at):
             seq = found.record.first_seq + index
             message = (
@@ -305,7 +305,7 @@ class BatchReader:
         scorer = self._memory.scorer
         scorer.forget(state.subject, row.day)
         if row.files and grid(row) != before:
-            weight = self._memory.anomaly_weight(person, row.day, row.last_time)
+            weight = self._memory.anomaly_weight(person, row.day)
             scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
 
     def _epoch(self, agent: AgentState, found: Admitted) -> EpochState:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, case, func, insert, select, update
 
-from event_schema.control_records import Heartbeat
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
 from server.pipeline.batch import Batch
@@ -144,20 +143,21 @@ def _write_agents(connection: Connection, changed: Collection[AgentState]) -> No
     upsert(connection, agent_epochs, epochs)
     insert_missing(connection, collector_days, watched)
     for agent in changed:
-        if agent.heartbeat is not None:
-            _write_heartbeat(connection, agent, *agent.heartbeat)
+        if agent.heartbeat is not None or agent.clock_changed:
+            _write_heartbeat(connection, agent)
         if agent.gap_changed:
             _write_gap(connection, agent)
 
 
-def _write_heartbeat(
-    connection: Connection, agent: AgentState, received_at: int, heartbeat: Heartbeat
-) -> None:
+def _write_heartbeat(connection: Connection, agent: AgentState) -> None:
     values: dict[str, Any] = {
-        "heartbeat_at": received_at,
-        "heartbeat": msgspec.to_builtins(heartbeat),
-        "clock_offset": agent.clock_offset,
+        "clock_offset": agent.clock.offset,
+        "clock_doubted_since": agent.clock.doubted_since,
+        "clock_doubted": agent.clock.doubted,
     }
+    if agent.heartbeat is not None:
+        received_at, heartbeat = agent.heartbeat
+        values |= {"heartbeat_at": received_at, "heartbeat": msgspec.to_builtins(heartbeat)}
     connection.execute(update(agents).where(agents.c.name == agent.name).values(values))
 
 

@@ -21,6 +21,7 @@ from server.people.directory import Directory, PersonRecord, load_directory, peo
 from server.pipeline.agent_state import AgentState, load_agent, load_standing
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
 from server.pipeline.subject_state import SubjectState, load_subjects
+from server.retention import first_day_kept, first_local_day
 from server.store.tables import models
 
 SUBJECTS_KEPT = 20_000
@@ -30,10 +31,16 @@ STANDING_KEPT_MS = 1000
 
 
 class Memory:
-    """`refresh` at the start of each batch, `tidy` after each commit."""
+    """`refresh` at the start of each batch, `tidy` after each commit.
 
-    def __init__(self, connection: Connection, clock: Callable[[], int]) -> None:
+    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all."""
+
+    def __init__(
+        self, connection: Connection, clock: Callable[[], int], *, events_days: int | None = None
+    ) -> None:
         self._clock = clock
+        self._events_days = events_days
+        self.first_day = first_day_kept(clock(), events_days)
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
@@ -54,6 +61,11 @@ class Memory:
         may change what the batch will; the connection can write."""
         self._locks = lock
         self._current.clear()
+        first_day = first_day_kept(self._clock(), self._events_days)
+        if first_day != self.first_day:
+            # Once a day; what is past its end is not loaded again.
+            self.forget_all()
+            self.first_day = first_day
         if people_version(connection) != self.directory.version:
             self.enricher = Enricher(load_directory(connection))
             self._weights.clear()
@@ -112,7 +124,7 @@ class Memory:
         now = self._clock()
         state = self.agents.get(name)
         if state is None:
-            state = load_agent(connection, name)
+            state = load_agent(connection, name, since=self.first_day)
             if state.standing is None:
                 return None
             self._keep(state)
@@ -141,14 +153,15 @@ class Memory:
         self._look_at(connection, wanted, lock=self._locks)
         missing = [subject for subject in wanted if subject not in self.subjects]
         if missing:
-            self.subjects.update(load_subjects(connection, missing))
+            since = first_local_day(self.first_day)
+            self.subjects.update(load_subjects(connection, missing, since=since))
             self._loaded.update(self.versions(missing))
         seen_on = {agent for subject in wanted for agent in self.subjects[subject].agents}
         # Of agents that are not this batch's only the watched days matter. Whoever adds one raises the
         # versions of all subjects seen there too.
         self._look_at(connection, map(agent_key, seen_on), lock=False)
         for name in seen_on - self.agents.keys():
-            self._keep(load_agent(connection, name))
+            self._keep(load_agent(connection, name, since=self.first_day))
 
     def watched_days(self, state: SubjectState) -> set[int]:
         """UTC days on which removable storage was watched on an endpoint that the subject was seen on."""
@@ -159,17 +172,23 @@ class Memory:
                 found |= agent.watched.get(CHANNEL, set())
         return found
 
-    def anomaly_weight(self, person: PersonRecord | None, day: int, time: int) -> float:
-        """How much more likely a leak is before anything was seen: people on notice against all others."""
+    def anomaly_weight(self, person: PersonRecord | None, day: int) -> float:
+        """How much more likely a leak is before anything was seen: people on notice against all others, each
+        on this local day of theirs."""
         weights = self._weights.get(day)
         if weights is None:
             people = list(self.directory.people())
-            on_notice = sum(self.directory.status_at(p, time)[0] is PersonStatus.NOTICE for p in people)
+            on_notice = sum(self.directory.status_on(p, day)[0] is PersonStatus.NOTICE for p in people)
             weights = notice_weights(on_notice / len(people) if people else 0.0)
             if len(self._weights) > 1000:
                 self._weights.clear()
             self._weights[day] = weights
-        return weights[self.directory.status_at(person, time)[0] is not PersonStatus.NOTICE]
+        return weights[self.directory.status_on(person, day)[0] is not PersonStatus.NOTICE]
+
+    def drop_late(self, subjects: Iterable[SubjectState]) -> None:
+        """Before a batch's commit: what came of days that are past their end."""
+        for state in subjects:
+            state.drop_before(first_local_day(self.first_day))
 
     def tidy(self) -> None:
         """After a commit: nothing is dirty, so all may be forgotten."""

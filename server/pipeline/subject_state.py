@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from analytics.risk import Level
+from server.retention import EVER
 from server.store.tables import rule_days, storage_days, subject_agents, subject_devices, subject_events
 
 
@@ -121,8 +122,16 @@ class SubjectState:
         hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
         self.dirty_rules.add((rule_id, day))
 
-    def touched_days(self) -> set[int]:
-        return self.dirty_days | {day for _, day in self.dirty_rules}
+    def drop_before(self, day: int) -> None:
+        """Late events of days that are past their end: neither kept nor written."""
+        if min(self.dirty_days, default=day) >= day:
+            return
+        self.days = {d: row for d, row in self.days.items() if d >= day}
+        self.rules = {key: hits for key, hits in self.rules.items() if key[1] >= day}
+        self.last_range = {place: last for place, last in self.last_range.items() if place[0] >= day}
+        self.dirty_days = {d for d in self.dirty_days if d >= day}
+        self.dirty_rules = {key for key in self.dirty_rules if key[1] >= day}
+        self.dirty_ranges = {key: last for key, last in self.dirty_ranges.items() if key[0][0] >= day}
 
     def written(self) -> None:
         for dirty in (self.dirty_days, self.dirty_rules, self.dirty_devices, self.dirty_agents):
@@ -130,18 +139,24 @@ class SubjectState:
         self.dirty_ranges.clear()
 
 
-def load_subjects(connection: Connection, subjects: Sequence[str]) -> dict[str, SubjectState]:
-    """States of all these subjects, empty for new ones."""
+def load_subjects(
+    connection: Connection, subjects: Sequence[str], *, since: int = EVER
+) -> dict[str, SubjectState]:
+    """States of all these subjects, empty for new ones. since: local day."""
     states = {subject: SubjectState(subject) for subject in subjects}
     for start in range(0, len(subjects), 500):
-        _load_part(connection, subjects[start : start + 500], states)
+        _load_part(connection, subjects[start : start + 500], states, since)
     return states
 
 
-def _load_part(connection: Connection, part: Sequence[str], states: Mapping[str, SubjectState]) -> None:
-    for row in connection.execute(select(storage_days).where(storage_days.c.subject.in_(part))):
+def _load_part(
+    connection: Connection, part: Sequence[str], states: Mapping[str, SubjectState], since: int
+) -> None:
+    days = select(storage_days).where(storage_days.c.subject.in_(part), storage_days.c.day >= since)
+    for row in connection.execute(days):
         states[row.subject].days[row.day] = ChannelDay(*row[1:])
-    for row in connection.execute(select(rule_days).where(rule_days.c.subject.in_(part))):
+    rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
+    for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.day] = RuleHits(*row[1:])
     for row in connection.execute(select(subject_devices).where(subject_devices.c.subject.in_(part))):
         states[row.subject].devices[row.device] = DeviceUse(row.first_time, row.last_time)
@@ -157,7 +172,7 @@ def _load_part(connection: Connection, part: Sequence[str], states: Mapping[str,
     # Ranges of one place do not overlap, so the highest start has the highest end.
     newest = (
         select(*places, func.max(subject_events.c.first_seq), func.max(subject_events.c.last_seq))
-        .where(subject_events.c.subject.in_(part))
+        .where(subject_events.c.subject.in_(part), subject_events.c.day >= since)
         .group_by(*places)
     )
     for subject, day, channel, agent, epoch, first_seq, last_seq in connection.execute(newest):

@@ -66,7 +66,8 @@ class _Committed(NamedTuple):
 
 
 class PipelineWorker:
-    """`clock`: ms UTC. `policies`: the shipped rules by default. `share`: all of the log by default."""
+    """`clock`: ms UTC. `policies`: the shipped rules by default. `share`: all of the log by default.
+    `events_days`: how many days count, all by default."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class PipelineWorker:
         records_per_batch: int = RECORDS_PER_BATCH,
         observer: PipelineObserver | None = None,
         share: PartitionShare | None = None,
+        events_days: int | None = None,
     ) -> None:
         self._database = database
         self._log = log
@@ -88,6 +90,7 @@ class PipelineWorker:
         self._partitions = HeldPartitions(database, log, share or WholeLog(log))
         self._sign = SignOfLife(self._partitions.name, clock())
         self._dice = random.Random()
+        self._events_days = events_days
         self._memory: Memory | None = None
         self._locked_batches = 0
         self._waits_for: str | None = None
@@ -242,7 +245,7 @@ class PipelineWorker:
 
     def _new_memory(self) -> Memory:
         with self._database.read() as connection:
-            self._memory = Memory(connection, self._clock)
+            self._memory = Memory(connection, self._clock, events_days=self._events_days)
         # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
         # and again. Thawed first, for a worker that starts anew leaves an older memory behind.
         gc.unfreeze()

@@ -61,6 +61,8 @@ agents = Table(
     Column("heartbeat_at", BigInteger, comment="when the last heartbeat was received"),
     Column("heartbeat", JSON, comment="the last heartbeat as sent"),
     Column("clock_offset", BigInteger, nullable=False, default=0, comment="ms to add to the agent's times"),
+    Column("clock_doubted_since", BigInteger, comment="event_clock.AgentClock"),
+    Column("clock_doubted", BigInteger, comment="event_clock.AgentClock"),
 )
 
 agent_keys = Table(
@@ -330,9 +332,7 @@ alerts = Table(
     "alerts",
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),
-    Column(
-        "subject", PlainText(128), nullable=False, comment="'person:ID', or 'account:NAME' without a person"
-    ),
+    Column("subject", PlainText(128), nullable=False, comment="person:ID, or account:NAME without a person"),
     Column("family", PlainText(64), nullable=False),
     Column("status", PlainText(8), nullable=False, comment="open or closed"),
     Column("score", Integer, nullable=False),
@@ -370,6 +370,17 @@ alert_days = Table(
     Column("channel", PlainText(64), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
+)
+
+judged_days = Table(
+    "judged_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("family", PlainText(64), primary_key=True),
+    Column("rule_id", PlainText(64), primary_key=True, comment="empty: the day's anomaly"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("count", BigInteger, nullable=False, comment="the rule's hits, or the day's events"),
+    comment="at closing; a day that has more by now counts again",
 )
 
 audit = Table(

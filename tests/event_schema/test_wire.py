@@ -182,3 +182,18 @@ def test_many_threads_pack_at_once_and_every_record_reads_back() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(pack, range(8))) == list(range(8))
+
+
+def test_a_message_that_quotes_an_endpoint_has_no_control_characters_and_an_end() -> None:
+    hostile = b'{"class_uid":1001,"\\u001b]0;owned\\u0007\\u202e' + b"x" * 10_000 + b'":1}'
+    # An undeclared field's name is quoted, whatever it is.
+    record = pack_events(
+        Ed25519PrivateKey.generate(), agent="a", epoch="0" * 16, first_seq=0, events=[hostile]
+    )
+    (fault,) = wire.decode_events(record).faults
+    assert "\\x1b]0;owned\\x07\\u202exxx" in fault.message
+    assert fault.message.isprintable()
+    assert len(fault.message) < 700
+    error = WireError(Rejected.BAD_CONTENT, "\x1b[2J" * 1000)
+    assert str(error).startswith("\\x1b[2J\\x1b[2J")
+    assert len(str(error)) <= 501

@@ -31,8 +31,14 @@ class Server:
     def clock(self) -> int:
         return self.now
 
-    def worker(self, records_per_batch: int = 100) -> PipelineWorker:
-        return PipelineWorker(self.database, self.log, clock=self.clock, records_per_batch=records_per_batch)
+    def worker(self, records_per_batch: int = 100, *, events_days: int | None = None) -> PipelineWorker:
+        return PipelineWorker(
+            self.database,
+            self.log,
+            clock=self.clock,
+            records_per_batch=records_per_batch,
+            events_days=events_days,
+        )
 
     def take(self, *records: WireRecord, records_per_batch: int = 100) -> None:
         """Appends, and works until the log is empty."""

@@ -58,6 +58,8 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", sa.BigInteger(), comment="when the last heartbeat was received"),
         sa.Column("heartbeat", sa.JSON(), comment="the last heartbeat as sent"),
         sa.Column("clock_offset", sa.BigInteger(), nullable=False, comment="ms to add to the agent's times"),
+        sa.Column("clock_doubted_since", sa.BigInteger(), comment="event_clock.AgentClock"),
+        sa.Column("clock_doubted", sa.BigInteger(), comment="event_clock.AgentClock"),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_agents")),
     )
     op.create_table(
@@ -67,7 +69,7 @@ def upgrade() -> None:
             "subject",
             _text(128),
             nullable=False,
-            comment="'person:ID', or 'account:NAME' without a person",
+            comment="person:ID, or account:NAME without a person",
         ),
         sa.Column("family", _text(64), nullable=False),
         sa.Column("status", _text(8), nullable=False, comment="open or closed"),
@@ -304,6 +306,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("alert", "channel", "day", name=op.f("pk_alert_days")),
         comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
+    )
+    op.create_table(
+        "judged_days",
+        sa.Column("subject", _text(128), nullable=False),
+        sa.Column("family", _text(64), nullable=False),
+        sa.Column("rule_id", _text(64), nullable=False, comment="empty: the day's anomaly"),
+        sa.Column("day", sa.Integer(), nullable=False, comment="local"),
+        sa.Column("count", sa.BigInteger(), nullable=False, comment="the rule's hits, or the day's events"),
+        sa.PrimaryKeyConstraint("subject", "family", "rule_id", "day", name=op.f("pk_judged_days")),
+        comment="at closing; a day that has more by now counts again",
     )
     op.create_table(
         "enrolment_tokens",

@@ -1,0 +1,19 @@
+"""The oldest day that counts. Housekeeping drops what is older, some time after; the pipeline does as if it
+were gone already, so that neither the time of dropping nor that of a restart shows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DAY_MS: Final = 24 * 3600 * 1000
+EVER: Final = -(2**31)
+
+
+def first_day_kept(now: int, events_days: int | None) -> int:
+    """UTC day. now: ms UTC. events_days: None keeps all."""
+    return EVER if events_days is None else now // DAY_MS - events_days
+
+
+def first_local_day(first_day: int) -> int:
+    """Local days begin up to a day before or after those of UTC."""
+    return max(EVER, first_day - 1)
