@@ -5,7 +5,7 @@ Which fields name people comes from the field registry, so a new field is masked
 | field | shown as |
 |---|---|
 | person ids | the person's pseudonym |
-| account names | the owner's pseudonym, else that of the account (`A-…`) |
+| account names | the owner's pseudonym, else that of the account (`A-…`), of a number without a name too |
 | paths | as they are, but homes (`/home/X`, `/run/media/X`, …) and parts that are an account's name |
 | host and agent | `H-…`, the same each time |
 | device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
@@ -72,14 +72,14 @@ class Masker:
         self._net = _net(kept)
 
     def subject(self, subject: str) -> str:
-        """Pseudonym of 'person:ID' or 'account:NAME'."""
+        """Pseudonym of 'person:ID' or 'account:NAME@HOST'."""
         return self._pseudonyms.get(subject) or candidate(self._key, subject)
 
     def account(self, account: str, host: str | None) -> str:
         owner = self._directory.person_by_account(account, host)
         if owner is not None:
             return self.subject(person_subject(owner.id))
-        return self.subject(account_subject(account_key(account)))
+        return self.subject(account_subject(account, host))
 
     def host(self, name: str) -> str:
         return label(self._key, "H", name.casefold())
@@ -106,6 +106,10 @@ class Masker:
         host = host or event.device.hostname
         plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(leaver)}
         masked: dict[str, Any] = self._value(plain, "", host)
+        user = event.actor.user
+        if user is not None and user.uid is not None and not user.name:
+            # The number is the account here: the alert's subject is made from it.
+            masked["actor"]["user"]["uid"] = self.account(user.uid, host)
         return masked
 
     def device(self, device: PeripheralDevice) -> dict[str, Any]:

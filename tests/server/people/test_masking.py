@@ -130,3 +130,10 @@ def test_plain_values_lose_ids_and_accounts_but_not_numbers() -> None:
         "bytes": 1007,
         "who": ["P-AAAAA", None, 0.5],
     }
+
+
+def test_account_of_nobody_is_one_name_a_host_and_the_same_as_the_alerts_subject() -> None:
+    masker = Masker(Directory(1, [], {}), KEY, {"account:mallory@laptop-1": "A-QQQQQ"})
+    assert masker.account("Mallory", "LAPTOP-1") == "A-QQQQQ"
+    assert masker.path("/home/mallory/x", "laptop-1") == "/home/A-QQQQQ/x"
+    assert masker.account("mallory", "laptop-2") != masker.account("mallory", "laptop-1")
