@@ -6,7 +6,7 @@ Which fields name people comes from the field registry, so a new field is masked
 |---|---|
 | person ids | the person's pseudonym |
 | account names | the owner's pseudonym, else that of the account (`A-…`), of a number without a name too |
-| paths | as they are, but homes (`/home/X`, `/run/media/X`, …) and parts that are an account's name |
+| paths | as they are, but homes (`/home/X`, `/media/X/volume`, …) and parts that are an account's name |
 | host and agent | `H-…`, the same each time |
 | device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
 
@@ -36,7 +36,12 @@ _PERSON_IDS = frozenset(
 _HOSTS = frozenset({"device.hostname", "device.uid"})
 _USER_NUMBERS = frozenset({"actor.user.uid", "actor.process.auid"})
 _FILE_NAMES = frozenset({"file.name", "file_result.name"})
-_OWNED_FOLDERS = re.compile(r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)")
+_OWNED_FOLDERS = re.compile(
+    r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)"
+    # udisks on Debian and Ubuntu mounts at /media/USER/VOLUME; /media/VOLUME/file names nobody's account.
+    r"|(^/media/)(?!(?:usb|cdrom|floppy)\d*/)([^/]+)(?=/[^/]+/)",
+    re.IGNORECASE,
+)
 _JOINS = re.compile(r"[\s._-]+")
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
@@ -94,8 +99,8 @@ class Masker:
         """The path without homes and accounts; its last part, the file's name, stays."""
 
         def hide_owner(found: re.Match[str]) -> str:
-            owner = found[2]
-            return found[1] + (label(self._key, "U", owner) if owner.isdigit() else self.account(owner, host))
+            folder, owner = found[1] or found[3], found[2] or found[4]
+            return folder + (label(self._key, "U", owner) if owner.isdigit() else self.account(owner, host))
 
         folders, separator, name = _split_last(_OWNED_FOLDERS.sub(hide_owner, path))
         parts = [self._path_part(part, host) for part in _SEPARATOR.split(folders)]

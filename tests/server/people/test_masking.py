@@ -100,6 +100,19 @@ def test_home_of_someone_unknown_is_hidden_too() -> None:
     assert _masker().path("/run/user/1501/x", None).startswith("/run/user/U-")
 
 
+@pytest.mark.parametrize("folder", ["/media/", "/run/media/"])
+def test_owner_of_a_mounted_drive_is_hidden_and_the_drive_is_not(folder: str) -> None:
+    shown = _masker().path(f"{folder}carol/STICK/plans/a.dwg", "laptop-9")
+    assert shown == f"{folder}{_masker().account('carol', 'laptop-9')}/STICK/plans/a.dwg"
+
+
+@pytest.mark.parametrize(
+    "path", ["/media/STICK/a.dwg", "/media/usb0/plans/a.dwg", "/srv/media/films/old/a.mp4"]
+)
+def test_a_folder_called_media_that_belongs_to_nobody_stays(path: str) -> None:
+    assert _masker().path(path, "laptop-9") == path
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
