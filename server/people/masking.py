@@ -10,9 +10,9 @@ Which fields name people comes from the field registry, so a new field is masked
 | host and agent | `H-…`, the same each time |
 | device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
 
-All other texts go through a net that catches the accounts and full names of the people concerned, as whole
-words (a volume that somebody called after themselves). Names of files show as they are: they are what an
-alert is about.
+All other texts go through a net that catches the accounts and names of the people concerned (name_words.py),
+as whole words (a volume that somebody called after themselves). Names of files show as they are: they are
+what an alert is about.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import PeripheralDevice
 from server.people.directory import Directory, account_key
+from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import account_subject, candidate, label, person_subject
 
 _PERSON_IDS = frozenset(
@@ -42,9 +43,10 @@ _OWNED_FOLDERS = re.compile(
     r"|(^/media/)(?!(?:usb|cdrom|floppy)\d*/)([^/]+)(?=/[^/]+/)",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"[\s._-]+")
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
+SEVERAL = "[name]"
+"""Shown for a part of the names of several people concerned: which of them is meant cannot be said."""
 
 
 class Masker:
@@ -66,15 +68,17 @@ class Masker:
         self._pseudonyms = pseudonyms
         words: dict[str, str] = {}
         for person_id, name in (names or {}).items():
-            words[name.casefold()] = self.subject(person_subject(person_id))
+            shown = self.subject(person_subject(person_id))
+            for word in name_words(name):
+                words[word] = shown if words.get(word, shown) == shown else SEVERAL
         for account, owner in directory.accounts().items():
             if owner.id in (names or {}):
                 words[account] = self.subject(person_subject(owner.id))
         for account, host in accounts:
             words[account_key(account)] = self.account(account, host)
         kept = {word: shown for word, shown in words.items() if len(word) >= _SHORTEST_WORD}
-        self._words = {_joined(word): shown for word, shown in kept.items()}
-        self._net = _net(kept)
+        self._words = {joined(word): shown for word, shown in kept.items()}
+        self._net = net(kept)
 
     def subject(self, subject: str) -> str:
         """Pseudonym of 'person:ID' or 'account:NAME@HOST'."""
@@ -90,10 +94,10 @@ class Masker:
         return label(self._key, "H", name.casefold())
 
     def text(self, text: str) -> str:
-        """The text without the accounts and full names of the people concerned."""
+        """The text without the accounts and names of the people concerned."""
         if self._net is None:
             return text
-        return self._net.sub(lambda found: self._words[_joined(found[0])], text)
+        return self._net.sub(lambda found: self._words[joined(found[0])], text)
 
     def path(self, path: str, host: str | None) -> str:
         """The path without homes and accounts; its last part, the file's name, stays."""
@@ -173,23 +177,6 @@ def _label_prefix(path: str) -> str:
     if path in _USER_NUMBERS:
         return "U"
     return "D" if "peripheral_device." in path else "X"
-
-
-def _net(words: Mapping[str, str]) -> re.Pattern[str] | None:
-    if not words:
-        return None
-    longest_first = sorted(words, key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(_word_pattern, longest_first)), re.IGNORECASE)
-
-
-def _word_pattern(word: str) -> str:
-    """As a whole word; the spaces of a name may be anything that joins words. Chinese has no word ends."""
-    pattern = _JOINS.pattern.join(map(re.escape, word.split()))
-    return rf"(?<![^\W_]){pattern}(?![^\W_])" if word.isascii() else pattern
-
-
-def _joined(found: str) -> str:
-    return _JOINS.sub(" ", found.casefold())
 
 
 def _split_last(path: str) -> tuple[str, str, str]:

@@ -122,7 +122,11 @@ def test_a_folder_called_media_that_belongs_to_nobody_stays(path: str) -> None:
         ("stick of alice", "stick of P-AAAAA"),
         ("CORP\\alice", "P-AAAAA"),
         ("malice in wonderland", "malice in wonderland"),
-        ("wang", "wang"),
+        ("WANG", "P-AAAAA"),
+        ("Wang Alice", "P-AAAAA"),
+        ("Wang, Alice", "P-AAAAA"),
+        ("AliceWang", "P-AAAAA"),
+        ("wangling", "wangling"),
     ],
 )
 def test_net_catches_whole_names_only(text: str, shown: str) -> None:
@@ -150,3 +154,34 @@ def test_account_of_nobody_is_one_name_a_host_and_the_same_as_the_alerts_subject
     assert masker.account("Mallory", "LAPTOP-1") == "A-QQQQQ"
     assert masker.path("/home/mallory/x", "laptop-1") == "/home/A-QQQQQ/x"
     assert masker.account("mallory", "laptop-2") != masker.account("mallory", "laptop-1")
+
+
+def _named(**names: str) -> Masker:
+    people = [PersonRecord(key, None, None, "UTC", None, None) for key in names]
+    shown = {f"person:{key}": f"P-{key.upper()}" for key in names}
+    return Masker(Directory(1, people, {}), KEY, shown, names=names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("Anna Weber", "ANNA", "P-A"),
+        ("Weber Anna", "Anna Weber's USB", "P-A's USB"),
+        ("Ann Weber", "planning for Ann", "planning for P-A"),
+        ("Anna-Lena von der Heide", "lena von der Post", "P-A von der Post"),
+        ("Jo Li", "jo li; Jo; li", "P-A; Jo; li"),
+        ("Jürg Müller", "Jürgen MÜLLER", "Jürgen P-A"),
+        ("王小明", "小明备份", "P-A备份"),
+        ("王 小明", "王小明", "P-A"),
+        ("欧阳娜娜", "娜娜的U盘", "P-A的U盘"),
+        ("王明", "明天 王明", "明天 P-A"),
+        ("", "nobody", "nobody"),
+    ],
+)
+def test_net_catches_names_in_either_order_and_their_parts(name: str, text: str, shown: str) -> None:
+    assert _named(a=name).text(text) == shown
+
+
+def test_part_of_two_peoples_names_says_which_of_them_about_neither() -> None:
+    masker = _named(a="Anna Weber", b="Bernd Weber")
+    assert masker.text("weber; BERND; anna_weber") == "[name]; P-B; P-A"
