@@ -201,7 +201,9 @@ def _training_rows(
     groups: Mapping[str, PeerStats],
     everybody: PeerStats,
 ) -> list[_Row]:
-    """One row for each day with data that has a week before it, each seen with what was known then."""
+    """One row for each day with data that has a week before it, each against its own past. What is usual
+    among peers is that of all days, and the forest learns from the very rows that calibrate it: what that
+    costs was measured (docs/decisions/0008-anomaly-model.md)."""
     rows = []
     for subject in subjects:
         own = history[subject]
