@@ -1,9 +1,10 @@
 """Scores to empirical p-values, by day type and peer group.
 
 p = (1 + #{calibration >= s}) / (n + 1) up to the 98th percentile u; above it the tail is taken as
-exponential: P(> u) · exp(−(s − u) / mean excess), where P(> u) is .02 unless ties make it less. A group's
-own p counts by its size: ln p = a·ln p_group + (1 − a)·ln p_all with a = n / (n + 500). Days of different
-type are never mixed: quiet weekends would take the whole alert budget.
+exponential: P(> u) · exp(−(s − u) / mean excess), where P(> u) = (1 + #{calibration > u}) / (n + 1): about
+.02, more in small pools, less where ties make it less. A group's own p counts by its size: ln p =
+a·ln p_group + (1 − a)·ln p_all with a = n / (n + 500). Days of different type are never mixed: quiet
+weekends would take the whole alert budget.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def make_pool(scores: Iterable[float]) -> Pool:
     if not above:
         return Pool(rising, start, 1 / (n + 1), 0.0)
     mean_excess = math.fsum(score - start for score in above) / len(above)
-    return Pool(rising, start, min((1 + len(above)) / (n + 1), _TAIL), mean_excess)
+    return Pool(rising, start, (1 + len(above)) / (n + 1), mean_excess)
 
 
 def calibrate(scores: Iterable[tuple[float, DayType, str]]) -> Calibration:

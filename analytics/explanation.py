@@ -83,7 +83,9 @@ def percentile_among(peers: PeerStats, raw_index: int, value: float) -> float | 
 def sentence(facts: CopyFacts, language: Language = "en") -> str:
     """The sentence; gender-free, never a name in it."""
     if language == "zh":
-        return _join(_what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], _leaving_zh(facts), ":", ",", ";")
+        return _join(
+            _what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], _leaving_zh(facts), "：", "，", "；"
+        )
     return _join(_what_en(facts), [_usual_en(facts), _peers_en(facts)], _leaving_en(facts), ": ", ", ", "; ")
 
 
@@ -110,7 +112,7 @@ def _join(what: str, middle: list[str], end: str, colon: str, comma: str, semico
 
 def _what_en(facts: CopyFacts) -> str:
     files = "1 file" if facts.files == 1 else f"{facts.files:,} files"
-    device = "a device first seen today" if facts.new_device else "removable storage"
+    device = "a device first seen that day" if facts.new_device else "removable storage"
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     return f"{human_size(facts.bytes)} ({files}) to {device}{account}"
 
@@ -145,18 +147,18 @@ def _leaving_en(facts: CopyFacts) -> str:
         return f"last day in {days} days"
     if days < 0:
         return f"{-days} {'day' if days == -1 else 'days'} after the last working day"
-    return "last day tomorrow" if days else "last day today"
+    return "last day the day after" if days else "on the last day"
 
 
 def _what_zh(facts: CopyFacts) -> str:
-    device = "今天首次出现的移动存储设备" if facts.new_device else "移动存储设备"
-    account = "" if facts.person_known else "(账号不属于任何已知人员)"
-    return f"向{device}复制了 {human_size(facts.bytes)}({facts.files:,} 个文件){account}"
+    device = "当天首次出现的移动存储设备" if facts.new_device else "移动存储设备"
+    account = "" if facts.person_known else "（账号不属于任何已知人员）"
+    return f"向{device}复制了 {human_size(facts.bytes)}（{facts.files:,} 个文件）{account}"
 
 
 def _usual_zh(facts: CopyFacts) -> str:
     if facts.known_days < HISTORY_DAYS_MIN:
-        return "历史数据太少,无法判断平常情况"
+        return "历史数据太少，无法判断平常情况"
     if facts.days_since_last_copy is None:
         return f"{facts.known_days} 天来首次复制到移动存储"
     if facts.usual_bytes is None:
@@ -182,4 +184,4 @@ def _leaving_zh(facts: CopyFacts) -> str:
         return ""
     if days > 0:
         return f"距最后工作日还有 {days} 天"
-    return f"最后工作日已过 {-days} 天" if days < 0 else "今天是最后工作日"
+    return f"最后工作日已过 {-days} 天" if days < 0 else "当天是最后工作日"

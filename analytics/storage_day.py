@@ -25,14 +25,3 @@ class HistoryDay(msgspec.Struct, frozen=True):
 
     day_type: DayType
     storage: StorageDay | None
-
-
-def add_file(day: StorageDay, size: int, new_device: bool) -> StorageDay:
-    """The day with one more file of `size` bytes.
-
-    `new_device`: this is the subject's first file ever on that device. Pass it once a device: devices
-    are counted, not the files on them. Raises ValueError on a negative size.
-    """
-    if size < 0:
-        raise ValueError(f"file size {size} is negative")
-    return StorageDay(day.bytes + size, day.files + 1, day.new_devices + int(new_device))

@@ -138,20 +138,14 @@ class StorageModel:
         """The group's statistics; the organisation's for a group that is unknown or too small."""
         return self._stored.groups.get(peer_group, self._stored.everybody)
 
-    def score(
-        self, features: Sequence[float], day_type: DayType, peer_group: str, *, weight: float = 1.0
-    ) -> AnomalyScore:
-        """`weight` divides p (risk.notice_weights). Raises ForestError on NaN or another length."""
-        return self.score_many([features], day_type, peer_group, weight=weight)[0]
-
     def score_many(
         self, rows: Sequence[Sequence[float]], day_type: DayType, peer_group: str, *, weight: float = 1.0
     ) -> list[AnomalyScore]:
-        """score() of several feature vectors of one subject-day, cheaper together."""
+        """Of several feature vectors of one subject-day. `weight` divides p (risk.notice_weights)."""
         return self.score_days([DayToScore(row, day_type, peer_group, weight) for row in rows])
 
     def score_days(self, days: Sequence[DayToScore]) -> list[AnomalyScore]:
-        """score() of each, much cheaper together; the same scores as one by one."""
+        """Much cheaper together, and the same as one by one. Raises ForestError on NaN or another length."""
         voters = self._voters
         if voters is None:
             return [AnomalyScore(1.0, 0.0, 0.0, sum(day.features), True) for day in days]
@@ -207,7 +201,9 @@ def _training_rows(
     groups: Mapping[str, PeerStats],
     everybody: PeerStats,
 ) -> list[_Row]:
-    """One row for each day with data that has a week before it, each seen with what was known then."""
+    """One row for each day with data that has a week before it, each against its own past. What is usual
+    among peers is that of all days, and the forest learns from the very rows that calibrate it: what that
+    costs was measured (docs/decisions/0008-anomaly-model.md)."""
     rows = []
     for subject in subjects:
         own = history[subject]

@@ -50,9 +50,9 @@ _LABELS: Final[dict[Language, tuple[str, ...]]] = {
         "有复制行为",
         "有新设备",
         "7 天字节数",
-        "7 天字节数(与同组相比)",
+        "7 天字节数（与同组相比）",
         "28 天字节数",
-        "28 天字节数(与同组相比)",
+        "28 天字节数（与同组相比）",
     ),
 }
 
@@ -121,17 +121,17 @@ def feature_line(feature: TopFeature, language: Language = "en") -> str:
     index = FEATURE_NAMES.index(feature.name)
     raw = _RAW_OF[index]
     english = language == "en"
-    said = [f"{_LABELS[language][index]}{': ' if english else ':'}{_shown(raw, feature.value)}"]
+    said = [f"{_LABELS[language][index]}{': ' if english else '：'}{_shown(raw, feature.value)}"]
     if feature.usual:
         ratio, usual = human_ratio(feature.value / feature.usual), _shown(raw, feature.usual)
-        said.append(f"{ratio} × usual ({usual})" if english else f"平常的 {ratio} 倍({usual})")
+        said.append(f"{ratio} × usual ({usual})" if english else f"平常的 {ratio} 倍（{usual}）")
     if feature.peers_percentile is not None:
         share = f"{feature.peers_percentile:.0f} %"
         if feature.peers_percentile >= 100:
             said.append("above all peers' days" if english else "高于同组所有日子")
         else:
             said.append(f"above {share} of peers' days" if english else f"高于同组 {share} 的日子")
-    return (", " if english else ",").join(said)
+    return (", " if english else "，").join(said)
 
 
 def _shown(raw: int, value: float) -> str:

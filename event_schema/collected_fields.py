@@ -15,7 +15,8 @@ _INTRODUCTION = """\
 
 Made from the program's own types: a field that is not here is not collected, not sent and not stored.
 "Names" says whether a value can give a person away; analysts see a pseudonym there until somebody unmasks it,
-with a reason, on the record.
+with a reason, on the record. "Not yet": the field is reserved, and nothing
+fills it.
 
 What is never collected: contents of files, messages and mails, subjects, keystrokes, screens, command lines
 and their arguments, query strings of URLs, titles of print jobs, literals of SQL.
@@ -43,11 +44,16 @@ def collected_fields_page() -> str:
 
 def _table(specs: Iterable[FieldSpec]) -> list[str]:
     rows = [
-        f"| `{spec.path}` | {spec.type.replace(' | ', ', ')} | {spec.purpose} | "
-        f"{'names' if spec.names_person else ''} |"
+        f"| `{spec.path}` | {spec.type.replace(' | ', ', ')} | {spec.purpose} | {_remarks(spec)} |"
         for spec in specs
     ]
     return ["| field | type | why | |", "|---|---|---|---|", *rows]
+
+
+def _remarks(spec: FieldSpec) -> str:
+    return ", ".join(
+        word for word, holds in (("names", spec.names_person), ("not yet", spec.not_yet)) if holds
+    )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class FieldSpec(msgspec.Struct, frozen=True):
     type: str
     purpose: str
     names_person: bool
+    not_yet: bool
+    """Reserved: nothing fills it."""
     classes: tuple[int, ...]
 
 
@@ -38,7 +40,7 @@ def field_registry() -> dict[str, FieldSpec]:
     for event_class in EVENT_CLASSES:
         class_uid = event_class.__struct_config__.tag
         assert isinstance(class_uid, int)
-        found["class_uid"] = FieldSpec("class_uid", "int", "which kind of act", False, ())
+        found["class_uid"] = FieldSpec("class_uid", "int", "which kind of act", False, False, ())
         for spec in _leaves(event_class, "", class_uid):
             known = found.get(spec.path)
             classes = (*known.classes, class_uid) if known else (class_uid,)
@@ -60,22 +62,22 @@ def _leaves(word: type[msgspec.Struct], prefix: str, class_uid: int | None) -> I
     assert isinstance(described, inspect.StructType)
     for field in described.fields:
         path = prefix + field.encode_name
-        text, names_person = _annotation(field.type, path)
+        text, names_person, not_yet = _annotation(field.type, path)
         inner = _struct_inside(field.type)
         if inner is not None:
             yield from _leaves(inner.cls, path + ".", class_uid)
         else:
-            yield FieldSpec(path, _type_name(field.type), text, names_person, ())
+            yield FieldSpec(path, _type_name(field.type), text, names_person, not_yet, ())
 
 
-def _annotation(kind: inspect.Type, path: str) -> tuple[str, bool]:
+def _annotation(kind: inspect.Type, path: str) -> tuple[str, bool, bool]:
     if not isinstance(kind, inspect.Metadata):
         raise TypeError(f"field {path} has no purpose: annotate it with struct_base.purpose()")
     extra: dict[str, Any] = kind.extra_json_schema or {}
     text = extra.get("description", "")
     if not text:
         raise TypeError(f"field {path} has no purpose: annotate it with struct_base.purpose()")
-    return text, bool(extra.get("names_person", False))
+    return text, bool(extra.get("names_person", False)), bool(extra.get("not_yet", False))
 
 
 def _struct_inside(kind: inspect.Type) -> inspect.StructType | None:

@@ -2,6 +2,7 @@
 
 They stand beside the event, never inside it. Sigma rules name them by their dotted path
 (`leaver.person.status`). None means "not known", and matches no rule that asks for a value.
+Those marked `not_yet` are reserved words of rules that are still to come: enrichment leaves them None.
 The registry of all of them, and of the event's own fields, is field_registry.py.
 """
 
@@ -29,7 +30,7 @@ class PersonFields(Word, frozen=True):
     department: Annotated[Name | None, purpose("peers to compare with")] = None
     manager: Annotated[Name | None, purpose("whom to ask", names_person=True)] = None
     peer_group: Annotated[Name | None, purpose("peers to compare with")] = None
-    priority: Annotated[int | None, purpose("more sensitive work weighs more")] = None
+    priority: Annotated[int | None, purpose("more sensitive work weighs more", not_yet=True)] = None
 
 
 class AccountFields(Word, frozen=True):
@@ -37,44 +38,60 @@ class AccountFields(Word, frozen=True):
         Literal["personal", "shared", "service", "partner"] | None, purpose("whose act a shared login can be")
     ] = None
     owner_id: Annotated[Name | None, purpose("whom the account belongs to", names_person=True)] = None
-    known_to_left: Annotated[bool | None, purpose("someone who left knows its password")] = None
-    rotated_since_left: Annotated[bool | None, purpose("its password changed since then")] = None
-    dormant_days: Annotated[int | None, purpose("an unused account that wakes up")] = None
-    first_seen_ip: Annotated[bool | None, purpose("used from an address that is new to it")] = None
-    first_seen_device: Annotated[bool | None, purpose("used from a device that is new to it")] = None
+    known_to_left: Annotated[bool | None, purpose("someone who left knows its password", not_yet=True)] = None
+    rotated_since_left: Annotated[bool | None, purpose("its password changed since then", not_yet=True)] = (
+        None
+    )
+    dormant_days: Annotated[int | None, purpose("an unused account that wakes up", not_yet=True)] = None
+    first_seen_ip: Annotated[bool | None, purpose("used from an address that is new to it", not_yet=True)] = (
+        None
+    )
+    first_seen_device: Annotated[
+        bool | None, purpose("used from a device that is new to it", not_yet=True)
+    ] = None
     credential_issued_before_departure: Annotated[
-        bool | None, purpose("a token that outlived its owner's leaving")
+        bool | None, purpose("a token that outlived its owner's leaving", not_yet=True)
     ] = None
 
 
 class DeviceFields(Word, frozen=True):
-    assigned_to: Annotated[Name | None, purpose("whose device it is", names_person=True)] = None
-    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used it")] = None
-    reissued: Annotated[bool | None, purpose("it was given to someone else since")] = None
+    assigned_to: Annotated[Name | None, purpose("whose device it is", names_person=True, not_yet=True)] = None
+    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used it", not_yet=True)] = (
+        None
+    )
+    reissued: Annotated[bool | None, purpose("it was given to someone else since", not_yet=True)] = None
     first_seen_for_person: Annotated[
         bool | None, purpose("the person never used this storage device before")
     ] = None
-    trusted: Annotated[bool | None, purpose("an administrator named it as the company's own")] = None
+    trusted: Annotated[
+        bool | None, purpose("an administrator named it as the company's own", not_yet=True)
+    ] = None
 
 
 class RemoteFields(Word, frozen=True):
-    category: Annotated[Name | None, purpose("kind of destination")] = None
-    company_owned: Annotated[bool | None, purpose("the destination is the company's own")] = None
-    first_seen_for_person: Annotated[bool | None, purpose("the person never sent there before")] = None
-    historical_users: Annotated[int | None, purpose("how many people used this address")] = None
-    corporate_network: Annotated[bool | None, purpose("inside the company's network")] = None
-    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used the address")] = None
+    category: Annotated[Name | None, purpose("kind of destination", not_yet=True)] = None
+    company_owned: Annotated[bool | None, purpose("the destination is the company's own", not_yet=True)] = (
+        None
+    )
+    first_seen_for_person: Annotated[
+        bool | None, purpose("the person never sent there before", not_yet=True)
+    ] = None
+    historical_users: Annotated[int | None, purpose("how many people used this address", not_yet=True)] = None
+    corporate_network: Annotated[bool | None, purpose("inside the company's network", not_yet=True)] = None
+    bound_to_left_person: Annotated[
+        bool | None, purpose("only someone who left used the address", not_yet=True)
+    ] = None
 
 
 class TimeFields(Word, frozen=True):
     local_hour: Annotated[int, purpose("hour of the day where the person is", ge=0, le=23)]
     day_type: Annotated[Literal["work", "off"], purpose("working day or not, by the company's calendar")]
-    off_shift: Annotated[bool | None, purpose("outside the person's working hours")] = None
+    off_shift: Annotated[bool | None, purpose("outside the person's working hours", not_yet=True)] = None
 
 
 class FileFields(Word, frozen=True):
-    known_export: Annotated[bool | None, purpose("content of a known database export")] = None
-    origin: Annotated[Name | None, purpose("where the content came from")] = None
+    known_export: Annotated[bool | None, purpose("content of a known database export", not_yet=True)] = None
+    origin: Annotated[Name | None, purpose("where the content came from", not_yet=True)] = None
 
 
 class EvidenceFields(Word, frozen=True):

@@ -24,12 +24,15 @@ class Word(
     cycles, and looking for them took more than a third of the time of decoding events."""
 
 
-def purpose(text: str, *, names_person: bool = False, **limits: Any) -> Meta:
+def purpose(text: str, *, names_person: bool = False, not_yet: bool = False, **limits: Any) -> Meta:
     """Field annotation: why the field is collected, and whether its value can give a person away.
+
+    `not_yet`: the field is kept for later; nothing fills it.
 
     The transparency page, the pseudonyms and tests read it through `field_registry`.
     """
-    return Meta(description=text, extra_json_schema={"names_person": names_person}, **limits)
+    extra = {"names_person": names_person, "not_yet": not_yet}
+    return Meta(description=text, extra_json_schema=extra, **limits)
 
 
 Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]

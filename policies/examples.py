@@ -169,7 +169,7 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
 _LEAVER: Final = LeaverFields(
     person=PersonFields(status=PersonStatus.ACTIVE, id="e-1", department="sales", peer_group="sales"),
     account=AccountFields(kind="personal", owner_id="e-1"),
-    device=DeviceFields(first_seen_for_person=False, trusted=False),
-    time=TimeFields(local_hour=14, day_type="work", off_shift=False),
+    device=DeviceFields(first_seen_for_person=False),
+    time=TimeFields(local_hour=14, day_type="work"),
     evidence=EvidenceFields(fidelity="exact"),
 )

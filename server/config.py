@@ -88,6 +88,7 @@ class PipelineConfig(Section, frozen=True):
 
 class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    alerts_days: Annotated[int, Meta(ge=1, le=3650)] = 730
 
 
 class MetricsConfig(Section, frozen=True):

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Table, delete, select, tuple_
+from sqlalchemy import ColumnElement, Table, delete, exists, select, tuple_
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.log.contract import EventLog, LogUnavailable
@@ -19,6 +19,8 @@ from server.pulse import Pulse
 from server.retention import first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.tables import (
+    agent_findings,
+    alerts,
     collector_days,
     dead_letters,
     enrolment_tokens,
@@ -27,6 +29,8 @@ from server.store.tables import (
     log_positions,
     rule_days,
     storage_days,
+    subject_agents,
+    subject_devices,
     subject_events,
 )
 
@@ -41,11 +45,18 @@ TURN_SECONDS_MAX = 1800.0
 _logger = logging.getLogger("leaver.housekeeping")
 
 
-def drop_old(database: Database, *, now: int, events_days: int, stop: threading.Event) -> dict[str, int]:
+def drop_old(
+    database: Database, *, now: int, events_days: int, alerts_days: int, stop: threading.Event
+) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
-    youngest event is older than `events_days` days."""
+    youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
+    `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
+    gone, which would raise them again."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
+    still_seen = exists().where(
+        subject_events.c.subject == subject_agents.c.subject, subject_events.c.agent == subject_agents.c.agent
+    )
     old: list[tuple[Table, ColumnElement[bool]]] = [
         (event_blocks, event_blocks.c.last_day < first_kept),
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
@@ -54,6 +65,15 @@ def drop_old(database: Database, *, now: int, events_days: int, stop: threading.
         (rule_days, rule_days.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
+        (subject_devices, subject_devices.c.last_time < first_local * DAY),
+        (subject_agents, (subject_agents.c.first_time < first_local * DAY) & ~still_seen),
+        (agent_findings, agent_findings.c.last_at < first_kept * DAY),
+        (
+            alerts,
+            (alerts.c.status == "closed")
+            & (alerts.c.closed_at < now - alerts_days * DAY)
+            & (alerts.c.last_time < (first_local - 1) * DAY),
+        ),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]
     return {table.name: _drop(database, table, is_old, stop) for table, is_old in old}
@@ -79,6 +99,7 @@ class Housekeeping:
         log: EventLog,
         *,
         events_days: int,
+        alerts_days: int,
         clock: Callable[[], int],
         say_state: Callable[[], None],
         renew_certificate: Callable[[], None],
@@ -92,6 +113,7 @@ class Housekeeping:
         self._database = database
         self._log = log
         self._events_days = events_days
+        self._alerts_days = alerts_days
         self._clock = clock
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
@@ -133,7 +155,13 @@ class Housekeeping:
 
     def _drop(self, stop: threading.Event) -> None:
         try:
-            dropped = drop_old(self._database, now=self._clock(), events_days=self._events_days, stop=stop)
+            dropped = drop_old(
+                self._database,
+                now=self._clock(),
+                events_days=self._events_days,
+                alerts_days=self._alerts_days,
+                stop=stop,
+            )
         except StoreUnavailable as error:
             _logger.warning("old_data_not_dropped", extra={"detail": str(error)})
             return
@@ -153,7 +181,7 @@ def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: thre
         for first in range(0, len(rows), ROWS_PER_TRANSACTION):
             part = [tuple(row) for row in rows[first : first + ROWS_PER_TRANSACTION]]
             with database.begin() as connection:
-                total += connection.execute(delete(table).where(tuple_(*keys).in_(part))).rowcount
+                total += connection.execute(delete(table).where(tuple_(*keys).in_(part), old)).rowcount
         if len(rows) < ROWS_PER_SEARCH:
             break
     return total

@@ -134,6 +134,7 @@ class _Server:
             installation.database,
             log,
             events_days=config.retention.events_days,
+            alerts_days=config.retention.alerts_days,
             clock=installation.clock,
             say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from event_schema.request_signing import key_id as key_id_of
 from event_schema.wire import AGENT_NAME
 from server import audit
-from server.pki.authority import Authority, certificate_pem, certificate_times
+from server.pki.authority import LEAF_DAYS, Authority, certificate_pem, certificate_times
 from server.store.tables import agent_keys, agents, enrolment_tokens
 
 TOKEN_LIFE = 24 * 3600 * 1000
@@ -138,9 +138,10 @@ def redeem_token(
 def renew_key(
     connection: Connection, agent: str, public_key: Ed25519PublicKey, authority: Authority, *, now: int
 ) -> IssuedCertificate:
-    """A certificate for an enrolled agent's next key; asked again for the same key, a fresh certificate.
+    """A certificate for an enrolled agent's next key, or a later one for a key that it has.
 
-    The caller has checked that the agent's present key signed the request. Raises TooManyKeys.
+    The caller has checked that the agent's present key signed the request, and asked `renewed_today`.
+    Raises TooManyKeys.
     """
     recent = connection.execute(
         select(func.count())
@@ -159,6 +160,25 @@ def renew_key(
         detail={"key": key_id_of(public_key)},
     )
     return issued
+
+
+def renewed_today(
+    connection: Connection, agent: str, public_key: Ed25519PublicKey, authority: Authority, *, now: int
+) -> IssuedCertificate | None:
+    """For a key that got its certificate within a day (the agent did not hear the answer): one of the same
+    times. It changes nothing, so that asking again and again fills and locks nothing."""
+    not_after = connection.execute(
+        select(agent_keys.c.not_after).where(
+            agent_keys.c.agent == agent, agent_keys.c.key_id == key_id_of(public_key)
+        )
+    ).scalar()
+    if not_after is None:
+        return None
+    issued_at = not_after - LEAF_DAYS * _DAY
+    if not now - _DAY < issued_at <= now:
+        return None
+    certificate = authority.sign_agent(public_key, agent, now=issued_at)
+    return IssuedCertificate(agent, certificate_pem(certificate).decode(), not_after)
 
 
 def revoke(connection: Connection, name: str, *, reason: str, now: int, actor: str) -> None:

@@ -9,6 +9,9 @@
 | admin | `Authorization: Bearer` with the administrator's token |
 | metrics | the same, or with the token in the file that metrics.token_file names |
 
+Of the last two, addresses that fail too often wait until they show the right token: it is too long to guess,
+and whoever fails behind the same proxy must not keep the administrator out.
+
 Handlers are plain functions that may block: they run in a thread of their own, after the checks.
 Bodies are read before signatures can be checked, but never kept beyond the route's limit.
 """
@@ -164,8 +167,7 @@ async def _answer(
         case Access.AGENT | Access.RENEWING_AGENT:
             check = await _agent_check(endpoint, service, request, held)
         case Access.ADMIN | Access.METRICS:
-            _refuse_while_waiting(service.admin_failures, address)
-            check = _token_check(service, request, endpoint.access)
+            check = await _token_check(service, request, endpoint.access, address)
     data = b""
     if endpoint.content_type is not None:
         _require_content_type(request, endpoint.content_type)
@@ -227,7 +229,7 @@ def _verify(signed: SignedRequest, key: AgentKey, method: str, path: str, body: 
         raise not_authenticated() from None
 
 
-def _token_check(service: ApiService, request: Request, access: Access) -> Check:
+async def _token_check(service: ApiService, request: Request, access: Access, address: str) -> Check:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     presented = token.strip() if scheme.lower() == "bearer" else ""
 
@@ -239,7 +241,14 @@ def _token_check(service: ApiService, request: Request, access: Access) -> Check
                 return
         raise ApiError(401, "unauthorised", "the token is missing or wrong")
 
-    return check
+    if not service.admin_failures.wait_seconds(address):
+        return check
+    try:
+        await anyio.to_thread.run_sync(check, b"")
+    except ApiError:
+        _refuse_while_waiting(service.admin_failures, address)
+        raise
+    return _nothing
 
 
 def _refuse_while_waiting(failures: FailureLimit, address: str) -> None:

@@ -23,6 +23,7 @@ from server.agents.registry import (
     invited_agent,
     redeem_token,
     renew_key,
+    renewed_today,
 )
 from server.api.access import Access, Call, Endpoint
 from server.api.errors import ApiError, json_response
@@ -113,8 +114,12 @@ def renew(service: ApiService, call: Call) -> Response:
         raise ApiError(400, "bad_content", f"no renewal request: {error}") from None
     public_key = _public_key(request.public_key)
     try:
-        with service.database.begin() as connection:
-            issued = renew_key(connection, call.agent, public_key, service.authority, now=service.clock())
+        now = service.clock()
+        with service.database.read() as connection:
+            issued = renewed_today(connection, call.agent, public_key, service.authority, now=now)
+        if issued is None:
+            with service.database.begin() as connection:
+                issued = renew_key(connection, call.agent, public_key, service.authority, now=now)
     except TooManyKeys:
         raise ApiError(
             429, "too_many_keys", "this agent renewed its key too often today", retry_after=3600

@@ -22,11 +22,10 @@ from event_schema.leaver_fields import (
 from event_schema.ocsf_events import Event, FileSystemActivity
 from event_schema.ocsf_objects import Evidence
 from server.people.calendar import DayType
-from server.people.directory import Directory, PersonRecord, account_key
-from server.people.pseudonyms import account_subject, person_subject
+from server.people.directory import Directory, PersonRecord
+from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
 from server.store.column_types import key_text
 
-SUBJECT_CHARACTERS = 128
 DEVICE_CHARACTERS = 512
 CHANNEL_CHARACTERS = 64
 _NO_ACCOUNT = "unknown"
@@ -79,8 +78,7 @@ class Enricher:
         person = self.directory.person_by_account(account, host)
         if person is not None:
             return person, _subject(person)
-        subject = account_subject(f"{account_key(account)}@{account_key(host)}")
-        return None, key_text(subject, SUBJECT_CHARACTERS)
+        return None, account_subject(account, host)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""

@@ -5,14 +5,14 @@ Which fields name people comes from the field registry, so a new field is masked
 | field | shown as |
 |---|---|
 | person ids | the person's pseudonym |
-| account names | the owner's pseudonym, else that of the account (`A-…`) |
-| paths | as they are, but homes (`/home/X`, `/run/media/X`, …) and parts that are an account's name |
+| account names | the owner's pseudonym, else that of the account (`A-…`), of a number without a name too |
+| paths | as they are, but homes (`/home/X`, `/media/X/volume`, …) and parts that are an account's name |
 | host and agent | `H-…`, the same each time |
 | device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
 
-All other texts go through a net that catches the accounts and full names of the people concerned, as whole
-words (a volume that somebody called after themselves). Names of files show as they are: they are what an
-alert is about.
+All other texts go through a net that catches the accounts and names of the people concerned (name_words.py),
+as whole words (a volume that somebody called after themselves). Names of files show as they are: they are
+what an alert is about.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import PeripheralDevice
 from server.people.directory import Directory, account_key
+from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import account_subject, candidate, label, person_subject
 
 _PERSON_IDS = frozenset(
@@ -36,10 +37,16 @@ _PERSON_IDS = frozenset(
 _HOSTS = frozenset({"device.hostname", "device.uid"})
 _USER_NUMBERS = frozenset({"actor.user.uid", "actor.process.auid"})
 _FILE_NAMES = frozenset({"file.name", "file_result.name"})
-_OWNED_FOLDERS = re.compile(r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)")
-_JOINS = re.compile(r"[\s._-]+")
+_OWNED_FOLDERS = re.compile(
+    r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)"
+    # udisks on Debian and Ubuntu mounts at /media/USER/VOLUME; /media/VOLUME/file names nobody's account.
+    r"|(^/media/)(?!(?:usb|cdrom|floppy)\d*/)([^/]+)(?=/[^/]+/)",
+    re.IGNORECASE,
+)
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
+SEVERAL = "[name]"
+"""Shown for a part of the names of several people concerned: which of them is meant cannot be said."""
 
 
 class Masker:
@@ -61,41 +68,43 @@ class Masker:
         self._pseudonyms = pseudonyms
         words: dict[str, str] = {}
         for person_id, name in (names or {}).items():
-            words[name.casefold()] = self.subject(person_subject(person_id))
+            shown = self.subject(person_subject(person_id))
+            for word in name_words(name):
+                words[word] = shown if words.get(word, shown) == shown else SEVERAL
         for account, owner in directory.accounts().items():
             if owner.id in (names or {}):
                 words[account] = self.subject(person_subject(owner.id))
         for account, host in accounts:
             words[account_key(account)] = self.account(account, host)
         kept = {word: shown for word, shown in words.items() if len(word) >= _SHORTEST_WORD}
-        self._words = {_joined(word): shown for word, shown in kept.items()}
-        self._net = _net(kept)
+        self._words = {joined(word): shown for word, shown in kept.items()}
+        self._net = net(kept)
 
     def subject(self, subject: str) -> str:
-        """Pseudonym of 'person:ID' or 'account:NAME'."""
+        """Pseudonym of 'person:ID' or 'account:NAME@HOST'."""
         return self._pseudonyms.get(subject) or candidate(self._key, subject)
 
     def account(self, account: str, host: str | None) -> str:
         owner = self._directory.person_by_account(account, host)
         if owner is not None:
             return self.subject(person_subject(owner.id))
-        return self.subject(account_subject(account_key(account)))
+        return self.subject(account_subject(account, host))
 
     def host(self, name: str) -> str:
         return label(self._key, "H", name.casefold())
 
     def text(self, text: str) -> str:
-        """The text without the accounts and full names of the people concerned."""
+        """The text without the accounts and names of the people concerned."""
         if self._net is None:
             return text
-        return self._net.sub(lambda found: self._words[_joined(found[0])], text)
+        return self._net.sub(lambda found: self._words[joined(found[0])], text)
 
     def path(self, path: str, host: str | None) -> str:
         """The path without homes and accounts; its last part, the file's name, stays."""
 
         def hide_owner(found: re.Match[str]) -> str:
-            owner = found[2]
-            return found[1] + (label(self._key, "U", owner) if owner.isdigit() else self.account(owner, host))
+            folder, owner = found[1] or found[3], found[2] or found[4]
+            return folder + (label(self._key, "U", owner) if owner.isdigit() else self.account(owner, host))
 
         folders, separator, name = _split_last(_OWNED_FOLDERS.sub(hide_owner, path))
         parts = [self._path_part(part, host) for part in _SEPARATOR.split(folders)]
@@ -106,6 +115,10 @@ class Masker:
         host = host or event.device.hostname
         plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(leaver)}
         masked: dict[str, Any] = self._value(plain, "", host)
+        user = event.actor.user
+        if user is not None and user.uid is not None and not user.name:
+            # The number is the account here: the alert's subject is made from it.
+            masked["actor"]["user"]["uid"] = self.account(user.uid, host)
         return masked
 
     def device(self, device: PeripheralDevice) -> dict[str, Any]:
@@ -164,23 +177,6 @@ def _label_prefix(path: str) -> str:
     if path in _USER_NUMBERS:
         return "U"
     return "D" if "peripheral_device." in path else "X"
-
-
-def _net(words: Mapping[str, str]) -> re.Pattern[str] | None:
-    if not words:
-        return None
-    longest_first = sorted(words, key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(_word_pattern, longest_first)), re.IGNORECASE)
-
-
-def _word_pattern(word: str) -> str:
-    """As a whole word; the spaces of a name may be anything that joins words. Chinese has no word ends."""
-    pattern = _JOINS.pattern.join(map(re.escape, word.split()))
-    return rf"(?<![^\W_]){pattern}(?![^\W_])" if word.isascii() else pattern
-
-
-def _joined(found: str) -> str:
-    return _JOINS.sub(" ", found.casefold())
 
 
 def _split_last(path: str) -> tuple[str, str, str]:

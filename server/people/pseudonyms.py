@@ -3,7 +3,7 @@
 A pseudonym is the start of HMAC-SHA256(key of this installation, subject) in Crockford's base32, five
 characters, or as many more as it takes to differ from those given before. It is kept in the table
 `pseudonyms` from then on, so it stays the same for ever, and only the key's holder could make it from a
-name. Subjects are 'person:ID' and 'account:NAME', as alerts name them.
+name. Subjects are 'person:ID' and 'account:NAME@HOST', as alerts name them.
 
 `label` is the same for what is no subject but names people too (hosts, agents, serial numbers): computed
 each time, kept nowhere.
@@ -20,9 +20,12 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from server import audit
+from server.people.directory import account_key
+from server.store.column_types import key_text
 from server.store.database import Database
 from server.store.tables import accounts, installation, person_names, pseudonyms
 
+SUBJECT_CHARACTERS = 128
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
 _AT_ONCE = 500
@@ -48,8 +51,10 @@ def person_subject(person_id: str) -> str:
     return f"person:{person_id}"
 
 
-def account_subject(account: str) -> str:
-    return f"account:{account}"
+def account_subject(account: str, host: str | None) -> str:
+    """Of an account that belongs to nobody known. The same name on two hosts is two accounts."""
+    place = f"@{account_key(host)}" if host else ""
+    return key_text(f"account:{account_key(account)}{place}", SUBJECT_CHARACTERS)
 
 
 def pseudonym(connection: Connection, subject: str) -> str:

@@ -1,5 +1,6 @@
 """Trains the removable-storage model on the last 88 complete days and makes it the active one.
 
+Days are local ones: the last day is one that is over in every time zone.
 Days of alerts that a person confirmed stand as missing: nobody's leak becomes their usual. The worker
 takes over the active model with its next batch.
 """
@@ -23,6 +24,8 @@ TRAINING_DAYS = HISTORY_DAYS + CALIBRATION_DAYS
 MODELS_KEPT = 10
 DUE_AFTER_MS = 7 * 86_400_000
 _DAY_MS = 86_400_000
+_FURTHEST_WEST_MS = 12 * 3_600_000
+"""UTC-12: where every day ends last."""
 
 
 class TrainedModel(msgspec.Struct, frozen=True):
@@ -49,16 +52,16 @@ def is_due(connection: Connection, now: int) -> bool:
 
 
 def train_storage_model(database: Database, *, now: int, seed: int = 1) -> TrainedModel:
-    """Learns from whole days (UTC) before `now`, stores the model and activates it."""
-    today = now // _DAY_MS
+    """Learns from the days that are over everywhere, stores the model and activates it."""
+    end = (now - _FURTHEST_WEST_MS) // _DAY_MS
     with database.read() as connection:
-        histories = training_histories(connection, today)
+        histories = training_histories(connection, end)
     model = StorageModel.train(histories, seed=seed)
     subjects, days = model.trained_on
     summary = {
         "subjects": subjects,
         "days": days,
-        "last_day": today - 1,
+        "last_day": end - 1,
         "cold_start": model.cold_start,
         "tau": model.tau,
         "seed": seed,
@@ -73,11 +76,11 @@ def train_storage_model(database: Database, *, now: int, seed: int = 1) -> Train
         old = select(models.c.id).where(models.c.kind == CHANNEL).order_by(models.c.id.desc())
         for stale in connection.execute(old.offset(MODELS_KEPT)).scalars().all():
             connection.execute(models.delete().where(models.c.id == stale))
-    return TrainedModel(model_id, subjects, days, model.cold_start, today - 1)
+    return TrainedModel(model_id, subjects, days, model.cold_start, end - 1)
 
 
-def training_histories(connection: Connection, today: int) -> dict[str, SubjectHistory]:
-    """Every subject's days before `today`, most recent first."""
+def training_histories(connection: Connection, end: int) -> dict[str, SubjectHistory]:
+    """Every subject's local days before `end`, most recent first."""
     subjects = list(
         connection.execute(select(subject_agents.c.subject).distinct().order_by(subject_agents.c.subject))
         .scalars()
@@ -95,12 +98,12 @@ def training_histories(connection: Connection, today: int) -> dict[str, SubjectH
             if agent not in watched:
                 watched[agent] = load_agent(connection, agent).watched.get(CHANNEL, set())
         own = set().union(*(watched[agent] for agent in state.agents))
-        days = storage_history(state, today, own, TRAINING_DAYS)
+        days = storage_history(state, end, own, TRAINING_DAYS)
         leaks = confirmed.get(subject, set())
         histories[subject] = SubjectHistory(
             groups.get(subject, ""),
             tuple(
-                HistoryDay(day.day_type, None) if today - 1 - back in leaks else day
+                HistoryDay(day.day_type, None) if end - 1 - back in leaks else day
                 for back, day in enumerate(days)
             ),
         )

@@ -46,6 +46,23 @@ def test_beyond_the_98th_percentile_the_tail_is_exponential() -> None:
     assert pool.p(1e6) == P_MIN
 
 
+@pytest.mark.parametrize("n", [50, 60, 99, 150, 400])
+def test_a_small_pool_claims_no_rarer_tail_than_it_has_days(n: int) -> None:
+    """Above the 98th percentile of 60 days lies one of them, or the new one: 2 in 61, not 1 in 50."""
+    pool = make_pool(float(score) for score in range(n))
+    just_above = math.nextafter(pool.tail_start, math.inf)
+    assert pool.p(just_above) == pytest.approx((1 + sum(s > pool.tail_start for s in pool.scores)) / (n + 1))
+
+
+def test_in_small_pools_no_more_new_days_pass_the_line_than_p_says() -> None:
+    source = random.Random(11)
+    found = [
+        make_pool(source.expovariate(1.0) for _ in range(60)).p(source.expovariate(1.0))
+        for _ in range(20_000)
+    ]
+    assert 0.015 < sum(p <= 0.02 for p in found) / len(found) < 0.028
+
+
 def test_days_that_are_all_alike_make_any_stranger_day_as_rare_as_the_sample_allows() -> None:
     pool = make_pool([0.0] * 99)
     assert pool.p(0.0) == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -31,11 +33,11 @@ def told(**changes: object) -> str:
 
 def test_the_sentence_says_what_how_unusual_and_how_long_to_the_last_day() -> None:
     assert sentence(FACTS) == (
-        "4.1 GB (214 files) to a device first seen today: 40 × their usual day, more than any peer; "
+        "4.1 GB (214 files) to a device first seen that day: 40 × their usual day, more than any peer; "
         "last day in 6 days"
     )
     assert sentence(FACTS, "zh") == (
-        "向今天首次出现的移动存储设备复制了 4.1 GB(214 个文件):是本人平常一天的 40 倍,多于所有同组人员;"
+        "向当天首次出现的移动存储设备复制了 4.1 GB（214 个文件）：是本人平常一天的 40 倍，多于所有同组人员；"
         "距最后工作日还有 6 天"
     )
 
@@ -44,8 +46,8 @@ def test_the_sentence_says_what_how_unusual_and_how_long_to_the_last_day() -> No
     ("days", "end"),
     [
         (2, "; last day in 2 days"),
-        (1, "; last day tomorrow"),
-        (0, "; last day today"),
+        (1, "; last day the day after"),
+        (0, "; on the last day"),
         (-1, "; 1 day after the last working day"),
         (-3, "; 3 days after the last working day"),
         (None, "more than any peer"),
@@ -53,6 +55,19 @@ def test_the_sentence_says_what_how_unusual_and_how_long_to_the_last_day() -> No
 )
 def test_the_last_working_day_is_said_in_words(days: int | None, end: str) -> None:
     assert told(days_to_last_day=days).endswith(end)
+
+
+def test_chinese_is_set_in_its_own_punctuation() -> None:
+    shapes: list[dict[str, object]] = [
+        {},
+        {"known_days": 3},
+        {"usual_bytes": None},
+        {"person_known": False},
+        {"days_to_last_day": 0},
+    ]
+    for shape in shapes:
+        text = sentence(msgspec.structs.replace(FACTS, **shape), "zh")
+        assert not re.search(r"[:;()]|,(?!\d{3})", text), text
 
 
 def test_a_first_copy_is_said_so() -> None:

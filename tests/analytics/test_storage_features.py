@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.storage_day import HistoryDay, StorageDay, add_file
+from analytics.storage_day import HistoryDay, StorageDay
 from analytics.storage_features import (
     FEATURE_NAMES,
     PeerDayStats,
@@ -35,16 +35,6 @@ def workday(megabytes: int, files: int = 1, new_devices: int = 0) -> HistoryDay:
 
 def named(values: tuple[float, ...]) -> dict[str, float]:
     return dict(zip(FEATURE_NAMES, values, strict=True))
-
-
-def test_a_day_adds_up_files_and_counts_devices_not_files_on_them() -> None:
-    day = add_file(add_file(StorageDay(), 5, True), 7, False)
-    assert day == StorageDay(12, 2, 1)
-
-
-def test_a_negative_file_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        add_file(StorageDay(), -1, False)
 
 
 def test_burst_is_the_shrunk_z_of_the_facts() -> None:
@@ -134,7 +124,7 @@ def test_features_never_fall_while_the_day_goes_on(
     day = StorageDay()
     before = storage_features(day, "work", history, QUIET_PEERS)
     for size, new_device in copies:
-        day = add_file(day, size, new_device)
+        day = StorageDay(day.bytes + size, day.files + 1, day.new_devices + new_device)
         now = storage_features(day, "work", history, QUIET_PEERS)
         assert all(
             math.isfinite(value) and value >= earlier for value, earlier in zip(now, before, strict=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from analytics.forest import ForestError
 from analytics.sealed_bytes import StoredStateError
-from analytics.storage_day import HistoryDay, StorageDay
+from analytics.storage_day import DayType, HistoryDay, StorageDay
 from analytics.storage_features import FEATURE_NAMES, storage_features
-from analytics.storage_model import AnomalyScore, StorageModel, SubjectHistory
+from analytics.storage_model import AnomalyScore, DayToScore, StorageModel, SubjectHistory
 from tests.analytics.simulated_company import (
     before,
     day_type_of,
@@ -36,12 +37,19 @@ def model(histories: dict[str, list[HistoryDay]]) -> StorageModel:
     return StorageModel.train(training_set(histories, 0, DAYS), seed=7)
 
 
+def score_one(
+    model: StorageModel, features: Sequence[float], day_type: DayType, group: str, *, weight: float = 1.0
+) -> AnomalyScore:
+    [found] = model.score_days([DayToScore(features, day_type, group, weight)])
+    return found
+
+
 def score_of(
     model: StorageModel, subject: str, day: int, today: StorageDay, history: list[HistoryDay]
 ) -> AnomalyScore:
     group = group_of(subject)
     features = storage_features(today, day_type_of(day), history, model.peers(group))
-    return model.score(features, day_type_of(day), group)
+    return score_one(model, features, day_type_of(day), group)
 
 
 def test_planted_bursts_rank_above_ordinary_days_and_the_budget_holds(
@@ -78,15 +86,15 @@ def test_planted_bursts_rank_above_ordinary_days_and_the_budget_holds(
 
 
 def test_a_quiet_day_is_no_anomaly(model: StorageModel) -> None:
-    score = model.score(QUIET, "work", "sales")
+    score = score_one(model, QUIET, "work", "sales")
     assert (score.a_0_100, score.cold_start) == (0.0, False)
     assert score.p > 0.5
 
 
 def test_weight_moves_people_on_notice_up(model: StorageModel) -> None:
     features = (3.0, 2.0, 0.0, 1.0, 0.0, 2.0, 2.0, 1.0, 1.0)
-    plain = model.score(features, "work", "sales")
-    weighed = model.score(features, "work", "sales", weight=4.6)
+    plain = score_one(model, features, "work", "sales")
+    weighed = score_one(model, features, "work", "sales", weight=4.6)
     assert weighed.p == pytest.approx(plain.p / 4.6)
     assert weighed.a_0_100 > plain.a_0_100
 
@@ -94,7 +102,7 @@ def test_weight_moves_people_on_notice_up(model: StorageModel) -> None:
 def test_a_model_comes_back_from_bytes_as_it_was(model: StorageModel) -> None:
     back = StorageModel.from_bytes(model.to_bytes())
     features = (9.0, 7.0, 3.0, 4.0, 4.0, 6.0, 5.0, 3.0, 2.0)
-    assert back.score(features, "off", "finance") == model.score(features, "off", "finance")
+    assert score_one(back, features, "off", "finance") == score_one(model, features, "off", "finance")
     assert back.peers("finance") == model.peers("finance")
     assert (back.tau, back.trained_on) == (model.tau, (150, DAYS))
     assert back.to_bytes() == model.to_bytes()
@@ -108,7 +116,7 @@ def test_training_does_not_depend_on_the_order_of_subjects() -> None:
 
 def test_fewer_than_14_days_give_a_cold_model_that_says_so() -> None:
     cold = StorageModel.train(training_set(simulated_histories(3, people=60, days=13), 0, 13), seed=1)
-    score = cold.score((15.0,) * len(FEATURE_NAMES), "work", "sales")
+    score = score_one(cold, (15.0,) * len(FEATURE_NAMES), "work", "sales")
     assert cold.cold_start
     assert (score.a_0_100, score.cold_start) == (0.0, True)
     assert StorageModel.from_bytes(cold.to_bytes()).cold_start
@@ -129,7 +137,7 @@ def test_a_company_that_never_copies_alerts_on_the_first_large_copy() -> None:
     model = StorageModel.train({f"p{n:04d}": SubjectHistory("sales", days) for n in range(30)}, seed=1)
     today = StorageDay(4_000_000_000, 200, 1)
     features = storage_features(today, "work", days, model.peers("sales"))
-    assert model.score(features, "work", "sales").a_0_100 >= 50
+    assert score_one(model, features, "work", "sales").a_0_100 >= 50
 
 
 def test_a_small_group_is_compared_with_everybody(model: StorageModel) -> None:
@@ -138,7 +146,7 @@ def test_a_small_group_is_compared_with_everybody(model: StorageModel) -> None:
 
 def test_a_feature_that_is_not_a_number_is_refused(model: StorageModel) -> None:
     with pytest.raises(ForestError, match="megabytes_burst"):
-        model.score((float("nan"), *QUIET[1:]), "work", "sales")
+        score_one(model, (float("nan"), *QUIET[1:]), "work", "sales")
 
 
 def test_bytes_of_another_version_or_kind_are_refused(model: StorageModel) -> None:

@@ -57,6 +57,21 @@ def test_shipped_rules_say_who_wrote_them_which_technique_and_what_to_do(
     assert policy.family in {"removable_storage_copy"}
 
 
+@pytest.mark.parametrize("file", RULE_FILES, ids=lambda file: file.stem)
+def test_shipped_rules_ask_only_for_fields_that_something_fills(file: Path) -> None:
+    asked = _fields(read_yaml(file.read_text(encoding="utf-8")).value["detection"])
+    assert asked & field_registry().keys()
+    assert [field for field in asked if (spec := field_registry().get(field)) and spec.not_yet] == []
+
+
+def _fields(detection: object) -> set[str]:
+    if isinstance(detection, list):
+        return {field for part in detection for field in _fields(part)}
+    if not isinstance(detection, dict):
+        return set()
+    return {key.partition("|")[0] for key in detection} | _fields(list(detection.values()))
+
+
 def test_a_leaver_who_copies_customer_files_hits_several_rules_of_one_family(shipped: PolicySet) -> None:
     hits = shipped.match(
         example_record(

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, func, insert, select, update
 
 from event_schema.wire import RecordKind, pack_control
 from server.agents.registry import TOKEN_LIFE, create_token
@@ -14,12 +14,18 @@ from server.housekeeping import DAY, TOKEN_KEPT, Housekeeping, drop_old, trim_lo
 from server.log.embedded import EmbeddedLog
 from server.store.database import Database
 from server.store.tables import (
+    agent_findings,
+    alert_days,
+    alerts,
     dead_letters,
     enrolment_tokens,
     event_blocks,
     log_positions,
+    subject_agents,
+    subject_devices,
     subject_events,
 )
+from tests.server.alerts.recorded_leak import open_alert
 
 NOW = 1_795_305_600_000
 TODAY = NOW // DAY
@@ -42,7 +48,7 @@ def _add_block(database: Database, last_day: int, first_seq: int) -> None:
 def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(database: Database) -> None:
     for number, age in enumerate([0, 89, 90, 91, 92, 400]):
         _add_block(database, TODAY - age, number)
-    dropped = drop_old(database, now=NOW, events_days=90, stop=threading.Event())
+    dropped = drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
     assert (dropped["event_blocks"], dropped["subject_events"]) == (3, 2)
     with database.read() as connection:
         kept = connection.execute(select(event_blocks.c.last_day)).scalars().all()
@@ -50,7 +56,7 @@ def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(datab
     assert sorted(TODAY - day for day in kept) == [0, 89, 90]
     # The index is by the person's day, which may begin earlier.
     assert sorted(TODAY - day for day in indexed) == [0, 89, 90, 91]
-    again = drop_old(database, now=NOW, events_days=90, stop=threading.Event())
+    again = drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
     assert not any(again.values())
 
 
@@ -60,16 +66,71 @@ def test_a_great_many_old_rows_go_in_several_transactions(database: Database) ->
     with database.begin() as connection:
         connection.execute(insert(dead_letters), [{**row, "offset": offset} for offset in range(5450)])
         connection.execute(insert(dead_letters).values(**{**row, "received_at": NOW}, offset=5450))
-    assert drop_old(database, now=NOW, events_days=90, stop=threading.Event())["dead_letters"] == 5450
+    assert (
+        drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())["dead_letters"]
+        == 5450
+    )
     assert _count(database, dead_letters) == 1
+
+
+def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_stay(
+    database: Database,
+) -> None:
+    _add_block(database, TODAY - 1, 1)
+    used = {"subject": "person:1", "first_time": NOW - 400 * DAY}
+    seen = {"subject": "person:1", "first_time": NOW - 400 * DAY}
+    odd = {"agent": "a", "detail": "x", "first_at": NOW - 400 * DAY, "count": 1}
+    with database.begin() as connection:
+        connection.execute(insert(subject_devices).values(**used, device="old", last_time=NOW - 93 * DAY))
+        connection.execute(insert(subject_devices).values(**used, device="new", last_time=NOW - 89 * DAY))
+        connection.execute(insert(subject_agents), [{**seen, "agent": "a"}, {**seen, "agent": "gone"}])
+        connection.execute(insert(agent_findings).values(**odd, kind="gap", last_at=NOW - 91 * DAY))
+        connection.execute(insert(agent_findings).values(**odd, kind="cloned", last_at=NOW - 89 * DAY))
+    drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
+    with database.read() as connection:
+        assert connection.execute(select(subject_devices.c.device)).scalars().all() == ["new"]
+        assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["a"]
+        assert connection.execute(select(agent_findings.c.kind)).scalars().all() == ["cloned"]
+
+
+def test_closed_alerts_go_at_their_end_with_their_days_and_open_ones_stay(database: Database) -> None:
+    for number, closed_at in enumerate([None, NOW, NOW + DAY], start=1):
+        open_alert(database, events=1, alert_id=number, subject=f"person:{number}")
+        if closed_at is not None:
+            with database.begin() as connection:
+                closing = update(alerts).where(alerts.c.id == number)
+                connection.execute(closing.values(status="closed", closed_at=closed_at))
+    later = NOW + 730 * DAY + 1
+
+    def dropped(events_days: int) -> int:
+        found = drop_old(
+            database, now=later, events_days=events_days, alerts_days=730, stop=threading.Event()
+        )
+        return found["alerts"]
+
+    assert dropped(events_days=1000) == 0, "its days are still there"
+    assert dropped(events_days=90) == 1
+    with database.read() as connection:
+        assert set(connection.execute(select(alerts.c.id)).scalars()) == {1, 3}
+        assert set(connection.execute(select(alert_days.c.alert)).scalars()) == {1, 3}
 
 
 def test_spent_tokens_are_kept_a_week_and_then_go(database: Database) -> None:
     with database.begin() as connection:
         create_token(connection, "a", now=NOW, actor="test")
     at_end = NOW + TOKEN_LIFE + TOKEN_KEPT
-    assert drop_old(database, now=at_end, events_days=90, stop=threading.Event())["enrolment_tokens"] == 0
-    assert drop_old(database, now=at_end + 1, events_days=90, stop=threading.Event())["enrolment_tokens"] == 1
+    assert (
+        drop_old(database, now=at_end, events_days=90, alerts_days=730, stop=threading.Event())[
+            "enrolment_tokens"
+        ]
+        == 0
+    )
+    assert (
+        drop_old(database, now=at_end + 1, events_days=90, alerts_days=730, stop=threading.Event())[
+            "enrolment_tokens"
+        ]
+        == 1
+    )
     assert _count(database, enrolment_tokens) == 0
 
 
@@ -104,6 +165,7 @@ def test_the_loop_does_every_job_at_start_and_ends_when_told(database: Database,
         database,
         log,
         events_days=90,
+        alerts_days=730,
         clock=lambda: NOW,
         say_state=lambda: done.append("state"),
         renew_certificate=renewed,

@@ -208,7 +208,7 @@ def open_alert(
                 suspected_actor="E1007",
                 traits=["own account"],
                 sentence={
-                    "en": "465 MB (30 files) to a device first seen today; last day in 6 days",
+                    "en": "465 MB (30 files) to a device first seen that day; last day in 6 days",
                     "zh": "…",
                 },
                 shares=[

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from event_schema.leaver_fields import PersonStatus
+from event_schema.ocsf_objects import User
 from server.alerts.view_types import Unmasking
 from server.alerts.views import alert_detail, alert_views
 from tests.server.pipeline.conftest import DAY, NOW, Server
@@ -92,3 +93,18 @@ def test_what_the_agent_had_to_drop_or_never_sent_is_said(server: Server) -> Non
     assert any("events 0 to 11 were dropped: spool_full" in said for said in not_seen)
     assert any(", gap: " in said for said in not_seen)
     assert "alice" not in str(not_seen)
+
+
+@pytest.mark.parametrize("user", [User(name="Mallory", uid="1501"), User(uid="1501")])
+def test_evidence_names_an_account_of_nobody_as_the_alert_does(server: Server, user: User) -> None:
+    endpoint = Endpoint()
+    endpoint.enrol(server.database)
+    events = [copied_file(NOW + n, name=f"customers-{n}.xlsx", size=900_000_000) for n in range(9)]
+    actors = [msgspec.structs.replace(event.actor, user=user) for event in events]
+    server.take(
+        endpoint.record([msgspec.structs.replace(e, actor=a) for e, a in zip(events, actors, strict=True)])
+    )
+    [queued] = alert_views(server.database)
+    shown = alert_detail(server.database, queued.id).evidence.largest[0].event["actor"]["user"]
+    assert queued.who.pseudonym.startswith("A-")
+    assert shown.get("name", shown["uid"]) == queued.who.pseudonym

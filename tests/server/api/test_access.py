@@ -102,10 +102,23 @@ def test_the_token_for_metrics_reads_them_and_nothing_else(
 def test_guessing_the_administrators_token_makes_the_address_wait(
     server: RunningServer, client: httpx.Client
 ) -> None:
-    token = server.admin_token()
     for _ in range(server.config.limits.enrol_failures_per_minute):
         assert client.get("/v1/status", headers={"authorization": "Bearer x"}).status_code == 401
-    assert client.get("/v1/status", headers={"authorization": f"Bearer {token}"}).status_code == 429
+    refused = client.get("/v1/status", headers={"authorization": "Bearer x"})
+    assert refused.status_code == client.get("/metrics").status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+
+
+def test_the_right_token_opens_though_others_fail_from_the_same_address(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    right = {"authorization": f"Bearer {server.admin_token()}"}
+    Path(server.config.metrics.token_file).write_text("s" * 32)
+    for _ in range(server.config.limits.enrol_failures_per_minute + 5):
+        assert client.get("/v1/status").status_code in {401, 429}
+        assert client.get("/v1/status", headers=right).status_code == 200
+    assert client.get("/metrics", headers={"authorization": "Bearer " + "s" * 32}).status_code == 200
+    assert client.get("/v1/status", headers={"authorization": "Bearer " + "s" * 32}).status_code == 429
 
 
 @pytest.mark.databases("sqlite", "postgresql")

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from event_schema.request_signing import RECORDS_CONTENT_TYPE, key_id, sign_request
 from event_schema.wire import encode_request, verify_signature
 from server.agents.registry import KEYS_PER_DAY_MAX, RENEWAL_GRACE, TOKEN_LIFE, revoke
-from server.pki.authority import LEAF_DAYS
+from server.pki.authority import LEAF_DAYS, certificate_times
 from server.store import database as store
 from server.store.tables import agent_keys, agents, audit, enrolment_tokens
 from tests.server.api.running_server import RunningServer, TestAgent, enrol, logged, public_key_text
@@ -264,6 +264,34 @@ def test_asking_twice_for_the_same_new_key_gives_two_certificates_and_one_key(
     with server.database.read() as connection:
         assert len(connection.execute(select(agent_keys)).all()) == 2
         assert len(connection.execute(select(agents)).all()) == 1
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_asking_for_the_same_key_without_end_adds_one_row_a_day_to_the_audit_trail(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    agent = TestAgent(server, client, "a")
+    new_key = Ed25519PrivateKey.generate()
+    first = _renew(agent, new_key)
+
+    def written() -> tuple[int, int]:
+        with server.database.read() as connection:
+            place = agent_keys.c.key_id == key_id(new_key.public_key())
+            [key] = connection.execute(select(agent_keys).where(place)).all()
+            rows = connection.execute(select(audit.c.seq)).all()
+        return len(rows), key.not_before
+
+    until = first.json()["not_after"]
+    before = written()
+    server.clock.now += DAY - 2000
+    again = [_renew(agent, new_key) for _ in range(KEYS_PER_DAY_MAX + 5)]
+    assert {(answer.status_code, answer.json()["not_after"]) for answer in again} == {(200, until)}
+    certificate = x509.load_pem_x509_certificate(again[-1].json()["certificate_pem"].encode())
+    assert certificate_times(certificate).not_after == until
+    assert written() == before
+    server.clock.now += 4000
+    assert _renew(agent, new_key).json()["not_after"] > until
+    assert written()[0] == before[0] + 1
 
 
 def test_the_answer_is_503_while_the_log_is_full_and_readiness_says_so(tmp_path: Path) -> None:

@@ -100,6 +100,19 @@ def test_home_of_someone_unknown_is_hidden_too() -> None:
     assert _masker().path("/run/user/1501/x", None).startswith("/run/user/U-")
 
 
+@pytest.mark.parametrize("folder", ["/media/", "/run/media/"])
+def test_owner_of_a_mounted_drive_is_hidden_and_the_drive_is_not(folder: str) -> None:
+    shown = _masker().path(f"{folder}carol/STICK/plans/a.dwg", "laptop-9")
+    assert shown == f"{folder}{_masker().account('carol', 'laptop-9')}/STICK/plans/a.dwg"
+
+
+@pytest.mark.parametrize(
+    "path", ["/media/STICK/a.dwg", "/media/usb0/plans/a.dwg", "/srv/media/films/old/a.mp4"]
+)
+def test_a_folder_called_media_that_belongs_to_nobody_stays(path: str) -> None:
+    assert _masker().path(path, "laptop-9") == path
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -109,7 +122,11 @@ def test_home_of_someone_unknown_is_hidden_too() -> None:
         ("stick of alice", "stick of P-AAAAA"),
         ("CORP\\alice", "P-AAAAA"),
         ("malice in wonderland", "malice in wonderland"),
-        ("wang", "wang"),
+        ("WANG", "P-AAAAA"),
+        ("Wang Alice", "P-AAAAA"),
+        ("Wang, Alice", "P-AAAAA"),
+        ("AliceWang", "P-AAAAA"),
+        ("wangling", "wangling"),
     ],
 )
 def test_net_catches_whole_names_only(text: str, shown: str) -> None:
@@ -130,3 +147,41 @@ def test_plain_values_lose_ids_and_accounts_but_not_numbers() -> None:
         "bytes": 1007,
         "who": ["P-AAAAA", None, 0.5],
     }
+
+
+def test_account_of_nobody_is_one_name_a_host_and_the_same_as_the_alerts_subject() -> None:
+    masker = Masker(Directory(1, [], {}), KEY, {"account:mallory@laptop-1": "A-QQQQQ"})
+    assert masker.account("Mallory", "LAPTOP-1") == "A-QQQQQ"
+    assert masker.path("/home/mallory/x", "laptop-1") == "/home/A-QQQQQ/x"
+    assert masker.account("mallory", "laptop-2") != masker.account("mallory", "laptop-1")
+
+
+def _named(**names: str) -> Masker:
+    people = [PersonRecord(key, None, None, "UTC", None, None) for key in names]
+    shown = {f"person:{key}": f"P-{key.upper()}" for key in names}
+    return Masker(Directory(1, people, {}), KEY, shown, names=names)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("Anna Weber", "ANNA", "P-A"),
+        ("Weber Anna", "Anna Weber's USB", "P-A's USB"),
+        ("Ann Weber", "planning for Ann", "planning for P-A"),
+        ("Anna-Lena von der Heide", "lena von der Post", "P-A von der Post"),
+        ("Jo Li", "jo li; Jo; li", "P-A; Jo; li"),
+        ("Jürg Müller", "Jürgen MÜLLER", "Jürgen P-A"),
+        ("王小明", "小明备份", "P-A备份"),
+        ("王 小明", "王小明", "P-A"),
+        ("欧阳娜娜", "娜娜的U盘", "P-A的U盘"),
+        ("王明", "明天 王明", "明天 P-A"),
+        ("", "nobody", "nobody"),
+    ],
+)
+def test_net_catches_names_in_either_order_and_their_parts(name: str, text: str, shown: str) -> None:
+    assert _named(a=name).text(text) == shown
+
+
+def test_part_of_two_peoples_names_says_which_of_them_about_neither() -> None:
+    masker = _named(a="Anna Weber", b="Bernd Weber")
+    assert masker.text("weber; BERND; anna_weber") == "[name]; P-B; P-A"

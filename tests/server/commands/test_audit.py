@@ -1,0 +1,66 @@
+"""`leaver audit verify`: a trail that somebody changed is a finding, and names the row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import delete, update
+
+from server import audit
+from server.command_line import main
+from server.store.database import Database
+from server.store.tables import audit as audit_table
+
+
+def _verify(data: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["audit", "verify", "--data", str(data), *options])
+
+
+@pytest.fixture
+def trail(database: Database) -> Database:
+    with database.begin() as connection:
+        for number in range(4):
+            audit.append(
+                connection, at=1000, actor="cli:root", action="alert.close", object=f"alert:{number}"
+            )
+    return database
+
+
+def test_untouched_trail_is_good_and_tells_its_last_hash(trail: Database, tmp_path: Path) -> None:
+    with trail.read() as connection:
+        head = audit.head(connection)
+    assert head is not None
+    result = _verify(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "4 rows" in result.stdout
+    assert head[1] in result.stdout
+    found = json.loads(_verify(tmp_path, "--json").stdout)
+    assert found == {"good": True, "rows": 4, "last_hash": head[1], "broken_at": None}
+
+
+def test_changed_row_is_a_finding_that_names_it(trail: Database, tmp_path: Path) -> None:
+    with trail.begin() as connection:
+        connection.execute(update(audit_table).where(audit_table.c.seq == 3).values(actor="cli:nobody"))
+    result = _verify(tmp_path)
+    assert result.exit_code == 3
+    assert "broken at row 3" in result.stdout
+    found = _verify(tmp_path, "--json")
+    assert (found.exit_code, json.loads(found.stdout)["broken_at"]) == (3, 3)
+
+
+def test_row_taken_out_is_a_finding(trail: Database, tmp_path: Path) -> None:
+    with trail.begin() as connection:
+        connection.execute(delete(audit_table).where(audit_table.c.seq == 2))
+    assert _verify(tmp_path).exit_code == 3
+
+
+def test_an_installation_without_acts_has_an_empty_good_trail(database: Database, tmp_path: Path) -> None:
+    result = _verify(tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "The audit trail is empty.\n")
+
+
+def test_without_a_data_directory_the_trail_cannot_be_reached(tmp_path: Path) -> None:
+    assert _verify(tmp_path / "nothing").exit_code == 4

@@ -1,0 +1,38 @@
+"""Which `leaver.*` fields enrichment fills is what the field registry says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from event_schema.field_registry import field_registry
+from event_schema.ocsf_objects import Evidence, Unmapped
+from server.enrich.enrichment import Enricher
+from server.people.directory import Directory, PersonRecord
+from tests.server.pipeline.endpoint import copied_file
+
+NOW = 1_795_305_600_000
+TODAY = NOW // 86_400_000
+
+
+def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> None:
+    alice = PersonRecord("p1", "Sales", "p2", "UTC", TODAY - 5, TODAY + 5)
+    enricher = Enricher(Directory(1, [alice], {"alice": "p1"}))
+    event = copied_file(NOW)
+    gap = Unmapped(evidence=Evidence(fidelity="likely", observed_by="rescan", gap="10 s unseen"))
+    event = msgspec.structs.replace(event, unmapped=gap)
+    person, subject = enricher.who(event)
+    found = enricher.enrich(
+        event, time=NOW, day=TODAY, hour=9, person=person, subject=subject, first_seen_device=True
+    )
+    declared = {
+        path for path, spec in field_registry().items() if path.startswith("leaver.") and not spec.not_yet
+    }
+    assert _filled(found.known.plain, "leaver") == declared
+
+
+def _filled(value: Any, path: str) -> set[str]:
+    if isinstance(value, dict):
+        return {leaf for key, item in value.items() for leaf in _filled(item, f"{path}.{key}")}
+    return set() if value is None else {path}
