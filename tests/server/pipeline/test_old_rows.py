@@ -61,8 +61,10 @@ def test_days_past_their_end_count_no_more_whether_the_server_restarted_and_when
             while worker.step(0).records:
                 pass
             if drops:
-                drop_old(server.database, now=server.now, events_days=10, stop=threading.Event())
-        drop_old(server.database, now=server.now, events_days=10, stop=threading.Event())
+                drop_old(
+                    server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event()
+                )
+        drop_old(server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event())
         outcomes.append(_outcome(server))
     assert [row["day"] - TODAY for row in outcomes[0]["storage_days"]] == [15, 18, 21, 24]
     (alert,) = outcomes[0]["alerts"]
