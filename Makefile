@@ -5,7 +5,7 @@ TRANSPORT ?= https
 DEMO_OPTIONS = --transport $(TRANSPORT) $(if $(ONCE),--once) $(DEMO)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test check soak bench setup agent-package
+.PHONY: help demo demo-stop test test-long check soak bench setup agent-package
 
 help: ## this list
 	@printf 'Leaver: who takes company data along, and where to.\n\n'
@@ -26,9 +26,13 @@ demo: setup ## a sample company, a real copy to a real drive, the alert (ONCE=1,
 demo-stop: setup ## stop what the demo left running
 	@$(PY) deploy/demo.py --stop
 
-test: setup ## all tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
+test: setup ## tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
 	@deploy/prepare.sh tests
-	@$(PY) -m pytest $(TEST)
+	@$(PY) -m pytest -m 'not long' $(TEST)
+
+test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers (five minutes)
+	@deploy/prepare.sh tests
+	@$(PY) -m pytest -m long $(TEST)
 
 check: setup ## ruff, mypy --strict with tests, import layers, wheel contents
 	@.venv/bin/ruff check .

@@ -33,6 +33,8 @@ from tests.server.api.running_server import RunningServer
 from tests.server.pipeline.endpoint import copied_file
 from tests.server.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 RATE, AT_ONCE = 1500, 2000
 FLOOD = 8000
 QUIET_AGENTS = 48

@@ -60,6 +60,7 @@ def test_kill_nine_of_agent_and_server_leaves_events_and_alerts_as_undisturbed(
     _assert_kills_change_nothing(tmp_path / "killed", undisturbed, kills=3, expected=6, postgres=None)
 
 
+@pytest.mark.long
 def test_kill_nine_of_agent_server_and_postgresql_leaves_what_an_undisturbed_run_on_sqlite_leaves(
     tmp_path: Path, undisturbed: Undisturbed, postgres_server: PostgresServer
 ) -> None:

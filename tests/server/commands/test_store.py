@@ -30,6 +30,8 @@ from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.up.up_process import leaver
 from tests.soak.installation import prepare_data
 
+pytestmark = pytest.mark.long
+
 Tables = dict[str, list[tuple[Any, ...]]]
 
 

@@ -19,7 +19,7 @@ from tests.kafka_broker.broker import KafkaBroker
 from tests.server.log.log_contract import read_all, record, sequence_by_agent
 from tests.server.log.test_kafka import new_topic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.kafka_broker.broker import KafkaBroker
 from tests.kafka_broker.secured import SecuredBroker
 from tests.server.log.log_contract import read_all, record, sequence_by_agent
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 QUICK = {"bootstrap_timeout_ms": 1500}
 _numbers = itertools.count()

@@ -26,7 +26,7 @@ from tests.kafka_broker.installation import Client, SecuredInstallation
 from tests.kafka_broker.secured import SecuredBroker
 from tests.server.up.up_process import leaver
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 BOTH: tuple[KafkaSecurity, ...] = ("mtls", "scram")
 
 

@@ -34,7 +34,7 @@ from tests.server.log.test_kafka_outages import Appender, check_nothing_lost
 from tests.server.log.test_kafka_secured import as_admin
 from tests.server.log.test_kafka_secured import new_topic as new_secured_topic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 MEGABYTE = 1_000_000
 

@@ -18,6 +18,8 @@ from server.log.whole_log import WholeLog
 from tests.kafka_broker.broker import KafkaBroker
 from tests.kafka_broker.secured import SecuredBroker
 
+pytestmark = pytest.mark.long
+
 PARTITIONS = 6
 SESSION_MS = 6_000
 PATIENCE_SECONDS = 30.0

@@ -26,7 +26,7 @@ from tests.postgres_server.server import PostgresServer
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
-pytestmark = pytest.mark.databases("postgresql")
+pytestmark = [pytest.mark.databases("postgresql"), pytest.mark.long]
 TODAY = NOW // DAY
 
 

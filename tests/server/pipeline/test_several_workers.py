@@ -39,7 +39,7 @@ from tests.server.pipeline.company import (
 from tests.server.pipeline.conftest import NOW, NewServer
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 NewCompany = Callable[[], Company]
 

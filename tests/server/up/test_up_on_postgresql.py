@@ -19,6 +19,8 @@ from tests.server.up.conftest import Start
 from tests.server.up.enrolled_agent import EnrolledAgent
 from tests.server.up.up_process import UpProcess, leaver, leaver_json
 
+pytestmark = pytest.mark.long
+
 ROLE = "leaver_server"
 WAIT_SECONDS = 60.0
 

@@ -36,7 +36,7 @@ from tests.kafka_broker.secured import SecuredBroker
 from tests.server.pipeline.endpoint import EPOCH, copied_file
 from tests.server.up.up_process import UpProcess, leaver, leaver_json
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 TAKEN_AFTER_REVOCATION_MAX = 100
 """Records; brokers need milliseconds, in which an agent that hurries gets none or a few in."""
 

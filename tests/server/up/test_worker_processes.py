@@ -28,7 +28,7 @@ from tests.server.pipeline.company import PARTITIONS, POLICIES, Company, prepare
 from tests.server.pipeline.conftest import Server
 from tests.server.up.up_process import leaver, leaver_json
 
-pytestmark = [pytest.mark.kafka, pytest.mark.databases("postgresql")]
+pytestmark = [pytest.mark.kafka, pytest.mark.databases("postgresql"), pytest.mark.long]
 
 SESSION_SECONDS = 6
 """The least that Kafka allows."""
