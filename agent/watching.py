@@ -12,31 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import IO
 
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
+from agent.event_lines import HEADING, readable_line
 from agent.host import this_host
 from agent.identity import IdentityError, NotEnrolled, load_identity
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
 from agent.version import agent_version
 from event_schema.codec import decode_event
-from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, PeripheralActivityKind
-from event_schema.ocsf_objects import Actor
 
 QUEUE_ENTRIES = 1000
 STOP_SECONDS = 3.0
-_FILE_ACTS = {
-    FileActivity.CREATE: "new",
-    FileActivity.UPDATE: "changed",
-    FileActivity.DELETE: "deleted",
-    FileActivity.RENAME: "renamed",
-}
-_DEVICE_ACTS = {PeripheralActivityKind.CONNECT: "plugged in", PeripheralActivityKind.DISCONNECT: "taken out"}
-_ROW = "{:<12} {:<12} {:<10} {:>9}  {:<16} {:<24} {}"
 
 
 def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] = COLLECTORS) -> None:
@@ -61,7 +51,7 @@ def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] 
     try:
         if not as_json:
             _say_what_is_watched(supervisors, stop)
-            _write(sys.stdout, _ROW.format("TIME", "USER", "ACT", "SIZE", "PROGRAM", "DEVICE", "FILE"))
+            _write(sys.stdout, HEADING)
         while not (stop.is_set() and not _any_alive(supervisors) and seen.empty()):
             try:
                 entry = seen.get(timeout=0.1)
@@ -82,48 +72,6 @@ def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] 
 
 def _any_alive(supervisors: Sequence[Supervisor]) -> bool:
     return any(not supervisor.join(0.0) for supervisor in supervisors)
-
-
-def readable_line(event: Event) -> str:
-    """One line: when, who, what was done, how much, by which program, where to, which file."""
-    when = datetime.fromtimestamp(event.time / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
-    if isinstance(event, FileSystemActivity):
-        device = event.unmapped.peripheral_device
-        name = event.file.path or event.file.name
-        if event.file_result is not None:
-            name += f" → {event.file_result.path or event.file_result.name}"
-        act, size = _FILE_ACTS[event.activity_id], readable_size(event.file.size)
-        if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
-            act = "new, gone"
-        where = device.name if device is not None else (event.file.volume or "")
-        return _ROW.format(when, _user(event.actor), act, size, _program(event.actor), where, name)
-    device = event.peripheral_device
-    act = _DEVICE_ACTS[event.activity_id]
-    return _ROW.format(when, _user(event.actor), act, "", "", device.name, device.uid or "").rstrip()
-
-
-def readable_size(size: int | None) -> str:
-    if size is None:
-        return "?"
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def _user(actor: Actor) -> str:
-    if actor.user is not None:
-        return actor.user.name or actor.user.uid or "?"
-    return actor.app_name or "?"
-
-
-def _program(actor: Actor) -> str:
-    process = actor.process
-    if process is None:
-        return ""
-    return process.file.name if process.file is not None else (process.name or f"pid {process.pid}")
 
 
 def _say_what_is_watched(supervisors: Sequence[Supervisor], stop: threading.Event) -> None:
@@ -159,6 +107,3 @@ def _agent_name(config: AgentConfig) -> str | None:
         return load_identity(config.state_dir).facts.agent
     except (NotEnrolled, IdentityError):
         return None
-
-
-__all__ = ["readable_line", "readable_size", "watch"]

@@ -27,7 +27,6 @@ from event_schema.ocsf_events import (
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -38,9 +37,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from event_schema.request_signing import key_id
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WireRecord, pack_events
 from server.people.calendar import day_type
@@ -289,7 +288,7 @@ class Company:
             actor=Actor(app_name="udev"),
             device=host,
             peripheral_device=worker.stick,
-            unmapped=Unmapped(evidence=seen),
+            unmapped=DeviceUnmapped(evidence=seen),
         )
         for number in range(files):
             time += dice.randint(100, 900)

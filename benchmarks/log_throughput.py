@@ -25,7 +25,6 @@ from event_schema.ocsf_events import FileActivity, event_metadata, file_system_a
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -34,9 +33,9 @@ from event_schema.ocsf_objects import (
     Host,
     HostType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 from event_schema.wire import WireRecord, decode_events, pack_events
 from server.log.contract import EventLog
 from server.log.embedded import EmbeddedLog

@@ -36,7 +36,6 @@ from event_schema.ocsf_events import FileActivity, FileSystemActivity, event_met
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -47,9 +46,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 
 
 def full_event(number: int) -> FileSystemActivity:

@@ -20,7 +20,6 @@ from event_schema.ocsf_events import (
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -30,9 +29,9 @@ from event_schema.ocsf_objects import (
     Metadata,
     PeripheralDevice,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from event_schema.printable import printable_name
 from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
@@ -120,7 +119,7 @@ def device_event(
         actor=Actor(app_name="kernel"),
         device=source.host,
         peripheral_device=device,
-        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by=observed_by, gap=gap)),
+        unmapped=DeviceUnmapped(evidence=Evidence(fidelity="exact", observed_by=observed_by, gap=gap)),
     )
 
 

@@ -1,153 +1,82 @@
-"""The OCSF 1.8 event classes that Leaver's collectors send. One event = one observed act.
+"""All OCSF 1.8 event classes that Leaver's collectors send. One event = one observed act.
 
-| class | uid | used for |
-|---|---|---|
-| File System Activity | 1001 | a finished file on removable storage (Create, Update), rename, deletion |
-| Peripheral Activity | 1010 | a storage device in (Connect) or out (Disconnect) |
+The classes stand in three files: ocsf_endpoint_events.py (files, devices, programs), ocsf_transfer_events.py
+(uploads, mails), ocsf_account_events.py (logins, applications, databases).
 
 An event's identity is (agent, epoch, seq); it is given by the spool and travels in the wire record's
-header (wire.py), not in the event.
+header (wire.py), not in the event. Every class has `time`, `metadata`, `actor`, `device` and
+`unmapped.evidence`.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Final
 
-from event_schema.ocsf_objects import (
-    OCSF_VERSION,
-    Actor,
-    File,
-    Host,
-    Metadata,
-    PeripheralDevice,
-    Product,
-    Unmapped,
-)
-from event_schema.struct_base import Milliseconds, Word, purpose
-
-
-class FileActivity(IntEnum):
-    CREATE = 1
-    UPDATE = 3
-    DELETE = 4
-    RENAME = 5
-
-
-class PeripheralActivityKind(IntEnum):
-    CONNECT = 1
-    DISCONNECT = 2
-
-
-class FileSystemActivity(Word, frozen=True, tag_field="class_uid", tag=1001):
-    """A file was written, renamed or deleted. `file_result` is the new name of a rename."""
-
-    activity_id: Annotated[FileActivity, purpose("what was done")]
-    category_uid: Annotated[Literal[1], purpose("required by OCSF")]
-    type_uid: Annotated[int, purpose("required by OCSF: class_uid * 100 + activity_id")]
-    severity_id: Annotated[Literal[1], purpose("required by OCSF: informational; the server judges")]
-    time: Annotated[Milliseconds, purpose("when it was done, by the endpoint's clock")]
-    metadata: Annotated[Metadata, purpose("who reports it: see metadata")]
-    actor: Annotated[Actor, purpose("who did it: see actor")]
-    device: Annotated[Host, purpose("on which endpoint: see device")]
-    file: Annotated[File, purpose("to which file: see file")]
-    unmapped: Annotated[Unmapped, purpose("what OCSF has no field for: see unmapped")]
-    file_result: Annotated[File | None, purpose("what a renamed file is called now: see file")] = None
-
-    def __post_init__(self) -> None:
-        _check_type_uid(1001, self.activity_id, self.type_uid)
-
-
-class PeripheralActivity(Word, frozen=True, tag_field="class_uid", tag=1010):
-    """A device was plugged in or taken out."""
-
-    activity_id: Annotated[PeripheralActivityKind, purpose("what was done")]
-    category_uid: Annotated[Literal[1], purpose("required by OCSF")]
-    type_uid: Annotated[int, purpose("required by OCSF: class_uid * 100 + activity_id")]
-    severity_id: Annotated[Literal[1], purpose("required by OCSF: informational; the server judges")]
-    time: Annotated[Milliseconds, purpose("when it was done, by the endpoint's clock")]
-    metadata: Annotated[Metadata, purpose("who reports it: see metadata")]
-    actor: Annotated[Actor, purpose("who did it: see actor")]
-    device: Annotated[Host, purpose("on which endpoint: see device")]
-    peripheral_device: Annotated[PeripheralDevice, purpose("which device: see peripheral_device")]
-    unmapped: Annotated[Unmapped, purpose("what OCSF has no field for: see unmapped")]
-
-    def __post_init__(self) -> None:
-        _check_type_uid(1010, self.activity_id, self.type_uid)
-
-
-Event = FileSystemActivity | PeripheralActivity
-"""Any event that may stand on the log. Tagged by class_uid."""
-
-EVENT_CLASSES: tuple[type[FileSystemActivity] | type[PeripheralActivity], ...] = (
+from event_schema.ocsf_account_events import ApiActivity, Authentication, DatastoreActivity
+from event_schema.ocsf_endpoint_events import (
+    FileActivity,
     FileSystemActivity,
     PeripheralActivity,
+    PeripheralActivityKind,
+    ProcessActivity,
+    file_system_activity,
+    peripheral_activity,
+)
+from event_schema.ocsf_objects import OCSF_VERSION, Metadata, Product, User
+from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
+
+Event = (
+    FileSystemActivity
+    | ProcessActivity
+    | PeripheralActivity
+    | FileHostingActivity
+    | EmailActivity
+    | Authentication
+    | ApiActivity
+    | DatastoreActivity
+)
+"""Any event that may stand on the log. Tagged by class_uid."""
+
+EVENT_CLASSES: Final[tuple[type[Event], ...]] = (
+    FileSystemActivity,
+    ProcessActivity,
+    PeripheralActivity,
+    FileHostingActivity,
+    EmailActivity,
+    Authentication,
+    ApiActivity,
+    DatastoreActivity,
 )
 
 
-def _check_type_uid(class_uid: int, activity_id: int, type_uid: int) -> None:
-    expected = class_uid * 100 + activity_id
-    if type_uid != expected:
-        raise ValueError(f"type_uid {type_uid} is not class_uid * 100 + activity_id = {expected}")
+_PROFILES: Final = ("host", "linux/linux_users")
 
 
-def file_system_activity(
-    activity: FileActivity,
-    *,
-    time: int,
-    metadata: Metadata,
-    actor: Actor,
-    device: Host,
-    file: File,
-    unmapped: Unmapped,
-    file_result: File | None = None,
-) -> FileSystemActivity:
-    """A File System Activity event with OCSF's derived numbers filled in. time: ms since 1970 UTC."""
-    return FileSystemActivity(
-        activity_id=activity,
-        category_uid=1,
-        type_uid=100_100 + activity,
-        severity_id=1,
-        time=time,
-        metadata=metadata,
-        actor=actor,
-        device=device,
-        file=file,
-        unmapped=unmapped,
-        file_result=file_result,
-    )
+def account_of(event: Event) -> User | None:
+    """The account that acted: of a login the one that was logged in to."""
+    return event.user if isinstance(event, Authentication) else event.actor.user
 
 
-def peripheral_activity(
-    activity: PeripheralActivityKind,
-    *,
-    time: int,
-    metadata: Metadata,
-    actor: Actor,
-    device: Host,
-    peripheral_device: PeripheralDevice,
-    unmapped: Unmapped,
-) -> PeripheralActivity:
-    """A Peripheral Activity event with OCSF's derived numbers filled in. time: ms since 1970 UTC."""
-    return PeripheralActivity(
-        activity_id=activity,
-        category_uid=1,
-        type_uid=101_000 + activity,
-        severity_id=1,
-        time=time,
-        metadata=metadata,
-        actor=actor,
-        device=device,
-        peripheral_device=peripheral_device,
-        unmapped=unmapped,
-    )
-
-
-def event_metadata(collector: str, version: str) -> Metadata:
-    """Metadata of an event that the named collector of Leaver `version` saw."""
+def event_metadata(collector: str, version: str, *, labelled: bool = False) -> Metadata:
+    """Metadata of an event that the named collector of Leaver `version` saw. `labelled`: a file in it has
+    data_classifications."""
     return Metadata(
         version=OCSF_VERSION,
         product=Product(name="Leaver", vendor_name="Leaver", version=version),
-        profiles=("host", "linux/linux_users"),
+        profiles=(*_PROFILES, "data_classification") if labelled else _PROFILES,
         log_name=collector,
     )
+
+
+__all__ = [
+    "EVENT_CLASSES",
+    "Event",
+    "FileActivity",
+    "FileSystemActivity",
+    "PeripheralActivity",
+    "PeripheralActivityKind",
+    "account_of",
+    "event_metadata",
+    "file_system_activity",
+    "peripheral_activity",
+]

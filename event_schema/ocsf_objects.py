@@ -9,6 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Annotated, Final, Literal
 
+from msgspec import Meta
+
+from event_schema.ocsf_labels import DataClassification
 from event_schema.struct_base import Count, Name, PathText, Word, purpose
 
 OCSF_VERSION: Final = "1.8.0"
@@ -36,6 +39,7 @@ class HashAlgorithm(IntEnum):
 class PeripheralType(IntEnum):
     UNKNOWN = 0
     EXTERNAL_STORAGE = 1
+    PRINTER = 4
 
 
 class HostType(IntEnum):
@@ -64,12 +68,18 @@ class File(Word, frozen=True):
         purpose("where the copy lies; home paths name people", names_person=True),
     ] = None
     ext: Annotated[PathText | None, purpose("kind of file by its name")] = None
+    mime_type: Annotated[Name | None, purpose("kind of file by its content")] = None
     size: Annotated[Count | None, purpose("bytes taken")] = None
     hashes: Annotated[tuple[Fingerprint, ...] | None, purpose("content identity: see fingerprint")] = None
     drive_type_id: Annotated[DriveType | None, purpose("whether the file left for a removable drive")] = None
     volume: Annotated[Name | None, purpose("label or UUID of the volume, to find the copy")] = None
     is_deleted: Annotated[
         bool | None, purpose("the copy was already gone when the agent came to read it")
+    ] = None
+    is_encrypted: Annotated[bool | None, purpose("nobody but its owner can tell what it holds")] = None
+    data_classifications: Annotated[
+        Annotated[tuple[DataClassification, ...], Meta(max_length=16)] | None,
+        purpose("what kind of data it holds, as counts: see data_classifications"),
     ] = None
 
 
@@ -78,6 +88,10 @@ class User(Word, frozen=True):
 
     name: Annotated[Name | None, purpose("who acted", names_person=True)] = None
     uid: Annotated[Name | None, purpose("who acted, where no name resolves", names_person=True)] = None
+    credential_uid: Annotated[
+        Name | None,
+        purpose("fingerprint of the key that opened the door, to tell old credentials", names_person=True),
+    ] = None
 
 
 class Executable(Word, frozen=True):
@@ -155,30 +169,3 @@ class Metadata(Word, frozen=True):
     product: Annotated[Product, purpose("which software saw it: see product")]
     profiles: Annotated[tuple[str, ...], purpose("OCSF profiles in use", max_length=8)]
     log_name: Annotated[Name, purpose("which collector saw it")]
-
-
-class Evidence(Word, frozen=True):
-    """How sure the collector is, and why. Stands in the event's `unmapped`."""
-
-    fidelity: Annotated[
-        Literal["exact", "likely", "possible"],
-        purpose("exact: the kernel said so; likely: joined by time; possible: guessed"),
-    ]
-    observed_by: Annotated[
-        Literal["fanotify_fid", "fanotify_fd", "watchdog", "udev", "mountinfo", "rescan", "simulated"],
-        purpose("what saw the act"),
-    ]
-    actor_from: Annotated[
-        Literal["audit", "proc_events", "proc", "file_owner", "unknown", "simulated"] | None,
-        purpose("what named the user and the program"),
-    ] = None
-    gap: Annotated[Name | None, purpose("what could not be seen, in words")] = None
-
-
-class Unmapped(Word, frozen=True):
-    """What OCSF's class has no place for; OCSF's own escape, so that events still validate."""
-
-    evidence: Annotated[Evidence, purpose("how sure the collector is: see evidence")]
-    peripheral_device: Annotated[
-        PeripheralDevice | None, purpose("the device that a file went to: see peripheral_device")
-    ] = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from event_schema.ocsf_events import Event, FileSystemActivity
-from event_schema.ocsf_objects import Actor, Executable, File
+from event_schema.ocsf_endpoint_events import FileSystemActivity, ProcessActivity
+from event_schema.ocsf_events import Event
+from event_schema.ocsf_objects import Actor, Executable, File, Process
+from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from event_schema.struct_base import NAME_CHARACTERS
 
 CUT = "…"
@@ -35,10 +37,17 @@ def short_path(path: str, characters: int) -> str:
 def with_short_paths(event: Event, characters: int) -> Event:
     """The event with no path over `characters`, and saying so where one was."""
     changed: dict[str, object] = {"actor": _actor(event.actor, characters)}
-    if isinstance(event, FileSystemActivity):
-        changed["file"] = _file(event.file, characters)
-        if event.file_result is not None:
-            changed["file_result"] = _file(event.file_result, characters)
+    match event:
+        case FileSystemActivity(file=file, file_result=result):
+            changed["file"] = _file(file, characters)
+            changed["file_result"] = None if result is None else _file(result, characters)
+        case FileHostingActivity(file=file):
+            changed["file"] = _file(file, characters)
+        case ProcessActivity(process=process):
+            changed["process"] = _process(process, characters)
+        case EmailActivity(email=email) if email.files is not None:
+            files = tuple(_file(file, characters) for file in email.files)
+            changed["email"] = msgspec.structs.replace(email, files=files)
     short = msgspec.structs.replace(event, **changed)
     if short == event:
         return event
@@ -59,13 +68,18 @@ def _file(file: File, characters: int) -> File:
 
 
 def _actor(actor: Actor, characters: int) -> Actor:
-    process = actor.process
-    if process is None or process.file is None:
+    if actor.process is None:
         return actor
+    return msgspec.structs.replace(actor, process=_process(actor.process, characters))
+
+
+def _process(process: Process, characters: int) -> Process:
+    if process.file is None:
+        return process
     executable: Executable = process.file
     short = msgspec.structs.replace(
         executable,
         name=short_path(executable.name, characters),
         path=None if executable.path is None else short_path(executable.path, characters),
     )
-    return msgspec.structs.replace(actor, process=msgspec.structs.replace(process, file=short))
+    return msgspec.structs.replace(process, file=short)

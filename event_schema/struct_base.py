@@ -37,6 +37,15 @@ def purpose(text: str, *, names_person: bool = False, not_yet: bool = False, **l
 
 Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 """Milliseconds since 1970-01-01T00:00:00Z, up to the year 9999."""
+Label = Annotated[str, Meta(max_length=64)]
+"""A word of a fixed or configured vocabulary."""
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
 PathText = Annotated[str, Meta(max_length=PATH_CHARACTERS)]
+
+
+def check_type_uid(class_uid: int, activity_id: int, type_uid: int) -> None:
+    """Raises ValueError where OCSF's derived number does not fit."""
+    expected = class_uid * 100 + activity_id
+    if type_uid != expected:
+        raise ValueError(f"type_uid {type_uid} is not class_uid * 100 + activity_id = {expected}")

@@ -42,7 +42,6 @@ from event_schema.ocsf_events import (
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -51,9 +50,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from policies.engine import record_of
 
 RecordName = Literal["file_copied", "file_deleted", "device_connected"]
@@ -163,7 +162,7 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
         actor=Actor(app_name="udev"),
         device=_HOST,
         peripheral_device=_STICK,
-        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="udev")),
+        unmapped=DeviceUnmapped(evidence=Evidence(fidelity="exact", observed_by="udev")),
     ),
 }
 _LEAVER: Final = LeaverFields(

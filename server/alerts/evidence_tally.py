@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from event_schema.leaver_fields import LeaverFields
-from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity
+from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, account_of
 from event_schema.ocsf_objects import PeripheralDevice
 
 DESTINATIONS_MAX: Final = 50
@@ -89,7 +89,7 @@ class EvidenceTally:
             heapq.heappush(self._largest, entry)
         elif self._limit:
             heapq.heappushpop(self._largest, entry)
-        user = event.actor.user
+        user = account_of(event)
         if user is not None and user.name and len(self._accounts) < ACCOUNTS_MAX:
             self._accounts[user.name, event.device.hostname] = None
         gap = found.leaver.evidence.gap

@@ -19,8 +19,10 @@ from event_schema.leaver_fields import (
     PersonFields,
     TimeFields,
 )
-from event_schema.ocsf_events import Event, FileSystemActivity
-from event_schema.ocsf_objects import Evidence
+from event_schema.ocsf_account_events import ApiActivity, DatastoreActivity
+from event_schema.ocsf_endpoint_events import PeripheralActivity, PeripheralActivityKind, ProcessActivity
+from event_schema.ocsf_events import Event, FileSystemActivity, account_of
+from event_schema.ocsf_unmapped import Evidence
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
 from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
@@ -30,6 +32,7 @@ DEVICE_CHARACTERS = 512
 CHANNEL_CHARACTERS = 64
 _NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
+_MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, ApiActivity, DatastoreActivity)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -63,7 +66,7 @@ class Enricher:
 
     def who(self, event: Event) -> tuple[PersonRecord | None, str]:
         """(person or None, subject)."""
-        user = event.actor.user
+        user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
         place = (account, event.device.hostname)
         found = self._who.get(place)
@@ -154,8 +157,9 @@ class Enricher:
 
 
 def is_nobodys(event: Event) -> bool:
-    """A device went in or out and no account did it: kept and known, but about no subject."""
-    return event.actor.user is None and not isinstance(event, FileSystemActivity)
+    """No account did it, as far as anybody can say: kept and known, but about no subject. A file that was
+    taken is always about somebody, an unknown account at worst."""
+    return account_of(event) is None and isinstance(event, _MAY_BE_NOBODYS)
 
 
 def _subject(person: PersonRecord) -> str:
@@ -164,9 +168,13 @@ def _subject(person: PersonRecord) -> str:
 
 def device_of(event: Event) -> str | None:
     """The storage device that the event is about, by its uid."""
-    peripheral = (
-        event.unmapped.peripheral_device if isinstance(event, FileSystemActivity) else event.peripheral_device
-    )
+    match event:
+        case FileSystemActivity():
+            peripheral = event.unmapped.peripheral_device
+        case PeripheralActivity() if event.activity_id is not PeripheralActivityKind.OTHER:
+            peripheral = event.peripheral_device
+        case _:
+            return None
     if peripheral is None:
         return None
     return key_text(peripheral.uid or peripheral.name, DEVICE_CHARACTERS)

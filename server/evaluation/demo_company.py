@@ -25,7 +25,6 @@ from event_schema.ocsf_events import (
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -36,9 +35,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from server.people.calendar import day_type
 
 HISTORY_DAYS = 60
@@ -153,7 +152,7 @@ def _active_day(person: DemoPerson, dice: random.Random, day: int, version: str)
             actor=Actor(app_name="udev"),
             device=host,
             peripheral_device=stick,
-            unmapped=Unmapped(evidence=seen),
+            unmapped=DeviceUnmapped(evidence=seen),
         )
 
     yield plugged(PeripheralActivityKind.CONNECT, time)

@@ -8,7 +8,7 @@ Which fields name people comes from the field registry, so a new field is masked
 | account names | the owner's pseudonym, else that of the account (`A-…`), of a number without a name too |
 | paths | as they are, but homes (`/home/X`, `/media/X/volume`, …) and parts that are an account's name |
 | host and agent | `H-…`, the same each time |
-| device ids, serial and user numbers, anything else that names people | `D-…`, `U-…`, `X-…` |
+| device ids, user numbers, addresses they came from, anything else | `D-…`, `U-…`, `N-…`, `X-…` |
 
 All other texts go through a net that catches the accounts and names of the people concerned (name_words.py),
 as whole words (a volume that somebody called after themselves). Names of files show as they are: they are
@@ -25,7 +25,8 @@ import msgspec
 
 from event_schema.field_registry import field_registry
 from event_schema.leaver_fields import LeaverFields
-from event_schema.ocsf_events import Event
+from event_schema.ocsf_account_events import Authentication
+from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_objects import PeripheralDevice
 from server.people.directory import Directory, account_key
 from server.people.name_words import joined, name_words, net
@@ -34,9 +35,10 @@ from server.people.pseudonyms import account_subject, candidate, label, person_s
 _PERSON_IDS = frozenset(
     {"leaver.person.id", "leaver.person.manager", "leaver.account.owner_id", "leaver.device.assigned_to"}
 )
-_HOSTS = frozenset({"device.hostname", "device.uid"})
-_USER_NUMBERS = frozenset({"actor.user.uid", "actor.process.auid"})
-_FILE_NAMES = frozenset({"file.name", "file_result.name"})
+_ACCOUNTS = frozenset({"actor.user.name", "user.name", "email.from"})
+_HOSTS = frozenset({"device.hostname", "device.uid", "src_endpoint.hostname"})
+_USER_NUMBERS = frozenset({"actor.user.uid", "user.uid", "actor.process.auid", "process.auid"})
+_FILE_NAMES = frozenset({"file.name", "file_result.name", "email.files.name"})
 _OWNED_FOLDERS = re.compile(
     r"(/home/|/Users/|/run/media/|/run/user/|/tmp/user/|[A-Za-z]:\\Users\\)([^/\\]+)"
     # udisks on Debian and Ubuntu mounts at /media/USER/VOLUME; /media/VOLUME/file names nobody's account.
@@ -115,10 +117,11 @@ class Masker:
         host = host or event.device.hostname
         plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(leaver)}
         masked: dict[str, Any] = self._value(plain, "", host)
-        user = event.actor.user
+        user = account_of(event)
         if user is not None and user.uid is not None and not user.name:
             # The number is the account here: the alert's subject is made from it.
-            masked["actor"]["user"]["uid"] = self.account(user.uid, host)
+            place = masked if isinstance(event, Authentication) else masked["actor"]
+            place["user"]["uid"] = self.account(user.uid, host)
         return masked
 
     def device(self, device: PeripheralDevice) -> dict[str, Any]:
@@ -164,7 +167,7 @@ class Masker:
     def _named(self, value: str, path: str, host: str | None) -> str:
         if path in _PERSON_IDS:
             return self.subject(person_subject(value))
-        if path == "actor.user.name":
+        if path in _ACCOUNTS:
             return self.account(value, host)
         if path.endswith(".path"):
             return self.path(value, host)
@@ -176,6 +179,8 @@ class Masker:
 def _label_prefix(path: str) -> str:
     if path in _USER_NUMBERS:
         return "U"
+    if path == "src_endpoint.ip":
+        return "N"
     return "D" if "peripheral_device." in path else "X"
 
 

@@ -12,7 +12,8 @@ import msgspec
 
 from collectors.contract import Observation, Unsupported
 from event_schema.ocsf_events import FileActivity, FileSystemActivity, event_metadata, file_system_activity
-from event_schema.ocsf_objects import Actor, Evidence, File, FileType, Host, Unmapped, User
+from event_schema.ocsf_objects import Actor, File, FileType, Host, User
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 
 
 class ScriptedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

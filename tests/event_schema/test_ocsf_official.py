@@ -10,16 +10,30 @@ import pytest
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ignore[import-untyped]
 
 from event_schema.codec import encode_event
-from event_schema.ocsf_events import Event
+from event_schema.ocsf_events import EVENT_CLASSES, Event
 from tests.event_schema.sample_events import sample_events
+
+PROFILES = ["host", "linux/linux_users", "data_classification"]
+OFFICIAL_NAMES = {
+    1001: "file_activity",
+    1007: "process_activity",
+    1010: "peripheral_activity",
+    3002: "authentication",
+    4009: "email_activity",
+    6003: "api_activity",
+    6005: "datastore_activity",
+    6006: "file_hosting",
+}
 
 
 @pytest.fixture(scope="module")
 def validators() -> dict[int, Any]:
     official = OcsfJsonSchemaEmbedded(get_ocsf_schema("1.8.0"))
     made = {}
-    for class_uid, name in ((1001, "file_activity"), (1010, "peripheral_activity")):
-        schema = official.get_class_schema(name, profiles=["host", "linux/linux_users"])
+    for event_class in EVENT_CLASSES:
+        class_uid = event_class.__struct_config__.tag
+        assert isinstance(class_uid, int)
+        schema = official.get_class_schema(OFFICIAL_NAMES[class_uid], profiles=PROFILES)
         made[class_uid] = jsonschema_rs.validator_for(schema)
     return made
 

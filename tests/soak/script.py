@@ -22,15 +22,14 @@ from event_schema.ocsf_events import (
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     File,
     FileType,
     Host,
     PeripheralDevice,
     PeripheralType,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from server.evaluation.demo_company import DemoPerson, demo_company
 
 SEED = 1
@@ -79,7 +78,7 @@ def scripted_event(number: int, count: int, base_time: int, host: Host, version:
             actor=Actor(app_name="udev"),
             device=host,
             peripheral_device=stick,
-            unmapped=Unmapped(evidence=_SEEN),
+            unmapped=DeviceUnmapped(evidence=_SEEN),
         )
     activity = dice.choice(_ACTS)
     file = _file(f"file-{number}.bin", dice)

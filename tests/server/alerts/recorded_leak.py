@@ -23,7 +23,6 @@ from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_s
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -34,9 +33,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 from event_schema.wire import WireRecord, pack_events
 from server.people.csv_import import import_people
 from server.store.database import Database

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from event_schema.field_registry import field_registry
-from event_schema.ocsf_objects import Evidence, Unmapped
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 from server.enrich.enrichment import Enricher
 from server.people.directory import Directory, PersonRecord
 from tests.server.pipeline.endpoint import copied_file

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from event_schema.field_registry import field_registry
+from event_schema.ocsf_events import Event
 from server.people.directory import Directory, PersonRecord
 from server.people.masking import Masker
+from tests.event_schema.sample_events import sample_events
 from tests.server.alerts.recorded_leak import SECRETS, copied_file, known_of
 
 KEY = bytes(32)
@@ -31,7 +34,7 @@ def _masker(*, accounts: tuple[tuple[str, str | None], ...] = (("Alice", "alice-
 def _leaves(value: Any, path: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
         return {k: v for key, item in value.items() for k, v in _leaves(item, f"{path}.{key}").items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return {k: v for item in value for k, v in _leaves(item, path).items()}
     return {path[1:]: value}
 
@@ -58,6 +61,19 @@ def test_every_field_that_names_people_is_changed_and_no_other_one_is_lost() -> 
     assert masked["file.name"] == "customers-001.xlsx"
     assert masked["file.size"] == 5
     assert masked["unmapped.peripheral_device.model"] == "Cruzer Blade"
+
+
+@pytest.mark.parametrize("event", sample_events(), ids=lambda e: str(e.type_uid))
+def test_of_every_class_what_names_people_is_changed_and_nothing_is_lost(event: Event) -> None:
+    known = known_of(1)
+    plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(known)}
+    masked_event = _masker().event(event, known)
+    original, masked = _leaves(plain), _leaves(masked_event)
+    assert masked.keys() == original.keys()
+    # Paths outside of homes stay as they are.
+    naming = {p for p in original if field_registry()[p].names_person and not p.endswith("file.path")}
+    assert {path for path in naming if masked[path] == original[path]} == set()
+    assert "alice" not in json.dumps(masked_event).casefold()
 
 
 def test_same_thing_gets_the_same_label_and_people_their_pseudonym() -> None:

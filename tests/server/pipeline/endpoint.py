@@ -12,16 +12,15 @@ from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_s
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     File,
     FileType,
     Host,
     HostType,
     PeripheralDevice,
     PeripheralType,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 from event_schema.request_signing import key_id
 from event_schema.wire import RecordKind, WireRecord, pack_control, pack_events
 from server.store.database import Database
