@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.collector_registry import COLLECTORS, CollectorKind, kind_of
+from agent.narrowing import merge
 from agent.server_client import Timeouts
 
 DEFAULT_PATH = Path("/etc/leaver-agent.toml")
@@ -58,6 +59,10 @@ class AgentConfig(msgspec.Struct, frozen=True):
     spool: SpoolSection
     shipper: ShipperSection
     collectors: dict[str, msgspec.Struct]
+    tables: dict[str, Any]
+    """As they stood in the file."""
+    overruled: tuple[str, ...] = ()
+    """Keys of the file whose values do not hold: the installation's do."""
 
     @property
     def state_dir(self) -> Path:
@@ -94,6 +99,25 @@ def parse_config(text: bytes, place: str, kinds: Sequence[CollectorKind] = COLLE
         raise ConfigError(f"{place}: not UTF-8 at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{place}: {error}") from error
+    return _config_of(tables, place, kinds)
+
+
+def with_installation(
+    own: AgentConfig,
+    installation: dict[str, Any],
+    place: str,
+    kinds: Sequence[CollectorKind] = COLLECTORS,
+) -> AgentConfig:
+    """The endpoint's own settings under those of the installation. Raises ConfigError."""
+    _check_keys(installation, ["collectors"], "", place)
+    _config_of(installation, place, kinds)
+    types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds}
+    merged = merge(own.tables, installation, types)
+    config = _config_of(merged.tables, place, kinds)
+    return msgspec.structs.replace(config, tables=own.tables, overruled=merged.overruled)
+
+
+def _config_of(tables: dict[str, Any], place: str, kinds: Sequence[CollectorKind]) -> AgentConfig:
     _check_keys(tables, [*SECTIONS, "collectors"], "", place)
     collectors = _table(tables, "collectors", "", place)
     _check_keys(collectors, [kind.name for kind in kinds], "collectors.", place)
@@ -110,6 +134,7 @@ def parse_config(text: bytes, place: str, kinds: Sequence[CollectorKind] = COLLE
             )
             for kind in kinds
         },
+        tables=tables,
     )
 
 

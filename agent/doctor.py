@@ -24,6 +24,7 @@ from agent.identity import Identity, IdentityError, NotEnrolled, load_identity
 from agent.json_log import exception_facts
 from agent.missing_package import missing_package
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
+from agent.settings_keeper import settings_in_force
 from agent.shippers.choose import make_shipper
 from agent.status_file import is_running
 from agent.version import agent_version
@@ -58,6 +59,8 @@ def examine(
     config: AgentConfig, *, clock: Callable[[], int], kinds: Sequence[CollectorKind] = COLLECTORS
 ) -> list[Finding]:
     """All checks; one that fails in an unforeseen way is a finding, and does not end the others."""
+    own = config
+    config, _ = settings_in_force(own, kinds)
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("privileges", _privileges),
         *((f"collector {kind.name}", partial(_collector, config, kind, kinds)) for kind in kinds),
@@ -67,6 +70,7 @@ def examine(
         ("clock", _clock_synchronised),
         ("spool", partial(_state_dir, config)),
         ("enrolment", partial(_enrolment, config, clock)),
+        ("settings", partial(_settings, own, kinds)),
         ("server", partial(_server, config)),
         ("shipping", partial(_shipping, config)),
         ("phones and cameras", _limits),
@@ -196,6 +200,18 @@ def _enrolment(config: AgentConfig, clock: Callable[[], int]) -> Iterator[Findin
         yield Finding("enrolment", "degraded", f"the certificate ends on {until}, and was not renewed yet")
     else:
         yield Finding("enrolment", "ok", f"{identity.facts.agent}, certificate until {until}")
+
+
+def _settings(own: AgentConfig, kinds: Sequence[CollectorKind]) -> Iterator[Finding]:
+    """Nothing where the endpoint's own file is all there is."""
+    config, state = settings_in_force(own, kinds)
+    if state.problem is not None:
+        yield Finding("settings", "degraded", state.problem)
+    if config.overruled:
+        keys = ", ".join(config.overruled)
+        yield Finding("settings", "limit", f"the installation's value holds, not that of the file: {keys}")
+    elif state.version is not None:
+        yield Finding("settings", "ok", f"version {state.version} of the installation's")
 
 
 def _server(config: AgentConfig) -> Iterator[Finding]:

@@ -14,12 +14,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import FrameType
 
 import msgspec
 
 from agent.collector_registry import COLLECTORS, CollectorKind
+from agent.collector_set import CollectorSet
 from agent.config import AgentConfig, enabled_collectors
 from agent.enrolment import EnrolmentFailed, renew
 from agent.footprint import own_footprint
@@ -27,12 +27,13 @@ from agent.host import this_host
 from agent.identity import IdentityError, KafkaLog, load_identity
 from agent.json_log import clock_ms
 from agent.packing import Signer
+from agent.settings_keeper import SettingsKeeper
 from agent.shippers.choose import make_shipper
 from agent.shipping import Shipping, Way
 from agent.spool import Spool
 from agent.spool_writer import SpoolWriter
 from agent.status_file import AgentStatus, write_status
-from agent.supervisor import DETAIL_CHARACTERS, Supervisor
+from agent.supervisor import DETAIL_CHARACTERS
 from agent.version import agent_version
 from agent.watched_days import WatchedDays, owner_of
 from event_schema.control_records import CollectorState, Heartbeat
@@ -79,16 +80,13 @@ class Agent:
         self._writer = SpoolWriter(self._spool)
         facts = self._identity.facts
         host = this_host(facts.agent)
-        self._supervisors = [
-            Supervisor(
-                kind.name,
-                partial(kind.make, settings, host, self._version),
-                self._writer.hand_on,
-                resume_from=self._spool.cursor(kind.name),
-                stop=self._stop,
-            )
-            for kind, settings in enabled_collectors(config, kinds)
-        ]
+        self._kinds = kinds
+        self._settings = SettingsKeeper(config, config.state_dir, lambda: self._identity, kinds)
+        self._settings_changed = threading.Event()
+        enabled = enabled_collectors(self._settings.config, kinds)
+        self._collectors = CollectorSet(
+            host, self._version, self._writer.hand_on, self._spool.cursor, enabled
+        )
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
         self._failed_statuses = 0
@@ -100,20 +98,44 @@ class Agent:
             signal.signal(number, self._on_signal)
         _log.info("agent started", extra={"facts": {"version": self._version, "epoch": self._spool.epoch}})
         self._writer.start()
+        self._collectors.start()
         self._shipping.start()
-        for supervisor in self._supervisors:
-            supervisor.start()
-        while not self._stop.wait(STATUS_SECONDS):
-            self._write_status()
+        keeper = threading.Thread(
+            target=self._settings.run,
+            args=(self._on_settings, self._stop),
+            name="settings",
+            daemon=True,
+        )
+        keeper.start()
+        status_at = time.monotonic() + STATUS_SECONDS
+        while not self._stop.is_set():
+            if self._settings_changed.wait(max(0.0, status_at - time.monotonic())):
+                self._settings_changed.clear()
+                self._use_settings()
+            if time.monotonic() >= status_at:
+                status_at = time.monotonic() + STATUS_SECONDS
+                self._write_status()
+        self._collectors.stop()
         self._finish()
 
     def stop(self) -> None:
         self._stop.set()
+        self._settings_changed.set()
+
+    def _use_settings(self) -> None:
+        if self._stop.is_set():
+            return
+        if not self._collectors.replace(enabled_collectors(self._settings.config, self._kinds)):
+            self._settings_changed.set()
+
+    def _on_settings(self) -> None:
+        _log.info("other settings hold", extra={"facts": {"version": self._settings.state.version}})
+        self._settings_changed.set()
 
     def heartbeat(self, stopping: bool) -> Heartbeat:
         """How the agent is just now."""
         stats, now = self._spool.stats(), self._clock()
-        states = [supervisor.state() for supervisor in self._supervisors]
+        states = self._collectors.states()
         running = [state.name for state in states if state.state == "running"]
         self._watched_days.look(running, self._identity.facts, now=now)
         footprint = own_footprint()
@@ -130,6 +152,8 @@ class Agent:
             failed_reports=self._failed_statuses + self._shipping.state().failed_heartbeats,
             cpu_seconds=None if footprint is None else footprint.cpu_seconds,
             memory_bytes=None if footprint is None else footprint.memory_bytes,
+            settings_version=self._settings.state.version,
+            settings_problem=self._settings.state.problem,
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:
@@ -140,11 +164,10 @@ class Agent:
         return msgspec.structs.replace(state, detail=detail, days_watched=self._watched_days.of(state.name))
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop.set()
+        self.stop()
 
     def _finish(self) -> None:
-        until = time.monotonic() + COLLECTORS_STOP_SECONDS
-        late = [s.name for s in self._supervisors if not s.join(max(0.0, until - time.monotonic()))]
+        late = self._collectors.join(COLLECTORS_STOP_SECONDS)
         if late:
             _log.error("collectors did not stop in time", extra={"facts": {"collectors": late}})
         saved = self._writer.finish(WRITER_STOP_SECONDS)

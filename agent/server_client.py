@@ -82,7 +82,13 @@ class ServerClient:
         )
 
     def request(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> Answer:
         """Raises ServerUnreachable."""
         deadline = time.monotonic() + 2 * self._answer_seconds
@@ -92,8 +98,8 @@ class ServerClient:
                 for part in response.iter_raw():
                     parts.append(part)
                     size += len(part)
-                    if size > ANSWER_BYTES_MAX:
-                        raise ServerUnreachable(f"the answer is over {ANSWER_BYTES_MAX} bytes")
+                    if size > answer_bytes_max:
+                        raise ServerUnreachable(f"the answer is over {answer_bytes_max} bytes")
                     if time.monotonic() > deadline:
                         raise ServerUnreachable("the answer takes too long")
                 return Answer(response.status_code, b"".join(parts), _retry_after(response))

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.status_file import AgentStatus, StatusUnreadable, is_running, read_status
+from event_schema.control_records import Heartbeat
 
 STALE_MS = 30_000
 
@@ -61,6 +62,7 @@ def _lines(found: StatusReport, now: int) -> list[str]:
         f"backlog     {beat.backlog_events} events, {beat.backlog_bytes >> 10} KiB",
         f"lost        {beat.lost_events} events",
         *_footprint(status),
+        *_settings(beat),
     ]
     for collector in beat.collectors:
         dropped = sum(collector.dropped.values())
@@ -72,6 +74,15 @@ def _lines(found: StatusReport, now: int) -> list[str]:
             lines.append(f"            {collector.detail}")
     if found.problem is not None:
         lines.append(f"problem     {found.problem}")
+    return lines
+
+
+def _settings(beat: Heartbeat) -> list[str]:
+    lines = []
+    if beat.settings_version is not None:
+        lines.append(f"settings    version {beat.settings_version} of the installation's")
+    if beat.settings_problem is not None:
+        lines.append(f"            {beat.settings_problem}")
     return lines
 
 

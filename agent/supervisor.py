@@ -47,6 +47,7 @@ class Supervisor:
         *,
         resume_from: str | None,
         stop: threading.Event,
+        before: CollectorState | None = None,
         restart: Backoff | None = None,
         unsupported_retry: float = UNSUPPORTED_RETRY_SECONDS,
     ) -> None:
@@ -57,8 +58,9 @@ class Supervisor:
         self._lock = threading.Lock()
         self._state: State = "starting"
         self._why: str | None = None
-        self._observed = self._restarts = 0
-        self._dropped: Counter[str] = Counter()
+        # What it did under other settings counts on.
+        self._observed, self._restarts = (0, 0) if before is None else (before.observed, before.restarts)
+        self._dropped: Counter[str] = Counter({} if before is None else before.dropped)
         self._collector: Collector | None = None
         self._thread = threading.Thread(target=self._run, name=f"collector {name}", daemon=True)
 
@@ -69,6 +71,11 @@ class Supervisor:
         """Whether it has ended."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    @property
+    def cursor(self) -> str | None:
+        """Behind what was handed on last. Only when it has ended."""
+        return self._cursor
 
     def state(self) -> CollectorState:
         """For the heartbeat; from any thread."""

@@ -20,6 +20,7 @@ from agent.config import AgentConfig, enabled_collectors
 from agent.event_lines import HEADING, readable_line
 from agent.host import this_host
 from agent.identity import IdentityError, NotEnrolled, load_identity
+from agent.settings_keeper import settings_in_force
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
 from agent.version import agent_version
@@ -44,7 +45,7 @@ def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] 
             resume_from=None,
             stop=stop,
         )
-        for kind, settings in enabled_collectors(config, kinds)
+        for kind, settings in enabled_collectors(settings_in_force(config, kinds)[0], kinds)
     ]
     for supervisor in supervisors:
         supervisor.start()

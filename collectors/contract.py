@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 import msgspec
 
 from event_schema.ocsf_events import Event
+
+NARROWED_BY: Final = "narrowed_by"
 
 
 class Unsupported(Exception):
@@ -28,6 +30,18 @@ class Observation(msgspec.Struct, frozen=True):
 
     event: Event
     cursor: str | None = None
+
+
+Narrowing = Literal["and", "smaller", "union"]
+
+
+def narrowed_by(rule: Narrowing) -> msgspec.Meta:
+    """Annotates a setting: how an endpoint's own file may narrow what the installation's settings ask for.
+
+    "and": both must be true; "smaller": the smaller number; "union": the entries of both. The installation's
+    value holds where a setting has none of these; `enabled` is "and" in every collector.
+    """
+    return msgspec.Meta(extra={NARROWED_BY: rule})
 
 
 class Collector(Protocol):

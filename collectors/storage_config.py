@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
+
 
 class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is watched on removable storage. The defaults suit most endpoints."""
@@ -17,7 +19,7 @@ class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     extra_mounts: tuple[str, ...] = ()
     """More places to watch, as absolute paths: mount points (network shares, fixed disks that leave the
     house) or plain folders."""
-    trusted_devices: tuple[str, ...] = ()
+    trusted_devices: Annotated[tuple[str, ...], narrowed_by("union")] = ()
     """Serial numbers or uids ("vendor:product:serial") of the company's own devices; for one without a
     serial number the UUID of its file system. What is copied to them is not collected; that they are
     plugged in and out still is."""
@@ -25,9 +27,9 @@ class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     """A file is finished when nothing touched it for so long after it was closed."""
     longest_s: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
     """A file that never comes to rest is reported so long after it was first closed, and again."""
-    hash_cpu_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    hash_cpu_share: Annotated[float, Meta(gt=0, le=1), narrowed_by("smaller")] = 0.25
     """How much of one core hashing may use."""
-    hash_max_bytes: Annotated[int, Meta(ge=0)] = 2 * 1024**3
+    hash_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 2 * 1024**3
     """Larger files are reported without a hash; 0 hashes nothing."""
     hash_wait_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     """No event waits longer than this for its hash."""

@@ -75,6 +75,10 @@ class Heartbeat(Word, frozen=True):
         Annotated[float, Meta(ge=0, le=1e12)] | None,
         purpose("what the agent costs the machine: seconds of a core since it started"),
     ] = None
+    settings_version: Annotated[
+        Count | None, purpose("which of the installation's settings the agent uses")
+    ] = None
+    settings_problem: Annotated[Detail | None, purpose("why it does not use newer settings")] = None
     memory_bytes: Annotated[Count | None, purpose("what the agent costs the machine")] = None
 
 

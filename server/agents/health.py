@@ -40,6 +40,10 @@ class AgentHealth(msgspec.Struct, frozen=True):
     certificate_until: int | None
     version: str | None
     collectors: dict[str, str]
+    settings_version: int | None
+    """Of the installation's settings that it uses; None: its own file's alone."""
+    settings_problem: str | None
+    """Why it does not use newer ones."""
     findings: tuple[Finding, ...]
 
 
@@ -117,6 +121,8 @@ def _health(
             c["name"] if c["name"] in COLLECTORS else "other": c["state"]
             for c in heartbeat.get("collectors", ())
         },
+        settings_version=heartbeat.get("settings_version"),
+        settings_problem=heartbeat.get("settings_problem"),
         findings=findings,
     )
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 from starlette.responses import Response
 
+from event_schema.config_bundle import KNOWN_PARAMETER
 from event_schema.kafka_security import KafkaSecurity
 from event_schema.request_signing import RECORDS_CONTENT_TYPE
 from event_schema.wire import REQUEST_BYTES_MAX, RecordKind, WireError, decode_request
@@ -25,6 +26,7 @@ from server.agents.registry import (
     renew_key,
     renewed_today,
 )
+from server.agents.settings import bundle_newer_than
 from server.api.access import Access, Call, Endpoint
 from server.api.errors import ApiError, json_response
 from server.api.service import ApiService
@@ -128,6 +130,18 @@ def renew(service: ApiService, call: Call) -> Response:
     return _certificate_answer(service, issued, service.admit_to_broker(call.agent))
 
 
+def config(service: ApiService, call: Call) -> Response:
+    """GET /v1/config?known=N: the settings for agents, signed; 204 where N is the current version."""
+    known = call.query.get(KNOWN_PARAMETER, "0")
+    if not known.isascii() or not known.isdigit() or len(known) > 9:
+        raise ApiError(400, "bad_query", f"query: {KNOWN_PARAMETER} is a version's number")
+    with service.database.read() as connection:
+        bundle = bundle_newer_than(connection, int(known))
+    if bundle is None:
+        return Response(status_code=204)
+    return Response(bundle, media_type=JSON)
+
+
 def authority_certificate(service: ApiService, _call: Call) -> Response:
     """GET /v1/ca: the CA's certificate; worth nothing before its fingerprint was compared."""
     return Response(service.authority.certificate_pem, media_type="application/x-pem-file")
@@ -137,6 +151,7 @@ AGENT_ENDPOINTS = [
     Endpoint("POST", "/v1/records", Access.AGENT, take_records, RECORDS_CONTENT_TYPE, REQUEST_BYTES_MAX),
     Endpoint("POST", "/v1/enrol", Access.ENROLMENT_TOKEN, enrol, JSON, SMALL_BODY),
     Endpoint("POST", "/v1/renew", Access.RENEWING_AGENT, renew, JSON, SMALL_BODY),
+    Endpoint("GET", "/v1/config", Access.AGENT, config),
     Endpoint("GET", "/v1/ca", Access.PUBLIC, authority_certificate),
 ]
 

@@ -11,6 +11,7 @@ from event_schema.printable import printable_name
 from server.addresses import current_address
 from server.agents.health import AgentHealth, list_agents
 from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revoke
+from server.commands.agent_settings import settings
 from server.commands.opening import (
     FINDINGS,
     UNREACHABLE,
@@ -33,7 +34,10 @@ REASON_CHARACTERS_MAX = 1000
 
 @click.group("agents")
 def agents() -> None:
-    """The programs on endpoints: enrol, list, revoke."""
+    """The programs on endpoints: enrol, list, revoke, set what they collect."""
+
+
+agents.add_command(settings)
 
 
 def _lower(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
@@ -129,7 +133,7 @@ def _tell_brokers(installation: Installation, name: str) -> None:
 
 def _table(found: list[AgentHealth], now: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("agent", "state", "heard"):
+    for column in ("agent", "state", "heard", "settings"):
         table.add_column(column, no_wrap=True)
     for column in ("waiting", "lost", "clock"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -139,12 +143,18 @@ def _table(found: list[AgentHealth], now: int) -> Table:
             printable_name(agent.name),
             agent.state,
             age(agent.heartbeat_at, now),
+            _settings(agent),
             "-" if agent.backlog_events is None else f"{agent.backlog_events:,}",
             f"{agent.lost_events:,}",
             f"{agent.clock_offset / 1000:+.1f} s",
             "; ".join(f"{finding.kind} ({finding.count})" for finding in agent.findings) or "-",
         )
     return table
+
+
+def _settings(agent: AgentHealth) -> str:
+    version = "-" if agent.settings_version is None else str(agent.settings_version)
+    return version if agent.settings_problem is None else f"{version} (!)"
 
 
 def _needs_a_look(agent: AgentHealth) -> bool:

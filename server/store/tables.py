@@ -77,6 +77,18 @@ agent_keys = Table(
     comment="all keys an agent ever had: records signed by an older one may still lie on the log",
 )
 
+agent_settings = Table(
+    "agent_settings",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("issued_by", PlainText(256), nullable=False),
+    Column("reason", PlainText(), nullable=False),
+    Column("settings", PlainText(), nullable=False, comment="TOML: [collectors.…]"),
+    Column("bundle", LargeBinary, nullable=False, comment="as agents get it: event_schema/config_bundle.py"),
+    comment="what all agents are to collect; the highest version holds",
+)
+
 enrolment_tokens = Table(
     "enrolment_tokens",
     metadata,

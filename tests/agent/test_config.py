@@ -75,8 +75,8 @@ def test_a_collector_can_be_switched_off() -> None:
 def test_the_sample_changes_nothing_and_shows_the_real_defaults() -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     defaults = parse("")
-    assert parse(text) == defaults
-    assert parse(uncommented(text)) == defaults
+    for shown in (parse(text), parse(uncommented(text))):
+        assert msgspec.structs.replace(shown, tables={}) == defaults
 
 
 def test_every_setting_is_explained_in_the_sample() -> None:

@@ -51,7 +51,7 @@ WELL = Status(
 
 
 def _agent(name: str, state: str = "enrolled", *findings: Finding, lost: int = 0) -> AgentHealth:
-    return AgentHealth(name, state, NOW, 0, lost, 0, None, "0.1.0", {}, findings)
+    return AgentHealth(name, state, NOW, 0, lost, 0, None, "0.1.0", {}, None, None, findings)
 
 
 def _kinds(**changes: Any) -> list[str]:

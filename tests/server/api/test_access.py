@@ -19,6 +19,7 @@ EXPECTED = {
     "GET /readyz": Access.PUBLIC,
     "GET /metrics": Access.METRICS,
     "GET /v1/ca": Access.PUBLIC,
+    "GET /v1/config": Access.AGENT,
     "POST /v1/enrol": Access.ENROLMENT_TOKEN,
     "POST /v1/records": Access.AGENT,
     "POST /v1/renew": Access.RENEWING_AGENT,
