@@ -82,11 +82,25 @@ def percentile_among(peers: PeerStats, raw_index: int, value: float) -> float | 
 
 def sentence(facts: CopyFacts, language: Language = "en") -> str:
     """The sentence; gender-free, never a name in it."""
+    end = leaving(facts.days_to_last_day, language)
     if language == "zh":
-        return _join(
-            _what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], _leaving_zh(facts), "：", "，", "；"
-        )
-    return _join(_what_en(facts), [_usual_en(facts), _peers_en(facts)], _leaving_en(facts), ": ", ", ", "; ")
+        return _join(_what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], end, "：", "，", "；")
+    return _join(_what_en(facts), [_usual_en(facts), _peers_en(facts)], end, ": ", ", ", "; ")
+
+
+def leaving(days: int | None, language: Language = "en") -> str:
+    """How near the last working day is; empty where nobody is leaving."""
+    if days is None:
+        return ""
+    if language == "zh":
+        if days > 0:
+            return f"距最后工作日还有 {days} 天"
+        return f"最后工作日已过 {-days} 天" if days < 0 else "当天是最后工作日"
+    if days > 1:
+        return f"last day in {days} days"
+    if days < 0:
+        return f"{-days} {'day' if days == -1 else 'days'} after the last working day"
+    return "last day the day after" if days else "on the last day"
 
 
 def human_size(size: float) -> str:
@@ -139,17 +153,6 @@ def _peers_en(facts: CopyFacts) -> str:
     return "more than any peer" if share >= 100 else f"more than on {share:.0f} % of their peers' days"
 
 
-def _leaving_en(facts: CopyFacts) -> str:
-    days = facts.days_to_last_day
-    if days is None:
-        return ""
-    if days > 1:
-        return f"last day in {days} days"
-    if days < 0:
-        return f"{-days} {'day' if days == -1 else 'days'} after the last working day"
-    return "last day the day after" if days else "on the last day"
-
-
 def _what_zh(facts: CopyFacts) -> str:
     device = "当天首次出现的移动存储设备" if facts.new_device else "移动存储设备"
     account = "" if facts.person_known else "（账号不属于任何已知人员）"
@@ -176,12 +179,3 @@ def _peers_zh(facts: CopyFacts) -> str:
     if share is None or share < 90:
         return ""
     return "多于所有同组人员" if share >= 100 else f"多于同组人员 {share:.0f} % 的日子"
-
-
-def _leaving_zh(facts: CopyFacts) -> str:
-    days = facts.days_to_last_day
-    if days is None:
-        return ""
-    if days > 0:
-        return f"距最后工作日还有 {days} 天"
-    return f"最后工作日已过 {-days} 天" if days < 0 else "当天是最后工作日"

@@ -47,12 +47,12 @@ from server.store.tables import (
     accounts,
     agent_keys,
     agents,
+    channel_days,
     collector_days,
     installation,
     people,
-    storage_days,
     subject_agents,
-    subject_devices,
+    subject_places,
 )
 
 PEOPLE = 1000
@@ -198,11 +198,11 @@ class Company:
             [{"subject": w.subject, "agent": w.agent, "first_time": first * DAY_MS} for w in self.workers],
         )
         connection.execute(
-            subject_devices.insert(),
-            [{"subject": w.subject, "device": w.stick.uid} | times for w in self.workers],
+            subject_places.insert(),
+            [{"subject": w.subject, "place": f"device:{w.stick.uid}"} | times for w in self.workers],
         )
         connection.execute(
-            storage_days.insert(),
+            channel_days.insert(),
             [
                 self._history_row(worker, day, files, megabytes)
                 for worker in self.workers
@@ -215,11 +215,13 @@ class Company:
     def _history_row(self, worker: Worker, day: int, files: int, megabytes: float) -> dict[str, object]:
         return {
             "subject": worker.subject,
+            "channel": "removable_storage",
             "day": day,
             "day_type": day_type(day),
             "bytes": round(megabytes * 1e6),
             "files": files,
-            "new_devices": 0,
+            "items": files,
+            "new_places": 0,
             "first_time": day * DAY_MS,
             "last_time": day * DAY_MS + 1,
             "events": files + 2,

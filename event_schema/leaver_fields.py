@@ -69,13 +69,11 @@ class DeviceFields(Word, frozen=True):
 
 
 class RemoteFields(Word, frozen=True):
-    category: Annotated[Name | None, purpose("kind of destination", not_yet=True)] = None
+    category: Annotated[Name | None, purpose("kind of destination")] = None
     company_owned: Annotated[bool | None, purpose("the destination is the company's own", not_yet=True)] = (
         None
     )
-    first_seen_for_person: Annotated[
-        bool | None, purpose("the person never sent there before", not_yet=True)
-    ] = None
+    first_seen_for_person: Annotated[bool | None, purpose("the person never sent there before")] = None
     historical_users: Annotated[int | None, purpose("how many people used this address", not_yet=True)] = None
     corporate_network: Annotated[bool | None, purpose("inside the company's network", not_yet=True)] = None
     bound_to_left_person: Annotated[
@@ -90,8 +88,8 @@ class TimeFields(Word, frozen=True):
 
 
 class FileFields(Word, frozen=True):
-    known_export: Annotated[bool | None, purpose("content of a known database export", not_yet=True)] = None
-    origin: Annotated[Name | None, purpose("where the content came from", not_yet=True)] = None
+    known_export: Annotated[bool | None, purpose("content of a known database export")] = None
+    origin: Annotated[Name | None, purpose("where the content came from")] = None
 
 
 class EvidenceFields(Word, frozen=True):

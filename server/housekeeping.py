@@ -25,6 +25,7 @@ from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     agent_findings,
     alerts,
+    channel_days,
     collector_days,
     dead_letters,
     enrolment_tokens,
@@ -32,10 +33,9 @@ from server.store.tables import (
     judged_days,
     log_positions,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 
 DAY = 24 * 3600 * 1000
@@ -63,11 +63,11 @@ def drop_old(
         (event_blocks, event_blocks.c.last_day < first_kept),
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
         (subject_events, subject_events.c.day < first_local),
-        (storage_days, storage_days.c.day < first_local),
+        (channel_days, channel_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
-        (subject_devices, subject_devices.c.last_time < first_local * DAY),
+        (subject_places, subject_places.c.last_time < first_local * DAY),
         (subject_agents, (subject_agents.c.first_time < first_local * DAY) & ~still_seen),
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),
         (

@@ -10,14 +10,16 @@ from typing import Final
 import msgspec
 
 from event_schema.leaver_fields import LeaverFields
-from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, account_of
+from event_schema.ocsf_endpoint_events import FileSystemActivity
+from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_objects import PeripheralDevice
+from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
+from server.alerts.act_words import act_of
+from server.enrich.amounts import Amounts, amounts_of, destination_name
 
 DESTINATIONS_MAX: Final = 50
 ACCOUNTS_MAX: Final = 200
 GAPS_MAX: Final = 20
-
-_WRITTEN = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
 
 
 class EvidenceEvent(msgspec.Struct, frozen=True):
@@ -33,11 +35,13 @@ class EvidenceEvent(msgspec.Struct, frozen=True):
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """One device that files went to."""
+    """One device, or one place outside, that files went to."""
 
     device: PeripheralDevice | None
-    """None: the collector could not say which."""
+    """None: the collector could not say which, or it is no device."""
     volume: str | None
+    remote: str | None
+    """As the catalogue calls it, else its host name or address; a mail's domain."""
     files: int
     bytes: int
 
@@ -48,10 +52,10 @@ class Evidence(msgspec.Struct, frozen=True):
     events: tuple[EvidenceEvent, ...]
     total: int
     files: int
-    """Files written; deletions, renames and devices going in and out are in `total` only."""
+    """Files written, sent or attached; all else is in `total` only."""
     bytes: int
     acts: dict[str, int]
-    """How many events of each kind: "create", "rename", "connect" …"""
+    """How many events of each kind: "create", "rename", "connect", "upload" … (act_words.py)."""
     destinations: tuple[Destination, ...]
     """Most bytes first, at most DESTINATIONS_MAX."""
     accounts: tuple[tuple[str, str], ...]
@@ -74,17 +78,20 @@ class EvidenceTally:
         self._files = self._bytes = 0
         self._largest: list[tuple[int, int, str, str, int, EvidenceEvent]] = []
         self._acts: Counter[str] = Counter()
-        self._destinations: dict[tuple[str | None, str | None], Destination] = {}
+        self._destinations: dict[tuple[str | None, str | None, str | None], Destination] = {}
         self._accounts: dict[tuple[str, str], None] = {}
         self._gaps: dict[str, None] = {}
 
     def add(self, found: EvidenceEvent) -> None:
         event = found.event
         self.total += 1
-        self._acts[event.activity_id.name.lower()] += 1
-        if is_written_file(event):
-            self._add_file(event)
-        entry = (written_bytes(event), -found.time, found.agent, found.epoch, -found.seq, found)
+        self._acts[act_of(event)] += 1
+        taken = amounts_of(event)
+        self._files += taken.files
+        self._bytes += taken.bytes
+        if taken.files:
+            self._add_places(event, taken)
+        entry = (taken.bytes, -found.time, found.agent, found.epoch, -found.seq, found)
         if len(self._largest) < self._limit:
             heapq.heappush(self._largest, entry)
         elif self._limit:
@@ -97,7 +104,9 @@ class EvidenceTally:
             self._gaps[gap] = None
 
     def result(self, *, missing: int, read_all: bool, damaged: Sequence[str]) -> Evidence:
-        by_size = sorted(self._destinations.values(), key=lambda d: (-d.bytes, -d.files, d.volume or ""))
+        by_size = sorted(
+            self._destinations.values(), key=lambda d: (-d.bytes, -d.files, d.volume or d.remote or "")
+        )
         return Evidence(
             events=tuple(entry[-1] for entry in sorted(self._largest, reverse=True, key=lambda e: e[:-1])),
             total=self.total,
@@ -112,28 +121,26 @@ class EvidenceTally:
             read_all=read_all,
         )
 
-    def _add_file(self, event: Event) -> None:
-        assert isinstance(event, FileSystemActivity)
-        size = written_bytes(event)
-        self._files += 1
-        self._bytes += size
-        device = event.unmapped.peripheral_device
-        place = ((device.uid or device.name) if device else None, event.file.volume)
-        known = self._destinations.get(place)
-        if known is not None:
-            self._destinations[place] = msgspec.structs.replace(
-                known, files=known.files + 1, bytes=known.bytes + size
-            )
-        elif len(self._destinations) < DESTINATIONS_MAX:
-            self._destinations[place] = Destination(device, event.file.volume, 1, size)
+    def _add_places(self, event: Event, taken: Amounts) -> None:
+        for place in _destinations(event):
+            device = None if place.device is None else place.device.uid or place.device.name
+            key = (device, place.volume, place.remote)
+            known = self._destinations.get(key)
+            if known is not None or len(self._destinations) < DESTINATIONS_MAX:
+                known = known or place
+                self._destinations[key] = msgspec.structs.replace(
+                    known, files=known.files + taken.files, bytes=known.bytes + taken.bytes
+                )
 
 
-def is_written_file(event: Event) -> bool:
-    return isinstance(event, FileSystemActivity) and event.activity_id in _WRITTEN
-
-
-def written_bytes(event: Event) -> int:
-    """Bytes of a file that was written; 0 for every other act, and where the size is not known."""
-    if not isinstance(event, FileSystemActivity) or event.activity_id not in _WRITTEN:
-        return 0
-    return event.file.size or 0
+def _destinations(event: Event) -> tuple[Destination, ...]:
+    match event:
+        case FileSystemActivity():
+            return (Destination(event.unmapped.peripheral_device, event.file.volume, None, 0, 0),)
+        case FileHostingActivity():
+            return (Destination(None, None, destination_name(event.dst_endpoint), 0, 0),)
+        case EmailActivity():
+            domains = sorted({address.removeprefix("*@") for address in event.email.to})
+            return tuple(Destination(None, None, domain, 0, 0) for domain in domains)
+        case _:
+            return ()

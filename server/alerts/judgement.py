@@ -9,8 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from server.detection.assessment import ANOMALY, Judged
-from server.detection.storage_anomaly import FAMILY
-from server.store.tables import alert_days, judged_days, rule_days, storage_days
+from server.detection.storage_anomaly import CHANNEL, FAMILY
+from server.store.tables import alert_days, channel_days, judged_days, rule_days
 from server.store.upsert import upsert
 
 
@@ -21,13 +21,18 @@ def note_judged(connection: Connection, alert_id: int, subject: str, family: str
     ).scalar_one()
     if last is None:
         return
-    hits = select(rule_days.c.rule_id, rule_days.c.day, rule_days.c.hits).where(
-        rule_days.c.subject == subject, rule_days.c.family == family, rule_days.c.day <= last
+    hits = (
+        select(rule_days.c.rule_id, rule_days.c.day, func.sum(rule_days.c.hits).label("hits"))
+        .where(rule_days.c.subject == subject, rule_days.c.family == family, rule_days.c.day <= last)
+        .group_by(rule_days.c.rule_id, rule_days.c.day)
     )
-    found = [(row.rule_id, row.day, row.hits) for row in connection.execute(hits)]
+    # PostgreSQL adds whole numbers up as decimals.
+    found = [(row.rule_id, row.day, int(row.hits)) for row in connection.execute(hits)]
     if family == FAMILY:
-        events = select(storage_days.c.day, storage_days.c.events).where(
-            storage_days.c.subject == subject, storage_days.c.day <= last
+        events = select(channel_days.c.day, channel_days.c.events).where(
+            channel_days.c.subject == subject,
+            channel_days.c.channel == CHANNEL,
+            channel_days.c.day <= last,
         )
         found += [(ANOMALY, row.day, row.events) for row in connection.execute(events)]
     place = {"subject": subject, "family": family}

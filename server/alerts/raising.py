@@ -14,12 +14,12 @@ from sqlalchemy import Connection, insert, select, update
 from server.alerts.judgement import judged_of
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, assess
-from server.detection.storage_anomaly import CHANNEL, FAMILY
+from server.detection.storage_anomaly import FAMILY
 from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import SubjectState, days_with_rules
+from server.pipeline.subject_state import ChannelDay, SubjectState, days_with_rules
 from server.store.tables import alert_days, alerts
 from server.store.upsert import insert_missing
 
@@ -55,7 +55,7 @@ def raise_alerts(
                 insert(alerts).values(opened | values).returning(alerts.c.id)
             ).scalar_one()
             scores.append(found.risk.score)
-        days = [{"alert": alert_id, "channel": CHANNEL, "day": day} for day in found.days]
+        days = [{"alert": alert_id, "channel": channel, "day": day} for channel, day in found.places]
         insert_missing(connection, alert_days, days)
     return scores
 
@@ -69,10 +69,10 @@ def _open_alerts(connection: Connection, subject: str) -> dict[str, int]:
 
 
 def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment) -> AlertText:
-    row = state.days.get(found.peak)
+    times = [row.last_time for row in _rows(state, found) if row.day == found.peak]
     days_left = None
-    if row is not None and person is not None:
-        _, days_left = memory.directory.status_at(person, row.last_time)
+    if times and person is not None:
+        _, days_left = memory.directory.status_at(person, max(times))
     return alert_text(
         state,
         found,
@@ -81,6 +81,12 @@ def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, foun
         days_to_last_day=days_left,
         person_known=person is not None,
     )
+
+
+def _rows(state: SubjectState, found: Assessment) -> list[ChannelDay]:
+    """Days of the assessment that are still there, by channel."""
+    rows = (state.days(channel).get(day) for channel, day in found.places)
+    return [row for row in rows if row is not None]
 
 
 def _values(
@@ -92,7 +98,7 @@ def _values(
     policy_version: str,
     now: int,
 ) -> dict[str, Any]:
-    days = [row for day in found.days if (row := state.days.get(day)) is not None]
+    days = _rows(state, found)
     # Rule hits may outlive their day's row: old rows go table by table.
     hits = [h for h in days_with_rules(state, found.family) if h.day in found.days]
     times = [(row.first_time, row.last_time) for row in days] + [(h.first_time, h.last_time) for h in hits]

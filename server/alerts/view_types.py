@@ -75,6 +75,7 @@ class EventView(msgspec.Struct, frozen=True):
 class DestinationView(msgspec.Struct, frozen=True):
     device: dict[str, Any] | None
     volume: str | None
+    remote: str | None
     files: int
     bytes: int
 

@@ -200,7 +200,13 @@ class _Sight:
             device = msgspec.to_builtins(destination.device)
             if self._unmasked is None:
                 device = self._masker.device(destination.device)
-        return DestinationView(device, self.plain(destination.volume), destination.files, destination.bytes)
+        return DestinationView(
+            device,
+            self.plain(destination.volume),
+            self.plain(destination.remote),
+            destination.files,
+            destination.bytes,
+        )
 
     def _agent(self, name: str) -> str:
         return name if self._unmasked is not None else self._masker.host(name)

@@ -13,11 +13,10 @@ from rich.text import Text
 
 from analytics.explanation import human_size
 from server.alerts.proof import EvidenceProof
-from server.alerts.view_types import AlertDetail, AlertView, EventView, EvidenceView, ShareView
+from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
 from server.commands.alert_words import (
     counted,
     destination_words,
-    file_bytes,
     local_time,
     moment,
     printable,
@@ -28,6 +27,7 @@ from server.commands.alert_words import (
     who_words,
     zone_of,
 )
+from server.commands.evidence_rows import event_bytes, evidence_row
 from server.commands.tables import age
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
@@ -39,6 +39,15 @@ _ACTS = {
     "delete": ("deleted", "deleted"),
     "connect": ("device in", "devices in"),
     "disconnect": ("device out", "devices out"),
+    "print": ("print job", "print jobs"),
+    "start": ("program started", "programs started"),
+    "upload": ("upload", "uploads"),
+    "mail": ("mail", "mails"),
+    "login": ("login", "logins"),
+    "login refused": ("login refused", "logins refused"),
+    "logout": ("logout", "logouts"),
+    "query": ("query", "queries"),
+    "export": ("export", "exports"),
 }
 
 
@@ -149,38 +158,23 @@ def _evidence_title(evidence: EvidenceView) -> Text:
 
 
 def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
-    written = [event for event in evidence.largest if event.event["class_uid"] == 1001]
-    if not written:
-        return Text("no files", style="dim")
+    shown = evidence.largest
+    if not shown:
+        return Text("no events", style="dim")
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("time", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("file", overflow="fold")
-    table.add_column("program", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("with", no_wrap=True)
     table.add_column("sha-256", no_wrap=True)
-    for event in written:
-        table.add_row(*_evidence_row(event, zone))
-    rest = evidence.files - sum(e.event["activity_id"] in (1, 3) for e in written)
+    for event in shown:
+        table.add_row(local_time(event.time, zone).strftime("%m-%d %H:%M:%S"), *evidence_row(event))
+    rest = evidence.total - len(shown)
     if rest <= 0:
         return table
-    size = evidence.bytes - sum(file_bytes(e) for e in written if e.event["activity_id"] in (1, 3))
-    return Group(table, Text(f"… and {counted(rest, 'smaller file')}, {human_size(size)}", style="dim"))
-
-
-def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]:
-    file = found.event["file"]
-    name = str(file["name"])
-    result = found.event.get("file_result")
-    act = {4: " (deleted)", 5: f" → {result['name']}" if result else " (renamed)"}
-    hashes = file.get("hashes") or [{}]
-    process = found.event["actor"].get("process") or {}
-    return (
-        local_time(found.time, zone).strftime("%m-%d %H:%M:%S"),
-        human_size(file_bytes(found)),
-        name + act.get(found.event["activity_id"], ""),
-        str(process.get("name") or "-"),
-        str(hashes[0].get("value") or "-")[:10],
-    )
+    word = "smaller file" if evidence.files == evidence.total else "further event"
+    size = evidence.bytes - sum(map(event_bytes, shown))
+    return Group(table, Text(f"… and {counted(rest, word)}, {human_size(size)}", style="dim"))
 
 
 def _proof_line(proof: EvidenceProof) -> Text:

@@ -12,7 +12,7 @@ from rich.text import Text
 from analytics.explanation import human_size
 from event_schema.leaver_fields import PersonStatus
 from event_schema.printable import printable_name
-from server.alerts.view_types import AlertView, DestinationView, EventView, Who
+from server.alerts.view_types import AlertView, DestinationView, Who
 
 Viewed = TypeVar("Viewed")
 
@@ -61,12 +61,14 @@ def status_words(who: Who) -> str:
 
 
 def destination_words(destination: DestinationView) -> str:
+    taken = f"{counted(destination.files, 'file')}, {human_size(destination.bytes)}"
+    if destination.remote is not None:
+        return f"{destination.remote}: {taken}"
     device = destination.device or {}
     maker = " ".join(str(device[part]) for part in ("vendor_name", "model") if device.get(part))
     name = maker or str(device.get("name") or "a device that could not be told")
     single = device.get("serial_number") or device.get("uid")
     volume = f', volume "{destination.volume}"' if destination.volume else ""
-    taken = f"{counted(destination.files, 'file')}, {human_size(destination.bytes)}"
     return f"{name}{f' [{single}]' if single else ''}{volume}: {taken}"
 
 
@@ -76,10 +78,6 @@ def score_text(score: int) -> Text:
 
 def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def file_bytes(found: EventView) -> int:
-    return int(found.event["file"].get("size") or 0)
 
 
 def zone_of(alert: AlertView) -> str:

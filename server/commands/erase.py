@@ -44,6 +44,7 @@ from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     accounts,
     alerts,
+    channel_days,
     dead_letters,
     erasures,
     event_blocks,
@@ -53,16 +54,15 @@ from server.store.tables import (
     pseudonyms,
     rule_days,
     state_versions,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
-    people, person_names, accounts, pseudonyms, alerts, judged_days, storage_days, rule_days, subject_devices,
+    people, person_names, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
     subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks,
 )  # fmt: skip
 _NAMED_MIN = 3

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from analytics.act_sentence import ActFacts, act_sentence
 from analytics.explanation import copy_facts, sentence
 from analytics.top_features import Explanation, explain, feature_line
 from server.detection.assessment import Assessment
-from server.detection.storage_anomaly import StorageAnomaly, storage_day
+from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, storage_day
 from server.people.calendar import day_type
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
@@ -32,33 +33,47 @@ def alert_text(
 ) -> AlertText:
     """Words and facts of the assessment's peak day.
 
-    facts: `day` (local), `days`, `copy` (explanation.CopyFacts), `rules` (id, title, level, days, hits),
-    `features` (lines by language), `explained`, `unusual_combination`, `anomaly` (0–100).
+    facts: `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits); of removable storage
+    `copy` (explanation.CopyFacts), `features` (lines by language), `explained`, `unusual_combination`,
+    `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
     """
+    about = _Whom(peer_group, days_to_last_day, person_known)
+    if assessment.family == FAMILY:
+        return _storage_text(state, assessment, scorer, about)
+    return _act_text(state, assessment, about)
+
+
+class _Whom(msgspec.Struct, frozen=True):
+    peer_group: str
+    days_to_last_day: int | None
+    person_known: bool
+
+
+def _storage_text(
+    state: SubjectState, assessment: Assessment, scorer: StorageAnomaly, about: _Whom
+) -> AlertText:
     day = assessment.peak
-    row = state.days.get(day) or ChannelDay(day, day_type(day))
+    row = state.days(CHANNEL).get(day) or ChannelDay(CHANNEL, day, day_type(day))
     history = scorer.history(state, day)
     model = scorer.model
     today = storage_day(row)
     facts = copy_facts(
         today,
         history,
-        model.peers(peer_group) if model is not None else None,
-        days_to_last_day=days_to_last_day,
-        person_known=person_known,
+        model.peers(about.peer_group) if model is not None else None,
+        days_to_last_day=about.days_to_last_day,
+        person_known=about.person_known,
     )
     explanation = (
-        explain(model, today, day_type(day), history, peer_group)
+        explain(model, today, day_type(day), history, about.peer_group)
         if model is not None
         else Explanation((), 0.0, False)
     )
     return AlertText(
         sentence={"en": sentence(facts, "en"), "zh": sentence(facts, "zh")},
-        facts={
-            "day": day,
-            "days": list(assessment.days),
+        facts=_shared(assessment)
+        | {
             "copy": msgspec.to_builtins(facts),
-            "rules": _rules(assessment),
             "features": {
                 "en": [feature_line(f, "en") for f in explanation.top],
                 "zh": [feature_line(f, "zh") for f in explanation.top],
@@ -68,6 +83,38 @@ def alert_text(
             "anomaly": round(row.anomaly, 1),
         },
     )
+
+
+def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> AlertText:
+    """Of a channel without an anomaly model: its peak day, the channel with the most of it first."""
+    day = assessment.peak
+    rows = [
+        state.days(channel).get(day) or ChannelDay(channel, day, day_type(day))
+        for channel, at in assessment.places
+        if at == day
+    ]
+    row = max(rows, key=lambda each: (each.items, each.events, each.channel))
+    facts = ActFacts(
+        channel=row.channel,
+        items=row.items,
+        bytes=row.bytes,
+        new_place=row.new_places > 0,
+        days_to_last_day=about.days_to_last_day,
+        person_known=about.person_known,
+    )
+    return AlertText(
+        sentence={"en": act_sentence(facts, "en"), "zh": act_sentence(facts, "zh")},
+        facts=_shared(assessment) | {"act": msgspec.to_builtins(facts)},
+    )
+
+
+def _shared(assessment: Assessment) -> dict[str, Any]:
+    return {
+        "day": assessment.peak,
+        "days": list(assessment.days),
+        "channels": sorted({channel for channel, _ in assessment.places}),
+        "rules": _rules(assessment),
+    }
 
 
 def _rules(assessment: Assessment) -> list[dict[str, Any]]:

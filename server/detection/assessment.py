@@ -7,12 +7,13 @@ Pure: a function of the subject's state, so late events and replays give the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 import msgspec
 
-from analytics.risk import Risk, RuleDay, risk
-from server.detection.storage_anomaly import FAMILY
+from analytics.risk import Level, Risk, RuleDay, risk
+from server.detection.storage_anomaly import CHANNEL, FAMILY
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
 
 ALERT_LINE = 50
@@ -26,10 +27,12 @@ Judged = Mapping[tuple[str, int], int]
 
 
 class Assessment(msgspec.Struct, frozen=True):
-    """`days`: those at or above the line, rising. `peak`: the day of the score."""
+    """`days`: local, those at or above the line, rising. `peak`: the day of the score."""
 
     family: str
     days: tuple[int, ...]
+    places: tuple[tuple[str, int], ...]
+    """(channel, day) of these days: where the evidence lies."""
     peak: int
     risk: Risk
     hits: tuple[RuleHits, ...]
@@ -39,8 +42,8 @@ class Assessment(msgspec.Struct, frozen=True):
 def assess(state: SubjectState, family: str, judged: Judged) -> Assessment | None:
     """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
     how much came, not when it happened: a laptop may deliver old days after the closing."""
-    hits = [h for h in days_with_rules(state, family) if h.hits > judged.get((h.rule_id, h.day), 0)]
-    anomalies = _anomalies(state.days, judged) if family == FAMILY else {}
+    hits = _unjudged(list(days_with_rules(state, family)), judged)
+    anomalies = _anomalies(state.days(CHANNEL), judged) if family == FAMILY else {}
     best: tuple[int, int] | None = None
     over: list[int] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
@@ -55,10 +58,26 @@ def assess(state: SubjectState, family: str, judged: Judged) -> Assessment | Non
     return Assessment(
         family=family,
         days=tuple(over),
+        places=tuple(sorted(_places(over, hits, anomalies))),
         peak=peak,
         risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
     )
+
+
+def _unjudged(hits: list[RuleHits], judged: Judged) -> list[RuleHits]:
+    """Those of rules and days that have more by now than when they were judged, on whatever channel."""
+    total: Counter[tuple[str, int]] = Counter()
+    for h in hits:
+        total[h.rule_id, h.day] += h.hits
+    return [h for h in hits if total[h.rule_id, h.day] > judged.get((h.rule_id, h.day), 0)]
+
+
+def _places(
+    days: Collection[int], hits: list[RuleHits], anomalies: Mapping[int, float]
+) -> set[tuple[str, int]]:
+    of_rules = {(h.channel, h.day) for h in hits if h.day in days}
+    return of_rules | {(CHANNEL, day) for day in days if day in anomalies}
 
 
 def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:
@@ -74,4 +93,8 @@ def _hits_on(day: int, hits: list[RuleHits]) -> list[RuleHits]:
 
 
 def _risk_on(day: int, hits: list[RuleHits], anomaly: float) -> Risk:
-    return risk(anomaly, [RuleDay(h.rule_id, h.level, h.day, h.hits) for h in _hits_on(day, hits)], day)
+    together: dict[tuple[str, Level, int], int] = {}
+    for h in _hits_on(day, hits):
+        key = (h.rule_id, h.level, h.day)
+        together[key] = together.get(key, 0) + h.hits
+    return risk(anomaly, [RuleDay(*key, count) for key, count in together.items()], day)

@@ -49,11 +49,11 @@ _FIRSTS: Final = _first_of_each_step()
 
 def grid(day: ChannelDay) -> tuple[int, int, int]:
     """Where the day stands on the grid: it is scored again when this changes."""
-    return bisect_right(_FIRSTS, day.bytes // MEGABYTE), bisect_right(_FIRSTS, day.files), day.new_devices
+    return bisect_right(_FIRSTS, day.bytes // MEGABYTE), bisect_right(_FIRSTS, day.files), day.new_places
 
 
 def storage_day(day: ChannelDay) -> StorageDay:
-    return StorageDay(day.bytes, day.files, day.new_devices)
+    return StorageDay(day.bytes, day.files, day.new_places)
 
 
 def storage_history(
@@ -64,8 +64,9 @@ def storage_history(
     A day without copies is zero where the collector ran, missing where nobody looked.
     """
     found = []
+    days = state.days(CHANNEL)
     for earlier in range(day - 1, day - 1 - length, -1):
-        row = state.days.get(earlier)
+        row = days.get(earlier)
         if row is not None:
             found.append(HistoryDay(day_type(earlier), storage_day(row)))
         else:

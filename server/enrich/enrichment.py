@@ -15,24 +15,29 @@ from event_schema.leaver_fields import (
     AccountFields,
     DeviceFields,
     EvidenceFields,
+    FileFields,
     LeaverFields,
     PersonFields,
+    RemoteFields,
     TimeFields,
 )
 from event_schema.ocsf_account_events import ApiActivity, DatastoreActivity
-from event_schema.ocsf_endpoint_events import PeripheralActivity, PeripheralActivityKind, ProcessActivity
-from event_schema.ocsf_events import Event, FileSystemActivity, account_of
-from event_schema.ocsf_unmapped import Evidence
+from event_schema.ocsf_endpoint_events import PeripheralActivity, ProcessActivity
+from event_schema.ocsf_events import Event, account_of
+from event_schema.ocsf_unmapped import Evidence, TransferUnmapped
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
 from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
 from server.store.column_types import key_text
 
-DEVICE_CHARACTERS = 512
 CHANNEL_CHARACTERS = 64
 _NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
 _MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, ApiActivity, DatastoreActivity)
+
+
+_Words = tuple[str | None, int, int, str, str | None, bool | None, str | None, FileFields | None]
+"""What LeaverFields are made from: person, day, hour, fidelity, gap, new place, category, file."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -63,7 +68,7 @@ class Enricher:
         self._who: dict[tuple[str | None, str], tuple[PersonRecord | None, str]] = {}
         self._erased: dict[tuple[str, str], str | None] = {}
         self._person_of: dict[str, PersonRecord] | None = None
-        self._known: dict[tuple[str | None, int, int, str, str | None, bool | None], Known] = {}
+        self._known: dict[_Words, Known] = {}
 
     def who(self, event: Event) -> tuple[PersonRecord | None, str]:
         """(person or None, subject)."""
@@ -83,7 +88,7 @@ class Enricher:
         that is nobody's is nobody's erased."""
         if not self.directory.erased.accounts or is_nobodys(event):
             return None
-        user = event.actor.user
+        user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
         place = (account or _NO_ACCOUNT, event.device.hostname)
         if place not in self._erased:
@@ -116,24 +121,30 @@ class Enricher:
         hour: int,
         person: PersonRecord | None,
         subject: str,
-        first_seen_device: bool | None,
+        new_place: bool | None,
+        file: FileFields | None = None,
     ) -> Enriched:
         """`time`: corrected; `day`, `hour`: the same where the person is.
 
-        `first_seen_device`: the subject first used the device on this local day."""
+        `new_place`: the subject first used the device, or sent to the destination, on this local day; None:
+        there is no such side. `file`: what is known of the content."""
         evidence = event.unmapped.evidence
         kind = self.directory.day_type(day)
+        unmapped = event.unmapped
+        category = unmapped.transfer.category if isinstance(unmapped, TransferUnmapped) else None
         place = (
             person.id if person is not None else None,
             day,
             hour,
             evidence.fidelity,
             evidence.gap,
-            first_seen_device,
+            new_place,
+            category,
+            file,
         )
         known = self._known.get(place)
         if known is None:
-            known = self._make(person, time, hour, kind, evidence, first_seen_device)
+            known = self._make(person, time, hour, kind, evidence, new_place, category, file)
             if len(self._known) >= _WORDS_KEPT:
                 self._known.clear()
             self._known[place] = known
@@ -146,7 +157,9 @@ class Enricher:
         hour: int,
         kind: DayType,
         evidence: Evidence,
-        first_seen_device: bool | None,
+        new_place: bool | None,
+        category: str | None,
+        file: FileFields | None,
     ) -> Known:
         status, days_left = self.directory.status_at(person, time)
         fields = LeaverFields(
@@ -164,8 +177,12 @@ class Enricher:
             time=TimeFields(local_hour=hour, day_type=kind),
             evidence=EvidenceFields(fidelity=evidence.fidelity, gap=evidence.gap),
             device=None
-            if first_seen_device is None
-            else DeviceFields(first_seen_for_person=first_seen_device),
+            if new_place is None or category is not None
+            else DeviceFields(first_seen_for_person=new_place),
+            remote=None
+            if category is None
+            else RemoteFields(category=category, first_seen_for_person=new_place),
+            file=file,
         )
         plain: dict[str, Any] = msgspec.to_builtins(fields, str_keys=True)
         return Known(fields, plain, orjson.dumps(plain))
@@ -179,20 +196,6 @@ def is_nobodys(event: Event) -> bool:
 
 def _subject(person: PersonRecord) -> str:
     return key_text(person_subject(person.id), SUBJECT_CHARACTERS)
-
-
-def device_of(event: Event) -> str | None:
-    """The storage device that the event is about, by its uid."""
-    match event:
-        case FileSystemActivity():
-            peripheral = event.unmapped.peripheral_device
-        case PeripheralActivity() if event.activity_id is not PeripheralActivityKind.OTHER:
-            peripheral = event.peripheral_device
-        case _:
-            return None
-    if peripheral is None:
-        return None
-    return key_text(peripheral.uid or peripheral.name, DEVICE_CHARACTERS)
 
 
 def channel_of(event: Event) -> str:

@@ -13,6 +13,7 @@ from server.store.database import Database
 from server.store.tables import (
     accounts,
     alerts,
+    channel_days,
     dead_letters,
     event_blocks,
     judged_days,
@@ -20,14 +21,13 @@ from server.store.tables import (
     person_names,
     pseudonyms,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 
-_OF_SUBJECT = (alerts, judged_days, storage_days, rule_days, subject_agents, subject_devices, pseudonyms)
-_OF_DAY = (storage_days, rule_days, judged_days)
+_OF_SUBJECT = (alerts, judged_days, channel_days, rule_days, subject_agents, subject_places, pseudonyms)
+_OF_DAY = (channel_days, rule_days, judged_days)
 
 
 def count_rows(database: Database, plan: Plan) -> dict[str, int]:

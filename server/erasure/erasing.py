@@ -32,6 +32,7 @@ from server.store.deletion import delete_rows
 from server.store.tables import (
     accounts,
     alerts,
+    channel_days,
     dead_letters,
     erased_accounts,
     erasures,
@@ -42,10 +43,9 @@ from server.store.tables import (
     pseudonyms,
     rule_days,
     state_versions,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from server.store.upsert import upsert
 
@@ -54,9 +54,9 @@ SUBJECTS_AT_ONCE = 50
 Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
-_AT_ONCE = (alerts, judged_days, storage_days, rule_days)
+_AT_ONCE = (alerts, judged_days, channel_days, rule_days)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
-_IN_STEPS = (subject_events, subject_devices, subject_agents)
+_IN_STEPS = (subject_events, subject_places, subject_agents)
 
 
 def begin(
@@ -177,7 +177,7 @@ class _Run:
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (storage_days, rule_days, judged_days, subject_events)
+        tables = (channel_days, rule_days, judged_days, subject_events)
         subjects: set[str] = set()
         with self._database.read() as connection:
             for table in tables:

@@ -15,16 +15,16 @@ from server.store.column_types import key_text
 from server.store.tables import (
     accounts,
     alerts,
+    channel_days,
     erasures,
     judged_days,
     person_names,
     pseudonyms,
     rule_days,
     state_versions,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 
 SUBJECT_CHARACTERS = 128
@@ -32,10 +32,10 @@ _NAMING = (
     pseudonyms.c.subject,
     alerts.c.subject,
     judged_days.c.subject,
-    storage_days.c.subject,
+    channel_days.c.subject,
     rule_days.c.subject,
     subject_agents.c.subject,
-    subject_devices.c.subject,
+    subject_places.c.subject,
     subject_events.c.subject,
     state_versions.c.key,
 )

@@ -14,7 +14,7 @@ import orjson
 
 from event_schema.codec import decode_event
 from event_schema.errors import SchemaError
-from event_schema.ocsf_events import Event
+from event_schema.ocsf_events import Event, account_of
 from server.enrich.enrichment import is_nobodys
 from server.erasure.plan import Plan
 from server.people.directory import Directory, account_key
@@ -71,7 +71,7 @@ class OfSubject:
     def _is_by_account(self, event: Event) -> bool:
         if is_nobodys(event):
             return False
-        user = event.actor.user
+        user = account_of(event)
         account = ((user.name or user.uid) if user is not None else None) or _NO_ACCOUNT
         host = event.device.hostname
         if self._accounts.isdisjoint(account_forms(account_key(account), account_key(host))):

@@ -15,19 +15,19 @@ import zstandard
 from sqlalchemy import Connection
 
 from event_schema.control_records import Heartbeat, Loss
-from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity
-from event_schema.ocsf_objects import DriveType
+from event_schema.ocsf_events import Event
 from event_schema.wire import Rejected, WireRecord
 from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, grid
+from server.enrich.amounts import amounts_of, places_of
 from server.enrich.enrichment import (
     CHANNEL_CHARACTERS,
     Enriched,
     channel_of,
-    device_of,
     is_nobodys,
     peer_group_of,
 )
+from server.enrich.known_exports import Export
 from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
@@ -42,7 +42,6 @@ DAY_MS = 86_400_000
 DAY_BYTES_MAX = 2**53
 """More is no copy but a lie; sums over days stay within 64 bits."""
 _AGENT_CHARACTERS = 64
-_WRITES = frozenset({FileActivity.CREATE, FileActivity.UPDATE})
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
     Rejected.UNKNOWN_AGENT: FindingKind.UNKNOWN_AGENT,
@@ -76,6 +75,7 @@ class Batch:
         self.dead_letters: list[DeadLetter] = []
         self.findings: list[Finding] = []
         self.subjects: dict[str, SubjectState] = {}
+        self.exports: list[Export] = []
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()
@@ -260,15 +260,17 @@ class BatchReader:
             day, hour = self._memory.directory.local_day_and_hour(None, time)
             subject = enricher.who(event)[1]
             return enricher.enrich(
-                event, time=time, day=day, hour=hour, person=None, subject=subject, first_seen_device=None
+                event, time=time, day=day, hour=hour, person=None, subject=subject, new_place=None
             )
         person, subject = who
         day, hour = self._memory.directory.local_day_and_hour(person, time)
         state = self._memory.subjects[subject]
-        row = state.channel_day(day, self._memory.directory.day_type(day))
+        row = state.channel_day(channel_of(event), day, self._memory.directory.day_type(day))
         before = grid(row)
-        device = device_of(event)
-        first_seen = None if device is None else self._novelty(state, device, person, day, time)
+        new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
+        file, export = self._memory.exports.look_at(event, time)
+        if export is not None:
+            self._batch.exports.append(export)
         enriched = enricher.enrich(
             event,
             time=time,
@@ -276,13 +278,14 @@ class BatchReader:
             hour=hour,
             person=person,
             subject=subject,
-            first_seen_device=first_seen,
+            new_place=any(new) if new else None,
+            file=file,
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person
         if state.seen_on(agent.name, time):
             self._memory.scorer.forget_subject(subject)
-        place = (day, channel_of(event), agent.name, found.record.epoch)
+        place = (day, row.channel, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
         self._match(state, event, enriched)
         _add_to_day(row, event, time)
@@ -290,26 +293,24 @@ class BatchReader:
         return enriched
 
     def _novelty(
-        self, state: SubjectState, device: str, person: PersonRecord | None, day: int, time: int
+        self, state: SubjectState, row: ChannelDay, place: str, person: PersonRecord | None, time: int
     ) -> bool:
-        """Whether this is the day of the device's first use, as far as is known; keeps the days' counts."""
+        """Whether this is the day of the place's first use, as far as is known; keeps the days' counts."""
         day_of = self._memory.enricher.day_of
-        before = state.use_device(device, time)
+        before = state.use_place(place, time)
         known_day = None if before is None else day_of(person, before)
-        if known_day is None or day < known_day:
-            day_type = self._memory.directory.day_type(day)
-            state.channel_day(day, day_type).new_devices += 1
-            if known_day is not None and known_day in state.days:
-                # A late event shows that the device was used before: that day was not its first.
-                state.channel_day(known_day, day_type).new_devices -= 1
+        if known_day is None or row.day < known_day:
+            row.new_places += 1
+            if known_day is not None and known_day in state.days(row.channel):
+                # A late event shows that it was used before: that day was not its first.
+                state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
             return True
-        return day == known_day
+        return row.day == known_day
 
     def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
         for hit in self._policies.match_event(event, enriched.known.plain):
             state.rule_hit(
-                hit.rule_id,
-                enriched.day,
+                (hit.rule_id, channel_of(event), enriched.day),
                 family=hit.family,
                 level=hit.level,
                 title=hit.title,
@@ -320,6 +321,8 @@ class BatchReader:
         self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
     ) -> None:
         scorer = self._memory.scorer
+        if row.channel != CHANNEL:
+            return
         scorer.forget(state.subject, row.day)
         if row.files and grid(row) != before:
             weight = self._memory.anomaly_weight(person, row.day)
@@ -346,10 +349,7 @@ def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:
     row.events += 1
     row.first_time = min(row.first_time, time)
     row.last_time = max(row.last_time, time)
-    if (
-        isinstance(event, FileSystemActivity)
-        and event.activity_id in _WRITES
-        and event.file.drive_type_id == DriveType.REMOVABLE
-    ):
-        row.files += 1
-        row.bytes = min(row.bytes + (event.file.size or 0), DAY_BYTES_MAX)
+    taken = amounts_of(event)
+    row.files += taken.files
+    row.bytes = min(row.bytes + taken.bytes, DAY_BYTES_MAX)
+    row.items = min(row.items + taken.items, DAY_BYTES_MAX)

@@ -24,16 +24,17 @@ from server.store.tables import (
     agent_findings,
     agents,
     block_seals,
+    channel_days,
     collector_days,
     dead_letters,
     erased_accounts,
     event_blocks,
+    known_exports,
     log_positions,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from server.store.upsert import insert_missing, insert_new, upsert
 
@@ -95,6 +96,8 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
+    exports = [msgspec.structs.asdict(export) for export in batch.exports]
+    insert_missing(connection, known_exports, exports)
 
 
 def _write_blocks(connection: Connection, blocks: list[Block]) -> None:
@@ -267,28 +270,30 @@ def _sum(column: Column[Any], more: int) -> ColumnElement[int]:
 def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
     days: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
-    devices: list[dict[str, Any]] = []
+    places: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
     ranges: list[dict[str, Any]] = []
     for state in subjects:
         name = {"subject": state.subject}
-        days += [name | msgspec.structs.asdict(state.days[day]) for day in state.dirty_days]
+        days += [
+            name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
+        ]
         rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
-        devices += [
-            name | {"device": device} | msgspec.structs.asdict(state.devices[device])
-            for device in state.dirty_devices
+        places += [
+            name | {"place": place} | msgspec.structs.asdict(state.places[place])
+            for place in state.dirty_places
         ]
         seen_on += [
             name | {"agent": agent, "first_time": state.agents[agent]} for agent in state.dirty_agents
         ]
         ranges += [
             name
-            | dict(zip(("day", "channel", "agent", "epoch"), place, strict=True))
+            | dict(zip(("day", "channel", "agent", "epoch"), where, strict=True))
             | {"first_seq": first, "last_seq": last}
-            for (place, first), last in state.dirty_ranges.items()
+            for (where, first), last in state.dirty_ranges.items()
         ]
-    upsert(connection, storage_days, days)
+    upsert(connection, channel_days, days)
     upsert(connection, rule_days, rules)
-    upsert(connection, subject_devices, devices)
+    upsert(connection, subject_places, places)
     upsert(connection, subject_agents, seen_on)
     upsert(connection, subject_events, ranges)

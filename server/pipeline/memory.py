@@ -16,6 +16,7 @@ from analytics.storage_model import StorageModel
 from event_schema.leaver_fields import PersonStatus
 from server.detection.storage_anomaly import CHANNEL, StorageAnomaly
 from server.enrich.enrichment import Enricher
+from server.enrich.known_exports import KnownExports
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory, people_version
 from server.pipeline.agent_state import AgentState, load_agent, load_standing
@@ -49,6 +50,7 @@ class Memory:
         self._current: dict[str, int] = {}
         self._weights: dict[int, tuple[float, float]] = {}
         self.enricher = Enricher(load_directory(connection))
+        self.exports = KnownExports()
         self.scorer = StorageAnomaly(None, None, self.watched_days)
         self._load_model(connection)
 
@@ -72,6 +74,7 @@ class Memory:
             # Their versions may begin anew.
             erased = self.directory.erased
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
+        self.exports.refresh(connection)
         self._load_model(connection)
 
     def _load_model(self, connection: Connection) -> None:

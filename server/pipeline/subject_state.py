@@ -13,17 +13,19 @@ from sqlalchemy import Connection, func, select
 
 from analytics.risk import Level
 from server.retention import EVER
-from server.store.tables import rule_days, storage_days, subject_agents, subject_devices, subject_events
+from server.store.tables import channel_days, rule_days, subject_agents, subject_events, subject_places
 
 
 class ChannelDay(msgspec.Struct):
-    """One day of a subject on removable storage: a row of `storage_days`."""
+    """One day of a subject on one channel: a row of `channel_days`."""
 
+    channel: str
     day: int
     day_type: str
     bytes: int = 0
     files: int = 0
-    new_devices: int = 0
+    items: int = 0
+    new_places: int = 0
     first_time: int = 2**62
     last_time: int = 0
     events: int = 0
@@ -32,9 +34,10 @@ class ChannelDay(msgspec.Struct):
 
 
 class RuleHits(msgspec.Struct):
-    """One rule's hits of a subject on one day: a row of `rule_days`."""
+    """One rule's hits of a subject on one day and channel: a row of `rule_days`."""
 
     rule_id: str
+    channel: str
     day: int
     family: str
     level: Level
@@ -44,7 +47,7 @@ class RuleHits(msgspec.Struct):
     last_time: int = 0
 
 
-class DeviceUse(msgspec.Struct):
+class PlaceUse(msgspec.Struct):
     first_time: int
     last_time: int
 
@@ -58,6 +61,8 @@ class EventRange(msgspec.Struct):
 
 RangePlace = tuple[int, str, str, str]
 """(local day, channel, agent, epoch)."""
+RulePlace = tuple[str, str, int]
+"""(rule id, channel, local day)."""
 
 
 class SubjectState:
@@ -65,36 +70,41 @@ class SubjectState:
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self.days: dict[int, ChannelDay] = {}
-        self.rules: dict[tuple[str, int], RuleHits] = {}
-        self.devices: dict[str, DeviceUse] = {}
+        self.channels: dict[str, dict[int, ChannelDay]] = {}
+        self.rules: dict[RulePlace, RuleHits] = {}
+        self.places: dict[str, PlaceUse] = {}
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
-        self.dirty_days: set[int] = set()
-        self.dirty_rules: set[tuple[str, int]] = set()
-        self.dirty_devices: set[str] = set()
+        self.dirty_days: set[tuple[str, int]] = set()
+        self.dirty_rules: set[RulePlace] = set()
+        self.dirty_places: set[str] = set()
         self.dirty_agents: set[str] = set()
         self.dirty_ranges: dict[tuple[RangePlace, int], int] = {}
 
-    def channel_day(self, day: int, day_type: str) -> ChannelDay:
+    def days(self, channel: str) -> dict[int, ChannelDay]:
+        """By local day. To be read only."""
+        return self.channels.get(channel, {})
+
+    def channel_day(self, channel: str, day: int, day_type: str) -> ChannelDay:
         """The day's row, made where missing, and marked for writing."""
-        found = self.days.get(day)
+        days = self.channels.setdefault(channel, {})
+        found = days.get(day)
         if found is None:
-            found = self.days[day] = ChannelDay(day, day_type)
-        self.dirty_days.add(day)
+            found = days[day] = ChannelDay(channel, day, day_type)
+        self.dirty_days.add((channel, day))
         return found
 
-    def use_device(self, device: str, time: int) -> int | None:
-        """Notes a use. Returns the first use's time as it was known before, None for a new device."""
-        use = self.devices.get(device)
+    def use_place(self, place: str, time: int) -> int | None:
+        """Notes a use. Returns the first use's time as it was known before, None for a new place."""
+        use = self.places.get(place)
         if use is None:
-            self.devices[device] = DeviceUse(time, time)
-            self.dirty_devices.add(device)
+            self.places[place] = PlaceUse(time, time)
+            self.dirty_places.add(place)
             return None
         before = use.first_time
         if time > use.last_time or time < use.first_time:
             use.first_time, use.last_time = min(before, time), max(use.last_time, time)
-            self.dirty_devices.add(device)
+            self.dirty_places.add(place)
         return before
 
     def seen_on(self, agent: str, time: int) -> bool:
@@ -114,27 +124,30 @@ class SubjectState:
             last = self.last_range[place] = EventRange(seq, seq)
         self.dirty_ranges[place, last.first_seq] = last.last_seq
 
-    def rule_hit(self, rule_id: str, day: int, *, family: str, level: Level, title: str, time: int) -> None:
-        hits = self.rules.get((rule_id, day))
+    def rule_hit(self, place: RulePlace, *, family: str, level: Level, title: str, time: int) -> None:
+        hits = self.rules.get(place)
         if hits is None:
-            hits = self.rules[rule_id, day] = RuleHits(rule_id, day, family, level, title)
+            hits = self.rules[place] = RuleHits(*place, family, level, title)
         hits.hits += 1
         hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
-        self.dirty_rules.add((rule_id, day))
+        self.dirty_rules.add(place)
 
     def drop_before(self, day: int) -> None:
         """Late events of days that are past their end: neither kept nor written."""
-        if min(self.dirty_days, default=day) >= day:
+        if min((d for _, d in self.dirty_days), default=day) >= day:
             return
-        self.days = {d: row for d, row in self.days.items() if d >= day}
-        self.rules = {key: hits for key, hits in self.rules.items() if key[1] >= day}
+        self.channels = {
+            channel: {d: row for d, row in days.items() if d >= day}
+            for channel, days in self.channels.items()
+        }
+        self.rules = {key: hits for key, hits in self.rules.items() if key[2] >= day}
         self.last_range = {place: last for place, last in self.last_range.items() if place[0] >= day}
-        self.dirty_days = {d for d in self.dirty_days if d >= day}
-        self.dirty_rules = {key for key in self.dirty_rules if key[1] >= day}
+        self.dirty_days = {key for key in self.dirty_days if key[1] >= day}
+        self.dirty_rules = {key for key in self.dirty_rules if key[2] >= day}
         self.dirty_ranges = {key: last for key, last in self.dirty_ranges.items() if key[0][0] >= day}
 
     def written(self) -> None:
-        for dirty in (self.dirty_days, self.dirty_rules, self.dirty_devices, self.dirty_agents):
+        for dirty in (self.dirty_days, self.dirty_rules, self.dirty_places, self.dirty_agents):
             dirty.clear()
         self.dirty_ranges.clear()
 
@@ -152,14 +165,14 @@ def load_subjects(
 def _load_part(
     connection: Connection, part: Sequence[str], states: Mapping[str, SubjectState], since: int
 ) -> None:
-    days = select(storage_days).where(storage_days.c.subject.in_(part), storage_days.c.day >= since)
+    days = select(channel_days).where(channel_days.c.subject.in_(part), channel_days.c.day >= since)
     for row in connection.execute(days):
-        states[row.subject].days[row.day] = ChannelDay(*row[1:])
+        states[row.subject].channels.setdefault(row.channel, {})[row.day] = ChannelDay(*row[1:])
     rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
     for row in connection.execute(rules):
-        states[row.subject].rules[row.rule_id, row.day] = RuleHits(*row[1:])
-    for row in connection.execute(select(subject_devices).where(subject_devices.c.subject.in_(part))):
-        states[row.subject].devices[row.device] = DeviceUse(row.first_time, row.last_time)
+        states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
+    for row in connection.execute(select(subject_places).where(subject_places.c.subject.in_(part))):
+        states[row.subject].places[row.place] = PlaceUse(row.first_time, row.last_time)
     for row in connection.execute(select(subject_agents).where(subject_agents.c.subject.in_(part))):
         states[row.subject].agents[row.agent] = row.first_time
     places = (

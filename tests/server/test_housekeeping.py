@@ -22,8 +22,8 @@ from server.store.tables import (
     event_blocks,
     log_positions,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from tests.server.alerts.recorded_leak import open_alert
 
@@ -81,14 +81,14 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
     seen = {"subject": "person:1", "first_time": NOW - 400 * DAY}
     odd = {"agent": "a", "detail": "x", "first_at": NOW - 400 * DAY, "count": 1}
     with database.begin() as connection:
-        connection.execute(insert(subject_devices).values(**used, device="old", last_time=NOW - 93 * DAY))
-        connection.execute(insert(subject_devices).values(**used, device="new", last_time=NOW - 89 * DAY))
+        connection.execute(insert(subject_places).values(**used, place="old", last_time=NOW - 93 * DAY))
+        connection.execute(insert(subject_places).values(**used, place="new", last_time=NOW - 89 * DAY))
         connection.execute(insert(subject_agents), [{**seen, "agent": "a"}, {**seen, "agent": "gone"}])
         connection.execute(insert(agent_findings).values(**odd, kind="gap", last_at=NOW - 91 * DAY))
         connection.execute(insert(agent_findings).values(**odd, kind="cloned", last_at=NOW - 89 * DAY))
     drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
     with database.read() as connection:
-        assert connection.execute(select(subject_devices.c.device)).scalars().all() == ["new"]
+        assert connection.execute(select(subject_places.c.place)).scalars().all() == ["new"]
         assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["a"]
         assert connection.execute(select(agent_findings.c.kind)).scalars().all() == ["cloned"]
 

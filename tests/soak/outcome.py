@@ -21,15 +21,15 @@ from server.store.tables import (
     agent_findings,
     alert_days,
     alerts,
+    channel_days,
     dead_letters,
     event_blocks,
     log_positions,
     pseudonyms,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 
 _NOT_OF_EVENTS = frozenset({"id", "opened_at", "updated_at"})
@@ -129,9 +129,9 @@ def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dic
     return {
         "alerts": rows(alerts, without=_NOT_OF_EVENTS),
         "days of alerts": sorted((tuple(row) for row in connection.execute(days)), key=repr),
-        "storage days": rows(storage_days),
+        "storage days": rows(channel_days),
         "rule days": rows(rule_days),
-        "devices of subjects": rows(subject_devices),
+        "devices of subjects": rows(subject_places),
         "endpoints of subjects": rows(subject_agents),
         "index of events": sorted(
             (

@@ -21,7 +21,7 @@ from server.store.tables.agents import (
     enrolment_tokens,
 )
 from server.store.tables.alerts import alert_days, alerts, audit, judged_days
-from server.store.tables.detection import models, rule_days, storage_days, subject_devices
+from server.store.tables.detection import channel_days, known_exports, models, rule_days, subject_places
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -54,6 +54,7 @@ __all__ = [
     "alerts",
     "audit",
     "block_seals",
+    "channel_days",
     "collector_days",
     "dead_letters",
     "enrolment_tokens",
@@ -62,6 +63,7 @@ __all__ = [
     "event_blocks",
     "installation",
     "judged_days",
+    "known_exports",
     "log_positions",
     "metadata",
     "models",
@@ -72,9 +74,8 @@ __all__ = [
     "rule_days",
     "seal_keys",
     "state_versions",
-    "storage_days",
     "subject_agents",
-    "subject_devices",
     "subject_events",
+    "subject_places",
     "workers",
 ]

@@ -7,30 +7,33 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeB
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
 
-storage_days = Table(
-    "storage_days",
+channel_days = Table(
+    "channel_days",
     metadata,
     Column("subject", PlainText(128), primary_key=True),
+    Column("channel", PlainText(64), primary_key=True, comment="the collector that saw it"),
     Column("day", Integer, primary_key=True, comment="local"),
     Column("day_type", PlainText(4), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
-    Column("new_devices", Integer, nullable=False),
+    Column("items", BigInteger, nullable=False, comment="rows, pages, orders, logins: what it counts"),
+    Column("new_places", Integer, nullable=False),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
-    Column("events", BigInteger, nullable=False, comment="all of the channel, not only files written"),
+    Column("events", BigInteger, nullable=False, comment="all of the channel, not only what counts as taken"),
     Column("anomaly", Float, nullable=False, comment="highest 0–100 that the running day reached"),
     Column("model_id", BigInteger, comment="which model found that height"),
-    comment="removable storage by subject and day: the features' raw material",
+    comment="each channel by subject and day: the features' raw material",
 )
 
-subject_devices = Table(
-    "subject_devices",
+subject_places = Table(
+    "subject_places",
     metadata,
     Column("subject", PlainText(128), primary_key=True),
-    Column("device", PlainText(512), primary_key=True),
+    Column("place", PlainText(520), primary_key=True, comment="device:UID or remote:NAME"),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
+    comment="where a subject's data went, since when",
 )
 
 rule_days = Table(
@@ -38,6 +41,7 @@ rule_days = Table(
     metadata,
     Column("subject", PlainText(128), primary_key=True),
     Column("rule_id", PlainText(64), primary_key=True),
+    Column("channel", PlainText(64), primary_key=True, comment="the collector that saw what it fired on"),
     Column("day", Integer, primary_key=True, comment="local"),
     Column("family", PlainText(64), nullable=False),
     Column("level", PlainText(16), nullable=False),
@@ -45,6 +49,16 @@ rule_days = Table(
     Column("hits", BigInteger, nullable=False),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
+)
+
+known_exports = Table(
+    "known_exports",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("sha256", PlainText(64), nullable=False, unique=True),
+    Column("origin", PlainText(64), nullable=False, comment="database_export, file_server"),
+    Column("seen_at", BigInteger, nullable=False, comment="event's time; ms UTC"),
+    comment="content that a database or a file server gave out, to recognise it wherever it goes",
 )
 
 models = Table(

@@ -232,6 +232,7 @@ def open_alert(
         )
         connection.execute(
             insert(rule_days).values(
+                channel="removable_storage",
                 subject=subject,
                 rule_id=RULE,
                 day=DAY,

@@ -21,14 +21,14 @@ from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     alert_days,
     alerts,
+    channel_days,
     event_blocks,
     judged_days,
     metadata,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from tests.server.pipeline.company import TODAY, beat
 from tests.server.pipeline.conftest import DAY, NOW, Server
@@ -123,7 +123,7 @@ def outcome_of_others(server: Server) -> dict[str, list[tuple[Any, ...]]]:
     """All that must be as if nobody had been erased. Managers apart: hers are blanked."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     with server.database.read() as connection:
-        for table in (storage_days, rule_days, subject_agents, subject_devices, subject_events, judged_days):
+        for table in (channel_days, rule_days, subject_agents, subject_places, subject_events, judged_days):
             rows = [tuple(row) for row in connection.execute(select(table))]
             found[table.name] = sorted((row for row in rows if not _is_hers(row[0])), key=repr)
         kept = [column for column in alerts.c if column.name not in {"id", "opened_at", "updated_at"}]

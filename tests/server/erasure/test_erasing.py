@@ -267,10 +267,10 @@ def test_who_is_taken_back_begins_anew_though_a_worker_remembers_more(server: Se
 
 
 def outcome_rows(server: Server) -> list[tuple[str, int, int]]:
-    from server.store.tables import storage_days  # noqa: PLC0415 - only here
+    from server.store.tables import channel_days  # noqa: PLC0415 - only here
 
     with server.database.read() as connection:
-        query = select(storage_days.c.subject, storage_days.c.bytes, storage_days.c.files)
+        query = select(channel_days.c.subject, channel_days.c.bytes, channel_days.c.files)
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 

@@ -27,13 +27,13 @@ from server.store.tables import (
     agent_findings,
     alert_days,
     alerts,
+    channel_days,
     event_blocks,
     pseudonyms,
     rule_days,
-    storage_days,
     subject_agents,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from tests.kafka_broker.broker import KafkaBroker
 from tests.server.pipeline.conftest import DAY, NOW, Server
@@ -45,10 +45,10 @@ POLICIES = load_policies()
 _topics = itertools.count()
 # Without numbers given in turn, and times of the clocks of broker and server.
 _TABLES = {
-    storage_days: (),
+    channel_days: (),
     rule_days: (),
     subject_agents: (),
-    subject_devices: (),
+    subject_places: (),
     subject_events: (),
     agent_epochs: ("first_seen",),
     pseudonyms: ("pseudonym",),

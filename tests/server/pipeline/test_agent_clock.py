@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from event_schema.control_records import CollectorState, Heartbeat
 from event_schema.wire import WireRecord
-from server.store.tables import agent_findings, agents, collector_days, dead_letters, storage_days
+from server.store.tables import agent_findings, agents, channel_days, collector_days, dead_letters
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
@@ -53,7 +53,7 @@ def test_an_old_heartbeat_sent_again_neither_moves_events_nor_hides_the_newer_st
     assert _agent(server) == (NOW, 1, 0)
     with server.database.read() as connection:
         assert connection.execute(select(func.count()).select_from(dead_letters)).scalar_one() == 0
-        assert connection.execute(select(storage_days.c.last_time)).scalar_one() == NOW
+        assert connection.execute(select(channel_days.c.last_time)).scalar_one() == NOW
         assert connection.execute(select(collector_days.c.day)).scalar_one() == yesterday
         assert connection.execute(select(agent_findings)).all() == []
 
@@ -65,7 +65,7 @@ def test_a_first_heartbeat_that_was_held_back_for_an_hour_costs_no_event(server:
     server.take(_beat(endpoint, NOW), endpoint.record([copied_file(NOW - 500)]))
     with server.database.read() as connection:
         assert connection.execute(select(func.count()).select_from(dead_letters)).scalar_one() == 0
-        assert connection.execute(select(storage_days.c.files, storage_days.c.last_time)).one() == (2, NOW)
+        assert connection.execute(select(channel_days.c.files, channel_days.c.last_time)).one() == (2, NOW)
     assert _agent(server)[2] == 0
 
 

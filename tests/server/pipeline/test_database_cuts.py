@@ -16,11 +16,11 @@ from server.store.tables import (
     agent_epochs,
     alert_days,
     alerts,
+    channel_days,
     event_blocks,
     log_positions,
-    storage_days,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from tests.postgres_server.server import PostgresServer
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
@@ -68,8 +68,8 @@ def _outcome(server: Server) -> dict[str, list[Any]]:
                 alerts,
                 event_blocks,
                 log_positions,
-                storage_days,
-                subject_devices,
+                channel_days,
+                subject_places,
                 subject_events,
             )
         }

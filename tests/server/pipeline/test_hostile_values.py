@@ -23,11 +23,11 @@ from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
     agent_epochs,
     agent_findings,
+    channel_days,
     collector_days,
     dead_letters,
-    storage_days,
-    subject_devices,
     subject_events,
+    subject_places,
 )
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -64,10 +64,11 @@ def test_zero_characters_in_names_are_kept_as_data_and_found_again_after_a_resta
     )
     # A new worker has nothing but the database.
     server.take(endpoint.record([odd(NOW + 1)]))
-    days = {day.subject: day for day in _rows(server, storage_days)}
+    days = {day.subject: day for day in _rows(server, channel_days)}
     assert set(days) == {"account:mal\ufffdlory@laptop-1", "person:p1"}
     assert [day.files for day in days.values()].count(2) == 1
-    assert {row.device for row in _rows(server, subject_devices)} == {"0781:5591:\ufffd\ufffd", "s\ufffdtick"}
+    places = {row.place for row in _rows(server, subject_places)}
+    assert places == {"device:0781:5591:\ufffd\ufffd", "device:s\ufffdtick"}
     assert _rows(server, dead_letters) == []
     (shown,) = [alert for alert in alert_views(server.database) if alert.who.status == "notice"]
     evidence = alert_detail(server.database, shown.id).evidence
@@ -84,7 +85,7 @@ def test_names_as_long_as_the_schema_allows_fit_and_stay_apart(server: Server, e
     ]
     server.take(endpoint.record(events))
     server.take(endpoint.record(events[:1]))
-    assert sorted(day.files for day in _rows(server, storage_days)) == [1, 1, 2]
+    assert sorted(day.files for day in _rows(server, channel_days)) == [1, 1, 2]
     places = _rows(server, subject_events)
     assert len({place.subject for place in places}) == len({place.channel for place in places}) == 3
     assert max(len(place.channel) for place in places) == 64
@@ -94,7 +95,7 @@ def test_impossible_sizes_and_counts_are_stored_as_the_greatest_that_there_is(
     server: Server, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     server.take(endpoint.record([copied_file(NOW + n, size=WHOLE_MAX) for n in range(3)]))
-    assert [day.bytes for day in _rows(server, storage_days)] == [DAY_BYTES_MAX]
+    assert [day.bytes for day in _rows(server, channel_days)] == [DAY_BYTES_MAX]
     for epoch in ("a" * 16, "b" * 16, "c" * 16):
         endpoint.epoch, endpoint.next_seq = epoch, 0
         server.take(endpoint.loss(WHOLE_MAX - 10))
@@ -163,7 +164,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter_whatever_characters_it_holds(
     odd = endpoint.raw_record([b'{"class_uid":1001,"x\\u0000y":1}'])
     half = endpoint.raw_record([b'{"class_uid":1001,"\\udc00":1}'])
     server.take(stranger, unsigned, garbage, odd, half, endpoint.record([copied_file(NOW)]))
-    assert [day.files for day in _rows(server, storage_days)] == [1]
+    assert [day.files for day in _rows(server, channel_days)] == [1]
     dead = {(letter.offset, letter.event_index): letter for letter in _rows(server, dead_letters)}
     assert sorted(dead) == [(0, -1), (1, -1), (2, -1), (3, 0), (4, -1)]
     assert dead[0, -1].agent == "a\ufffdb"

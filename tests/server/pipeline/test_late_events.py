@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from analytics.storage_model import StorageModel
 from server.detection.storage_anomaly import CHANNEL
-from server.store.tables import alerts, models, rule_days, storage_days, subject_devices
+from server.store.tables import alerts, channel_days, models, rule_days, subject_places
 from tests.analytics.simulated_company import simulated_histories, training_set
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -43,10 +43,10 @@ def test_a_late_first_use_of_a_device_leaves_sums_alike_and_takes_back_no_suspic
             server.take(record)
         servers.append(server)
     in_time, out_of_time = servers
-    for table, without in ((storage_days, ("anomaly",)), (subject_devices, ())):
+    for table, without in ((channel_days, ("anomaly",)), (subject_places, ())):
         assert _rows(in_time, table, *without) == _rows(out_of_time, table, *without)
-    assert [day["new_devices"] for day in _rows(in_time, storage_days)] == [1, 0]
-    heights = [[day["anomaly"] for day in _rows(server, storage_days)] for server in servers]
+    assert [day["new_places"] for day in _rows(in_time, channel_days)] == [1, 0]
+    heights = [[day["anomaly"] for day in _rows(server, channel_days)] for server in servers]
     assert heights[0][0] == heights[1][0]
     assert 0 < heights[0][1] < heights[1][1]
     hits = [

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 
 from server.housekeeping import drop_old
-from server.store.tables import alerts, rule_days, storage_days
+from server.store.tables import alerts, channel_days, rule_days
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
@@ -22,7 +22,7 @@ def test_rule_hits_that_outlive_their_days_rows_still_make_the_alert(server: Ser
     then = NOW - 3 * DAY
     server.take(endpoint.record([copied_file(then + i, name=f"customers-{i}.csv") for i in range(3)]))
     with server.database.begin() as connection:
-        connection.execute(delete(storage_days))
+        connection.execute(delete(channel_days))
     server.take(endpoint.record([copied_file(NOW - 30 * DAY, name="holiday.jpg")]))
     with server.database.read() as connection:
         (alert,) = connection.execute(select(alerts)).all()
@@ -36,7 +36,7 @@ def _outcome(server: Server) -> dict[str, Any]:
                 {k: v for k, v in row._mapping.items() if k not in ("id", "opened_at", "updated_at")}
                 for row in connection.execute(select(table).order_by(*table.primary_key.columns))
             ]
-            for table in (alerts, storage_days, rule_days)
+            for table in (alerts, channel_days, rule_days)
         }
 
 
@@ -66,7 +66,7 @@ def test_days_past_their_end_count_no_more_whether_the_server_restarted_and_when
                 )
         drop_old(server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event())
         outcomes.append(_outcome(server))
-    assert [row["day"] - TODAY for row in outcomes[0]["storage_days"]] == [15, 18, 21, 24]
+    assert [row["day"] - TODAY for row in outcomes[0]["channel_days"]] == [15, 18, 21, 24]
     (alert,) = outcomes[0]["alerts"]
     assert alert["first_time"] >= NOW + 13 * DAY
     assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]
@@ -81,5 +81,5 @@ def test_late_events_of_days_past_their_end_change_no_row_that_waits_to_be_dropp
     server.log.append([endpoint.record([copied_file(NOW)])])
     assert server.worker(events_days=10).step(0).events == 1
     with server.database.read() as connection:
-        assert connection.execute(select(storage_days.c.files)).scalar_one() == 5
+        assert connection.execute(select(channel_days.c.files)).scalar_one() == 5
         assert connection.execute(select(func.count()).select_from(rule_days)).scalar_one() == 0

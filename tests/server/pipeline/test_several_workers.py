@@ -20,8 +20,8 @@ from server.store.tables import (
     agent_epochs,
     agent_findings,
     alerts,
+    channel_days,
     log_positions,
-    storage_days,
     workers,
 )
 from tests.kafka_broker.broker import KafkaBroker
@@ -77,7 +77,7 @@ def _leaver(company: Company) -> None:
 
 
 def _files(company: Company) -> list[tuple[str, int]]:
-    return [(row[0], row[4]) for row in company.rows(storage_days)]
+    return [(row[0], row[4]) for row in company.rows(channel_days)]
 
 
 @_on_postgresql

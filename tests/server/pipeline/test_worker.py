@@ -18,9 +18,9 @@ from server.store.tables import (
     agent_findings,
     agents,
     alerts,
+    channel_days,
     dead_letters,
     event_blocks,
-    storage_days,
     subject_events,
 )
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
@@ -41,7 +41,7 @@ def outcome(server: Server) -> dict[str, Any]:
         {k: v for k, v in alert.items() if k not in own_clock}
         for alert in rows(server, alerts, alerts.c.subject, alerts.c.family)
     ]
-    return {"alerts": kept, "days": rows(server, storage_days, storage_days.c.subject, storage_days.c.day)}
+    return {"alerts": kept, "days": rows(server, channel_days, channel_days.c.subject, channel_days.c.day)}
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_after_a_verdict_only_new_activity_opens_another_alert(
 def test_a_record_that_comes_twice_counts_once(server: Server, endpoint: Endpoint, leaver: None) -> None:
     record = endpoint.record([copied_file(NOW + i) for i in range(5)])
     server.take(record, record)
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert (day["files"], day["events"]) == (5, 5)
     (epoch,) = rows(server, agent_epochs)
     assert (epoch["seen"], epoch["duplicates"]) == ("0-4", 5)
@@ -139,7 +139,7 @@ def test_events_cut_into_other_records_after_a_restart_count_once(
     endpoint.next_seq = 2
     again = endpoint.record(files[2:])
     server.take(first, again)
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["files"] == 6
     (place,) = rows(server, subject_events)
     assert (place["first_seq"], place["last_seq"]) == (0, 5)
@@ -155,7 +155,7 @@ def test_a_gap_is_found_and_resolved_when_the_missing_record_comes(
     server.take(early)
     (gap,) = rows(server, agent_findings)
     assert gap["resolved_at"] is not None
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["files"] == 2
 
 
@@ -175,7 +175,7 @@ def test_a_further_epoch_of_an_agent_is_a_finding(server: Server, endpoint: Endp
     server.take(endpoint.record([copied_file(NOW)]))
     (finding,) = rows(server, agent_findings)
     assert finding["kind"] == "new_epoch"
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["files"] == 2
 
 
@@ -274,13 +274,13 @@ def test_a_closed_alert_is_not_opened_again_by_a_heartbeat(
 
 def test_an_account_of_nobody_known_is_its_own_subject(server: Server, endpoint: Endpoint) -> None:
     server.take(endpoint.record([copied_file(NOW, account="svc", size=5_000_000_000)]))
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["subject"] == "account:svc@laptop-1"
 
 
 def test_an_event_without_a_user_is_kept(server: Server, endpoint: Endpoint) -> None:
     server.take(endpoint.record([copied_file(NOW, account=None)]))
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["subject"] == "account:unknown@laptop-1"
 
 
@@ -358,7 +358,7 @@ def test_a_worker_that_was_replaced_writes_nothing(server: Server, endpoint: End
     server.log.append([endpoint.record([copied_file(NOW)])])
     with pytest.raises(FencedOut):
         zombie.step(0)
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["files"] == 2
 
 
@@ -378,7 +378,7 @@ def test_everything_dead_is_kept_with_its_place(server: Server, endpoint: Endpoi
         (0, "future_dated"),
         (1, "bad_event"),
     ]
-    (day,) = rows(server, storage_days)
+    (day,) = rows(server, channel_days)
     assert day["files"] == 2
     with server.database.read() as connection:
         kinds = set(connection.execute(select(agent_findings.c.kind)).scalars())

@@ -107,12 +107,12 @@ def test_failed_upgrade_leaves_no_half_made_tables(database: Database) -> None:
     with database.begin() as connection:
         metadata.drop_all(connection)
         connection.exec_driver_sql("DROP TABLE alembic_version")
-        connection.exec_driver_sql("CREATE TABLE storage_days (other INTEGER)")
+        connection.exec_driver_sql("CREATE TABLE channel_days (other INTEGER)")
     with pytest.raises(DBAPIError, match="already exists"):
         upgrade(database)
     with database.read() as connection:
         tables = sqlalchemy.inspect(connection).get_table_names()
-    assert tables == ["storage_days"]
+    assert tables == ["channel_days"]
 
 
 @pytest.mark.databases("sqlite")

@@ -12,11 +12,11 @@ from server.store.column_types import WHOLE_MAX
 from server.store.database import Database
 from server.store.tables import (
     agents,
+    channel_days,
     collector_days,
     dead_letters,
     event_blocks,
     models,
-    storage_days,
     subject_agents,
 )
 from server.store.upsert import insert_missing, insert_new, upsert
@@ -27,11 +27,13 @@ MANY, FEW = 300, 3
 def _day(number: int, **other: Any) -> dict[str, Any]:
     row = {
         "subject": f"person:{number}",
+        "channel": "removable_storage",
         "day": number - 5,
         "day_type": "off" if number % 2 else "work",
         "bytes": WHOLE_MAX - number,
         "files": number,
-        "new_devices": 0,
+        "items": number,
+        "new_places": 0,
         "first_time": -number,
         "last_time": 1_795_305_600_000 + number,
         "events": number,
@@ -51,16 +53,16 @@ def _stored(database: Database, table: Table) -> list[dict[str, Any]]:
 def test_rows_are_added_or_changed_and_others_stay(database: Database, count: int) -> None:
     first = [_day(number) for number in range(count)]
     with database.begin() as connection:
-        upsert(connection, storage_days, [_day(10_000)])
-        upsert(connection, storage_days, first)
-    assert len(_stored(database, storage_days)) == count + 1
+        upsert(connection, channel_days, [_day(10_000)])
+        upsert(connection, channel_days, first)
+    assert len(_stored(database, channel_days)) == count + 1
     second = [
         _day(number, anomaly=99.5, model_id=7, day_type="数") for number in range(count // 2, count + 5)
     ]
     with database.begin() as connection:
-        upsert(connection, storage_days, second)
+        upsert(connection, channel_days, second)
     expected = {row["subject"]: row for row in [_day(10_000), *first, *second]}
-    assert _stored(database, storage_days) == sorted(expected.values(), key=lambda row: row["subject"])
+    assert _stored(database, channel_days) == sorted(expected.values(), key=lambda row: row["subject"])
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
@@ -69,14 +71,14 @@ def test_several_upserts_of_one_transaction_add_up_and_one_rolled_back_leaves_no
 ) -> None:
     rows = [_day(number) for number in range(count)]
     with pytest.raises(RuntimeError), database.begin() as connection:
-        upsert(connection, storage_days, rows)
+        upsert(connection, channel_days, rows)
         raise RuntimeError("power cut")
-    assert _stored(database, storage_days) == []
+    assert _stored(database, channel_days) == []
     for _ in range(2):
         with database.begin() as connection:
-            upsert(connection, storage_days, rows)
-            upsert(connection, storage_days, [_day(number, files=7) for number in range(1, count)])
-    assert [row["files"] for row in _stored(database, storage_days)] == [0] + [7] * (count - 1)
+            upsert(connection, channel_days, rows)
+            upsert(connection, channel_days, [_day(number, files=7) for number in range(1, count)])
+    assert [row["files"] for row in _stored(database, channel_days)] == [0] + [7] * (count - 1)
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])

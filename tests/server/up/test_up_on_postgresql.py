@@ -165,7 +165,7 @@ def _lock_tables(server: PostgresServer, database: str) -> None:
     with server.connect(database) as connection, connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({LOCKS}, {WRITERS})")
         time.sleep(0.5)
-        connection.execute("LOCK TABLE log_positions, storage_days, agents IN ACCESS EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE log_positions, channel_days, agents IN ACCESS EXCLUSIVE MODE")
         time.sleep(1)
 
 
