@@ -173,8 +173,10 @@ def _pack(
     return WireRecord(agent, WIRE_SCHEMA, kind, epoch, first_seq, count, signature, value)
 
 
-def _signed_bytes(agent: str, kind: str, epoch: str, first_seq: int, count: int, value: bytes) -> bytes:
-    digest = hashlib.sha256(value).hexdigest()
+def _signed_bytes(
+    agent: str, kind: str, epoch: str, first_seq: int, count: int, value: bytes, digest: str | None = None
+) -> bytes:
+    digest = digest or hashlib.sha256(value).hexdigest()
     return "\n".join(("leaver-record-1", agent, kind, epoch, str(first_seq), str(count), digest)).encode()
 
 
@@ -204,10 +206,11 @@ def check_header(record: WireRecord) -> RecordKind:
     return kind
 
 
-def verify_signature(record: WireRecord, key: Ed25519PublicKey) -> None:
-    """Raises WireError(BAD_SIGNATURE) unless `key` signed exactly this record."""
+def verify_signature(record: WireRecord, key: Ed25519PublicKey, *, digest: str | None = None) -> None:
+    """Raises WireError(BAD_SIGNATURE) unless `key` signed exactly this record. `digest`: SHA-256 (hex) of the
+    value that was signed, where the record holds another one by now."""
     signed = _signed_bytes(
-        record.agent, record.kind, record.epoch, record.first_seq, record.count, record.value
+        record.agent, record.kind, record.epoch, record.first_seq, record.count, record.value, digest
     )
     try:
         key.verify(record.signature, signed)

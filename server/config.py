@@ -89,6 +89,7 @@ class PipelineConfig(Section, frozen=True):
 class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     alerts_days: Annotated[int, Meta(ge=1, le=3650)] = 730
+    erased_accounts_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
 
 class MetricsConfig(Section, frozen=True):

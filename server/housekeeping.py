@@ -11,13 +11,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Table, delete, exists, select, tuple_
+from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
+from server.process_state import LastDrop
 from server.pulse import Pulse
 from server.retention import first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
+from server.store.deletion import delete_rows
+from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     agent_findings,
     alerts,
@@ -37,8 +41,6 @@ from server.store.tables import (
 DAY = 24 * 3600 * 1000
 TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
-ROWS_PER_TRANSACTION = 200
-ROWS_PER_SEARCH = 5000
 TURN_SECONDS_MAX = 1800.0
 """One job, such as dropping a day of a large company, ends within this time."""
 
@@ -76,7 +78,7 @@ def drop_old(
         ),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]
-    return {table.name: _drop(database, table, is_old, stop) for table, is_old in old}
+    return {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
 
 
 def trim_log(database: Database, log: EventLog) -> None:
@@ -118,6 +120,7 @@ class Housekeeping:
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
         self.next_drop_at: int | None = None
+        self.last_drop: LastDrop | None = None
         self._jobs: list[tuple[float, Callable[[threading.Event], None]]] = [
             (state_seconds, lambda _stop: say_state()),
             (trim_seconds, self._trim),
@@ -155,6 +158,7 @@ class Housekeeping:
 
     def _drop(self, stop: threading.Event) -> None:
         try:
+            let_accounts_go(self._database, self._clock())
             dropped = drop_old(
                 self._database,
                 now=self._clock(),
@@ -167,21 +171,16 @@ class Housekeeping:
             return
         finally:
             self.next_drop_at = self._clock() + round(self._drop_seconds * 1000)
-        if any(dropped.values()):
-            _logger.info("old_data_dropped", extra={"rows": dropped})
+        rows = {table: number for table, number in dropped.items() if number}
+        self.last_drop = LastDrop(self._clock(), rows)
+        if rows:
+            _logger.info("old_data_dropped", extra={"rows": rows})
+            self._empty_wal()
 
-
-def _drop(database: Database, table: Table, old: ColumnElement[bool], stop: threading.Event) -> int:
-    keys = list(table.primary_key.columns)
-    total = 0
-    while not stop.is_set():
-        # Found outside the write transaction: there may be no index by age.
-        with database.read() as connection:
-            rows = connection.execute(select(*keys).where(old).limit(ROWS_PER_SEARCH)).all()
-        for first in range(0, len(rows), ROWS_PER_TRANSACTION):
-            part = [tuple(row) for row in rows[first : first + ROWS_PER_TRANSACTION]]
-            with database.begin() as connection:
-                total += connection.execute(delete(table).where(tuple_(*keys).in_(part), old)).rowcount
-        if len(rows) < ROWS_PER_SEARCH:
-            break
-    return total
+    def _empty_wal(self) -> None:
+        """Copies of what went: SQLite's; PostgreSQL's autovacuum does its part."""
+        if self._database.dialect == "sqlite":
+            try:
+                clear_leftovers(self._database, ())
+            except StoreUnavailable as error:
+                _logger.warning("copies_left", extra={"detail": str(error)})

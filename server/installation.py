@@ -17,6 +17,7 @@ from server import audit
 from server.agents.broker_access import BrokerAccess
 from server.config import ConfigError, ServerConfig
 from server.data_directory import DataDirectory
+from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LogUnavailable, PartitionShare
 from server.log.embedded import EmbeddedLog
 from server.log.kafka_credentials import brokers_ca, server_credentials
@@ -41,6 +42,13 @@ class Installation(msgspec.Struct, frozen=True):
     @property
     def pki(self) -> PkiFiles:
         return PkiFiles(self.directory.pki_path, clock=self.clock)
+
+    def seal_key(self, actor: str) -> SealKey:
+        """The data directory's own, known to the database from now on. Raises PkiError, StoreUnavailable."""
+        key = self.pki.ensure_seal_key()
+        with self.database.begin() as connection:
+            key.register(connection, at=self.clock(), actor=actor)
+        return key
 
     def prepare_log(self) -> None:
         """Makes the Kafka topic where it is missing; behind ACLs that is `leaver kafka setup`'s task, and

@@ -14,10 +14,17 @@ _BYTES_MAX = 1 << 20
 STALE_AFTER = 30_000
 
 
+class LastDrop(msgspec.Struct, frozen=True):
+    """What retention did last. `rows` by table, without those of which none went."""
+
+    at: int
+    rows: dict[str, int]
+
+
 class ProcessState(msgspec.Struct, frozen=True):
     """Times are milliseconds UTC; `parts` by name: https, pipeline, housekeeping, training. `requests` by
-    "METHOD route status". `next_drop_at`: when old data goes next. `held_back`: agents that sent too much
-    lately, and how many requests of each were refused."""
+    "METHOD route status". `next_drop_at`: when old data goes next, `last_drop`: what went last. `held_back`:
+    agents that sent too much lately, and how many requests of each were refused."""
 
     pid: int
     since: int
@@ -27,6 +34,7 @@ class ProcessState(msgspec.Struct, frozen=True):
     requests: dict[str, int]
     next_drop_at: int | None = None
     held_back: dict[str, int] = {}
+    last_drop: LastDrop | None = None
 
 
 def write_process_state(directory: DataDirectory, state: ProcessState) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from server.agents.health import list_agents, unknown_agent_findings
 from server.detection.storage_anomaly import CHANNEL
+from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
 from server.pipeline.worker_rows import list_workers
@@ -55,17 +56,19 @@ def read_status(
     events_days: int,
 ) -> Status:
     """`directory`: the data directory, whose disk is looked at."""
+    erasures = erasure_state(connection)
     found = Status(
         at=now,
         process=process,
         log=_log_state(connection, log, log_kind),
-        events_stored=_count_events(connection),
+        events_stored=_count_events(connection) - erasures.events_taken,
         dead_letters=_dead_letters(connection),
         alerts_open=_open_alerts(connection),
         agents=tuple(list_agents(connection, now=now)),
         workers=list_workers(connection),
         storage=_storage(connection, directory, log_kind),
         retention=_retention(connection, process, events_days),
+        erasures=erasures,
         training=_training(connection, process),
         findings=(),
     )
@@ -142,7 +145,9 @@ def _size(path: Path) -> int:
 
 def _retention(connection: Connection, process: ProcessState | None, events_days: int) -> RetentionState:
     oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
-    return RetentionState(events_days, oldest, process.next_drop_at if process is not None else None)
+    if process is None:
+        return RetentionState(events_days, oldest, None, None)
+    return RetentionState(events_days, oldest, process.next_drop_at, process.last_drop)
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:

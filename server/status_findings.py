@@ -65,6 +65,9 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
     free = status.storage.disk_free
     if free is not None and free < DISK_FREE_MIN:
         yield StatusFinding("disk_full", f"{free >> 20:,} MiB are left on the disk")
+    if status.erasures.unfinished:
+        words = f"{status.erasures.unfinished} begun and not finished: call leaver erase again, or let it end"
+        yield StatusFinding("erasure_unfinished", words)
     kept = status.retention
     overdue = kept.next_drop_at is None or kept.next_drop_at < status.at
     past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS

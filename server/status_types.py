@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from server.agents.health import AgentHealth
+from server.erasure.record import ErasureState
 from server.pipeline.worker_rows import WorkerRow
-from server.process_state import ProcessState
+from server.process_state import LastDrop, ProcessState
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
 """How alerts are counted: each band and its lowest score."""
@@ -45,11 +46,13 @@ class StorageState(msgspec.Struct, frozen=True):
 
 
 class RetentionState(msgspec.Struct, frozen=True):
-    """`oldest_day`: days since 1970-01-01, UTC, of the oldest block of events that is kept."""
+    """`oldest_day`: days since 1970-01-01, UTC, of the oldest block of events that is kept.
+    `last_drop`: None where no `leaver up` says it."""
 
     events_days: int
     oldest_day: int | None
     next_drop_at: int | None
+    last_drop: LastDrop | None = None
 
 
 class TrainingState(msgspec.Struct, frozen=True):
@@ -74,5 +77,6 @@ class Status(msgspec.Struct, frozen=True):
     workers: tuple[WorkerRow, ...]
     storage: StorageState
     retention: RetentionState
+    erasures: ErasureState
     training: TrainingState
     findings: tuple[StatusFinding, ...]

@@ -102,6 +102,7 @@ class _Server:
             observer=metrics.pipeline,
             share=installation.open_share(log, f"up-{socket.gethostname()}"),
             events_days=config.retention.events_days,
+            seal_key=installation.seal_key("leaver up"),
         )
         self._pipeline = SupervisedThread("pipeline", self._worker.run, pulse=pulses[0])
         self._manager = ServiceManager(os.environ)
@@ -224,6 +225,7 @@ class _Server:
             requests=self._service.counts(),
             next_drop_at=self._housekeeping.next_drop_at,
             held_back=self._service.quota.held_back(),
+            last_drop=self._housekeeping.last_drop,
         )
 
     def _part_states(self) -> dict[str, PartState]:

@@ -43,6 +43,7 @@ def run_worker(installation: Installation, name: str, *, stop: threading.Event, 
             clock=installation.clock,
             share=share,
             events_days=installation.config.retention.events_days,
+            seal_key=installation.seal_key("leaver worker"),
         )
         replaced: list[WorkerReplaced] = []
 

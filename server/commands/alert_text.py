@@ -186,8 +186,16 @@ def _evidence_row(found: EventView, zone: str) -> tuple[str, str, str, str, str]
 def _proof_line(proof: EvidenceProof) -> Text:
     counts = f"{counted(proof.events, 'event')}, {counted(proof.blocks, 'signed block')}"
     line = Text("Proof", style="bold").append(f"     {counts}, ", style="not bold")
-    if proof.good:
+    if proof.good and not proof.sealed:
         return line.append("all signatures good", style="green not bold")
+    if proof.good:
+        line.append("all good", style="green not bold")
+        blocks = counted(proof.sealed, "block")
+        words = (
+            f"\n          events of others were erased from {blocks}; there the agent's signature"
+            "\n          was checked before the erasure, and the rest sealed by this installation"
+        )
+        return line.append(words, style="not bold")
     if proof.missing:
         line.append(f"{counted(proof.missing, 'event')} without a good signature", style="red not bold")
     elif not proof.bad:

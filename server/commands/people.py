@@ -47,10 +47,19 @@ def people() -> None:
     metavar="ZONE",
     help="For new people whose row names none.",
 )
+@click.option(
+    "--restore-erased", is_flag=True, help="Take back people who were erased; noted in the audit trail."
+)
 @data_option
 @json_option
 def import_file(
-    file: Path, dry_run: bool, encoding: str | None, time_zone: str, data: Path | None, as_json: bool
+    file: Path,
+    dry_run: bool,
+    encoding: str | None,
+    time_zone: str,
+    restore_erased: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Take over an HR file (CSV): id, name, accounts, department, manager, time zone, notice date, last
     working day; English or Chinese headers, in any order. Only the id is needed. "-" is standard input.
@@ -73,6 +82,7 @@ def import_file(
                     time_zone=zone,
                     encoding=encoding,
                     dry_run=dry_run,
+                    restore_erased=restore_erased,
                 )
         except UnreadableFile as error:
             fail(f"{file}: {error}")

@@ -61,6 +61,8 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
     yield "events", _events(status)
     dead = ", ".join(f"{number:,} {reason}" for reason, number in status.dead_letters.items())
     yield "dead letters", f"{sum(status.dead_letters.values()):,}: {dead}" if dead else "none"
+    if gone := _gone(status):
+        yield "gone", gone
     yield "agents", _agents(status.agents)
     yield "alerts", _alerts(status)
     yield "database", _database(status)
@@ -103,6 +105,22 @@ def _events(status: Status) -> str:
     if kept.next_drop_at is not None:
         words += f", next sweep in {span(kept.next_drop_at - status.at)}"
     return words
+
+
+def _gone(status: Status) -> str:
+    """What retention and erasures did; empty where they had nothing to do."""
+    last, erased = status.retention.last_drop, status.erasures
+    words = []
+    if last is not None and last.rows:
+        went = ", ".join(f"{number:,} {table.replace('_', ' ')}" for table, number in last.rows.items())
+        words.append(f"{went} in the last sweep, {age(last.at, status.at)}")
+    if erased.last_at is not None:
+        words.append(f"last erasure {age(erased.last_at, status.at)}")
+    if erased.accounts:
+        words.append(
+            f"{erased.accounts:,} erased accounts shut out, {erased.events_dropped:,} events dropped"
+        )
+    return "; ".join(words)
 
 
 def _agents(agents: tuple[AgentHealth, ...]) -> str:

@@ -17,6 +17,7 @@ from server.data_directory import DataDirectoryError, data_directory_from
 from server.installation import opened_installation
 from server.json_log import log_to_stderr
 from server.log.contract import LogUnavailable
+from server.pki.authority import PkiError
 from server.store.database import StoreUnavailable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -71,5 +72,5 @@ def worker(name: str, data: Path | None, config_path: Path | None) -> None:
             run_worker(installation, name, stop=stop, say=click.echo)
     except (DataDirectoryError, StoreUnavailable) as error:
         fail(str(error), UNREACHABLE)
-    except (ConfigError, LogUnavailable, WorkerFailed) as error:
+    except (ConfigError, LogUnavailable, PkiError, WorkerFailed) as error:
         fail(str(error))

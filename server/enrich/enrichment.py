@@ -58,6 +58,7 @@ class Enricher:
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
         self._who: dict[tuple[str | None, str], tuple[PersonRecord | None, str]] = {}
+        self._erased: dict[tuple[str, str], str | None] = {}
         self._person_of: dict[str, PersonRecord] | None = None
         self._known: dict[tuple[str | None, int, int, str, str | None, bool | None], Known] = {}
 
@@ -73,6 +74,20 @@ class Enricher:
                 self._who.clear()
             self._who[place] = found
         return found
+
+    def erased(self, event: Event) -> str | None:
+        """The digest of the erased account that did it (people/erased.py); None for all others. An event
+        that is nobody's is nobody's erased."""
+        if not self.directory.erased.accounts or is_nobodys(event):
+            return None
+        user = event.actor.user
+        account = (user.name or user.uid) if user is not None else None
+        place = (account or _NO_ACCOUNT, event.device.hostname)
+        if place not in self._erased:
+            if len(self._erased) >= _WORDS_KEPT:
+                self._erased.clear()
+            self._erased[place] = self.directory.erased_account(*place)
+        return self._erased[place]
 
     def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
         person = self.directory.person_by_account(account, host)

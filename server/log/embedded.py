@@ -8,7 +8,8 @@ Format (user_version 1, WAL, synchronous=FULL), one partition with the number 0:
 Invariants: offsets of `records` lie in [first_kept, next_offset), without a gap; both bounds only grow,
 in the same transaction as the rows; so an offset is never given out twice, not even after everything
 was trimmed. An append is one transaction or part of one: it is there whole or not at all.
-Trimmed pages are overwritten (secure_delete): the file keeps nothing that was let go.
+Trimmed pages are overwritten (secure_delete), and the WAL is emptied after trimming: the files keep nothing
+that was let go.
 
 Any number of threads and processes may append and read. Threads that append at the same time share one
 transaction, so one fsync: the first to get the writer lock writes what all others have queued.
@@ -26,6 +27,7 @@ import msgspec
 
 from event_schema.wire import WireRecord
 from server.log.contract import LoggedRecord, LogUnavailable, PositionLost
+from server.store.leftovers import empty_wal
 
 PARTITION = 0
 FORMAT_VERSION = 1
@@ -241,9 +243,14 @@ class EmbeddedLog:
 
     def trim(self, before: Mapping[int, int]) -> None:
         wanted = before.get(PARTITION, 0)
+        if wanted <= self.first_offsets()[PARTITION]:
+            return
         # In small transactions, so that appends are not held up by a large trim.
         while self._trim_step(wanted):
             pass
+        with self._writer_lock:
+            self._check_open()
+            empty_wal(self._writer, then_wait=BUSY_SECONDS)
 
     def _trim_step(self, wanted: int) -> bool:
         with self._writer_lock:

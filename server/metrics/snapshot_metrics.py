@@ -49,6 +49,7 @@ def _one(value: float | None) -> Values:
 
 def _installation(status: Status) -> dict[str, Values]:
     log, kept, training = status.log, status.retention, status.training
+    erased = status.erasures
     waiting = 0 if log.oldest_waiting_at is None else (status.at - log.oldest_waiting_at) / 1000
     return {
         "leaver_events_stored": _one(status.events_stored),
@@ -63,6 +64,10 @@ def _installation(status: Status) -> dict[str, Values]:
         "leaver_oldest_day_timestamp_seconds": _one((kept.oldest_day or 0) * _DAY_SECONDS),
         "leaver_retention_seconds": _one(kept.events_days * _DAY_SECONDS),
         "leaver_next_drop_timestamp_seconds": _one((kept.next_drop_at or 0) / 1000),
+        "leaver_last_drop_timestamp_seconds": _one((kept.last_drop.at if kept.last_drop else 0) / 1000),
+        "leaver_last_erasure_timestamp_seconds": _one((erased.last_at or 0) / 1000),
+        "leaver_erasures_unfinished": _one(erased.unfinished),
+        "leaver_erased_accounts": _one(erased.accounts),
         "leaver_model_trained_timestamp_seconds": _one((training.trained_at or 0) / 1000),
         "leaver_training_failed": _one(training.fault is not None),
     }

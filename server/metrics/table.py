@@ -45,6 +45,7 @@ COUNTED = (
     Metric("leaver_records_total", _COUNTER, "records", "Records that the pipeline worked through."),
     Metric("leaver_events_total", _COUNTER, "events", "New events that the pipeline took in."),
     Metric("leaver_duplicate_events_total", _COUNTER, "events", "Events that came again; they count once."),
+    Metric("leaver_erased_events_total", _COUNTER, "events", "New events of erased accounts; not stored."),
     Metric(
         "leaver_dead_letters_total", _COUNTER, "letters", "Records or events that were set aside.", _REASON
     ),
@@ -92,6 +93,17 @@ SEEN = (
     Metric(
         "leaver_next_drop_timestamp_seconds", _GAUGE, "seconds", "When old data is dropped next; 0: unknown."
     ),
+    Metric(
+        "leaver_last_drop_timestamp_seconds", _GAUGE, "seconds", "When old data was dropped last; 0: unknown."
+    ),
+    Metric(
+        "leaver_last_erasure_timestamp_seconds",
+        _GAUGE,
+        "seconds",
+        "When the last erasure was finished; 0: none.",
+    ),
+    Metric("leaver_erasures_unfinished", _GAUGE, "erasures", "Erasures that were begun and not finished."),
+    Metric("leaver_erased_accounts", _GAUGE, "accounts", "Erased accounts whose late events are dropped."),
     Metric(
         "leaver_model_trained_timestamp_seconds",
         _GAUGE,

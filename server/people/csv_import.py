@@ -5,6 +5,8 @@
 - A row is refused for a fault of its own (person_rows.py), for an id or an account that an earlier good
   row has, for an account that belongs to a stored person who keeps it, and for a manager whom neither
   the file nor the database knows.
+- A person who was erased is refused, unless the erased are to be taken back, which the audit trail notes; a
+  manager who was erased is left empty.
 - The same file again changes nothing. `people_version` rises when something changed.
 """
 
@@ -18,11 +20,14 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from server import audit
 from server.people.csv_table import Column, Problem, Table, read_table
-from server.people.directory import DEFAULT_TIME_ZONE, people_version
+from server.people.dates import day_text
+from server.people.directory import DEFAULT_TIME_ZONE, people_version, raise_people_version
+from server.people.erased import ErasedNames, erased_digest, load_erased
 from server.people.person_rows import PersonRow, person_row
 from server.people.pseudonyms import give_pseudonyms, person_subject
-from server.store.tables import accounts, installation, people, people_imports, person_names
-from server.store.upsert import upsert
+from server.store.tables import accounts, erasures, people, people_imports, person_names
+
+DAY_MS = 86_400_000
 
 
 class ImportReport(msgspec.Struct, frozen=True):
@@ -65,6 +70,7 @@ def import_people(
     time_zone: str = DEFAULT_TIME_ZONE,
     encoding: str | None = None,
     dry_run: bool = False,
+    restore_erased: bool = False,
 ) -> ImportReport:
     """Imports within the caller's write transaction (a read transaction will do for a dry run).
 
@@ -72,11 +78,13 @@ def import_people(
     """
     table = read_table(data, encoding=encoding)
     stored = _stored_people(connection)
-    good, problems = _sound_rows(table, stored)
+    erased = load_erased(connection)
+    good, problems = _sound_rows(table, stored, ErasedNames() if restore_erased else erased)
     wanted = [_merged(row, stored.get(row.id), time_zone) for row in good]
     added = [person for person in wanted if person.id not in stored]
     changed = [person for person in wanted if person.id in stored and stored[person.id] != person]
     if not dry_run:
+        _restore(connection, erased, added, actor, at)
         _store(connection, added, changed, at)
         _note_import(connection, data, actor, at, added=len(added), changed=len(changed), good=len(wanted))
     return ImportReport(
@@ -98,7 +106,9 @@ def import_people(
 # ---- which rows are sound, all together -----------------------------------------------------------
 
 
-def _sound_rows(table: Table, stored: dict[str, StoredPerson]) -> tuple[list[PersonRow], list[Problem]]:
+def _sound_rows(
+    table: Table, stored: dict[str, StoredPerson], erased: ErasedNames
+) -> tuple[list[PersonRow], list[Problem]]:
     problems = list(table.problems)
     by_id: dict[str, PersonRow] = {}
     # A manager whose own row is refused is known all the same: one bad row must not take a team along.
@@ -107,11 +117,17 @@ def _sound_rows(table: Table, stored: dict[str, StoredPerson]) -> tuple[list[Per
         read = person_row(row)
         if isinstance(read, Problem):
             problems.append(read)
+        elif read.id not in stored and (erased_at := erased.person_at(read.id)) is not None:
+            day = day_text(erased_at // DAY_MS)
+            message = f"erased on {day}; --restore-erased takes the person back"
+            problems.append(Problem(read.line, "id", read.id, message))
         elif read.id in by_id:
             line = by_id[read.id].line
             problems.append(
                 Problem(read.line, "id", read.id, f"line {line} has the same id; that one counts")
             )
+        elif read.manager_id is not None and erased.person_at(read.manager_id) is not None:
+            by_id[read.id] = msgspec.structs.replace(read, manager_id=None)
         elif read.manager_id is not None and read.manager_id not in known:
             message = "no person with this id, neither in the file nor stored"
             problems.append(Problem(read.line, "manager", read.manager_id, message))
@@ -203,6 +219,21 @@ def _merged(row: PersonRow, stored: StoredPerson | None, time_zone: str) -> Stor
     )
 
 
+def _restore(
+    connection: Connection, erased: ErasedNames, added: list[StoredPerson], actor: str, at: int
+) -> None:
+    """Takes erased people back, and their accounts: on the record."""
+    for person in added:
+        if erased.person_at(person.id) is None:
+            continue
+        digest = erased_digest(erased.key, person_subject(person.id))
+        open_ones = (erasures.c.digest == digest) & erasures.c.restored_at.is_(None)
+        connection.execute(update(erasures).where(open_ones).values(restored_at=at))
+        audit.append(
+            connection, at=at, actor=actor, action="erasure.restore_person", object=f"person:{digest}"
+        )
+
+
 def _store(connection: Connection, added: list[StoredPerson], changed: list[StoredPerson], at: int) -> None:
     touched = [*added, *changed]
     if not touched:
@@ -220,7 +251,7 @@ def _store(connection: Connection, added: list[StoredPerson], changed: list[Stor
     if owned:
         connection.execute(insert(accounts), owned)
     give_pseudonyms(connection, [person_subject(person.id) for person in added])
-    _raise_people_version(connection)
+    raise_people_version(connection)
 
 
 def _columns(person: StoredPerson, at: int) -> dict[str, object]:
@@ -232,11 +263,6 @@ def _columns(person: StoredPerson, at: int) -> dict[str, object]:
         "last_working_day": person.last_working_day,
         "changed_at": at,
     }
-
-
-def _raise_people_version(connection: Connection) -> None:
-    value = str(people_version(connection) + 1)
-    upsert(connection, installation, [{"key": "people_version", "value": value}])
 
 
 def _note_import(

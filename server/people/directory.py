@@ -22,7 +22,9 @@ from sqlalchemy import Connection, select
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.calendar import DayType, day_type
+from server.people.erased import ErasedNames, account_forms, load_erased
 from server.store.tables import accounts, installation, people
+from server.store.upsert import upsert
 
 NOTICE_LOOK_BACK_DAYS = 90
 """Where only the last working day is known, notice counts from this many days before it: the window in
@@ -57,9 +59,11 @@ class Directory:
         person_of_account: Mapping[str, str],
         *,
         time_zone: str = DEFAULT_TIME_ZONE,
+        erased: ErasedNames | None = None,
     ) -> None:
         """`person_of_account`: account_key to person id. `time_zone`: for accounts that nobody owns."""
         self.version = version
+        self.erased = erased or ErasedNames()
         self._by_id = {record.id: record for record in records}
         self._by_account = {key: self._by_id[owner] for key, owner in person_of_account.items()}
         self._time_zone = time_zone
@@ -88,13 +92,21 @@ class Directory:
             return found
 
     def _look_up(self, account: str, host: str | None) -> PersonRecord | None:
-        key = account_key(account)
-        if host:
-            host_key = account_key(host)
-            for form in (f"{key}@{host_key}", f"{host_key}\\{key}"):
-                if form in self._by_account:
-                    return self._by_account[form]
-        return self._by_account.get(key)
+        for form in account_forms(account_key(account), account_key(host or "")):
+            if form in self._by_account:
+                return self._by_account[form]
+            if self.erased.account(form):
+                return None
+        return None
+
+    def erased_account(self, account: str, host: str) -> str | None:
+        """The digest under which the account was erased, where it belongs to nobody since."""
+        for form in account_forms(account_key(account), account_key(host)):
+            if form in self._by_account:
+                return None
+            if digest := self.erased.account(form):
+                return digest
+        return None
 
     def status_at(self, person: PersonRecord | None, time_ms: int) -> tuple[PersonStatus, int | None]:
         """Status, and days until the last working day where the person is leaving (negative after it).
@@ -181,4 +193,11 @@ def load_directory(connection: Connection, *, time_zone: str = DEFAULT_TIME_ZONE
         for row in connection.execute(select(people).order_by(people.c.id))
     ]
     owners = {row.account: row.person_id for row in connection.execute(select(accounts))}
-    return Directory(people_version(connection), records, owners, time_zone=time_zone)
+    erased = load_erased(connection)
+    return Directory(people_version(connection), records, owners, time_zone=time_zone, erased=erased)
+
+
+def raise_people_version(connection: Connection) -> None:
+    """In a write transaction that is alone: whoever keeps a directory takes over the people anew."""
+    value = str(people_version(connection) + 1)
+    upsert(connection, installation, [{"key": _PEOPLE_VERSION, "value": value}])

@@ -55,18 +55,20 @@ Who = tuple[PersonRecord | None, str]
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A row of `event_blocks`."""
+    """A row of `event_blocks`. `erased`: indexes of events that must not be stored."""
 
     record: WireRecord
     received_at: int
     last_day: int
     leaver: bytes
+    erased: frozenset[int] = frozenset()
 
 
 class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
-    `touched`: subjects whose watched days it widens; their own states did not change."""
+    `erased`: new events of erased accounts, dropped, by the account's digest. `touched`: subjects whose
+    watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -80,6 +82,7 @@ class Batch:
         self.events = 0
         self.duplicates = 0
         self.lost: Counter[str] = Counter()
+        self.erased: Counter[str] = Counter()
 
 
 class BatchReader:
@@ -131,9 +134,13 @@ class BatchReader:
         self._batch.touched = self._grown.touched(self._connection)
 
     def _about(self, found: Admitted) -> list[Who | None]:
-        """Whom each event of the record is about; None: nobody, or the event could not be read."""
-        who = self._memory.enricher.who
-        return [None if event is None or is_nobodys(event) else who(event) for event in found.events or ()]
+        """Whom each event of the record is about; None: nobody, somebody who was erased, or the event could
+        not be read."""
+        enricher = self._memory.enricher
+        return [
+            None if event is None or is_nobodys(event) or enricher.erased(event) else enricher.who(event)
+            for event in found.events or ()
+        ]
 
     def _admit(self, logged: LoggedRecord) -> Admitted | None:
         def standing_of(name: str) -> AgentStanding | None:
@@ -207,11 +214,13 @@ class BatchReader:
         if not known:
             return
         fresh = {seq - record.first_seq for first, last in new for seq in range(first, last + 1)}
+        erased = self._erased(events)
+        self._batch.erased.update(digest for index, digest in erased.items() if index in fresh)
         parts: list[bytes] = []
         last_time = 0
         for index, event in enumerate(events):
             enriched = None
-            if event is not None and index in fresh:
+            if event is not None and index in fresh and index not in erased:
                 enriched = self._event(agent, found, index, event, about[index])
             if enriched is None:
                 parts.append(b"null")
@@ -220,7 +229,15 @@ class BatchReader:
                 last_time = max(last_time, enriched.time)
         if last_time:
             leaver = self._compressor.compress(b"[" + b",".join(parts) + b"]")
-            self._batch.blocks.append(Block(record, received_at, last_time // DAY_MS, leaver))
+            block = Block(record, received_at, last_time // DAY_MS, leaver, frozenset(erased))
+            self._batch.blocks.append(block)
+
+    def _erased(self, events: tuple[Event | None, ...]) -> dict[int, str]:
+        """Events of erased accounts: the account's digest by index."""
+        found = {
+            i: self._memory.enricher.erased(event) for i, event in enumerate(events) if event is not None
+        }
+        return {index: digest for index, digest in found.items() if digest is not None}
 
     def _event(
         self, agent: AgentState, found: Admitted, index: int, event: Event, who: Who | None

@@ -12,17 +12,21 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, case, func, insert, select, update
 
+from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
+from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
-from server.pipeline.batch import Batch
+from server.pipeline.batch import Batch, Block
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
     agent_epochs,
     agent_findings,
     agents,
+    block_seals,
     collector_days,
     dead_letters,
+    erased_accounts,
     event_blocks,
     log_positions,
     rule_days,
@@ -79,31 +83,54 @@ def move_positions(
             raise FencedOut(f"partition {partition} is no longer at {expected} under fence {fence}")
 
 
-def write_batch(connection: Connection, batch: Batch) -> None:
-    """Everything of the batch but its alerts and positions."""
-    _write_blocks(connection, batch)
+def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now: int) -> None:
+    """Everything of the batch but its alerts and positions. `seal_key`: for records of which something must
+    not be stored. now: ms UTC."""
+    _write_blocks(connection, [block for block in batch.blocks if not block.erased])
+    for block in batch.blocks:
+        if block.erased:
+            _write_rest(connection, block, seal_key, now)
+    _count_erased(connection, batch)
     _write_dead_letters(connection, batch)
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
 
 
-def _write_blocks(connection: Connection, batch: Batch) -> None:
-    rows = [
-        {
-            "agent": block.record.agent,
-            "epoch": block.record.epoch,
-            "first_seq": block.record.first_seq,
-            "count": block.record.count,
-            "received_at": block.received_at,
-            "last_day": block.last_day,
-            "signature": block.record.signature,
-            "value": block.record.value,
-            "leaver": block.leaver,
-        }
-        for block in batch.blocks
-    ]
-    insert_new(connection, event_blocks, rows)
+def _write_blocks(connection: Connection, blocks: list[Block]) -> None:
+    insert_new(connection, event_blocks, [_block_row(block, block.record.value) for block in blocks])
+
+
+def _block_row(block: Block, value: bytes) -> dict[str, Any]:
+    return {
+        "agent": block.record.agent,
+        "epoch": block.record.epoch,
+        "first_seq": block.record.first_seq,
+        "count": block.record.count,
+        "received_at": block.received_at,
+        "last_day": block.last_day,
+        "signature": block.record.signature,
+        "value": value,
+        "leaver": block.leaver,
+    }
+
+
+def _write_rest(connection: Connection, block: Block, seal_key: SealKey, now: int) -> None:
+    """A record without the events of erased accounts. Its agent's signature was found good at admission."""
+    rest = without_events(block.record, block.erased)
+    sealed = seal_key.seal(rest, value_digest(block.record.value), erased=len(block.erased), at=now)
+    seal_key.register(connection, at=now)
+    row = _block_row(block, rest.value)
+    number = connection.execute(insert(event_blocks).values(row).returning(event_blocks.c.id)).scalar_one()
+    connection.execute(insert(block_seals).values(block=number, **msgspec.structs.asdict(sealed)))
+
+
+def _count_erased(connection: Connection, batch: Batch) -> None:
+    for digest, number in sorted(batch.erased.items()):
+        counted = erased_accounts.c.dropped + number
+        connection.execute(
+            update(erased_accounts).where(erased_accounts.c.digest == digest).values(dropped=counted)
+        )
 
 
 def _write_dead_letters(connection: Connection, batch: Batch) -> None:

@@ -69,6 +69,9 @@ class Memory:
         if people_version(connection) != self.directory.version:
             self.enricher = Enricher(load_directory(connection))
             self._weights.clear()
+            # Their versions may begin anew.
+            erased = self.directory.erased
+            self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
         self._load_model(connection)
 
     def _load_model(self, connection: Connection) -> None:

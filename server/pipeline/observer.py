@@ -10,7 +10,8 @@ import msgspec
 class BatchDone(msgspec.Struct, frozen=True):
     """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
     that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
-    worked out again, since another worker changed what it was worked out from."""
+    worked out again, since another worker changed what it was worked out from; `erased`: new events of erased
+    accounts, which were dropped."""
 
     records: int
     events: int
@@ -21,6 +22,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     alerts_opened: tuple[int, ...] = ()
     seconds: float = 0.0
     conflicts: int = 0
+    erased: int = 0
 
 
 class PipelineObserver(Protocol):

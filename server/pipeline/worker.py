@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from policies.engine import PolicySet
 from policies.rule_file import load_policies
 from server.alerts.raising import raise_alerts
+from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PartitionShare, PositionLost
 from server.log.whole_log import WholeLog
 from server.people.directory import people_version
@@ -67,7 +68,8 @@ class _Committed(NamedTuple):
 
 class PipelineWorker:
     """`clock`: ms UTC. `policies`: the shipped rules by default. `share`: all of the log by default.
-    `events_days`: how many days count, all by default."""
+    `events_days`: how many days count, all by default. `seal_key`: for what is left of records without events
+    of erased accounts; one of its own by default."""
 
     def __init__(
         self,
@@ -80,8 +82,10 @@ class PipelineWorker:
         observer: PipelineObserver | None = None,
         share: PartitionShare | None = None,
         events_days: int | None = None,
+        seal_key: SealKey | None = None,
     ) -> None:
         self._database = database
+        self._seal_key = seal_key or SealKey.new()
         self._log = log
         self._clock = clock
         self._policies = load_policies() if policies is None else policies
@@ -219,6 +223,7 @@ class PipelineWorker:
             alerts_opened=committed.alerts_opened,
             seconds=time.monotonic() - begun,
             conflicts=conflicts,
+            erased=batch.erased.total(),
         )
         self._observer.batch_done(done)
         return done
@@ -266,8 +271,8 @@ class PipelineWorker:
         if people_version(connection) != memory.directory.version:
             raise StaleState("people were imported meanwhile")
         versions = raise_versions(connection, memory.versions(_keys(batch)), batch.touched)
-        write_batch(connection, batch)
         now = self._clock()
+        write_batch(connection, batch, self._seal_key, now=now)
         opened: list[int] = []
         for subject, state in batch.subjects.items():
             opened += raise_alerts(
@@ -299,7 +304,7 @@ class PipelineWorker:
         _logger.error("log_trimmed_unread", extra={"partition": lost.partition, "records": gone})
         with self._database.begin(alone=False, brief=True) as connection:
             move_positions(connection, batch.positions, self._partitions.held)
-            write_batch(connection, batch)
+            write_batch(connection, batch, self._seal_key, now=self._clock())
         self._partitions.moved(batch.positions)
 
 

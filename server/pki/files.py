@@ -5,6 +5,7 @@
 | ca.pem, ca.key | the CA's certificate and private key; never replaced once made: agents pin it |
 | server.pem | the server's certificate, then the CA's: the chain as it is presented |
 | server.key | the server's private key |
+| seal.key | signs what this installation has to write anew of signed records (evidence_seal.py) |
 | kafka.pem, kafka.key | what the server shows to Kafka brokers under log.security = "mtls" |
 
 Keys are mode 0600, the directory 0700; every file is replaced atomically. A key and its certificate are
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.config import ListenConfig, is_host_name, is_ip_address, split_address
 from server.data_directory import write_private
+from server.evidence_seal import SealKey
 from server.pki.authority import (
     Authority,
     PkiError,
@@ -92,6 +95,19 @@ class PkiFiles:
             lambda certificate: certificate_names(certificate) == frozenset(names),
             lambda key: authority.sign_server(key, names, now=self._clock()),
         )
+
+    def ensure_seal_key(self) -> SealKey:
+        """Made now if there is none yet; an unreadable one is not replaced. Raises PkiError."""
+        path = self._directory / "seal.key"
+        try:
+            if not path.exists():
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                write_private(path, SealKey.new().to_pem())
+            return SealKey.from_pem(read_pem(path))
+        except OSError as error:
+            raise PkiError(f"{self._directory}: {error.strerror}") from error
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise PkiError(f"{path}: {error}") from error
 
     def ensure_kafka_client(self, authority: Authority, name: str) -> ServerCertificate:
         """What this server shows to Kafka brokers, as the service `name`; made anew as above."""

@@ -2,11 +2,11 @@
 
 `Database.begin()` is the only way to write, `Database.read()` sees one snapshot and cannot write.
 
-SQLite: WAL, synchronous=FULL (a commit survives a power cut), foreign keys checked, 30 s of patience for
-another process's transaction. Python's driver would begin transactions by itself, late and deferred, so
-that two processes that read and then write fail at once with "database is locked", and DDL is committed
-behind the program's back. Here the driver's own transactions are off (isolation_level None) and every
-transaction begins explicitly: BEGIN IMMEDIATE to write, BEGIN to read.
+SQLite: WAL, synchronous=FULL (a commit survives a power cut), foreign keys checked, what is deleted is
+overwritten (secure_delete), 30 s of patience for another process's transaction. Python's driver would begin
+transactions by itself, late and deferred, so that two processes that read and then write fail at once with
+"database is locked", and DDL is committed behind the program's back. Here the driver's own transactions are
+off (isolation_level None) and every transaction begins explicitly: BEGIN IMMEDIATE to write, BEGIN to read.
 PostgreSQL (postgresql.py): READ COMMITTED to write, one writer at a time as on SQLite; REPEATABLE READ and
 read-only to read.
 
@@ -231,7 +231,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _prepare_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

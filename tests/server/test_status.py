@@ -9,8 +9,9 @@ import pytest
 
 from server.agents.health import AgentHealth, Finding
 from server.commands.status_text import status_lines
+from server.erasure.record import ErasureState
 from server.pipeline.worker_rows import SILENT_MS, WorkerRow
-from server.process_state import ProcessState
+from server.process_state import LastDrop, ProcessState
 from server.status_findings import DISK_FREE_MIN, WAITING_MS_MAX, status_findings
 from server.status_types import (
     LogState,
@@ -45,6 +46,7 @@ WELL = Status(
     workers=(),
     storage=StorageState(2_500_000_000, 12_000_000, 80_000_000_000),
     retention=RetentionState(90, TODAY - 90, NOW + 1_800_000),
+    erasures=ErasureState(None, 0, 0, 0, 0),
     training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
     findings=(),
 )
@@ -123,6 +125,21 @@ def test_a_calm_status_is_nine_lines() -> None:
         "database      2.5 GB, 80.0 GB free on the disk",
         "model         trained 3 d ago on 812 people",
     ]
+
+
+def test_what_retention_and_erasures_did_is_a_line_and_an_unfinished_one_a_finding() -> None:
+    dropped = LastDrop(NOW - 60_000, {"event_blocks": 1_200, "subject_events": 30})
+    status = msgspec.structs.replace(
+        WELL,
+        retention=RetentionState(90, TODAY - 90, NOW + 1_800_000, dropped),
+        erasures=ErasureState(NOW - 3_600_000, 1, 2, 14, 5),
+    )
+    lines = [line.text for line in status_lines(status, width=200)]
+    assert lines[5] == (
+        "gone          1,200 event blocks, 30 subject events in the last sweep, 60 s ago; "
+        "last erasure 60 min ago; 2 erased accounts shut out, 14 events dropped"
+    )
+    assert [finding.kind for finding in status_findings(status)] == ["erasure_unfinished"]
 
 
 def test_each_worker_is_a_line_with_what_it_holds_and_did() -> None:

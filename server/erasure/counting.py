@@ -1,0 +1,76 @@
+"""What an erasure would remove, before it does: rows by table, and events as the index knows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from server.erasure.letters import dead_letters_of
+from server.erasure.plan import Plan
+from server.erasure.selection import DAY_MS
+from server.store.database import Database
+from server.store.tables import (
+    accounts,
+    alerts,
+    dead_letters,
+    event_blocks,
+    judged_days,
+    people,
+    person_names,
+    pseudonyms,
+    rule_days,
+    storage_days,
+    subject_agents,
+    subject_devices,
+    subject_events,
+)
+
+_OF_SUBJECT = (alerts, judged_days, storage_days, rule_days, subject_agents, subject_devices, pseudonyms)
+_OF_DAY = (storage_days, rule_days, judged_days)
+
+
+def count_rows(database: Database, plan: Plan) -> dict[str, int]:
+    """Only what is not zero."""
+    with database.read() as connection:
+        if plan.first_day is not None and plan.last_day is not None:
+            counts = _of_days(connection, plan.first_day, plan.last_day)
+        else:
+            counts = _of_subjects(connection, plan)
+    if plan.subjects:
+        counts["dead_letters"] = len(dead_letters_of(database, plan, lambda _done, _of: None))
+    return {str(name): count for name, count in counts.items() if count}
+
+
+def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
+    mine = subject_events.c.subject.in_(plan.subjects)
+    counts = {"events": _indexed(connection, mine)}
+    if plan.person is not None:
+        counts["people"] = _count(connection, people.c.id == plan.person)
+        counts["person_names"] = _count(connection, person_names.c.person_id == plan.person)
+        counts["accounts"] = _count(connection, accounts.c.person_id == plan.person)
+        counts["people_led"] = _count(connection, people.c.manager_id == plan.person)
+        named = (alerts.c.account_owner == plan.person, alerts.c.suspected_actor == plan.person)
+        counts["alerts_blanked"] = _count(connection, or_(*named) & alerts.c.subject.not_in(plan.subjects))
+    for table in _OF_SUBJECT:
+        counts[table.name] = _count(connection, table.c.subject.in_(plan.subjects))
+    return counts
+
+
+def _of_days(connection: Connection, first: int, last: int) -> dict[str, int]:
+    counts = {"events": _indexed(connection, subject_events.c.day.between(first, last))}
+    for table in _OF_DAY:
+        counts[table.name] = _count(connection, table.c.day.between(first, last))
+    received = dead_letters.c.received_at.between(first * DAY_MS, (last + 1) * DAY_MS - 1)
+    counts["dead_letters"] = _count(connection, received)
+    counts["blocks_looked_at"] = _count(connection, event_blocks.c.last_day >= first)
+    return counts
+
+
+def _indexed(connection: Connection, condition: ColumnElement[bool]) -> int:
+    numbers: Any = func.sum(subject_events.c.last_seq - subject_events.c.first_seq + 1)
+    return int(connection.execute(select(func.coalesce(numbers, 0)).where(condition)).scalar_one())
+
+
+def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.count()).where(condition)).scalar_one())

@@ -1,0 +1,278 @@
+"""One erasure, from its first transaction to its last. Whoever is killed in between goes on later.
+
+1. `begin`: the person is no longer in the directory, their accounts are shut out, who asked is on the record.
+   The people's version rises with it, so that every commit of the pipeline from now on was worked out
+   without them (decision 17): nothing of them can be added any more, only taken away.
+2. What was derived: alerts and detection state at once, with a version that rises, so that no worker writes
+   it back; then the large tables, in small transactions.
+3. Events, block by block. How far it came is kept with each transaction.
+4. Dead letters.
+5. `_finish`: pseudonyms and versions go, the plan is emptied, the audit trail has how much went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, true, update
+
+from server import audit
+from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
+from server.erasure.letters import dead_letters_of
+from server.erasure.plan import Plan, Target, read_plan
+from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
+from server.evidence_seal import SealKey
+from server.people.directory import load_directory, raise_people_version
+from server.people.erased import erased_digest
+from server.people.pseudonyms import pseudonym_key
+from server.pipeline.state_versions import raise_versions
+from server.store.database import Database
+from server.store.deletion import delete_rows
+from server.store.tables import (
+    accounts,
+    alerts,
+    dead_letters,
+    erased_accounts,
+    erasures,
+    event_blocks,
+    judged_days,
+    people,
+    person_names,
+    pseudonyms,
+    rule_days,
+    state_versions,
+    storage_days,
+    subject_agents,
+    subject_devices,
+    subject_events,
+)
+from server.store.upsert import upsert
+
+SUBJECTS_AT_ONCE = 50
+
+Progress = Callable[[str, int, int], None]
+"""(what is done now, how far, of)."""
+
+_AT_ONCE = (alerts, judged_days, storage_days, rule_days)
+"""Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
+_IN_STEPS = (subject_events, subject_devices, subject_agents)
+
+
+def begin(
+    connection: Connection, target: Target, *, actor: str, reason: str, at: int, blocked_until: int
+) -> int:
+    """In a write transaction that is alone. Returns the erasure's number; `carry_out` does the rest."""
+    if target.erasure is not None:
+        return target.erasure
+    plan = target.plan
+    removed = _forget_person(connection, plan) if plan.person is not None else {}
+    row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
+    row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
+    number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())
+    if plan.accounts:
+        key = pseudonym_key(connection)
+        shut = {"erased_at": at, "until": blocked_until, "dropped": 0}
+        digests = sorted({erased_digest(key, f"account:{account}") for account in plan.accounts})
+        upsert(connection, erased_accounts, [{"digest": digest, **shut} for digest in digests])
+    if target.kind != "days":
+        raise_people_version(connection)
+    _on_record(connection, number, "erasure.begin", actor=actor, reason=reason, at=at, detail={})
+    return number
+
+
+def carry_out(
+    database: Database, number: int, *, seal_key: SealKey, actor: str, progress: Progress
+) -> dict[str, int]:
+    """Does what is left of an erasure; rows that went, by table, with what went before."""
+    with database.read() as connection:
+        plan = read_plan(connection, number)
+        counted = connection.execute(select(erasures.c.removed).where(erasures.c.id == number)).scalar_one()
+        directory = load_directory(connection)
+    run = _Run(database, number, dict(counted), seal_key, progress)
+    if plan.first_day is not None and plan.last_day is not None:
+        days = range(plan.first_day, plan.last_day + 1)
+        run.drop_days(days)
+        run.blocks(OfDays(days[0], days[-1]), event_blocks.c.last_day >= days[0])
+        times = (days[0] * DAY_MS, (days[-1] + 1) * DAY_MS)
+        received = (dead_letters.c.received_at >= times[0]) & (dead_letters.c.received_at < times[1])
+        run.delete(dead_letters, received)
+    else:
+        run.drop_state(plan)
+        run.blocks(OfSubject(plan, directory), true())
+        found = dead_letters_of(database, plan, lambda done, of: progress("dead letters", done, of))
+        for first in range(0, len(found), 100):
+            run.delete(dead_letters, dead_letters.c.id.in_(found[first : first + 100]))
+    return run.finish(plan, actor)
+
+
+def _forget_person(connection: Connection, plan: Plan) -> dict[str, int]:
+    counts = {
+        "people": connection.execute(delete(people).where(people.c.id == plan.person)).rowcount,
+        "accounts": len(plan.accounts),
+        "person_names": int(plan.name is not None),
+    }
+    # Gone with the person's row (ON DELETE CASCADE); a row that is left would be a fault.
+    for table in (accounts, person_names):
+        connection.execute(delete(table).where(table.c.person_id == plan.person))
+    led = update(people).where(people.c.manager_id == plan.person).values(manager_id=None)
+    counts["people_led"] = connection.execute(led).rowcount
+    return {name: count for name, count in counts.items() if count}
+
+
+def _on_record(
+    connection: Connection,
+    number: int,
+    action: str,
+    *,
+    actor: str,
+    reason: str | None,
+    at: int,
+    detail: dict[str, int],
+) -> None:
+    """Whom it was about only as a digest, which whoever knows the id can make again."""
+    row = connection.execute(
+        select(erasures.c.kind, erasures.c.digest, erasures.c.first_day, erasures.c.last_day).where(
+            erasures.c.id == number
+        )
+    ).one()
+    about = f"{row.kind}:{row.digest}" if row.digest else f"days:{row.first_day}-{row.last_day}"
+    known = {"erasure": number, "rows": detail} if detail else {"erasure": number}
+    audit.append(connection, at=at, actor=actor, action=action, object=about, reason=reason, detail=known)
+
+
+class _Run:
+    def __init__(
+        self, database: Database, number: int, removed: dict[str, int], seal_key: SealKey, progress: Progress
+    ) -> None:
+        self._database = database
+        self._number = number
+        self._removed = removed
+        self._seal_key = seal_key
+        self._progress = progress
+
+    def delete(self, table: Table, condition: ColumnElement[bool]) -> None:
+        def note(connection: Connection, deleted: int) -> None:
+            self._count(connection, {table.name: deleted})
+
+        self._progress(table.name.replace("_", " "), 0, 1)
+        delete_rows(self._database, table, condition, note=note)
+        self._progress(table.name.replace("_", " "), 1, 1)
+
+    def drop_state(self, plan: Plan) -> None:
+        """All that is derived from the subjects' events."""
+        for start in range(0, len(plan.subjects), SUBJECTS_AT_ONCE):
+            part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
+            with self._database.begin() as connection:
+                raise_versions(connection, {}, part)
+                counts = {
+                    table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
+                    for table in _AT_ONCE
+                }
+                counts["alerts_blanked"] = _blank_alerts(connection, plan.person)
+                self._count(connection, counts)
+        for table in _IN_STEPS:
+            for subject in plan.subjects:
+                self.delete(table, table.c.subject == subject)
+
+    def drop_days(self, days: range) -> None:
+        """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
+        tables = (storage_days, rule_days, judged_days, subject_events)
+        subjects: set[str] = set()
+        with self._database.read() as connection:
+            for table in tables:
+                within = table.c.day.between(days[0], days[-1])
+                subjects.update(
+                    connection.execute(select(table.c.subject).where(within).distinct()).scalars()
+                )
+        ordered = sorted(subjects)
+        for start in range(0, len(ordered), SUBJECTS_AT_ONCE):
+            part = ordered[start : start + SUBJECTS_AT_ONCE]
+            self._progress("days", start, len(ordered))
+            with self._database.begin() as connection:
+                raise_versions(connection, {}, part)
+                counts = {
+                    table.name: connection.execute(
+                        delete(table).where(table.c.subject.in_(part), table.c.day.between(days[0], days[-1]))
+                    ).rowcount
+                    for table in tables
+                }
+                self._count(connection, counts)
+        self._progress("days", len(ordered), len(ordered))
+
+    def blocks(self, selection: Selection, condition: ColumnElement[bool]) -> None:
+        """Those that come from now on hold nothing of it."""
+        with self._database.read() as connection:
+            last = last_block(connection)
+            first = int(
+                connection.execute(
+                    select(erasures.c.next_block).where(erasures.c.id == self._number)
+                ).scalar_one()
+            )
+        found = candidates(self._database, selection, condition, first, last)
+        for numbers, unreadable, following in found:
+            for start in range(0, len(numbers), BLOCKS_PER_TRANSACTION):
+                part = numbers[start : start + BLOCKS_PER_TRANSACTION]
+                # Beside the pipeline's commits: none of these touches a block that is there.
+                with self._database.begin(alone=False, brief=True) as connection:
+                    now = self._database.clock()
+                    taken = take_out(connection, part, selection, self._seal_key, now)
+                    self._count(connection, _counts(taken), next_block=part[-1] + 1)
+            if unreadable or not numbers:
+                with self._database.begin(alone=False, brief=True) as connection:
+                    self._count(connection, {"blocks_unreadable": unreadable}, next_block=following)
+            self._progress("events", min(following - 1, last), last)
+
+    def finish(self, plan: Plan, actor: str) -> dict[str, int]:
+        with self._database.begin() as connection:
+            now = self._database.clock()
+            for start in range(0, len(plan.subjects), SUBJECTS_AT_ONCE):
+                part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
+                gone = connection.execute(delete(pseudonyms).where(pseudonyms.c.subject.in_(part))).rowcount
+                self._count(connection, {"pseudonyms": gone})
+                # Who remembers one of them forgets it when it takes over the people (Memory.refresh).
+                connection.execute(delete(state_versions).where(state_versions.c.key.in_(part)))
+            if plan.subjects:
+                raise_people_version(connection)
+            detail = self._removed
+            _on_record(
+                connection, self._number, "erasure.finish", actor=actor, reason=None, at=now, detail=detail
+            )
+            connection.execute(
+                update(erasures).where(erasures.c.id == self._number).values(finished_at=now, plan=None)
+            )
+        return self._removed
+
+    def _count(
+        self, connection: Connection, counts: dict[str, int], *, next_block: int | None = None
+    ) -> None:
+        """Within the transaction that did it."""
+        for name, count in counts.items():
+            if count:
+                # SQLAlchemy's names of tables are a subclass of str, which JSON does not take.
+                self._removed[str(name)] = self._removed.get(name, 0) + count
+        values: dict[str, object] = {"removed": self._removed}
+        if next_block is not None:
+            values["next_block"] = next_block
+        connection.execute(update(erasures).where(erasures.c.id == self._number).values(values))
+
+
+def _counts(taken: Taken) -> dict[str, int]:
+    return {
+        "events": taken.events,
+        "event_blocks": taken.blocks_dropped,
+        "blocks_rewritten": taken.blocks_rewritten,
+        "blocks_unreadable": taken.unreadable,
+    }
+
+
+def _blank_alerts(connection: Connection, person_id: str | None) -> int:
+    """Alerts of others that name the person."""
+    if person_id is None:
+        return 0
+    blanked = 0
+    for column in (alerts.c.account_owner, alerts.c.suspected_actor):
+        blanked += connection.execute(
+            update(alerts).where(column == person_id).values({column.name: None})
+        ).rowcount
+    return blanked

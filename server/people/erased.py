@@ -1,0 +1,81 @@
+"""Who was erased, known only by digests: nobody can read names from them, who knows a name can ask.
+
+The digest of 'person:ID' or 'account:KEY' (an account_key) is HMAC-SHA256 (hex) under the installation's
+pseudonym key, of "erased:" and the name. So the audit trail can say that somebody's erasure happened, an HR
+file does not bring them back unnoticed, and events of their accounts that arrive later are dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from server.store.tables import erased_accounts, erasures, installation
+
+
+class ErasedNames(msgspec.Struct, frozen=True):
+    """`people`: when each was erased, by digest, without those who were taken back; `ever`: with them.
+    `accounts`: digests of those whose events are dropped now."""
+
+    key: bytes = b""
+    people: dict[str, int] = {}
+    ever: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+
+    def account(self, form: str) -> str | None:
+        """The digest of an account in one of the forms in which accounts are listed, where it is erased."""
+        if not self.accounts:
+            return None
+        digest = erased_digest(self.key, f"account:{form}")
+        return digest if digest in self.accounts else None
+
+    def person_at(self, person_id: str) -> int | None:
+        """When the person was erased (ms UTC), None for all others."""
+        return self.people.get(erased_digest(self.key, f"person:{person_id}")) if self.people else None
+
+    def was_erased(self, subject: str) -> bool:
+        """Whether what is remembered of a subject may be from before its erasure."""
+        if not self.ever and not self.accounts:
+            return False
+        names = [subject]
+        kind, _, rest = subject.partition(":")
+        account, _, host = rest.rpartition("@")
+        if kind == "account" and account:
+            names = [f"account:{form}" for form in account_forms(account, host)]
+        found = {erased_digest(self.key, name) for name in names}
+        return not found.isdisjoint(self.ever) or not found.isdisjoint(self.accounts)
+
+
+def account_forms(account: str, host: str) -> tuple[str, ...]:
+    """The forms in which an account on a host may be listed, both as account_key: the narrowest first."""
+    return (f"{account}@{host}", f"{host}\\{account}", account) if host else (account,)
+
+
+def erased_digest(key: bytes, name: str) -> str:
+    return hmac.digest(key, b"erased:" + name.encode(), hashlib.sha256).hex()
+
+
+def load_erased(connection: Connection) -> ErasedNames:
+    """As the connection's snapshot has them."""
+    people: dict[str, int] = {}
+    ever: set[str] = set()
+    query = select(erasures.c.digest, erasures.c.begun_at, erasures.c.restored_at, erasures.c.kind)
+    for row in connection.execute(query.where(erasures.c.digest.is_not(None)).order_by(erasures.c.id)):
+        ever.add(row.digest)
+        if row.kind != "person":
+            continue
+        if row.restored_at is None:
+            people[row.digest] = row.begun_at
+        else:
+            people.pop(row.digest, None)
+    accounts = frozenset(connection.execute(select(erased_accounts.c.digest)).scalars())
+    if not ever and not accounts:
+        return ErasedNames()
+    # Made at the latest with the first erasure (pseudonyms.pseudonym_key).
+    key = connection.execute(
+        select(installation.c.value).where(installation.c.key == "pseudonym_key")
+    ).scalar_one()
+    return ErasedNames(bytes.fromhex(key), people, frozenset(ever), accounts)

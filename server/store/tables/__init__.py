@@ -1,0 +1,72 @@
+"""The tables, a module a topic. SQLAlchemy Core, the same on SQLite and PostgreSQL; migrations make them.
+
+Times are milliseconds UTC (BigInteger), days are days since 1970-01-01 (Integer, in the person's own
+time zone where the column says "local"). Everything that one micro-batch of the pipeline changes is
+committed in one transaction together with `log_positions`, so every event counts exactly once.
+
+Events are not kept a row each: `event_blocks` holds a wire record's value as it came (compressed,
+with the agent's signature: the proof) and beside it what enrichment knew; where events were erased from
+one, `block_seals` vouches for the rest; `subject_events` is the small
+index by subject and local day, as ranges of sequence numbers.
+"""
+
+from __future__ import annotations
+
+from server.store.tables.agents import agent_epochs, agent_findings, agent_keys, agents, enrolment_tokens
+from server.store.tables.alerts import alert_days, alerts, audit, judged_days
+from server.store.tables.detection import models, rule_days, storage_days, subject_devices
+from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
+from server.store.tables.events import (
+    collector_days,
+    dead_letters,
+    event_blocks,
+    log_positions,
+    state_versions,
+    subject_agents,
+    subject_events,
+    workers,
+)
+from server.store.tables.metadata import metadata
+from server.store.tables.people import (
+    accounts,
+    installation,
+    people,
+    people_imports,
+    person_names,
+    pseudonyms,
+)
+
+__all__ = [
+    "accounts",
+    "agent_epochs",
+    "agent_findings",
+    "agent_keys",
+    "agents",
+    "alert_days",
+    "alerts",
+    "audit",
+    "block_seals",
+    "collector_days",
+    "dead_letters",
+    "enrolment_tokens",
+    "erased_accounts",
+    "erasures",
+    "event_blocks",
+    "installation",
+    "judged_days",
+    "log_positions",
+    "metadata",
+    "models",
+    "people",
+    "people_imports",
+    "person_names",
+    "pseudonyms",
+    "rule_days",
+    "seal_keys",
+    "state_versions",
+    "storage_days",
+    "subject_agents",
+    "subject_devices",
+    "subject_events",
+    "workers",
+]

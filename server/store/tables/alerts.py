@@ -1,0 +1,78 @@
+"""Alerts with their days and verdicts, and the audit trail."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Table, text
+
+from server.store.column_types import PlainText
+from server.store.tables.metadata import RowId, metadata
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("subject", PlainText(128), nullable=False, comment="person:ID, or account:NAME without a person"),
+    Column("family", PlainText(64), nullable=False),
+    Column("status", PlainText(8), nullable=False, comment="open or closed"),
+    Column("score", Integer, nullable=False),
+    Column("account_owner", PlainText(128), comment="person id whose account was used"),
+    Column("suspected_actor", PlainText(128), comment="person id that the traits point to"),
+    Column("traits", JSON, nullable=False, comment="why the suspect: list of words"),
+    Column("sentence", JSON, nullable=False, comment='{"en": …, "zh": …}'),
+    Column("shares", JSON, nullable=False, comment="[{source, points, share}], points add up to score"),
+    Column("facts", JSON, nullable=False, comment="what the sentence was made from"),
+    Column("policy_version", PlainText(64), nullable=False),
+    Column("model_id", BigInteger),
+    Column("first_time", BigInteger, nullable=False, comment="of its events"),
+    Column("last_time", BigInteger, nullable=False, comment="of its events"),
+    Column("events", BigInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False, comment="server's clock"),
+    Column("updated_at", BigInteger, nullable=False, comment="server's clock"),
+    Column("verdict", PlainText(16), comment="confirmed, expected, false or duplicate"),
+    Column("reason", PlainText()),
+    Column("closed_at", BigInteger),
+    Column("closed_by", PlainText(256)),
+    Index(
+        "uq_alerts_one_open",
+        "subject",
+        "family",
+        unique=True,
+        sqlite_where=text("status = 'open'"),
+        postgresql_where=text("status = 'open'"),
+    ),
+)
+
+alert_days = Table(
+    "alert_days",
+    metadata,
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", PlainText(64), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="local"),
+    comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
+)
+
+judged_days = Table(
+    "judged_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("family", PlainText(64), primary_key=True),
+    Column("rule_id", PlainText(64), primary_key=True, comment="empty: the day's anomaly"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("count", BigInteger, nullable=False, comment="the rule's hits, or the day's events"),
+    comment="at closing; a day that has more by now counts again",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", PlainText(256), nullable=False),
+    Column("action", PlainText(64), nullable=False),
+    Column("object", PlainText(256), nullable=False),
+    Column("reason", PlainText()),
+    Column("detail", JSON),
+    Column("previous_hash", PlainText(64), nullable=False),
+    Column("hash", PlainText(64), nullable=False),
+    comment="append-only hash chain",
+)

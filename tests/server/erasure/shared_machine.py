@@ -1,0 +1,205 @@
+"""A company in which Xanthippe leaves, on a machine that she shares with others, and all that names her."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from sqlalchemy import Connection, select
+
+from event_schema.ocsf_events import Event
+from event_schema.wire import WireRecord
+from server.erasure.erasing import Progress, begin, carry_out
+from server.erasure.plan import Target, person_target
+from server.evidence_seal import SealKey
+from server.people.csv_import import ImportReport, import_people
+from server.store.leftovers import clear_leftovers
+from server.store.tables import (
+    alert_days,
+    alerts,
+    event_blocks,
+    judged_days,
+    metadata,
+    rule_days,
+    storage_days,
+    subject_agents,
+    subject_devices,
+    subject_events,
+)
+from tests.server.pipeline.company import TODAY, beat
+from tests.server.pipeline.conftest import DAY, NOW, Server
+from tests.server.pipeline.endpoint import Endpoint, copied_file
+
+PERSON = "E77031"
+TRACES = (b"xanthippe", b"zymborska", b"quixotry", b"xan-stick")
+"""Account, name, names of files and device: what may be left nowhere, in any case."""
+PEOPLE = f"""id,name,accounts,department,manager,notice date,last working day
+{PERSON},Xanthippe Zymborska,xanthippe desk-4\\xanthippe2,sales,E2,2026-11-10,2026-11-26
+E2,Bob Berg,bob,sales,{PERSON},2026-11-10,2026-11-26
+E3,Carol Chen,carol,sales,{PERSON},,
+"""
+SEAL_KEY = SealKey.new()
+OTHERS = ("bob", "carol", "nobody")
+
+
+def prepare(server: Server, endpoints: Iterable[Endpoint]) -> None:
+    take_over(server)
+    for endpoint in endpoints:
+        endpoint.enrol(server.database)
+
+
+def take_over(server: Server, data: str = PEOPLE, *, restore_erased: bool = False) -> ImportReport:
+    with server.database.begin() as connection:
+        return import_people(
+            connection, data.encode(), actor="test", at=server.now, restore_erased=restore_erased
+        )
+
+
+def file_of(account: str, dice: random.Random, host: str = "desk-4") -> Event:
+    """A file that the account copied, on one of five days."""
+    hers = account.startswith("xanthippe")
+    return copied_file(
+        NOW - dice.randrange(5) * DAY - dice.randrange(1000),
+        name=f"quixotry-{dice.randrange(10**6)}.csv" if hers else f"{dice.randrange(10**6)}.csv",
+        size=dice.randrange(10**7),
+        account=account.upper() if dice.random() < 0.3 else account,
+        device=f"xan-stick-{dice.randrange(3)}" if hers else f"stick-{dice.randrange(3)}",
+        host=host,
+    )
+
+
+def flow(dice: random.Random, number: int = 14) -> dict[Endpoint, list[WireRecord]]:
+    """Records of two machines, each with events of several people."""
+    found: dict[Endpoint, list[WireRecord]] = {}
+    for place in (0, 4):
+        endpoint = Endpoint(f"desk-{place}", epoch=f"{place:016x}")
+        records = found.setdefault(endpoint, [])
+        for _ in range(number):
+            if dice.random() < 0.2:
+                newest = TODAY - dice.randrange(20)
+                records.append(endpoint.heartbeat(beat(range(newest - dice.randrange(20), newest))))
+            accounts = ("xanthippe", "xanthippe2", *OTHERS) if place == 4 else ("xanthippe", *OTHERS)
+            files = [file_of(dice.choice(accounts), dice, endpoint.name) for _ in range(dice.randint(1, 6))]
+            records.append(endpoint.record(files))
+            if dice.random() < 0.2:
+                records.append(records[-1])
+    return found
+
+
+def quiet(_what: str, _done: int, _of: int) -> None:
+    return
+
+
+def start(server: Server, target: Target) -> int:
+    with server.database.begin() as connection:
+        return begin(
+            connection,
+            target,
+            actor="test",
+            reason="she asked",
+            at=server.now,
+            blocked_until=server.now + 365 * DAY,
+        )
+
+
+def erase(server: Server, progress: Progress = quiet, person: str = PERSON) -> dict[str, int]:
+    with server.database.begin() as connection:
+        target = person_target(connection, person)
+    if not target.plan.subjects:
+        return {}
+    number = start(server, target)
+    return carry_out(server.database, number, seal_key=SEAL_KEY, actor="test", progress=progress)
+
+
+def _is_hers(subject: str) -> bool:
+    return PERSON in subject or "xanthippe" in subject
+
+
+def outcome_of_others(server: Server) -> dict[str, list[tuple[Any, ...]]]:
+    """All that must be as if nobody had been erased. Managers apart: hers are blanked."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    with server.database.read() as connection:
+        for table in (storage_days, rule_days, subject_agents, subject_devices, subject_events, judged_days):
+            rows = [tuple(row) for row in connection.execute(select(table))]
+            found[table.name] = sorted((row for row in rows if not _is_hers(row[0])), key=repr)
+        kept = [column for column in alerts.c if column.name not in {"id", "opened_at", "updated_at"}]
+        found["alerts"] = sorted(
+            (tuple(row) for row in connection.execute(select(*kept)) if not _is_hers(row.subject)), key=repr
+        )
+        days = select(alerts.c.subject, alerts.c.family, alert_days.c.channel, alert_days.c.day)
+        joined = days.join(alert_days, alert_days.c.alert == alerts.c.id)
+        found["alert_days"] = sorted(
+            (tuple(row) for row in connection.execute(joined) if not _is_hers(row.subject)), key=repr
+        )
+        found["events"] = sorted(_events(connection), key=repr)
+    return found
+
+
+def _events(connection: Connection) -> Iterable[tuple[Any, ...]]:
+    from event_schema.wire import decode_events  # noqa: PLC0415
+    from server.alerts.evidence import _leaver_entries  # noqa: PLC0415 - the way evidence is read
+    from server.alerts.evidence_blocks import EventBlock  # noqa: PLC0415
+
+    columns = [event_blocks.c[name] for name in EventBlock.__struct_fields__]
+    for row in connection.execute(select(*columns)):
+        block = EventBlock(*row)
+        for index, (entry, event) in enumerate(
+            zip(_leaver_entries(block), decode_events(block.record).events, strict=True)
+        ):
+            if entry is None or event is None:
+                continue
+            account = event.actor.user.name if event.actor.user else None
+            if not str(account).casefold().startswith("xanthippe"):
+                person = entry[1].person
+                yield (block.agent, block.epoch, block.first_seq + index, entry[0], event, person.id)
+
+
+def traces_in_rows(server: Server) -> list[str]:
+    """Where her traces are in any row of any table, unpacked."""
+    found = []
+    with server.database.read() as connection:
+        for table in metadata.sorted_tables:
+            for row in connection.execute(select(table)):
+                for column, value in zip(table.c, row, strict=True):
+                    data = value if isinstance(value, bytes) else repr(value).encode()
+                    hits = [trace for trace in (*TRACES, PERSON.lower().encode()) if trace in _plain(data)]
+                    found += [f"{table.name}.{column.name}: {hit!r}" for hit in hits]
+    return found
+
+
+def _plain(data: bytes) -> bytes:
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        data = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 24)
+    return data.lower()
+
+
+def traces_in_files(server: Server, folder: Path) -> list[str]:
+    """Where they are in the raw bytes of the database's files, PostgreSQL's without its WAL."""
+    if server.database.dialect == "sqlite":
+        files = list(server.folder.glob("*.db*"))
+    else:
+        with server.database.begin() as connection:
+            connection.exec_driver_sql("CHECKPOINT")
+        files = [path for path in (folder / "base").rglob("*") if path.is_file()]
+    assert files
+    found = []
+    for path in files:
+        data = path.read_bytes().lower()
+        found += [f"{path.name}: {trace!r}" for trace in TRACES if trace in data]
+    return found
+
+
+def clear(server: Server) -> tuple[str, ...]:
+    return clear_leftovers(server.database, [table.name for table in metadata.sorted_tables])
+
+
+def postgres_files(url: str) -> Path:
+    """Of the cluster behind a URL."""
+    done = subprocess.run(
+        ["psql", url, "-Atc", "SHOW data_directory"], capture_output=True, text=True, check=True
+    )
+    return Path(done.stdout.strip())
