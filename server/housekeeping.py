@@ -181,6 +181,6 @@ class Housekeeping:
         """Copies of what went: SQLite's; PostgreSQL's autovacuum does its part."""
         if self._database.dialect == "sqlite":
             try:
-                clear_leftovers(self._database, ())
+                clear_leftovers(self._database, (), seconds=1.0)
             except StoreUnavailable as error:
                 _logger.warning("copies_left", extra={"detail": str(error)})
