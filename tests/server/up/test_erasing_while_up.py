@@ -277,6 +277,7 @@ def _old_goes_while_new_comes(data: Path, start: Start, tmp_path: Path) -> UpPro
     return up
 
 
+@pytest.mark.long
 @pytest.mark.databases("sqlite")
 def test_old_days_go_while_new_events_come_on_sqlite_and_its_own_log(tmp_path: Path, start: Start) -> None:
     data = tmp_path / "data"
