@@ -133,6 +133,14 @@ BENCHMARKS = (
             ("agent at 1,000 operations/s, hashing", r"busy, hashing +[\d,]+ +([\d.]+%)", ""),
         ),
     ),
+    Benchmark(
+        "erasure",
+        ("--blocks", "300"),
+        (
+            ("erasing a person, CPU ms a block", r"([\d.]+) CPU ms a block", ""),
+            ("erasing: longest transaction, ms", r"longest transaction ([\d,]+) ms", ""),
+        ),
+    ),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )
 

@@ -31,6 +31,7 @@ from server.store.tables import (
     enrolment_tokens,
     event_blocks,
     judged_days,
+    known_exports,
     log_positions,
     rule_days,
     subject_agents,
@@ -68,6 +69,7 @@ def drop_old(
         (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
         (subject_places, subject_places.c.last_time < first_local * DAY),
+        (known_exports, known_exports.c.seen_at < first_kept * DAY),
         (subject_agents, (subject_agents.c.first_time < first_local * DAY) & ~still_seen),
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),
         (
@@ -181,6 +183,6 @@ class Housekeeping:
         """Copies of what went: SQLite's; PostgreSQL's autovacuum does its part."""
         if self._database.dialect == "sqlite":
             try:
-                clear_leftovers(self._database, ())
+                clear_leftovers(self._database, (), seconds=1.0)
             except StoreUnavailable as error:
                 _logger.warning("copies_left", extra={"detail": str(error)})

@@ -186,8 +186,8 @@ def _proof_line(proof: EvidenceProof) -> Text:
         line.append("all good", style="green not bold")
         blocks = counted(proof.sealed, "block")
         words = (
-            f"\n          events of others were erased from {blocks}; there the agent's signature"
-            "\n          was checked before the erasure, and the rest sealed by this installation"
+            f"\n          events of others were erased from {blocks}; there the agent's signature holds for"
+            "\n          what it sent (the digest was kept), and this installation's seal for what is left"
         )
         return line.append(words, style="not bold")
     if proof.missing:

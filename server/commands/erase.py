@@ -38,6 +38,9 @@ from server.housekeeping import trim_log
 from server.installation import Installation
 from server.log.contract import LogUnavailable
 from server.people.dates import UnreadableDate, day_text, read_day
+from server.people.directory import account_key
+from server.people.erased import erased_digest
+from server.people.pseudonyms import person_subject, pseudonym_key
 from server.pki.authority import PkiError
 from server.store.database import MetAnother, StoreUnavailable
 from server.store.leftovers import clear_leftovers
@@ -160,10 +163,6 @@ def erase_day(
 @json_option
 def show_list(person: str | None, account: str | None, data: Path | None, as_json: bool) -> None:
     """What was erased, when, and how much. Names are not on the record: give one to look for it."""
-    from server.people.directory import account_key  # noqa: PLC0415 - only where it is asked for
-    from server.people.erased import erased_digest  # noqa: PLC0415
-    from server.people.pseudonyms import person_subject, pseudonym_key  # noqa: PLC0415
-
     with open_installation(data) as installation, installation.database.read() as connection:
         found = list_erasures(connection)
         if found and (person is not None or account is not None):
@@ -196,6 +195,8 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
         database = installation.database
         try:
             with database.begin() as connection:
+                pseudonym_key(connection)
+            with database.read() as connection:
                 target = find(connection)
         except (NotFound, BelongsToPerson) as error:
             fail(str(error))

@@ -23,6 +23,7 @@ from server.erasure.letters import dead_letters_of
 from server.erasure.plan import Plan, Target, read_plan
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
 from server.evidence_seal import SealKey
+from server.people.dates import day_text
 from server.people.directory import load_directory, raise_people_version
 from server.people.erased import erased_digest
 from server.people.pseudonyms import pseudonym_key
@@ -136,7 +137,11 @@ def _on_record(
             erasures.c.id == number
         )
     ).one()
-    about = f"{row.kind}:{row.digest}" if row.digest else f"days:{row.first_day}-{row.last_day}"
+    about = (
+        f"{row.kind}:{row.digest}"
+        if row.digest
+        else f"days:{day_text(row.first_day)} to {day_text(row.last_day)}"
+    )
     known = {"erasure": number, "rows": detail} if detail else {"erasure": number}
     audit.append(connection, at=at, actor=actor, action=action, object=about, reason=reason, detail=known)
 

@@ -41,9 +41,10 @@ def dead_letters_of(database: Database, plan: Plan, progress: Callable[[int, int
             if is_theirs or named_in(row.message.encode()):
                 found.append(row.id)
         done += len(rows)
-        progress(done, max(done, 1))
         if len(rows) < LETTERS_PER_SEARCH:
+            progress(max(done, 1), max(done, 1))
             return found
+        progress(done, done + 1)
         last = rows[-1].id
 
 

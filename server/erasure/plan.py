@@ -28,6 +28,8 @@ from server.store.tables import (
 )
 
 SUBJECT_CHARACTERS = 128
+_LAST = "\U0010ffff"
+"""Sorts behind every other character."""
 _NAMING = (
     pseudonyms.c.subject,
     alerts.c.subject,
@@ -76,8 +78,7 @@ class BelongsToPerson(Exception):
 
 
 def person_target(connection: Connection, given: str) -> Target:
-    """`given`: an id, or a pseudonym. Raises NotFound. Needs a write transaction in an installation that
-    never showed a pseudonym."""
+    """`given`: an id, or a pseudonym. Raises NotFound. The installation's pseudonym key must be there."""
     directory = load_directory(connection)
     person_id = _person_id(connection, directory, given.strip())
     key = pseudonym_key(connection)
@@ -185,8 +186,9 @@ def _account_subjects(connection: Connection, keys: Iterable[str]) -> list[str]:
     for key in keys:
         name = key.rpartition("\\")[2]
         for column in _NAMING:
-            prefix = column.startswith(f"account:{name}", autoescape=True)
-            found.update(connection.execute(select(column).where(prefix).distinct()).scalars())
+            # As a range, for which there is an index; LIKE would read all rows.
+            within = column.between(f"account:{name}", f"account:{name}{_LAST}")
+            found.update(connection.execute(select(column).where(within).distinct()).scalars())
     wanted = set(keys)
     return sorted(subject for subject in found if wanted & set(_forms(subject)))
 

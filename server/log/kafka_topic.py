@@ -21,6 +21,7 @@ from server.log.contract import LogUnavailable
 ADMIN_SETTINGS: dict[str, Any] = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000}
 PARTITIONS = 48
 RETENTION_MS = 7 * 24 * 3600 * 1000
+SEGMENT_MS = 24 * 3600 * 1000
 
 
 class TopicMismatch(LogUnavailable):
@@ -63,6 +64,8 @@ def topic_settings(retention_ms: int, replication: int = 1) -> dict[str, str]:
         "max.message.bytes": str(MESSAGE_BYTES_MAX),
         "cleanup.policy": "delete",
         "retention.ms": str(retention_ms),
+        # What was trimmed leaves the disks with its segment, and the one being written to never goes.
+        "segment.ms": str(SEGMENT_MS),
         # A record counts as durable when one more broker has it, and one may be away.
         "min.insync.replicas": "2" if replication >= 3 else "1",
         # A replica that lags behind never becomes the leader: that would lose acknowledged records.

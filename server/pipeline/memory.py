@@ -118,8 +118,11 @@ class Memory:
         return {key: self._current[key] for key in keys}
 
     def committed(self, versions: Mapping[str, int]) -> None:
-        """A commit raised the versions of these states, and nothing else changed them."""
-        self._loaded.update((key, version) for key, version in versions.items() if key in self._loaded)
+        """A commit raised these versions by one. A state that was behind stays so: a commit also raises those
+        of subjects whose watched days it widens, without having looked at them."""
+        self._loaded.update(
+            (key, version) for key, version in versions.items() if self._loaded.get(key) == version - 1
+        )
 
     def look_at_agents(self, connection: Connection, names: Iterable[str]) -> None:
         """Before any of them is asked for in a batch that will change them."""

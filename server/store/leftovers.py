@@ -42,14 +42,16 @@ def empty_wal(connection: sqlite3.Connection, *, then_wait: float) -> bool:
         connection.execute(f"PRAGMA busy_timeout = {round(then_wait * 1000)}")
 
 
-def clear_leftovers(database: Database, tables: Sequence[str]) -> tuple[str, ...]:
+def clear_leftovers(
+    database: Database, tables: Sequence[str], *, seconds: float = TRIES_SECONDS
+) -> tuple[str, ...]:
     """After deletions in these tables. What could not be cleared, in words; empty: nothing is left in the
-    files. Raises StoreUnavailable."""
+    files. `seconds`: how long to wait for those who read. Raises StoreUnavailable."""
     if database.dialect == "sqlite":
-        return _clear_sqlite(database)
+        return _clear_sqlite(database, seconds)
     connection = database.lasting_connection()
     try:
-        return tuple(_clear_postgresql(connection, tables))
+        return tuple(_clear_postgresql(connection, tables, seconds))
     except sqlalchemy.exc.DBAPIError as error:
         raise database.unavailable(error) from error
     finally:
@@ -57,8 +59,8 @@ def clear_leftovers(database: Database, tables: Sequence[str]) -> tuple[str, ...
         connection.close()
 
 
-def _clear_sqlite(database: Database) -> tuple[str, ...]:
-    deadline = time.monotonic() + TRIES_SECONDS
+def _clear_sqlite(database: Database, seconds: float) -> tuple[str, ...]:
+    deadline = time.monotonic() + seconds
     try:
         with closing(sqlite3.connect(database.place, isolation_level=None)) as connection:
             while not empty_wal(connection, then_wait=BUSY_TIMEOUT_SECONDS):
@@ -70,8 +72,8 @@ def _clear_sqlite(database: Database) -> tuple[str, ...]:
     return ()
 
 
-def _clear_postgresql(connection: Connection, tables: Sequence[str]) -> Iterable[str]:
-    _wait_for_older_snapshots(connection)
+def _clear_postgresql(connection: Connection, tables: Sequence[str], seconds: float) -> Iterable[str]:
+    _wait_for_older_snapshots(connection, seconds)
     connection.exec_driver_sql(f"SET lock_timeout = '{round(LOCK_SECONDS * 1000)}ms'")
     left: list[str] = []
     for table in tables:
@@ -93,7 +95,7 @@ def _written_anew(connection: Connection, table: str) -> bool:
     return True
 
 
-def _wait_for_older_snapshots(connection: Connection) -> None:
+def _wait_for_older_snapshots(connection: Connection, seconds: float) -> None:
     """Rows that somebody still sees cannot go: waits for readers who began before now."""
     now = connection.exec_driver_sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").scalar_one()
     older = sqlalchemy.text(
@@ -101,6 +103,6 @@ def _wait_for_older_snapshots(connection: Connection) -> None:
         " AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL"
         " AND age(backend_xmin) > age(CAST(CAST(:now AS text) AS xid))"
     ).bindparams(now=str(int(now) % 2**32))
-    deadline = time.monotonic() + TRIES_SECONDS
+    deadline = time.monotonic() + seconds
     while connection.execute(older).scalar_one() and time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)

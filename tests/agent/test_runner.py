@@ -172,6 +172,7 @@ def kill_after(more: int, server: RunningServer, state_dir: Path, scripted: str)
         agent.kill()
 
 
+@pytest.mark.long
 def test_ten_times_kill_nine_while_events_flow_delivers_every_event_once(
     server: RunningServer, state_dir: Path
 ) -> None:
@@ -217,6 +218,7 @@ def test_sigterm_saves_what_was_seen_says_goodbye_and_ends_in_time(
     assert re.search(r"^this agent  \d+\.\d % CPU since its start, \d+ MB$", readable, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_without_a_server_the_agent_still_stops_in_time_and_ships_after_the_next_start(
     server: RunningServer, state_dir: Path
 ) -> None:
@@ -283,6 +285,7 @@ def test_a_certificate_at_two_thirds_of_its_life_is_renewed_while_running(
     )
 
 
+@pytest.mark.long
 def test_heartbeats_tell_every_day_on_which_the_collector_ran_also_those_before_a_restart(
     server: RunningServer, state_dir: Path
 ) -> None:

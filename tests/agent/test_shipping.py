@@ -266,6 +266,7 @@ def incompressible(number: int, size: int) -> NewEntry:
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("limit")
 def test_an_event_too_large_for_the_way_is_told_as_a_loss_and_those_behind_it_arrive(
     patient: Shipped, spool: Spool

@@ -100,6 +100,7 @@ def _worker(installation: Installation, log: EventLog, now: int, batch: int) -> 
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_one_worker_many_workers_and_any_batches_give_the_same_days_and_alerts(tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"

@@ -98,6 +98,7 @@ def _assert_as_undisturbed(installation: Installation, undisturbed: Undisturbed)
     assert firsts[0] == 0
 
 
+@pytest.mark.long
 def test_what_was_observed_while_the_server_was_away_comes_in_order_and_raises_its_alerts(
     tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
@@ -131,6 +132,7 @@ def test_what_was_observed_while_the_server_was_away_comes_in_order_and_raises_i
         _assert_as_undisturbed(installation, undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.root
 @needs_root
 def test_while_the_servers_disk_is_full_agents_keep_their_events_and_nothing_must_be_restarted(

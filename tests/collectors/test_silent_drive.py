@@ -17,7 +17,7 @@ from event_schema.ocsf_objects import Host, HostType
 from tests.collectors.drives import Drive, missing_programs, needs_root, open_folder
 from tests.collectors.observing import Observing
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
 
 
 def test_a_drive_that_stops_answering_is_told_of_and_holds_up_neither_others_nor_the_end(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.kafka_broker", "--run"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import zstandard
 from sqlalchemy import Connection, select
@@ -17,6 +17,7 @@ from server.erasure.erasing import Progress, begin, carry_out
 from server.erasure.plan import Target, person_target
 from server.evidence_seal import SealKey
 from server.people.csv_import import ImportReport, import_people
+from server.store.database import Database
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     alert_days,
@@ -43,10 +44,19 @@ E2,Bob Berg,bob,sales,{PERSON},2026-11-10,2026-11-26
 E3,Carol Chen,carol,sales,{PERSON},,
 """
 SEAL_KEY = SealKey.new()
+
+
+class HasDatabase(Protocol):
+    @property
+    def database(self) -> Database: ...
+
+
 OTHERS = ("bob", "carol", "nobody")
 
 
 def prepare(server: Server, endpoints: Iterable[Endpoint]) -> None:
+    # Heartbeats are sent by the real clock; with another one here every event's time would be corrected.
+    server.now = time.time_ns() // 1_000_000
     take_over(server)
     for endpoint in endpoints:
         endpoint.enrol(server.database)
@@ -72,17 +82,20 @@ def file_of(account: str, dice: random.Random, host: str = "desk-4") -> Event:
     )
 
 
-def flow(dice: random.Random, number: int = 14) -> dict[Endpoint, list[WireRecord]]:
+def flow(
+    dice: random.Random, number: int = 14, endpoints: Sequence[Endpoint] = ()
+) -> dict[Endpoint, list[WireRecord]]:
     """Records of two machines, each with events of several people."""
     found: dict[Endpoint, list[WireRecord]] = {}
-    for place in (0, 4):
-        endpoint = Endpoint(f"desk-{place}", epoch=f"{place:016x}")
+    for endpoint in endpoints or [Endpoint(f"desk-{place}", epoch=f"{place:016x}") for place in (0, 4)]:
         records = found.setdefault(endpoint, [])
         for _ in range(number):
             if dice.random() < 0.2:
                 newest = TODAY - dice.randrange(20)
                 records.append(endpoint.heartbeat(beat(range(newest - dice.randrange(20), newest))))
-            accounts = ("xanthippe", "xanthippe2", *OTHERS) if place == 4 else ("xanthippe", *OTHERS)
+            # Listed with its host: elsewhere it is nobody's.
+            own = ("xanthippe2",) if endpoint.name == "desk-4" else ()
+            accounts = ("xanthippe", *own, *OTHERS)
             files = [file_of(dice.choice(accounts), dice, endpoint.name) for _ in range(dice.randint(1, 6))]
             records.append(endpoint.record(files))
             if dice.random() < 0.2:
@@ -119,7 +132,7 @@ def _is_hers(subject: str) -> bool:
     return PERSON in subject or "xanthippe" in subject
 
 
-def outcome_of_others(server: Server) -> dict[str, list[tuple[Any, ...]]]:
+def outcome_of_others(server: HasDatabase) -> dict[str, list[tuple[Any, ...]]]:
     """All that must be as if nobody had been erased. Managers apart: hers are blanked."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     with server.database.read() as connection:
@@ -158,7 +171,7 @@ def _events(connection: Connection) -> Iterable[tuple[Any, ...]]:
                 yield (block.agent, block.epoch, block.first_seq + index, entry[0], event, person.id)
 
 
-def traces_in_rows(server: Server) -> list[str]:
+def traces_in_rows(server: HasDatabase) -> list[str]:
     """Where her traces are in any row of any table, unpacked."""
     found = []
     with server.database.read() as connection:
@@ -184,7 +197,9 @@ def traces_in_files(server: Server, folder: Path) -> list[str]:
     else:
         with server.database.begin() as connection:
             connection.exec_driver_sql("CHECKPOINT")
-        files = [path for path in (folder / "base").rglob("*") if path.is_file()]
+            own = "SELECT oid FROM pg_database WHERE datname = current_database()"
+            number = connection.exec_driver_sql(own).scalar_one()
+        files = [path for path in (folder / "base" / str(number)).iterdir() if path.is_file()]
     assert files
     found = []
     for path in files:
@@ -195,11 +210,3 @@ def traces_in_files(server: Server, folder: Path) -> list[str]:
 
 def clear(server: Server) -> tuple[str, ...]:
     return clear_leftovers(server.database, [table.name for table in metadata.sorted_tables])
-
-
-def postgres_files(url: str) -> Path:
-    """Of the cluster behind a URL."""
-    done = subprocess.run(
-        ["psql", url, "-Atc", "SHOW data_directory"], capture_output=True, text=True, check=True
-    )
-    return Path(done.stdout.strip())

@@ -14,6 +14,7 @@ from server.alerts.proof import verify_evidence
 from server.audit import verify
 from server.erasure.plan import NotFound, person_target
 from server.erasure.record import erasure_state, list_erasures
+from server.people.dates import day_text
 from server.people.erased import erased_digest
 from server.people.pseudonyms import pseudonym, pseudonym_key
 from server.store.tables import (
@@ -72,11 +73,10 @@ def _split(by_endpoint: dict[Endpoint, list[WireRecord]]) -> tuple[list[WireReco
     return before, after
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_others_is_as_in_a_run_without_the_erasure_and_nothing_of_hers_is_left(
-    new_server: NewServer, seed: int
+    new_server: NewServer,
 ) -> None:
-    by_endpoint = flow(random.Random(seed))
+    by_endpoint = flow(random.Random(1), 10)
     before, after = _split(by_endpoint)
     plain, erasing = new_server(), new_server()
     for server in (plain, erasing):
@@ -177,7 +177,7 @@ def test_the_record_names_nobody_and_who_knows_the_id_finds_it(server: Server) -
         rows = connection.execute(select(audit).where(audit.c.action.startswith("erasure."))).all()
         assert [row.object for row in rows] == [f"person:{digest}"] * 2
         again = person_target(connection, PERSON)
-        assert (again.plan.subjects, again.erased_at) == ((), NOW)
+        assert (again.plan.subjects, again.erased_at) == ((), server.now)
         with pytest.raises(NotFound):
             person_target(connection, "E404")
 
@@ -197,7 +197,9 @@ def test_late_events_of_hers_are_dropped_and_counted_and_their_neighbours_keep_t
     erase(server)
     dice = random.Random(1)
     hers, bobs = file_of("xanthippe", dice), file_of("bob", dice)
-    future = copied_file(NOW + DAY, name="quixotry", account="xanthippe", host="desk-4", device="xan-stick-1")
+    future = copied_file(
+        server.now + DAY, name="quixotry", account="xanthippe", host="desk-4", device="xan-stick-1"
+    )
     mixed = desk.record([hers, bobs, file_of("xanthippe2", dice), future])
     server.take(mixed, mixed, desk.record([hers]))
     assert traces_in_rows(server) == []
@@ -233,7 +235,8 @@ def test_an_hr_file_brings_nobody_back_unnoticed(server: Server) -> None:
     report = take_over(server)
     (problem,) = report.problems
     assert (report.refused, problem.column, problem.value) == (1, "id", PERSON)
-    assert problem.message == "erased on 2026-11-18; --restore-erased takes the person back"
+    day = day_text(server.now // DAY)
+    assert problem.message == f"erased on {day}; --restore-erased takes the person back"
     with server.database.read() as connection:
         assert set(connection.execute(select(people.c.id, people.c.manager_id)).all()) == {
             ("E2", None), ("E3", None),

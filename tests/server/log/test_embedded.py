@@ -211,6 +211,8 @@ def test_only_the_owner_may_read_the_file_and_trimmed_content_is_gone(tmp_path: 
     log.append([record("secret-agent", number, size=9000) for number in range(20)])
     assert path.stat().st_mode & 0o777 == 0o600
     log.trim(log.end_offsets())
+    for file in tmp_path.iterdir():
+        assert b"secret-agent" not in file.read_bytes(), f"{file.name}, while the log is in use"
     log.close()
     assert b"secret-agent" not in path.read_bytes()
 

@@ -91,6 +91,7 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": "1",
             "retention.ms": "604800000",
+            "segment.ms": "86400000",
             "unclean.leader.election.enable": "false",
         }
         assert {setting: topic.settings[setting] for setting in expected} == expected

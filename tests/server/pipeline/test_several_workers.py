@@ -104,6 +104,26 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
 
 
 @_on_postgresql
+def test_watched_days_do_not_make_a_memory_current_that_another_worker_overtook(
+    new_company: NewCompany,
+) -> None:
+    company = new_company()
+    company.server.employ("p1", "alice")
+    first, place, other, other_place = _two_endpoints(company)
+    ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
+    company.log.append([first.record([copied_file(NOW)])])
+    assert ours.step(5).events == 1
+    company.log.append([other.record([copied_file(NOW)])])
+    assert theirs.step(5).events == 1
+    # Without an open alert it is not looked at again, only its version rises.
+    company.log.append([first.heartbeat(beat(range(TODAY - 5, TODAY)))])
+    assert ours.step(5).records == 1
+    company.log.append([first.record([copied_file(NOW)])])
+    assert ours.step(5).events == 1
+    assert _files(company) == [("person:p1", 3)]
+
+
+@_on_postgresql
 def test_a_batch_that_was_overtaken_is_done_again_with_its_people_locked(new_company: NewCompany) -> None:
     company = new_company()
     first, place, other, other_place = _two_endpoints(company)

@@ -1,0 +1,148 @@
+"""An account of nobody, and days, can be erased too; shut-out accounts are let go at their end."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from sqlalchemy import func, select
+
+from server.alerts.proof import verify_evidence
+from server.erasure.erasing import carry_out
+from server.erasure.plan import BelongsToPerson, NotFound, account_target, days_target
+from server.erasure.record import erasure_state, let_accounts_go
+from server.store.tables import (
+    alerts,
+    block_seals,
+    channel_days,
+    dead_letters,
+    event_blocks,
+    subject_events,
+)
+from tests.server.erasure.shared_machine import (
+    SEAL_KEY,
+    flow,
+    outcome_of_others,
+    prepare,
+    quiet,
+    start,
+)
+from tests.server.pipeline.company import TODAY
+from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.endpoint import Endpoint, copied_file
+
+
+def _erase_account(server: Server, name: str) -> dict[str, int]:
+    with server.database.begin() as connection:
+        target = account_target(connection, name)
+    number = start(server, target)
+    return carry_out(server.database, number, seal_key=SEAL_KEY, actor="test", progress=quiet)
+
+
+def _erase_days(server: Server, first: int, last: int) -> dict[str, int]:
+    with server.database.begin() as connection:
+        target = days_target(connection, first, last, "days")
+    number = start(server, target)
+    return carry_out(server.database, number, seal_key=SEAL_KEY, actor="test", progress=quiet)
+
+
+def _subjects(server: Server) -> list[str]:
+    with server.database.read() as connection:
+        return sorted(set(connection.execute(select(channel_days.c.subject)).scalars()))
+
+
+def test_an_account_of_nobody_goes_on_all_hosts_or_on_one(server: Server) -> None:
+    desks = [Endpoint("desk-0", epoch="0" * 16), Endpoint("desk-4", epoch="4" * 16)]
+    prepare(server, desks)
+    for desk in desks:
+        accounts = ("temp", "temp@corp.example", "tempest", "svc")
+        server.take(desk.record([copied_file(NOW, account=name, host=desk.name) for name in accounts]))
+    assert _erase_account(server, "SVC@desk-4")["events"] == 1
+    assert _erase_account(server, "temp")["events"] == 2
+    assert _subjects(server) == [
+        "account:svc@desk-0",
+        "account:temp@corp.example@desk-0",
+        "account:temp@corp.example@desk-4",
+        "account:tempest@desk-0",
+        "account:tempest@desk-4",
+    ]
+    # On the other host it is as before.
+    server.take(*(d.record([copied_file(NOW, account="svc", host=d.name)]) for d in desks))
+    with server.database.read() as connection:
+        assert erasure_state(connection).events_dropped == 1
+
+
+def test_an_account_that_is_somebodys_or_unknown_is_refused(server: Server) -> None:
+    prepare(server, [])
+    with server.database.begin() as connection:
+        with pytest.raises(BelongsToPerson, match="erase person E2"):
+            account_target(connection, "BOB")
+        with pytest.raises(NotFound):
+            account_target(connection, "never-seen")
+
+
+def test_shut_out_accounts_are_let_go_at_their_end_and_known_by_the_pipeline_at_once(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    server.take(desk.record([copied_file(NOW, account="temp", host="desk-0")]))
+    _erase_account(server, "temp")
+    worker = server.worker()
+    server.log.append([desk.record([copied_file(NOW, account="temp", host="desk-0")])])
+    assert worker.step(0).erased == 1
+    assert let_accounts_go(server.database, server.now + 365 * DAY) == 0
+    assert let_accounts_go(server.database, server.now + 365 * DAY + 1) == 1
+    server.log.append([desk.record([copied_file(NOW, account="temp", host="desk-0")])])
+    assert worker.step(0).erased == 0
+    assert _subjects(server) == ["account:temp@desk-0"]
+
+
+def test_erased_days_are_as_if_nothing_had_happened_on_them(new_server: NewServer) -> None:
+    by_endpoint = flow(random.Random(11), 10)
+    records = [record for each in by_endpoint.values() for record in each]
+    server = new_server()
+    prepare(server, by_endpoint)
+    worker = server.worker(5)
+    server.log.append(records[:-6])
+    while worker.step(0).records:
+        pass
+    before = outcome_of_others(server)
+    removed = _erase_days(server, TODAY - 3, TODAY - 2)
+    assert removed["events"] > 10
+    assert removed["blocks_rewritten"] > 5
+    after = outcome_of_others(server)
+    gone = {TODAY - 3, TODAY - 2}
+    for name, place in (("channel_days", 1), ("rule_days", 2), ("subject_events", 1)):
+        assert after[name] == [row for row in before[name] if row[place] not in gone], name
+        assert len(after[name]) < len(before[name])
+    assert after["events"] == [row for row in before["events"] if row[3] // DAY not in gone]
+    with server.database.read() as connection:
+        found = connection.execute(select(alerts.c.id)).scalars().all()
+        assert found
+        assert all(not verify_evidence(connection, alert).bad for alert in found)
+        assert connection.execute(select(func.count()).select_from(block_seals)).scalar_one() > 5
+    # A worker that remembers these days takes in what comes late, and nothing of what was there.
+    server.log.append(records[-6:])
+    while worker.step(0).records:
+        pass
+    with server.database.read() as connection:
+        counted = connection.execute(
+            select(channel_days.c.subject, func.sum(channel_days.c.events)).group_by(channel_days.c.subject)
+        ).all()
+        numbers = subject_events.c.last_seq - subject_events.c.first_seq + 1
+        indexed = connection.execute(
+            select(subject_events.c.subject, func.sum(numbers)).group_by(subject_events.c.subject)
+        ).all()
+    assert sorted(map(tuple, counted)) == sorted(map(tuple, indexed))
+
+
+def test_days_take_their_dead_letters_along_and_no_others(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    server.take(desk.raw_record([b'{"odd": 1}']))
+    today = server.now // DAY
+    server.now += DAY
+    server.take(desk.raw_record([b'{"odd": 2}']))
+    assert _erase_days(server, today, today) == {"dead_letters": 1}
+    with server.database.read() as connection:
+        assert connection.execute(select(dead_letters.c.data)).scalars().all() == [b'{"odd": 2}']
+        assert connection.execute(select(func.count()).select_from(event_blocks)).scalar_one() == 0
