@@ -103,6 +103,7 @@ class Agent:
         self._shipping.start()
         for supervisor in self._supervisors:
             supervisor.start()
+        self._write_status()
         while not self._stop.wait(STATUS_SECONDS):
             self._write_status()
         self._finish()

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from agent.status_file import AgentStatus, StatusUnreadable, is_running, read_status
+from agent.status_file import AgentStatus, NoStatus, StatusUnreadable, is_running, read_status
+from event_schema.byte_size import byte_size
 
 STALE_MS = 30_000
 
 
 class StatusReport(msgspec.Struct, frozen=True):
-    """`problem` says in words why things are not well; None when they are."""
+    """`problem` says in words why things are not well; None when they are. The agent is starting where there
+    is neither that nor a `status`."""
 
     running: bool
     problem: str | None
@@ -31,6 +33,11 @@ def examine(state_dir: Path, *, now: int) -> StatusReport:
     running = is_running(state_dir)
     try:
         status = read_status(state_dir)
+    except NoStatus:
+        if running:
+            # It holds its spool, and has not come to its first word.
+            return StatusReport(running, None, None)
+        return StatusReport(running, f"{state_dir}: the agent has not run here yet", None)
     except StatusUnreadable as error:
         return StatusReport(running, str(error), None)
     return StatusReport(running, _problem(status, running, now), status)
@@ -52,13 +59,13 @@ def _problem(status: AgentStatus, running: bool, now: int) -> str | None:
 def _lines(found: StatusReport, now: int) -> list[str]:
     status = found.status
     if status is None:
-        return [found.problem or "no status"]
+        return [found.problem or "the agent is starting"]
     beat, shipping = status.heartbeat, status.shipping
     sent = "never" if shipping.last_success is None else f"{(now - shipping.last_success) // 1000} s ago"
     lines = [
         f"agent       {status.agent}, {'running' if found.running else 'stopped'}, version {beat.version}",
         f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
-        f"backlog     {beat.backlog_events} events, {beat.backlog_bytes >> 10} KiB",
+        f"backlog     {beat.backlog_events} events, {byte_size(beat.backlog_bytes)}",
         f"lost        {beat.lost_events} events",
         *_footprint(status),
     ]
@@ -80,4 +87,4 @@ def _footprint(status: AgentStatus) -> list[str]:
     if beat.cpu_seconds is None or beat.memory_bytes is None or seconds <= 0:
         return []
     percent = 100 * beat.cpu_seconds / seconds
-    return [f"this agent  {percent:.1f} % CPU since its start, {beat.memory_bytes / 1e6:.0f} MB"]
+    return [f"this agent  {percent:.1f} % CPU since its start, {byte_size(beat.memory_bytes)}"]

@@ -14,7 +14,10 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
@@ -23,11 +26,14 @@ from agent.identity import IdentityError, NotEnrolled, load_identity
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
 from agent.version import agent_version
+from collectors.storage_config import RemovableStorageConfig
+from event_schema.byte_size import byte_size
 from event_schema.codec import decode_event
 from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, PeripheralActivityKind
 from event_schema.ocsf_objects import Actor
 
 QUEUE_ENTRIES = 1000
+STORAGE = "removable_storage"
 STOP_SECONDS = 3.0
 _FILE_ACTS = {
     FileActivity.CREATE: "new",
@@ -37,6 +43,17 @@ _FILE_ACTS = {
 }
 _DEVICE_ACTS = {PeripheralActivityKind.CONNECT: "plugged in", PeripheralActivityKind.DISCONNECT: "taken out"}
 _ROW = "{:<12} {:<12} {:<10} {:>9}  {:<16} {:<24} {}"
+
+
+def watching_too(config: AgentConfig, folders: Sequence[Path]) -> AgentConfig:
+    """The settings, with these folders as further places of the storage collector, which then runs."""
+    if not folders:
+        return config
+    storage = config.collectors[STORAGE]
+    assert isinstance(storage, RemovableStorageConfig)
+    places = (*storage.extra_mounts, *(str(folder.absolute()) for folder in folders))
+    changed = msgspec.structs.replace(storage, enabled=True, extra_mounts=places)
+    return msgspec.structs.replace(config, collectors=config.collectors | {STORAGE: changed})
 
 
 def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] = COLLECTORS) -> None:
@@ -92,7 +109,7 @@ def readable_line(event: Event) -> str:
         name = event.file.path or event.file.name
         if event.file_result is not None:
             name += f" → {event.file_result.path or event.file_result.name}"
-        act, size = _FILE_ACTS[event.activity_id], readable_size(event.file.size)
+        act, size = _FILE_ACTS[event.activity_id], _size(event.file.size)
         if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
             act = "new, gone"
         where = device.name if device is not None else (event.file.volume or "")
@@ -102,15 +119,8 @@ def readable_line(event: Event) -> str:
     return _ROW.format(when, _user(event.actor), act, "", "", device.name, device.uid or "").rstrip()
 
 
-def readable_size(size: int | None) -> str:
-    if size is None:
-        return "?"
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+def _size(size: int | None) -> str:
+    return "?" if size is None else byte_size(size)
 
 
 def _user(actor: Actor) -> str:
@@ -161,4 +171,4 @@ def _agent_name(config: AgentConfig) -> str | None:
         return None
 
 
-__all__ = ["readable_line", "readable_size", "watch"]
+__all__ = ["readable_line", "watch", "watching_too"]

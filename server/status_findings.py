@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from event_schema.byte_size import byte_size
 from server.agents.health import AgentHealth
 from server.pipeline.worker_rows import SILENT_MS
 from server.status_types import Status, StatusFinding
@@ -64,7 +65,7 @@ def _log(status: Status) -> Iterator[StatusFinding]:
 def _storage(status: Status) -> Iterator[StatusFinding]:
     free = status.storage.disk_free
     if free is not None and free < DISK_FREE_MIN:
-        yield StatusFinding("disk_full", f"{free >> 20:,} MiB are left on the disk")
+        yield StatusFinding("disk_full", f"{byte_size(free)} are left on the disk")
     if status.erasures.unfinished:
         words = f"{status.erasures.unfinished} begun and not finished: call leaver erase again, or let it end"
         yield StatusFinding("erasure_unfinished", words)

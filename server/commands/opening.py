@@ -19,6 +19,7 @@ import msgspec
 from server.config import ConfigError
 from server.data_directory import DATA_VARIABLE, DataDirectoryError, data_directory_from
 from server.installation import Installation, opened_installation
+from server.json_times import with_datetimes
 from server.store.column_types import is_storable, storable
 from server.store.database import StoreUnavailable
 
@@ -97,4 +98,5 @@ def open_installation(data: Path | None) -> Iterator[Installation]:
 
 
 def echo_json(content: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+    """One document; times in it as server/json_times.py says."""
+    click.echo(msgspec.json.format(msgspec.json.encode(with_datetimes(content)), indent=2).decode())

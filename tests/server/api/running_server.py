@@ -104,7 +104,7 @@ class RunningServer:
                 None,
                 now=self.clock(),
                 directory=self.directory,
-                events_days=self.config.retention.events_days,
+                kept=self.config.retention,
             )
 
     def tls(self) -> ssl.SSLContext:
