@@ -49,7 +49,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the server cannot be reached.",
+    epilog="Exit codes: 0 fine, 1 failed, 2 usage or settings, 3 findings, 4 the server cannot be reached.",
 )
 @click.option(
     "--version",

@@ -66,6 +66,7 @@ def _lines(found: StatusReport, now: int) -> list[str]:
         f"agent       {status.agent}, {'running' if found.running else 'stopped'}, version {beat.version}",
         f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
         f"backlog     {beat.backlog_events} events, {byte_size(beat.backlog_bytes)}",
+        *_held_back(status),
         f"lost        {beat.lost_events} events",
         *_footprint(status),
     ]
@@ -80,6 +81,13 @@ def _lines(found: StatusReport, now: int) -> list[str]:
     if found.problem is not None:
         lines.append(f"problem     {found.problem}")
     return lines
+
+
+def _held_back(status: AgentStatus) -> list[str]:
+    times = status.shipping.held_back
+    if not times:
+        return []
+    return [f"held back   {times:,} times since the start: more was to be sent than this agent may"]
 
 
 def _footprint(status: AgentStatus) -> list[str]:
