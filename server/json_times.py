@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
-from event_schema.struct_base import Milliseconds
+from event_schema.struct_base import MILLISECONDS_MAX, Milliseconds
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def rfc3339(at: int) -> str:
-    """`at`: ms UTC."""
+def rfc3339(at: int) -> str | None:
+    """`at`: ms UTC. None beyond the year 9999, for which there is no such text."""
+    if not 0 <= at <= MILLISECONDS_MAX:
+        return None
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -48,6 +48,10 @@ def _workers(status: Status) -> Iterator[StatusFinding]:
         if status.at - worker.seen_at > SILENT_MS:
             words = f"worker {worker.name} says nothing; start it again under its name"
             yield StatusFinding("worker_silent", words)
+    process = status.process
+    heard = any(status.at - worker.seen_at <= SILENT_MS for worker in status.workers)
+    if process is not None and "pipeline" not in process.parts and not heard:
+        yield StatusFinding("no_worker", "leaver up leaves the pipeline to leaver worker, and none works")
 
 
 def _log(status: Status) -> Iterator[StatusFinding]:

@@ -1,6 +1,6 @@
 """What every command shares: --data, --json, the installation it opens, and what its exit code means.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the data cannot be reached.
+Exit codes: 0 fine, 1 failed, 2 wrong usage or settings, 3 findings, 4 the data cannot be reached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from server.json_times import with_datetimes
 from server.store.column_types import is_storable, storable
 from server.store.database import StoreUnavailable
 
-FAILED, FINDINGS, UNREACHABLE = 1, 3, 4
+FAILED, USAGE, FINDINGS, UNREACHABLE = 1, 2, 3, 4
 
 _NO_LOGIN = 4_294_967_295
 """The kernel's login uid of what no login started."""
@@ -94,7 +94,7 @@ def open_installation(data: Path | None) -> Iterator[Installation]:
     except (DataDirectoryError, StoreUnavailable) as error:
         fail(str(error), UNREACHABLE)
     except ConfigError as error:
-        fail(str(error))
+        fail(str(error), USAGE)
 
 
 def echo_json(content: object) -> None:

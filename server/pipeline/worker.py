@@ -100,6 +100,10 @@ class PipelineWorker:
         self._waits_for: str | None = None
 
     @property
+    def partitions_held(self) -> int:
+        return len(self._partitions.held)
+
+    @property
     def waits_for_database(self) -> bool:
         return self._waits_for == "database_unavailable"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from event_schema.struct_base import Milliseconds
+from event_schema.struct_base import MILLISECONDS_MAX, Milliseconds
 from server.json_times import rfc3339, with_datetimes
 
 MIDNIGHT = 1_795_305_600_123
@@ -31,4 +31,5 @@ def test_each_time_stands_there_twice_and_nothing_else_does() -> None:
 
 
 def test_the_last_moment_that_the_schema_allows_can_be_told() -> None:
-    assert rfc3339(253_402_300_799_999) == "9999-12-31T23:59:59.999Z"
+    assert rfc3339(MILLISECONDS_MAX) == "9999-12-31T23:59:59.999Z"
+    assert rfc3339(MILLISECONDS_MAX + 1) is None

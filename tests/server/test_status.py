@@ -35,6 +35,7 @@ PROCESS = ProcessState(
     requests={},
     next_drop_at=NOW + 1_800_000,
 )
+WITHOUT_PIPELINE = msgspec.structs.replace(PROCESS, parts={"https": PartState("running", 0, None, 0.1)})
 WELL = Status(
     at=NOW,
     process=PROCESS,
@@ -70,6 +71,7 @@ def test_where_all_is_well_nothing_needs_a_look() -> None:
     [
         ({"process": None}, "not_running"),
         ({"workers": (WorkerRow("w1", 0, NOW - SILENT_MS - 1, (0, 1), None, 0, 0),)}, "worker_silent"),
+        ({"process": WITHOUT_PIPELINE}, "no_worker"),
         ({"log": LogState("kafka", None, None, 9, None, None, "away")}, "log_unavailable"),
         ({"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX - 1, None)}, "behind"),
         ({"dead_letters": {"bad_event": 1}}, "dead_letters"),
@@ -95,6 +97,11 @@ def test_what_needs_a_look_is_one_finding(changes: dict[str, Any], kind: str) ->
 )
 def test_what_is_on_its_way_needs_none(changes: dict[str, Any]) -> None:
     assert _kinds(**changes) == []
+
+
+def test_a_server_that_leaves_the_pipeline_to_workers_is_well_while_one_works() -> None:
+    workers = (WorkerRow("w1", 0, NOW - SILENT_MS, (0,), None, 0, 0),)
+    assert _kinds(process=WITHOUT_PIPELINE, workers=workers) == []
 
 
 def test_loops_that_fail_or_hang_and_agents_that_flood_are_named() -> None:
