@@ -152,9 +152,7 @@ def _retention(connection: Connection, process: ProcessState | None, kept: Reten
     oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
     if process is None:
         return RetentionState(kept.events_days, kept.alerts_days, oldest, None, None)
-    return RetentionState(
-        kept.events_days, kept.alerts_days, oldest, process.next_drop_at, process.last_drop
-    )
+    return RetentionState(kept.events_days, kept.alerts_days, oldest, process.next_drop_at, process.last_drop)
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:
