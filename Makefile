@@ -51,5 +51,5 @@ soak: setup ## 20,000 events while agent and server are killed 10 times each: no
 	@$(PY) -m tests.soak.kill_nine $(SOAK)
 
 bench: setup ## measured speed, as CPU seconds and ratios within one run
-	@deploy/prepare.sh tests
+	@deploy/prepare.sh bench
 	@$(PY) -m benchmarks $(BENCH)

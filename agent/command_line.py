@@ -5,6 +5,7 @@ Imports lie inside the commands: `--version` and `--help` must answer at once.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
@@ -48,7 +49,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the server cannot be reached.",
+    epilog="Exit codes: 0 fine, 1 failed, 2 usage or settings, 3 findings, 4 the server cannot be reached.",
 )
 @click.option(
     "--version",
@@ -88,19 +89,24 @@ def run(config_path: Path | None) -> None:
 
 
 @main.command()
+@click.argument(
+    "folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @_json_option
 @_config_option
-def watch(as_json: bool, config_path: Path | None) -> None:
+def watch(folders: tuple[Path, ...], as_json: bool, config_path: Path | None) -> None:
     """Show live what the agent sees here. Needs no server; sends and stores nothing.
 
-    With --json each event is one line of OCSF JSON, and nothing else is on standard output.
+    A FOLDER is watched too, as if it stood in extra_mounts, for this call only. With --json each event is one
+    line of OCSF JSON, and nothing else is on standard output.
     """
     from agent.json_log import start_log  # noqa: PLC0415
     from agent.watching import watch as watch_collectors  # noqa: PLC0415
+    from agent.watching import watching_too  # noqa: PLC0415
 
     config = _load(config_path)
     start_log("warning")
-    watch_collectors(config, as_json=as_json)
+    watch_collectors(watching_too(config, folders), as_json=as_json)
 
 
 @main.command()
@@ -161,16 +167,15 @@ def doctor(as_json: bool, config_path: Path | None) -> None:
     """What works on this host, and what to install. Exit 3 when something is degraded."""
     import msgspec  # noqa: PLC0415
 
-    from agent.doctor import examine, is_degraded  # noqa: PLC0415
+    from agent.doctor import examine, finding_lines, is_degraded  # noqa: PLC0415
     from agent.json_log import clock_ms  # noqa: PLC0415
 
     findings = examine(_load(config_path), clock=clock_ms)
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:
-        width = max(len(finding.check) for finding in findings)
-        for finding in findings:
-            click.echo(f"{finding.check:<{width}}  {finding.state:<8}  {finding.detail}")
+        for line in finding_lines(findings, width=shutil.get_terminal_size((160, 24)).columns):
+            click.echo(line)
     if is_degraded(findings):
         sys.exit(FINDINGS)
 

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import shutil
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +30,7 @@ from agent.shippers.choose import make_shipper
 from agent.status_file import is_running
 from agent.version import agent_version
 from collectors.contract import Unsupported
+from event_schema.byte_size import byte_size
 from event_schema.printable import printable_name
 
 _TIME_ERROR = 5
@@ -94,6 +96,23 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]
 
 def is_degraded(findings: Sequence[Finding]) -> bool:
     return any(finding.state == "degraded" for finding in findings)
+
+
+def finding_lines(findings: Sequence[Finding], *, width: int) -> list[str]:
+    """For people: a finding a line; what does not fit goes on under its beginning."""
+    column = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        begins = f"{finding.check:<{column}}  {finding.state:<8}  "
+        lines += textwrap.wrap(
+            finding.detail,
+            max(width, len(begins) + 30),
+            initial_indent=begins,
+            subsequent_indent=" " * len(begins),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _privileges() -> Iterator[Finding]:
@@ -173,10 +192,10 @@ def _state_dir(config: AgentConfig) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free
     running = ", in use by a running agent" if is_running(folder) else ""
     if free < config.spool.max_bytes:
-        text = f"{folder}: {free >> 20} MiB free, but spool.max_bytes is {config.spool.max_bytes >> 20} MiB"
+        text = f"{folder}: {byte_size(free)} free, but spool.max_bytes is {byte_size(config.spool.max_bytes)}"
         yield Finding("spool", "degraded", text + running)
     else:
-        yield Finding("spool", "ok", f"{folder}: {free >> 20} MiB free{running}")
+        yield Finding("spool", "ok", f"{folder}: {byte_size(free)} free{running}")
 
 
 def _identity(config: AgentConfig) -> Identity | None:
@@ -253,4 +272,4 @@ def _limits() -> Iterator[Finding]:
     yield Finding("phones and cameras", "limit", text)
 
 
-__all__ = ["SOURCES", "Finding", "examine", "is_degraded"]
+__all__ = ["SOURCES", "Finding", "examine", "finding_lines", "is_degraded"]

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import singledispatch
 from typing import Final
 
+from event_schema.byte_size import byte_size
 from event_schema.ocsf_account_events import (
     ApiActivity,
     Authentication,
@@ -49,14 +50,7 @@ def readable_line(event: Event) -> str:
 
 
 def readable_size(size: int | None) -> str:
-    if size is None:
-        return "?"
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+    return "?" if size is None else byte_size(size)
 
 
 @singledispatch

@@ -107,14 +107,14 @@ class Agent:
             daemon=True,
         )
         keeper.start()
-        status_at = time.monotonic() + STATUS_SECONDS
+        status_at = 0.0
         while not self._stop.is_set():
-            if self._settings_changed.wait(max(0.0, status_at - time.monotonic())):
-                self._settings_changed.clear()
-                self._use_settings()
             if time.monotonic() >= status_at:
                 status_at = time.monotonic() + STATUS_SECONDS
                 self._write_status()
+            if self._settings_changed.wait(max(0.0, status_at - time.monotonic())):
+                self._settings_changed.clear()
+                self._use_settings()
         self._collectors.stop()
         self._finish()
 

@@ -31,6 +31,7 @@ GATHER_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
 REFUSED_SECONDS = 60.0
 REFUSED_CAP_SECONDS = 600.0
+HELD_BACK_QUIET_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 _NOT_ABOUT_THE_WAY = frozenset(("bad_request", "too_large", "spool", "internal"))
 """Faults of what was to be sent: that a heartbeat goes through is no reason to try the events again now."""
@@ -50,6 +51,8 @@ class ShippingState(msgspec.Struct, frozen=True):
     fault_code: str | None
     failed_heartbeats: int = 0
     """That could not even be made: a fault of the agent's own."""
+    held_back: int = 0
+    """How often the far side made this agent wait, for sending more than it may."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -86,7 +89,8 @@ class Shipping:
         self._finish = threading.Event()
         self._finish_by = 0.0
         self._lock = threading.Lock()
-        self._shipped_events = self._failed_heartbeats = 0
+        self._shipped_events = self._failed_heartbeats = self._held_back = 0
+        self._held_back_at = -HELD_BACK_QUIET_SECONDS
         self._last_success: int | None = None
         self._faults: dict[_What, tuple[str, str]] = {}
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
@@ -106,7 +110,13 @@ class Shipping:
             code, reason = self._faults.get("events") or self._faults.get("heartbeat") or (None, None)
             to = self._way.shipper.describe()
             return ShippingState(
-                to, self._shipped_events, self._last_success, reason, code, self._failed_heartbeats
+                to,
+                self._shipped_events,
+                self._last_success,
+                reason,
+                code,
+                self._failed_heartbeats,
+                self._held_back,
             )
 
     def _run(self) -> None:
@@ -166,8 +176,7 @@ class Shipping:
             self._failed("events", error.code, error.reason)
             return self._refused.failed()
         except ShipLater as error:
-            self._asked_until = time.monotonic() + error.not_before
-            return error.not_before
+            return self._hold_back(error.not_before)
         except ShipRetry as error:
             self._failed("events", "unreachable", error.reason)
             return max(error.not_before, self._retry.failed())
@@ -180,7 +189,18 @@ class Shipping:
             return self._retry.failed()
         if shipped is not None:
             self._shipped(shipped)
-        return 0.0
+        asked = self._way.shipper.asked_to_wait()
+        return self._hold_back(asked) if asked else 0.0
+
+    def _hold_back(self, seconds: float) -> float:
+        """`seconds`, counted, and told where it was long ago that this happened before."""
+        now = time.monotonic()
+        if now - self._held_back_at >= HELD_BACK_QUIET_SECONDS:
+            _log.warning("held back: more is sent than this agent may")
+        self._held_back_at, self._asked_until = now, now + seconds
+        with self._lock:
+            self._held_back += 1
+        return seconds
 
     def _deliver(self, items: list[SpoolItem]) -> int | None:
         """How many events the far side has now; None where it is to be tried with fewer."""

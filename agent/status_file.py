@@ -35,6 +35,10 @@ class StatusUnreadable(Exception):
     """There is no status, or it cannot be read. The message says why."""
 
 
+class NoStatus(StatusUnreadable):
+    """No agent has said anything here yet."""
+
+
 _decoder = msgspec.json.Decoder(AgentStatus)
 
 
@@ -54,7 +58,7 @@ def read_status(state_dir: Path) -> AgentStatus:
         with path.open("rb") as file:
             return _decoder.decode(file.read(STATUS_BYTES_MAX))
     except FileNotFoundError:
-        raise StatusUnreadable(f"{path} does not exist: the agent has not run here yet") from None
+        raise NoStatus(f"{path} does not exist") from None
     except OSError as error:
         raise StatusUnreadable(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from agent.status_file import AgentStatus, StatusUnreadable, is_running, read_status
+from agent.status_file import AgentStatus, NoStatus, StatusUnreadable, is_running, read_status
+from event_schema.byte_size import byte_size
 from event_schema.control_records import Heartbeat
 
 STALE_MS = 30_000
 
 
 class StatusReport(msgspec.Struct, frozen=True):
-    """`problem` says in words why things are not well; None when they are."""
+    """`problem` says in words why things are not well; None when they are. The agent is starting where there
+    is neither that nor a `status`."""
 
     running: bool
     problem: str | None
@@ -32,6 +34,11 @@ def examine(state_dir: Path, *, now: int) -> StatusReport:
     running = is_running(state_dir)
     try:
         status = read_status(state_dir)
+    except NoStatus:
+        if running:
+            # It holds its spool, and has not come to its first word.
+            return StatusReport(running, None, None)
+        return StatusReport(running, f"{state_dir}: the agent has not run here yet", None)
     except StatusUnreadable as error:
         return StatusReport(running, str(error), None)
     return StatusReport(running, _problem(status, running, now), status)
@@ -53,13 +60,14 @@ def _problem(status: AgentStatus, running: bool, now: int) -> str | None:
 def _lines(found: StatusReport, now: int) -> list[str]:
     status = found.status
     if status is None:
-        return [found.problem or "no status"]
+        return [found.problem or "the agent is starting"]
     beat, shipping = status.heartbeat, status.shipping
     sent = "never" if shipping.last_success is None else f"{(now - shipping.last_success) // 1000} s ago"
     lines = [
         f"agent       {status.agent}, {'running' if found.running else 'stopped'}, version {beat.version}",
         f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
-        f"backlog     {beat.backlog_events} events, {beat.backlog_bytes >> 10} KiB",
+        f"backlog     {beat.backlog_events} events, {byte_size(beat.backlog_bytes)}",
+        *_held_back(status),
         f"lost        {beat.lost_events} events",
         *_footprint(status),
         *_settings(beat),
@@ -86,9 +94,16 @@ def _settings(beat: Heartbeat) -> list[str]:
     return lines
 
 
+def _held_back(status: AgentStatus) -> list[str]:
+    times = status.shipping.held_back
+    if not times:
+        return []
+    return [f"held back   {times:,} times since the start: more was to be sent than this agent may"]
+
+
 def _footprint(status: AgentStatus) -> list[str]:
     beat, seconds = status.heartbeat, (status.written_at - status.started_at) / 1000
     if beat.cpu_seconds is None or beat.memory_bytes is None or seconds <= 0:
         return []
     percent = 100 * beat.cpu_seconds / seconds
-    return [f"this agent  {percent:.1f} % CPU since its start, {beat.memory_bytes / 1e6:.0f} MB"]
+    return [f"this agent  {percent:.1f} % CPU since its start, {byte_size(beat.memory_bytes)}"]

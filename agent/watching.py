@@ -13,7 +13,10 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.config import AgentConfig, enabled_collectors
@@ -24,10 +27,23 @@ from agent.settings_keeper import settings_in_force
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
 from agent.version import agent_version
+from collectors.storage_config import RemovableStorageConfig
 from event_schema.codec import decode_event
 
 QUEUE_ENTRIES = 1000
+STORAGE = "removable_storage"
 STOP_SECONDS = 3.0
+
+
+def watching_too(config: AgentConfig, folders: Sequence[Path]) -> AgentConfig:
+    """The settings, with these folders as further places of the storage collector, which then runs."""
+    if not folders:
+        return config
+    storage = config.collectors[STORAGE]
+    assert isinstance(storage, RemovableStorageConfig)
+    places = (*storage.extra_mounts, *(str(folder.absolute()) for folder in folders))
+    changed = msgspec.structs.replace(storage, enabled=True, extra_mounts=places)
+    return msgspec.structs.replace(config, collectors=config.collectors | {STORAGE: changed})
 
 
 def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] = COLLECTORS) -> None:

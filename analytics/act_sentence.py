@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from analytics.explanation import Language, human_size, leaving
+from analytics.explanation import Language, leaving
+from event_schema.byte_size import byte_size
 
 _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "uploads": ("sent out", "file", "向外发送"),
@@ -41,12 +42,12 @@ class ActFacts(msgspec.Struct, frozen=True):
 def act_sentence(facts: ActFacts, language: Language = "en") -> str:
     """The sentence; gender-free, never a name in it."""
     done, counted, done_zh = _WORDS.get(facts.channel, (facts.channel.replace("_", " "), "", facts.channel))
-    size = f" ({human_size(facts.bytes)})" if facts.bytes else ""
+    size = f" ({byte_size(facts.bytes)})" if facts.bytes else ""
     end = leaving(facts.days_to_last_day, language)
     if language == "zh":
         account = "" if facts.person_known else "（账号不属于任何已知人员）"
         where = "，目的地当天首次出现" if facts.new_place else ""
-        size = f"（{human_size(facts.bytes)}）" if facts.bytes else ""
+        size = f"（{byte_size(facts.bytes)}）" if facts.bytes else ""
         what = f"{done_zh} {facts.items:,} {_COUNTED_ZH[counted]}{size}"
         return what + where + account + (end and f"；{end}")
     account = "" if facts.person_known else ", by an account that belongs to nobody known"

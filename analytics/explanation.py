@@ -14,6 +14,7 @@ import msgspec
 
 from analytics.storage_day import HistoryDay, StorageDay
 from analytics.storage_features import BURST_DAYS, HISTORY_DAYS, PeerStats
+from event_schema.byte_size import byte_size
 
 Language = Literal["en", "zh"]
 
@@ -103,17 +104,6 @@ def leaving(days: int | None, language: Language = "en") -> str:
     return "last day the day after" if days else "on the last day"
 
 
-def human_size(size: float) -> str:
-    """Bytes in decimal units, two or three figures."""
-    units = ("B", "KB", "MB", "GB", "TB", "PB")
-    index = 0
-    while size >= 999.5 and index < len(units) - 1:
-        size /= 1000
-        index += 1
-    decimals = 1 if index and size < 99.95 else 0
-    return f"{size:.{decimals}f}".removesuffix(".0") + f" {units[index]}"
-
-
 def human_ratio(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}".removesuffix(".0")
 
@@ -128,7 +118,7 @@ def _what_en(facts: CopyFacts) -> str:
     files = "1 file" if facts.files == 1 else f"{facts.files:,} files"
     device = "a device first seen that day" if facts.new_device else "removable storage"
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
-    return f"{human_size(facts.bytes)} ({files}) to {device}{account}"
+    return f"{byte_size(facts.bytes)} ({files}) to {device}{account}"
 
 
 def _usual_en(facts: CopyFacts) -> str:
@@ -156,7 +146,7 @@ def _peers_en(facts: CopyFacts) -> str:
 def _what_zh(facts: CopyFacts) -> str:
     device = "当天首次出现的移动存储设备" if facts.new_device else "移动存储设备"
     account = "" if facts.person_known else "（账号不属于任何已知人员）"
-    return f"向{device}复制了 {human_size(facts.bytes)}（{facts.files:,} 个文件）{account}"
+    return f"向{device}复制了 {byte_size(facts.bytes)}（{facts.files:,} 个文件）{account}"
 
 
 def _usual_zh(facts: CopyFacts) -> str:

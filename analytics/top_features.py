@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from analytics.explanation import Language, human_ratio, human_size, percentile_among
+from analytics.explanation import Language, human_ratio, percentile_among
 from analytics.storage_day import DayType, HistoryDay, StorageDay
 from analytics.storage_features import (
     BURST_DAYS,
@@ -26,6 +26,7 @@ from analytics.storage_features import (
     usual_day,
 )
 from analytics.storage_model import StorageModel
+from event_schema.byte_size import byte_size
 
 SHOWN: Final = 3
 _EXPLAINED_MIN: Final = 0.25
@@ -135,7 +136,7 @@ def feature_line(feature: TopFeature, language: Language = "en") -> str:
 
 
 def _shown(raw: int, value: float) -> str:
-    return human_size(value) if raw == 0 else f"{value:,.0f}"
+    return byte_size(value) if raw == 0 else f"{value:,.0f}"
 
 
 def _of(day: StorageDay, raw: int) -> int:

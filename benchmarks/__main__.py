@@ -92,6 +92,28 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "broker_to_store",
+        ("--events", "60000", "--repeats", "1"),
+        (
+            ("broker to store: events/CPU s", r"^the whole way +kafka-python +([\d,]+)", "50,000"),
+            (
+                "broker to store: x decoding",
+                r"^the whole way +kafka-python +[\d,]+ +[\d.]+ +([\d.]+)",
+                "",
+            ),
+            (
+                "broker to store: x the same with confluent-kafka",
+                r"^the whole way: kafka-python at ([\d.]+)",
+                "",
+            ),
+            (
+                "read and decode: x the same with confluent-kafka",
+                r"^read, decode: kafka-python at ([\d.]+)",
+                "",
+            ),
+        ),
+    ),
+    Benchmark(
         "several_workers",
         ("--events", "60000"),
         (

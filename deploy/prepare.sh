@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prepares this checkout for `make`: virtual environment, Python packages, and Debian packages for what is asked.
-# usage: deploy/prepare.sh venv | drive | kafka | postgres | tests
+# usage: deploy/prepare.sh venv | drive | kafka | postgres | tests | bench
 # Says what it installs; does nothing where all is there. Needs Debian (or a relative) with Python 3.11 or newer.
 set -eu
 cd "$(dirname "$0")/.."
@@ -80,7 +80,15 @@ tests() {
     debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
 }
 
+# What only measuring needs, beside all that tests need.
+bench() {
+    tests
+    $VENV/bin/python -c 'import confluent_kafka' 2>/dev/null && return 0
+    say "installing confluent-kafka, to compare with"
+    $VENV/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+}
+
 case "${1:-}" in
-venv | drive | kafka | postgres | tests) "$1" ;;
-*) die "usage: deploy/prepare.sh venv | drive | kafka | postgres | tests" ;;
+venv | drive | kafka | postgres | tests | bench) "$1" ;;
+*) die "usage: deploy/prepare.sh venv | drive | kafka | postgres | tests | bench" ;;
 esac

@@ -49,10 +49,18 @@ PRODUCER_SETTINGS: Mapping[str, Any] = {
 }
 
 
-def make_client(kind: Callable[..., Any], network: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+def make_client(
+    kind: Callable[..., Any],
+    network: Callable[..., Any],
+    settings: Mapping[str, Any],
+    *,
+    throttled: Callable[[float], None] | None = None,
+) -> Any:
     """A client of the class `kind`. `network` is the client's KafkaNetClient: when the constructor fails,
     its thread and sockets are given back, and the error says why no connection came about. The client
-    itself only says that time was up, be it a wrong password or a certificate that does not fit."""
+    itself only says that time was up, be it a wrong password or a certificate that does not fit.
+
+    `throttled` is told, from the client's thread, when a broker asks for a pause of so many seconds."""
     networks: list[Any] = []
     reasons: list[Exception] = []
 
@@ -60,6 +68,8 @@ def make_client(kind: Callable[..., Any], network: Callable[..., Any], settings:
         networks.append(network(**configs))
         _note_failures(networks[-1]._manager, reasons)
         _keep_last_answers(networks[-1]._manager)
+        if throttled is not None:
+            _tell_throttles(networks[-1]._manager, throttled)
         return networks[-1]
 
     try:
@@ -94,6 +104,27 @@ def _note_failures(manager: Any, reasons: list[Exception]) -> None:
         connection = connect(*arguments, **options)
         if not connection.init_future.is_done:
             connection.init_future.add_errback(note)
+        return connection
+
+    manager.get_connection = get_connection
+
+
+def _tell_throttles(manager: Any, throttled: Callable[[float], None]) -> None:
+    """The client obeys a quota by itself, and tells only its log."""
+    connect = manager.get_connection
+
+    def get_connection(*arguments: Any, **options: Any) -> Any:
+        connection = connect(*arguments, **options)
+        if "_maybe_throttle" not in vars(connection):
+            obey = connection._maybe_throttle
+
+            def tell(response: Any) -> None:
+                obey(response)
+                milliseconds = getattr(response, "throttle_time_ms", 0)
+                if milliseconds:
+                    throttled(milliseconds / 1000)
+
+            connection._maybe_throttle = tell
         return connection
 
     manager.get_connection = get_connection
@@ -138,11 +169,13 @@ class Delivery:
         topic: str,
         *,
         acknowledged_within: float,
+        in_flight_bytes: int = IN_FLIGHT_BYTES_MAX,
     ) -> None:
         self._connect = connect
         self._errors: tuple[type[Exception], ...] = (*errors, OSError)
         self._topic = topic
         self._acknowledged_within = acknowledged_within
+        self._in_flight_bytes = in_flight_bytes
         self._producer: Any = None
 
     def deliver(self, records: Sequence[WireRecord]) -> None:
@@ -154,7 +187,7 @@ class Delivery:
                 self._producer = self._connect()
             for record in records:
                 key, headers, value = to_kafka(record)
-                while unacknowledged and in_flight + len(value) > IN_FLIGHT_BYTES_MAX:
+                while unacknowledged and in_flight + len(value) > self._in_flight_bytes:
                     in_flight -= self._wait_for_oldest(unacknowledged)
                 future = self._producer.send(self._topic, key=key, value=value, headers=headers)
                 unacknowledged.append((future, time.monotonic() + self._acknowledged_within, len(value)))

@@ -35,7 +35,8 @@ def purpose(text: str, *, names_person: bool = False, not_yet: bool = False, **l
     return Meta(description=text, extra_json_schema=extra, **limits)
 
 
-Milliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+MILLISECONDS_MAX = 253_402_300_799_999
+Milliseconds = Annotated[int, Meta(ge=0, le=MILLISECONDS_MAX)]
 """Milliseconds since 1970-01-01T00:00:00Z, up to the year 9999."""
 Label = Annotated[str, Meta(max_length=64)]
 """A word of a fixed or configured vocabulary."""

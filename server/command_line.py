@@ -42,7 +42,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the data cannot be reached.",
+    epilog="Exit codes: 0 fine, 1 failed, 2 usage or settings, 3 findings, 4 the data cannot be reached.",
 )
 @click.version_option(package_name="leaver", prog_name="leaver")
 def main() -> None:

@@ -23,6 +23,8 @@ CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
 
 
+AGENT_BYTES_PER_SECOND_MIN = 100_000
+"""With less a full record would keep an agent waiting for longer than its client is patient."""
 _IDENTITY_KEYS = ("ca", "certificate", "key", "user", "password_file")
 _KAFKA_KEYS = {
     "plaintext": (),
@@ -62,6 +64,7 @@ class LogConfig(Section, frozen=True):
     password_file: Annotated[str, Meta(max_length=4096)] = ""
     agent_rules: Literal["each", "all"] = "each"
     workers: Annotated[tuple[Principal, ...], Meta(max_length=100)] = ()
+    agent_bytes_per_second: Annotated[int, Meta(ge=0, le=1 << 40)] = 250_000
 
 
 class DatabaseConfig(Section, frozen=True):
@@ -242,6 +245,8 @@ def _check_log(log: LogConfig) -> None:
     for key in _IDENTITY_KEYS:
         if getattr(log, key) and key not in _KAFKA_KEYS[log.security]:
             raise ValueError(f'log.{key}: has no meaning with log.security = "{log.security}"')
+    if 0 < log.agent_bytes_per_second < AGENT_BYTES_PER_SECOND_MIN:
+        raise ValueError(f"log.agent_bytes_per_second: 0, or at least {AGENT_BYTES_PER_SECOND_MIN}")
     if log.security == "mtls" and bool(log.certificate) != bool(log.key):
         raise ValueError(
             "log.certificate and log.key: name both, or neither for one of this installation's CA"

@@ -31,6 +31,7 @@ from server.config import ConfigError, ServerConfig, load_config
 
 DEFAULT_DATA_DIRECTORY = Path("/var/lib/leaver")
 DATA_VARIABLE = "LEAVER_DATA"
+LOG_NAME = "log.db"
 _SECRET_BYTES_MAX = 4096
 _LOCK_SECONDS = 0.5
 
@@ -50,7 +51,7 @@ class DataDirectory:
         self.root = root.absolute()
         self.config_path = self.root / "server.toml"
         self.database_path = self.root / "leaver.db"
-        self.log_path = self.root / "log.db"
+        self.log_path = self.root / LOG_NAME
         self.pki_path = self.root / "pki"
         self.lock_path = self.root / "lock"
         self.state_path = self.root / "up.json"

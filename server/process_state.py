@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from event_schema.struct_base import Milliseconds
 from server.data_directory import DataDirectory, write_private
 from server.supervision import PartState
 
@@ -17,22 +18,22 @@ STALE_AFTER = 30_000
 class LastDrop(msgspec.Struct, frozen=True):
     """What retention did last. `rows` by table, without those of which none went."""
 
-    at: int
+    at: Milliseconds
     rows: dict[str, int]
 
 
 class ProcessState(msgspec.Struct, frozen=True):
-    """Times are milliseconds UTC; `parts` by name: https, pipeline, housekeeping, training. `requests` by
+    """`parts` by name: https, pipeline, housekeeping, training. `requests` by
     "METHOD route status". `next_drop_at`: when old data goes next, `last_drop`: what went last. `held_back`:
     agents that sent too much lately, and how many requests of each were refused."""
 
     pid: int
-    since: int
-    at: int
+    since: Milliseconds
+    at: Milliseconds
     address: str
     parts: dict[str, PartState]
     requests: dict[str, int]
-    next_drop_at: int | None = None
+    next_drop_at: Milliseconds | None = None
     held_back: dict[str, int] = {}
     last_drop: LastDrop | None = None
 

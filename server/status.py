@@ -9,6 +9,8 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from server.agents.health import list_agents, unknown_agent_findings
+from server.config import RetentionConfig
+from server.data_directory import LOG_NAME
 from server.detection.storage_anomaly import CHANNEL
 from server.erasure.record import erasure_state
 from server.installation import Installation
@@ -41,7 +43,7 @@ def installation_status(
             process,
             now=installation.clock(),
             directory=installation.directory.root,
-            events_days=installation.config.retention.events_days,
+            kept=installation.config.retention,
         )
 
 
@@ -53,21 +55,21 @@ def read_status(
     *,
     now: int,
     directory: Path,
-    events_days: int,
+    kept: RetentionConfig,
 ) -> Status:
     """`directory`: the data directory, whose disk is looked at."""
     erasures = erasure_state(connection)
     found = Status(
         at=now,
         process=process,
-        log=_log_state(connection, log, log_kind),
+        log=_log_state(connection, log, log_kind, directory),
         events_stored=_count_events(connection) - erasures.events_taken,
         dead_letters=_dead_letters(connection),
         alerts_open=_open_alerts(connection),
         agents=tuple(list_agents(connection, now=now)),
         workers=list_workers(connection),
         storage=_storage(connection, directory, log_kind),
-        retention=_retention(connection, process, events_days),
+        retention=_retention(connection, process, kept),
         erasures=erasures,
         training=_training(connection, process),
         findings=(),
@@ -106,13 +108,16 @@ def _open_alerts(connection: Connection) -> dict[str, int]:
     return found
 
 
-def _log_state(connection: Connection, log: EventLog | None, kind: str) -> LogState:
+def _log_state(connection: Connection, log: EventLog | None, kind: str, directory: Path) -> LogState:
     # Positions first: the log only grows, so a lag is never shown too small.
     committed = {
         row.partition: int(row.next_offset)
         for row in connection.execute(select(log_positions.c.partition, log_positions.c.next_offset))
     }
     done = sum(committed.values())
+    if kind == "embedded" and not committed and not (directory / LOG_NAME).exists():
+        # `leaver init` makes none: the first `leaver up` does.
+        return LogState(kind, 0, 0, 0, 0, None, None)
     if log is None:
         return LogState(kind, None, None, done, None, None, "the log cannot be opened")
     try:
@@ -128,7 +133,7 @@ def _log_state(connection: Connection, log: EventLog | None, kind: str) -> LogSt
 def _storage(connection: Connection, directory: Path, log_kind: str) -> StorageState:
     log_bytes = None
     if log_kind == "embedded":
-        log_bytes = sum(_size(directory / name) for name in ("log.db", "log.db-wal"))
+        log_bytes = sum(_size(directory / name) for name in (LOG_NAME, f"{LOG_NAME}-wal"))
     try:
         free = shutil.disk_usage(directory).free
     except OSError:
@@ -143,11 +148,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _retention(connection: Connection, process: ProcessState | None, events_days: int) -> RetentionState:
+def _retention(connection: Connection, process: ProcessState | None, kept: RetentionConfig) -> RetentionState:
     oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
     if process is None:
-        return RetentionState(events_days, oldest, None, None)
-    return RetentionState(events_days, oldest, process.next_drop_at, process.last_drop)
+        return RetentionState(kept.events_days, kept.alerts_days, oldest, None, None)
+    return RetentionState(kept.events_days, kept.alerts_days, oldest, process.next_drop_at, process.last_drop)
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from event_schema.byte_size import byte_size
 from server.agents.health import AgentHealth
 from server.pipeline.worker_rows import SILENT_MS
 from server.status_types import Status, StatusFinding
@@ -47,6 +48,10 @@ def _workers(status: Status) -> Iterator[StatusFinding]:
         if status.at - worker.seen_at > SILENT_MS:
             words = f"worker {worker.name} says nothing; start it again under its name"
             yield StatusFinding("worker_silent", words)
+    process = status.process
+    heard = any(status.at - worker.seen_at <= SILENT_MS for worker in status.workers)
+    if process is not None and "pipeline" not in process.parts and not heard:
+        yield StatusFinding("no_worker", "leaver up leaves the pipeline to leaver worker, and none works")
 
 
 def _log(status: Status) -> Iterator[StatusFinding]:
@@ -64,7 +69,7 @@ def _log(status: Status) -> Iterator[StatusFinding]:
 def _storage(status: Status) -> Iterator[StatusFinding]:
     free = status.storage.disk_free
     if free is not None and free < DISK_FREE_MIN:
-        yield StatusFinding("disk_full", f"{free >> 20:,} MiB are left on the disk")
+        yield StatusFinding("disk_full", f"{byte_size(free)} are left on the disk")
     if status.erasures.unfinished:
         words = f"{status.erasures.unfinished} begun and not finished: call leaver erase again, or let it end"
         yield StatusFinding("erasure_unfinished", words)

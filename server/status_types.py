@@ -1,9 +1,10 @@
-"""The snapshot of an installation, typed. Times are milliseconds UTC; None: not known, or there is none."""
+"""The snapshot of an installation, typed. None: not known, or there is none."""
 
 from __future__ import annotations
 
 import msgspec
 
+from event_schema.struct_base import Milliseconds
 from server.agents.health import AgentHealth
 from server.erasure.record import ErasureState
 from server.pipeline.worker_rows import WorkerRow
@@ -33,7 +34,7 @@ class LogState(msgspec.Struct, frozen=True):
     end: int | None
     committed: int
     lag: int | None
-    oldest_waiting_at: int | None
+    oldest_waiting_at: Milliseconds | None
     fault: str | None
 
 
@@ -50,15 +51,16 @@ class RetentionState(msgspec.Struct, frozen=True):
     `last_drop`: None where no `leaver up` says it."""
 
     events_days: int
+    alerts_days: int
     oldest_day: int | None
-    next_drop_at: int | None
+    next_drop_at: Milliseconds | None
     last_drop: LastDrop | None = None
 
 
 class TrainingState(msgspec.Struct, frozen=True):
     """The model in use. `fault`: why the last training failed, where it is to be tried again."""
 
-    trained_at: int | None
+    trained_at: Milliseconds | None
     subjects: int | None
     cold_start: bool | None
     fault: str | None
@@ -67,7 +69,7 @@ class TrainingState(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """`alerts_open`: by score band."""
 
-    at: int
+    at: Milliseconds
     process: ProcessState | None
     log: LogState
     events_stored: int

@@ -28,6 +28,7 @@ from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
 from server.metrics.process_metrics import ProcessMetrics
+from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
 from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
 from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
@@ -94,7 +95,7 @@ class _Server:
         self._since = installation.clock()
         config = installation.config
         pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
-        metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=pulses[0])
+        metrics = ProcessMetrics(SnapshotMetrics(self._status), pipeline_pulse=pulses[0])
         self._worker = PipelineWorker(
             installation.database,
             log,

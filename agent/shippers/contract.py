@@ -53,6 +53,10 @@ class Shipper(Protocol):
         At most wire.RECORDS_PER_REQUEST_MAX records; an empty sequence does nothing.
         """
 
+    def asked_to_wait(self) -> float:
+        """Seconds for which the far side wants nothing more, though it took all: this agent sends more than
+        it may. 0: it asked for no such pause."""
+
     def describe(self) -> str:
         """Transport and address in words, for logs and `status` ("https to siem.example:8443")."""
 

@@ -43,6 +43,10 @@ class HttpsShipper:
         for part in _requests(records):
             self._send(part)
 
+    def asked_to_wait(self) -> float:
+        # Where this agent sends too much it is refused: ShipLater.
+        return 0.0
+
     def describe(self) -> str:
         return f"https to {self._identity.facts.server}"
 

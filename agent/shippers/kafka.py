@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 ACKNOWLEDGED_WITHIN_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+IN_FLIGHT_BYTES = 1 << 20
+"""What a quota is exceeded by in one go at most: the pause that brokers then ask for stays far below the time
+within which records must be acknowledged."""
 _UNAUTHORISED = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
 # Who may write nowhere is refused when the producer starts, with an error that has no class of its own.
 _WRITES_NOWHERE = "ClusterAuthorizationFailedError"
@@ -54,12 +58,21 @@ class KafkaShipper:
         }
         self._security = "" if credentials.security == "plaintext" else f" ({credentials.security})"
         self._closed = False
+        self._throttled_until = 0.0
         self._delivery = Delivery(
-            self._connect, (kafka_errors.KafkaError,), topic, acknowledged_within=acknowledged_within
+            self._connect,
+            (kafka_errors.KafkaError,),
+            topic,
+            acknowledged_within=acknowledged_within,
+            in_flight_bytes=IN_FLIGHT_BYTES,
         )
 
     def _connect(self) -> Any:
-        return make_client(KafkaProducer, KafkaNetClient, self._settings)
+        return make_client(KafkaProducer, KafkaNetClient, self._settings, throttled=self._note_throttle)
+
+    def _note_throttle(self, seconds: float) -> None:
+        # From the client's thread; a float is set at once.
+        self._throttled_until = max(self._throttled_until, time.monotonic() + seconds)
 
     def ship(self, records: Sequence[WireRecord]) -> None:
         if self._closed:
@@ -80,6 +93,9 @@ class KafkaShipper:
         if isinstance(failure.__cause__, _TOO_LARGE):
             return ShipRefused(reason, code="too_large")
         return ShipRetry(reason, not_before=RETRY_SECONDS)
+
+    def asked_to_wait(self) -> float:
+        return max(0.0, self._throttled_until - time.monotonic())
 
     def describe(self) -> str:
         return f"kafka to {self._bootstrap}{self._security}, topic {self._topic}"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from event_schema.struct_base import Milliseconds
 from server.detection.storage_anomaly import CHANNEL
 from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
 
@@ -23,8 +24,8 @@ _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.dev)\d{1,4})?\Z")
 class Finding(msgspec.Struct, frozen=True):
     kind: str
     detail: str
-    first_at: int
-    last_at: int
+    first_at: Milliseconds
+    last_at: Milliseconds
     count: int
 
 
@@ -33,11 +34,11 @@ class AgentHealth(msgspec.Struct, frozen=True):
 
     name: str
     state: str
-    heartbeat_at: int | None
+    heartbeat_at: Milliseconds | None
     backlog_events: int | None
     lost_events: int
     clock_offset: int
-    certificate_until: int | None
+    certificate_until: Milliseconds | None
     version: str | None
     collectors: dict[str, str]
     settings_version: int | None

@@ -6,6 +6,8 @@ none of it: it may open another alert. Days after the alert's last one were not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, select
 
 from server.detection.assessment import ANOMALY, Judged
@@ -40,10 +42,10 @@ def note_judged(connection: Connection, alert_id: int, subject: str, family: str
     upsert(connection, judged_days, rows)
 
 
-def judged_of(connection: Connection, subject: str) -> dict[str, Judged]:
-    """By policy family."""
-    found: dict[str, dict[tuple[str, int], int]] = {}
-    for row in connection.execute(select(judged_days).where(judged_days.c.subject == subject)):
+def judged_of(connection: Connection, subjects: Sequence[str]) -> dict[tuple[str, str], Judged]:
+    """By subject and policy family. As many as one query may hold."""
+    found: dict[tuple[str, str], dict[tuple[str, int], int]] = {}
+    for row in connection.execute(select(judged_days).where(judged_days.c.subject.in_(subjects))):
         # Not row.count: that is a tuple's method.
-        found.setdefault(row.family, {})[row.rule_id, row.day] = row._mapping["count"]
+        found.setdefault((row.subject, row.family), {})[row.rule_id, row.day] = row._mapping["count"]
     return dict(found)

@@ -6,14 +6,15 @@ server opened and changed it are the server's clock's.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from server.alerts.judgement import judged_of
 from server.detection.alert_text import AlertText, alert_text
-from server.detection.assessment import Assessment, assess
+from server.detection.assessment import Assessment, Judged, assess
 from server.detection.storage_anomaly import FAMILY
 from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
@@ -23,29 +24,63 @@ from server.pipeline.subject_state import ChannelDay, SubjectState, days_with_ru
 from server.store.tables import alert_days, alerts
 from server.store.upsert import insert_missing
 
+SUBJECTS_AT_ONCE = 500
+"""In one query."""
+
 
 def raise_alerts(
     connection: Connection,
     memory: Memory,
-    state: SubjectState,
-    person: PersonRecord | None,
+    states: Sequence[SubjectState],
+    people: Mapping[str, PersonRecord | None],
     *,
     policy_version: str,
     now: int,
 ) -> list[int]:
-    """Assesses every family of the subject, also where none of its days changed: what is usual may have
+    """Assesses every family of these subjects, also where none of their days changed: what is usual may have
     (watched_days.py). now: ms UTC. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
+    for start in range(0, len(states), SUBJECTS_AT_ONCE):
+        part = states[start : start + SUBJECTS_AT_ONCE]
+        known = _Known.of(connection, [state.subject for state in part])
+        for state in part:
+            scores += _raise(connection, memory, state, people[state.subject], known, policy_version, now)
+    return scores
+
+
+class _Known(NamedTuple):
+    """By subject and family: open alerts, and what was judged."""
+
+    open_alerts: dict[tuple[str, str], int]
+    judged: dict[tuple[str, str], Judged]
+
+    @classmethod
+    def of(cls, connection: Connection, subjects: list[str]) -> _Known:
+        query = select(alerts.c.subject, alerts.c.family, alerts.c.id).where(
+            alerts.c.subject.in_(subjects), alerts.c.status == "open"
+        )
+        open_alerts = {(row.subject, row.family): row.id for row in connection.execute(query)}
+        return cls(open_alerts, judged_of(connection, subjects))
+
+
+def _raise(
+    connection: Connection,
+    memory: Memory,
+    state: SubjectState,
+    person: PersonRecord | None,
+    known: _Known,
+    policy_version: str,
+    now: int,
+) -> list[int]:
+    scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
-    open_alerts = _open_alerts(connection, state.subject)
-    judged = judged_of(connection, state.subject)
     for family in sorted(families):
-        found = assess(state, family, judged.get(family, {}))
+        found = assess(state, family, known.judged.get((state.subject, family), {}))
         if found is None:
             continue
         text = _text(memory, state, person, found)
         values = _values(state, person, found, text, memory.scorer.model_id, policy_version, now)
-        alert_id = open_alerts.get(family)
+        alert_id = known.open_alerts.get((state.subject, family))
         if alert_id is not None:
             connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
         else:
@@ -58,14 +93,6 @@ def raise_alerts(
         days = [{"alert": alert_id, "channel": channel, "day": day} for channel, day in found.places]
         insert_missing(connection, alert_days, days)
     return scores
-
-
-def _open_alerts(connection: Connection, subject: str) -> dict[str, int]:
-    """By family."""
-    rows = connection.execute(
-        select(alerts.c.family, alerts.c.id).where(alerts.c.subject == subject, alerts.c.status == "open")
-    )
-    return {row.family: row.id for row in rows}
 
 
 def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment) -> AlertText:

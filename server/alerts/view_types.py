@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from event_schema.leaver_fields import PersonStatus
+from event_schema.struct_base import Milliseconds
 from server.alerts.proof import EvidenceProof
 
 
@@ -40,7 +41,7 @@ class ShareView(msgspec.Struct, frozen=True):
 
 
 class AlertView(msgspec.Struct, frozen=True):
-    """One alert as a line of the queue. Times are ms UTC."""
+    """One alert as a line of the queue."""
 
     id: int
     status: str
@@ -53,13 +54,13 @@ class AlertView(msgspec.Struct, frozen=True):
     sentence: dict[str, str]
     """By language; made without names."""
     events: int
-    first_time: int
-    last_time: int
-    opened_at: int
-    updated_at: int
+    first_time: Milliseconds
+    last_time: Milliseconds
+    opened_at: Milliseconds
+    updated_at: Milliseconds
     verdict: str | None
     reason: str | None
-    closed_at: int | None
+    closed_at: Milliseconds | None
     closed_by: str | None
 
 
@@ -67,7 +68,7 @@ class EventView(msgspec.Struct, frozen=True):
     agent: str
     epoch: str
     seq: int
-    time: int
+    time: Milliseconds
     event: dict[str, Any]
     """The event's fields, and `leaver` beside them."""
 

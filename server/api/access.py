@@ -19,9 +19,10 @@ Bodies are read before signatures can be checked, but never kept beyond the rout
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -43,7 +44,7 @@ from server.agents.registry import RENEWAL_GRACE, AgentKey
 from server.api.errors import ApiError, error_response, not_authenticated
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import RequestBody
-from server.api.service import RETRY_SECONDS, ApiService
+from server.api.service import RETRY_SECONDS, Service
 from server.metrics_token import is_metrics_token
 from server.store.database import StoreUnavailable
 
@@ -76,16 +77,16 @@ class Call(msgspec.Struct, frozen=True):
 Check = Callable[[bytes], str | None]
 """Looks at the body, returns the agent's name if it is one. Raises ApiError. May block."""
 
-Handler = Callable[[ApiService, Call], Response]
+Served = TypeVar("Served", bound=Service)
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, Generic[Served], frozen=True):
     """One route. `content_type` is what a body must be; None: there is none."""
 
     method: str
     path: str
     access: Access
-    handler: Handler
+    handler: Callable[[Served, Call], Response]
     content_type: str | None = None
     body_limit: int = 0
 
@@ -102,7 +103,7 @@ class _Threads:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
-def routes(endpoints: list[Endpoint], service: ApiService) -> list[Route]:
+def routes(endpoints: Sequence[Endpoint[Served]], service: Served) -> list[Route]:
     """Starlette's routes, each behind its checks."""
     threads = _Threads()
     return [
@@ -112,7 +113,7 @@ def routes(endpoints: list[Endpoint], service: ApiService) -> list[Route]:
 
 
 def _guarded(
-    endpoint: Endpoint, service: ApiService, threads: _Threads
+    endpoint: Endpoint[Served], service: Served, threads: _Threads
 ) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         body = RequestBody(request, service.bodies)
@@ -132,8 +133,8 @@ def _guarded(
 
 
 async def _answer_or_unavailable(
-    endpoint: Endpoint,
-    service: ApiService,
+    endpoint: Endpoint[Served],
+    service: Served,
     threads: _Threads,
     request: Request,
     body: RequestBody,
@@ -149,8 +150,8 @@ async def _answer_or_unavailable(
 
 
 async def _answer(
-    endpoint: Endpoint,
-    service: ApiService,
+    endpoint: Endpoint[Served],
+    service: Served,
     threads: _Threads,
     request: Request,
     body: RequestBody,
@@ -193,7 +194,9 @@ def _nothing(_body: bytes) -> None:
     return None
 
 
-async def _agent_check(endpoint: Endpoint, service: ApiService, request: Request, held: ExitStack) -> Check:
+async def _agent_check(
+    endpoint: Endpoint[Served], service: Served, request: Request, held: ExitStack
+) -> Check:
     try:
         signed = read_signature_headers(request.headers)
     except SignatureRefused:
@@ -229,7 +232,7 @@ def _verify(signed: SignedRequest, key: AgentKey, method: str, path: str, body: 
         raise not_authenticated() from None
 
 
-async def _token_check(service: ApiService, request: Request, access: Access, address: str) -> Check:
+async def _token_check(service: Service, request: Request, access: Access, address: str) -> Check:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     presented = token.strip() if scheme.lower() == "bearer" else ""
 

@@ -21,6 +21,7 @@ from server.alerts.views import alert_detail, alert_views
 from server.api.access import Access, Call, Endpoint
 from server.api.errors import ApiError, json_response
 from server.api.service import ApiService
+from server.json_times import with_datetimes
 
 ACTOR = "admin token"
 _CLOSE_BODY = 16 * 1024
@@ -41,7 +42,7 @@ _close_decoder = msgspec.json.Decoder(CloseRequest)
 
 def status(service: ApiService, _call: Call) -> Response:
     """GET /v1/status: the same as `leaver status --json`."""
-    return json_response(service.status())
+    return json_response(with_datetimes(service.status()))
 
 
 def list_of_alerts(service: ApiService, call: Call) -> Response:
@@ -50,13 +51,13 @@ def list_of_alerts(service: ApiService, call: Call) -> Response:
         query = msgspec.convert(call.query, ListQuery, strict=False)
     except msgspec.ValidationError as error:
         raise ApiError(400, "bad_query", f"query: {error}") from None
-    return json_response(alert_views(service.database, query.status, query.limit))
+    return json_response(with_datetimes(alert_views(service.database, query.status, query.limit)))
 
 
 def one_alert(service: ApiService, call: Call) -> Response:
     """GET /v1/alerts/{id}: shares, evidence, and whether the evidence's signatures hold."""
     try:
-        return json_response(alert_detail(service.database, call.path_values["id"]))
+        return json_response(with_datetimes(alert_detail(service.database, call.path_values["id"])))
     except UnknownAlert as error:
         raise ApiError(404, "unknown_alert", str(error)) from None
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.api.access import Endpoint, routes
+from server.api.access import Endpoint, Served, routes
 from server.api.admin_routes import ADMIN_ENDPOINTS
 from server.api.agent_routes import AGENT_ENDPOINTS
 from server.api.errors import ApiError, error_response
-from server.api.operation_routes import OPERATION_ENDPOINTS
-from server.api.service import ApiService
+from server.api.operation_routes import operation_endpoints
+from server.api.service import ApiService, Service
 
 OTHER = "other"
 """Method and route, for counting requests that fit none."""
 
-ENDPOINTS: list[Endpoint] = [*AGENT_ENDPOINTS, *ADMIN_ENDPOINTS, *OPERATION_ENDPOINTS]
+ENDPOINTS: list[Endpoint[ApiService]] = [*AGENT_ENDPOINTS, *ADMIN_ENDPOINTS, *operation_endpoints()]
 
 
 def create_app(service: ApiService) -> Starlette:
+    """All of `leaver up`."""
+    return _app(ENDPOINTS, service)
+
+
+def create_operation_app(service: Service) -> Starlette:
+    """Of a `leaver worker`: how it is, and nothing else."""
+    return _app(operation_endpoints(), service)
+
+
+def _app(endpoints: Sequence[Endpoint[Served]], service: Served) -> Starlette:
     def no_such_route(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         service.count(f"{OTHER} {OTHER} {error.status_code}")
@@ -32,7 +44,7 @@ def create_app(service: ApiService) -> Starlette:
         return error_response(ApiError(500, "internal", "internal error"), close=True)
 
     app = Starlette(
-        routes=routes(ENDPOINTS, service),
+        routes=routes(endpoints, service),
         exception_handlers={HTTPException: no_such_route, Exception: failed},
     )
     app.router.redirect_slashes = False

@@ -23,6 +23,7 @@ def not_authenticated() -> ApiError:
 
 
 def json_response(content: object, status: int = 200) -> Response:
+    """Times in it as they are; what people's programs read goes through with_datetimes before."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 

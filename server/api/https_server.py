@@ -44,10 +44,11 @@ class PatientLoop(asyncio.SelectorEventLoop):
     """Gives up on TLS handshakes and goodbyes that take too long."""
 
     async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:
-        options |= {
-            "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-            "ssl_shutdown_timeout": GOODBYE_SECONDS,
-        }
+        if options.get("ssl") is not None:
+            options |= {
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": GOODBYE_SECONDS,
+            }
         return await super().create_server(*arguments, **options)
 
 
@@ -102,12 +103,13 @@ class _Server(uvicorn.Server):
 
 
 class HttpsServer:
-    """Listens from construction on, so that the port is known; answers after start()."""
+    """Listens from construction on, so that the port is known; answers after start(). Without a certificate
+    it speaks plain HTTP, which only loopback may hear."""
 
     def __init__(
-        self, app: Starlette, address: str, certificate: ServerCertificate, *, connections: int
+        self, app: Starlette, address: str, certificate: ServerCertificate | None, *, connections: int
     ) -> None:
-        self._context = _tls_context(certificate)
+        self._context = None if certificate is None else _tls_context(certificate)
         self._socket = _listen(address)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -126,7 +128,7 @@ class HttpsServer:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-            ssl_context_factory=lambda _config, _default: self._context,
+            ssl_context_factory=self._make_context if self._context is not None else None,
         )
         self._pulse = Pulse(TURN_SECONDS_MAX)
         self._server = _Server(config, self._pulse)
@@ -154,6 +156,7 @@ class HttpsServer:
 
     def use_certificate(self, certificate: ServerCertificate) -> None:
         """Presents a renewed certificate to connections that come from now on."""
+        assert self._context is not None
         self._context.load_cert_chain(certificate.chain, certificate.key)
 
     def stop(self) -> None:
@@ -166,6 +169,10 @@ class HttpsServer:
             self._thread.join(max(0.0, seconds))
         self._socket.close()
         return not self._thread.is_alive()
+
+    def _make_context(self, _config: uvicorn.Config, _default: object) -> ssl.SSLContext:
+        assert self._context is not None
+        return self._context
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])

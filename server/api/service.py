@@ -1,4 +1,4 @@
-"""What the API's routes work with. One object for the whole server."""
+"""What the API's routes work with. One object for a listener."""
 
 from __future__ import annotations
 
@@ -28,8 +28,43 @@ ADMISSIONS_PER_HOUR = 10
 """Brokers take a tenth of a second for each, one after the other."""
 
 
-class ApiService:
-    """`status` gives what /v1/status answers, `metrics` what /metrics does.
+class Service:
+    """What each listener has, also that of a `leaver worker`. `metrics` gives what /metrics answers."""
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        database: Database,
+        clock: Callable[[], int],
+        health: Health,
+        metrics: Callable[[], bytes],
+    ) -> None:
+        self.config = config
+        self.database = database
+        self.clock = clock
+        self.health = health
+        self.metrics = metrics
+        self.keys = AgentKeyCache(database)
+        self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
+        self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, what: str) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Requests by route and outcome since the start, such as "POST /v1/records 200"."""
+        with self._lock:
+            return dict(self._counts)
+
+
+class ApiService(Service):
+    """All of `leaver up`. `status` gives what /v1/status answers.
 
     `broker` is there where agents send straight to brokers that ask who they are, and `brokers_ca_pem`
     where those have another CA than this installation."""
@@ -48,23 +83,12 @@ class ApiService:
         broker: BrokerAccess | None = None,
         brokers_ca_pem: str = "",
     ) -> None:
-        self.config = config
-        self.database = database
+        super().__init__(config=config, database=database, clock=clock, health=health, metrics=metrics)
         self.log = log
         self.authority = authority
-        self.clock = clock
-        self.health = health
         self.status = status
-        self.metrics = metrics
         self.brokers_ca_pem = brokers_ca_pem
         self._broker = broker
-        self.keys = AgentKeyCache(database)
-        self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
-        self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
-        self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
-        self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
-        self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
         self._admissions: Counter[str] = Counter()
         self._admissions_hour = 0
 
@@ -99,12 +123,3 @@ class ApiService:
             raise ApiError(
                 503, "brokers_unavailable", "the brokers cannot be told now", retry_after=RETRY_SECONDS
             ) from None
-
-    def count(self, what: str) -> None:
-        with self._lock:
-            self._counts[what] += 1
-
-    def counts(self) -> dict[str, int]:
-        """Requests by route and outcome since the start, such as "POST /v1/records 200"."""
-        with self._lock:
-            return dict(self._counts)

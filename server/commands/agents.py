@@ -26,6 +26,7 @@ from server.commands.opening import (
 )
 from server.commands.tables import age, echo_table
 from server.installation import Installation
+from server.json_times import rfc3339
 from server.log.contract import LogUnavailable
 from server.pki.authority import PkiError
 
@@ -72,6 +73,7 @@ def enrol(name: str, data: Path | None, as_json: bool) -> None:
                 "ca_sha256": fingerprint,
                 "token": token,
                 "expires_at": now + TOKEN_LIFE,
+                "expires_at_dt": rfc3339(now + TOKEN_LIFE),
                 "line": line,
             }
         )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from analytics.explanation import human_size
+from event_schema.byte_size import byte_size
 from server.alerts.proof import EvidenceProof
+from server.alerts.queries import Verdict
 from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
 from server.commands.alert_words import (
     counted,
@@ -28,7 +26,7 @@ from server.commands.alert_words import (
     zone_of,
 )
 from server.commands.evidence_rows import event_bytes, evidence_row
-from server.commands.tables import age
+from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
 _BAR_CELLS = 40
@@ -53,28 +51,25 @@ _ACTS = {
 
 def echo_text(content: RenderableType) -> None:
     """On standard output, as wide as the terminal up to a readable width."""
-    width = WIDTH_PIPED
-    if sys.stdout.isatty():
-        width = min(WIDTH_MAX, shutil.get_terminal_size().columns)
-    Console(width=width, highlight=False, emoji=False, markup=False).print(content)
+    Console(
+        width=min(WIDTH_MAX, output_width(WIDTH_PIPED)), highlight=False, emoji=False, markup=False
+    ).print(content)
 
 
 def queue_text(found: list[AlertView], now: int) -> RenderableType:
-    """A table, one alert a row."""
+    """A table, an alert a row: who, and under it what, which needs the width."""
     found = printable(found, list[AlertView])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("who", no_wrap=True)
-    table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("who, and what", overflow="fold", ratio=1)
     table.add_column("last seen", justify="right", no_wrap=True)
     for alert in found:
-        who = Text(shown_name(alert.who))
-        who.append("\n" + status_words(alert.who), style="dim")
-        what = Text(alert.sentence.get("en", ""))
+        words = Text(shown_name(alert.who)).append(f" · {status_words(alert.who)}", style="dim")
+        words.append("\n" + alert.sentence.get("en", ""))
         if alert.verdict:
-            what.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
-        table.add_row(str(alert.id), score_text(alert.score), who, what, age(alert.last_time, now))
+            words.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
+        table.add_row(str(alert.id), score_text(alert.score), words, age(alert.last_time, now))
     return table
 
 
@@ -94,10 +89,11 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     parts += ["", Text("Why ", style="bold").append(str(alert.score)), _indented(_bars(detail.shares))]
     parts += [
         "",
-        _evidence_title(detail.evidence),
+        _evidence_title(detail.evidence, zone_of(alert)),
         _indented(_evidence_table(detail.evidence, zone_of(alert))),
     ]
-    return Group(*parts, "", _proof_line(detail.proof), *_not_seen(detail.evidence))
+    parts += ["", _proof_line(detail.proof), *_not_seen(detail.evidence), *_next_steps(alert)]
+    return Group(*parts)
 
 
 def _facts(detail: AlertDetail) -> Table:
@@ -112,7 +108,7 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("suspected", who_words(alert.suspected_actor))
     if alert.traits:
         grid.add_row("because", ", ".join(alert.traits))
-    grid.add_row("what", f"{counted(detail.evidence.files, 'file')}, {human_size(detail.evidence.bytes)}")
+    grid.add_row("what", f"{counted(detail.evidence.files, 'file')}, {byte_size(detail.evidence.bytes)}")
     for index, destination in enumerate(detail.evidence.destinations[:5]):
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
@@ -151,10 +147,11 @@ def _bar(first: int, last: int, style: str) -> Text:
     return bar if end > start else bar.append("▏", style=style)
 
 
-def _evidence_title(evidence: EvidenceView) -> Text:
+def _evidence_title(evidence: EvidenceView, zone: str) -> Text:
     acts = [counted(n, *_ACTS.get(act, (act, act))) for act, n in evidence.acts.items()]
     title = Text("Evidence", style="bold").append(f"  {counted(evidence.total, 'event')}", style="not bold")
-    return title.append(f": {', '.join(acts)}" if acts else "", style="dim not bold")
+    title.append(f": {', '.join(acts)}" if acts else "", style="dim not bold")
+    return title.append(f"; times in {zone}", style="dim not bold")
 
 
 def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
@@ -174,7 +171,7 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
         return table
     word = "smaller file" if evidence.files == evidence.total else "further event"
     size = evidence.bytes - sum(map(event_bytes, shown))
-    return Group(table, Text(f"… and {counted(rest, word)}, {human_size(size)}", style="dim"))
+    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}", style="dim"))
 
 
 def _proof_line(proof: EvidenceProof) -> Text:
@@ -205,9 +202,24 @@ def _not_seen(evidence: EvidenceView) -> list[Text]:
         said.append(f"{counted(evidence.missing, 'event')} no longer stored")
     if not evidence.read_all:
         said.append(f"only the first {evidence.total:,} events were read")
-    lines = said or ["nothing known to be missing"]
-    first = Text("Not seen", style="bold").append(f"  {lines[0]}", style="not bold")
-    return [first, *(Text(f"          {line}") for line in lines[1:])]
+    return _labelled("Not seen", said or ["nothing known to be missing"])
+
+
+def _next_steps(alert: AlertView) -> list[RenderableType]:
+    """What can be done with this alert, as commands to copy."""
+    lines = []
+    if alert.who.id is None and not alert.who.accounts:
+        lines.append(f'leaver alerts show {alert.id} --unmask --reason "…"')
+    if alert.status == "open":
+        lines.append(f'leaver alerts close {alert.id} --verdict VERDICT --reason "…"')
+        lines.append(f"  VERDICT: {', '.join(Verdict)}")
+    return ["", *_labelled("Next", lines)] if lines else []
+
+
+def _labelled(label: str, lines: list[str]) -> list[Text]:
+    """The label, in bold, before the first line; the others under it."""
+    first = Text(f"{label:<10}", style="bold").append(lines[0], style="not bold")
+    return [first, *(Text(f"{'':<10}{line}") for line in lines[1:])]
 
 
 def _indented(content: RenderableType) -> Padding:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from rich.text import Text
 
-from analytics.explanation import human_size
+from event_schema.byte_size import byte_size
 from event_schema.leaver_fields import PersonStatus
 from event_schema.printable import printable_name
 from server.alerts.view_types import AlertView, DestinationView, Who
@@ -61,7 +61,7 @@ def status_words(who: Who) -> str:
 
 
 def destination_words(destination: DestinationView) -> str:
-    taken = f"{counted(destination.files, 'file')}, {human_size(destination.bytes)}"
+    taken = f"{counted(destination.files, 'file')}, {byte_size(destination.bytes)}"
     if destination.remote is not None:
         return f"{destination.remote}: {taken}"
     device = destination.device or {}
@@ -89,11 +89,19 @@ def local_time(at: int, zone: str) -> datetime:
 
 
 def moment(at: int, zone: str) -> str:
-    return local_time(at, zone).strftime("%Y-%m-%d %H:%M")
+    """With the time zone, and its distance from UTC then."""
+    return f"{local_time(at, zone):%Y-%m-%d %H:%M} {zone_words(at, zone)}"
+
+
+def zone_words(at: int, zone: str) -> str:
+    """ "Asia/Shanghai (UTC+08:00)"; in summer another one than in winter."""
+    if zone == "UTC":
+        return zone
+    return f"{zone} (UTC{local_time(at, zone).isoformat()[-6:]})"
 
 
 def time_span(first: int, last: int, zone: str) -> str:
     start, end = local_time(first, zone), local_time(last, zone)
     same_day = start.date() == end.date()
     shown_end = end.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    return f"{start:%a %Y-%m-%d %H:%M:%S} to {shown_end} ({zone})"
+    return f"{start:%a %Y-%m-%d %H:%M:%S} to {shown_end} {zone_words(last, zone)}"

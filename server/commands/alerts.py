@@ -29,6 +29,7 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.json_times import rfc3339
 
 
 def _unmask_options(command: Command) -> Command:
@@ -114,7 +115,15 @@ def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: 
         except (UnknownAlert, AlreadyClosed) as error:
             fail(str(error))
     if as_json:
-        echo_json({"id": closed.id, "status": closed.status, "verdict": verdict, "closed_at": now})
+        echo_json(
+            {
+                "id": closed.id,
+                "status": closed.status,
+                "verdict": verdict,
+                "closed_at": now,
+                "closed_at_dt": rfc3339(now),
+            }
+        )
     else:
         click.echo(f"Alert {closed.id} is closed as {verdict}.")
 

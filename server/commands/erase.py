@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import Connection
 
+from event_schema.struct_base import Milliseconds
 from server.commands.erase_text import counts_text, erasures_table, result_text
 from server.commands.opening import (
     FINDINGS,
@@ -79,7 +80,7 @@ class _Done(msgspec.Struct, frozen=True):
 
     kind: str
     dry_run: bool
-    erased_at: int | None
+    erased_at: Milliseconds | None
     rows: dict[str, int]
     left: tuple[str, ...] = ()
     waiting: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from analytics.explanation import human_size
+from event_schema.byte_size import byte_size
 from server.alerts.view_types import EventView
 
 Row = tuple[str, str, str, str]
@@ -105,7 +105,7 @@ _OF_CLASS: Final[dict[int, Callable[[dict[str, Any]], Row]]] = {
 
 
 def _size(size: Any) -> str:
-    return "?" if size is None else human_size(float(size))
+    return "?" if size is None else byte_size(int(size))
 
 
 def _times(event: dict[str, Any]) -> str:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 from rich.table import Table
 from sqlalchemy import func, select
 
+from event_schema.struct_base import Milliseconds
 from server.commands.opening import data_option, echo_json, json_option, open_installation, system_clock
 from server.commands.tables import echo_table
 from server.store.tables import models
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: int
+    kind: str
+    created_at: Milliseconds
+    active: bool
+    summary: dict[str, Any]
+    bytes: int
 
 
 @click.group("model")
@@ -39,7 +50,7 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
         .limit(limit)
     )
     with open_installation(data) as installation, installation.database.read() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(query)]
+        rows = [msgspec.convert(row, _Model, from_attributes=True) for row in connection.execute(query)]
     if as_json:
         echo_json(rows)
         return
@@ -52,12 +63,12 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
     table.add_column("made from", overflow="fold")
     for row in rows:
         table.add_row(
-            str(row["id"]),
-            row["kind"],
-            datetime.fromtimestamp(row["created_at"] / 1000, UTC).isoformat(" ", "seconds"),
-            "yes" if row["active"] else "",
-            f"{row['bytes']:,}",
-            msgspec.json.encode(row["summary"]).decode(),
+            str(row.id),
+            row.kind,
+            datetime.fromtimestamp(row.created_at / 1000, UTC).isoformat(" ", "seconds"),
+            "yes" if row.active else "",
+            f"{row.bytes:,}",
+            msgspec.json.encode(row.summary).decode(),
         )
     echo_table(table)
 

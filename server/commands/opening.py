@@ -1,6 +1,6 @@
 """What every command shares: --data, --json, the installation it opens, and what its exit code means.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings, 4 the data cannot be reached.
+Exit codes: 0 fine, 1 failed, 2 wrong usage or settings, 3 findings, 4 the data cannot be reached.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import msgspec
 from server.config import ConfigError
 from server.data_directory import DATA_VARIABLE, DataDirectoryError, data_directory_from
 from server.installation import Installation, opened_installation
+from server.json_times import with_datetimes
 from server.store.column_types import is_storable, storable
 from server.store.database import StoreUnavailable
 
-FAILED, FINDINGS, UNREACHABLE = 1, 3, 4
+FAILED, USAGE, FINDINGS, UNREACHABLE = 1, 2, 3, 4
 
 _NO_LOGIN = 4_294_967_295
 """The kernel's login uid of what no login started."""
@@ -93,8 +94,9 @@ def open_installation(data: Path | None) -> Iterator[Installation]:
     except (DataDirectoryError, StoreUnavailable) as error:
         fail(str(error), UNREACHABLE)
     except ConfigError as error:
-        fail(str(error))
+        fail(str(error), USAGE)
 
 
 def echo_json(content: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+    """One document; times in it as server/json_times.py says."""
+    click.echo(msgspec.json.format(msgspec.json.encode(with_datetimes(content)), indent=2).decode())

@@ -11,6 +11,7 @@ import click
 from server.admin_token import rotate_token
 from server.commands.opening import (
     UNREACHABLE,
+    USAGE,
     Command,
     data_option,
     echo_json,
@@ -57,7 +58,7 @@ def up(data: Path | None, config_path: Path | None) -> None:
     except DataDirectoryError as error:
         fail(str(error), UNREACHABLE)
     except ConfigError as error:
-        fail(str(error))
+        fail(str(error), USAGE)
 
     from server.api.https_server import ListenError  # noqa: PLC0415
     from server.up import UpFailed, run_up  # noqa: PLC0415
@@ -72,7 +73,9 @@ def up(data: Path | None, config_path: Path | None) -> None:
         fail(str(error))
     except (DataDirectoryError, StoreUnavailable) as error:
         fail(str(error), UNREACHABLE)
-    except (ConfigError, PkiError, ListenError, LogUnavailable, UpFailed) as error:
+    except ConfigError as error:
+        fail(str(error), USAGE)
+    except (PkiError, ListenError, LogUnavailable, UpFailed) as error:
         fail(str(error))
 
 
@@ -94,7 +97,9 @@ def init(data: Path | None, config_path: Path | None) -> None:
         fail(str(error))
     except (DataDirectoryError, StoreUnavailable) as error:
         fail(str(error), UNREACHABLE)
-    except (ConfigError, PkiError) as error:
+    except ConfigError as error:
+        fail(str(error), USAGE)
+    except PkiError as error:
         fail(str(error))
 
 
@@ -112,7 +117,7 @@ def show(data: Path | None, config_path: Path | None, as_json: bool) -> None:
     try:
         config = data_directory_from(data).load_config(config_path)
     except ConfigError as error:
-        fail(str(error))
+        fail(str(error), USAGE)
     if as_json:
         echo_json(config)
     else:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import msgspec
 from rich.table import Table
 from sqlalchemy import func, select
 
 from event_schema.printable import printable_name
+from event_schema.struct_base import Milliseconds
 from server.commands.opening import (
     FINDINGS,
     data_option,
@@ -52,6 +54,20 @@ def status(data: Path | None, as_json: bool) -> None:
         raise SystemExit(FINDINGS)
 
 
+class _DeadLetter(msgspec.Struct, frozen=True):
+    """`event_index`: -1 where it is a whole record. `size`: bytes of the original."""
+
+    id: int
+    received_at: Milliseconds
+    agent: str | None
+    reason: str
+    message: str
+    partition: int
+    offset: int
+    event_index: int
+    size: int
+
+
 @click.group("dead-letters")
 def dead_letters_group() -> None:
     """Records and events that could not be read; they are kept aside."""
@@ -82,7 +98,7 @@ def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
         .limit(limit)
     )
     with open_installation(data) as installation, installation.database.read() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(query)]
+        rows = [msgspec.convert(row, _DeadLetter, from_attributes=True) for row in connection.execute(query)]
         total = connection.execute(select(func.count()).select_from(table)).scalar_one()
     if as_json:
         echo_json({"total": total, "dead_letters": rows})
@@ -95,14 +111,14 @@ def list_dead_letters(limit: int, data: Path | None, as_json: bool) -> None:
         shown.add_column(column, no_wrap=True, justify="right" if column == "bytes" else "left")
     shown.add_column("what is wrong", overflow="fold")
     for row in rows:
-        event = "" if row["event_index"] < 0 else f" event {row['event_index']}"
+        event = "" if row.event_index < 0 else f" event {row.event_index}"
         shown.add_row(
-            datetime.fromtimestamp(row["received_at"] / 1000, UTC).isoformat(" ", "seconds"),
-            printable_name(row["agent"] or "-"),
-            row["reason"],
-            f"{row['partition']}:{row['offset']}{event}",
-            f"{row['size']:,}",
-            printable_name(row["message"]),
+            datetime.fromtimestamp(row.received_at / 1000, UTC).isoformat(" ", "seconds"),
+            printable_name(row.agent or "-"),
+            row.reason,
+            f"{row.partition}:{row.offset}{event}",
+            f"{row.size:,}",
+            printable_name(row.message),
         )
     echo_table(shown)
     if total > len(rows):

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from event_schema.byte_size import byte_size
 from event_schema.printable import printable_name
 from server.agents.health import AgentHealth
-from server.commands.tables import age, size, span
+from server.commands.tables import age, span
 from server.pipeline.worker_rows import WorkerRow
 from server.status_types import SCORE_BANDS, Status, StatusFinding
 
@@ -89,10 +90,12 @@ def _log(status: Status) -> str:
     log = status.log
     if log.lag is None:
         return f"{log.kind}, not reached"
+    if not log.partitions:
+        return f"{log.kind}, begins with the first leaver up"
     waiting = "nothing waits" if not log.lag else f"{log.lag:,} records wait"
     if log.oldest_waiting_at is not None:
         waiting += f", the oldest for {span(status.at - log.oldest_waiting_at)}"
-    kept = "" if status.storage.log is None else f", {size(status.storage.log)}"
+    kept = "" if status.storage.log is None else f", {byte_size(status.storage.log)}"
     return f"{log.kind}, {waiting}{kept}"
 
 
@@ -144,13 +147,14 @@ def _alerts(status: Status) -> str:
     bands = ", ".join(
         f"{number:,} at {band}" for band in reversed(SCORE_BANDS) if (number := status.alerts_open.get(band))
     )
-    return f"{total:,} open: {bands}" if total else "none open"
+    words = f"{total:,} open: {bands}" if total else "none open"
+    return f"{words}; closed ones kept {status.retention.alerts_days} days"
 
 
 def _database(status: Status) -> str:
     free = status.storage.disk_free
-    words = size(status.storage.database)
-    return words if free is None else f"{words}, {size(free)} free on the disk"
+    words = byte_size(status.storage.database)
+    return words if free is None else f"{words}, {byte_size(free)} free on the disk"
 
 
 def _model(status: Status) -> str:

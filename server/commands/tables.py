@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 
 from rich.console import Console
 from rich.table import Table
@@ -10,10 +10,14 @@ from rich.table import Table
 _PIPED_WIDTH = 160
 
 
+def output_width(piped: int) -> int:
+    """Columns: $COLUMNS where it is set, else the terminal's, else `piped`."""
+    return shutil.get_terminal_size((piped, 24)).columns
+
+
 def echo_table(table: Table) -> None:
     """On standard output; as wide as the terminal, wider where there is none."""
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    Console(width=width, highlight=False, emoji=False, markup=False).print(table)
+    Console(width=output_width(_PIPED_WIDTH), highlight=False, emoji=False, markup=False).print(table)
 
 
 def age(at: int | None, now: int) -> str:
@@ -28,13 +32,3 @@ def span(milliseconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def size(number: int) -> str:
-    """Bytes in words: "1.2 GB"."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

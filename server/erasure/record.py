@@ -5,22 +5,23 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, delete, func, select
 
+from event_schema.struct_base import Milliseconds
 from server.people.directory import raise_people_version
 from server.store.database import Database
 from server.store.tables import block_seals, erased_accounts, erasures
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """Times are ms UTC, days UTC. `digest`: server/people/erased.py."""
+    """Days are UTC. `digest`: server/people/erased.py."""
 
     id: int
     kind: str
     digest: str | None
     first_day: int | None
     last_day: int | None
-    begun_at: int
-    finished_at: int | None
-    restored_at: int | None
+    begun_at: Milliseconds
+    finished_at: Milliseconds | None
+    restored_at: Milliseconds | None
     removed: dict[str, int]
 
 
@@ -29,7 +30,7 @@ class ErasureState(msgspec.Struct, frozen=True):
     events are dropped as they come; `events_dropped`: how many were. `events_taken`: taken out of blocks that
     hold events of others."""
 
-    last_at: int | None
+    last_at: Milliseconds | None
     unfinished: int
     accounts: int
     events_dropped: int

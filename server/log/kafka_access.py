@@ -1,4 +1,4 @@
-"""Lets agents write to the topic of events, and takes it from them again: ACLs and SCRAM users.
+"""Lets agents write to the topic of events, and takes it from them again: ACLs, SCRAM users and quotas.
 
 - An agent has one user of its own, and one rule unless there is one for all. A new password takes the
   place of the one before at once; connections that are open stay, so an agent that renews ships on.
@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
 import time
@@ -20,7 +21,7 @@ from kafka.admin import (  # type: ignore[import-untyped]
     UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
-from kafka.errors import KafkaError  # type: ignore[import-untyped]
+from kafka.errors import ClusterAuthorizationFailedError, KafkaError  # type: ignore[import-untyped]
 from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 
 from event_schema.kafka_delivery import make_client
@@ -29,7 +30,8 @@ from server.agents.broker_access import BrokerTicket
 from server.config import LogConfig
 from server.log.contract import LogUnavailable
 from server.log.kafka_acls import Rule, create_rules, delete_rules, read_rules
-from server.log.kafka_credentials import agent_of, agent_principal, agent_user, server_credentials
+from server.log.kafka_credentials import agent_of, agent_principal, agent_user, server_credentials, user_of
+from server.log.kafka_quotas import agent_quota, set_rates
 from server.log.kafka_topic import ADMIN_SETTINGS
 from server.pki.files import PkiFiles
 
@@ -39,6 +41,7 @@ SEEN_SECONDS = 5.0
 """So long a new rule may take until the broker that was told knows it."""
 
 _Found = TypeVar("_Found")
+_logger = logging.getLogger("leaver.agents")
 
 
 class KafkaAccess:
@@ -58,6 +61,9 @@ class KafkaAccess:
             if secret:
                 upsertion = UserScramCredentialUpsertion(agent_user(agent), SCRAM_MECHANISM, secret)
                 self._alter_user(admin, upsertion)
+            quota = agent_quota(self._log)
+            if quota is not None:
+                self._set_quota(admin, agent, quota)
             deadline = time.monotonic() + SEEN_SECONDS
             if self._log.agent_rules == "each" and rule not in self._rules_of(admin, agent):
                 create_rules(admin, [rule])
@@ -78,6 +84,8 @@ class KafkaAccess:
             delete_rules(admin, denial.principal)
             if self._log.security == "scram" and agent_user(agent) in admin.describe_user_scram_credentials():
                 self._alter_user(admin, UserScramCredentialDeletion(agent_user(agent), SCRAM_MECHANISM))
+            if agent_quota(self._log) is not None:
+                self._set_quota(admin, agent, None)
 
         self._ask(put_out)
 
@@ -95,6 +103,13 @@ class KafkaAccess:
 
     def _rules_of(self, admin: Any, agent: str) -> set[Rule]:
         return read_rules(admin, kind="TOPIC", principal=self._rule(agent).principal)
+
+    def _set_quota(self, admin: Any, agent: str, rate: int | None) -> None:
+        try:
+            set_rates(admin, {user_of(agent_principal(self._log.security, agent)): rate})
+        except ClusterAuthorizationFailedError:
+            # Set up by an earlier version: better an agent without a quota than none.
+            _logger.warning("agent_quota_not_set", extra={"remedy": "leaver kafka setup"})
 
     def _alter_user(self, admin: Any, alteration: Any) -> None:
         refused = admin.alter_user_scram_credentials([alteration])[alteration.user]

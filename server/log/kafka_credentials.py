@@ -61,6 +61,11 @@ def principal(credentials: KafkaCredentials) -> str:
     return f"User:{_distinguished_name(certificate)}"
 
 
+def user_of(named: str) -> str:
+    """A principal as quotas call it."""
+    return named.removeprefix("User:")
+
+
 def agent_user(agent: str) -> str:
     """An agent's user under SCRAM."""
     return f"{AGENT_USER_PREFIX}{agent}"

@@ -1,4 +1,5 @@
-"""Makes brokers ready for an installation: topics with their settings, rules for its programs. Idempotent.
+"""Makes brokers ready for an installation: topics with their settings, rules for its programs,
+quotas for its agents. Idempotent.
 
 What it does not own it tells instead of changing: settings of the brokers, rules of others, a topic with
 another number of partitions.
@@ -13,17 +14,20 @@ import msgspec
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from kafka.errors import SecurityDisabledError  # type: ignore[import-untyped]
 
+from event_schema.byte_size import byte_size
 from server.config import LogConfig
 from server.log.kafka_acls import CLUSTER, Rule, create_rules, read_rules
-from server.log.kafka_credentials import agent_of
+from server.log.kafka_credentials import agent_of, agent_principal, user_of
+from server.log.kafka_quotas import EVERYBODY_ELSE, UNBOUNDED, User, agent_quota, read_rates, set_rates
 from server.log.kafka_topic import TopicPlan, events_topic, make_topic, read_topic
 from server.log.kafka_unsafe import broker_faults
 
 EVERYBODY = "User:*"
+USERS_NAMED = 3
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Something that was not as it must be. `what` is topic, setting or rule."""
+    """Something that was not as it must be. `what` is topic, setting, rule or quota."""
 
     what: str
     detail: str
@@ -58,6 +62,7 @@ def set_up(
         findings.append(SetupFinding("few_copies", f"{detail}log.replication = 3"))
     if log.security != "plaintext":
         _set_up_rules(admin, log, server, known_agents, steps, findings, dry_run=dry_run)
+        _set_up_quotas(admin, log, server, known_agents, steps, dry_run=dry_run)
     for broker in brokers:
         number = str(broker["broker_id"])
         resource = ConfigResource(ConfigResourceType.BROKER, number)
@@ -71,12 +76,15 @@ def program_rules(log: LogConfig, server: str) -> list[Rule]:
     """What the programs of the server need. Agents get theirs at enrolment, unless one is for all.
 
     The server lets agents in and puts them out, so it may ALTER the cluster, which is the right to make
-    rules and users, and a power to keep well. Workers only read."""
+    rules and users, and a power to keep well; beside it ALTER_CONFIGS, the right to give an agent its quota,
+    adds nothing that it could not give itself. Workers only read."""
     rules = [
         *_topic_rules(server, log.topic, "READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
         *_group_rules(server, log),
         Rule(server, "CLUSTER", CLUSTER, "ALTER"),
     ]
+    if agent_quota(log) is not None:
+        rules.append(Rule(server, "CLUSTER", CLUSTER, "ALTER_CONFIGS"))
     if log.agent_rules == "all":
         rules += _topic_rules(EVERYBODY, log.topic, "WRITE")
         rules += [Rule(f"User:{name}", "TOPIC", log.topic, "WRITE", denied=True) for name in log.workers]
@@ -151,6 +159,43 @@ def _set_up_rules(
         SetupFinding("rule_of_others", f"{rule}; if nobody needs it, take it away")
         for rule in _rules_of_others(there, wanted, log, known_agents)
     )
+
+
+def _set_up_quotas(
+    admin: Any,
+    log: LogConfig,
+    server: str,
+    known_agents: frozenset[str],
+    steps: list[Step],
+    *,
+    dry_run: bool,
+) -> None:
+    if not log.agent_bytes_per_second:
+        return
+    rate = agent_quota(log)
+    wanted: dict[User, int] = (
+        # What agents send over HTTPS the server writes for all of them.
+        {EVERYBODY_ELSE: log.agent_bytes_per_second, user_of(server): UNBOUNDED}
+        if rate is None
+        else {user_of(agent_principal(log.security, name)): rate for name in sorted(known_agents)}
+    )
+    there = read_rates(admin)
+    missing = {user: bytes_ for user, bytes_ in wanted.items() if there.get(user) != bytes_}
+    if rate is None:
+        steps.extend(
+            Step("quota", f"{user or 'every user without one'}: {_rate_words(wanted[user])}")
+            for user in missing
+        )
+    elif missing:
+        names = ", ".join(str(user) for user in list(missing)[:USERS_NAMED])
+        more = f" and {len(missing) - USERS_NAMED:,} more" if len(missing) > USERS_NAMED else ""
+        steps.append(Step("quota", f"{names}{more}: {_rate_words(rate)}{' each' if more else ''}"))
+    if not dry_run:
+        set_rates(admin, missing)
+
+
+def _rate_words(rate: int) -> str:
+    return "no bound" if rate >= UNBOUNDED else f"at most {byte_size(rate)} a second to a broker"
 
 
 def _rules_of_others(

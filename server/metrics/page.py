@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from server.metrics.table import COUNTED, PROCESS, SEEN, Metric
+from server.metrics.table import COUNTED, LOOP_METRICS, PROCESS, SEEN, WORKER, Metric
 
 _INTRODUCTION = """\
 # Metrics
@@ -29,6 +29,11 @@ def metrics_page() -> str:
             *_table(COUNTED),
             "\n## Read at each scrape, the same that `leaver status` shows\n",
             *_table(SEEN),
+            "\n## Of a `leaver worker` with `--listen`\n",
+            "What its own pipeline counted, the process, "
+            + ", ".join(f"`{metric.name}`" for metric in LOOP_METRICS)
+            + ", and:\n",
+            *_table(WORKER),
             "\n## The process\n",
             *_table(PROCESS),
             "",

@@ -1,11 +1,9 @@
-"""The metrics of one process: its own registry, the pipeline's counters, the installation's snapshot.
-
-A process that runs only a pipeline would register PipelineMetrics alone, behind an endpoint of its own.
-"""
+"""The metrics of one process: its own registry, the pipeline's counters, and what is seen at each scrape: the
+whole installation (`leaver up`) or the process itself (`leaver worker`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
@@ -13,11 +11,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.metrics.table import COUNTED, MetricKind
 from server.pipeline.observer import BatchDone
 from server.pulse import Pulse
-from server.status_types import Status, score_band
+from server.status_types import score_band
 
 BATCH_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -82,14 +79,14 @@ class _WithoutBirths(Collector):
 class ProcessMetrics:
     """`pipeline` observes the worker. `render()` is what a scrape gets."""
 
-    def __init__(self, *, snapshot: Callable[[], Status], pipeline_pulse: Pulse) -> None:
+    def __init__(self, seen: Collector, *, pipeline_pulse: Pulse) -> None:
         # Not the library's global registry: two servers in one process share nothing.
         self._registry = CollectorRegistry(auto_describe=False)
         counted = CollectorRegistry(auto_describe=False)
         self.pipeline = PipelineMetrics(counted, pipeline_pulse)
         self._registry.register(_WithoutBirths(counted))
         ProcessCollector(registry=self._registry)
-        self._registry.register(SnapshotMetrics(snapshot))
+        self._registry.register(seen)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from server.metrics.table import AGENT_STATES, SEEN, MetricKind
+from server.metrics.table import AGENT_STATES, LOOP_METRICS, SEEN, WORKER, Metric, MetricKind
 from server.process_state import ProcessState
 from server.status_types import Status
+from server.supervision import PartState
 
 Family = CounterMetricFamily | GaugeMetricFamily
 Values = Mapping[tuple[str, ...], float]
@@ -27,20 +28,36 @@ class SnapshotMetrics(Collector):
         values = {**_installation(status), **_agents(status)}
         if status.process is not None:
             values |= _process(status.process)
-        for metric in SEEN:
-            family = (
-                CounterMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
-                if metric.kind is MetricKind.COUNTER
-                else GaugeMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
-            )
-            shown = dict(values.get(metric.name, {}))
-            if len(metric.labels) == 1 and metric.name in values:
-                # Zero is said, not left out.
-                (known,) = metric.labels.values()
-                shown = {(value,): 0.0 for value in known} | shown
-            for labels, value in shown.items():
-                family.add_metric(labels, value)
-            yield family
+        return _families(SEEN, values)
+
+
+class WorkerMetrics(Collector):
+    """A prometheus_client collector, for a `leaver worker`: its loops, and how many partitions it holds."""
+
+    def __init__(self, parts: Callable[[], Mapping[str, PartState]], partitions: Callable[[], int]) -> None:
+        self._parts = parts
+        self._partitions = partitions
+
+    def collect(self) -> Iterator[Family]:
+        values = {**_loops(self._parts()), "leaver_partitions_held": _one(self._partitions())}
+        return _families((*LOOP_METRICS, *WORKER), values)
+
+
+def _families(metrics: Iterable[Metric], values: Mapping[str, Values]) -> Iterator[Family]:
+    for metric in metrics:
+        family = (
+            CounterMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
+            if metric.kind is MetricKind.COUNTER
+            else GaugeMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
+        )
+        shown = dict(values.get(metric.name, {}))
+        if len(metric.labels) == 1 and metric.name in values and metric not in LOOP_METRICS:
+            # Zero is said, not left out; but a loop that this process does not have is not down.
+            (known,) = metric.labels.values()
+            shown = {(value,): 0.0 for value in known} | shown
+        for labels, value in shown.items():
+            family.add_metric(labels, value)
+        yield family
 
 
 def _one(value: float | None) -> Values:
@@ -91,14 +108,20 @@ def _agents(status: Status) -> dict[str, Values]:
     }
 
 
+def _loops(parts: Mapping[str, PartState]) -> dict[str, Values]:
+    return {
+        "leaver_loop_up": {(name,): part.state == "running" for name, part in parts.items()},
+        "leaver_loop_turned_seconds": {(name,): part.turned or 0 for name, part in parts.items()},
+        "leaver_loop_restarts_total": {(name,): part.restarts for name, part in parts.items()},
+    }
+
+
 def _process(process: ProcessState) -> dict[str, Values]:
     requests: dict[tuple[str, ...], float] = {
         tuple(key.split(" ")): number for key, number in process.requests.items()
     }
     return {
-        "leaver_loop_up": {(name,): part.state == "running" for name, part in process.parts.items()},
-        "leaver_loop_turned_seconds": {(name,): part.turned or 0 for name, part in process.parts.items()},
-        "leaver_loop_restarts_total": {(name,): part.restarts for name, part in process.parts.items()},
+        **_loops(process.parts),
         "leaver_http_requests_total": requests,
         "leaver_enrolments_failed_total": _one(
             sum(

@@ -33,7 +33,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 AGENT_STATES = ("invited", "enrolled", "silent", "stopped", "revoked")
-LOOPS = ("https", "pipeline", "housekeeping", "training")
+LOOPS = ("https", "http", "pipeline", "housekeeping", "training", "one server")
+"""`http` is a worker's; `one server` looks whether another server took the database over."""
 Labels = dict[str, tuple[str, ...]]
 _REASON: Labels = {"reason": tuple(reason.value for reason in Rejected)}
 _LOSS: Labels = {"reason": tuple(reason.value for reason in LossReason)}
@@ -126,6 +127,19 @@ SEEN = (
 )
 """From the installation's snapshot (server/status.py), the same that `leaver status` shows."""
 
+LOOP_METRICS = tuple(metric for metric in SEEN if metric.labels is _LOOP)
+"""Those of SEEN that are about the process itself."""
+
+WORKER = (
+    Metric(
+        "leaver_partitions_held",
+        _GAUGE,
+        "partitions",
+        "Partitions of the log that this worker works on.",
+    ),
+)
+"""Of a `leaver worker`, beside COUNTED, LOOP_METRICS and PROCESS."""
+
 PROCESS = (
     Metric("process_start_time_seconds", _GAUGE, "seconds", "When the process started."),
     Metric("process_cpu_seconds_total", _COUNTER, "seconds", "CPU time of the process."),
@@ -136,4 +150,4 @@ PROCESS = (
 )
 """What prometheus-client knows of every process."""
 
-METRICS = (*COUNTED, *SEEN, *PROCESS)
+METRICS = (*COUNTED, *SEEN, *WORKER, *PROCESS)

@@ -17,6 +17,8 @@ from server.retention import EVER
 from server.store.tables import agent_epochs, agent_keys, agents, collector_days
 
 LATE_MS = 5_000
+NAMES_AT_ONCE = 500
+"""In one query."""
 
 
 class FindingKind(StrEnum):
@@ -136,45 +138,59 @@ class AgentState:
         self.gap_changed = False
 
 
-def load_agent(connection: Connection, name: str, *, since: int = EVER) -> AgentState:
-    """The agent as the database has it; its standing is None where the name is not enrolled. since: UTC
-    day."""
-    row = connection.execute(
-        select(
-            agents.c.clock_offset,
-            agents.c.clock_doubted_since,
-            agents.c.clock_doubted,
-            agents.c.heartbeat_at,
-            agents.c.heartbeat,
-        ).where(agents.c.name == name)
-    ).first()
-    if row is None:
-        return AgentState(name, None, AgentClock())
-    sent_at = None if row.heartbeat is None else row.heartbeat["sent_at"]
-    clock = AgentClock(row.clock_offset, sent_at, row.clock_doubted_since, row.clock_doubted)
-    state = AgentState(name, load_standing(connection, name), clock)
-    if sent_at is not None:
-        state.delay = row.heartbeat_at - sent_at
-    for epoch in connection.execute(select(agent_epochs).where(agent_epochs.c.agent == name)):
-        state.epochs[epoch.epoch] = EpochState(
+def load_agents(connection: Connection, names: Iterable[str], *, since: int = EVER) -> list[AgentState]:
+    """Agents as the database has them; one whose name is not enrolled has no standing. since: UTC day."""
+    wanted = list(names)
+    states: list[AgentState] = []
+    for start in range(0, len(wanted), NAMES_AT_ONCE):
+        states += _load_part(connection, wanted[start : start + NAMES_AT_ONCE], since)
+    return states
+
+
+def _load_part(connection: Connection, names: list[str], since: int) -> list[AgentState]:
+    standings = load_standings(connection, names)
+    states = {name: AgentState(name, standings.get(name), AgentClock()) for name in names}
+    clocks = select(
+        agents.c.name,
+        agents.c.clock_offset,
+        agents.c.clock_doubted_since,
+        agents.c.clock_doubted,
+        agents.c.heartbeat_at,
+        agents.c.heartbeat,
+    )
+    for row in connection.execute(clocks.where(agents.c.name.in_(names))):
+        state = states[row.name]
+        sent_at = None if row.heartbeat is None else row.heartbeat["sent_at"]
+        state.clock = AgentClock(row.clock_offset, sent_at, row.clock_doubted_since, row.clock_doubted)
+        if sent_at is not None:
+            state.delay = row.heartbeat_at - sent_at
+    epochs = select(agent_epochs).where(agent_epochs.c.agent.in_(list(standings)))
+    for epoch in connection.execute(epochs):
+        states[epoch.agent].epochs[epoch.epoch] = EpochState(
             epoch.first_seen, SeenNumbers(epoch.seen), epoch.lost, epoch.duplicates
         )
-    watched = select(collector_days).where(collector_days.c.agent == name, collector_days.c.day >= since)
+    watched = select(collector_days).where(
+        collector_days.c.agent.in_(list(standings)), collector_days.c.day >= since
+    )
     for day in connection.execute(watched):
-        state.watched.setdefault(day.collector, set()).add(day.day)
-    return state
+        states[day.agent].watched.setdefault(day.collector, set()).add(day.day)
+    return list(states.values())
 
 
-def load_standing(connection: Connection, name: str) -> AgentStanding | None:
-    """Keys and revocation of one agent, None for a name that was never enrolled."""
-    revoked = connection.execute(select(agents.c.revoked_at).where(agents.c.name == name)).first()
-    if revoked is None:
-        return None
-    keys = connection.execute(
-        select(agent_keys.c.public_key)
-        .where(agent_keys.c.agent == name)
+def load_standings(connection: Connection, names: list[str]) -> dict[str, AgentStanding]:
+    """Keys and revocation of those agents that are enrolled, or were."""
+    revoked = {
+        row.name: row.revoked_at
+        for row in connection.execute(
+            select(agents.c.name, agents.c.revoked_at).where(agents.c.name.in_(names))
+        )
+    }
+    keys: dict[str, list[Ed25519PublicKey]] = {name: [] for name in revoked}
+    query = (
+        select(agent_keys.c.agent, agent_keys.c.public_key)
+        .where(agent_keys.c.agent.in_(list(revoked)))
         .order_by(agent_keys.c.not_before.desc(), agent_keys.c.key_id)
     )
-    return AgentStanding(
-        tuple(Ed25519PublicKey.from_public_bytes(bytes(row.public_key)) for row in keys), revoked.revoked_at
-    )
+    for row in connection.execute(query):
+        keys[row.agent].append(Ed25519PublicKey.from_public_bytes(bytes(row.public_key)))
+    return {name: AgentStanding(tuple(keys[name]), revoked_at) for name, revoked_at in revoked.items()}

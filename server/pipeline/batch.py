@@ -256,16 +256,17 @@ class BatchReader:
             )
             return None
         enricher = self._memory.enricher
+        directory = enricher.directory
         if who is None:
-            day, hour = self._memory.directory.local_day_and_hour(None, time)
+            day, hour = directory.local_day_and_hour(None, time)
             subject = enricher.who(event)[1]
             return enricher.enrich(
                 event, time=time, day=day, hour=hour, person=None, subject=subject, new_place=None
             )
         person, subject = who
-        day, hour = self._memory.directory.local_day_and_hour(person, time)
+        day, hour = directory.local_day_and_hour(person, time)
         state = self._memory.subjects[subject]
-        row = state.channel_day(channel_of(event), day, self._memory.directory.day_type(day))
+        row = state.channel_day(channel_of(event), day, directory.day_type(day))
         before = grid(row)
         new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
         file, export = self._memory.exports.look_at(event, time)

@@ -175,8 +175,7 @@ def _write_agents(connection: Connection, changed: Collection[AgentState]) -> No
     for agent in changed:
         if agent.heartbeat is not None or agent.clock_changed:
             _write_heartbeat(connection, agent)
-        if agent.gap_changed:
-            _write_gap(connection, agent)
+    _write_gaps(connection, [agent for agent in changed if agent.gap_changed])
 
 
 def _write_heartbeat(connection: Connection, agent: AgentState) -> None:
@@ -191,14 +190,22 @@ def _write_heartbeat(connection: Connection, agent: AgentState) -> None:
     connection.execute(update(agents).where(agents.c.name == agent.name).values(values))
 
 
-def _write_gap(connection: Connection, agent: AgentState) -> None:
-    """One open finding says how many numbers are missing now; it is resolved when all have come."""
-    missing = min(agent.missing(), WHOLE_MAX)
-    open_gap = (
-        (agent_findings.c.agent == agent.name)
-        & (agent_findings.c.kind == FindingKind.GAP.value)
-        & agent_findings.c.resolved_at.is_(None)
-    )
+def _write_gaps(connection: Connection, changed: Collection[AgentState]) -> None:
+    """One open finding an agent says how many numbers are missing now; it is resolved when all have come."""
+    open_gap = (agent_findings.c.kind == FindingKind.GAP.value) & agent_findings.c.resolved_at.is_(None)
+    names = [agent.name for agent in changed]
+    query = select(agent_findings.c.agent).where(open_gap, agent_findings.c.agent.in_(names))
+    gapped = set(connection.execute(query).scalars()) if names else set()
+    for agent in changed:
+        missing = min(agent.missing(), WHOLE_MAX)
+        # Most agents have none, and had none.
+        if missing or agent.name in gapped:
+            _write_gap(connection, agent, missing, open_gap & (agent_findings.c.agent == agent.name))
+
+
+def _write_gap(
+    connection: Connection, agent: AgentState, missing: int, open_gap: ColumnElement[bool]
+) -> None:
     now = agent.last_received
     if not missing:
         connection.execute(update(agent_findings).where(open_gap).values(resolved_at=now))

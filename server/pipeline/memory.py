@@ -19,7 +19,7 @@ from server.enrich.enrichment import Enricher
 from server.enrich.known_exports import KnownExports
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory, people_version
-from server.pipeline.agent_state import AgentState, load_agent, load_standing
+from server.pipeline.agent_state import AgentState, load_agents, load_standings
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.retention import first_day_kept, first_local_day
@@ -125,30 +125,30 @@ class Memory:
         )
 
     def look_at_agents(self, connection: Connection, names: Iterable[str]) -> None:
-        """Before any of them is asked for in a batch that will change them."""
-        self._look_at(connection, map(agent_key, names), lock=self._locks)
+        """Before any of them is asked for in a batch that will change them; loads those that are new."""
+        wanted = list(names)
+        self._look_at(connection, map(agent_key, wanted), lock=self._locks)
+        unknown = [name for name in wanted if name not in self.agents]
+        for state in load_agents(connection, unknown, since=self.first_day):
+            if state.standing is not None:
+                self._keep(state)
 
     def standing_of(self, connection: Connection, name: str) -> AgentStanding | None:
-        """The registry's word on an agent, at most STANDING_KEPT_MS old."""
+        """The registry's word on an agent of this batch, at most STANDING_KEPT_MS old."""
         now = self._clock()
         state = self.agents.get(name)
         if state is None:
-            state = load_agent(connection, name, since=self.first_day)
-            if state.standing is None:
-                return None
-            self._keep(state)
-        elif now - self._standing_at[name] > STANDING_KEPT_MS or now < self._standing_at[name]:
-            state.standing = load_standing(connection, name)
-        else:
-            return state.standing
-        self._standing_at[name] = now
+            # look_at_agents found nobody of this name.
+            return None
+        if now - self._standing_at[name] > STANDING_KEPT_MS or now < self._standing_at[name]:
+            self.ask_anew(connection, name)
         return state.standing
 
     def ask_anew(self, connection: Connection, name: str) -> None:
         """The next standing_of() is the registry's word of now."""
         state = self.agents.get(name)
         if state is not None:
-            state.standing = load_standing(connection, name)
+            state.standing = load_standings(connection, [name]).get(name)
             self._standing_at[name] = self._clock()
 
     def _keep(self, agent: AgentState) -> None:
@@ -169,8 +169,8 @@ class Memory:
         # Of agents that are not this batch's only the watched days matter. Whoever adds one raises the
         # versions of all subjects seen there too.
         self._look_at(connection, map(agent_key, seen_on), lock=False)
-        for name in seen_on - self.agents.keys():
-            self._keep(load_agent(connection, name, since=self.first_day))
+        for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_day):
+            self._keep(state)
 
     def watched_days(self, state: SubjectState) -> set[int]:
         """UTC days on which removable storage was watched on an endpoint that the subject was seen on."""

@@ -100,6 +100,10 @@ class PipelineWorker:
         self._waits_for: str | None = None
 
     @property
+    def partitions_held(self) -> int:
+        return len(self._partitions.held)
+
+    @property
     def waits_for_database(self) -> bool:
         return self._waits_for == "database_unavailable"
 
@@ -273,16 +277,14 @@ class PipelineWorker:
         versions = raise_versions(connection, memory.versions(_keys(batch)), batch.touched)
         now = self._clock()
         write_batch(connection, batch, self._seal_key, now=now)
-        opened: list[int] = []
-        for subject, state in batch.subjects.items():
-            opened += raise_alerts(
-                connection,
-                memory,
-                state,
-                batch.people[subject],
-                policy_version=self._policies.version,
-                now=now,
-            )
+        opened = raise_alerts(
+            connection,
+            memory,
+            list(batch.subjects.values()),
+            batch.people,
+            policy_version=self._policies.version,
+            now=now,
+        )
         self._sign.batch(connection, self._partitions.held, now)
         return _Committed(versions, tuple(opened))
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from event_schema.struct_base import Milliseconds
 from server.store.tables import workers
 from server.store.upsert import upsert
 
@@ -18,13 +19,13 @@ FORGOTTEN_MS = 24 * 3600 * 1000
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
-    """Times are ms UTC. `batches`, `conflicts`: since it started."""
+    """`batches`, `conflicts`: since it started."""
 
     name: str
-    started_at: int
-    seen_at: int
+    started_at: Milliseconds
+    seen_at: Milliseconds
     partitions: tuple[int, ...]
-    batch_at: int | None
+    batch_at: Milliseconds | None
     batches: int
     conflicts: int
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from sqlalchemy import Dialect, String, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 WHOLE_MAX = 2**63 - 1
+KEYS_KEPT = 10_000
+"""Keys repeat from event to event; looked up they cost a third."""
 _REPLACED = "\ufffd"
 _MARK_CHARACTERS = 17
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -33,6 +36,7 @@ def is_storable(text: str) -> bool:
     return text.isprintable() or _UNSTORABLE.search(text) is None
 
 
+@lru_cache(maxsize=KEYS_KEPT)
 def key_text(text: str, characters: int) -> str:
     """The text as a key of at most so many characters. A longer one ends in its hash, so that it stays apart
     from others that begin the same."""

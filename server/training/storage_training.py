@@ -15,7 +15,7 @@ from analytics.storage_features import HISTORY_DAYS
 from analytics.storage_model import CALIBRATION_DAYS, StorageModel, SubjectHistory
 from server.alerts.queries import Verdict
 from server.detection.storage_anomaly import CHANNEL, storage_history
-from server.pipeline.agent_state import load_agent
+from server.pipeline.agent_state import load_agents
 from server.pipeline.subject_state import load_subjects
 from server.store.database import Database
 from server.store.tables import alert_days, alerts, models, people, subject_agents
@@ -91,12 +91,11 @@ def training_histories(connection: Connection, end: int) -> dict[str, SubjectHis
         for row in connection.execute(select(people.c.id, people.c.department))
     }
     confirmed = _confirmed_days(connection)
-    watched: dict[str, set[int]] = {}
+    states = load_subjects(connection, subjects)
+    seen_on = {agent for state in states.values() for agent in state.agents}
+    watched = {agent.name: agent.watched.get(CHANNEL, set()) for agent in load_agents(connection, seen_on)}
     histories = {}
-    for subject, state in load_subjects(connection, subjects).items():
-        for agent in state.agents:
-            if agent not in watched:
-                watched[agent] = load_agent(connection, agent).watched.get(CHANNEL, set())
+    for subject, state in states.items():
         own = set().union(*(watched[agent] for agent in state.agents))
         days = storage_history(state, end, own, TRAINING_DAYS)
         leaks = confirmed.get(subject, set())

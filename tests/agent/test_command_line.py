@@ -17,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from agent.command_line import main
+from agent.doctor import Finding, finding_lines
 from agent.enrolment import parse_line
 from agent.identity import load_identity
+from agent.spool import Spool
 from event_schema.codec import decode_event
 from event_schema.ocsf_events import FileActivity, FileSystemActivity
 from tests.agent.enrolled import enrolled, line_for
@@ -120,6 +122,31 @@ def test_status_without_an_agent_is_a_finding(config: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--json", "--config", str(config)])
     assert result.exit_code == 3
     assert json.loads(result.stdout)["running"] is False
+
+
+def test_status_of_an_agent_that_holds_its_spool_and_said_nothing_yet_is_starting(
+    config: Path, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path / "state" / "spool")
+    try:
+        told = CliRunner().invoke(main, ["status", "--config", str(config)])
+        assert (told.exit_code, told.output) == (0, "the agent is starting\n")
+    finally:
+        spool.close()
+    never = CliRunner().invoke(main, ["status", "--config", str(config)])
+    assert never.exit_code == 3
+    assert "has not run here yet" in never.output
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_doctor_wraps_what_it_found_under_its_beginning(width: int) -> None:
+    detail = "not synchronised: install chrony or systemd-timesyncd (the server corrects by heartbeats) " * 2
+    findings = [Finding("clock", "degraded", detail), Finding("phones and cameras", "limit", "short")]
+    lines = finding_lines(findings, width=width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("clock               degraded  not synchronised")
+    assert {line[:30] for line in lines[1:-1]} == {" " * 30}
+    assert lines[-1] == "phones and cameras  limit     short"
 
 
 def test_doctor_finds_what_is_missing_and_the_server_that_answers(
@@ -298,11 +325,12 @@ def test_watch_shows_a_copied_file_as_one_line_of_ocsf_and_nothing_else(tmp_path
 
 
 def test_watch_for_people_says_what_it_watches_and_ends_with_its_reader(tmp_path: Path) -> None:
+    """The folder is named for this call only."""
     folder = tmp_path / "exchange"
     folder.mkdir()
     config = tmp_path / "agent.toml"
-    config.write_text(f'[collectors.removable_storage]\nextra_mounts = ["{folder}"]\n', encoding="utf-8")
-    process = watching(config)
+    config.write_text("[collectors.removable_storage]\nenabled = false\n", encoding="utf-8")
+    process = watching(config, os.path.relpath(folder, ROOT))
     assert process.stdout is not None
     assert process.stderr is not None
     try:

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from analytics.explanation import CopyFacts, copy_facts, human_size, sentence
+from analytics.explanation import CopyFacts, copy_facts, sentence
 from analytics.peer_groups import peer_stats
 from analytics.storage_day import HistoryDay, StorageDay
 from analytics.storage_model import StorageModel
@@ -97,14 +97,6 @@ def test_an_account_of_nobody_is_said_so() -> None:
 
 def test_one_file_is_one_file() -> None:
     assert told(files=1).startswith("4.1 GB (1 file) to")
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 KB"), (999_600, "1 MB"), (14_300_000, "14.3 MB"), (3e15, "3 PB")],
-)
-def test_sizes_are_in_human_units(size: float, text: str) -> None:
-    assert human_size(size) == text
 
 
 def test_facts_come_from_the_history() -> None:

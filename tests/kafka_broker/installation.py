@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition  # type: ignore[import-untyped]
 from kafka.admin import UserScramCredentialUpsertion  # type: ignore[import-untyped]
 from kafka.errors import (  # type: ignore[import-untyped]
@@ -18,9 +19,13 @@ from kafka.errors import (  # type: ignore[import-untyped]
 )
 from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
+from agent.identity import private_pem
 from event_schema.kafka_security import SCRAM_MECHANISM, KafkaCredentials, KafkaSecurity, client_settings
 from server.data_directory import DataDirectory
+from server.log.kafka_access import KafkaAccess
 from server.log.kafka_acls import CLUSTER, Rule, create_rules, delete_rules, read_rules
+from server.pki.authority import certificate_pem
+from server.pki.files import PkiFiles
 from tests.kafka_broker.secured import SecuredBroker
 from tests.server.up.up_process import leaver
 
@@ -38,7 +43,13 @@ class SecuredInstallation:
     """Settings and CA in `data`; topics and the server's user are its own. Nothing is set up yet."""
 
     def __init__(
-        self, broker: SecuredBroker, data: Path, security: KafkaSecurity, agent_rules: str = "each"
+        self,
+        broker: SecuredBroker,
+        data: Path,
+        security: KafkaSecurity,
+        agent_rules: str = "each",
+        *,
+        quota: int = 250_000,
     ) -> None:
         self.broker, self.data, self.security = broker, data, security
         self.number = next(_numbers)
@@ -59,7 +70,7 @@ class SecuredInstallation:
             f'[listen]\naddress = "127.0.0.1:0"\n[log]\nkind = "kafka"\nbootstrap = ["{self.address}"]\n'
             f'topic = "{self.topic}"\npartitions = 4\n'
             f'security = "{security}"\nagent_rules = "{agent_rules}"\n{own}'
-            f'workers = ["{self._named("worker")}"]\n'
+            f'workers = ["{self._named("worker")}"]\nagent_bytes_per_second = {quota}\n'
         )
         assert leaver("init", data=data).returncode == 0
         self.config = DataDirectory(data).load_config()
@@ -80,6 +91,19 @@ class SecuredInstallation:
         """`leaver kafka setup`, as the brokers' administrator."""
         return leaver("kafka", "setup", "--as", str(self.administrator), *arguments, data=self.data)
 
+    def let_in(self, agent: str) -> KafkaCredentials:
+        """A new agent, with a certificate or password as enrolment gives it."""
+        access = KafkaAccess(self.config.log, PkiFiles(self.broker.pki, clock=self.broker.now))
+        ticket = access.admit(agent)
+        access.close()
+        if self.security == "scram":
+            return self.broker.user_credentials(ticket.user, ticket.secret)
+        key = Ed25519PrivateKey.generate()
+        certificate = self.broker.authority.sign_agent(key.public_key(), agent, now=self.broker.now())
+        return KafkaCredentials(
+            "mtls", self.broker.ca_pem, certificate_pem(certificate).decode(), private_pem(key).decode()
+        )
+
     def worker(self, role: str) -> KafkaCredentials:
         """What the worker of that role shows."""
         name = f"{role}-{self.number}"
@@ -94,9 +118,9 @@ class SecuredInstallation:
         producer.send(topic, b"x", partition=0).get(20)
         producer.close()
 
-    def take_from_server(self, denied: bool) -> None:
-        """The server's right to let agents in, or gives it back."""
-        denial = Rule(self.server, "CLUSTER", CLUSTER, "ALTER", denied=True)
+    def take_from_server(self, denied: bool, operation: str = "ALTER") -> None:
+        """The server's right to let agents in (or another one), or gives all of them back."""
+        denial = Rule(self.server, "CLUSTER", CLUSTER, operation, denied=True)
         admin = KafkaAdminClient(**self.broker.admin_settings())
         if denied:
             create_rules(admin, [denial])

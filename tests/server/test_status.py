@@ -35,6 +35,7 @@ PROCESS = ProcessState(
     requests={},
     next_drop_at=NOW + 1_800_000,
 )
+WITHOUT_PIPELINE = msgspec.structs.replace(PROCESS, parts={"https": PartState("running", 0, None, 0.1)})
 WELL = Status(
     at=NOW,
     process=PROCESS,
@@ -45,7 +46,7 @@ WELL = Status(
     agents=(),
     workers=(),
     storage=StorageState(2_500_000_000, 12_000_000, 80_000_000_000),
-    retention=RetentionState(90, TODAY - 90, NOW + 1_800_000),
+    retention=RetentionState(90, 730, TODAY - 90, NOW + 1_800_000),
     erasures=ErasureState(None, 0, 0, 0, 0),
     training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
     findings=(),
@@ -70,12 +71,13 @@ def test_where_all_is_well_nothing_needs_a_look() -> None:
     [
         ({"process": None}, "not_running"),
         ({"workers": (WorkerRow("w1", 0, NOW - SILENT_MS - 1, (0, 1), None, 0, 0),)}, "worker_silent"),
+        ({"process": WITHOUT_PIPELINE}, "no_worker"),
         ({"log": LogState("kafka", None, None, 9, None, None, "away")}, "log_unavailable"),
         ({"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX - 1, None)}, "behind"),
         ({"dead_letters": {"bad_event": 1}}, "dead_letters"),
         ({"storage": StorageState(1, 1, DISK_FREE_MIN - 1)}, "disk_full"),
-        ({"retention": RetentionState(90, TODAY - 95, NOW - 1)}, "retention_late"),
-        ({"retention": RetentionState(90, TODAY - 95, None)}, "retention_late"),
+        ({"retention": RetentionState(90, 730, TODAY - 95, NOW - 1)}, "retention_late"),
+        ({"retention": RetentionState(90, 730, TODAY - 95, None)}, "retention_late"),
         ({"agents": (_agent("a", "silent"),)}, "agent_silent"),
         ({"agents": (_agent("a", lost=4),)}, "events_lost"),
         ({"agents": (_agent("a", "enrolled", Finding("cloned", "twice", 0, 0, 1)),)}, "cloned"),
@@ -90,11 +92,16 @@ def test_what_needs_a_look_is_one_finding(changes: dict[str, Any], kind: str) ->
     [
         {"log": LogState("embedded", 1, 9, 8, 1, NOW - WAITING_MS_MAX, None)},
         {"storage": StorageState(1, None, None)},
-        {"retention": RetentionState(90, TODAY - 95, NOW + 1)},
+        {"retention": RetentionState(90, 730, TODAY - 95, NOW + 1)},
     ],
 )
 def test_what_is_on_its_way_needs_none(changes: dict[str, Any]) -> None:
     assert _kinds(**changes) == []
+
+
+def test_a_server_that_leaves_the_pipeline_to_workers_is_well_while_one_works() -> None:
+    workers = (WorkerRow("w1", 0, NOW - SILENT_MS, (0,), None, 0, 0),)
+    assert _kinds(process=WITHOUT_PIPELINE, workers=workers) == []
 
 
 def test_loops_that_fail_or_hang_and_agents_that_flood_are_named() -> None:
@@ -117,12 +124,12 @@ def test_a_calm_status_is_nine_lines() -> None:
     assert lines == [
         "server        https://siem.example:8443, started 60 min ago",
         "loops         https; pipeline, 2 restarts",
-        "log           embedded, nothing waits, 12.0 MB",
+        "log           embedded, nothing waits, 12 MB",
         "events        1,234,567 since 2026-08-24, kept 90 days, next sweep in 30 min",
         "dead letters  none",
         "agents        2 well heard, 1 revoked",
-        "alerts        4 open: 1 at 70-100, 3 at 40-69",
-        "database      2.5 GB, 80.0 GB free on the disk",
+        "alerts        4 open: 1 at 70-100, 3 at 40-69; closed ones kept 730 days",
+        "database      2.5 GB, 80 GB free on the disk",
         "model         trained 3 d ago on 812 people",
     ]
 
@@ -131,7 +138,7 @@ def test_what_retention_and_erasures_did_is_a_line_and_an_unfinished_one_a_findi
     dropped = LastDrop(NOW - 60_000, {"event_blocks": 1_200, "subject_events": 30})
     status = msgspec.structs.replace(
         WELL,
-        retention=RetentionState(90, TODAY - 90, NOW + 1_800_000, dropped),
+        retention=RetentionState(90, 730, TODAY - 90, NOW + 1_800_000, dropped),
         erasures=ErasureState(NOW - 3_600_000, 1, 2, 14, 5),
     )
     lines = [line.text for line in status_lines(status, width=200)]
@@ -140,6 +147,13 @@ def test_what_retention_and_erasures_did_is_a_line_and_an_unfinished_one_a_findi
         "last erasure 60 min ago; 2 erased accounts shut out, 14 events dropped"
     )
     assert [finding.kind for finding in status_findings(status)] == ["erasure_unfinished"]
+
+
+def test_before_the_first_start_the_log_is_not_missed() -> None:
+    fresh = msgspec.structs.replace(WELL, process=None, log=LogState("embedded", 0, 0, 0, 0, None, None))
+    assert [finding.kind for finding in status_findings(fresh)] == ["not_running"]
+    lines = [line.text for line in status_lines(fresh, width=80)]
+    assert "log           embedded, begins with the first leaver up" in lines
 
 
 def test_each_worker_is_a_line_with_what_it_holds_and_did() -> None:

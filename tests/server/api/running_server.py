@@ -23,6 +23,7 @@ from server.config import LimitsConfig, ListenConfig, MetricsConfig, ServerConfi
 from server.health import Health
 from server.log.embedded import EmbeddedLog
 from server.metrics.process_metrics import ProcessMetrics
+from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
 from server.pulse import Pulse
@@ -69,7 +70,7 @@ class RunningServer:
         self.authority: Authority = self.pki.create_authority("test")
         self.parts = {"pipeline": PartState("running", 0, None)}
         self.directory = directory
-        self.metrics = ProcessMetrics(snapshot=self._status, pipeline_pulse=Pulse(60))
+        self.metrics = ProcessMetrics(SnapshotMetrics(self._status), pipeline_pulse=Pulse(60))
         self.service = ApiService(
             config=self.config,
             database=self.database,
@@ -104,7 +105,7 @@ class RunningServer:
                 None,
                 now=self.clock(),
                 directory=self.directory,
-                events_days=self.config.retention.events_days,
+                kept=self.config.retention,
             )
 
     def tls(self) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from server.api.access import Access
 from server.api.app import ENDPOINTS, create_app
 from server.api.failure_limit import FailureLimit
+from server.json_times import rfc3339
 from tests.server.api.running_server import RunningServer, TestAgent
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -135,6 +136,7 @@ def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client:
         "committed": 0,
         "lag": 2,
         "oldest_waiting_at": server.clock.now,
+        "oldest_waiting_at_dt": rfc3339(server.clock.now),
         "fault": None,
     }
     assert [(a["name"], a["state"]) for a in status["agents"]] == [("a", "enrolled")]

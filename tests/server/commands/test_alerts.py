@@ -130,6 +130,56 @@ def test_text_shows_a_score_that_its_parts_add_up_to_and_the_proof(
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_times_name_their_zone_in_text_and_are_rfc_3339_beside_milliseconds_in_json(
+    database: Database, tmp_path: Path
+) -> None:
+    record_leak(database)
+    text = _run(tmp_path, "show", "1").stdout
+    assert "Sun 2026-11-22 08:00:00 to 08:00:30 Asia/Shanghai (UTC+08:00)" in text
+    assert "30 files written; times in Asia/Shanghai" in text
+    (listed,) = _json(_run(tmp_path, "list", "--json"))
+    detail = _json(_run(tmp_path, "show", "1", "--json"))
+    for alert in (listed, detail["alert"]):
+        assert (alert["first_time"], alert["first_time_dt"]) == (NOW, "2026-11-22T00:00:00.000Z")
+        assert alert["closed_at_dt"] is None
+    (latest, *_) = detail["evidence"]["largest"]
+    assert latest["time_dt"].startswith("2026-11-22T00:00:")
+    assert "time_dt" not in latest["event"]
+
+
+def test_an_alert_ends_with_the_next_steps_that_can_still_be_taken(
+    database: Database, tmp_path: Path
+) -> None:
+    record_leak(database)
+    unmask = 'leaver alerts show 1 --unmask --reason "…"'
+    close = 'leaver alerts close 1 --verdict VERDICT --reason "…"'
+    steps = _run(tmp_path, "show", "1").stdout.partition("Next  ")[2]
+    assert [line.strip() for line in steps.splitlines()] == [
+        unmask, close, "VERDICT: confirmed, expected, false, duplicate",
+    ]  # fmt: skip
+    named = _run(tmp_path, "show", "1", "--unmask", "--reason", "case 42").stdout
+    assert (unmask in named, close in named) == (False, True)
+    assert _run(tmp_path, "close", "1", "--verdict", "false", "--reason", "r").exit_code == 0
+    closed = _run(tmp_path, "show", "1").stdout
+    assert (unmask in closed, close in closed) == (True, False)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("columns", [80, 120])
+def test_text_is_as_wide_as_columns_says(
+    database: Database, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_leak(database)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    listed = _run(tmp_path, "list").stdout
+    shown = _run(tmp_path, "show", "1").stdout
+    assert max(map(len, listed.splitlines())) == columns
+    assert max(map(len, shown.splitlines())) <= columns
+    # Who it is, and since when, is never torn apart.
+    assert "P-" in listed
+    assert "· on notice, last day in 6 days" in listed
+
+
 def test_account_of_nobody_has_a_pseudonym_that_stays(database: Database, tmp_path: Path) -> None:
     open_alert(database, events=1, subject="account:printer")
     first = _json(_run(tmp_path, "list", "--json"))[0]["who"]

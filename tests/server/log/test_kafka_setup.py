@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]
 from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 
-from agent.identity import private_pem
 from event_schema.kafka_security import KafkaCredentials, KafkaSecurity
 from server.config import LogConfig
 from server.log.kafka_access import KafkaAccess
@@ -20,7 +18,6 @@ from server.log.kafka_credentials import agent_principal
 from server.log.kafka_setup import program_rules
 from server.log.kafka_topic import ADMIN_SETTINGS, read_topic
 from server.log.kafka_unsafe import broker_faults
-from server.pki.authority import certificate_pem
 from server.pki.files import PkiFiles
 from tests.kafka_broker.installation import Client, SecuredInstallation
 from tests.kafka_broker.secured import SecuredBroker
@@ -46,21 +43,6 @@ def admin_of(installation: SecuredInstallation) -> Any:
     return KafkaAdminClient(**installation.broker.admin_settings())
 
 
-def agent(installation: SecuredInstallation, name: str) -> KafkaCredentials:
-    """An agent that was let in, with a certificate or password as enrolment gives it."""
-    broker = installation.broker
-    access = KafkaAccess(installation.config.log, PkiFiles(broker.pki, clock=broker.now))
-    ticket = access.admit(name)
-    access.close()
-    if installation.security == "scram":
-        return broker.user_credentials(ticket.user, ticket.secret)
-    key = Ed25519PrivateKey.generate()
-    certificate = broker.authority.sign_agent(key.public_key(), name, now=broker.now())
-    return KafkaCredentials(
-        "mtls", broker.ca_pem, certificate_pem(certificate).decode(), private_pem(key).decode()
-    )
-
-
 def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to_do(
     installation: SecuredInstallation,
 ) -> None:
@@ -70,7 +52,7 @@ def test_a_dry_run_tells_all_and_makes_nothing_and_the_second_run_has_nothing_to
     rules = program_rules(installation.config.log, installation.server)
     # Under mTLS the servers of these tests are all one to the brokers.
     missing = set(rules) - read_rules(admin)
-    assert 7 <= len(missing) <= len(rules) == 8
+    assert 7 <= len(missing) <= len(rules) == 9
     try:
         assert read_topic(admin, installation.topic) is None
         assert read_rules(admin, kind="TOPIC", name=installation.topic) == set()
@@ -112,7 +94,7 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
     admin.close()
     may: dict[str, set[str]] = {}
     for who, credentials in {
-        "agent": agent(installation, f"desk-{installation.number}"),
+        "agent": installation.let_in(f"desk-{installation.number}"),
         "worker": installation.worker("worker"),
         "stranger": installation.worker("stranger"),
     }.items():
@@ -141,9 +123,9 @@ def test_who_may_do_what(installation: SecuredInstallation) -> None:
 def test_one_rule_for_all_agents_still_keeps_workers_and_revoked_ones_from_writing(
     secured_kafka: SecuredBroker, tmp_path: Path
 ) -> None:
-    installation = SecuredInstallation(secured_kafka, tmp_path / "data", "mtls", agent_rules="all")
+    installation = SecuredInstallation(secured_kafka, tmp_path / "data", "mtls", agent_rules="all", quota=0)
     assert installation.set_up().returncode == 0
-    one, other = (Client(installation, agent(installation, f"{n}-{installation.number}")) for n in "ab")
+    one, other = (Client(installation, installation.let_in(f"{n}-{installation.number}")) for n in "ab")
     assert one.may_write(installation.topic)
     assert other.may_write(installation.topic)
     assert not Client(installation, installation.worker("worker")).may_write(installation.topic)
@@ -175,7 +157,7 @@ def test_what_somebody_changed_is_set_right_and_told(mtls: SecuredInstallation) 
 
 def test_rules_that_let_others_at_the_topics_are_told_and_left(mtls: SecuredInstallation) -> None:
     assert mtls.set_up().returncode == 0
-    agent(mtls, "not-enrolled")
+    mtls.let_in("not-enrolled")
     admin = admin_of(mtls)
     create_rules(
         admin,
@@ -288,7 +270,7 @@ def test_certificates_for_brokers_and_workers_come_from_the_installation(
 def test_an_agent_that_is_called_like_an_administrator_is_none(installation: SecuredInstallation) -> None:
     assert installation.set_up().returncode == 0
     installation.put_a_record(installation.topic)
-    client = Client(installation, agent(installation, "admin"))
+    client = Client(installation, installation.let_in("admin"))
     assert client.may_write(installation.topic)
     assert not client.may_read(installation.topic)
     assert not client.may_see_rules()

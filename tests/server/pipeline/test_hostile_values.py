@@ -17,6 +17,7 @@ from event_schema.control_records import CollectorState, Heartbeat
 from event_schema.ocsf_events import Event, event_metadata
 from event_schema.wire import RecordKind, WireRecord, pack_control
 from server.alerts.views import alert_detail, alert_views
+from server.config import RetentionConfig
 from server.pipeline.batch import DAY_BYTES_MAX
 from server.status import read_status
 from server.store.column_types import WHOLE_MAX
@@ -107,7 +108,7 @@ def test_impossible_sizes_and_counts_are_stored_as_the_greatest_that_there_is(
     assert len(_rows(server, agent_epochs)) == 7
     with server.database.read() as connection:
         told = read_status(
-            connection, server.log, "embedded", None, now=NOW, directory=tmp_path, events_days=90
+            connection, server.log, "embedded", None, now=NOW, directory=tmp_path, kept=RetentionConfig()
         )
     assert told.agents[0].lost_events == 3 * (WHOLE_MAX - 10)
 
@@ -141,7 +142,7 @@ def test_a_heartbeat_full_of_odd_texts_is_stored(server: Server, endpoint: Endpo
     assert sorted(map(len, names)) == [1, 64, 64]
     with server.database.read() as connection:
         (agent,) = read_status(
-            connection, server.log, "embedded", None, now=NOW, directory=tmp_path, events_days=90
+            connection, server.log, "embedded", None, now=NOW, directory=tmp_path, kept=RetentionConfig()
         ).agents
     assert agent.version == "odd"
     assert _rows(server, dead_letters) == []

@@ -193,7 +193,7 @@ def test_a_port_that_is_taken_and_a_wrong_setting_are_said_plainly(tmp_path: Pat
     assert f"leaver: {address}: Address already in use" in refused.stderr
     (tmp_path / "server.toml").write_text('[listen]\nadress = "x"\n')
     refused = leaver("up", data=tmp_path)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "did you mean listen.address?" in refused.stderr
 
 

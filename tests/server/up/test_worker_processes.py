@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,17 @@ PATIENCE_SECONDS = 60.0
 class WorkerProcess:
     """Started; `ready` waits until it says so."""
 
-    def __init__(self, data: Path, name: str) -> None:
+    def __init__(
+        self, data: Path, name: str, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.errors: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "worker", "--data", str(data), "--name", name],
+            [sys.executable, "-m", "server", "worker", "--data", str(data), "--name", name, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **(environment or {})},
         )
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
@@ -53,6 +56,14 @@ class WorkerProcess:
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
         self.errors.extend(self.process.stderr)
+
+    def listening(self) -> str:
+        """The address of its listener, once it says so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("listening"):
+                return f"http://127.0.0.1:{line.partition('port ')[2].partition(':')[0]}"
+        raise AssertionError(self.errors)
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
@@ -86,8 +97,8 @@ class Plant:
             encoding="utf-8",
         )
 
-    def start(self, name: str) -> WorkerProcess:
-        self._processes.append(WorkerProcess(self.data, name))
+    def start(self, name: str, *options: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        self._processes.append(WorkerProcess(self.data, name, *options, environment=environment))
         return self._processes[-1]
 
     def workers(self) -> dict[str, WorkerRow]:
