@@ -42,6 +42,8 @@ class AgentHealth(msgspec.Struct, frozen=True):
     version: str | None
     collectors: dict[str, str]
     findings: tuple[Finding, ...]
+    waits_for_disk: bool = False
+    """What it observes cannot be saved at the moment."""
 
 
 def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
@@ -74,6 +76,12 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         )
         for row in rows
     ]
+
+
+def newest_heartbeat(connection: Connection) -> int | None:
+    """When it was received."""
+    found: int | None = connection.execute(select(func.max(agents.c.heartbeat_at))).scalar()
+    return found
 
 
 def unknown_agent_findings(connection: Connection) -> list[tuple[str, Finding]]:
@@ -119,6 +127,9 @@ def _health(
             for c in heartbeat.get("collectors", ())
         },
         findings=findings,
+        waits_for_disk=any(
+            str(c.get("detail") or "").startswith("waiting: ") for c in heartbeat.get("collectors", ())
+        ),
     )
 
 
