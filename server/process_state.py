@@ -28,8 +28,8 @@ class LastDrop(msgspec.Struct, frozen=True):
 class ProcessState(msgspec.Struct, frozen=True):
     """`parts` by name: https, pipeline, housekeeping, training. `requests` by
     "METHOD route status". `next_drop_at`: when old data goes next, `last_drop`: what went last. `held_back`:
-    agents that sent too much lately, and how many requests of each were refused. `steady`: `at` in ms since the
-    machine booted. `waits_for`: what the pipeline waits for, and why."""
+    agents that sent too much lately, and how many requests of each were refused. `steady`: `at` in ms since
+    the machine booted. `waits_for`: what the pipeline waits for, and why."""
 
     pid: int
     since: Milliseconds
