@@ -30,7 +30,7 @@ test: setup ## tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 m
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest -m 'not long' $(TEST)
 
-test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers (five minutes)
+test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers, faults (ten minutes)
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest -m long $(TEST)
 

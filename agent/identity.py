@@ -2,8 +2,8 @@
 
 `identity` in the state folder is a symbolic link to `identity-N`, a folder with agent.json, key.pem
 (mode 0600), certificate.pem, ca.pem, and kafka-password (mode 0600) where brokers ask for one. A renewal
-fills a new folder and then turns the link, in one rename: a crash leaves the old identity whole or the
-new one, never a mixture.
+fills the folder `identity-N+1` and then turns the link, in one rename: a crash leaves the old identity
+whole or the new one, never a mixture, and the new one's key either way. Each step is synced before the next.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
+from agent.spool_files import make_folder, sync_folder
 from event_schema.kafka_security import KafkaSecurity
 from event_schema.request_signing import key_id
 
 _LINK = "identity"
-_PENDING = "identity-next"
+_FOLDER = "identity-"
 _PASSWORD = "kafka-password"
 _FILE_BYTES_MAX = 64 * 1024
 
@@ -111,26 +112,33 @@ def load_identity(state_dir: Path) -> Identity:
 def pending_key(state_dir: Path) -> Ed25519PrivateKey:
     """The key that the next certificate is asked for. It is on disk before the server hears of it, and
     the same after a crash: the server may have signed it already. Raises OSError, IdentityError."""
-    folder = state_dir / _PENDING
+    folder = _pending(state_dir)
     path = folder / "key.pem"
     if path.exists():
         try:
-            return _load_key(path)
+            key = _load_key(path)
         except IdentityError:
             path.unlink()
+        else:
+            # Who wrote it may have been killed, or have failed, before it was safe.
+            _keep_key(folder, key)
+            return key
     key = Ed25519PrivateKey.generate()
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _write(path, private_pem(key))
-    _sync(folder)
+    _keep_key(folder, key)
     return key
+
+
+def _keep_key(folder: Path, key: Ed25519PrivateKey) -> None:
+    make_folder(folder)
+    _write(folder / "key.pem", private_pem(key))
+    sync_folder(folder)
 
 
 def adopt_pending(
     state_dir: Path, facts: AgentFacts, *, certificate_pem: str, ca_pem: str, kafka_secret: str = ""
 ) -> Identity:
     """Makes the pending key, with its certificate, the agent's identity. Raises OSError, IdentityError."""
-    folder = state_dir / _PENDING
+    folder = _pending(state_dir)
     key = _load_key(folder / "key.pem")
     _write(folder / "certificate.pem", certificate_pem.encode())
     _write(folder / "ca.pem", ca_pem.encode())
@@ -139,24 +147,28 @@ def adopt_pending(
     if kafka_secret:
         _write(folder / _PASSWORD, kafka_secret.encode())
     _write(folder / "agent.json", msgspec.json.encode(facts))
-    _sync(folder)
+    sync_folder(folder)
     link = state_dir / _LINK
-    old = state_dir / link.readlink() if link.is_symlink() else None
-    numbers = [int(p.name[9:]) for p in state_dir.glob("identity-*") if p.name[9:].isdigit()]
-    new = state_dir / f"identity-{max(numbers, default=0) + 1}"
-    folder.rename(new)
     turned = state_dir / "identity.new"
     turned.unlink(missing_ok=True)
-    turned.symlink_to(new.name)
+    turned.symlink_to(folder.name)
     turned.rename(link)
-    _sync(state_dir)
-    if old is not None and old.is_dir():
-        shutil.rmtree(old)
+    sync_folder(state_dir)
+    for other in state_dir.glob(f"{_FOLDER}*"):
+        if other.name != folder.name:
+            shutil.rmtree(other, ignore_errors=True)
     return Identity(facts, key, certificate_pem, ca_pem, kafka_secret)
 
 
 def forget_pending(state_dir: Path) -> None:
-    shutil.rmtree(state_dir / _PENDING, ignore_errors=True)
+    shutil.rmtree(_pending(state_dir), ignore_errors=True)
+
+
+def _pending(state_dir: Path) -> Path:
+    """The folder after the one that is the identity now."""
+    link = state_dir / _LINK
+    number = link.readlink().name.removeprefix(_FOLDER) if link.is_symlink() else "0"
+    return state_dir / f"{_FOLDER}{int(number) + 1}"
 
 
 def private_pem(key: Ed25519PrivateKey) -> bytes:
@@ -184,16 +196,11 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """In a new file, under its name: what a failed sync left of an earlier attempt counts for nothing."""
+    new = path.with_name(path.name + ".new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    new.rename(path)

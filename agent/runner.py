@@ -18,10 +18,11 @@ from types import FrameType
 
 import msgspec
 
+from agent.clock_steps import ClockSteps
 from agent.collector_registry import COLLECTORS, CollectorKind
 from agent.collector_set import CollectorSet
 from agent.config import AgentConfig, enabled_collectors
-from agent.enrolment import EnrolmentFailed, renew
+from agent.enrolment import EnrolmentFailed, ServerAway, renew
 from agent.footprint import own_footprint
 from agent.host import this_host
 from agent.identity import IdentityError, KafkaLog, load_identity
@@ -43,6 +44,8 @@ WRITER_STOP_SECONDS = 3.0
 SHIPPING_STOP_SECONDS = 2.5
 STATUS_SECONDS = 5.0
 RENEWAL_RETRY_SECONDS = 3600.0
+RENEWAL_AWAY_SECONDS = 30.0
+"""A server that does not answer is asked again sooner than one that refuses."""
 
 _NAMED_AFTER_PEOPLE = re.compile(r"(/run/media|/media|/home)/[^/;,\s]+")
 
@@ -77,7 +80,8 @@ class Agent:
         self._version = agent_version()
         self._stop = threading.Event()
         self._watched_days = WatchedDays(config.state_dir, owner_of(self._identity, self._spool.epoch))
-        self._writer = SpoolWriter(self._spool)
+        self._clock_steps = ClockSteps(clock)
+        self._writer = SpoolWriter(self._spool, self._clock_steps)
         facts = self._identity.facts
         host = this_host(facts.agent)
         self._kinds = kinds
@@ -90,7 +94,14 @@ class Agent:
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
         self._failed_statuses = 0
-        self._shipping = Shipping(self._spool, way, self.heartbeat, self._renew_when_due, clock=clock)
+        self._shipping = Shipping(
+            self._spool,
+            way,
+            self.heartbeat,
+            self._renew_when_due,
+            clock=clock,
+            clock_steps=lambda: self._clock_steps.count,
+        )
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT, or stop() from another thread. Only from the main thread."""
@@ -134,7 +145,9 @@ class Agent:
 
     def heartbeat(self, stopping: bool) -> Heartbeat:
         """How the agent is just now."""
-        stats, now = self._spool.stats(), self._clock()
+        stats = self._spool.stats()
+        self._clock_steps.look(stats.next_seq)
+        now = self._clock()
         states = self._collectors.states()
         running = [state.name for state in states if state.state == "running"]
         self._watched_days.look(running, self._identity.facts, now=now)
@@ -150,6 +163,7 @@ class Agent:
             oldest_unsent=stats.oldest_unsent,
             stopping=stopping or None,
             failed_reports=self._failed_statuses + self._shipping.state().failed_heartbeats,
+            clock_steps=self._clock_steps.recent(),
             cpu_seconds=None if footprint is None else footprint.cpu_seconds,
             memory_bytes=None if footprint is None else footprint.memory_bytes,
             settings_version=self._settings.state.version,
@@ -216,6 +230,8 @@ class Agent:
         try:
             identity = renew(self._identity, self._config.state_dir, timeouts=self._config.shipper)
         except (EnrolmentFailed, IdentityError, OSError) as error:
+            if isinstance(error, ServerAway):
+                self._renew_not_before = now + RENEWAL_AWAY_SECONDS
             reason = str(error) if isinstance(error, EnrolmentFailed) else type(error).__name__
             _log.error("the certificate was not renewed", extra={"facts": {"reason": reason}})
             return way

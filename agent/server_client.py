@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES_MAX = 64 * 1024
 RETRY_AFTER_MAX = 300.0
+_TIMES_DO_NOT_FIT = frozenset((9, 10))
+"""X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 
 Seconds = Annotated[float, Meta(gt=0, le=600)]
 
@@ -118,6 +121,13 @@ def _retry_after(response: httpx.Response) -> float | None:
     return min(float(value), RETRY_AFTER_MAX)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    cause: BaseException | None
     text = str(error) or type(error).__name__
+    cause = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None and cause.verify_code in _TIMES_DO_NOT_FIT:
+        today = datetime.now(UTC).date()
+        text = f"the server's certificate does not hold now; this machine's clock says {today} ({text})"
     return f"{type(error).__name__}: {text}"[:300]

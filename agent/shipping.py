@@ -65,7 +65,8 @@ class Way(msgspec.Struct, frozen=True):
 class Shipping:
     """`heartbeat(stopping)` says how the agent is; `upkeep(way)` may give a new way (renewed key).
 
-    Both are called from this thread.
+    Both are called from this thread. `clock_steps`: how often the machine's clock was set; a heartbeat tells
+    of it before events go that are dated by the new time.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class Shipping:
         upkeep: Callable[[Way], Way],
         *,
         clock: Callable[[], int],
+        clock_steps: Callable[[], int] = lambda: 0,
         retry: Backoff | None = None,
         refused: Backoff | None = None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._spool, self._way, self._heartbeat, self._upkeep = spool, way, heartbeat, upkeep
         self._clock, self._heartbeat_seconds = clock, heartbeat_seconds
+        self._clock_steps, self._told_steps = clock_steps, 0
         self._retry = retry or Backoff(1.0, RETRY_CAP_SECONDS)
         self._refused = refused or Backoff(REFUSED_SECONDS, REFUSED_CAP_SECONDS)
         self._portion = Portion()
@@ -123,12 +126,14 @@ class Shipping:
         heartbeat_at = not_before = last_ship = 0.0
         while not self._finish.is_set():
             now = time.monotonic()
-            if now >= heartbeat_at:
+            if now >= heartbeat_at or (now >= not_before and self._clock_steps() != self._told_steps):
                 # Never in step: a thousand agents that were started together would call together.
                 heartbeat_at = now + self._heartbeat_seconds * random.uniform(0.8, 1.0)
                 self._keep_up()
                 if self._beat(stopping=False):
                     not_before = min(not_before, self._asked_until)
+            if self._clock_steps() != self._told_steps:
+                not_before = max(not_before, time.monotonic() + self._retry.failed())
             if now < not_before:
                 self._finish.wait(min(not_before, heartbeat_at) - now)
                 continue
@@ -203,7 +208,10 @@ class Shipping:
         return seconds
 
     def _deliver(self, items: list[SpoolItem]) -> int | None:
-        """How many events the far side has now; None where it is to be tried with fewer."""
+        """How many events the far side has now; None where to try with fewer, or after a heartbeat."""
+        if self._clock_steps() != self._told_steps:
+            # Some of them may be dated by a time that the far side has not heard of.
+            return None
         try:
             self._way.shipper.ship(self._way.signer.records(items))
         except ShipRefused as error:
@@ -237,6 +245,7 @@ class Shipping:
 
     def _beat(self, *, stopping: bool) -> bool:
         """Whether events may be tried again at once. A lost heartbeat is not repeated: the next one comes."""
+        steps = self._clock_steps()
         try:
             record = self._way.signer.heartbeat(self._heartbeat(stopping), self._spool.acknowledged)
             self._way.shipper.ship([record])
@@ -254,6 +263,7 @@ class Shipping:
                 _log.error("heartbeat failed", exc_info=True)
             self._failed("heartbeat", "internal", type(error).__name__)
             return False
+        self._told_steps = steps
         with self._lock:
             self._last_success = self._clock()
         # That of the events stays until events went: only they prove that they go.

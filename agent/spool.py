@@ -7,6 +7,7 @@ Invariants:
 - append() returns only when its events are synced; numbers are given here, from 0, without a gap.
 - Only synced events are read, so only synced events are shipped: a torn tail was never shipped, and its
   numbers are given again. A tail that is damaged below what `progress` knew to be durable is a loss.
+- What a failed sync left is cut off and written again, never synced again: the kernel has forgotten it.
 - A segment is deleted only when all its numbers are acknowledged, or when `progress` durably says that
   they were dropped to stay under the cap. What read() has handed out is not dropped before it is
   acknowledged, so no number is both delivered and reported lost.
@@ -34,10 +35,12 @@ from agent.spool_files import (
     find_cursors,
     list_segments,
     lock_folder,
+    make_folder,
     newest_header,
     pack_file,
     segment_name,
     sync_folder,
+    write_again,
 )
 from agent.spool_progress import DROPPED_RANGES_MAX, DroppedRange, Progress, ProgressFile
 from agent.spool_reader import (
@@ -77,7 +80,7 @@ class Spool:
         """Opens or creates it, and repairs what a crash left. Raises SpoolLocked, OSError."""
         if max_bytes < 4 * segment_bytes:
             raise ValueError(f"spool of {max_bytes} bytes is less than four segments of {segment_bytes}")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder, self._max_bytes, self._segment_bytes = folder, max_bytes, segment_bytes
         self._changed = threading.Condition()
         self._progress: Progress
@@ -105,7 +108,8 @@ class Spool:
         if len(entries) > _ENTRIES_PER_APPEND_MAX:
             raise ValueError(f"{len(entries)} entries in one append, over {_ENTRIES_PER_APPEND_MAX}")
         with self._changed:
-            data = b"".join(encode_entry(self._next_seq + i, entry) for i, entry in enumerate(entries))
+            first = self._next_seq
+            data = b"".join(encode_entry(first + i, entry, begins=i == 0) for i, entry in enumerate(entries))
             try:
                 active = self._segments[-1]
                 if active.size + len(data) > self._segment_bytes and self._next_seq > active.first:
@@ -332,7 +336,7 @@ class Spool:
         self._next_seq = max(known.durable, known.acknowledged)
         if self._segments:
             tail = self._segments[-1]
-            self._next_seq = max(self._next_seq, cut_torn_tail(tail))
+            self._next_seq = max(self._next_seq, cut_torn_tail(tail, durable=known.durable))
         self._cursors = find_cursors(self._segments, newest, below=self._next_seq)
         for segment in [s for s in self._segments[:-1] if self._was_dropped(s)]:
             segment.path.unlink()
@@ -343,6 +347,7 @@ class Spool:
             self._begin_segment()
         else:
             self._fd = os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
+            write_again(self._fd, self._segments[-1].size)
         # At once, so that what is durable now counts as a loss, not as torn, if it is damaged later.
         self._write_progress()
         self._delete_acknowledged()

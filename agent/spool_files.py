@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -11,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.spool_reader import Segment, read_durable_bytes, segment_entries
-from agent.spool_segment import SegmentHeader, decode_header, pack_segment
+from agent.spool_segment import Entry, SegmentHeader, decode_header, pack_segment
 
 _SEGMENT_NAME = re.compile(r"segment-(\d{20})\Z")
 _PACKING = ".packing"
 _NO_LIMIT = 2**63 - 1
+_COPY_BYTES = 64 << 10
 _FLOCK = struct.Struct("hhqqi0q")
 """struct flock of fcntl(2): type, whence, start, length, process. Of an open file, so that two spools of one
 process exclude each other too, and unlike flock(2) it can be asked for without being taken."""
@@ -28,6 +30,22 @@ class SpoolLocked(Exception):
 
 def segment_name(first_seq: int) -> str:
     return f"segment-{first_seq:020d}"
+
+
+def make_folder(folder: Path) -> None:
+    """With its parents, where they are missing. Its name outlives a power cut. Raises OSError."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            # Made anew the next time: syncing once more would not save its name.
+            path.rmdir()
+            raise
+    if not missing:
+        # Whoever made it may have been killed before this.
+        sync_folder(folder.parent)
 
 
 def list_segments(folder: Path) -> list[Segment]:
@@ -48,9 +66,10 @@ def newest_header(segments: Sequence[Segment]) -> tuple[int, SegmentHeader] | No
     return None
 
 
-def cut_torn_tail(tail: Segment) -> int:
-    """Cuts off what follows the segment's last readable entry. Returns the number after that entry."""
-    entries = segment_entries(tail, below=_NO_LIMIT)
+def cut_torn_tail(tail: Segment, *, durable: int) -> int:
+    """Cuts off what follows the segment's last readable entry, or the last one before what a power cut tore
+    out of its last append. Returns the number after that entry. `durable`: numbers below it are not torn."""
+    entries = _before_the_torn(segment_entries(tail, below=_NO_LIMIT), tail.first, durable)
     if entries:
         end = entries[-1].end
     else:
@@ -60,6 +79,31 @@ def cut_torn_tail(tail: Segment) -> int:
         os.truncate(tail.path, end)
         tail.size = end
     return entries[-1].seq + 1 if entries else tail.first
+
+
+def _before_the_torn(entries: list[Entry], first: int, durable: int) -> list[Entry]:
+    """The disk may have taken a later part of an append and not an earlier one. Nobody was told of such an
+    append: its collector brings it again, from the cursor before it. That holds only for the very last one,
+    which is why it shows where each begins."""
+    last = next((i for i in range(len(entries) - 1, -1, -1) if entries[i].begins), 0)
+    for index in range(last, len(entries)):
+        # No append reaches over the end of a segment.
+        expected = entries[index - 1].seq + 1 if index else first
+        if entries[index].seq > expected >= durable and not (index and entries[index].begins):
+            return entries[:index]
+    return entries
+
+
+def write_again(fd: int, size: int) -> None:
+    """And syncs. After a failed sync the kernel takes for written what is not: only writing it anew helps,
+    also where the agent that it happened to is gone. Raises OSError."""
+    for at in range(0, size, _COPY_BYTES):
+        # What cannot be read stays as it is: reading says what is lost.
+        part = b""
+        with contextlib.suppress(OSError):
+            part = os.pread(fd, min(_COPY_BYTES, size - at), at)
+        os.pwrite(fd, part, at)
+    os.fsync(fd)
 
 
 def pack_file(segment: Segment, *, below: int) -> None:

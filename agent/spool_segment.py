@@ -12,8 +12,9 @@ A segment is a header frame followed by entry or block frames, nothing between t
 
 Header body: JSON {"epoch": 16 hex digits, "cursors": {collector: cursor}}: where every collector stood
 when the segment was begun, so that the newest segment alone tells where to resume.
-Entry body: event time (8, ms UTC), length of the collector's name (1), name, length of the cursor (2,
-FFFF = none), cursor, then the encoded event (JSON) to the end.
+Entry body: event time (8, ms UTC), length of the collector's name (1; its highest bit is set in the first
+entry of each append), name, length of the cursor (2, FFFF = none), cursor, then the encoded event (JSON) to
+the end.
 Block body: one zstd frame that states its content size; inside, about 64 KiB of entry frames. A segment
 is written as entries and packed into blocks when it is full and still unsent: a day without the server,
 at 100 events a second, fits the cap of 1 GiB that way (about 100 bytes an event instead of 1,050).
@@ -51,6 +52,7 @@ _SEQ = struct.Struct("<Q")
 _TIME_AND_NAME = struct.Struct("<qB")
 _CURSOR_LENGTH = struct.Struct("<H")
 _NO_CURSOR = 0xFFFF
+_BEGINS = 0x80
 
 FRAME_BYTES = _FRAME.size
 
@@ -74,6 +76,8 @@ class Entry(msgspec.Struct, frozen=True):
     time: int
     data: bytes
     cursor: str | None
+    begins: bool
+    """An append: whatever stands before it was synced when it was written."""
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,8 +95,8 @@ def encode_header(first_seq: int, epoch: str, cursors: Mapping[str, str]) -> byt
     return _frame(HEADER_MAGIC, first_seq, body)
 
 
-def encode_entry(seq: int, entry: NewEntry) -> bytes:
-    """Raises ValueError when a part is over its limit."""
+def encode_entry(seq: int, entry: NewEntry, *, begins: bool = True) -> bytes:
+    """`begins`: the first one of an append. Raises ValueError when a part is over its limit."""
     name = entry.collector.encode()
     cursor = b"" if entry.cursor is None else entry.cursor.encode()
     if not 1 <= len(name) <= COLLECTOR_BYTES_MAX:
@@ -103,7 +107,7 @@ def encode_entry(seq: int, entry: NewEntry) -> bytes:
         raise ValueError(f"event of {entry.collector} is {len(entry.data)} bytes, not 1 to {EVENT_BYTES_MAX}")
     body = b"".join(
         (
-            _TIME_AND_NAME.pack(entry.time, len(name)),
+            _TIME_AND_NAME.pack(entry.time, len(name) | (_BEGINS if begins else 0)),
             name,
             _CURSOR_LENGTH.pack(_NO_CURSOR if entry.cursor is None else len(cursor)),
             cursor,
@@ -158,7 +162,8 @@ def pack_segment(data: bytes, first_seq: int, *, below: int) -> bytes | None:
     for entry in read_entries(data, header[1], below=below):
         if not content:
             start = entry.seq
-        again = encode_entry(entry.seq, NewEntry(entry.collector, entry.time, entry.data, entry.cursor))
+        same = NewEntry(entry.collector, entry.time, entry.data, entry.cursor)
+        again = encode_entry(entry.seq, same, begins=entry.begins)
         content.append(again)
         size += len(again)
         if size >= BLOCK_CONTENT_BYTES:
@@ -206,7 +211,7 @@ def _entry_at(data: bytes, at: int) -> Entry | None:
     seq, body = found
     try:
         time, name_length = _TIME_AND_NAME.unpack_from(body)
-        cursor_at = _TIME_AND_NAME.size + name_length
+        cursor_at = _TIME_AND_NAME.size + (name_length & ~_BEGINS)
         (cursor_length,) = _CURSOR_LENGTH.unpack_from(body, cursor_at)
         event_at = cursor_at + _CURSOR_LENGTH.size
         cursor = None
@@ -216,7 +221,8 @@ def _entry_at(data: bytes, at: int) -> Entry | None:
         name = body[_TIME_AND_NAME.size : cursor_at].decode()
     except (struct.error, UnicodeDecodeError):
         return None
-    return Entry(seq, at + FRAME_BYTES + len(body), name, time, body[event_at:], cursor)
+    begins = bool(name_length & _BEGINS)
+    return Entry(seq, at + FRAME_BYTES + len(body), name, time, body[event_at:], cursor, begins)
 
 
 def _body_at(data: bytes, at: int, magic: bytes, body_max: int) -> tuple[int, bytes] | None:

@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 
+from agent.clock_steps import ClockSteps
 from agent.spool import Spool, SpoolUnavailable
 from agent.spool_segment import NewEntry
 
@@ -27,8 +28,10 @@ _log = logging.getLogger(__name__)
 class SpoolWriter:
     """One thread. hand_on() is for the collectors' threads."""
 
-    def __init__(self, spool: Spool, *, retry_seconds: float = RETRY_SECONDS) -> None:
-        self._spool, self._retry_seconds = spool, retry_seconds
+    def __init__(
+        self, spool: Spool, clock_steps: ClockSteps | None = None, *, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
+        self._spool, self._clock_steps, self._retry_seconds = spool, clock_steps, retry_seconds
         self._queue: queue.Queue[NewEntry] = queue.Queue(QUEUE_ENTRIES)
         self._finish = threading.Event()
         self._give_up = threading.Event()
@@ -87,6 +90,8 @@ class SpoolWriter:
         return batch
 
     def _append(self, batch: list[NewEntry]) -> None:
+        if self._clock_steps is not None:
+            self._clock_steps.look(self._spool.stats().next_seq, [entry.time for entry in batch])
         while not self._give_up.is_set():
             try:
                 self._spool.append(batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,10 @@ from event_schema.byte_size import byte_size
 from event_schema.control_records import Heartbeat
 
 STALE_MS = 30_000
+FULL_BYTES = 256 << 10
+"""With less not even the status can be written."""
+RENEWAL_GRACE_DAYS = 30
+"""As the server has it."""
 
 
 class StatusReport(msgspec.Struct, frozen=True):
@@ -41,20 +47,37 @@ def examine(state_dir: Path, *, now: int) -> StatusReport:
         return StatusReport(running, f"{state_dir}: the agent has not run here yet", None)
     except StatusUnreadable as error:
         return StatusReport(running, str(error), None)
-    return StatusReport(running, _problem(status, running, now), status)
+    try:
+        free = shutil.disk_usage(state_dir).free
+    except OSError:
+        free = None
+    return StatusReport(running, _problem(status, running, now, free), status)
 
 
-def _problem(status: AgentStatus, running: bool, now: int) -> str | None:
+def _problem(status: AgentStatus, running: bool, now: int, disk_free: int | None) -> str | None:
     if not running:
         return "the agent does not run"
     if abs(now - status.written_at) > STALE_MS:
+        if disk_free is not None and disk_free < FULL_BYTES:
+            return "the disk of its state folder is full: what it sees waits, and is saved when there is room"
         return f"the agent has said nothing for {abs(now - status.written_at) // 1000} s"
     if status.shipping.fault is not None:
-        return f"nothing is sent: {status.shipping.fault}"
+        return f"{_end_of_certificate(status, now)}nothing is sent: {status.shipping.fault}"
     if status.heartbeat.failed_reports > 0:
         return f"failed {status.heartbeat.failed_reports} times to say how it is: its log says why"
     failing = [c.name for c in status.heartbeat.collectors if c.state not in {"running", "starting"}]
     return f"not running: {', '.join(failing)}" if failing else None
+
+
+def _end_of_certificate(status: AgentStatus, now: int) -> str:
+    if now <= status.certificate_until:
+        return ""
+    ended = datetime.fromtimestamp(status.certificate_until / 1000, UTC).date()
+    return (
+        f"its certificate ended on {ended}: within {RENEWAL_GRACE_DAYS} days it renews itself when the server"
+        " answers, later it needs a new line (leaver agents enrol, then leaver-agent enrol --replace, which"
+        " keeps its events); "
+    )
 
 
 def _lines(found: StatusReport, now: int) -> list[str]:

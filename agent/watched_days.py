@@ -116,6 +116,12 @@ class WatchedDays:
             if self._unsaved and time.monotonic() >= self._not_before:
                 self._save()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the record on disk is behind."""
+        with self._lock:
+            return self._unsaved
+
     def of(self, collector: str) -> tuple[int, ...]:
         with self._lock:
             return tuple(self._days.get(collector, ()))

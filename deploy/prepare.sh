@@ -77,7 +77,9 @@ tests() {
     drive
     kafka
     postgres
-    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
+    # The last line: a disk that forgets (tests/power_loss), a clock that is set (tests/faults).
+    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
+        fuse3 gcc libc6-dev
 }
 
 # What only measuring needs, beside all that tests need.

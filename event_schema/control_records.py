@@ -17,6 +17,7 @@ from event_schema.errors import SchemaError
 from event_schema.struct_base import Count, Milliseconds, Name, Word, purpose
 
 CONTROL_BYTES_MAX = 64 * 1024
+CLOCK_STEPS_MAX = 8
 Detail = Annotated[str, Meta(max_length=4096)]
 
 
@@ -56,6 +57,13 @@ class CollectorState(Word, frozen=True):
     ] = ()
 
 
+class ClockStep(Word, frozen=True):
+    """The machine's clock was set."""
+
+    first_seq: Annotated[Count, purpose("the first event that is dated by the new time")]
+    change_ms: Annotated[int, purpose("how far the clock was set, to correct the events before it")]
+
+
 class Heartbeat(Word, frozen=True):
     """Sent about every 15 s, and at start and stop."""
 
@@ -71,6 +79,10 @@ class Heartbeat(Word, frozen=True):
     failed_reports: Annotated[
         Count, purpose("how often the agent failed to say how it is: a fault of its own")
     ] = 0
+    clock_steps: Annotated[
+        tuple[ClockStep, ...],
+        purpose("when the machine's clock was set since the agent started", max_length=CLOCK_STEPS_MAX),
+    ] = ()
     cpu_seconds: Annotated[
         Annotated[float, Meta(ge=0, le=1e12)] | None,
         purpose("what the agent costs the machine: seconds of a core since it started"),

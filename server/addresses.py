@@ -16,7 +16,7 @@ def public_address(config: ServerConfig, port: int) -> str:
 
 def current_address(installation: Installation) -> str:
     """The running server's address, else the configured one."""
-    state = read_process_state(installation.directory, now=installation.clock())
+    state = read_process_state(installation.directory)
     if state is not None:
         return state.address
     return public_address(installation.config, split_address(installation.config.listen.address)[1])

@@ -8,6 +8,7 @@
 | pki/ | the installation's CA and the server's certificates; keys are mode 0600 |
 | lock | held (flock) by the running `leaver up`; its text says by whom |
 | up.json | address and health of the running `leaver up`, rewritten every few seconds |
+| clock | the last time that was sure (trusted_clock.py) |
 
 Invariant: one `leaver up` at a time; other commands may run beside it.
 """
@@ -55,11 +56,16 @@ class DataDirectory:
         self.pki_path = self.root / "pki"
         self.lock_path = self.root / "lock"
         self.state_path = self.root / "up.json"
+        self.clock_path = self.root / "clock"
 
     def create(self) -> None:
         """Makes the directory (0700) if it is missing. Raises DataDirectoryError."""
         try:
+            missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Agents will pin the CA that is put into it: it must not be gone after a power cut.
+            for folder in missing:
+                _sync(folder.parent)
         except OSError as error:
             raise DataDirectoryError(f"{self.root}: {error.strerror}") from error
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
@@ -153,7 +159,11 @@ def write_private(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

@@ -38,6 +38,7 @@ from server.store.tables import (
     subject_events,
     subject_places,
 )
+from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 DAY = 24 * 3600 * 1000
 TOKEN_KEPT = 7 * DAY
@@ -105,29 +106,30 @@ class Housekeeping:
         events_days: int,
         alerts_days: int,
         clock: Callable[[], int],
-        say_state: Callable[[], None],
         renew_certificate: Callable[[], None],
+        keep_time: Callable[[], None] = lambda: None,
         broker: BrokerAccess | None = None,
-        state_seconds: float = 5.0,
         trim_seconds: float = 60.0,
         drop_seconds: float = 3600.0,
         expel_seconds: float = 30.0,
+        certificate_seconds: float = 10.0,
         pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._log = log
         self._events_days = events_days
         self._alerts_days = alerts_days
-        self._clock = clock
+        self._clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
         self.next_drop_at: int | None = None
         self.last_drop: LastDrop | None = None
         self._jobs: list[tuple[float, Callable[[threading.Event], None]]] = [
-            (state_seconds, lambda _stop: say_state()),
             (trim_seconds, self._trim),
             (drop_seconds, self._drop),
-            (drop_seconds, lambda _stop: renew_certificate()),
+            # Often: where the clock was put right, agents take it for none until it is made anew.
+            (certificate_seconds, lambda _stop: renew_certificate()),
+            (drop_seconds, lambda _stop: keep_time()),
         ]
         if broker is not None:
             self._jobs.append((expel_seconds, lambda _stop: self._expel(broker)))
@@ -160,10 +162,10 @@ class Housekeeping:
 
     def _drop(self, stop: threading.Event) -> None:
         try:
-            let_accounts_go(self._database, self._clock())
+            let_accounts_go(self._database, self._clock.for_deletion())
             dropped = drop_old(
                 self._database,
-                now=self._clock(),
+                now=self._clock.for_deletion(),
                 events_days=self._events_days,
                 alerts_days=self._alerts_days,
                 stop=stop,

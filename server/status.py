@@ -41,7 +41,7 @@ def installation_status(
             log,
             installation.config.log.kind,
             process,
-            now=installation.clock(),
+            now=installation.clock() if process is None else process.now(),
             directory=installation.directory.root,
             kept=installation.config.retention,
         )

@@ -8,6 +8,7 @@ from event_schema.byte_size import byte_size
 from server.agents.health import AgentHealth
 from server.pipeline.worker_rows import SILENT_MS
 from server.status_types import Status, StatusFinding
+from server.trusted_clock import CONFIRMED_MS, GAP_MS, STANDS_MS, ClockState
 
 WAITING_MS_MAX = 5 * 60 * 1000
 """A record that waits longer for the pipeline is a finding."""
@@ -31,6 +32,10 @@ def _process(status: Status) -> Iterator[StatusFinding]:
     if process is None:
         yield StatusFinding("not_running", "leaver up does not run, nothing is received")
         return
+    yield from _clock(process.clock)
+    if process.waits_for is not None:
+        what, why = process.waits_for
+        yield StatusFinding(what, f"the pipeline waits: {why}")
     for name, part in process.parts.items():
         if part.state == "hanging":
             yield StatusFinding("part_hangs", f"{name} has not turned for {part.turned:.0f} s")
@@ -41,6 +46,27 @@ def _process(status: Status) -> Iterator[StatusFinding]:
 
     for agent, refused in process.held_back.items():
         yield StatusFinding("agent_floods", f"{agent} sends more than it may; held back {refused:,} times")
+
+
+def _clock(clock: ClockState) -> Iterator[StatusFinding]:
+    if clock.leap:
+        side = "ahead of" if clock.leap > 0 else "behind"
+        minutes = STANDS_MS // 60_000
+        yield StatusFinding(
+            "clock_leapt",
+            f"this machine's clock is {_span(abs(clock.leap))} {side} the time that the server goes by; it is"
+            f" followed when agents agree with it, or when it has stood for {minutes} min",
+        )
+    if clock.deletion_behind > GAP_MS:
+        yield StatusFinding(
+            "clock_unsure",
+            f"the clock went {_span(clock.deletion_behind)} ahead; old data is dropped by the time before,"
+            f" until agents agree, or for {CONFIRMED_MS // 3_600_000} h",
+        )
+
+
+def _span(ms: int) -> str:
+    return f"{ms / _DAY:,.1f} days" if ms >= _DAY else f"{ms / 60_000:.0f} min"
 
 
 def _workers(status: Status) -> Iterator[StatusFinding]:
@@ -83,6 +109,8 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
 def _agent(agent: AgentHealth) -> Iterator[StatusFinding]:
     if agent.state == "silent":
         yield StatusFinding("agent_silent", f"{agent.name} says nothing")
+    if agent.waits_for_disk and agent.state == "enrolled":
+        yield StatusFinding("agent_disk", f"{agent.name} cannot write its spool: what it sees waits")
     if agent.lost_events and all(finding.kind != "events_lost" for finding in agent.findings):
         yield StatusFinding("events_lost", f"{agent.name} lost {agent.lost_events} events")
     for finding in agent.findings:

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sqlalchemy import select
+
 from server.addresses import public_address
 from server.admin_token import has_token, rotate_token
 from server.agents.broker_access import BrokerAccess
@@ -27,6 +29,7 @@ from server.housekeeping import TURN_SECONDS_MAX as HOUSEKEEPING_TURN
 from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
+from server.log.embedded import PARTITION, EmbeddedLog
 from server.metrics.process_metrics import ProcessMetrics
 from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
@@ -34,16 +37,19 @@ from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
 from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
-from server.process_state import ProcessState, write_process_state
+from server.process_state import ProcessState, steady_ms, write_process_state
 from server.pulse import Pulse
 from server.service_manager import ServiceManager
 from server.status import installation_status
 from server.status_types import Status
-from server.store.database import StoreUnavailable
+from server.store.database import Database, StoreUnavailable
+from server.store.tables import log_positions
 from server.store.up_lock import CHECK_SECONDS
 from server.supervision import PartState, SupervisedThread
+from server.trusted_clock import TrustedClock, keep_confirmed, read_confirmed
 
 STOP_SECONDS = 4.5
+STATE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 
 Say = Callable[[str], None]
@@ -65,18 +71,31 @@ def run_up(
     """Runs until `stop` is set. Raises AlreadyRunning, DataDirectoryError, ConfigError, StoreUnavailable,
     PkiError, ListenError, LogUnavailable before it answered the first request; UpFailed later."""
     directory.create()
+    trusted = TrustedClock(clock, confirmed=read_confirmed(directory))
     with (
-        directory.locked(clock=clock),
-        created_installation(directory, config, clock=clock) as (installation, authority),
+        directory.locked(clock=trusted),
+        created_installation(directory, config, clock=trusted) as (installation, authority),
     ):
         installation.prepare_log()
         with contextlib.ExitStack() as opened:
             log = installation.open_log()
             opened.callback(log.close)
+            _go_on_behind_what_was_read(installation.database, log)
             broker = installation.open_broker_access()
             if broker is not None:
                 opened.callback(broker.close)
-            _Server(installation, authority, log, broker, say).run(stop)
+            _Server(installation, authority, log, broker, trusted, say).run(stop)
+
+
+def _go_on_behind_what_was_read(database: Database, log: EventLog) -> None:
+    """A damaged disk or a backup may have left a log that ends before what was read from it. Raises
+    LogUnavailable, StoreUnavailable."""
+    if isinstance(log, EmbeddedLog):
+        query = select(log_positions.c.next_offset).where(log_positions.c.partition == PARTITION)
+        with database.read() as connection:
+            read = connection.execute(query).scalar()
+        if read is not None and (missing := log.begin_behind(read)):
+            _logger.error("log_was_cut", extra={"records": missing})
 
 
 class _Server:
@@ -86,12 +105,15 @@ class _Server:
         authority: Authority,
         log: EventLog,
         broker: BrokerAccess | None,
+        clock: TrustedClock,
         say: Say,
     ) -> None:
         self._installation = installation
         self._authority = authority
         self._log = log
+        self._clock = clock
         self._say = say
+        self._say_at = 0.0
         self._since = installation.clock()
         config = installation.config
         pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
@@ -138,8 +160,8 @@ class _Server:
             events_days=config.retention.events_days,
             alerts_days=config.retention.alerts_days,
             clock=installation.clock,
-            say_state=lambda: write_process_state(installation.directory, self._process_state()),
             renew_certificate=self._renew_certificate,
+            keep_time=self._keep_time,
             broker=broker,
             pulse=pulses[1],
         )
@@ -164,7 +186,7 @@ class _Server:
             for part in self._parts:
                 part.start()
             self._https.start()
-            write_process_state(self._installation.directory, self._process_state())
+            self._say_state()
             self._introduce()
             self._manager.ready()
             while not stop.wait(_LOOK_SECONDS):
@@ -174,6 +196,9 @@ class _Server:
                     raise UpFailed(self._taken_over)
                 if not self._health.not_alive():
                     self._manager.alive()
+                # Here, where nothing waits for a database that is locked or a disk that is full.
+                if time.monotonic() >= self._say_at:
+                    self._say_state()
         finally:
             self._manager.stopping()
             self._stop()
@@ -227,6 +252,9 @@ class _Server:
             next_drop_at=self._housekeeping.next_drop_at,
             held_back=self._service.quota.held_back(),
             last_drop=self._housekeeping.last_drop,
+            steady=steady_ms(),
+            clock=self._clock.state(),
+            waits_for=self._worker.waits_for,
         )
 
     def _part_states(self) -> dict[str, PartState]:
@@ -246,6 +274,19 @@ class _Server:
             except StoreUnavailable as error:
                 # The pipeline says so; the place is taken again when the database is back.
                 _logger.debug("place_unknown", extra={"detail": str(error)})
+
+    def _say_state(self) -> None:
+        self._say_at = time.monotonic() + STATE_SECONDS
+        try:
+            write_process_state(self._installation.directory, self._process_state())
+        except OSError as error:
+            _logger.warning("state_not_said", extra={"errno": error.errno})
+
+    def _keep_time(self) -> None:
+        try:
+            keep_confirmed(self._installation.directory, self._clock)
+        except OSError as error:
+            _logger.warning("time_not_kept", extra={"errno": error.errno})
 
     def _renew_certificate(self) -> None:
         certificate = self._installation.pki.ensure_server(self._authority, self._installation.config.listen)

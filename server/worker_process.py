@@ -14,6 +14,9 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
+
+from server.agents.health import newest_heartbeat
 from server.api.app import create_operation_app
 from server.api.https_server import HttpsServer
 from server.api.service import Service
@@ -27,6 +30,7 @@ from server.pulse import Pulse
 from server.service_manager import ServiceManager
 from server.store.database import StoreUnavailable
 from server.supervision import PartState, SupervisedThread
+from server.trusted_clock import TrustedClock
 
 STOP_SECONDS = 4.5
 CONNECTIONS = 32
@@ -45,8 +49,11 @@ def run_worker(
 ) -> None:
     """Runs until `stop` is set. `listen`: a loopback address for /metrics, /healthz and /readyz.
 
-    Raises LogUnavailable, ListenError before it began; WorkerFailed later."""
+    Raises LogUnavailable, StoreUnavailable, ListenError before it began; WorkerFailed later."""
     installation.prepare_log()
+    with installation.database.read() as connection:
+        clock = TrustedClock(installation.clock, confirmed=newest_heartbeat(connection))
+    installation = msgspec.structs.replace(installation, clock=clock)
     log = installation.open_log()
     try:
         _Worker(installation, name, log, listen).run(stop, say)

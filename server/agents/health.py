@@ -46,6 +46,8 @@ class AgentHealth(msgspec.Struct, frozen=True):
     settings_problem: str | None
     """Why it does not use newer ones."""
     findings: tuple[Finding, ...]
+    waits_for_disk: bool = False
+    """What it observes cannot be saved at the moment."""
 
 
 def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
@@ -78,6 +80,12 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         )
         for row in rows
     ]
+
+
+def newest_heartbeat(connection: Connection) -> int | None:
+    """When it was received."""
+    found: int | None = connection.execute(select(func.max(agents.c.heartbeat_at))).scalar()
+    return found
 
 
 def unknown_agent_findings(connection: Connection) -> list[tuple[str, Finding]]:
@@ -125,6 +133,9 @@ def _health(
         settings_version=heartbeat.get("settings_version"),
         settings_problem=heartbeat.get("settings_problem"),
         findings=findings,
+        waits_for_disk=any(
+            str(c.get("detail") or "").startswith("waiting: ") for c in heartbeat.get("collectors", ())
+        ),
     )
 
 

@@ -218,7 +218,8 @@ async def _agent_check(
         if key.revoked:
             raise ApiError(403, "revoked", "this agent was revoked")
         if service.clock() > key.not_after + grace:
-            raise ApiError(401, "certificate_ended", "the agent's certificate has ended: it must be renewed")
+            do = "it must be renewed" if not grace else "too long ago to renew it: enrol the machine anew"
+            raise ApiError(401, "certificate_ended", f"the agent's certificate has ended: {do}")
         return key.agent
 
     return check

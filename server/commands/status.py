@@ -19,7 +19,6 @@ from server.commands.opening import (
     echo_json,
     json_option,
     open_installation,
-    system_clock,
 )
 from server.commands.status_text import status_lines
 from server.commands.tables import echo_table
@@ -35,7 +34,7 @@ from server.store.tables import dead_letters
 def status(data: Path | None, as_json: bool) -> None:
     """Health of the installation. Exit code 3 when something needs a look."""
     with open_installation(data) as installation:
-        process = read_process_state(installation.directory, now=system_clock())
+        process = read_process_state(installation.directory)
         try:
             log = installation.open_log(create=False)
         except LogUnavailable:

@@ -241,6 +241,24 @@ class EmbeddedLog:
                 raise LogUnavailable(f"embedded log {self._path} cannot be read: {error}") from error
         return None if row is None else int(row[0])
 
+    def begin_behind(self, position: int) -> int:
+        """Before anybody appends: what lies below `position` was read, so no offset below it is given again.
+        Returns how many records at the end are missing. Raises LogUnavailable."""
+        with self._writer_lock:
+            self._check_open()
+            execute = self._writer.execute
+            try:
+                execute("BEGIN IMMEDIATE")
+                missing = position - int(execute("SELECT next_offset FROM bounds").fetchone()[0])
+                if missing > 0:
+                    execute("DELETE FROM records")
+                    execute("UPDATE bounds SET first_kept = ?, next_offset = ?", (position, position))
+                execute("COMMIT")
+            except sqlite3.Error as error:
+                self._writer.rollback()
+                raise LogUnavailable(f"embedded log {self._path} cannot be written: {error}") from error
+        return max(0, missing)
+
     def trim(self, before: Mapping[int, int]) -> None:
         wanted = before.get(PARTITION, 0)
         if wanted <= self.first_offsets()[PARTITION]:

@@ -101,10 +101,15 @@ class AgentState:
             return False
         return self.delay is not None and received_at - heartbeat.sent_at - self.delay < LATE_MS
 
-    def hear(self, heartbeat: Heartbeat, received_at: int) -> bool:
-        """Takes in a heartbeat. False for one that is no news: sent again, or overtaken by a newer one."""
+    def hear(self, heartbeat: Heartbeat, received_at: int, *, judge_clock: bool = True) -> bool:
+        """Takes in a heartbeat. False for one that is no news: sent again, or overtaken by a newer one.
+        Without `judge_clock` the server doubts its own clock, and the agent's offset stays."""
         before = self.clock
-        self.clock = before.heard(heartbeat.sent_at, received_at)
+        if judge_clock:
+            steps = tuple((step.first_seq, step.change_ms) for step in heartbeat.clock_steps)
+            self.clock = before.heard(heartbeat.sent_at, received_at, steps)
+        else:
+            self.clock = before.overheard(heartbeat.sent_at)
         self.clock_changed |= self.clock != before
         if self.clock.sent_at != heartbeat.sent_at or before.sent_at == heartbeat.sent_at:
             return False
@@ -161,7 +166,9 @@ def _load_part(connection: Connection, names: list[str], since: int) -> list[Age
     for row in connection.execute(clocks.where(agents.c.name.in_(names))):
         state = states[row.name]
         sent_at = None if row.heartbeat is None else row.heartbeat["sent_at"]
-        state.clock = AgentClock(row.clock_offset, sent_at, row.clock_doubted_since, row.clock_doubted)
+        told = () if row.heartbeat is None else row.heartbeat.get("clock_steps", ())
+        steps = tuple((step["first_seq"], step["change_ms"]) for step in told)
+        state.clock = AgentClock(row.clock_offset, sent_at, row.clock_doubted_since, row.clock_doubted, steps)
         if sent_at is not None:
             state.delay = row.heartbeat_at - sent_at
     epochs = select(agent_epochs).where(agent_epochs.c.agent.in_(list(standings)))

@@ -169,7 +169,9 @@ class BatchReader:
         if agent.falls_behind(found.record.epoch, heartbeat, received_at):
             detail = f"a copy of spool {found.record.epoch} is in use, or an older state of the machine"
             self._find(agent.name, FindingKind.CLONED, detail, received_at)
-        if agent.hear(heartbeat, received_at) and agent.clock.offset:
+        can_judge = self._memory.clock.hear(agent.name, heartbeat.sent_at, received_at)
+        received_at = self._memory.clock.restamped(received_at)
+        if agent.hear(heartbeat, received_at, judge_clock=can_judge) and agent.clock.offset:
             self._find(
                 agent.name,
                 FindingKind.CLOCK_WRONG,
@@ -242,9 +244,9 @@ class BatchReader:
     def _event(
         self, agent: AgentState, found: Admitted, index: int, event: Event, who: Who | None
     ) -> Enriched | None:
-        received_at = found.logged.appended_at
+        received_at = self._memory.clock.restamped(found.logged.appended_at)
         self._batch.events += 1
-        time = agent.clock.corrected(event.time, received_at)
+        time = agent.clock.corrected(event.time, received_at, found.record.first_seq + index)
         if is_future_dated(time, received_at):
             seq = found.record.first_seq + index
             message = (

@@ -24,6 +24,7 @@ from server.pipeline.state_versions import AGENT, agent_key, lock_versions, vers
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.retention import first_day_kept, first_local_day
 from server.store.tables import models
+from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
 AGENTS_KEPT = 20_000
@@ -39,9 +40,9 @@ class Memory:
     def __init__(
         self, connection: Connection, clock: Callable[[], int], *, events_days: int | None = None
     ) -> None:
-        self._clock = clock
+        self.clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._events_days = events_days
-        self.first_day = first_day_kept(clock(), events_days)
+        self.first_day = first_day_kept(self.clock.for_deletion(), events_days)
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
@@ -63,7 +64,7 @@ class Memory:
         may change what the batch will; the connection can write."""
         self._locks = lock
         self._current.clear()
-        first_day = first_day_kept(self._clock(), self._events_days)
+        first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
         if first_day != self.first_day:
             # Once a day; what is past its end is not loaded again.
             self.forget_all()
@@ -135,7 +136,7 @@ class Memory:
 
     def standing_of(self, connection: Connection, name: str) -> AgentStanding | None:
         """The registry's word on an agent of this batch, at most STANDING_KEPT_MS old."""
-        now = self._clock()
+        now = self.clock()
         state = self.agents.get(name)
         if state is None:
             # look_at_agents found nobody of this name.
@@ -149,11 +150,11 @@ class Memory:
         state = self.agents.get(name)
         if state is not None:
             state.standing = load_standings(connection, [name]).get(name)
-            self._standing_at[name] = self._clock()
+            self._standing_at[name] = self.clock()
 
     def _keep(self, agent: AgentState) -> None:
         self.agents[agent.name] = agent
-        self._standing_at[agent.name] = self._clock()
+        self._standing_at[agent.name] = self.clock()
         self._loaded[agent_key(agent.name)] = self._current[agent_key(agent.name)]
 
     def load_subjects(self, connection: Connection, subjects: Iterable[str]) -> None:

@@ -98,6 +98,13 @@ class PipelineWorker:
         self._memory: Memory | None = None
         self._locked_batches = 0
         self._waits_for: str | None = None
+        self._why = ""
+
+    @property
+    def waits_for(self) -> tuple[str, str] | None:
+        """(log_unavailable, database_unavailable or fenced_out; why), while it waits."""
+        what = self._waits_for
+        return None if what is None else (what, self._why)
 
     @property
     def partitions_held(self) -> int:
@@ -144,7 +151,7 @@ class PipelineWorker:
         if self._waits_for != what:
             # Once, not for every attempt.
             _logger.warning(what, extra={"detail": detail})
-        self._waits_for = what
+        self._waits_for, self._why = what, detail
         stop.wait(seconds)
 
     def _forget_all(self) -> None:

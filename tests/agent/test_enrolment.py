@@ -135,7 +135,7 @@ def test_a_key_that_vanishes_before_its_certificate_comes_is_told_in_words(
 
     def without_key(*given: Any) -> Answer:
         answer = ask(*given)
-        (state_dir / "identity-next" / "key.pem").unlink()
+        (state_dir / "identity-1" / "key.pem").unlink()
         return answer
 
     monkeypatch.setattr(enrolment, "_ask", without_key)

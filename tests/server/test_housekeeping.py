@@ -167,13 +167,12 @@ def test_the_loop_does_every_job_at_start_and_ends_when_told(database: Database,
         events_days=90,
         alerts_days=730,
         clock=lambda: NOW,
-        say_state=lambda: done.append("state"),
         renew_certificate=renewed,
     )
     thread = threading.Thread(target=housekeeping.run, args=(stop,))
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
-    assert done == ["state", "certificate"]
+    assert done == ["certificate"]
     assert _count(database, event_blocks) == 0
     log.close()

@@ -67,3 +67,27 @@ def test_no_event_is_put_after_its_receipt_by_a_correction() -> None:
     assert clock.corrected(NOW - HOUR, NOW) == NOW
     assert clock.corrected(NOW + HOUR, NOW) == NOW + HOUR
     assert AgentClock(-HOUR, NOW).corrected(NOW + 2 * HOUR, NOW) == NOW + HOUR
+
+
+def test_events_on_both_sides_of_a_step_are_each_corrected_by_their_own_clock() -> None:
+    clock = _hear(AgentClock(), (0, 0))
+    ahead = clock.heard(NOW + HOUR + 1000, NOW + 1000, ((5, HOUR),))
+    assert ahead.corrected(NOW - MINUTE, NOW + 1000, 4) == NOW - MINUTE
+    assert ahead.corrected(NOW + HOUR, NOW + 1000, 5) == NOW
+    back = ahead.heard(NOW + 61_000, NOW + 61_000, ((5, HOUR), (8, -HOUR)))
+    assert (back.offset, back.sent_at) == (0, NOW + 61_000)
+    assert [
+        back.corrected(NOW + late, NOW + 61_000, seq) for seq, late in ((4, 0), (7, HOUR), (8, 60_000))
+    ] == [
+        NOW,
+        NOW,
+        NOW + 60_000,
+    ]
+
+
+def test_an_older_heartbeat_sent_again_does_not_undo_a_step() -> None:
+    steps = ((5, HOUR), (8, -HOUR))
+    clock = _hear(AgentClock(), (0, 0)).heard(NOW + MINUTE, NOW + MINUTE, steps)
+    again = clock.heard(NOW, NOW + 2 * MINUTE, ())
+    assert (again.offset, again.steps) == (0, steps)
+    assert clock.heard(NOW + HOUR, NOW + 2 * MINUTE, steps[:1]) == clock

@@ -256,7 +256,6 @@ def test_brokers_that_were_away_hear_of_a_revocation_later(
             events_days=90,
             alerts_days=730,
             clock=system_clock,
-            say_state=lambda: None,
             renew_certificate=lambda: None,
             broker=access,
         )

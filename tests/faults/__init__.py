@@ -1,0 +1,1 @@
+"""What fails while events flow: each fault on the real programs, and nothing lost or doubled after it."""

@@ -1,0 +1,156 @@
+"""The server's clock does not leap with the machine's, and what deletes waits until a leap is confirmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from server.data_directory import DataDirectory
+from server.trusted_clock import (
+    CONFIRMED_MS,
+    GAP_MS,
+    STANDS_MS,
+    ClockState,
+    TrustedClock,
+    keep_confirmed,
+    read_confirmed,
+)
+
+NOW = 1_795_305_600_000
+YEAR = 365 * 86_400_000
+MINUTE = 60_000
+
+
+class Machine:
+    """A machine that was booted a day ago; `leap` is what somebody does to its clock."""
+
+    def __init__(self, confirmed: int | None = NOW) -> None:
+        self.steady, self.leap = 86_400_000, 0
+        self.clock = TrustedClock(self.wall, confirmed=confirmed, steady=lambda: self.steady)
+
+    def wall(self) -> int:
+        return NOW - 86_400_000 + self.steady + self.leap
+
+    def after(self, ms: int) -> int:
+        """Asks every second, as a running server does."""
+        for _ in range(ms // 1000):
+            self.steady += 1000
+            self.clock()
+        return self.clock()
+
+
+def test_small_steps_are_followed_at_once() -> None:
+    machine = Machine()
+    for step in (-900, 40_000, -59_000):
+        machine.leap += step
+        assert machine.clock() == machine.wall() == machine.clock.for_deletion()
+    assert machine.clock.state() == ClockState()
+
+
+def test_a_year_ahead_or_back_for_a_minute_does_not_show_but_in_the_state() -> None:
+    for leap in (YEAR, -YEAR):
+        machine = Machine()
+        machine.leap = leap
+        assert machine.after(MINUTE) == NOW + MINUTE == machine.clock.for_deletion()
+        assert machine.clock.state() == ClockState(leap=leap)
+        machine.leap = 0
+        assert machine.after(MINUTE) == NOW + 2 * MINUTE
+        assert machine.clock.state() == ClockState()
+
+
+def test_a_leap_that_stands_is_followed_and_deletion_waits_for_a_day() -> None:
+    machine = Machine()
+    machine.leap = YEAR
+    assert machine.after(STANDS_MS - 1000) == NOW + STANDS_MS - 1000
+    assert machine.after(2000) == NOW + STANDS_MS + 1000 + YEAR
+    assert machine.clock.for_deletion() == NOW + STANDS_MS + 1000
+    assert machine.clock.state() == ClockState(deletion_behind=YEAR)
+    assert machine.after(CONFIRMED_MS) == machine.clock.for_deletion() == machine.wall()
+
+
+def test_agents_that_agree_with_the_machines_clock_settle_it_at_once() -> None:
+    machine = Machine()
+    machine.leap = YEAR
+    machine.clock()
+    for agent, sent_at in (("honest", machine.wall()), ("wrong", NOW), ("another", machine.wall() - 3000)):
+        decided = machine.clock.hear(agent, sent_at, machine.clock())
+        # One says so, one says no: it takes a third.
+        if agent == "honest":
+            assert decided
+        machine.clock()
+    assert machine.clock() == machine.wall() == machine.clock.for_deletion()
+
+
+def test_agents_that_agree_with_the_time_so_far_keep_it_however_often_they_are_heard() -> None:
+    machine = Machine()
+    machine.leap = -YEAR
+    for _ in range(20):
+        machine.steady += 1000
+        assert not machine.clock.hear("a", NOW + machine.steady - 86_400_000, machine.clock())
+    assert machine.clock() == NOW + 20_000
+
+
+def test_after_a_start_long_after_the_last_sure_time_deletion_waits_for_agents_or_a_day() -> None:
+    machine = Machine(confirmed=NOW - YEAR)
+    assert machine.clock() == NOW
+    assert machine.clock.for_deletion() == NOW - YEAR
+    machine.clock.hear("liar", NOW - YEAR, NOW)
+    assert machine.clock.for_deletion() == NOW - YEAR
+    machine.clock.hear("a", NOW, NOW)
+    assert machine.clock.for_deletion() == NOW - YEAR
+    machine.clock.hear("b", NOW, NOW)
+    assert machine.clock.for_deletion() == NOW
+    waiting = Machine(confirmed=NOW - YEAR)
+    waiting.after(CONFIRMED_MS)
+    assert waiting.clock.for_deletion() == waiting.clock()
+
+
+def test_a_night_without_the_server_is_no_leap_and_a_heartbeat_from_the_backlog_no_witness() -> None:
+    assert Machine(confirmed=NOW - GAP_MS + 1).clock.state() == ClockState()
+    machine = Machine(confirmed=NOW - YEAR)
+    machine.clock.hear("a", NOW - 3 * MINUTE, NOW - 3 * MINUTE)
+    assert machine.clock.for_deletion() == NOW - YEAR
+
+
+def test_only_a_sure_time_is_kept(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    assert read_confirmed(directory) is None
+    machine = Machine()
+    keep_confirmed(directory, machine.clock)
+    assert read_confirmed(directory) == NOW
+    machine.leap = YEAR
+    machine.after(2 * STANDS_MS)
+    keep_confirmed(directory, machine.clock)
+    assert read_confirmed(directory) == NOW
+    directory.clock_path.write_bytes(b"\xff")
+    assert read_confirmed(directory) is None
+
+
+def test_a_wrong_clock_at_the_start_that_is_put_right_is_followed_at_once() -> None:
+    machine = Machine(confirmed=NOW - 3 * MINUTE)
+    machine.leap = YEAR
+    machine.clock = TrustedClock(machine.wall, confirmed=NOW - 3 * MINUTE, steady=lambda: machine.steady)
+    assert (machine.clock(), machine.clock.for_deletion()) == (NOW + YEAR, NOW - 3 * MINUTE)
+    machine.leap = 0
+    assert machine.clock() == NOW == machine.clock.for_deletion()
+    assert machine.clock.state() == ClockState()
+
+
+def test_a_clock_that_is_behind_the_last_sure_time_at_the_start_has_leapt() -> None:
+    machine = Machine()
+    machine.leap = -YEAR
+    machine.clock = TrustedClock(machine.wall, confirmed=NOW - 1000, steady=lambda: machine.steady)
+    assert machine.clock() == NOW - 1000
+    assert machine.clock.state() == ClockState(leap=1000 - YEAR)
+    machine.leap = 0
+    assert machine.clock() == NOW
+
+
+def test_what_was_stamped_while_a_leap_was_in_doubt_is_put_right_once_it_is_followed() -> None:
+    machine = Machine()
+    machine.after(3 * MINUTE)
+    before, machine.leap = machine.clock(), YEAR
+    stamped = machine.after(5000)
+    assert machine.clock.restamped(stamped) == stamped
+    assert machine.clock.hear("a", machine.wall(), stamped)
+    assert machine.clock.restamped(stamped) == stamped + YEAR == machine.clock()
+    assert machine.clock.restamped(before - 2 * MINUTE) == before - 2 * MINUTE
