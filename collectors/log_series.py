@@ -58,6 +58,11 @@ class LogSeries:
         """The file that is read now, or the pattern where there is none."""
         return self._path
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last take() found nothing more to read."""
+        return self._tail is None or self._tail.is_at_end
+
     def position(self) -> str:
         """A cursor after the last line taken."""
         at = None if self._tail is None else self._tail.position()
@@ -73,10 +78,10 @@ class LogSeries:
             self._open(newest, _begin(newest))
         assert self._tail is not None
         lines = self._tail.take()
-        if not lines and self._is_time() and (following := self._following()) is not None:
+        if not lines and self._tail.is_at_end and self._is_time() and (following := self._following()) is not None:
             # What was written to the old one just before the new one began.
             lines = self._tail.take()
-            if not lines:
+            if not lines and self._tail.is_at_end:
                 self._open(following, _begin(following))
                 lines = self._tail.take()
         return [Line(line.content, self._cursor(line.cursor)) for line in lines]

@@ -70,14 +70,18 @@ class LogTail:
         self._old: Iterator[Line] | None = None
         self.too_long = 0
         """Lines over `line_bytes_max`, which were left out, or cut."""
+        self.is_at_end = False
+        """Whether the last take() found nothing more to read."""
         self.lost_places = 0
         """How often the log went on elsewhere than where we had stopped, so that lines may be missing."""
         self._start(_decoded(resume_from), at_end=resume_from is None)
 
     def take(self) -> list[Line]:
-        """The lines that are whole by now, READ_BYTES at most; empty where there is nothing new.
+        """The lines that are whole by now, READ_BYTES at most; empty where there is nothing new, and inside a
+        long line.
 
         Raises OSError where the log is there and cannot be read."""
+        self.is_at_end = False
         if self._old is not None:
             lines = self._some_old(self._old)
             if lines:
@@ -86,6 +90,7 @@ class LogTail:
         if self._file is None:
             self._open(0)
         if self._file is None:
+            self.is_at_end = True
             return []
         if not self._begins.still(self._file):
             self._cut()
@@ -93,6 +98,7 @@ class LogTail:
         content = self._file.read(READ_BYTES)
         if content:
             return self._lines(content)
+        self.is_at_end = True
         return self._after_the_end()
 
     def position(self) -> str | None:

@@ -164,17 +164,15 @@ class _Reading:
         )
 
     def turn(self) -> Iterator[Observation]:
-        self.is_quiet = True
         if self._audit is not None:
             for line in self._audit.take():
-                self.is_quiet = False
                 self._take_audit(line, self._audit)
         if self._slow is not None:
             for line in self._slow.take():
-                self.is_quiet = False
                 self._slow.progress.took(line.cursor)
                 now_s = self._clock()
                 self._take_slow(self._slow_reader.take(line.content, self._slow.progress, now_s), now_s)
+        self.is_quiet = all(log.series.is_at_end for log in self._logs)
         now_s = self._clock()
         if self.is_quiet:
             self._take_slow(self._slow_reader.quiet(now_s), now_s)

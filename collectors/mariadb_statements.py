@@ -70,7 +70,7 @@ class _Connection:
 
 
 class MariadbStatements:
-    """`program_of`: the client's name for itself, by connection. `is_audited`, `is_slow`: which logs there are."""
+    """`program_of`: the client's name for itself, by connection. `is_audited`, `is_slow`: which logs are."""
 
     def __init__(self, program_of: Callable[[int], str | None], *, is_audited: bool, is_slow: bool) -> None:
         self._program_of, self._is_audited, self._is_slow = program_of, is_audited, is_slow
@@ -193,9 +193,7 @@ class MariadbStatements:
             )
         program = self._program_of(read.connection)
         method: Method = read.method
-        if read.is_export and method == "select":
-            method = "dump"
-        elif program in DUMP_PROGRAMS and method == "select":
+        if method == "select" and (read.is_export or program in DUMP_PROGRAMS):
             method = "dump"
         gap = None
         if audited is None:

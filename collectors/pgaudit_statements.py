@@ -194,7 +194,9 @@ def _stays_inside(tokens: list[Token], commands: set[str]) -> bool:
 
 
 def _is_of_the_system(tables: tuple[str, ...]) -> bool:
-    return all(table.startswith(_SYSTEM) for table in tables)
+    return all(
+        table.startswith(_SYSTEM) or (table.startswith("pg_") and "." not in table) for table in tables
+    )
 
 
 def _release(holds: tuple[Hold, ...] | list[Hold]) -> None:

@@ -147,7 +147,7 @@ class _Reading:
 
     def turn(self) -> Iterator[Observation]:
         lines = self._series.take()
-        self.is_quiet = not lines
+        self.is_quiet = not lines and self._series.is_at_end
         if self._series.lost_places > self._lost:
             self._lost = self._series.lost_places
             self._progress.lost()

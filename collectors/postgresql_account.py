@@ -33,6 +33,15 @@ def open_account(path: str) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(conninfo, autocommit=True)
 
 
+def user_of(path: str) -> str | None:
+    """Whose account it is, as far as the file says it."""
+    try:
+        user = conninfo_to_dict(read_account(path).strip()).get("user")
+    except (AccountUnusable, psycopg.ProgrammingError):
+        return None
+    return None if user is None else str(user)
+
+
 def why_not(error: Exception) -> str:
     """An error of the account in words, without what could name people or hold a password."""
     if isinstance(error, AccountUnusable):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from collectors.database_config import AccountUnusable
-from collectors.postgresql_account import open_account, why_not
+from collectors.postgresql_account import open_account, user_of, why_not
 
 KEYS_MAX: Final = 10_000
 _BUSY_S: Final = 0.5
@@ -52,8 +52,8 @@ class CopiedRows:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self.trouble: str | None = None
         """Why it cannot ask just now."""
-        self.user: str | None = None
-        """Whose account it is."""
+        self.user = user_of(account_file)
+        """Whose account it is; None where the file does not say."""
         self.looks = 0
         self._thread = threading.Thread(target=self._run, name="postgresql-rows", daemon=True)
         self._thread.start()
@@ -86,8 +86,8 @@ class CopiedRows:
                     self._connection, self.user = connection, connection.info.user
                     self._ask(connection)
             except (psycopg.Error, AccountUnusable) as error:
+                # What was counted stays: a server that was ended in order goes on from there.
                 self.trouble = why_not(error)
-                self._known = None
             finally:
                 self._connection = None
             self._stop.wait(_AGAIN_S if self.looks == 0 else 1.0)

@@ -18,8 +18,8 @@ STATEMENT_CHARACTERS_MAX: Final = 64 * 1024
 
 
 class Token(NamedTuple):
-    """`text` of a word, a quoted name (without its quotes), a sign, or a literal (its value, where it is a plain
-    string). Of the rest that was lost it is empty."""
+    """`text` of a word, a quoted name (without its quotes), a sign, or a literal (its value, where it is a
+    plain string). Of the rest that was lost it is empty."""
 
     kind: Literal["word", "name", "sign", "literal", "lost"]
     text: str = ""

@@ -23,7 +23,7 @@ from collectors.sql_fingerprint import TABLES_MAX
 SUMS_MAX: Final = 2_000
 GROUPS_MAX: Final = 500
 TOGETHER_MAX: Final = 64
-QUIET_S: Final = 2.0
+QUIET_S: Final = 1.0
 LONGEST_S: Final = 30.0
 SUMS_EVERY_S: Final = 60.0
 TOO_MANY_SUMS: Final = "too many different reads within a minute"

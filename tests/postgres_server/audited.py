@@ -1,4 +1,4 @@
-"""A PostgreSQL that tells what is read: pgaudit, pg_stat_statements, jsonlog and csvlog; and a table to take."""
+"""A PostgreSQL that tells what is read (pgaudit, pg_stat_statements, jsonlog, csvlog), and what to take."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class AuditedPostgres(PostgresServer):
             connection.execute("CREATE TABLE customers (id bigint PRIMARY KEY, name text, phone text)")
             connection.execute("CREATE TABLE orders (id bigint PRIMARY KEY, customer bigint)")
             connection.execute(
-                f"INSERT INTO customers SELECT n, 'SECRET' || n, '1380000' || n FROM generate_series(1, {ROWS}) n"
+                f"INSERT INTO customers SELECT n, 'SECRET' || n, '1380000' || n"
+                f" FROM generate_series(1, {ROWS}) n"
             )
             connection.execute("INSERT INTO orders SELECT n, n FROM generate_series(1, 300) n")
             connection.execute(f'GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO "{CLERK}"')
