@@ -71,7 +71,7 @@ class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Accounts whose small reads are not counted, as an application's own. Their exports still are told."""
 
     def __post_init__(self) -> None:
-        check_places(self.enabled, self.audit_log, "audit_log")
+        check_places(self.enabled and not self.slow_log, self.audit_log, "audit_log")
         for name in ("slow_log", "account_file", "data_dir"):
             check_places(False, getattr(self, name), name)
         zone_of(self.log_time_zone)

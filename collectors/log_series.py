@@ -78,7 +78,12 @@ class LogSeries:
             self._open(newest, _begin(newest))
         assert self._tail is not None
         lines = self._tail.take()
-        if not lines and self._tail.is_at_end and self._is_time() and (following := self._following()) is not None:
+        if (
+            not lines
+            and self._tail.is_at_end
+            and self._is_time()
+            and (following := self._following()) is not None
+        ):
             # What was written to the old one just before the new one began.
             lines = self._tail.take()
             if not lines and self._tail.is_at_end:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
-from collectors.contract import Observation, Unsupported
+from collectors.contract import Advice, Observation, Unsupported
 from collectors.database_config import MariadbConfig
 from collectors.database_statements import Statement, StatementEvents
 from collectors.log_progress import LogProgress
@@ -98,6 +98,15 @@ class MariadbCollector:
 
     def detail(self) -> str | None:
         return None if self._reading is None else self._reading.describe()
+
+    def advice(self) -> Iterator[Advice]:
+        """What the server still has to be told, for `doctor`. Asks it with the account."""
+        if not self._config.account_file:
+            yield Advice("account", False, NO_ACCOUNT)
+            return
+        from collectors.mariadb_settings import advice  # noqa: PLC0415 - needs PyMySQL
+
+        yield from advice(self._config)
 
     def close(self) -> None:
         self._closing.set()

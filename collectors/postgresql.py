@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
-from collectors.contract import Observation
+from collectors.contract import Advice, Observation
 from collectors.database_config import PostgresqlConfig
 from collectors.database_statements import Statement, StatementEvents
 from collectors.log_progress import LogProgress
@@ -91,6 +91,15 @@ class PostgresqlCollector:
 
     def detail(self) -> str | None:
         return None if self._reading is None else self._reading.describe()
+
+    def advice(self) -> Iterator[Advice]:
+        """What the server still has to be told, for `doctor`. Asks it with the account."""
+        if not self._config.account_file:
+            yield Advice("account", False, NO_ACCOUNT)
+            return
+        from collectors.postgresql_settings import advice  # noqa: PLC0415 - needs psycopg
+
+        yield from advice(self._config)
 
     def close(self) -> None:
         self._closing.set()

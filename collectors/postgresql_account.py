@@ -1,6 +1,6 @@
 """The monitoring account on PostgreSQL: asks what no log tells, and only that. Needs psycopg.
 
-It needs pg_read_all_stats, and nothing else: CREATE ROLE leaver_monitor LOGIN IN ROLE pg_read_all_stats.
+It is in pg_monitor (statistics of all accounts, all settings), and may read no table of anybody.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class AuditedPostgres(PostgresServer):
             connection.execute("CREATE EXTENSION pg_stat_statements")
             connection.execute(f"CREATE ROLE \"{CLERK}\" LOGIN PASSWORD '{CLERK_PASSWORD}'")
             connection.execute(f'GRANT pg_write_server_files, pg_execute_server_program TO "{CLERK}"')
-            connection.execute(f"CREATE ROLE {MONITOR} LOGIN PASSWORD '{quoted}' IN ROLE pg_read_all_stats")
+            connection.execute(f"CREATE ROLE {MONITOR} LOGIN PASSWORD '{quoted}' IN ROLE pg_monitor")
         with self.connect(DATABASE) as connection:
             connection.execute("CREATE TABLE customers (id bigint PRIMARY KEY, name text, phone text)")
             connection.execute("CREATE TABLE orders (id bigint PRIMARY KEY, customer bigint)")

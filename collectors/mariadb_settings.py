@@ -1,0 +1,90 @@
+"""What a MariaDB server must be told so that it tells what is read. Asked with the monitoring account."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pymysql
+
+from collectors.contract import Advice
+from collectors.database_config import AccountUnusable, MariadbConfig
+from collectors.mariadb_account import open_account, settings, why_not
+from event_schema.printable import printable_name
+
+_NAMES: Final = (
+    "datadir",
+    "log_output",
+    "long_query_time",
+    "min_examined_row_limit",
+    "performance_schema",
+    "server_audit_events",
+    "server_audit_file_path",
+    "server_audit_logging",
+    "server_audit_output_type",
+    "server_audit_query_log_limit",
+    "slow_query_log",
+    "slow_query_log_file",
+)
+_EVENTS: Final = ("CONNECT", "QUERY", "TABLE")
+_SMALLEST_LIMIT: Final = 8192
+_MOST_EXAMINED: Final = 1000
+
+
+def advice(config: MariadbConfig) -> Iterator[Advice]:
+    try:
+        connection = open_account(config.account_file)
+        try:
+            found = settings(connection, list(_NAMES))
+        finally:
+            connection.close()
+    except (pymysql.Error, AccountUnusable, OSError) as error:
+        yield Advice("account", False, f"the server cannot be asked: {why_not(error)}")
+        return
+    yield Advice("account", True, "the server answers")
+    lines = list(missing_lines(found, config))
+    if lines:
+        yield Advice("settings", False, "under [mariadb] in my.cnf, then restart: " + "; ".join(lines))
+    else:
+        yield Advice("settings", True, "tells what is read")
+
+
+def missing_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[str]:
+    """Lines of my.cnf that the server lacks."""
+    if config.audit_log:
+        yield from _audit_lines(found, config)
+    if found.get("slow_query_log") != "ON":
+        yield "slow_query_log = ON"
+    if float(found.get("long_query_time", "10")) > 0:
+        yield "long_query_time = 0"
+    if int(found.get("min_examined_row_limit", "0")) > _MOST_EXAMINED:
+        yield f"min_examined_row_limit = {_MOST_EXAMINED}"
+    if "FILE" not in found.get("log_output", ""):
+        yield "log_output = FILE"
+    if config.slow_log and not _is_same(found, "slow_query_log_file", config.slow_log):
+        yield f"slow_query_log_file = {printable_name(config.slow_log)}"
+    if found.get("performance_schema") != "ON":
+        yield "performance_schema = ON"
+
+
+def _audit_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[str]:
+    if "server_audit_logging" not in found:
+        yield "plugin_load_add = server_audit"
+    if found.get("server_audit_logging") != "ON":
+        yield "server_audit_logging = ON"
+    events = found.get("server_audit_events", "").upper().replace(" ", "").split(",")
+    if events != [""] and not {*_EVENTS} <= {*events}:
+        yield f"server_audit_events = {','.join(_EVENTS)}"
+    if found.get("server_audit_output_type", "file") != "file":
+        yield "server_audit_output_type = file"
+    if int(found.get("server_audit_query_log_limit", "1024")) < _SMALLEST_LIMIT:
+        yield f"server_audit_query_log_limit = {_SMALLEST_LIMIT}"
+    if "server_audit_file_path" in found and not _is_same(found, "server_audit_file_path", config.audit_log):
+        yield f"server_audit_file_path = {printable_name(config.audit_log)}"
+
+
+def _is_same(found: Mapping[str, str], name: str, path: str) -> bool:
+    return os.path.realpath(os.path.join(found.get("datadir", "/"), found.get(name, ""))) == (
+        os.path.realpath(path)
+    )
