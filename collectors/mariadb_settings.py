@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import pymysql
@@ -85,6 +85,4 @@ def _audit_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[st
 
 
 def _is_same(found: Mapping[str, str], name: str, path: str) -> bool:
-    return os.path.realpath(os.path.join(found.get("datadir", "/"), found.get(name, ""))) == (
-        os.path.realpath(path)
-    )
+    return (Path(found.get("datadir", "/")) / found.get(name, "")).resolve() == Path(path).resolve()

@@ -1,4 +1,4 @@
-"""What people take out of a real PostgreSQL with pgaudit: each act once, with who, where from, what, how much."""
+"""What people take out of a real PostgreSQL: each act once, with who, from where, what and how much."""
 
 from __future__ import annotations
 

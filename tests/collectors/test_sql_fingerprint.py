@@ -7,7 +7,6 @@ import pytest
 import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlglot.tokens import TokenType
 
 from collectors.sql_exports import Way, is_mysqldump, way_out
 from collectors.sql_fingerprint import (
@@ -118,7 +117,7 @@ def test_whatever_another_tokenizer_takes_for_a_string_is_not_in_the_fingerprint
     except sqlglot.errors.SqlglotError:
         return
     shown = fingerprint_of(statement, dialect).text
-    outside = sum(token.text.count("secret") for token in tokens if token.token_type is TokenType.VAR)
+    outside = sum(token.text.count("secret") for token in tokens if token.token_type.name == "VAR")
     assert shown.count("secret") <= outside
 
 
