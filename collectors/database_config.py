@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
 from collectors.postgresql_log import zone_of
 
 AccountPath = Annotated[str, Meta(max_length=4096)]
@@ -37,9 +38,9 @@ class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """A result of so many rows or more is an export."""
     rows_wait_s: Annotated[float, Meta(ge=1, le=3_600)] = 30.0
     """So long a COPY waits for its rows."""
-    hash_max_bytes: Annotated[int, Meta(ge=0)] = 2 * 1024**3
+    hash_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 2 * 1024**3
     """Larger files that the server wrote are reported without a hash; 0 hashes nothing."""
-    unsummed_users: tuple[str, ...] = ()
+    unsummed_users: Annotated[tuple[str, ...], narrowed_by("union")] = ()
     """Accounts whose small reads are not counted, as an application's own. Their exports still are told."""
 
     def __post_init__(self) -> None:
@@ -65,9 +66,9 @@ class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The server's time zone; empty: this machine's."""
     large_rows: Annotated[int, Meta(ge=1)] = 10_000
     """A result of so many rows or more is an export."""
-    hash_max_bytes: Annotated[int, Meta(ge=0)] = 2 * 1024**3
+    hash_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 2 * 1024**3
     """Larger files that the server wrote are reported without a hash; 0 hashes nothing."""
-    unsummed_users: tuple[str, ...] = ()
+    unsummed_users: Annotated[tuple[str, ...], narrowed_by("union")] = ()
     """Accounts whose small reads are not counted, as an application's own. Their exports still are told."""
 
     def __post_init__(self) -> None:

@@ -72,18 +72,16 @@ class _JsonRecord(msgspec.Struct, frozen=True):
 
 
 _json: Final = msgspec.json.Decoder(_JsonRecord)
-_CUT_ENDS: Final = ('"}', '\\"}', '0"}', '00"}', '000"}')
-"""What may be missing where a line was cut inside its message: inside an escape too."""
+_ESCAPE_CHARACTERS: Final = 12
+"""A line that is cut inside an escape, or a pair of them, is read without it."""
 
 
 def json_record(line: bytes, zone: tzinfo | None, *, is_cut: bool = False) -> LogRecord | None:
     """None for what is no record. zone: of the log's times, where they do not tell; None is the machine's."""
     text = line.decode("utf-8", "replace")
-    if is_cut:
-        text = text[:-8]
-    for end in _CUT_ENDS if is_cut else ("",):
+    for less in range(_ESCAPE_CHARACTERS if is_cut else 1):
         try:
-            found = _json.decode(text + end)
+            found = _json.decode(f'{text[: len(text) - less]}"}}' if is_cut else text)
             at_ms = milliseconds(found.timestamp, zone)
         except (msgspec.DecodeError, ValueError, OverflowError):
             continue
