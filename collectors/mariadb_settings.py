@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import pymysql
-
 from collectors.contract import Advice
 from collectors.database_config import AccountUnusable, MariadbConfig
-from collectors.mariadb_account import open_account, settings, why_not
 from event_schema.printable import printable_name
 
 _NAMES: Final = (
@@ -27,12 +24,25 @@ _NAMES: Final = (
     "slow_query_log",
     "slow_query_log_file",
 )
+NO_ACCOUNT: Final = (
+    "client programs are not known without an account_file: GRANT PROCESS ON *.* and SELECT ON "
+    "performance_schema.* to an account for it (docs/databases.md)"
+)
 _EVENTS: Final = ("CONNECT", "QUERY", "TABLE")
 _SMALLEST_LIMIT: Final = 8192
 _MOST_EXAMINED: Final = 1000
 
 
 def advice(config: MariadbConfig) -> Iterator[Advice]:
+    if not config.account_file:
+        yield Advice("account", False, NO_ACCOUNT)
+        needed = "; ".join(missing_lines({}, config))
+        yield Advice("settings", False, f"not known without the account; needed are: {needed}")
+        return
+    import pymysql  # noqa: PLC0415 - only with an account
+
+    from collectors.mariadb_account import open_account, settings, why_not  # noqa: PLC0415
+
     try:
         connection = open_account(config.account_file)
         try:
@@ -74,7 +84,7 @@ def _audit_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[st
     if found.get("server_audit_logging") != "ON":
         yield "server_audit_logging = ON"
     events = found.get("server_audit_events", "").upper().replace(" ", "").split(",")
-    if events != [""] and not {*_EVENTS} <= {*events}:
+    if ("server_audit_events" not in found or events != [""]) and not {*_EVENTS} <= {*events}:
         yield f"server_audit_events = {','.join(_EVENTS)}"
     if found.get("server_audit_output_type", "file") != "file":
         yield "server_audit_output_type = file"

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import psycopg
-
 from collectors.contract import Advice
 from collectors.database_config import AccountUnusable, PostgresqlConfig
-from collectors.postgresql_account import open_account, settings, why_not
 from event_schema.printable import printable_name
 
 _NAMES: Final = (
@@ -26,6 +23,10 @@ _NAMES: Final = (
     "server_version_num",
     "shared_preload_libraries",
 )
+NO_ACCOUNT: Final = (
+    "rows of COPY and FETCH are not known without an account_file: CREATE ROLE leaver_monitor LOGIN "
+    "PASSWORD '…' IN ROLE pg_monitor; (docs/databases.md)"
+)
 _LIBRARIES: Final = ("pgaudit", "pg_stat_statements")
 _CLASSES: Final = ("read", "misc")
 _RESTART: Final = "in postgresql.conf, then restart"
@@ -33,6 +34,15 @@ _RELOAD: Final = "in postgresql.conf, then reload"
 
 
 def advice(config: PostgresqlConfig) -> Iterator[Advice]:
+    if not config.account_file:
+        yield Advice("account", False, NO_ACCOUNT)
+        needed = "; ".join(missing_lines({}, config))
+        yield Advice("settings", False, f"not known without the account; needed are: {needed}")
+        return
+    import psycopg  # noqa: PLC0415 - only with an account
+
+    from collectors.postgresql_account import open_account, settings, why_not  # noqa: PLC0415
+
     try:
         with open_account(config.account_file) as connection:
             found = settings(connection, list(_NAMES))
@@ -54,7 +64,7 @@ def advice(config: PostgresqlConfig) -> Iterator[Advice]:
 
 def missing_lines(found: Mapping[str, str], config: PostgresqlConfig) -> Iterator[str]:
     """Lines of postgresql.conf that the server lacks, with where they go."""
-    if int(found.get("server_version_num", "0")) < 150_000:
+    if int(found.get("server_version_num", "150000")) < 150_000:
         yield "PostgreSQL 15 or newer is needed"
     libraries = _words(found.get("shared_preload_libraries", ""))
     missing = [name for name in _LIBRARIES if name not in libraries]

@@ -249,7 +249,7 @@ def test_hostile_statements_are_read_and_leave_nothing_behind(
         cursor.execute("SELECT * FROM customers WHERE name <> 'SECRET\n# Time: x\n\\'\n# User@Host: '")
         cursor.execute("SELECT * FROM customers WHERE name <> 'SECRET\x1b[0m\\\\'")
         cursor.execute("SELECT id AS `SECRET name` FROM customers")
-        connection.query(b"SELECT * FROM customers /* '\xff\xfe SECRET' */")  # type: ignore[arg-type]
+        connection.query(b"SELECT * FROM customers /* '\xff\xfe SECRET' */")
         cursor.execute("SELECT * FROM customers /* " + "SECRET " * 1_500_000 + "*/")
         with pytest.raises(pymysql.Error):
             cursor.execute("SELECT 'SECRET FROM customers")
