@@ -43,6 +43,20 @@ class CollectorKind(msgspec.Struct, frozen=True):
 
 COLLECTORS: tuple[CollectorKind, ...] = (
     CollectorKind(
+        "mariadb",
+        "collectors.mariadb",
+        "MariadbCollector",
+        "collectors.database_config",
+        "MariadbConfig",
+    ),
+    CollectorKind(
+        "postgresql",
+        "collectors.postgresql",
+        "PostgresqlCollector",
+        "collectors.database_config",
+        "PostgresqlConfig",
+    ),
+    CollectorKind(
         "removable_storage",
         "collectors.removable_storage",
         "RemovableStorageCollector",

@@ -130,10 +130,16 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version())
     try:
-        collector.check_supported()
+        try:
+            collector.check_supported()
+            yield Finding(name, "ok", "can run")
+        except Unsupported as error:
+            yield Finding(name, "degraded", str(error))
+        # Of what else is set up here: only collectors of servers have any.
+        for advice in getattr(collector, "advice", tuple)():
+            yield Finding(f"{name}: {advice.about}", "ok" if advice.is_met else "degraded", advice.text)
     finally:
         collector.close()
-    yield Finding(name, "ok", "can run")
 
 
 def _fanotify_names() -> Iterator[Finding]:

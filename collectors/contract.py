@@ -44,6 +44,15 @@ def narrowed_by(rule: Narrowing) -> msgspec.Meta:
     return msgspec.Meta(extra={NARROWED_BY: rule})
 
 
+class Advice(msgspec.Struct, frozen=True):
+    """What a collector needs of something else that is set up on this host: `about` names it in a few words.
+    Where `is_met` is false, `text` says what to set, ready to be pasted."""
+
+    about: str
+    is_met: bool
+    text: str
+
+
 class Collector(Protocol):
     """A channel. The constructor takes the collector's config struct and the host; it opens nothing."""
 

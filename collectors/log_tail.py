@@ -48,27 +48,40 @@ class Line(msgspec.Struct, frozen=True):
 
 class LogTail:
     """One log. Not for several threads. `resume_from`: a line's cursor; None begins at the end of the file
-    as it is now, or at the beginning of one that appears later."""
+    as it is now, or at the beginning of one that appears later. `cut_long`: a line over `line_bytes_max` is
+    given cut to that, rather than left out."""
 
-    def __init__(self, path: Path, resume_from: str | None, *, line_bytes_max: int = LINE_BYTES_MAX) -> None:
-        self._path, self._line_bytes_max = path, line_bytes_max
+    def __init__(
+        self,
+        path: Path,
+        resume_from: str | None,
+        *,
+        line_bytes_max: int = LINE_BYTES_MAX,
+        cut_long: bool = False,
+    ) -> None:
+        self._path, self._line_bytes_max, self._cut_long = path, line_bytes_max, cut_long
         self._file: IO[bytes] | None = None
         self._inode = 0
         self._offset = 0
         self._rest = b""
         self._skipping = False
+        self._kept = b""
         self._begins = _Beginning()
         self._old: Iterator[Line] | None = None
         self.too_long = 0
-        """Lines over `line_bytes_max`, which were left out."""
+        """Lines over `line_bytes_max`, which were left out, or cut."""
+        self.is_at_end = False
+        """Whether the last take() found nothing more to read."""
         self.lost_places = 0
         """How often the log went on elsewhere than where we had stopped, so that lines may be missing."""
         self._start(_decoded(resume_from), at_end=resume_from is None)
 
     def take(self) -> list[Line]:
-        """The lines that are whole by now, READ_BYTES at most; empty where there is nothing new.
+        """The lines that are whole by now, READ_BYTES at most; empty where there is nothing new, and inside a
+        long line.
 
         Raises OSError where the log is there and cannot be read."""
+        self.is_at_end = False
         if self._old is not None:
             lines = self._some_old(self._old)
             if lines:
@@ -77,6 +90,7 @@ class LogTail:
         if self._file is None:
             self._open(0)
         if self._file is None:
+            self.is_at_end = True
             return []
         if not self._begins.still(self._file):
             self._cut()
@@ -84,7 +98,12 @@ class LogTail:
         content = self._file.read(READ_BYTES)
         if content:
             return self._lines(content)
+        self.is_at_end = True
         return self._after_the_end()
+
+    def position(self) -> str | None:
+        """A cursor after the last line taken; None where no file is open."""
+        return None if self._file is None else self._cursor()
 
     def close(self) -> None:
         if self._file is not None:
@@ -148,7 +167,7 @@ class LogTail:
         self._file, self._inode = file, facts.st_ino
         self._offset = offset if offset <= facts.st_size else 0
         self._begins = _Beginning.of(file)
-        self._rest, self._skipping = b"", False
+        self._rest, self._skipping, self._kept = b"", False, b""
         file.seek(self._offset)
         return True
 
@@ -205,11 +224,16 @@ class LogTail:
             self._offset += len(line) + 1
             if self._skipping or len(line) > self._line_bytes_max:
                 self.too_long += 1
-                self._skipping = False
+                if self._cut_long:
+                    kept = self._kept if self._skipping else line[: self._line_bytes_max]
+                    found.append(Line(kept, self._cursor()))
+                self._skipping, self._kept = False, b""
             else:
                 found.append(Line(line.removesuffix(b"\r"), self._cursor()))
         if len(rest) > self._line_bytes_max:
             self._offset += len(rest)
+            if self._cut_long and not self._skipping:
+                self._kept = rest[: self._line_bytes_max]
             rest, self._skipping = b"", True
         self._rest = rest
         return found

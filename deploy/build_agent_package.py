@@ -38,6 +38,7 @@ def agent_project(whole: dict[str, Any]) -> str:
             f"license = {json.dumps(project['license'])}",
             f"dependencies = {json.dumps(needs)}",
             "[project.optional-dependencies]",
+            f"databases = {json.dumps(project['optional-dependencies']['databases'])}",
             f"kafka = {json.dumps(project['optional-dependencies']['kafka'])}",
             "[project.scripts]",
             f"leaver-agent = {json.dumps(project['scripts']['leaver-agent'])}",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prepares this checkout for `make`: virtual environment, Python packages, and Debian packages for what is asked.
-# usage: deploy/prepare.sh venv | drive | kafka | postgres | tests | bench
+# usage: deploy/prepare.sh venv | drive | kafka | mariadb | postgres | tests | bench
 # Says what it installs; does nothing where all is there. Needs Debian (or a relative) with Python 3.11 or newer.
 set -eu
 cd "$(dirname "$0")/.."
@@ -44,7 +44,7 @@ venv() {
         say "installing Python packages (a minute or two the first time)"
         $VENV/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
         $VENV/bin/python -m pip install --disable-pip-version-check --progress-bar off \
-            --editable '.[agent,server,kafka,postgres,dev]' >$VENV/install.log 2>&1 ||
+            --editable '.[agent,databases,server,kafka,postgres,dev]' >$VENV/install.log 2>&1 ||
             { tail -n 20 $VENV/install.log >&2; die "the Python packages could not be installed (all of it: $VENV/install.log)"; }
         sed -n 's/^Successfully installed/    installed:/p' $VENV/install.log
         printf '%s' "$wanted" >$VENV/.prepared
@@ -61,6 +61,21 @@ kafka() {
     command -v mvn >/dev/null || debian maven
 }
 
+# MariaDB's programs, for servers that tests start themselves. Debian keeps the audit plugin in mariadb-server,
+# which would also start a server for the whole machine: the plugin alone is taken out of that package.
+mariadb() {
+    debian mariadb-server-core mariadb-client
+    [ -f .tools/mariadb/server_audit.so ] && return 0
+    say "taking the plugin server_audit out of Debian's mariadb-server"
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    (cd "$folder" && apt-get -qq download mariadb-server 2>/dev/null && dpkg-deb -x mariadb-server_*.deb files) ||
+        die "apt-get could not download mariadb-server"
+    mkdir -p .tools/mariadb
+    cp "$folder"/files/usr/lib/mysql/plugin/server_audit.so .tools/mariadb/
+    rm -rf "$folder"
+}
+
 # PostgreSQL's programs, for servers that tests start and end themselves. Debian's package would also make and
 # start one for the whole machine: not where we are the ones who install it.
 postgres() {
@@ -73,10 +88,18 @@ postgres() {
     as_root rm -f $drop_in
 }
 
+# pgaudit for the version that is installed.
+postgres_package() {
+    version=$(ls /usr/lib/postgresql | sort -n | tail -n 1)
+    echo "postgresql-$version-$1"
+}
+
 tests() {
     drive
     kafka
     postgres
+    mariadb
+    debian "$(postgres_package pgaudit)"
     # The last line: a disk that forgets (tests/power_loss), a clock that is set (tests/faults).
     debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
         fuse3 gcc libc6-dev
@@ -91,6 +114,6 @@ bench() {
 }
 
 case "${1:-}" in
-venv | drive | kafka | postgres | tests | bench) "$1" ;;
-*) die "usage: deploy/prepare.sh venv | drive | kafka | postgres | tests | bench" ;;
+venv | drive | kafka | mariadb | postgres | tests | bench) "$1" ;;
+*) die "usage: deploy/prepare.sh venv | drive | kafka | mariadb | postgres | tests | bench" ;;
 esac

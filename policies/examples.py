@@ -31,6 +31,7 @@ from event_schema.leaver_fields import (
     PersonStatus,
     TimeFields,
 )
+from event_schema.ocsf_account_events import DatastoreActivityKind, Outcome, datastore_activity
 from event_schema.ocsf_events import (
     Event,
     FileActivity,
@@ -39,6 +40,7 @@ from event_schema.ocsf_events import (
     file_system_activity,
     peripheral_activity,
 )
+from event_schema.ocsf_network import Database, DatabaseTable, DatabaseType, QueryInfo, SourceEndpoint
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
@@ -52,10 +54,10 @@ from event_schema.ocsf_objects import (
     Process,
     User,
 )
-from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
+from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, QueryResult, QueryUnmapped, Unmapped
 from policies.engine import record_of
 
-RecordName = Literal["file_copied", "file_deleted", "device_connected"]
+RecordName = Literal["database_exported", "device_connected", "file_copied", "file_deleted"]
 
 
 class ExampleError(ValueError):
@@ -137,6 +139,25 @@ _FILE: Final = File(
 )
 _UNMAPPED: Final = Unmapped(evidence=_EVIDENCE, peripheral_device=_STICK)
 _EVENTS: Final[Mapping[RecordName, Event]] = {
+    "database_exported": datastore_activity(
+        DatastoreActivityKind.READ,
+        time=_TIME,
+        metadata=event_metadata("postgresql", "0.1.0"),
+        actor=Actor(user=User(name="lin")),
+        device=Host(hostname="db-1", type_id=HostType.SERVER, uid="db-1"),
+        src_endpoint=SourceEndpoint(ip="10.1.2.3", port=50_123),
+        database=Database(name="crm", type_id=DatabaseType.RELATIONAL),
+        query_info=QueryInfo(uid="9f2c", query_string="COPY customers TO STDOUT"),
+        unmapped=QueryUnmapped(
+            evidence=Evidence(fidelity="exact", observed_by="pgaudit", actor_from="server"),
+            result=QueryResult(
+                is_export=True, method="copy_to", rows=20_000, tables=("public.customers",), program="psql"
+            ),
+        ),
+        table=DatabaseTable(name="public.customers"),
+        status_id=Outcome.SUCCESS,
+        count=1,
+    ),
     "file_copied": file_system_activity(
         FileActivity.CREATE,
         time=_TIME,

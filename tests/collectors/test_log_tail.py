@@ -221,3 +221,17 @@ def test_whatever_happens_each_line_comes_once_and_in_order(tmp_path: Path, seed
     seen += _texts(tail)
     assert [int(text.split()[0]) for text in seen] == list(range(400))
     assert tail.lost_places == 0
+
+
+def test_a_long_line_can_be_given_cut_and_what_follows_is_whole(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    tail = LogTail(log, None, line_bytes_max=1000, cut_long=True)
+    _write(log, "one", "x" * 3_000_000, "two", "y" * 1001, "three")
+    found = []
+    while not tail.is_at_end:
+        found += tail.take()
+    assert [line.content[:5] for line in found] == [b"one", b"xxxxx", b"two", b"yyyyy", b"three"]
+    assert max(len(line.content) for line in found) == 1000
+    assert tail.too_long == 2
+    again = LogTail(log, found[1].cursor, line_bytes_max=1000, cut_long=True)
+    assert [line.content[:5] for line in again.take()] == [b"two", b"yyyyy", b"three"]

@@ -21,6 +21,7 @@ from collectors.contract import Observation
 from collectors.steady_clock import SteadyClock
 from event_schema.ocsf_events import FileActivity, FileSystemActivity, event_metadata, file_system_activity
 from event_schema.ocsf_objects import (
+from event_schema.ocsf_unmapped import Evidence, Unmapped
     Actor,
     DriveType,
     Evidence,

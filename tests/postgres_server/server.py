@@ -52,9 +52,11 @@ class PostgresFailed(Exception):
 
 
 class PostgresServer:
-    """A server that answers when the constructor returns. Raises PostgresFailed."""
+    """A server that answers when the constructor returns. `settings`: lines of postgresql.conf that go last.
+    Raises PostgresFailed."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: tuple[str, ...] = ()) -> None:
+        self._settings = settings
         self._programs = _programs()
         self._user = _unprivileged_user()
         self.directory = Path(tempfile.mkdtemp(prefix="leaver-postgres-", dir=_place()))
@@ -86,7 +88,12 @@ class PostgresServer:
         )
         if done.returncode != 0:
             raise PostgresFailed(f"the cluster cannot be made:\n{done.stdout}{done.stderr}")
-        settings = (*_SETTINGS, f"port = {self.port}", f"unix_socket_directories = '{self.directory}'")
+        settings: tuple[str, ...] = (
+            *_SETTINGS,
+            f"port = {self.port}",
+            f"unix_socket_directories = '{self.directory}'",
+        )
+        settings += self._settings
         with (self._data / "postgresql.conf").open("a") as file:
             file.write("".join(f"{line}\n" for line in settings))
         (self._data / "pg_hba.conf").write_text(_HBA)

@@ -1,0 +1,292 @@
+"""Joins what server_audit and the slow log say of one statement.
+
+The audit log knows who, which tables and whether it worked; the slow log how many rows and bytes. Both name
+the connection, and both are written when the statement ends: they belong together where connection and
+fingerprint are the same and the times near. What stands in one log only waits JOIN_S for the other.
+
+The slow log can be forged by whoever sends a statement. So where there is an audit log, an entry is only
+believed of a connection and a user that stand there too; of a statement that does not, it is "possible".
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from collectors.database_statements import Session, Statement
+from collectors.mariadb_logs import AuditLine, SlowEntry
+from collectors.sql_exports import DUMP_PROGRAMS, Method, is_mysqldump, way_out
+from collectors.sql_fingerprint import TABLES_MAX, Fingerprint, TableFinder, fingerprint
+from collectors.sql_tokens import tokens_of
+from collectors.statement_reports import Hold
+
+JOIN_S: Final = 1.5
+CONNECTIONS_MAX: Final = 5_000
+WAITING_MAX: Final = 5_000
+NOT_AUDITED: Final = "not in the audit log: whoever sends statements can forge the slow log"
+FORGED: Final = "entry of the slow log whose connection and user the audit log does not have"
+NO_ROWS: Final = "not in the slow log: its rows are not known"
+_SYSTEM: Final = ("mysql.", "information_schema.", "performance_schema.", "sys.")
+_ANSWERS: Final = frozenset({"select", "with", "table", "values", "handler", "("})
+_INSIDE: Final = frozenset({"insert", "replace", "create", "update", "delete"})
+_NEAR_MS: Final = 3_000
+
+
+class Joined(msgspec.Struct, frozen=True):
+    statement: Statement
+    holds: tuple[Hold, ...]
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A statement that reads, as one log has it."""
+
+    at_ms: int
+    user: str
+    client: str
+    connection: int
+    database: str
+    fingerprint: Fingerprint
+    method: Method
+    is_export: bool
+    server_file: str | None
+    holds: tuple[Hold, ...]
+    until_s: float
+    tables: tuple[str, ...] = ()
+    rows: int | None = None
+    bytes: int | None = None
+
+
+class _Connection:
+    __slots__ = ("client", "hold", "query", "tables", "user")
+
+    def __init__(self, user: str, client: str) -> None:
+        self.user, self.client = user, client
+        self.query = 0
+        self.tables: dict[str, None] = {}
+        self.hold: Hold | None = None
+
+
+class MariadbStatements:
+    """`program_of`: the client's name for itself, by connection. `is_audited`, `is_slow`: which logs are."""
+
+    def __init__(self, program_of: Callable[[int], str | None], *, is_audited: bool, is_slow: bool) -> None:
+        self._program_of, self._is_audited, self._is_slow = program_of, is_audited, is_slow
+        self._finder = TableFinder("mysql")
+        self._connections: OrderedDict[int, _Connection] = OrderedDict()
+        self._audited: OrderedDict[int, list[_Read]] = OrderedDict()
+        self._slow: OrderedDict[int, list[_Read]] = OrderedDict()
+        self._count = 0
+        self.forged = 0
+
+    def audit(self, line: AuditLine, hold: Hold, now_s: float) -> Iterator[Joined]:
+        """Takes the hold."""
+        connection = self._connection(line)
+        if line.operation == "READ":
+            self._table(connection, line, hold)
+            return
+        tables = tuple(connection.tables) if connection.query == line.query else ()
+        holds = (hold,) if connection.hold is None else (connection.hold, hold)
+        connection.tables, connection.hold = {}, None
+        read = None
+        if line.operation == "QUERY" and not line.error:
+            read = _read(line.text, line.at_ms, line, holds, now_s + JOIN_S, tables)
+        if read is None:
+            _release(holds)
+            return
+        mate = self._take_mate(self._slow, read)
+        if mate is None and self._is_slow:
+            yield from self._wait(self._audited, read)
+        else:
+            yield self._joined(read, mate)
+
+    def slow(self, entry: SlowEntry, hold: Hold, now_s: float) -> Iterator[Joined]:
+        """Takes the hold."""
+        at_ms = entry.at_ms + entry.took_ms
+        read = _read(entry.text.removesuffix(";"), at_ms, entry, (hold,), now_s + JOIN_S, ())
+        if read is None:
+            _release((hold,))
+            return
+        read = msgspec.structs.replace(read, rows=entry.rows, bytes=entry.bytes)
+        mate = self._take_mate(self._audited, read)
+        if mate is not None:
+            yield self._joined(mate, read)
+        elif self._is_audited:
+            yield from self._wait(self._slow, read)
+        else:
+            yield self._joined(None, read)
+
+    def complete(self, now_s: float | None) -> Iterator[Joined]:
+        """What waited long enough for the other log; None: all that waits."""
+        for waiting in (self._audited, self._slow):
+            for connection, reads in list(waiting.items()):
+                while reads and (now_s is None or now_s >= reads[0].until_s):
+                    yield from self._alone(waiting, reads.pop(0))
+                if not reads:
+                    del waiting[connection]
+
+    def _alone(self, waiting: OrderedDict[int, list[_Read]], read: _Read) -> Iterator[Joined]:
+        self._count -= 1
+        if waiting is self._audited:
+            yield self._joined(read, None)
+            return
+        known = self._connections.get(read.connection)
+        if known is not None and known.user == read.user:
+            yield self._joined(None, read)
+            return
+        self.forged += 1
+        _release(read.holds)
+
+    def _connection(self, line: AuditLine) -> _Connection:
+        known = self._connections.get(line.connection)
+        if known is None or line.operation == "CONNECT":
+            if known is not None and known.hold is not None:
+                _release((known.hold,))
+            known = self._connections[line.connection] = _Connection(line.user, line.client)
+            if len(self._connections) > CONNECTIONS_MAX:
+                _, oldest = self._connections.popitem(last=False)
+                if oldest.hold is not None:
+                    _release((oldest.hold,))
+        return known
+
+    def _table(self, connection: _Connection, line: AuditLine, hold: Hold) -> None:
+        if connection.query != line.query:
+            if connection.hold is not None:
+                _release((connection.hold,))
+            connection.query, connection.tables, connection.hold = line.query, {}, hold
+        elif connection.hold is None:
+            connection.hold = hold
+        else:
+            _release((hold,))
+        if len(connection.tables) < TABLES_MAX:
+            connection.tables[f"{line.database}.{line.table}"] = None
+
+    def _wait(self, waiting: OrderedDict[int, list[_Read]], read: _Read) -> Iterator[Joined]:
+        waiting.setdefault(read.connection, []).append(read)
+        self._count += 1
+        if self._count > WAITING_MAX:
+            oldest = next(each for each in (self._audited, self._slow) if each)
+            connection, reads = next(iter(oldest.items()))
+            yield from self._alone(oldest, reads.pop(0))
+            if not reads:
+                del oldest[connection]
+
+    def _take_mate(self, waiting: OrderedDict[int, list[_Read]], read: _Read) -> _Read | None:
+        reads = waiting.get(read.connection, [])
+        for number, other in enumerate(reads):
+            if abs(other.at_ms - read.at_ms) <= _NEAR_MS and _same(other.fingerprint, read.fingerprint):
+                del reads[number]
+                self._count -= 1
+                if not reads:
+                    del waiting[read.connection]
+                return other
+        return None
+
+    def _joined(self, audited: _Read | None, slow: _Read | None) -> Joined:
+        read = audited or slow
+        assert read is not None
+        if audited is not None and slow is not None:
+            read = msgspec.structs.replace(
+                audited, rows=slow.rows, bytes=slow.bytes, holds=(*audited.holds, *slow.holds)
+            )
+        program = self._program_of(read.connection)
+        method: Method = read.method
+        if method == "select" and (read.is_export or program in DUMP_PROGRAMS):
+            method = "dump"
+        gap = None
+        if audited is None:
+            gap = NOT_AUDITED if self._is_audited else None
+        elif slow is None and self._is_slow:
+            gap = NO_ROWS
+        tables = tuple(table for table in read.tables if not table.startswith(_SYSTEM))
+        statement = Statement(
+            at_ms=read.at_ms,
+            session=Session(
+                uid=str(read.connection),
+                user=read.user,
+                database=read.database,
+                client=None if read.client in {"localhost", ""} else read.client,
+                program=program,
+            ),
+            fingerprint=read.fingerprint,
+            method=method,
+            observed_by="slow_log" if audited is None else "server_audit",
+            tables=tables or self._qualified(read),
+            rows=read.rows,
+            bytes=read.bytes,
+            is_export=read.is_export or method == "dump",
+            server_file=read.server_file,
+            fidelity=_fidelity(audited, slow, self._is_audited),
+            gap=gap,
+        )
+        return Joined(statement, read.holds)
+
+    def _qualified(self, read: _Read) -> tuple[str, ...]:
+        found = self._finder.tables(read.fingerprint)
+        return tuple(
+            name if "." in name or not read.database else f"{read.database}.{name}" for name in found
+        )
+
+
+def is_of_the_system(tables: tuple[str, ...]) -> bool:
+    return all(table.lower().startswith(_SYSTEM) for table in tables)
+
+
+def _fidelity(
+    audited: _Read | None, slow: _Read | None, is_audited: bool
+) -> Literal["exact", "likely", "possible"]:
+    if audited is None:
+        return "possible" if is_audited else "likely"
+    return "exact" if slow is None else "likely"
+
+
+def _read(
+    text: str,
+    at_ms: int,
+    line: AuditLine | SlowEntry,
+    holds: tuple[Hold, ...],
+    until_s: float,
+    tables: tuple[str, ...],
+) -> _Read | None:
+    """None for what reads nothing."""
+    tokens = list(tokens_of(text, "mysql"))
+    first = tokens[0].text.lower() if tokens else ""
+    way = way_out(tokens)
+    words = {token.text.lower() for token in tokens if token.kind == "word"}
+    method: Method = "select"
+    if first in _INSIDE and "returning" not in words:
+        method = "other"
+        if "select" not in words:
+            return None
+    elif first not in _ANSWERS | _INSIDE:
+        return None
+    return _Read(
+        at_ms=at_ms,
+        user=line.user,
+        client=line.client,
+        connection=line.connection,
+        database=line.database,
+        fingerprint=fingerprint(tokens),
+        method=method if way is None else way.method,
+        is_export=way is not None or is_mysqldump(text),
+        server_file=None if way is None else way.server_file,
+        holds=holds,
+        until_s=until_s,
+        tables=tables,
+    )
+
+
+def _same(one: Fingerprint, other: Fingerprint) -> bool:
+    """Also where one of them was cut."""
+    if one.uid == other.uid:
+        return True
+    beginnings = sorted((one.text.lower().removesuffix("…"), other.text.lower().removesuffix("…")), key=len)
+    is_cut = one.text.endswith("…") or other.text.endswith("…")
+    return is_cut and beginnings[1].startswith(beginnings[0])
+
+
+def _release(holds: tuple[Hold, ...]) -> None:
+    for progress, line in holds:
+        progress.release(line)

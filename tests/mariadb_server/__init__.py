@@ -1,0 +1,1 @@
+"""A real MariaDB on a free port, which tells what is read."""
