@@ -69,5 +69,8 @@ class Collector(Protocol):
     def detail(self) -> str | None:
         """What it uses just now ("fanotify FID on /media/x"), in words for `doctor` and the heartbeat."""
 
+    # A collector that can do with less may have `missing() -> Sequence[str]`: what it cannot see on this
+    # host, and what would bring it. `doctor` shows each as degraded.
+
     def close(self) -> None:
         """Gives everything back. May be called twice, and without observe()."""

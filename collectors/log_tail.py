@@ -86,6 +86,11 @@ class LogTail:
             return self._lines(content)
         return self._after_the_end()
 
+    @property
+    def place(self) -> str:
+        """The cursor after the line that was taken last; of one who took none, where it begins."""
+        return self._cursor()
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
