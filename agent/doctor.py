@@ -126,14 +126,19 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
     name = f"collector {kind.name}"
     enabled = dict(enabled_collectors(config, kinds))
     if kind not in enabled:
-        yield Finding(name, "limit", "switched off in the settings")
+        off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
+        yield Finding(name, "limit", off)
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version())
     try:
         collector.check_supported()
+        detail = collector.detail()
+        missing: Sequence[str] = getattr(collector, "missing", tuple)()
     finally:
         collector.close()
-    yield Finding(name, "ok", "can run")
+    yield Finding(name, "ok", "can run" if detail is None else f"can run; {detail}")
+    for each in missing:
+        yield Finding(name, "degraded", each)
 
 
 def _fanotify_names() -> Iterator[Finding]:
