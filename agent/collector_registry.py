@@ -43,6 +43,20 @@ class CollectorKind(msgspec.Struct, frozen=True):
 
 COLLECTORS: tuple[CollectorKind, ...] = (
     CollectorKind(
+        "access_log",
+        "collectors.access_log",
+        "AccessLogCollector",
+        "collectors.access_log_config",
+        "AccessLogConfig",
+    ),
+    CollectorKind(
+        "logins",
+        "collectors.logins",
+        "LoginsCollector",
+        "collectors.logins_config",
+        "LoginsConfig",
+    ),
+    CollectorKind(
         "mariadb",
         "collectors.mariadb",
         "MariadbCollector",

@@ -180,6 +180,53 @@ def doctor(as_json: bool, config_path: Path | None) -> None:
         sys.exit(FINDINGS)
 
 
+@main.group("access-log")
+def access_log() -> None:
+    """Tune how the lines of access logs become events (docs/access_logs.md)."""
+
+
+@access_log.command("try")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--source", "source_name", help="Which source's rules, where the settings have several.")
+@click.option("--show", default=10, show_default=True, type=click.IntRange(0, 1000), help="Events to show.")
+@_json_option
+@_config_option
+def try_mapping(
+    file: Path | None, source_name: str | None, show: int, as_json: bool, config_path: Path | None
+) -> None:
+    """Show how the lines of FILE would be mapped, which match no rule, and why.
+
+    Without FILE: each source's own log. Sends and stores nothing. Exit 3 when a line cannot be read, or none
+    is mapped.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from agent.access_log_trial import readable_trial, trials  # noqa: PLC0415
+    from agent.host import this_host  # noqa: PLC0415
+    from agent.version import agent_version  # noqa: PLC0415
+    from collectors.access_log_config import AccessLogConfig  # noqa: PLC0415
+
+    settings = _load(config_path).collectors["access_log"]
+    assert isinstance(settings, AccessLogConfig)
+    sources = [source for source in settings.sources if source_name in {None, source.name}]
+    if not sources:
+        known = ", ".join(source.name for source in settings.sources) or "none"
+        _fail(f"no such source in [[collectors.access_log.sources]]; there is: {known}", USAGE)
+    if file is not None and len(sources) > 1:
+        _fail(f"which of the sources is it? --source {sources[0].name}", USAGE)
+    try:
+        found = list(trials(sources, file, this_host(None), agent_version(), show))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        for trial in found:
+            click.echo("\n".join(readable_trial(trial)))
+    if not all(trial.is_well for trial in found):
+        sys.exit(FINDINGS)
+
+
 def _load(path: Path | None) -> AgentConfig:
     from agent.config import ConfigError, load_config  # noqa: PLC0415
 

@@ -126,16 +126,18 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
     name = f"collector {kind.name}"
     enabled = dict(enabled_collectors(config, kinds))
     if kind not in enabled:
-        yield Finding(name, "limit", "switched off in the settings")
+        off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
+        yield Finding(name, "limit", off)
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version())
     try:
         try:
             collector.check_supported()
-            yield Finding(name, "ok", "can run")
+            detail = collector.detail()
+            yield Finding(name, "ok", "can run" if detail is None else f"can run; {detail}")
         except Unsupported as error:
             yield Finding(name, "degraded", str(error))
-        # Of what else is set up here: only collectors of servers have any.
+        # Of what else is set up here: not every collector has any.
         for advice in getattr(collector, "advice", tuple)():
             yield Finding(f"{name}: {advice.about}", "ok" if advice.is_met else "degraded", advice.text)
     finally:

@@ -40,6 +40,11 @@ _DEVICE_ACTS = {
     PeripheralActivityKind.DISCONNECT: "taken out",
     PeripheralActivityKind.OTHER: "printed",
 }
+_LOGIN_ACTS = {
+    AuthenticationActivity.LOGON: "logged in",
+    AuthenticationActivity.LOGOFF: "logged out",
+    AuthenticationActivity.ACCOUNT_SWITCH: "became",
+}
 _Columns = tuple[str, str, str, str, str]
 """Act, size, program, where, what."""
 
@@ -105,11 +110,14 @@ def _device(event: PeripheralActivity) -> _Columns:
 
 @_columns.register
 def _login(event: Authentication) -> _Columns:
-    act = "logged out" if event.activity_id is AuthenticationActivity.LOGOFF else "logged in"
+    act = _LOGIN_ACTS[event.activity_id]
     if event.status_id is Outcome.FAILURE:
         act = "refused"
     count = "" if event.count is None or event.count < 2 else f"{event.count:,} ×"
-    how = ", ".join(filter(None, (event.auth_protocol, event.status_detail)))
+    became = None
+    if event.activity_id is AuthenticationActivity.ACCOUNT_SWITCH:
+        became = f"to {event.user.name or event.user.uid}"
+    how = ", ".join(filter(None, (became, event.auth_protocol, event.status_detail)))
     return act, count, event.service.name, _source(event.src_endpoint), how
 
 

@@ -76,6 +76,15 @@ BENCHMARKS = (
             ("policies: x decoding", r"ratio +([\d.]+)", ""),
         ),
     ),
+    Benchmark(
+        "login_reading",
+        ("--acts", "5000"),
+        (
+            ("logins: CPU s per 1,000", r"^logins .* ([\d.]+) CPU s", ""),
+            ("failures, equal: CPU s per 1,000", r"^failures, equal .* ([\d.]+) CPU s", ""),
+            ("access log, combined: CPU s per 1,000", r"^combined.* ([\d.]+) CPU s", ""),
+        ),
+    ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(
         "ingest_throughput",

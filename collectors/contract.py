@@ -78,5 +78,8 @@ class Collector(Protocol):
     def detail(self) -> str | None:
         """What it uses just now ("fanotify FID on /media/x"), in words for `doctor` and the heartbeat."""
 
+    # A collector may have `advice() -> Sequence[Advice]`: what it cannot see on this host for want of
+    # something else, and what would bring it. `doctor` shows it.
+
     def close(self) -> None:
         """Gives everything back. May be called twice, and without observe()."""

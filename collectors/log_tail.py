@@ -101,9 +101,9 @@ class LogTail:
         self.is_at_end = True
         return self._after_the_end()
 
-    def position(self) -> str | None:
-        """A cursor after the last line taken; None where no file is open."""
-        return None if self._file is None else self._cursor()
+    def position(self) -> str:
+        """The cursor after the line that was taken last; of one who took none, where it begins."""
+        return self._cursor()
 
     def close(self) -> None:
         if self._file is not None:

@@ -2,7 +2,7 @@
 
 | class | uid | used for |
 |---|---|---|
-| Authentication | 3002 | a login that worked or failed (Logon), its end (Logoff) |
+| Authentication | 3002 | a login that worked or failed (Logon), its end (Logoff), su, sudo (Account Switch) |
 | API Activity | 6003 | an act in a company's own application, from its access log |
 | Datastore Activity | 6005 | a database statement that gave out data (Query), an export (Read) |
 """
@@ -33,6 +33,8 @@ RESOURCES_MAX = 32
 class AuthenticationActivity(IntEnum):
     LOGON = 1
     LOGOFF = 2
+    ACCOUNT_SWITCH = 7
+    """su, sudo: `actor.user` became, or tried to become, `user`."""
 
 
 class Outcome(IntEnum):
@@ -66,7 +68,8 @@ class DatastoreActivityKind(IntEnum):
 
 
 class Authentication(Word, frozen=True, tag_field="class_uid", tag=3002):
-    """Somebody logged in, or tried to. `user` is the account; `actor` is the program that said so."""
+    """Somebody logged in, or tried to. `user` is the account; `actor` is the program that said so, and at an
+    account switch who did it."""
 
     activity_id: Annotated[AuthenticationActivity, purpose("what was done")]
     category_uid: Annotated[Literal[3], purpose("required by OCSF")]

@@ -12,7 +12,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from event_schema.ocsf_account_events import ApiActivity, Authentication, DatastoreActivity
+from event_schema.ocsf_account_events import (
+    ApiActivity,
+    Authentication,
+    AuthenticationActivity,
+    DatastoreActivity,
+)
 from event_schema.ocsf_endpoint_events import (
     FileActivity,
     FileSystemActivity,
@@ -53,8 +58,11 @@ _PROFILES: Final = ("host", "linux/linux_users")
 
 
 def account_of(event: Event) -> User | None:
-    """The account that acted: of a login the one that was logged in to."""
-    return event.user if isinstance(event, Authentication) else event.actor.user
+    """The account that acted: of a login the one that was logged in to, of su the one that did it."""
+    if isinstance(event, Authentication):
+        switched = event.activity_id is AuthenticationActivity.ACCOUNT_SWITCH
+        return event.actor.user if switched and event.actor.user is not None else event.user
+    return event.actor.user
 
 
 def event_metadata(collector: str, version: str, *, labelled: bool = False) -> Metadata:

@@ -55,6 +55,12 @@ class DestinationEndpoint(Word, frozen=True):
             raise ValueError("dst_endpoint needs a hostname, an ip or a svc_name")
 
 
+class Service(Word, frozen=True):
+    """What somebody logged in to, or worked in. OCSF object `service`."""
+
+    name: Annotated[Name, purpose("what somebody logged in to, or worked in")]
+
+
 class Email(Word, frozen=True, rename={"sender_address": "from"}):
     """A mail that was sent: who, to which domains, which attachments. OCSF object `email`.
 
@@ -73,12 +79,6 @@ class Email(Word, frozen=True, rename={"sender_address": "from"}):
         Annotated[tuple[File, ...], Meta(max_length=MAIL_FILES_MAX)] | None,
         purpose("what was attached: see files"),
     ] = None
-
-
-class Service(Word, frozen=True):
-    """What somebody logged in to. OCSF object `service`."""
-
-    name: Annotated[Name, purpose("what somebody logged in to")]
 
 
 class Database(Word, frozen=True):
@@ -108,6 +108,7 @@ class Api(Word, frozen=True):
     """What was done in an application. OCSF object `api`."""
 
     operation: Annotated[Name, purpose("what was done, in the words of the mapping: create_manual_order")]
+    service: Annotated[Service | None, purpose("in which application: see service")] = None
 
 
 class Resource(Word, frozen=True):

@@ -31,7 +31,16 @@ from event_schema.leaver_fields import (
     PersonStatus,
     TimeFields,
 )
-from event_schema.ocsf_account_events import DatastoreActivityKind, Outcome, datastore_activity
+from event_schema.ocsf_account_events import (
+    ApiActivityKind,
+    AuthenticationActivity,
+    DatastoreActivityKind,
+    LogonType,
+    Outcome,
+    api_activity,
+    authentication,
+    datastore_activity,
+)
 from event_schema.ocsf_events import (
     Event,
     FileActivity,
@@ -40,7 +49,16 @@ from event_schema.ocsf_events import (
     file_system_activity,
     peripheral_activity,
 )
-from event_schema.ocsf_network import Database, DatabaseTable, DatabaseType, QueryInfo, SourceEndpoint
+from event_schema.ocsf_network import (
+    Api,
+    Database,
+    DatabaseTable,
+    DatabaseType,
+    QueryInfo,
+    Resource,
+    Service,
+    SourceEndpoint,
+)
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
@@ -57,7 +75,9 @@ from event_schema.ocsf_objects import (
 from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, QueryResult, QueryUnmapped, Unmapped
 from policies.engine import record_of
 
-RecordName = Literal["database_exported", "device_connected", "file_copied", "file_deleted"]
+RecordName = Literal[
+    "application_act", "database_exported", "device_connected", "file_copied", "file_deleted", "logged_in"
+]
 
 
 class ExampleError(ValueError):
@@ -138,6 +158,8 @@ _FILE: Final = File(
     volume="STICK",
 )
 _UNMAPPED: Final = Unmapped(evidence=_EVIDENCE, peripheral_device=_STICK)
+_SERVER: Final = Host(hostname="srv-2", type_id=HostType.SERVER, uid="srv-2")
+_ADDRESS: Final = SourceEndpoint(ip="203.0.113.66")
 _EVENTS: Final[Mapping[RecordName, Event]] = {
     "database_exported": datastore_activity(
         DatastoreActivityKind.READ,
@@ -157,6 +179,32 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
         table=DatabaseTable(name="public.customers"),
         status_id=Outcome.SUCCESS,
         count=1,
+    ),
+    "application_act": api_activity(
+        ApiActivityKind.CREATE,
+        time=_TIME,
+        metadata=event_metadata("access_log", "0.1.0"),
+        actor=Actor(user=User(name="lin"), app_name="shop"),
+        device=_SERVER,
+        src_endpoint=_ADDRESS,
+        api=Api(operation="manual_order_created", service=Service(name="shop")),
+        resources=(Resource(name="M-1001", type="order"),),
+        status_id=Outcome.SUCCESS,
+        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="log_file", actor_from="server")),
+    ),
+    "logged_in": authentication(
+        AuthenticationActivity.LOGON,
+        time=_TIME,
+        metadata=event_metadata("logins", "0.1.0"),
+        actor=Actor(app_name="sshd"),
+        device=_SERVER,
+        user=User(name="lin", credential_uid="SHA256:hK1Hfcrc4kIJQ+lbQLG1d09SuIF168Lbl+wyr5MQ2Mw"),
+        service=Service(name="sshd"),
+        status_id=Outcome.SUCCESS,
+        src_endpoint=_ADDRESS,
+        logon_type_id=LogonType.REMOTE_INTERACTIVE,
+        auth_protocol="publickey",
+        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="journald", actor_from="server")),
     ),
     "file_copied": file_system_activity(
         FileActivity.CREATE,

@@ -28,7 +28,7 @@ def test_without_a_file_the_defaults_hold(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("agent.config.DEFAULT_PATH", tmp_path / "missing.toml")
     config = load_config(None)
     assert config.state_dir == Path("/var/lib/leaver-agent")
-    assert [kind.name for kind, _ in enabled_collectors(config)] == ["removable_storage"]
+    assert [kind.name for kind, _ in enabled_collectors(config)] == ["logins", "removable_storage"]
 
 
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_text_that_is_not_utf8_is_refused_with_its_place() -> None:
 
 def test_a_collector_can_be_switched_off() -> None:
     config = parse("[collectors.removable_storage]\nenabled = false\n")
-    assert enabled_collectors(config) == []
+    assert "removable_storage" not in [kind.name for kind, _ in enabled_collectors(config)]
 
 
 def test_the_sample_changes_nothing_and_shows_the_real_defaults() -> None:

@@ -212,7 +212,7 @@ def _of_other_channels() -> list[Event]:
                 actor=ACTOR,
                 device=HOST,
                 src_endpoint=SOURCE,
-                api=Api(operation="create_manual_order"),
+                api=Api(operation="create_manual_order", service=Service(name="shop")),
                 unmapped=unmapped,
                 resources=(Resource(name="orders", type="order"),),
                 status_id=Outcome.SUCCESS,

@@ -21,18 +21,16 @@ from collectors.contract import Observation
 from collectors.steady_clock import SteadyClock
 from event_schema.ocsf_events import FileActivity, FileSystemActivity, event_metadata, file_system_activity
 from event_schema.ocsf_objects import (
-from event_schema.ocsf_unmapped import Evidence, Unmapped
     Actor,
     DriveType,
-    Evidence,
     File,
     FileType,
     Host,
     PeripheralDevice,
     PeripheralType,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 
 _STICK = PeripheralDevice(name="Stick", type_id=PeripheralType.EXTERNAL_STORAGE, uid="0781:5591:0001")
 
