@@ -12,6 +12,7 @@ import msgspec
 from agent.collector_registry import CollectorKind
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
+from collectors.labels.settings import LabelSettings
 from event_schema.control_records import CollectorState
 from event_schema.ocsf_objects import Host
 
@@ -35,8 +36,9 @@ class CollectorSet:
         hand_on: Callable[[NewEntry], None],
         resume_from: Callable[[str], str | None],
         enabled: Enabled,
+        labels: LabelSettings | None = None,
     ) -> None:
-        self._host, self._version = host, version
+        self._host, self._version, self._labels = host, version, labels
         self._hand_on, self._resume_from = hand_on, resume_from
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Supervisor] = {}
@@ -90,7 +92,7 @@ class CollectorSet:
         stop = threading.Event()
         supervisor = Supervisor(
             kind.name,
-            partial(kind.make, settings, self._host, self._version),
+            partial(kind.make, settings, self._host, self._version, self._labels),
             self._hand_on,
             resume_from=cursor,
             stop=stop,

@@ -128,7 +128,7 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
     if kind not in enabled:
         yield Finding(name, "limit", "switched off in the settings")
         return
-    collector = kind.make(enabled[kind], this_host(None), agent_version())
+    collector = kind.make(enabled[kind], this_host(None), agent_version(), config.labels)
     try:
         collector.check_supported()
     finally:

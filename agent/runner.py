@@ -85,7 +85,7 @@ class Agent:
         self._settings_changed = threading.Event()
         enabled = enabled_collectors(self._settings.config, kinds)
         self._collectors = CollectorSet(
-            host, self._version, self._writer.hand_on, self._spool.cursor, enabled
+            host, self._version, self._writer.hand_on, self._spool.cursor, enabled, config.labels
         )
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
