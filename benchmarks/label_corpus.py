@@ -27,46 +27,63 @@ PACKAGES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "tune": {
         "npm": (
             *("lodash", "express", "rxjs", "react-dom", "eslint", "expo-modules-core", "edge-js"),
-            *("re2", "vega-datasets", "bootstrap"),
+            *("re2", "vega-datasets", "bootstrap", "vue", "zod", "date-fns", "leveldown", "axios"),
+            *("react-native-windows", "expo-camera", "typeorm"),
         ),
-        "crates": ("libz-sys", "libgit2-sys", "serde", "tokio", "calamine", "zip"),
-        "go": ("github.com/gin-gonic/gin@v1.10.0", "github.com/stretchr/testify@v1.9.0"),
+        "crates": (
+            *("libz-sys", "libgit2-sys", "serde", "tokio", "calamine", "zip", "zstd-sys", "curl-sys"),
+            *("regex-syntax", "clap_builder", "hyper", "lopdf", "sevenz-rust2"),
+        ),
+        "go": (
+            *("github.com/gin-gonic/gin@v1.10.0", "github.com/stretchr/testify@v1.9.0"),
+            *("github.com/spf13/cobra@v1.8.0", "github.com/go-chi/chi/v5@v5.0.12"),
+        ),
         "maven": (
             "com.google.guava:guava:33.2.0-jre:jar:sources",
             "org.jetbrains.kotlin:kotlin-stdlib:1.9.24:jar:sources",
             "org.scala-lang:scala-library:2.13.14:jar:sources",
-        ),
-        "pip": ("django", "networkx", "statsmodels", "jinja2", "docutils", "python-docx"),
-        "apt": (
-            *("perl-modules-5.36", "php-symfony-console", "php-twig", "ruby-activesupport", "ruby-rack"),
-            *("bash-completion", "postgresql-15", "lua-penlight", "fail2ban", "doc-debian", "manpages-dev"),
-            *("manpages-zh", "debian-policy", "r-cran-devtools", "linux-doc-6.1", "autoconf", "dracut-core"),
-        ),
-    },
-    "measure": {
-        "npm": (
-            "vue",
-            "zod",
-            "date-fns",
-            "leveldown",
-            "react-native-windows",
-            "expo-camera",
-            "typeorm",
-            "axios",
-        ),
-        "crates": ("zstd-sys", "curl-sys", "regex-syntax", "clap_builder", "hyper", "lopdf", "sevenz-rust2"),
-        "go": ("github.com/spf13/cobra@v1.8.0", "github.com/go-chi/chi/v5@v5.0.12"),
-        "maven": (
             "org.apache.commons:commons-lang3:3.14.0:jar:sources",
             "org.springframework:spring-core:6.1.6:jar:sources",
             "com.squareup.okhttp3:okhttp:4.12.0:jar:sources",
             "org.typelevel:cats-core_2.13:2.10.0:jar:sources",
         ),
-        "pip": ("flask", "sympy", "scikit-learn", "pandas", "nltk", "sphinx", "openpyxl"),
+        "pip": (
+            *("django", "networkx", "statsmodels", "jinja2", "docutils", "python-docx", "flask", "sympy"),
+            *("scikit-learn", "pandas", "nltk", "sphinx", "openpyxl"),
+        ),
         "apt": (
+            *("perl-modules-5.36", "php-symfony-console", "php-twig", "ruby-activesupport", "ruby-rack"),
+            *("bash-completion", "postgresql-15", "lua-penlight", "fail2ban", "doc-debian", "manpages-dev"),
+            *("manpages-zh", "debian-policy", "r-cran-devtools", "linux-doc-6.1", "autoconf", "dracut-core"),
             *("libmojolicious-perl", "libdatetime-perl", "phpmyadmin", "ruby-sinatra", "ruby-mail"),
             *("mariadb-server-core", "prosody", "manpages", "git", "debconf-doc", "dpkg-dev", "libtool"),
-            *("developers-reference", "maint-guide-zh-cn", "logwatch", "mime-support", "vim-runtime"),
+            *("developers-reference", "maint-guide-zh-cn", "logwatch", "vim-runtime"),
+        ),
+    },
+    "measure": {
+        "npm": (
+            *("commander", "socket.io", "chart.js", "ts-node", "@nestjs/core", "uuid", "expo-image"),
+            *("react-native-screens", "nodejieba", "fastify"),
+        ),
+        "crates": ("lz4-sys", "libssh2-sys", "anyhow", "rayon", "itertools", "csv"),
+        "go": ("github.com/labstack/echo/v4@v4.12.0", "go.uber.org/zap@v1.27.0"),
+        "maven": (
+            "com.google.code.gson:gson:2.10.1:jar:sources",
+            "com.fasterxml.jackson.core:jackson-databind:2.17.0:jar:sources",
+            "io.ktor:ktor-http-jvm:2.3.10:jar:sources",
+            "com.typesafe.akka:akka-actor_2.13:2.6.20:jar:sources",
+        ),
+        "pip": ("requests", "fastapi", "vega_datasets", "pytest", "boltons", "sqlalchemy", "jieba", "pypdf"),
+        "apt": (
+            *("libwww-perl", "libmoose-perl", "php-guzzlehttp-guzzle", "ruby-haml", "rake", "luarocks"),
+            *("postgresql-15-postgis-3-scripts", "initramfs-tools-core", "rkhunter", "lintian", "apt-doc"),
+            *(
+                "debian-faq",
+                "debian-reference-zh-cn",
+                "manpages-fr",
+                "ghostscript",
+                "poppler-data",
+            ),
         ),
     },
 }

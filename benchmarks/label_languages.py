@@ -62,7 +62,7 @@ _NAMED: Final = {
     "LICENSE": "prose", "COPYING": "prose", "README": "prose", "NEWS": "prose", "ChangeLog": "prose",
     "copyright": "prose", "changelog": "prose", "METADATA": "prose", "RECORD": "table", "AUTHORS": "prose",
 }  # fmt: skip
-_MOST_A_CLASS: Final = 700
+_MOST_A_CLASS: Final = 900
 _MOST_A_PACKAGE: Final = 160
 _WORDS: Final = 2_600
 _WRITTEN: Final = Path(__file__).parents[1] / "collectors" / "labels" / "languages.json"
@@ -73,6 +73,8 @@ def class_of(path: Path) -> str | None:
     if "/logs/" in str(path) and "fail2ban" in str(path):
         return "log"
     name = path.name.removesuffix(".gz")
+    if name == "CMakeLists.txt":
+        return None
     suffix = Path(name).suffix.lower()
     stem = name.partition(".")[0]
     return CODE.get(suffix) or OTHER.get(suffix) or (_NAMED.get(stem) if not suffix else None)

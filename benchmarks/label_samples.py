@@ -1,4 +1,4 @@
-"""Files with known identifiers, and files with what only looks like some, made by Faker and others' writers."""
+"""Files with known identifiers, and files with what only looks like some: by Faker and others' writers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _customers(chance: random.Random, chinese: Faker, english: Faker) -> tuple[_
     rows = [["姓名", "身份证号码", "手机", "邮箱", "地址", "日期"]]
     ids, phones, mails = set(), set(), set()
     for _ in range(count):
-        number, phone = chinese.ssn(min_age=1), chinese.phone_number()
+        number, phone = chinese.ssn(), chinese.phone_number()
         mail = f"{english.user_name()}@{chance.choice(('acme-corp.cn', 'qq.com', '163.com', 'gmail.com'))}"
         ids.add(number)
         phones.add(phone)
@@ -107,7 +107,7 @@ def _customers(chance: random.Random, chinese: Faker, english: Faker) -> tuple[_
 
 def _one(chance: random.Random, chinese: Faker, english: Faker) -> tuple[_Rows, _Counts]:
     """A letter with one of each, in a sentence."""
-    phone, number = chinese.phone_number(), chinese.ssn(min_age=1)
+    phone, number = chinese.phone_number(), chinese.ssn()
     written = chance.choice((phone, f"+86 {phone}", f"{phone[:3]}-{phone[3:7]}-{phone[7:]}"))
     rows = [[english.paragraph(8)], [f"联系人{chinese.name()}，身份证{number}，联系电话：{written}。"]]
     return rows, {"resident_id": 1, "mobile_phone": 1}
@@ -131,7 +131,7 @@ def _near(chance: random.Random, chinese: Faker, english: Faker) -> tuple[_Rows,
     """Nothing in here is a person's."""
 
     def wrong_id() -> str:
-        number = chinese.ssn(min_age=1)
+        number = chinese.ssn()
         last = chance.choice([c for c in "0123456789X" if c != number[-1]])
         return number[:-1] + last
 
@@ -264,8 +264,11 @@ def _encrypted(chance: random.Random, chinese: Faker, english: Faker, scratch: P
         plain = _pdf(rows)
         for revision in (2, 4, 6):
             out = io.BytesIO()
+            lock = pikepdf.Encryption(
+                user="x", owner="y", R=revision, metadata=revision > 2, aes=revision > 2
+            )
             with pikepdf.open(io.BytesIO(plain)) as pdf:
-                pdf.save(out, encryption=pikepdf.Encryption(user="x", owner="y", R=revision))  # type: ignore[arg-type]
+                pdf.save(out, encryption=lock)
             yield Sample(f"pdf R{revision}", "pdf", out.getvalue(), {"encrypted_document": 1})
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             (Path(folder) / "a.csv").write_bytes(_csv(rows).encode())

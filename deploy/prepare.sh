@@ -77,7 +77,7 @@ tests() {
     drive
     kafka
     postgres
-    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
+    debian rsync zip libarchive13 libmagic1 exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd
 }
 
 # What only measuring needs, beside all that tests need.

@@ -30,12 +30,15 @@ class Findings:
         self._words: tuple[_Detector, ...] = (EmailAddresses(), PrivateKeys())
         self._marks = ClassificationMarks()
         self._keywords = keywords
+        self._has_begun = False
         self._list_counts: dict[str, int] = {}
         self._more: dict[str, int] = {}
 
     def text(self, text: str, *, new: str = "") -> None:
         """`new`: the part of it at the end that was not passed before, where pieces overlap."""
-        if _DIGITS.search(text):
+        if not self._has_begun or _DIGITS.search(text):
+            # The first lines may name the columns.
+            self._has_begun = True
             for detector in self._numbers:
                 detector.feed(text)
         for detector in self._words:

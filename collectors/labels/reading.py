@@ -282,11 +282,12 @@ class _Look:
             if is_first:
                 is_first = False
                 language = language_of(new)
-                if language is not None:
+                if language is None:
+                    self.findings.beginning(new[:_BEGINNING_CHARACTERS])
+                else:
                     mime_type = f"text/x-{language}"
                     self.findings.add("source_code")
                     self.findings.add(f"source_code.{language}")
-                self.findings.beginning(new[:_BEGINNING_CHARACTERS])
             self.findings.text(text, new=new)
             self._budget.check()
         return _Seen(mime_type)

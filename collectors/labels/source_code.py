@@ -20,18 +20,19 @@ from typing import Final
 
 import msgspec
 
-HEAD_CHARACTERS: Final = 24_000
+HEAD_CHARACTERS: Final = 12_000
 _FEWEST_TOKENS: Final = 25
 _TOKEN: Final = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_]*|\d+|[^\sA-Za-z0-9_]{1,3}|\n[ \t]*")
 _SHEBANG: Final = re.compile(
     r"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?(python|perl|ruby|bash|dash|zsh|ksh|sh|node|php|lua|Rscript)[\d.]*\b"
 )
+_MARKUP: Final = re.compile(r"(?i)\s*(?:<\?xml|<!doctype|<html|<svg)|\s*[{\[]\s*(?:\"|[{\[]\s*\")")
 _INTERPRETED: Final = {
     **dict.fromkeys(("bash", "dash", "zsh", "ksh", "sh"), "shell"),
     "node": "javascript",
     "Rscript": "r",
 }
-_MARGIN: Final = 0.5
+_MARGIN: Final = 0.0
 """By so much (natural logarithm of the odds) code must be likelier than all else."""
 
 
@@ -61,6 +62,9 @@ def tokens_of(text: str) -> Counter[str]:
 
 def language_of(text: str) -> str | None:
     """The language of source code; None for all other text."""
+    if _MARKUP.match(text):
+        # PHP may stand within a page, and begins with "<?php".
+        return None
     shebang = _SHEBANG.match(text)
     if shebang:
         return _INTERPRETED.get(shebang[1], shebang[1])

@@ -14,7 +14,9 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
-_COMMON_CHINESE: Final = re.compile("[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef\u2014-\u2026]")
+_COMMON_CHINESE: Final = re.compile(
+    "[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef\u2010-\u2027\u2190-\u21ff\u2460-\u249b\u25a0-\u260f]"
+)
 _MOST_CONTROL: Final = 0.003
 
 
