@@ -45,6 +45,7 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("who: /proc", "collectors.linux.proc"),
     ("devices: hot-plug", "collectors.linux.hotplug"),
     ("devices: identity", "collectors.linux.block_devices"),
+    ("labels", "collectors.labels.support"),
 )
 """What to name it, and the module whose check() raises Unsupported with the remedy."""
 

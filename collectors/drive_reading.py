@@ -94,7 +94,7 @@ class DriveReader(Generic[_Result]):
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
         self._abandoned: list[Worker] = []
-        self._worker = Worker(self._run, name)
+        self._worker = Worker(self._run, f"file-{name}")
         self._worker.thread.start()
 
     def _process(self, job: DriveJob[_Result], worker: Worker) -> _Result | None:
@@ -168,7 +168,7 @@ class DriveReader(Generic[_Result]):
                 return
             self._abandon()
             self._finish(at[1], self._no_answer())
-            self._worker = Worker(self._run, self._name)
+            self._worker = Worker(self._run, f"file-{self._name}")
             self._worker.thread.start()
 
     def _abandon(self) -> None:

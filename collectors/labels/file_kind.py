@@ -86,6 +86,11 @@ def mime_type_of(head: bytes) -> str:
     return found
 
 
+def has_libmagic() -> bool:
+    """Whether the C library is there."""
+    return _magic() is not None
+
+
 @cache
 def _magic() -> Any:
     try:

@@ -74,6 +74,11 @@ class Member(msgspec.Struct, frozen=True):
     open: Callable[[], Readable]
 
 
+def has_libarchive() -> bool:
+    """Whether the C library is there."""
+    return libarchive is not None
+
+
 def broken(error: BaseException) -> bool:
     """Whether the error speaks of the archive, not of us."""
     return isinstance(error, _BROKEN)
