@@ -173,6 +173,9 @@ def other_members(kind: str, file: BinaryIO) -> Iterator[Member]:
                     yielded = True
             if _has_encrypted(pointer) > 0 and not yielded:
                 yield Member("", True, _nothing)
+            elif not yielded:
+                # Some readers take what they do not understand for the end.
+                raise Unreadable(f"broken {kind} archive, or an empty one")
     except libarchive.ArchiveError as error:
         if "ncrypt" in str(error):
             yield Member("", True, _nothing)
