@@ -12,6 +12,7 @@ import msgspec
 
 from agent.missing_package import missing_package
 from collectors.contract import Collector, Unsupported
+from collectors.labels.settings import LabelSettings
 from event_schema.ocsf_objects import Host
 
 
@@ -26,18 +27,23 @@ class CollectorKind(msgspec.Struct, frozen=True):
     class_name: str
     config_module: str
     config_name: str
+    labels_files: bool = False
+    """The class takes `label_settings` too."""
 
     def config_type(self) -> type[msgspec.Struct]:
         found: type[msgspec.Struct] = getattr(import_module(self.config_module), self.config_name)
         return found
 
-    def make(self, config: msgspec.Struct, host: Host, version: str) -> Collector:
+    def make(
+        self, config: msgspec.Struct, host: Host, version: str, labels: LabelSettings | None = None
+    ) -> Collector:
         """Opens nothing: see the contract. Raises Unsupported where a package that it needs is missing."""
+        more = {"label_settings": labels} if self.labels_files else {}
         try:
             module = import_module(self.module)
         except ImportError as error:
             raise Unsupported(missing_package(error)) from error
-        made: Collector = getattr(module, self.class_name)(config, host, version)
+        made: Collector = getattr(module, self.class_name)(config, host, version, **more)
         return made
 
 
@@ -76,6 +82,7 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "RemovableStorageCollector",
         "collectors.storage_config",
         "RemovableStorageConfig",
+        labels_files=True,
     ),
 )
 

@@ -12,6 +12,7 @@ import msgspec
 from agent.collector_registry import CollectorKind
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
+from collectors.labels.settings import LabelSettings
 from event_schema.control_records import CollectorState
 from event_schema.ocsf_objects import Host
 
@@ -20,7 +21,8 @@ REPLACE_SECONDS = 5.0
 
 
 class _Running(msgspec.Struct, frozen=True):
-    settings: msgspec.Struct
+    settings: tuple[msgspec.Struct, LabelSettings | None]
+    """Its own, and those for labels where it labels files."""
     supervisor: Supervisor
     stop: threading.Event
 
@@ -35,23 +37,24 @@ class CollectorSet:
         hand_on: Callable[[NewEntry], None],
         resume_from: Callable[[str], str | None],
         enabled: Enabled,
+        labels: LabelSettings | None = None,
     ) -> None:
         self._host, self._version = host, version
         self._hand_on, self._resume_from = hand_on, resume_from
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Supervisor] = {}
         for kind, settings in enabled:
-            self._add(kind, settings, self._resume_from(kind.name), None)
+            self._add(kind, _all(kind, settings, labels), self._resume_from(kind.name), None)
 
     def start(self) -> None:
         for running in self._running.values():
             running.supervisor.start()
 
-    def replace(self, enabled: Enabled) -> bool:
+    def replace(self, enabled: Enabled, labels: LabelSettings | None = None) -> bool:
         """Collectors whose settings changed begin anew behind what they handed on; others go on untouched.
 
         False: one does not end, and nothing takes its place before it has; call again later."""
-        wanted = {kind.name: settings for kind, settings in enabled}
+        wanted = {kind.name: _all(kind, settings, labels) for kind, settings in enabled}
         ending = [name for name, known in self._running.items() if wanted.get(name) != known.settings]
         for name in ending:
             self._running[name].stop.set()
@@ -65,7 +68,7 @@ class CollectorSet:
             if kind.name not in self._running:
                 old = self._ended.pop(kind.name, None)
                 cursor = self._resume_from(kind.name) if old is None else old.cursor
-                self._add(kind, settings, cursor, old).start()
+                self._add(kind, _all(kind, settings, labels), cursor, old).start()
         return all(name not in self._running or not self._running[name].stop.is_set() for name in ending)
 
     def states(self) -> list[CollectorState]:
@@ -85,12 +88,16 @@ class CollectorSet:
         ]
 
     def _add(
-        self, kind: CollectorKind, settings: msgspec.Struct, cursor: str | None, before: Supervisor | None
+        self,
+        kind: CollectorKind,
+        settings: tuple[msgspec.Struct, LabelSettings | None],
+        cursor: str | None,
+        before: Supervisor | None,
     ) -> Supervisor:
         stop = threading.Event()
         supervisor = Supervisor(
             kind.name,
-            partial(kind.make, settings, self._host, self._version),
+            partial(kind.make, settings[0], self._host, self._version, settings[1]),
             self._hand_on,
             resume_from=cursor,
             stop=stop,
@@ -99,3 +106,9 @@ class CollectorSet:
         running = _Running(settings, supervisor, stop)
         self._running = self._running | {kind.name: running}
         return supervisor
+
+
+def _all(
+    kind: CollectorKind, settings: msgspec.Struct, labels: LabelSettings | None
+) -> tuple[msgspec.Struct, LabelSettings | None]:
+    return settings, labels if kind.labels_files else None

@@ -18,6 +18,7 @@ from msgspec import Meta
 from agent.collector_registry import COLLECTORS, CollectorKind, kind_of
 from agent.narrowing import merge
 from agent.server_client import Timeouts
+from collectors.labels.settings import LabelSettings
 
 DEFAULT_PATH = Path("/etc/leaver-agent.toml")
 DEFAULT_STATE_DIR = "/var/lib/leaver-agent"
@@ -53,11 +54,13 @@ class ShipperSection(Timeouts, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentConfig(msgspec.Struct, frozen=True):
-    """All settings. `collectors` holds a config struct for every collector that the agent has."""
+    """All settings. `labels` is for all collectors that label files; `collectors` holds a config struct for
+    every collector that the agent has."""
 
     agent: AgentSection
     spool: SpoolSection
     shipper: ShipperSection
+    labels: LabelSettings
     collectors: dict[str, msgspec.Struct]
     tables: dict[str, Any]
     """As they stood in the file."""
@@ -73,6 +76,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "agent": AgentSection,
     "spool": SpoolSection,
     "shipper": ShipperSection,
+    "labels": LabelSettings,
 }
 
 
@@ -109,9 +113,9 @@ def with_installation(
     kinds: Sequence[CollectorKind] = COLLECTORS,
 ) -> AgentConfig:
     """The endpoint's own settings under those of the installation. Raises ConfigError."""
-    _check_keys(installation, ["collectors"], "", place)
+    _check_keys(installation, ["collectors", "labels"], "", place)
     _config_of(installation, place, kinds)
-    types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds}
+    types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds} | {"labels": LabelSettings}
     merged = merge(own.tables, installation, types)
     config = _config_of(merged.tables, place, kinds)
     return msgspec.structs.replace(config, tables=own.tables, overruled=merged.overruled)
@@ -125,6 +129,7 @@ def _config_of(tables: dict[str, Any], place: str, kinds: Sequence[CollectorKind
         agent=_convert(_table(tables, "agent", "", place), AgentSection, "agent", place),
         spool=_convert(_table(tables, "spool", "", place), SpoolSection, "spool", place),
         shipper=_convert(_table(tables, "shipper", "", place), ShipperSection, "shipper", place),
+        labels=_convert(_table(tables, "labels", "", place), LabelSettings, "labels", place),
         collectors={
             kind.name: _convert(
                 _table(collectors, kind.name, "collectors.", place),

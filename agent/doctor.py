@@ -45,6 +45,7 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("who: /proc", "collectors.linux.proc"),
     ("devices: hot-plug", "collectors.linux.hotplug"),
     ("devices: identity", "collectors.linux.block_devices"),
+    ("labels", "collectors.labels.support"),
 )
 """What to name it, and the module whose check() raises Unsupported with the remedy."""
 
@@ -129,7 +130,7 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
         off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
         yield Finding(name, "limit", off)
         return
-    collector = kind.make(enabled[kind], this_host(None), agent_version())
+    collector = kind.make(enabled[kind], this_host(None), agent_version(), config.labels)
     try:
         try:
             collector.check_supported()

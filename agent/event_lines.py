@@ -23,7 +23,7 @@ from event_schema.ocsf_endpoint_events import (
 )
 from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_network import DestinationEndpoint, SourceEndpoint
-from event_schema.ocsf_objects import Process
+from event_schema.ocsf_objects import File, Process
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 
 _ROW = "{:<12} {:<12} {:<10} {:>9}  {:<16} {:<24} {}"
@@ -94,6 +94,7 @@ def _file(event: FileSystemActivity) -> _Columns:
     name = event.file.path or event.file.name
     if event.file_result is not None:
         name += f" → {event.file_result.path or event.file_result.name}"
+    name += _labels(event.file_result or event.file)
     act = _FILE_ACTS[event.activity_id]
     if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
         act = "new, gone"
@@ -129,6 +130,16 @@ def _statement(event: DatastoreActivity) -> _Columns:
     size = "" if event.query_info.bytes is None else readable_size(event.query_info.bytes)
     act = "exported" if query.is_export else "queried"
     return act, size, query.program or "", _source(event.src_endpoint), f"{event.database.name}: {what}{rows}"
+
+
+def _labels(file: File) -> str:
+    found = [
+        f"{detail.count:,} {detail.type}"
+        for each in file.data_classifications or ()
+        for detail in each.discovery_details
+        if not detail.type.startswith("source_code.")
+    ]
+    return f" [{', '.join(found)}]" if found else ""
 
 
 def _user(event: Event) -> str:

@@ -87,9 +87,10 @@ class Agent:
         self._kinds = kinds
         self._settings = SettingsKeeper(config, config.state_dir, lambda: self._identity, kinds)
         self._settings_changed = threading.Event()
-        enabled = enabled_collectors(self._settings.config, kinds)
+        in_force = self._settings.config
+        enabled = enabled_collectors(in_force, kinds)
         self._collectors = CollectorSet(
-            host, self._version, self._writer.hand_on, self._spool.cursor, enabled
+            host, self._version, self._writer.hand_on, self._spool.cursor, enabled, in_force.labels
         )
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
@@ -136,7 +137,8 @@ class Agent:
     def _use_settings(self) -> None:
         if self._stop.is_set():
             return
-        if not self._collectors.replace(enabled_collectors(self._settings.config, self._kinds)):
+        config = self._settings.config
+        if not self._collectors.replace(enabled_collectors(config, self._kinds), config.labels):
             self._settings_changed.set()
 
     def _on_settings(self) -> None:

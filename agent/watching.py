@@ -56,7 +56,7 @@ def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] 
     supervisors = [
         Supervisor(
             kind.name,
-            partial(kind.make, settings, host, agent_version()),
+            partial(kind.make, settings, host, agent_version(), config.labels),
             partial(_put, seen, stop),
             resume_from=None,
             stop=stop,

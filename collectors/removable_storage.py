@@ -1,9 +1,9 @@
 """Removable storage: what was written to, renamed on and deleted from it, and devices in and out.
 
 Orchestration only. Which mounts are removable: linux/block_devices; what changed on them: watched_place
-and the watchers under linux/; when a file is finished: finished_files; its hash: file_hashing; who:
-linux/who. All but hashing and the audit reader runs in the thread that pulls `observe`.
-"""
+and the watchers under linux/; when a file is finished: finished_files; its hash: file_hashing; its
+labels: file_labelling; who: linux/who. All but hashing, labelling and the audit reader runs in the thread
+that pulls `observe`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from typing import ClassVar, Final
 
 from collectors.authors import Authors
 from collectors.contract import Observation, Unsupported
-from collectors.file_hashing import SILENT_AFTER_S, FileHasher
+from collectors.drive_reading import SILENT_AFTER_S
+from collectors.file_hashing import FileHasher
+from collectors.file_labelling import FileLabelling
+from collectors.labels import LabelSettings
 from collectors.linux import fanotify, hotplug
 from collectors.linux.beneath import Root
 from collectors.linux.block_devices import BlockDevices
@@ -54,8 +57,8 @@ _COARSEST_CLOCK_MS: Final = 2_100
 _LOOK_FOR_FOLDERS_S: Final = 5.0
 _MOST_DRIVES_REMEMBERED: Final = 4
 _WAS_THERE: Final = "it was plugged in already when the agent started"
-_NO_HASH_AWAY: Final = "hash skipped: the device went away first"
-_NO_HASH_STOP: Final = "hash skipped: the agent was stopped"
+_AWAY: Final = ("hash skipped: the device went away first", "labels skipped: the device went away first")
+_STOPPED: Final = ("hash skipped: the agent was stopped", "labels skipped: the agent was stopped")
 _OPEN_AT_STOP: Final = "the file was still being written when the agent was stopped"
 _log: Final = logging.getLogger(__name__)
 
@@ -72,8 +75,10 @@ class RemovableStorageCollector:
         host: Host,
         version: str,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        label_settings: LabelSettings | None = None,
     ) -> None:
         self._config = config
+        self._label_settings = label_settings if config.labels else None
         self._source = EventSource(self.name, version, host)
         self._clock = SteadyClock(clock)
         self._places: dict[Place, WatchedPlace] = {}
@@ -82,6 +87,7 @@ class RemovableStorageCollector:
         self._dropped: Counter[str] = Counter()
         self._authors: Authors | None = None
         self._hasher: FileHasher | None = None
+        self._labelling: FileLabelling | None = None
         self._mounts: MountWatch | None = None
         self._hotplug: hotplug.Hotplug | None = None
         self._closing = threading.Event()
@@ -115,7 +121,7 @@ class RemovableStorageCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        sources = (*list(self._places.values()), self._hasher, self._authors)
+        sources = (*list(self._places.values()), self._hasher, self._labelling, self._authors)
         for source in sources:
             if source is not None:
                 total.update(source.dropped())
@@ -133,6 +139,9 @@ class RemovableStorageCollector:
         parts = ["; ".join(places) if places else "no removable storage is mounted"]
         if self._authors is not None:
             parts.append(f"who: {self._authors.describe()}")
+        confined = None if self._labelling is None else self._labelling.describe()
+        if confined is not None:
+            parts.append(f"labels: read by a process confined by {confined}")
         parts += [printable_name(f"{where}: {trouble}") for where, trouble in sorted(self._troubles.items())]
         return "; ".join(parts)
 
@@ -146,7 +155,11 @@ class RemovableStorageCollector:
         self._hasher = hasher = FileHasher(config.hash_cpu_share, config.hash_max_bytes)
         self._mounts = mounts = MountWatch()
         finder = PlaceFinder(config, BlockDevices())
-        reports = StorageReports(self._source, hasher, authors, config.hash_wait_s, self._clock)
+        settings = self._label_settings
+        self._labelling = labelling = (
+            FileLabelling(settings) if settings is not None and settings.enabled else None
+        )
+        reports = StorageReports(self._source, hasher, authors, config.hash_wait_s, self._clock, labelling)
         events = self._start_hotplug()
         events += self._update_places(finder, reports, None)
         checked_ms = self._clock.now_ms()
@@ -157,6 +170,8 @@ class RemovableStorageCollector:
                 return
             ready = self._wait(_TURN_S)
             hasher.look_after()
+            if labelling is not None:
+                labelling.look_after()
             events = []
             now_ms = self._clock.now_ms()
             if self._hotplug is not None and self._hotplug.fileno() in ready:
@@ -172,7 +187,7 @@ class RemovableStorageCollector:
         for place in self._places.values():
             for finished in place.flush(_OPEN_AT_STOP, is_silent=place.root in self._silent()):
                 reports.add(finished, place, self._clock.now_ms())
-        events += reports.give_up(_NO_HASH_STOP)
+        events += reports.give_up(*_STOPPED)
         self._cursor_ms = 0
         yield from self._observations(events, reports)
 
@@ -232,7 +247,8 @@ class RemovableStorageCollector:
         poll = select.poll()
         if self._mounts is not None:
             poll.register(self._mounts.fileno(), select.POLLPRI | select.POLLERR)
-        patient = {-1 if self._hasher is None else self._hasher.fileno()}
+        readers = (self._hasher, self._labelling)
+        patient = {-1 if reader is None else reader.fileno() for reader in readers}
         hurried = {-1 if self._hotplug is None else self._hotplug.fileno()}
         recorded = self._authors is not None and self._authors.are_recorded()
         silent = self._silent()
@@ -249,8 +265,8 @@ class RemovableStorageCollector:
 
     def _silent(self) -> frozenset[Root]:
         """The places whose drives do not answer: a look there would not come back."""
-        hasher = self._hasher
-        return frozenset() if hasher is None else hasher.silent()
+        readers = (self._hasher, self._labelling)
+        return frozenset(root for reader in readers if reader is not None for root in reader.silent())
 
     def _start_hotplug(self) -> list[Event]:
         now_ms = self._clock.now_ms()
@@ -343,7 +359,7 @@ class RemovableStorageCollector:
         now_ms = self._clock.now_ms()
         for finished in watched.flush(WHILE_WRITING, is_silent=watched.root in self._silent()):
             reports.add(finished, watched, now_ms)
-        events += reports.give_up(_NO_HASH_AWAY, lambda each: each is watched)
+        events += reports.give_up(*_AWAY, lambda each: each is watched)
         self._dropped.update(watched.dropped())
         del self._places[place]
         if len(self._reported) >= _MOST_DRIVES_REMEMBERED:
@@ -374,8 +390,10 @@ class RemovableStorageCollector:
             if source is not None:
                 with contextlib.suppress(OSError):
                     source.close()
-        hasher, self._hasher = self._hasher, None
-        if hasher is not None:
-            self._dropped.update(hasher.dropped())
-            hasher.close()
+        readers = (self._hasher, self._labelling)
+        self._hasher = self._labelling = None
+        for reader in readers:
+            if reader is not None:
+                self._dropped.update(reader.dropped())
+                reader.close()
         self._hotplug = self._mounts = self._authors = None

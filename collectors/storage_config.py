@@ -32,7 +32,9 @@ class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     hash_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 2 * 1024**3
     """Larger files are reported without a hash; 0 hashes nothing."""
     hash_wait_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
-    """No event waits longer than this for its hash."""
+    """No event waits longer than this for its hash and its labels."""
+    labels: bool = True
+    """Whether files are labelled, as the table [labels] says."""
 
     def __post_init__(self) -> None:
         for path in self.extra_mounts:

@@ -8,6 +8,7 @@ import msgspec
 
 from collectors.file_changes import FileFacts, ObservedBy
 from collectors.finished_files import FinishedFile
+from collectors.labels import FileLabels
 from collectors.linux.process_identity import Who
 from event_schema.ocsf_events import (
     Event,
@@ -70,11 +71,12 @@ def file_event(
     *,
     sha256: str | None,
     gap: str | None,
+    labels: FileLabels | None = None,
 ) -> Event:
     """A finished file as an event."""
     result = None
     if finished.new_path is not None:
-        result = _file(finished.new_path, finished, volume, sha256)
+        result = _file(finished.new_path, finished, volume, sha256, labels)
     if finished.from_rescan:
         observed_by = "rescan"
     time_ms = finished.at_ms
@@ -83,13 +85,15 @@ def file_event(
     fidelity = _OF_FIDELITY[who.source]
     if (finished.from_rescan or finished.is_guess) and fidelity == "exact":
         fidelity = "likely"
+    file = _file(finished.path, finished, volume, *((sha256, labels) if result is None else (None, None)))
+    is_labelled = (result or file).data_classifications is not None
     return file_system_activity(
         finished.activity,
         time=time_ms,
-        metadata=_metadata(source.collector, source.version),
+        metadata=_metadata(source.collector, source.version, is_labelled),
         actor=_actor(who),
         device=source.host,
-        file=_file(finished.path, finished, volume, sha256 if result is None else None),
+        file=file,
         unmapped=Unmapped(
             evidence=Evidence(
                 fidelity=fidelity,  # type: ignore[arg-type]
@@ -124,8 +128,8 @@ def device_event(
 
 
 @lru_cache(maxsize=8)
-def _metadata(collector: str, version: str) -> Metadata:
-    return event_metadata(collector, version)
+def _metadata(collector: str, version: str, is_labelled: bool) -> Metadata:
+    return event_metadata(collector, version, labelled=is_labelled)
 
 
 @lru_cache(maxsize=256)
@@ -153,7 +157,9 @@ def _actor(who: Who) -> Actor:
     return Actor(user=user, process=process)
 
 
-def _file(path: str, finished: FinishedFile, volume: Volume, sha256: str | None) -> File:
+def _file(
+    path: str, finished: FinishedFile, volume: Volume, sha256: str | None, labels: FileLabels | None
+) -> File:
     facts: FileFacts | None = finished.facts
     name = path.rpartition("/")[2]
     type_id = FileType.REGULAR if facts is None else facts.type_id
@@ -175,6 +181,9 @@ def _file(path: str, finished: FinishedFile, volume: Volume, sha256: str | None)
         drive_type_id=DriveType.REMOVABLE,
         volume=volume.name,
         is_deleted=True if is_deleted else None,
+        mime_type=None if labels is None else labels.mime_type,
+        is_encrypted=None if labels is None else labels.is_encrypted,
+        data_classifications=None if labels is None else labels.classifications(),
     )
 
 

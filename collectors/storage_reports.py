@@ -1,7 +1,7 @@
-"""Finished files on their way to events: each waits, for a bounded time, for its hash and its author.
+"""Finished files on their way to events: each waits, for a bounded time, for its hash, labels and author.
 
-The kernel's audit record of an act arrives some milliseconds after the act itself, and a hash takes as
-long as it takes. Nothing here waits for either beyond its bound, and no file waits for another one.
+The kernel's audit record of an act arrives some milliseconds after the act itself, and a hash and labels take
+as long as they take. Nothing here waits for any beyond its bound, and no file waits for another one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import msgspec
 from collectors.authors import Authors
 from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
+from collectors.file_labelling import TOO_LATE as LABELS_TOO_LATE
+from collectors.file_labelling import FileLabelling, LabelJob, LabelResult
 from collectors.finished_files import FinishedFile
 from collectors.path_index import PathIndex
 from collectors.steady_clock import SteadyClock
@@ -37,6 +39,12 @@ class _Report(msgspec.Struct, eq=False):
     ready_ms: int
     earliest_ms: int
     job: HashJob | None = None
+    label_job: LabelJob | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is still being computed."""
+        return any(job is not None and job.result is None for job in (self.job, self.label_job))
 
 
 class StorageReports:
@@ -49,25 +57,29 @@ class StorageReports:
         authors: Authors,
         hash_wait_s: float,
         clock: SteadyClock,
+        labelling: FileLabelling | None = None,
     ) -> None:
         self._clock = clock
+        self._labelling = labelling
         self._source = source
         self._hasher = hasher
         self._authors = authors
         self._hash_wait_ms = int(hash_wait_s * 1000)
         self._soon: deque[_Report] = deque()
-        self._hashing: dict[HashJob, _Report] = {}
-        self._by_path: dict[str, HashJob] = {}
+        self._reading: dict[int, _Report] = {}
+        self._of_job: dict[HashJob | LabelJob, int] = {}
+        self._by_path: dict[str, int] = {}
+        self._count = 0
         self._paths = PathIndex()
         self.done: deque[tuple[int, str]] = deque(maxlen=MOST_DONE)
         """When the files changed that were reported last (ms), and their file_id."""
 
     def __len__(self) -> int:
-        return len(self._soon) + len(self._hashing)
+        return len(self._soon) + len(self._reading)
 
     def oldest_ms(self) -> int | None:
         """When the earliest act may have happened that is not an event yet."""
-        waiting = [*self._soon, *self._hashing.values()]
+        waiting = [*self._soon, *self._reading.values()]
         return min((report.earliest_ms for report in waiting), default=None)
 
     def add(self, finished: FinishedFile, place: WatchedPlace, now_ms: int) -> None:
@@ -88,16 +100,18 @@ class StorageReports:
             and facts.type_id is FileType.REGULAR
         ):
             report.job = HashJob(place.root, finished.path, facts)
-            if self._hasher.submit(report.job):
+            self._hasher.submit(report.job)
+            if self._labelling is not None:
+                report.label_job = LabelJob(place.root, finished.path, facts)
+                self._labelling.submit(report.label_job)
+            if report.waits:
                 report.ready_ms = now_ms + self._hash_wait_ms
-                self._hashing[report.job] = report
-                self._by_path[finished.path] = report.job
-                self._paths.add(finished.path)
+                self._read(report)
                 return
         self._soon.append(report)
 
     def renamed(self, old_path: str, new_path: str, *, is_folder: bool) -> None:
-        """A file that waits for its hash has another name now: it is to be read there."""
+        """A file that waits for its hash or labels has another name now: it is to be read there."""
         if not is_folder:
             self._move(old_path, new_path)
             return
@@ -107,57 +121,90 @@ class StorageReports:
     def ready(self, now_ms: int) -> list[Event]:
         """The events of all that waits no longer."""
         events: list[Event] = []
-        for job in self._hasher.done():
-            report = self._take(job)
-            if report is not None:
-                events.append(self._event(report, job.result))
+        jobs: list[HashJob | LabelJob] = [*self._hasher.done()]
+        if self._labelling is not None:
+            jobs += self._labelling.done()
+        for job in jobs:
+            number = self._of_job.pop(job, None)
+            if number is not None and not self._reading[number].waits:
+                events.append(self._event(self._take(number)))
         while self._soon and self._soon[0].ready_ms <= now_ms:
-            report = self._soon.popleft()
-            events.append(self._event(report, None if report.job is None else report.job.result))
-        while self._hashing:
-            job, report = next(iter(self._hashing.items()))
+            events.append(self._event(self._soon.popleft()))
+        while self._reading:
+            number, report = next(iter(self._reading.items()))
             if report.ready_ms > now_ms:
                 break
-            job.cancelled = True
-            self._hasher.count_late()
-            self._take(job)
-            events.append(self._event(report, HashResult(gap=TOO_LATE)))
+            if report.job is not None and report.job.result is None:
+                self._hasher.count_late()
+            if (
+                self._labelling is not None
+                and report.label_job is not None
+                and report.label_job.result is None
+            ):
+                self._labelling.count_late()
+            events.append(self._give_up(number, TOO_LATE, LABELS_TOO_LATE))
         return events
 
-    def give_up(self, why: str, only: Callable[[WatchedPlace], bool] = lambda _: True) -> list[Event]:
+    def give_up(
+        self, no_hash: str, no_labels: str, only: Callable[[WatchedPlace], bool] = lambda _: True
+    ) -> list[Event]:
         """The events of these places as they are, because nothing more can be read there."""
-        events: list[Event] = []
-        for job, report in list(self._hashing.items()):
-            if only(report.place):
-                job.cancelled = True
-                self._take(job)
-                events.append(self._event(report, job.result or HashResult(gap=why)))
+        numbers = [number for number, report in self._reading.items() if only(report.place)]
+        events = [self._give_up(number, no_hash, no_labels) for number in numbers]
         kept: deque[_Report] = deque()
         for report in self._soon:
             if only(report.place):
-                events.append(self._event(report, None if report.job is None else report.job.result))
+                events.append(self._event(report))
             else:
                 kept.append(report)
         self._soon = kept
         return events
 
-    def _move(self, path: str, new_path: str) -> None:
-        job = self._by_path.pop(path, None)
-        if job is not None:
-            self._paths.discard(path)
-            job.path = new_path
-            self._by_path[new_path] = job
-            self._paths.add(new_path)
+    def _read(self, report: _Report) -> None:
+        self._count += 1
+        self._reading[self._count] = report
+        for job in (report.job, report.label_job):
+            if job is not None and job.result is None:
+                self._of_job[job] = self._count
+        self._by_path[report.finished.path] = self._count
+        self._paths.add(report.finished.path)
 
-    def _take(self, job: HashJob) -> _Report | None:
-        report = self._hashing.pop(job, None)
-        if report is not None and self._by_path.get(job.path) is job:
-            del self._by_path[job.path]
-            self._paths.discard(job.path)
+    def _move(self, path: str, new_path: str) -> None:
+        number = self._by_path.pop(path, None)
+        if number is None:
+            return
+        self._paths.discard(path)
+        report = self._reading[number]
+        for job in (report.job, report.label_job):
+            if job is not None:
+                job.path = new_path
+        self._by_path[new_path] = number
+        self._paths.add(new_path)
+
+    def _take(self, number: int) -> _Report:
+        report = self._reading.pop(number)
+        for job in (report.job, report.label_job):
+            if job is not None:
+                self._of_job.pop(job, None)
+        if report.job is not None and self._by_path.get(report.job.path) == number:
+            del self._by_path[report.job.path]
+            self._paths.discard(report.job.path)
         return report
 
-    def _event(self, report: _Report, result: HashResult | None) -> Event:
+    def _give_up(self, number: int, no_hash: str, no_labels: str) -> Event:
+        report = self._take(number)
+        if report.job is not None and report.job.result is None:
+            report.job.cancelled = True
+            report.job.result = HashResult(gap=no_hash)
+        if report.label_job is not None and report.label_job.result is None:
+            report.label_job.cancelled = True
+            report.label_job.result = LabelResult(gap=no_labels)
+        return self._event(report)
+
+    def _event(self, report: _Report) -> Event:
         finished = report.finished
+        result = None if report.job is None else report.job.result
+        label_result = None if report.label_job is None else report.label_job.result
         sha256 = None
         gaps = [finished.gap]
         if result is not None:
@@ -167,6 +214,8 @@ class StorageReports:
             if result.gap == GONE and report.place.is_there():
                 finished = msgspec.structs.replace(finished, is_deleted=True)
             gaps.append(result.gap)
+        if label_result is not None:
+            gaps.append(label_result.gap)
         if finished.facts is not None and finished.new_path is None:
             changed_ms = finished.facts.changed_ns // 1_000_000
             self.done.append((changed_ms, file_id(finished.path, finished.facts)))
@@ -177,5 +226,6 @@ class StorageReports:
             self._authors.final(finished),
             report.observed_by,
             sha256=sha256,
+            labels=None if label_result is None else label_result.labels,
             gap="; ".join(filter(None, gaps)) or None,
         )

@@ -46,6 +46,7 @@ def agent_project(whole: dict[str, Any]) -> str:
             f"include = {json.dumps([name for p in PACKAGES for name in (p, p + '.*')])}",
             "[tool.setuptools.package-data]",
             '"*" = ["py.typed"]',
+            f"collectors = {json.dumps(whole['tool']['setuptools']['package-data']['collectors'])}",
         )
     )
 

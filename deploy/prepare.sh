@@ -114,7 +114,7 @@ tests() {
     login_hosts
     debian "$(postgres_package pgaudit)"
     # The last line: a disk that forgets (tests/power_loss), a clock that is set (tests/faults).
-    debian rsync exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
+    debian rsync zip libarchive13 libmagic1 exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
         fuse3 gcc libc6-dev
 }
 

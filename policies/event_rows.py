@@ -46,7 +46,7 @@ class EventRows:
         """Paths that never give a list or an object."""
         self._plain: Final = _getter(plain)
         self._walked: Final = FieldReader(walked) if walked else None
-        self._tops: Final = sorted({path.split(".")[0] for path in walked})
+        self._tops: Final = sorted({path.split(".")[0].partition("[")[0] for path in walked})
         self._fixed: Final = tuple(fixed.values())
         self._leaver: Final = FieldReader(leaver)
         walked_order = list(self._walked.position) if self._walked is not None else []
@@ -79,7 +79,8 @@ def _getter(paths: list[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _reach(kind: Any, parts: Sequence[str]) -> bool | None:
     """Whether the attributes can be read one after another; None: such events have no such field."""
-    for at, part in enumerate(parts):
+    for at, chosen in enumerate(parts):
+        part = chosen.partition("[")[0]
         fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         if part not in fields or fields[part].name != part:
             return None

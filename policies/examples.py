@@ -49,6 +49,13 @@ from event_schema.ocsf_events import (
     file_system_activity,
     peripheral_activity,
 )
+from event_schema.ocsf_labels import (
+    ClassificationStatus,
+    ClassifierDetails,
+    DataCategory,
+    DataClassification,
+    DiscoveryDetails,
+)
 from event_schema.ocsf_network import (
     Api,
     Database,
@@ -76,7 +83,13 @@ from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, QueryResult, Qu
 from policies.engine import record_of
 
 RecordName = Literal[
-    "application_act", "database_exported", "device_connected", "file_copied", "file_deleted", "logged_in"
+    "application_act",
+    "database_exported",
+    "device_connected",
+    "file_copied",
+    "file_deleted",
+    "labelled_file_copied",
+    "logged_in",
 ]
 
 
@@ -157,6 +170,22 @@ _FILE: Final = File(
     drive_type_id=DriveType.REMOVABLE,
     volume="STICK",
 )
+_LABELLED: Final = msgspec.structs.replace(
+    _FILE,
+    name="list.xlsx",
+    path="/media/lin/STICK/list.xlsx",
+    ext="xlsx",
+    mime_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    is_encrypted=False,
+    data_classifications=(
+        DataClassification(
+            category_id=DataCategory.PERSONAL,
+            classifier_details=ClassifierDetails(type="leaver"),
+            discovery_details=(DiscoveryDetails(type="resident_id", count=200),),
+            status_id=ClassificationStatus.COMPLETE,
+        ),
+    ),
+)
 _UNMAPPED: Final = Unmapped(evidence=_EVIDENCE, peripheral_device=_STICK)
 _SERVER: Final = Host(hostname="srv-2", type_id=HostType.SERVER, uid="srv-2")
 _ADDRESS: Final = SourceEndpoint(ip="203.0.113.66")
@@ -222,6 +251,15 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
         actor=_ACTOR,
         device=_HOST,
         file=_FILE,
+        unmapped=_UNMAPPED,
+    ),
+    "labelled_file_copied": file_system_activity(
+        FileActivity.CREATE,
+        time=_TIME,
+        metadata=event_metadata("removable_storage", "0.1.0", labelled=True),
+        actor=_ACTOR,
+        device=_HOST,
+        file=_LABELLED,
         unmapped=_UNMAPPED,
     ),
     "device_connected": peripheral_activity(

@@ -1,7 +1,8 @@
 """The fields that rules ask for, read from a nested record into a row, each parent walked once.
 
-A field inside a list (`hashes.value`) reads as the list of all its values, None left out. Events from
-elsewhere may be flat, with dots in their keys: such a key means itself and comes first.
+A field inside a list (`hashes.value`) reads as the list of all its values, None left out. `list[x].field`
+reads only the elements whose `type` is x: `discovery_details[resident_id].count`. Events from elsewhere may
+be flat, with dots in their keys: such a key means itself and comes first.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class FieldReader:
         for parents, lasts in self._groups:
             inside: Any = record
             for at, part in enumerate(parents):
-                inside = inside.get(part)
+                inside = inside.get(part.partition("[")[0])
                 if type(inside) is not dict:
                     rest = parents[at + 1 :]
+                    if part.endswith("]"):
+                        inside = _chosen(inside, part)
                     row += [_in_lists(inside, (*rest, last)) for last in lasts]
                     break
             else:
@@ -59,4 +62,14 @@ def _values_in(value: Any, parts: Sequence[str], depth: int) -> Iterator[Any]:
         if value is not None:
             yield value
     elif type(value) is dict:
-        yield from _values_in(value.get(parts[0]), parts[1:], depth + 1)
+        part = parts[0]
+        inside = value.get(part.partition("[")[0])
+        yield from _values_in(_chosen(inside, part) if part.endswith("]") else inside, parts[1:], depth + 1)
+
+
+def _chosen(value: Any, part: str) -> Any:
+    """The elements of a list whose type is the one in brackets."""
+    wanted = part[part.index("[") + 1 : -1]
+    if not isinstance(value, LISTS):
+        return None
+    return [element for element in value if type(element) is dict and element.get("type") == wanted]

@@ -38,6 +38,8 @@ _OWN_KEYS: Final = frozenset({"leaver", "tests"})
 _TEXT_KEYS: Final = ("title", "id", "description", "level", "status")
 _LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 _PLACE: Final = re.compile(r" - at `\$(.*)`$")
+_CHOICE: Final = re.compile(r"\[[a-z0-9_.]{1,64}\](?=\.)")
+"""Of the elements of a list those of one type: discovery_details[resident_id].count"""
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -126,6 +128,7 @@ def _selection_faults(path: YamlPath, definition: Any) -> Iterator[Fault]:
 
 
 def _field_faults(path: YamlPath, field: str) -> Iterator[Fault]:
+    field = _CHOICE.sub("", field)
     if field and field not in field_registry():
         yield Fault(path, f"no event has a field {field}{_nearest(field, field_registry())}")
 

@@ -72,6 +72,13 @@ def test_a_collector_can_be_switched_off() -> None:
     assert "removable_storage" not in [kind.name for kind, _ in enabled_collectors(config)]
 
 
+def test_the_company_names_its_own_words_for_all_collectors() -> None:
+    config = parse('[labels]\nkeyword_lists = { projects = ["Phoenix", "凤凰计划"] }\n')
+    assert config.labels.keyword_lists == {"projects": ("Phoenix", "凤凰计划")}
+    with pytest.raises(ConfigError, match=r"labels: .*keyword_lists"):
+        parse('[labels]\nkeyword_lists = { "My List" = ["Phoenix"] }\n')
+
+
 def test_the_sample_changes_nothing_and_shows_the_real_defaults() -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     defaults = parse("")

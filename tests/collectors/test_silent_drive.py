@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import file_hashing
+from collectors import drive_reading
 from collectors.file_hashing import ABANDONED, NO_ANSWER
 from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
 from event_schema.ocsf_objects import Host, HostType
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
 def test_a_drive_that_stops_answering_is_told_of_and_holds_up_neither_others_nor_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(file_hashing, "SILENT_AFTER_S", 1.0)
-    monkeypatch.setattr(file_hashing, "ABANDON_AFTER_S", 2.0)
+    monkeypatch.setattr(drive_reading, "SILENT_AFTER_S", 1.0)
+    monkeypatch.setattr(drive_reading, "ABANDON_AFTER_S", 2.0)
     if missing_programs("exfat") and os.environ.get("CI") != "true":
         pytest.skip(f"not installed: {missing_programs('exfat')}")
     with (

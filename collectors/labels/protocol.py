@@ -1,0 +1,70 @@
+"""What the agent and its reading process say to each other, over a pair of sockets.
+
+Each message is a u32 (little-endian) length and so many bytes of MessagePack; only the agent's answer
+with a piece of the file is plain bytes. The agent begins with LabelSettings, and the process tells how it
+is confined (a list of words). Then for each file: the agent sends Look; the process asks for pieces by
+Piece and gets, for each, a byte 1 and the bytes, or a byte 0 where it cannot be had; it ends with a Done.
+The process is not trusted: lengths and numbers are checked here."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from collectors.labels.file_labels import FileLabels
+
+PIECE_BYTES_MAX: Final = 1 << 20
+_LENGTH: Final = struct.Struct("<I")
+_MESSAGE_BYTES_MAX: Final = 4 << 20
+
+_Offset = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class Look(msgspec.Struct, frozen=True, tag=True):
+    """Label a file of so many bytes."""
+
+    size: _Offset
+
+
+class Piece(msgspec.Struct, frozen=True, tag=True):
+    """Some of the file's bytes are wanted."""
+
+    offset: _Offset
+    length: Annotated[int, Meta(ge=1, le=PIECE_BYTES_MAX)]
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    labels: FileLabels
+
+
+class Ended(Exception):
+    """The other side is gone, or says what it must not."""
+
+
+def send(to: socket.socket, body: bytes) -> None:
+    """OSError where the other side is gone."""
+    to.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive(come: socket.socket) -> bytes:
+    """One message. Raises Ended; TimeoutError as the socket is set."""
+    (length,) = _LENGTH.unpack(_exactly(come, _LENGTH.size))
+    if length > _MESSAGE_BYTES_MAX:
+        raise Ended("a message that is too long")
+    return _exactly(come, length)
+
+
+def _exactly(come: socket.socket, size: int) -> bytes:
+    whole = bytearray(size)
+    view = memoryview(whole)
+    at = 0
+    while at < size:
+        got = come.recv_into(view[at:])
+        if got == 0:
+            raise Ended("gone")
+        at += got
+    return bytes(whole)
