@@ -58,10 +58,12 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """`seconds`: from the server's being ready until all was stored."""
+    """`seconds`: from the server's being ready (or the broker's going on) until the `events` that had waited
+    were stored."""
 
     log: Log
     quota: int
+    events: int
     seconds: float
     agent_cpu_s: float
     server_cpu_s: float
@@ -177,6 +179,7 @@ def replay(site: Site, say: Say) -> Replayed:
     return Replayed(
         site.log,
         site.plan.quota,
+        site.plan.events,
         seconds,
         after["agent"] - agent_before,
         after["server"] - before["server"],
@@ -291,8 +294,8 @@ def run_hung(root: Path, plan: Plan, hung_s: float, say: Say) -> Result:
         written = Written(time.monotonic() - began, cpu["agent"], peak)
         site.broker.resume()
         resumed_at = time.monotonic()
-        happened = (time.time_ns() // 1_000_000 - first_time) // plan.every_ms
-        _until_stored(site, min(happened, plan.events), say)
+        happened = min((time.time_ns() // 1_000_000 - first_time) // plan.every_ms, plan.events)
+        _until_stored(site, happened, say)
         caught_up = time.monotonic() - resumed_at
         say(f"  all of before is stored {caught_up:.1f} s after it went on")
         _until_stored(site, plan.events, say)
@@ -304,7 +307,15 @@ def run_hung(root: Path, plan: Plan, hung_s: float, say: Say) -> Result:
         )
         used = {name: after[name] - cpu[name] for name in cpu}
         found = Replayed(
-            "kafka", plan.quota, caught_up, used["agent"], used["server"], used["broker"], left, stored
+            "kafka",
+            plan.quota,
+            happened - before,
+            caught_up,
+            used["agent"],
+            used["server"],
+            used["broker"],
+            left,
+            stored,
         )
     echo_replay(found, plan.events, say)
     return Result(plan.events, plan.events * plan.every_ms / 1000, True, written, [found])
@@ -317,10 +328,10 @@ def echo_replay(r: Replayed, events: int, say: Say) -> None:
         f"{s.changed} changed; {s.findings} findings, {s.dead} dead letters"
     )
     say(
-        f"  caught up in {r.seconds:.0f} s, {events / r.seconds:,.0f} events/s; "
+        f"  {r.events:,} had waited, caught up in {r.seconds:.1f} s, {r.events / r.seconds:,.0f} events/s; "
         f"{s.duplicates:,} came again and counted once; spool afterwards {r.spool_bytes_after / 1e6:.1f} MB"
     )
-    say(f"  CPU seconds: agent {r.agent_cpu_s:.0f}, server {r.server_cpu_s:.0f}, broker {r.broker_cpu_s:.0f}")
+    say(f"  CPU seconds: agent {r.agent_cpu_s:.1f}, server {r.server_cpu_s:.1f}, broker {r.broker_cpu_s:.1f}")
 
 
 @click.command()
