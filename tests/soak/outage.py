@@ -11,42 +11,28 @@ Exit code 1 where an event is lost, doubled or changed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import click
 import msgspec
-import psutil
 
-from tests.kafka_broker.broker import KafkaBroker
 from tests.soak.busy_outcome import Stored, read_stored
+from tests.soak.busy_site import AGENT, Log, Plan, Site, open_site
 from tests.soak.endpoint import Endpoint
-from tests.soak.installation import Installation, prepare_data
+from tests.soak.installation import prepare_data
 
-AGENT = "busy-1"
 HOUR_MS = 3_600_000
 SILENCE_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
 _TELL_SECONDS = 15.0
 _FLOW_SECONDS = 15
 
-Log = Literal["kafka", "https"]
 Say = Callable[[str], None]
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """`every_ms`: from one event to the next. `quota`: events a second that HTTPS lets through."""
-
-    events: int
-    every_ms: int
-    real_time: bool
-    quota: int
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -80,59 +66,6 @@ class Result(msgspec.Struct, frozen=True):
     replayed: list[Replayed]
 
 
-class Site:
-    """An installation with one busy endpoint, over one of the logs."""
-
-    def __init__(self, folder: Path, prepared: Path, log: Log, plan: Plan, first_time: int) -> None:
-        self.log, self.plan, self.first_time = log, plan, first_time
-        self.broker = KafkaBroker() if log == "kafka" else None
-        collector = (
-            f"[collectors.busy]\ncount = {plan.events}\nfirst_time = {first_time}\n"
-            f"every_ms = {plan.every_ms}\nreal_time = {str(plan.real_time).lower()}\n"
-        )
-        self.endpoint = Endpoint(folder, AGENT, module="busy_agent", collector=collector)
-        self.installation = Installation(
-            folder,
-            prepared,
-            [self.endpoint],
-            kafka=self.broker,
-            settings=f"[limits]\nagent_events_per_second = {plan.quota}\n",
-        )
-
-    def begin(self) -> None:
-        """Enrols the endpoint; then everything but the endpoint is away."""
-        self.installation.start_server()
-        self.go_away()
-
-    def go_away(self) -> None:
-        assert self.installation.server is not None
-        code, _ = self.installation.server.terminate()
-        assert code == 0
-        self.installation.server.close()
-        if self.broker is not None:
-            self.broker.kill()
-
-    def come_back(self) -> None:
-        if self.broker is not None:
-            self.broker.restart()
-        self.installation.start_server()
-
-    def cpu_seconds(self) -> dict[str, float]:
-        """Of agent, server and broker, as far as they run."""
-        server = self.installation.server
-        pids = {
-            "agent": self.endpoint.process.pid if self.endpoint.process else None,
-            "server": server.process.pid if server is not None else None,
-            "broker": self.broker.pid if self.broker is not None else None,
-        }
-        return {name: 0.0 if pid is None else _cpu(pid) for name, pid in pids.items()}
-
-    def close(self) -> None:
-        self.installation.abandon()
-        if self.broker is not None:
-            self.broker.stop()
-
-
 def write_backlog(site: Site, say: Say) -> Written:
     """Until the agent has everything in its spool."""
     began, told, peak = time.monotonic(), 0.0, 0
@@ -152,14 +85,14 @@ def write_backlog(site: Site, say: Say) -> Written:
     assert status is not None
     assert status.heartbeat.lost_events == 0, f"{status.heartbeat.lost_events} events did not fit"
     assert status.shipping.shipped_events == 0, status.shipping
-    return Written(seconds, _cpu_of(site.endpoint), peak)
+    return Written(seconds, site.cpu_seconds()["agent"], peak)
 
 
 def replay(site: Site, say: Say) -> Replayed:
     """Server and broker are back; until all that the spool held is stored."""
     if not site.endpoint.running:
         site.endpoint.start()
-    agent_before = _cpu_of(site.endpoint)
+    agent_before = site.cpu_seconds()["agent"]
     site.come_back()
     began = time.monotonic()
     before = site.cpu_seconds()
@@ -214,25 +147,6 @@ def _let_spool_go(endpoint: Endpoint) -> int:
         time.sleep(0.2)
 
 
-def _cpu_of(endpoint: Endpoint) -> float:
-    assert endpoint.process is not None
-    return _cpu(endpoint.process.pid)
-
-
-def _cpu(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
-
-
-@contextlib.contextmanager
-def _site(folder: Path, prepared: Path, log: Log, plan: Plan, first_time: int) -> Iterator[Site]:
-    site = Site(folder, prepared, log, plan, first_time)
-    try:
-        yield site
-    finally:
-        site.close()
-
-
 def run_outage(root: Path, logs: list[Log], plan: Plan, say: Say) -> Result:
     """One backlog, replayed over each of `logs`."""
     prepared = root / "prepared"
@@ -248,7 +162,7 @@ def run_outage(root: Path, logs: list[Log], plan: Plan, say: Say) -> Result:
             now = time.time_ns() // 1_000_000
             # Enrolling takes a while before the first event may happen.
             first_time = now + 15_000 if plan.real_time else now - span
-        with _site(root / log, prepared, log, plan, first_time) as site:
+        with open_site(root / log, prepared, log, plan, first_time) as site:
             site.begin()
             if written is None:
                 say(f"{plan.events:,} events while nothing answers, to go over {log}")
@@ -277,7 +191,7 @@ def run_hung(root: Path, plan: Plan, hung_s: float, say: Say) -> Result:
     say("a sample company with 60 days of history and a model")
     prepare_data(prepared)
     first_time = time.time_ns() // 1_000_000 + 30_000
-    with _site(root / "kafka", prepared, "kafka", plan, first_time) as site:
+    with open_site(root / "kafka", prepared, "kafka", plan, first_time) as site:
         assert site.broker is not None
         site.installation.start_server()
         site.endpoint.start()
