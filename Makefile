@@ -5,14 +5,15 @@ TRANSPORT ?= https
 DEMO_OPTIONS = --transport $(TRANSPORT) $(if $(ONCE),--once) $(DEMO)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-long check soak bench setup agent-package
+.PHONY: help demo demo-stop test test-long check soak outage bench setup agent-package
 
 help: ## this list
 	@printf 'Leaver: who takes company data along, and where to.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@printf '\n  ONCE=1           the demo ends by itself and leaves nothing running\n'
 	@printf '  TRANSPORT=kafka  the demo sends its events over a real Apache Kafka\n'
-	@printf "  SOAK='--database postgresql'   the soak run on PostgreSQL, which is killed too\n"
+	@printf "  SOAK='--quick'   the soak runs in small; '--log embedded --database sqlite' only these\n"
+	@printf "  OUTAGE='--hours 24 --log kafka'   a day's backlog; '--real-time' an hour that takes an hour; '--hung 135'\n"
 	@printf "  DEMO='--name plans --files 3 --megabytes 900 --seed 7'   another demo, another alert\n"
 
 setup: ## virtual environment and Python packages
@@ -45,10 +46,14 @@ check: setup ## ruff, mypy --strict with tests, import layers, wheel contents
 agent-package: setup ## dist/leaver_agent-….whl: what goes onto endpoints, without policies and models
 	@$(PY) deploy/build_agent_package.py
 
-soak: setup ## 20,000 events while agent and server are killed 10 times each: nothing lost, nothing doubled
-	@deploy/prepare.sh drive
-	@case '$(SOAK)' in *postgresql*) deploy/prepare.sh postgres ;; esac
-	@$(PY) -m tests.soak.kill_nine $(SOAK)
+soak: setup ## 200,000 events, 50 × kill -9 of everything, each log with each database: equal to an undisturbed run (about an hour)
+	@case '$(SOAK)' in *embedded*) ;; *) deploy/prepare.sh kafka ;; esac
+	@case '$(SOAK)' in *sqlite*) ;; *) deploy/prepare.sh postgres ;; esac
+	@$(PY) -m tests.soak $(SOAK)
+
+outage: setup ## 360,000 events while server and broker are away, then all of them once, over Kafka and over HTTPS
+	@deploy/prepare.sh kafka
+	@$(PY) -m tests.soak.outage $(OUTAGE)
 
 bench: setup ## measured speed, as CPU seconds and ratios within one run
 	@deploy/prepare.sh bench

@@ -25,8 +25,8 @@ from server.log.contract import EventLog
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import models
 from tests.server.pipeline.endpoint import Endpoint
+from tests.soak.comparison import tables_fault
 from tests.soak.installation import prepare_data
-from tests.soak.kill_nine import tables_fault
 from tests.soak.outcome import Outcome, read_outcome
 from tests.soak.script import scripted_event
 

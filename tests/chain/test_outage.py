@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.status_file import AgentStatus, StatusUnreadable, read_status
 from tests.collectors.linux.real_mounts import LoopMount, needs_root
 from tests.server.up.up_process import leaver_json
-from tests.soak.installation import AGENT, Installation, prepare_data
-from tests.soak.kill_nine import compare, run_script
+from tests.soak.comparison import compare
+from tests.soak.installation import Installation, prepare_data
+from tests.soak.kill_nine import AGENTS, Course, installed, run_script
 from tests.soak.outcome import Outcome, read_outcome
 
 EVENTS = 1200
@@ -37,17 +37,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
     prepared = folder / "prepared"
     base_time = prepare_data(prepared)
-    run = run_script(
-        folder / "run", prepared, count=EVENTS, base_time=base_time, kills=0, seed=1, say=lambda _: None
-    )
+    run = run_script(folder / "run", prepared, Course(EVENTS, base_time), say=lambda _: None)
     return Undisturbed(prepared, base_time, run.outcome)
 
 
 @contextlib.contextmanager
 def _installed(folder: Path, undisturbed: Undisturbed, data: Path | None = None) -> Iterator[Installation]:
-    installation = Installation(
-        folder, undisturbed.prepared, count=EVENTS, base_time=undisturbed.base_time, data=data
-    )
+    course = Course(EVENTS, undisturbed.base_time)
+    installation = installed(folder, undisturbed.prepared, course, data=data)
     try:
         yield installation
     finally:
@@ -63,15 +60,8 @@ def _until(what: str, done: Callable[[], bool], seconds: float = BACK_SECONDS) -
     return time.monotonic() - began
 
 
-def _status(installation: Installation) -> AgentStatus | None:
-    try:
-        return read_status(installation.state_dir)
-    except StatusUnreadable:
-        return None
-
-
 def _waits_with(installation: Installation, events: int, code: str) -> bool:
-    status = _status(installation)
+    status = installation.endpoints[0].status()
     return (
         status is not None
         and status.heartbeat.backlog_events >= events
@@ -88,11 +78,17 @@ def _alerted(installation: Installation) -> dict[int, int]:
 
 def _assert_as_undisturbed(installation: Installation, undisturbed: Undisturbed) -> None:
     lines = compare(
-        undisturbed.outcome, read_outcome(installation.data), count=EVENTS, base_time=undisturbed.base_time
+        undisturbed.outcome,
+        read_outcome(installation.data),
+        names=AGENTS[:1],
+        count=EVENTS,
+        base_time=undisturbed.base_time,
     )
     assert [line for line in lines if line.fault] == []
     with closing(installation.database()) as connection:
-        rows = connection.execute("SELECT first_seq FROM event_blocks WHERE agent = ? ORDER BY id", (AGENT,))
+        rows = connection.execute(
+            "SELECT first_seq FROM event_blocks WHERE agent = ? ORDER BY id", AGENTS[:1]
+        )
         firsts = [first for (first,) in rows]
     assert firsts == sorted(firsts)
     assert firsts[0] == 0
@@ -106,7 +102,7 @@ def test_what_was_observed_while_the_server_was_away_comes_in_order_and_raises_i
         installation.start_server()
         before = _alerted(installation)
         installation.kill_server()
-        installation.start_agent()
+        installation.endpoints[0].start()
         installation.allow(EVENTS // 3)
         _until("the agent keeps them", lambda: _waits_with(installation, EVENTS // 3, "unreachable"))
         assert installation.stored() == 0
@@ -143,7 +139,7 @@ def test_while_the_servers_disk_is_full_agents_keep_their_events_and_nothing_mus
         _installed(tmp_path / "full", undisturbed, Path(disk.target) / "data") as installation,
     ):
         installation.start_server()
-        installation.start_agent()
+        installation.endpoints[0].start()
         installation.allow(EVENTS // 4)
         _until("the first events are stored", lambda: installation.stored() == EVENTS // 4)
 
@@ -152,7 +148,7 @@ def test_while_the_servers_disk_is_full_agents_keep_their_events_and_nothing_mus
         installation.allow(EVENTS)
         waiting = EVENTS // 4
         _until("the agent keeps them", lambda: _waits_with(installation, waiting, "unreachable"))
-        status = _status(installation)
+        status = installation.endpoints[0].status()
         assert status is not None
         assert "log_unavailable" in (status.shipping.fault or "")
         assert installation.server is not None

@@ -1,112 +1,179 @@
-"""Kill -9 of agent and server, in turn, while events flow: what is stored must equal an undisturbed run.
+"""One run of the script, undisturbed or with kill -9 in turn of whatever takes part, while events flow.
 
-    python -m tests.soak.kill_nine [--events 20000] [--kills 10] [--database KIND] [--seed 1] [--folder DIR]
-
-On PostgreSQL that is killed too, in its turn; the undisturbed run is on SQLite, so that the two are compared.
-Real `leaver up`, real agent, real enrolment and HTTPS; only the collector is scripted, so that both runs
-see the same acts. Exit code 1 where anything differs that is not in outcome.py's short list.
+Real `leaver up`, real workers, real agents, real enrolment, and the log and the database that are asked for;
+only the collectors are scripted, so that all runs see the same acts.
 """
 
 from __future__ import annotations
 
-import contextlib
 import random
-import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import click
 import msgspec
 
-from agent.host import this_host
-from agent.version import agent_version
-from event_schema.codec import encode_event
+from tests.kafka_broker.broker import KafkaBroker
 from tests.postgres_server.server import PostgresServer
-from tests.soak.installation import AGENT, Installation, prepare_data
-from tests.soak.outcome import Outcome, Place, read_outcome
-from tests.soak.script import scripted_event
+from tests.soak.endpoint import Endpoint
+from tests.soak.installation import GATE, SESSION_SECONDS, Installation
+from tests.soak.outcome import Outcome, read_outcome
+from tests.soak.script import phase_ends
 
+AGENTS = ("soak-1", "soak-2", "soak-3", "soak-4", "soak-5", "soak-6")
 TURN_SECONDS = 1.5
 """So long do a turn's events take to happen, so that they are on their way when something dies."""
 JITTER_SECONDS = 0.12
 RECOVERY_SECONDS = 1.2
+AWAY_SECONDS = 2.0
+"""At most so long are broker and database away."""
 SILENCE_SECONDS = 120.0
-_EXAMPLES = 3
+_OUTSIDE_EVERY = 5
+"""In one round of so many broker and database are killed, too."""
+_TAKEN_OVER_SHARE = 0.25
+"""Of the killed workers, those that stay away until others have their partitions."""
 
 Say = Callable[[str], None]
 
 
+class Course(msgspec.Struct, frozen=True):
+    """How a run goes. `kills`: rounds; in each, each kind of process is killed once. No log or database
+    server: the built-in ones. `workers`: beside `leaver up`, on Kafka and PostgreSQL only."""
+
+    count: int
+    base_time: int
+    kills: int = 0
+    seed: int = 1
+    agents: int = 1
+    workers: int = 0
+    kafka: KafkaBroker | None = None
+    postgres: PostgresServer | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return AGENTS[: self.agents]
+
+
 class Run(msgspec.Struct, frozen=True):
+    """`kills`: by what was killed. `in_flow`: of them, while events were on their way. `again`: batches that
+    workers did again because another one had changed the same person, since each last started."""
+
     outcome: Outcome
     seconds: float
-    kills: int
+    kills: dict[str, int]
     in_flow: int
-    """Kills that came while events were on their way."""
+    again: int
 
 
-class Line(msgspec.Struct, frozen=True):
-    """A row of the comparison. `fault`: what differs, empty where all is well."""
-
-    what: str
-    undisturbed: int
-    killed: int
-    fault: str = ""
-
-
-def run_script(
-    folder: Path,
-    prepared: Path,
-    *,
-    count: int,
-    base_time: int,
-    kills: int,
-    seed: int,
-    say: Say,
-    postgres: PostgresServer | None = None,
-) -> Run:
-    """One run of the script on a copy of `prepared`, with `kills` kills of the agent, as many of the server,
-    and of the database server if there is one. Ends when all is taken in and agent and server have stopped
-    in good order."""
+def run_script(folder: Path, prepared: Path, course: Course, *, say: Say) -> Run:
+    """On a copy of `prepared`. Ends when all is taken in and everything has stopped in good order."""
     began = time.monotonic()
-    dice = random.Random(seed)
-    victims = ("agent", "server") if postgres is None else ("agent", "server", "database")
-    turns = len(victims) * kills
-    pause_s = TURN_SECONDS * (turns + 1) / count if turns else 0.0
-    installation = Installation(
-        folder, prepared, count=count, base_time=base_time, pause_s=pause_s, postgres=postgres
-    )
-    in_flow = 0
+    dice = random.Random(course.seed)
+    victims = list(_victims(course, dice))
+    installation = installed(folder, prepared, course, turns=len(victims))
+    kills: Counter[str] = Counter()
+    in_flow = before = 0
     try:
-        installation.start_server()
-        installation.start_agent()
-        for turn in range(turns):
-            allowed = count * (turn + 1) // (turns + 1)
-            before = installation.stored()
-            installation.allow(allowed)
+        installation.start()
+        for endpoint in installation.endpoints:
+            endpoint.start()
+        for turn, victim in enumerate(victims):
+            allowed = course.count * (turn + 1) // (len(victims) + 1)
+            before = _go_on(installation, course, before, allowed)
             _wait_for_moment(dice, installation, before, allowed)
-            name = victims[turn % len(victims)]
-            if name == "agent":
-                installation.kill_agent()
-            elif name == "server":
-                installation.kill_server()
-            elif postgres is not None:
-                postgres.kill()
-                # Nothing can be asked while it is away.
-                postgres.start()
+            name, revive = _kill(dice, installation, victim)
             stored = installation.stored()
+            kills[victim] += 1
             in_flow += stored < allowed
-            say(f"  kill {turn + 1:>2} of {turns}: {name:<8}  {stored:>6,} of {allowed:>6,} events stored")
-            if name == "agent":
-                installation.start_agent()
-            elif name == "server":
-                installation.start_server()
-        installation.allow(count)
-        _wait_until_stored(installation, count)
+            which = f"kill {turn + 1:>3} of {len(victims)}: {name:<8}"
+            say(f"  {which}  {stored:>7,} of {allowed:>7,} events stored")
+            revive()
+            before = stored
+        _go_on(installation, course, before, course.count)
+        _wait_until_stored(installation, course.count)
+        again = sum(row[0] for row in installation.ask("SELECT conflicts FROM workers"))
         installation.stop()
-        return Run(read_outcome(installation.data), time.monotonic() - began, turns, in_flow)
+        seconds = time.monotonic() - began
+        return Run(read_outcome(installation.data), seconds, dict(kills), in_flow, again)
     finally:
         installation.abandon()
+
+
+def _victims(course: Course, dice: random.Random) -> Iterator[str]:
+    for number in range(course.kills):
+        ours = ["agent", "server", *(["worker"] if course.workers else [])]
+        if number % _OUTSIDE_EVERY == 0:
+            ours += ["broker"] if course.kafka is not None else []
+            ours += ["database"] if course.postgres is not None else []
+        dice.shuffle(ours)
+        yield from ours
+
+
+def installed(
+    folder: Path, prepared: Path, course: Course, *, turns: int = 0, data: Path | None = None
+) -> Installation:
+    """With the script's endpoints. `turns`: the flow is slowed down so that it takes that many."""
+    folder.mkdir(parents=True)
+    gate = folder / GATE
+    pause_s = TURN_SECONDS * (turns + 1) * course.agents / course.count if turns else 0.0
+    endpoints = [
+        Endpoint(
+            folder,
+            name,
+            module="scripted_agent",
+            collector=(
+                f"[collectors.script]\ncount = {course.count}\nbase_time = {course.base_time}\n"
+                f'place = {place}\nplaces = {course.agents}\ngate = "{gate}"\npause_s = {pause_s}\n'
+            ),
+        )
+        for place, name in enumerate(course.names)
+    ]
+    return Installation(
+        folder,
+        prepared,
+        endpoints,
+        data=data,
+        postgres=course.postgres,
+        kafka=course.kafka,
+        partitions=len(AGENTS),
+        workers=course.workers,
+    )
+
+
+def _go_on(installation: Installation, course: Course, before: int, allowed: int) -> int:
+    """Allows so many events, a phase only when the one before is stored. Returns what is stored by then, at
+    least."""
+    for end in phase_ends(course.count):
+        if installation.allowed <= end < allowed:
+            installation.allow(end)
+            _wait_until_stored(installation, end)
+            before = end
+    installation.allow(allowed)
+    return before
+
+
+def _kill(dice: random.Random, installation: Installation, victim: str) -> tuple[str, Callable[[], None]]:
+    """What was killed, and how it comes back."""
+    if victim == "agent":
+        endpoint = dice.choice(installation.endpoints)
+        endpoint.kill()
+        return endpoint.name, endpoint.start
+    if victim == "server":
+        installation.kill_server()
+        return victim, installation.start_server
+    if victim == "worker":
+        name = dice.choice(list(installation.workers))
+        installation.kill_worker(name)
+        if dice.random() < _TAKEN_OVER_SHARE:
+            time.sleep(SESSION_SECONDS + 1.5)
+        return name, lambda: installation.start_worker(name)
+    outside = installation.kafka if victim == "broker" else installation.postgres
+    assert outside is not None
+    outside.kill()
+    time.sleep(dice.uniform(0.0, AWAY_SECONDS))
+    outside.start()
+    return victim, lambda: None
 
 
 def _wait_for_moment(dice: random.Random, installation: Installation, before: int, allowed: int) -> None:
@@ -132,142 +199,3 @@ def _wait_until_stored(installation: Installation, count: int) -> None:
             before, changed_at = stored, time.monotonic()
         assert time.monotonic() - changed_at < SILENCE_SECONDS, f"only {stored} of {count} events came"
         time.sleep(0.02)
-
-
-def compare(undisturbed: Outcome, killed: Outcome, *, count: int, base_time: int) -> list[Line]:
-    """Both with each other, and both with the script."""
-    lines = [
-        Line("events", len(undisturbed.events), len(killed.events), _events_fault(undisturbed, killed)),
-        Line(
-            "events as scripted",
-            _as_scripted(undisturbed, count, base_time),
-            scripted := _as_scripted(killed, count, base_time),
-            "" if scripted == count else f"{count - scripted} are not",
-        ),
-    ]
-    lines += [
-        Line(name, len(rows), len(killed.tables[name]), tables_fault(undisturbed, killed, name))
-        for name, rows in undisturbed.tables.items()
-    ]
-    for what, nothing_in in (
-        ("stored twice", lambda o: o.twice),
-        ("numbers missing", _missing),
-        ("lost", lambda o: range(o.lost)),
-        ("dead letters", lambda o: o.dead),
-        ("findings", lambda o: o.findings),
-        ("left on the log", lambda o: range(o.lag)),
-    ):
-        first, second = nothing_in(undisturbed), nothing_in(killed)
-        fault = f"{[*first, *second][:_EXAMPLES]}" if len(first) or len(second) else ""
-        lines.append(Line(what, len(first), len(second), fault))
-    lines.append(Line("came again, counted once", undisturbed.duplicates, killed.duplicates))
-    return lines
-
-
-def _events_fault(undisturbed: Outcome, killed: Outcome) -> str:
-    places = sorted(undisturbed.events.keys() | killed.events.keys())
-    differing = [p for p in places if undisturbed.events.get(p) != killed.events.get(p)]
-    return f"{len(differing)} differ: {differing[:_EXAMPLES]}" if differing else ""
-
-
-def tables_fault(first: Outcome, second: Outcome, name: str) -> str:
-    """In words, which rows of a table differ; empty where they are equal."""
-    rows, others = first.tables[name], second.tables[name]
-    if rows == others:
-        return ""
-    differing = sorted(set(map(repr, rows)) ^ set(map(repr, others)))
-    return f"{len(differing)} rows differ: {differing[:_EXAMPLES]}"
-
-
-def _as_scripted(outcome: Outcome, count: int, base_time: int) -> int:
-    """How many of the script's events are stored under their own number, byte for byte."""
-    host, version = this_host(AGENT), agent_version()
-    right = 0
-    for number in range(count):
-        place: Place = (AGENT, "epoch 1", number)
-        stored = outcome.events.get(place)
-        expected = encode_event(scripted_event(number, count, base_time, host, version))
-        right += stored is not None and stored.event == expected
-    return right
-
-
-def _missing(outcome: Outcome) -> list[str]:
-    """Epochs whose numbers are not one range from 0: there is a gap."""
-    return [seen for epochs in outcome.epochs.values() for seen in epochs if not _is_whole(seen)]
-
-
-def _is_whole(seen: str) -> bool:
-    return seen == "" or (seen.startswith("0-") and "," not in seen)
-
-
-def echo_lines(lines: list[Line], undisturbed: Run, killed: Run) -> None:
-    width = max(len(line.what) for line in lines)
-    click.echo(f"{'':<{width}}  undisturbed  {'killed':>11}")
-    for line in lines:
-        said = f"  DIFFERS: {line.fault}" if line.fault else ""
-        click.echo(f"{line.what:<{width}}  {line.undisturbed:>11,}  {line.killed:>11,}{said}")
-    click.echo(f"{'seconds':<{width}}  {undisturbed.seconds:>11.1f}  {killed.seconds:>11.1f}")
-
-
-@click.command()
-@click.option("--events", "count", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True)
-@click.option(
-    "--kills", type=click.IntRange(1, 100), default=10, show_default=True, help="Of each of the two."
-)
-@click.option(
-    "--database",
-    type=click.Choice(["sqlite", "postgresql"]),
-    default="sqlite",
-    show_default=True,
-    help="Of the killed run.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other moments.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), help="Keeps both runs there (else a temporary folder)."
-)
-def main(count: int, kills: int, database: str, seed: int, folder: Path | None) -> None:
-    """Kill agent and server with SIGKILL while events flow, and compare with an undisturbed run."""
-    with tempfile.TemporaryDirectory(prefix="leaver-soak-") as temporary:
-        root = folder or Path(temporary)
-        prepared = root / "prepared"
-        click.echo("a sample company with 60 days of history and a model")
-        base_time = prepare_data(prepared)
-        click.echo(f"{count:,} events undisturbed")
-        undisturbed = run_script(
-            root / "undisturbed",
-            prepared,
-            count=count,
-            base_time=base_time,
-            kills=0,
-            seed=seed,
-            say=click.echo,
-        )
-        whom = "the agent and of the server" if database == "sqlite" else "agent, server and PostgreSQL"
-        click.echo(f"{count:,} events with {kills} × kill -9 of {whom}")
-        with contextlib.ExitStack() as ends:
-            postgres = None
-            if database == "postgresql":
-                postgres = PostgresServer()
-                ends.callback(postgres.stop)
-            killed = run_script(
-                root / "killed",
-                prepared,
-                count=count,
-                base_time=base_time,
-                kills=kills,
-                seed=seed,
-                say=click.echo,
-                postgres=postgres,
-            )
-        lines = compare(undisturbed.outcome, killed.outcome, count=count, base_time=base_time)
-        echo_lines(lines, undisturbed, killed)
-        faults = [line for line in lines if line.fault]
-        if not killed.in_flow:
-            click.echo("no kill came while events were on their way: nothing is proven", err=True)
-        if faults or not killed.in_flow:
-            raise SystemExit(1)
-        click.echo(f"equal; {killed.in_flow} of {killed.kills} kills came while events were on their way")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,20 @@
-"""What happens on the scripted endpoint: event n is always the same, whoever asks and whenever.
+"""What happens on the scripted endpoints: event n is always the same, whoever asks and whenever.
 
 People of the sample company (three of them on notice), one who left three weeks ago and an account of
 nobody known copy, change, rename and delete files over the five days before `base_time`. Every 17th event
 is dated a day earlier: late events are normal.
+
+With several endpoints people overlap on them, and yet nothing may depend on who delivers first (decision 3
+says in what the order of arrival shows). So the script has phases, and whoever runs it lets a phase begin
+when all of the one before is stored. In a phase all that a person does happens on one endpoint, and in the
+next phase on the next one. Beside that, people on notice delete files on all endpoints at once, on sticks
+that the first phase has shown: sums, minima and maxima, which come out the same in any order.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
@@ -40,6 +47,12 @@ _DAY_MS = 86_400_000
 _ON_NOTICE = (0, 20, 41)
 """Their places in the sample company."""
 _COLLEAGUES = (3, 8, 17, 26, 33, 50)
+_STICKS = 3
+_DRAWN = (*_ON_NOTICE * 3, *_COLLEAGUES, -1, -2)
+"""Colleagues copy a little, leavers much more; -1 has left, -2 is nobody known."""
+_PEOPLE = (*_ON_NOTICE, *_COLLEAGUES, -1, -2)
+PHASES = 5
+_ROAMS_EVERY = 8
 _SEEN = Evidence(fidelity="exact", observed_by="simulated", actor_from="simulated")
 _ACTS = (
     *[FileActivity.CREATE] * 16,
@@ -62,6 +75,48 @@ def left_person_csv(base_time: int) -> bytes:
     return f"{header}\n{LEFT_ID},Long Gone,{LEFT_ACCOUNT},sales,E1002,UTC,{dates}\n".encode()
 
 
+def phase_ends(count: int) -> list[int]:
+    """The number after each phase's last event."""
+    return [-(-count * phase // PHASES) for phase in range(1, PHASES + 1)]
+
+
+def numbers_on(place: int, places: int, count: int) -> Iterator[int]:
+    """Of the events that happen on endpoint `place` of `places`, in their order."""
+    return (number for number in range(count) if place_of(number, places, count) == place)
+
+
+def place_of(number: int, places: int, count: int) -> int:
+    """The endpoint, of `places`, on which event `number` of `count` happens."""
+    if _roams(number, count):
+        return _draw(number, 3) % places
+    return (_PEOPLE.index(_who(number)) + number * PHASES // count) % places
+
+
+def _roams(number: int, count: int) -> bool:
+    """Whether it is a file deleted on any endpoint: never a late one, and never in the first phase."""
+    return (
+        number * PHASES // count > 0
+        and number % 17 != 16
+        and _who(number) in _ON_NOTICE
+        and _draw(number, 2) % _ROAMS_EVERY == 0
+    )
+
+
+def _who(number: int) -> int:
+    # The first events show all sticks of all.
+    if number < _STICKS * len(_PEOPLE):
+        return _PEOPLE[number // _STICKS]
+    return _DRAWN[_draw(number, 1) % len(_DRAWN)]
+
+
+def _draw(number: int, what: int) -> int:
+    """As random as needed, and much quicker than random.Random: endpoints look through all numbers."""
+    mixed = (number * 0x9E3779B1 + what * 0x85EBCA6B) & 0xFFFFFFFF
+    mixed = ((mixed ^ mixed >> 15) * 0x2C1B3C6D) & 0xFFFFFFFF
+    mixed = ((mixed ^ mixed >> 12) * 0x297A2D39) & 0xFFFFFFFF
+    return mixed ^ mixed >> 15
+
+
 def scripted_event(number: int, count: int, base_time: int, host: Host, version: str) -> Event:
     """Event `number` of `count`."""
     dice = random.Random(f"{SEED}/{number}")
@@ -69,7 +124,7 @@ def scripted_event(number: int, count: int, base_time: int, host: Host, version:
     if number % 17 == 16:
         time -= _DAY_MS
     metadata = event_metadata("removable_storage", version)
-    account, stick = _copier(dice, base_time)
+    account, stick = _copier(number, base_time)
     if number % 50 == 49:
         return peripheral_activity(
             dice.choice(list(PeripheralActivityKind)),
@@ -80,7 +135,7 @@ def scripted_event(number: int, count: int, base_time: int, host: Host, version:
             peripheral_device=stick,
             unmapped=DeviceUnmapped(evidence=_SEEN),
         )
-    activity = dice.choice(_ACTS)
+    activity = FileActivity.DELETE if _roams(number, count) else dice.choice(_ACTS)
     file = _file(f"file-{number}.bin", dice)
     return file_system_activity(
         activity,
@@ -99,15 +154,16 @@ def _company(today: date) -> tuple[DemoPerson, ...]:
     return demo_company(SEED, today)
 
 
-def _copier(dice: random.Random, base_time: int) -> tuple[str, PeripheralDevice]:
-    """An account and one of its sticks. Colleagues copy a little, leavers much more."""
+def _copier(number: int, base_time: int) -> tuple[str, PeripheralDevice]:
+    """An account and one of its sticks."""
     company = scripted_company(base_time)
-    place = dice.choice((*_ON_NOTICE * 3, *_COLLEAGUES, -1, -2))
-    account = {-1: LEFT_ACCOUNT, -2: _NOBODY}.get(place) or company[place].account
+    who = _who(number)
+    account = {-1: LEFT_ACCOUNT, -2: _NOBODY}.get(who) or company[who].account
+    which = number if number < _STICKS * len(_PEOPLE) else _draw(number, 4)
     stick = PeripheralDevice(
         name="Stick",
         type_id=PeripheralType.EXTERNAL_STORAGE,
-        uid=f"0781:5591:{account}-{dice.randrange(3)}",
+        uid=f"0781:5591:{account}-{which % _STICKS}",
     )
     return account, stick
 

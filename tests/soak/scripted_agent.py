@@ -21,14 +21,17 @@ from agent.runner import Agent
 from collectors.contract import Observation
 from event_schema.ocsf_events import FileSystemActivity, PeripheralActivity
 from event_schema.ocsf_objects import Host
-from tests.soak.script import scripted_event
+from tests.soak.script import numbers_on, scripted_event
 
 
 class ScriptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`gate`: a file with the number up to which events may happen now; none: all may."""
+    """`gate`: a file with the number up to which events may happen now; none: all may. `count`: events of
+    all `places` endpoints together; this is the one at `place`."""
 
     enabled: bool = True
     count: int = 0
+    place: int = 0
+    places: int = 1
     base_time: int = 0
     gate: str = ""
     pause_s: float = 0.0
@@ -48,22 +51,26 @@ class ScriptCollector:
         return
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
-        number = 0 if resume_from is None else int(resume_from) + 1
+        config = self._config
+        last = -1 if resume_from is None else int(resume_from)
         allowed = 0
         yield None
-        while not stop.is_set():
-            if number >= allowed:
-                allowed = self._allowed()
-            if number >= allowed:
-                stop.wait(0.02)
-                yield None
+        for number in numbers_on(config.place, config.places, config.count):
+            if number <= last:
                 continue
-            event = scripted_event(
-                number, self._config.count, self._config.base_time, self._host, self._version
-            )
+            while number >= allowed and not stop.is_set():
+                allowed = self._allowed()
+                if number >= allowed:
+                    stop.wait(0.02)
+                    yield None
+            if stop.is_set():
+                return
+            event = scripted_event(number, config.count, config.base_time, self._host, self._version)
             yield Observation(event, cursor=str(number))
-            number += 1
-            time.sleep(self._config.pause_s)
+            time.sleep(config.pause_s)
+        while not stop.is_set():
+            stop.wait(0.2)
+            yield None
 
     def dropped(self) -> Mapping[str, int]:
         return {}

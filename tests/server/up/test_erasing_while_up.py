@@ -39,8 +39,8 @@ from tests.server.pipeline.conftest import DAY, Server
 from tests.server.pipeline.endpoint import copied_file
 from tests.server.up.conftest import Start
 from tests.server.up.enrolled_agent import EnrolledAgent
-from tests.server.up.test_worker_processes import WorkerProcess
 from tests.server.up.up_process import UpProcess, leaver, leaver_json
+from tests.server.up.worker_process import WorkerProcess
 
 REASON = ("--reason", "request 17 of this year")
 PATIENCE = 90.0

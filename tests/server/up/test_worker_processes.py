@@ -3,12 +3,8 @@ events flow: what is stored equals what one undisturbed worker makes of the same
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,60 +23,13 @@ from tests.server.conftest import NewDatabaseUrl
 from tests.server.pipeline.company import PARTITIONS, POLICIES, Company, prepare, records_by_endpoint
 from tests.server.pipeline.conftest import Server
 from tests.server.up.up_process import leaver, leaver_json
+from tests.server.up.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.kafka, pytest.mark.databases("postgresql"), pytest.mark.long]
 
 SESSION_SECONDS = 6
 """The least that Kafka allows."""
 PATIENCE_SECONDS = 60.0
-
-
-class WorkerProcess:
-    """Started; `ready` waits until it says so."""
-
-    def __init__(
-        self, data: Path, name: str, *options: str, environment: Mapping[str, str] | None = None
-    ) -> None:
-        self.name = name
-        self.errors: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "worker", "--data", str(data), "--name", name, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-        self._reader = threading.Thread(target=self._read_errors, daemon=True)
-        self._reader.start()
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors.extend(self.process.stderr)
-
-    def listening(self) -> str:
-        """The address of its listener, once it says so."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("listening"):
-                return f"http://127.0.0.1:{line.partition('port ')[2].partition(':')[0]}"
-        raise AssertionError(self.errors)
-
-    def send(self, number: signal.Signals) -> None:
-        os.kill(self.process.pid, number)
-
-    def said(self, word: str) -> bool:
-        return any(word in line for line in self.errors)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.send(signal.SIGCONT)
-            self.send(number)
-        code = self.process.wait(30)
-        self._reader.join(10)
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
-        return code
 
 
 class Plant:
