@@ -106,7 +106,7 @@ def test_kill_nine_of_agent_server_worker_broker_and_postgresql_leaves_what_is_l
             id="a number is missing",
         ),
         pytest.param(
-            "UPDATE storage_days SET bytes = bytes + 1 WHERE day = (SELECT max(day) FROM storage_days)",
+            "UPDATE channel_days SET bytes = bytes + 1 WHERE day = (SELECT max(day) FROM channel_days)",
             {"storage days"},
             id="bytes are counted twice",
         ),
