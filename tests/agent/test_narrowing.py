@@ -8,6 +8,7 @@ import pytest
 
 from agent.collector_registry import COLLECTORS
 from agent.config import ConfigError, parse_config, with_installation
+from agent.narrowing import merge
 from collectors.storage_config import RemovableStorageConfig
 
 TABLE = "[collectors.removable_storage]\n"
@@ -64,6 +65,7 @@ def test_where_the_endpoint_keeps_and_sends_its_events_is_its_own_matter(table: 
 
 def test_every_collector_can_be_switched_off_by_its_endpoint() -> None:
     for kind in COLLECTORS:
-        own = parse_config(f"[collectors.{kind.name}]\nenabled = false\n".encode(), "file")
-        merged = with_installation(own, {"collectors": {kind.name: {"enabled": True}}}, "bundle")
-        assert getattr(merged.collectors[kind.name], "enabled") is False  # noqa: B009 - any collector's
+        tables = [{"collectors": {kind.name: {"enabled": on}}} for on in (False, True)]
+        merged = merge(*tables, {f"collectors.{kind.name}": kind.config_type()})
+        assert merged.tables == tables[0]
+        assert merged.overruled == ()

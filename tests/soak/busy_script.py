@@ -19,7 +19,6 @@ from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_s
 from event_schema.ocsf_objects import (
     Actor,
     DriveType,
-    Evidence,
     Executable,
     File,
     FileType,
@@ -30,9 +29,9 @@ from event_schema.ocsf_objects import (
     PeripheralDevice,
     PeripheralType,
     Process,
-    Unmapped,
     User,
 )
+from event_schema.ocsf_unmapped import Evidence, Unmapped
 
 # fmt: off
 _WORDS = [
