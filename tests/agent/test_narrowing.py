@@ -65,7 +65,7 @@ def test_where_the_endpoint_keeps_and_sends_its_events_is_its_own_matter(table: 
 
 def test_every_collector_can_be_switched_off_by_its_endpoint() -> None:
     for kind in COLLECTORS:
-        tables = [{"collectors": {kind.name: {"enabled": on}}} for on in (False, True)]
-        merged = merge(*tables, {f"collectors.{kind.name}": kind.config_type()})
-        assert merged.tables == tables[0]
+        off, on = ({"collectors": {kind.name: {"enabled": value}}} for value in (False, True))
+        merged = merge(off, on, {f"collectors.{kind.name}": kind.config_type()})
+        assert merged.tables == off
         assert merged.overruled == ()
