@@ -13,6 +13,9 @@ from server.detection.storage_anomaly import StorageAnomaly, storage_day
 from server.people.calendar import day_type
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
+_AGAIN_EN = "; part of it was judged before"
+_AGAIN_ZH = "；其中一部分此前已处理"
+
 
 class AlertText(msgspec.Struct, frozen=True):
     """`sentence`: {"en": …, "zh": …}. `facts`: JSON values, see `alert_text`."""
@@ -29,8 +32,9 @@ def alert_text(
     peer_group: str,
     days_to_last_day: int | None,
     person_known: bool,
+    again: bool = False,
 ) -> AlertText:
-    """Words and facts of the assessment's peak day.
+    """Words and facts of the assessment's peak day. again: on its days something was judged before.
 
     facts: `day` (local), `days`, `copy` (explanation.CopyFacts), `rules` (id, title, level, days, hits),
     `features` (lines by language), `explained`, `unusual_combination`, `anomaly` (0–100).
@@ -53,7 +57,10 @@ def alert_text(
         else Explanation((), 0.0, False)
     )
     return AlertText(
-        sentence={"en": sentence(facts, "en"), "zh": sentence(facts, "zh")},
+        sentence={
+            "en": sentence(facts, "en") + (_AGAIN_EN if again else ""),
+            "zh": sentence(facts, "zh") + (_AGAIN_ZH if again else ""),
+        },
         facts={
             "day": day,
             "days": list(assessment.days),

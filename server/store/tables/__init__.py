@@ -13,7 +13,7 @@ index by subject and local day, as ranges of sequence numbers.
 from __future__ import annotations
 
 from server.store.tables.agents import agent_epochs, agent_findings, agent_keys, agents, enrolment_tokens
-from server.store.tables.alerts import alert_days, alerts, audit, judged_days
+from server.store.tables.alerts import alert_days, alerts, audit, judged_days, judged_ranges
 from server.store.tables.detection import models, rule_days, storage_days, subject_devices
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
@@ -54,6 +54,7 @@ __all__ = [
     "event_blocks",
     "installation",
     "judged_days",
+    "judged_ranges",
     "log_positions",
     "metadata",
     "models",
