@@ -31,9 +31,11 @@ test: setup ## tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 m
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest -m 'not long' $(TEST)
 
+# They wait far more than they work: several files at once, each file's tests one after the other.
+LONG_AT_ONCE ?= 4
 test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers, faults (ten minutes)
 	@deploy/prepare.sh tests
-	@$(PY) -m pytest -m long $(TEST)
+	@$(PY) -m pytest -m long -n $(LONG_AT_ONCE) --dist loadfile $(TEST)
 
 check: setup ## ruff, mypy --strict with tests, import layers, wheel contents
 	@.venv/bin/ruff check .

@@ -1,7 +1,8 @@
 """An alert's ranges of sequence numbers, and the stored signed blocks that overlap a range.
 
 An alert's evidence is what its subject did on its days and channels (`alert_days`); `subject_events` says
-which numbers that are.
+which numbers that are, `judged_ranges` which of them a verdict was about: a closed alert keeps these and no
+others, and an alert that is opened afterwards shows what is new.
 """
 
 from __future__ import annotations
@@ -9,23 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WIRE_SCHEMA, RecordKind, WireRecord
-from server.store.tables import alert_days, alerts, event_blocks, subject_events
-
-
-class EventRange(msgspec.Struct, frozen=True):
-    """Sequence numbers first_seq … last_seq of one spool."""
-
-    agent: str
-    epoch: str
-    first_seq: int
-    last_seq: int
-
-    @property
-    def count(self) -> int:
-        return self.last_seq - self.first_seq + 1
+from server.alerts.event_ranges import EventRange, common, joined, without
+from server.store.tables import alert_days, alerts, event_blocks, judged_ranges, subject_events
+from server.store.upsert import insert_new
 
 
 class EventBlock(msgspec.Struct, frozen=True):
@@ -56,7 +46,26 @@ class EventBlock(msgspec.Struct, frozen=True):
 
 
 def alert_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
-    """By agent, epoch and number; ranges that overlap are one."""
+    """By agent, epoch and number. Of a closed alert what it held when it was closed, as far as it is still
+    kept; of an open one without what was judged with an earlier alert of the same subject and family."""
+    found = _indexed(connection, alert_id)
+    own = select(alerts).where(alerts.c.id == alert_id)
+    row = connection.execute(own).one()
+    if row.status == "closed":
+        return common(found, _judged(connection, judged_ranges.c.alert == alert_id))
+    earlier = select(alerts.c.id).where(
+        alerts.c.subject == row.subject, alerts.c.family == row.family, alerts.c.status == "closed"
+    )
+    return without(found, _judged(connection, judged_ranges.c.alert.in_(earlier)))
+
+
+def note_judged_ranges(connection: Connection, alert_id: int) -> None:
+    """What the alert holds now. In the transaction that closes it, before it is closed."""
+    ranges = [msgspec.structs.asdict(each) for each in alert_ranges(connection, alert_id)]
+    insert_new(connection, judged_ranges, [{"alert": alert_id} | each for each in ranges])
+
+
+def _indexed(connection: Connection, alert_id: int) -> list[EventRange]:
     query = (
         select(*(subject_events.c[name] for name in EventRange.__struct_fields__))
         .join(alerts, alerts.c.subject == subject_events.c.subject)
@@ -69,20 +78,13 @@ def alert_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
             ),
         )
         .where(alerts.c.id == alert_id)
-        .order_by(subject_events.c.agent, subject_events.c.epoch, subject_events.c.first_seq)
     )
-    merged: list[EventRange] = []
-    for found in (EventRange(*row) for row in connection.execute(query)):
-        last = merged[-1] if merged else None
-        if (
-            last
-            and (last.agent, last.epoch) == (found.agent, found.epoch)
-            and found.first_seq <= last.last_seq
-        ):
-            merged[-1] = msgspec.structs.replace(last, last_seq=max(last.last_seq, found.last_seq))
-        else:
-            merged.append(found)
-    return merged
+    return joined(EventRange(*row) for row in connection.execute(query))
+
+
+def _judged(connection: Connection, of_alerts: ColumnElement[bool]) -> list[EventRange]:
+    columns = (judged_ranges.c[name] for name in EventRange.__struct_fields__)
+    return [EventRange(*row) for row in connection.execute(select(*columns).where(of_alerts))]
 
 
 def range_blocks(connection: Connection, wanted: EventRange) -> Iterator[EventBlock]:

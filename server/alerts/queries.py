@@ -6,14 +6,17 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select, tuple_, update
 
 from server import audit
+from server.alerts.evidence_blocks import note_judged_ranges
 from server.alerts.judgement import note_judged
+from server.alerts.view_types import EarlierAlert
 from server.store.column_types import is_storable
-from server.store.tables import alerts
+from server.store.tables import alert_days, alerts
 
 LIST_MAX = 1000
+EARLIER_MAX = 10
 REASON_CHARACTERS = 1000
 
 StatusFilter = Literal["open", "closed", "all"]
@@ -100,6 +103,8 @@ def close_alert(
         raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
     if not is_storable(reason):
         raise ValueError("the reason holds a character that a database cannot keep")
+    if get_alert(connection, alert_id).status == "open":
+        note_judged_ranges(connection, alert_id)
     changed = connection.execute(
         update(alerts)
         .where(alerts.c.id == alert_id, alerts.c.status == "open")
@@ -131,3 +136,23 @@ def close_alert(
 def _alert(row: Row[Any]) -> Alert:
     # SQLAlchemy's column names are a subclass of str, which msgspec does not take as a field's name.
     return msgspec.convert({str(name): value for name, value in row._mapping.items()}, Alert)
+
+
+def earlier_alerts(connection: Connection, alert: Alert) -> list[EarlierAlert]:
+    """Closed before this one was opened, and about days of this one too; the latest first."""
+    days = select(alert_days.c.channel, alert_days.c.day).where(alert_days.c.alert == alert.id)
+    rows = connection.execute(
+        select(alerts.c.id, alerts.c.verdict, alerts.c.closed_at)
+        .join(alert_days, alert_days.c.alert == alerts.c.id)
+        .where(
+            alerts.c.subject == alert.subject,
+            alerts.c.family == alert.family,
+            alerts.c.status == "closed",
+            alerts.c.id < alert.id,
+            tuple_(alert_days.c.channel, alert_days.c.day).in_(days),
+        )
+        .distinct()
+        .order_by(alerts.c.id.desc())
+        .limit(EARLIER_MAX)
+    )
+    return [EarlierAlert(*row) for row in rows]

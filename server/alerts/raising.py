@@ -75,10 +75,12 @@ def _raise(
     scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
     for family in sorted(families):
-        found = assess(state, family, known.judged.get((state.subject, family), {}))
+        judged = known.judged.get((state.subject, family), {})
+        found = assess(state, family, judged)
         if found is None:
             continue
-        text = _text(memory, state, person, found)
+        again = not {day for _, day in judged}.isdisjoint(found.days)
+        text = _text(memory, state, person, found, again=again)
         values = _values(state, person, found, text, memory.scorer.model_id, policy_version, now)
         alert_id = known.open_alerts.get((state.subject, family))
         if alert_id is not None:
@@ -95,7 +97,9 @@ def _raise(
     return scores
 
 
-def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment) -> AlertText:
+def _text(
+    memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment, *, again: bool
+) -> AlertText:
     times = [row.last_time for row in _rows(state, found) if row.day == found.peak]
     days_left = None
     if times and person is not None:
@@ -107,6 +111,7 @@ def _text(memory: Memory, state: SubjectState, person: PersonRecord | None, foun
         peer_group=peer_group_of(person),
         days_to_last_day=days_left,
         person_known=person is not None,
+        again=again,
     )
 
 

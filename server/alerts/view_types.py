@@ -96,6 +96,14 @@ class EvidenceView(msgspec.Struct, frozen=True):
     read_all: bool
 
 
+class EarlierAlert(msgspec.Struct, frozen=True):
+    """A closed alert of the same subject and family with days of this one: its events are not among these."""
+
+    id: int
+    verdict: str
+    closed_at: int
+
+
 class AlertDetail(msgspec.Struct, frozen=True):
     alert: AlertView
     shares: tuple[ShareView, ...]
@@ -104,3 +112,5 @@ class AlertDetail(msgspec.Struct, frozen=True):
     model_id: int | None
     evidence: EvidenceView
     proof: EvidenceProof
+    earlier: tuple[EarlierAlert, ...] = ()
+    """The latest first."""

@@ -17,7 +17,7 @@ from server.alerts.blind_spots import BlindSpot, blind_spots
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.proof import EvidenceProof, verify_evidence
-from server.alerts.queries import Alert, StatusFilter, get_alert, list_alerts
+from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
 from server.alerts.view_types import (
     AlertDetail,
     AlertView,
@@ -68,6 +68,7 @@ def alert_detail(
         proven = evidence(connection, alert_id, evidence_limit)
         proof = verify_evidence(connection, alert_id)
         unseen = blind_spots(connection, alert_id)
+        earlier = earlier_alerts(connection, alert)
         titles = {
             row.rule_id: row.title
             for row in connection.execute(
@@ -88,6 +89,7 @@ def alert_detail(
         model_id=alert.model_id,
         evidence=sight.evidence(proven, unseen),
         proof=sight.proof(proof),
+        earlier=tuple(earlier),
     )
 
 

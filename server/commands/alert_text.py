@@ -117,6 +117,10 @@ def _facts(detail: AlertDetail) -> Table:
     if hosts:
         grid.add_row("from", ", ".join(hosts[:5]) + (" …" if len(hosts) > 5 else ""))
     grid.add_row("when", time_span(alert.first_time, alert.last_time, zone_of(alert)))
+    for earlier in detail.earlier:
+        at = moment(earlier.closed_at, zone_of(alert))
+        told = f"alert {earlier.id} of these days was closed as {earlier.verdict} on {at}"
+        grid.add_row("before", f"{told}; its events are not repeated here")
     if alert.verdict and alert.closed_at is not None:
         closed = f"{moment(alert.closed_at, zone_of(alert))} as {alert.verdict} by {alert.closed_by}"
         grid.add_row("closed", f"{closed}: {alert.reason}")

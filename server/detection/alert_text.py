@@ -14,6 +14,9 @@ from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, st
 from server.people.calendar import day_type
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
+_AGAIN_EN = "; part of it was judged before"
+_AGAIN_ZH = "；其中一部分此前已处理"
+
 
 class AlertText(msgspec.Struct, frozen=True):
     """`sentence`: {"en": …, "zh": …}. `facts`: JSON values, see `alert_text`."""
@@ -30,14 +33,15 @@ def alert_text(
     peer_group: str,
     days_to_last_day: int | None,
     person_known: bool,
+    again: bool = False,
 ) -> AlertText:
-    """Words and facts of the assessment's peak day.
+    """Words and facts of the assessment's peak day. again: on its days something was judged before.
 
     facts: `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits); of removable storage
     `copy` (explanation.CopyFacts), `features` (lines by language), `explained`, `unusual_combination`,
     `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
     """
-    about = _Whom(peer_group, days_to_last_day, person_known)
+    about = _Whom(peer_group, days_to_last_day, person_known, again)
     if assessment.family == FAMILY:
         return _storage_text(state, assessment, scorer, about)
     return _act_text(state, assessment, about)
@@ -47,6 +51,7 @@ class _Whom(msgspec.Struct, frozen=True):
     peer_group: str
     days_to_last_day: int | None
     person_known: bool
+    again: bool
 
 
 def _storage_text(
@@ -70,7 +75,10 @@ def _storage_text(
         else Explanation((), 0.0, False)
     )
     return AlertText(
-        sentence={"en": sentence(facts, "en"), "zh": sentence(facts, "zh")},
+        sentence={
+            "en": sentence(facts, "en") + (_AGAIN_EN if about.again else ""),
+            "zh": sentence(facts, "zh") + (_AGAIN_ZH if about.again else ""),
+        },
         facts=_shared(assessment)
         | {
             "copy": msgspec.to_builtins(facts),
@@ -103,7 +111,10 @@ def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> Aler
         person_known=about.person_known,
     )
     return AlertText(
-        sentence={"en": act_sentence(facts, "en"), "zh": act_sentence(facts, "zh")},
+        sentence={
+            "en": act_sentence(facts, "en") + (_AGAIN_EN if about.again else ""),
+            "zh": act_sentence(facts, "zh") + (_AGAIN_ZH if about.again else ""),
+        },
         facts=_shared(assessment) | {"act": msgspec.to_builtins(facts)},
     )
 

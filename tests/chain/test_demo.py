@@ -86,6 +86,7 @@ def test_the_alert_explains_its_score_and_proves_its_evidence(shown: dict[str, A
         "good": True,
         "events": FILES,
         "missing": 0,
+        "sealed": 0,
         "blocks": shown["proof"]["blocks"],
         "bad": [],
     }

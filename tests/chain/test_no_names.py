@@ -149,14 +149,14 @@ def _disturb(watched: UpProcess) -> None:
         log.execute("INSERT INTO records VALUES (?, ?, ?)", (offset, _now(), b"\x98\xa7" + MARK.encode()))
         log.execute("UPDATE bounds SET next_offset = ?", (offset + 1,))
         log.execute("COMMIT")
-    state, obstacle = watched.data / "up.json", watched.data / MARK
+    chain, obstacle = watched.data / "pki" / "server.pem", watched.data / MARK
     obstacle.mkdir()
     (obstacle / MARK).touch()
-    state.unlink(missing_ok=True)
-    obstacle.rename(state)
+    kept = chain.rename(watched.data / "kept.pem")
+    obstacle.rename(chain)
     wait_until("the housekeeping loop fails", lambda: any("part_failed" in line for line in watched.errors))
-    state.rename(obstacle)
-    wait_until("it says its state again", state.exists)
+    chain.rename(obstacle)
+    kept.rename(chain)
 
 
 def test_nothing_that_names_anybody_or_was_sent_by_anybody_reaches_logs_metrics_or_status(

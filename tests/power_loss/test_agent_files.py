@@ -147,7 +147,7 @@ def test_after_a_sync_that_failed_identity_and_watched_days_are_tried_again(disk
             with told(seed, number):
                 _assert_identity_kept(left / "state", asked, adopted, noted)
         program.wait_for("noted", 20)
-    assert disk.failed_syncs > 10
+    assert disk.failed_syncs > 0
 
 
 def _wait_for_failure(disk: Disk, before: int, seconds: float = 20.0) -> None:

@@ -20,7 +20,7 @@ from server.store.tables.agents import (
     agents,
     enrolment_tokens,
 )
-from server.store.tables.alerts import alert_days, alerts, audit, judged_days
+from server.store.tables.alerts import alert_days, alerts, audit, judged_days, judged_ranges
 from server.store.tables.detection import channel_days, known_exports, models, rule_days, subject_places
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
@@ -63,6 +63,7 @@ __all__ = [
     "event_blocks",
     "installation",
     "judged_days",
+    "judged_ranges",
     "known_exports",
     "log_positions",
     "metadata",

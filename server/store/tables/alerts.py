@@ -51,6 +51,17 @@ alert_days = Table(
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
 )
 
+judged_ranges = Table(
+    "judged_ranges",
+    metadata,
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("agent", PlainText(64), primary_key=True),
+    Column("epoch", PlainText(16), primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    comment="the events that a closed alert held when it was closed; what came later is not its evidence",
+)
+
 judged_days = Table(
     "judged_days",
     metadata,

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from event_schema.wire import WireRecord
 from server.alerts.queries import Verdict, close_alert
+from server.alerts.views import alert_detail
 from server.store.tables import alerts
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -99,3 +100,22 @@ def test_batches_and_restarts_after_the_closing_do_not_show(new_server: NewServe
     assert [alert["status"] for alert in outcomes[0]] == ["closed", "open"]
     assert outcomes[0][1]["events"] == 17
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_closed_alert_keeps_the_evidence_it_was_judged_by_and_the_next_one_shows_what_is_new(
+    server: Server,
+) -> None:
+    endpoint = _leaver(server)
+    server.take(_copy(endpoint, NOW, files=4))
+    _close(server, _alerts(server)[0]["id"])
+    server.take(endpoint.record([copied_file(NOW + 5000, name="one-more.csv", size=7)]))
+    server.take(endpoint.record([copied_file(NOW + 6000, name="and-another.csv", size=8)]))
+    closed, opened = (alert_detail(server.database, alert["id"]) for alert in _alerts(server))
+    names = [{event.event["file"]["name"] for event in each.evidence.largest} for each in (closed, opened)]
+    assert names == [{f"customers-{number}.csv" for number in range(4)}, {"one-more.csv", "and-another.csv"}]
+    assert [(each.evidence.total, each.evidence.bytes) for each in (closed, opened)] == [(4, 4000), (2, 15)]
+    assert [(each.proof.good, each.proof.events) for each in (closed, opened)] == [(True, 4), (True, 2)]
+    assert [(one.id, one.verdict) for one in opened.earlier] == [(closed.alert.id, "expected")]
+    assert closed.earlier == ()
+    assert opened.alert.sentence["en"].endswith("; part of it was judged before")
+    assert "judged" not in closed.alert.sentence["en"]
