@@ -206,7 +206,7 @@ class UploadsCollector:
         if now >= self._count_at:
             self._count_at = now + _COUNT_S
             self._count(join, tree, now)
-        join.guesses = self._connects is None or self._connects.trouble() is not None
+        join.guesses = self._connects is None or not self._connects.is_complete()
         now_ms = self._clock.now_ms()
         for upload in join.due(now_ms):
             if len(self._waiting) >= _MOST_WAITING:

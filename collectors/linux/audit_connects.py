@@ -13,6 +13,7 @@ process events (process_tree.py). A connect through io_uring is not recorded.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -27,7 +28,7 @@ import msgspec
 from collectors.contract import Unsupported
 from collectors.linux.audit import listen
 from collectors.linux.audit_control import AuditControl, rules_for_connects
-from collectors.linux.audit_records import SYSCALL
+from collectors.linux.audit_records import CONFIG_CHANGE, SYSCALL
 from collectors.linux.audit_rules import CONNECTS_KEY, AuditRules, check_status
 from collectors.linux.proc import plain_path
 from collectors.linux.process_identity import acting_uid
@@ -44,6 +45,7 @@ _WHO: Final = re.compile(
 )
 _ADDRESS: Final = re.compile(rb" saddr=([0-9A-Fa-f]{8,256})")
 _STAMP: Final = re.compile(rb"audit\((\d+)\.(\d{3}):(\d+)\):")
+_GAP_S: Final = 60.0
 _NEEDED: Final = "the agent needs CAP_AUDIT_CONTROL and CAP_AUDIT_READ, outside of containers"
 
 
@@ -70,6 +72,7 @@ class AuditConnects:
         self._buffer = bytearray(_LONGEST_RECORD)
         self._monotonic = monotonic
         self._looked_at = monotonic()
+        self._gap_at = -_GAP_S
         try:
             self._control = AuditControl()
         except OSError as problem:
@@ -82,7 +85,8 @@ class AuditConnects:
             if not rules:
                 raise Unsupported("the system calls of this kind of machine are not known")
             check_status(self._control.status())
-            self._socket = listen((SYSCALL, SOCKADDR))
+            self._lost = self._control.status().lost
+            self._socket = listen((SYSCALL, SOCKADDR, CONFIG_CHANGE))
         except OSError as problem:
             self._control.close()
             raise Unsupported(f"audit refuses ({problem}): {_NEEDED}") from problem
@@ -109,6 +113,7 @@ class AuditConnects:
                 break
             except OSError as problem:
                 overflow = problem.errno == errno.ENOBUFS
+                self._gap_at = self._monotonic()
                 self._dropped["audit_socket_overflow" if overflow else "audit_socket_error"] += 1
                 if overflow:
                     continue
@@ -124,6 +129,16 @@ class AuditConnects:
         if self._monotonic() - self._looked_at > 10:
             self._looked_at = self._monotonic()
             self._rules.repair()
+            with contextlib.suppress(OSError):
+                lost = self._control.status().lost
+                if lost != self._lost:
+                    # A count that was set back by somebody is no loss.
+                    self._dropped["audit_lost_by_kernel"] += max(0, lost - self._lost)
+                    self._gap_at, self._lost = self._monotonic(), lost
+
+    def is_complete(self) -> bool:
+        """Whether every connect of the last minute is known."""
+        return self._rules.trouble() is None and self._monotonic() - self._gap_at > _GAP_S
 
     def trouble(self) -> str | None:
         """Why records are missing just now, in words; None while all is well."""
@@ -145,6 +160,13 @@ class AuditConnects:
         if end < 0:
             return None
         stamp = text[: end + 2]
+        if kind == CONFIG_CHANGE:
+            self._rules.config_changed(text)
+            if b"audit_enabled=0" in text or (b"remove_rule" in text and self._rules.key.encode() in text):
+                self._dropped["audit_switched_off"] += 1
+                self._gap_at = self._monotonic()
+                self._looked_at = 0.0
+            return None
         if kind == SYSCALL:
             self._pending[stamp] = text
             if len(self._pending) > MOST_PENDING:
