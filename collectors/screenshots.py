@@ -65,7 +65,7 @@ class ScreenshotsCollector:
         self._closing.clear()
         clock = SteadyClock(self._wall)
         self._names = UserNames()
-        self._tree = tree = ProcessTree(self._catalogue, clock.now_ms)
+        self._tree = tree = ProcessTree(self._catalogue, clock.now_ms, only_launches=True)
         try:
             tree.follow()
             ready = select.poll()

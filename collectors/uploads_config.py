@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
 from event_schema.catalogue import load_catalogue
 
 AskedStep = Literal["best", "permission", "open", "polling"]
@@ -24,12 +25,12 @@ class UploadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     once), "open" has it tell, "polling" looks at open files now and then. "best": see the decision record."""
     folders: tuple[str, ...] = ("/home", "/root")
     """Where people's files lie, as absolute paths. Hidden folders in them are left out."""
-    most_folders: Annotated[int, Meta(ge=100, le=1_000_000)] = 50_000
+    most_folders: Annotated[int, Meta(ge=100, le=1_000_000), narrowed_by("smaller")] = 50_000
     """Folders over this number are not watched, and `doctor` says so."""
-    inside_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    inside_networks: Annotated[tuple[str, ...], narrowed_by("union")] = ("127.0.0.0/8", "::1/128")
     """Addresses and networks that are no other machine. Take 127.0.0.0/8 out where programs reach the
     outside through a proxy on the same machine."""
-    trusted_destinations: tuple[str, ...] = ()
+    trusted_destinations: Annotated[tuple[str, ...], narrowed_by("union")] = ()
     """The company's own places: domains, addresses, networks. What is sent there is not collected."""
     window_s: Annotated[float, Meta(ge=2, le=3_600)] = 60.0
     """How long after a file was opened bytes may begin to leave."""

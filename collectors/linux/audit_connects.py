@@ -49,6 +49,21 @@ _GAP_S: Final = 60.0
 _NEEDED: Final = "the agent needs CAP_AUDIT_CONTROL and CAP_AUDIT_READ, outside of containers"
 
 
+def check() -> None:
+    """Raises Unsupported where the kernel cannot be made to tell who connects. Adds no rule."""
+    if not rules_for_connects(CONNECTS_KEY, 1000):
+        raise Unsupported("the system calls of this kind of machine are not known")
+    try:
+        control = AuditControl()
+        try:
+            check_status(control.status())
+            listen((SOCKADDR,)).close()
+        finally:
+            control.close()
+    except OSError as problem:
+        raise Unsupported(f"audit refuses ({problem}): {_NEEDED}; uploads are likely at best") from problem
+
+
 class ConnectFact(msgspec.Struct, frozen=True, gc=False):
     """A process tried to connect to an internet address. `at_ms`: ms since 1970 UTC."""
 

@@ -23,7 +23,7 @@ import socket
 import struct
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,7 @@ FORK: Final = 0x1
 EXEC: Final = 0x2
 UID: Final = 0x4
 EXIT: Final = 0x8000_0000
+_ALL: Final = (EXEC, FORK, EXIT, UID)
 _WHAT_AT: Final = 16 + 20
 _WORDS_AT: Final = _WHAT_AT + 16
 _WORDS: Final = struct.Struct("=4I")
@@ -61,9 +62,9 @@ def check() -> None:
 class ProcessEventSocket:
     """The kernel's events as they come: (what, four words), see the layout above."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Sequence[int] = _ALL) -> None:
         """Raises Unsupported."""
-        self._socket = _listen()
+        self._socket = _listen(wanted)
         self._buffer = bytearray(4096)
 
     def fileno(self) -> int:
@@ -192,7 +193,7 @@ class ProcessEvents:
                     self._remember(int(entry), msgspec.structs.replace(facts, source="proc_events"))
 
 
-def _listen() -> socket.socket:
+def _listen(wanted: Sequence[int] = _ALL) -> socket.socket:
     if Path("/proc/self/ns/net").exists() and not Path("/proc/net/connector").exists():
         raise Unsupported("the kernel has no process events (CONFIG_PROC_EVENTS), or this is a container")
     listener: socket.socket | None = None
@@ -202,7 +203,6 @@ def _listen() -> socket.socket:
             socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
             _NETLINK_CONNECTOR,
         )
-        wanted = (EXEC, FORK, EXIT, UID)
         steps = [bpf.load_word(_WHAT_AT)]
         steps += [bpf.if_word(what, len(wanted) - at, 0) for at, what in enumerate(wanted)]
         bpf.attach(listener, [*steps, bpf.RETURN_NONE, bpf.RETURN_ALL])

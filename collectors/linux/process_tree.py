@@ -77,7 +77,11 @@ class ProcessFacts(msgspec.Struct, frozen=True, gc=False):
 class ProcessTree:
     """Opens nothing before `follow`. Not for several threads."""
 
-    def __init__(self, catalogue: Catalogue, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, now_ms: Callable[[], int], *, only_launches: bool = False
+    ) -> None:
+        """`only_launches`: nothing is remembered; what is no catalogued program costs one look."""
+        self._only_launches = only_launches
         self._catalogue = catalogue
         self._now_ms = now_ms
         self._known: OrderedDict[int, ProcessFacts] = OrderedDict()
@@ -89,8 +93,9 @@ class ProcessTree:
 
     def follow(self) -> None:
         """Listens to the kernel from now on. Raises Unsupported; the tree is of use all the same."""
-        self._events = ProcessEventSocket()
-        self._rescan()
+        self._events = ProcessEventSocket((EXEC,)) if self._only_launches else ProcessEventSocket()
+        if not self._only_launches:
+            self._rescan()
 
     def fileno(self) -> int:
         """The descriptor to poll; -1 where the kernel is not listened to."""
@@ -109,11 +114,15 @@ class ProcessTree:
                 ] += 1
                 if problem.errno != errno.ENOBUFS:
                     return
-                self._rescan()
+                if not self._only_launches:
+                    self._rescan()
                 continue
             if event is None:
                 break
-            self._take(*event)
+            if not self._only_launches:
+                self._take(*event)
+            else:
+                self._launched(event[2])
         self._forget()
 
     def launches(self) -> list[ProcessFacts]:
@@ -198,6 +207,18 @@ class ProcessTree:
             self._events.close()
             self._events = None
 
+    def _launched(self, pid: int) -> None:
+        try:
+            executable = plain_path(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115 - speed
+        except OSError:
+            self._dropped["process_ended_before_it_was_read"] += 1
+            return
+        if self._catalogue.of_program(executable) is None and not _runs_others(executable):
+            return
+        facts = self._look(pid)
+        if facts is not None and facts.application is not None:
+            self._launches.append(facts)
+
     def _take(self, what: int, first: int, second: int, third: int, fourth: int) -> None:
         if what == EXEC:
             facts = self._look(second)
@@ -237,10 +258,7 @@ class ProcessTree:
         hosts: tuple[str, ...] = ()
         action: Action | None = None
         folder = None
-        name = executable.rpartition("/")[2]
-        inside = application is None and (
-            _INSIDE_OTHERS.match(name) or executable.startswith(("/app/", "/snap/"))
-        )
+        inside = application is None and _runs_others(executable)
         if inside or (application is not None and application.names_host is not None):
             arguments = _arguments(pid)
             if inside:
@@ -278,6 +296,11 @@ class ProcessTree:
                 facts = self._look(int(entry))
                 if facts is not None:
                     self._remember(facts)
+
+
+def _runs_others(executable: str) -> bool:
+    name = executable.rpartition("/")[2]
+    return _INSIDE_OTHERS.match(name) is not None or executable.startswith(("/app/", "/snap/"))
 
 
 def _together(above: ProcessFacts, below: ProcessFacts) -> bool:
