@@ -20,6 +20,8 @@ from collectors.upload_verdict import FEW_BYTES, WHOLE, fidelity_of, fits, is_ab
 SETTLE_MS: Final = 1_000
 QUIET_MS: Final = 2_500
 """Counts of a connection that stays open must stand still for so long."""
+CLOSING_MS: Final = 5_000
+"""How long the last count of a connection is waited for after its program has ended."""
 LONGEST_MS: Final = 3_600_000
 MOST_PARTIES: Final = 4_096
 MOST_READS: Final = 20_000
@@ -242,6 +244,8 @@ class UploadJoin:
                 partner = self._partner(party)
                 if partner is not None and not self._is_over(partner):
                     return now_ms - party.first_ms >= self._window_ms and now_ms - partner.last_ms >= QUIET_MS
+            if any(not each.is_closed for each in party.connections):
+                return quiet >= CLOSING_MS
             return quiet >= SETTLE_MS
         return quiet >= QUIET_MS
 

@@ -201,6 +201,8 @@ class UploadsCollector:
         if join is None or tree is None:
             return []
         self._look_after()
+        # What is due is judged by what was known then: a busy machine may take its time in between.
+        known_ms = self._clock.now_ms()
         self._take()
         now = time.monotonic()
         if now >= self._count_at:
@@ -208,7 +210,7 @@ class UploadsCollector:
             self._count(join, tree, now)
         join.guesses = self._connects is None or not self._connects.is_complete()
         now_ms = self._clock.now_ms()
-        for upload in join.due(now_ms):
+        for upload in join.due(known_ms):
             if len(self._waiting) >= _MOST_WAITING:
                 self._dropped["uploads_over_the_limit"] += 1
                 continue

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
@@ -169,11 +168,8 @@ class MarkedFolders:
         except OSError:
             return None
         status = os.fstat(fd)
-        safe = self._devices.get(status.st_dev)
-        if safe is None:
-            # btrfs subvolumes have numbers of their own.
-            safe = self._devices.get(os.makedev(0, 0), True) if stat.S_ISDIR(status.st_mode) else False
-        if self._only_safe and not safe:
+        # What the mount table does not know is a subvolume of btrfs: those have numbers of their own.
+        if self._only_safe and not self._devices.get(status.st_dev, True):
             self.unsafe.add(self._types.get(status.st_dev, "unknown"))
             os.close(fd)
             return None

@@ -232,7 +232,10 @@ class ProcessTree:
         elif what == FORK and third == fourth:
             self._gone.discard(fourth)
             parent = self._known.get(second)
-            if parent is not None:
+            if parent is None:
+                # Whoever had the number before is not meant any more.
+                self._known.pop(fourth, None)
+            else:
                 self._remember(msgspec.structs.replace(parent, pid=fourth, parent=second, action=None))
         elif what == UID and first == second:
             known = self._known.get(second)
