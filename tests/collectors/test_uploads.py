@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections import Counter
@@ -123,6 +124,7 @@ def test_the_sftp_tools_are_told_by_the_tree_that_holds_their_connection(lab: Up
     assert "possible" not in fidelities(found)
 
 
+@pytest.mark.long
 def test_rclone_is_told_with_every_file(lab: UploadLab) -> None:
     port = free_port()
     taken = lab.folder / "dav"
@@ -139,6 +141,7 @@ def test_rclone_is_told_with_every_file(lab: UploadLab) -> None:
     assert len(found) == 30
 
 
+@pytest.mark.long
 def test_a_git_push_is_told_by_its_repository_and_a_clone_is_not(lab: UploadLab) -> None:
     port, key = lab.ssh()
     shell = " ".join(["ssh", *SSH_OPTIONS, "-i", str(key), "-p", str(port)])
@@ -160,6 +163,7 @@ def test_a_git_push_is_told_by_its_repository_and_a_clone_is_not(lab: UploadLab)
     assert push.unmapped.evidence.gap == "which files were pushed is not known"
 
 
+@pytest.mark.long
 def test_pipes_redirections_and_unknown_programs_are_told_too(lab: UploadLab) -> None:
     web = lab.web()
     url = f"http://127.0.0.1:{web}/x"
@@ -205,6 +209,73 @@ def test_a_browsers_upload_over_https_is_told_with_the_place_it_went_to(lab: Upl
     assert (event.dst_endpoint.hostname, event.dst_endpoint.svc_name) == ("drop.example", "Drop box")
 
 
+TAKES_ALL = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = server.accept()
+    while connection.recv(65536):
+        pass
+"""
+MESSENGER = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("connected", flush=True)
+for line in sys.stdin:
+    name, _, small = line.rstrip().partition("|")
+    data = open(name, "rb").read() if name else b"hello"
+    connection.sendall(data[:100] if small else data)
+    print("sent", flush=True)
+"""
+
+
+@pytest.mark.parametrize("connects", ["before the agent", "while the agent runs"])
+def test_a_messengers_file_goes_over_a_connection_that_was_there_already(
+    lab: UploadLab, connects: str
+) -> None:
+    # The name of the program file is what the catalogue knows.
+    program = lab.folder / "wechat"
+    shutil.copy("/usr/bin/python3", program)
+    port = free_port()
+    sink = lab.start("/usr/bin/python3", "-c", TAKES_ALL, str(port))
+    wait_for_port(port)
+    sent, looked_at = lab.file("customers.xlsx", 80_000), lab.file("preview.png", 90_000)
+
+    def start() -> subprocess.Popen[str]:
+        words = [*AS_USER, str(program), "-c", MESSENGER, str(port)]
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=lab.environment
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "connected\n"
+        return process
+
+    messenger = start() if connects == "before the agent" else None
+    with watching(lab.collector()) as observing:
+        messenger = messenger or start()
+        assert messenger.stdin is not None
+        assert messenger.stdout is not None
+        observing.settle(1)
+        for line in ("\n", f"{sent}\n"):
+            messenger.stdin.write(line)
+            messenger.stdin.flush()
+            assert messenger.stdout.readline() == "sent\n"
+            time.sleep(1)
+        lab.wait(observing, 1)
+        # Read for a preview; only a hundred bytes go out.
+        messenger.stdin.write(f"{looked_at}|small\n")
+        messenger.stdin.flush()
+        observing.settle(4)
+        found = lab.uploads(observing)
+    messenger.kill()
+    messenger.communicate()
+    sink.kill()
+    (event,) = found
+    assert right(found, "wechat", port) == {"customers.xlsx"}
+    assert (event.unmapped.transfer.category, event.unmapped.transfer.application) == ("messenger", "WeChat")
+    assert event.unmapped.evidence.fidelity == "likely"
+
+
 def test_what_reads_files_and_talks_to_the_network_without_sending_them_is_no_upload(lab: UploadLab) -> None:
     web = lab.web()
     url = f"http://127.0.0.1:{web}/x"
@@ -238,6 +309,7 @@ def test_what_goes_to_the_companys_own_places_or_stays_on_the_machine_is_not_col
         assert lab.uploads(observing) == []
 
 
+@pytest.mark.long
 def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> None:
     web = lab.web()
     file = lab.file("long.iso", 3_000_000)
@@ -251,6 +323,7 @@ def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> N
     assert found[0].unmapped.evidence.observed_by == "polling"
 
 
+@pytest.mark.long
 def test_a_responder_that_dies_is_started_again_and_the_gap_is_counted(lab: UploadLab) -> None:
     web = lab.web()
     collector = lab.collector()
