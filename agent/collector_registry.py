@@ -84,6 +84,27 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "RemovableStorageConfig",
         labels_files=True,
     ),
+    CollectorKind(
+        "screenshots",
+        "collectors.screenshots",
+        "ScreenshotsCollector",
+        "collectors.screenshots_config",
+        "ScreenshotsConfig",
+    ),
+    CollectorKind(
+        "sync_folders",
+        "collectors.sync_folders",
+        "SyncFoldersCollector",
+        "collectors.sync_folders_config",
+        "SyncFoldersConfig",
+    ),
+    CollectorKind(
+        "uploads",
+        "collectors.uploads",
+        "UploadsCollector",
+        "collectors.uploads_config",
+        "UploadsConfig",
+    ),
 )
 
 

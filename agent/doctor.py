@@ -46,6 +46,9 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("devices: hot-plug", "collectors.linux.hotplug"),
     ("devices: identity", "collectors.linux.block_devices"),
     ("labels", "collectors.labels.support"),
+    ("uploads: files as they are opened", "collectors.linux.opened_files"),
+    ("uploads: who connects", "collectors.linux.audit_connects"),
+    ("uploads: bytes sent", "collectors.linux.tcp_sockets"),
 )
 """What to name it, and the module whose check() raises Unsupported with the remedy."""
 

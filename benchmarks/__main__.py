@@ -136,6 +136,16 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "upload_completeness",
+        ("--uploads", "60"),
+        (
+            ("uploads found, permission events", r"^permission +(\d+ of \d+)", "99 %"),
+            ("uploads found, open events", r"^open +(\d+ of \d+)", ""),
+            ("uploads found without audit", r"^permission, no audit +(\d+ of \d+)", ""),
+            ("open and close, marked, µs", r"^open and close, permission +([\d.]+)", ""),
+        ),
+    ),
+    Benchmark(
         "event_to_alert",
         ("--seconds", "15", "--people", "30"),
         (

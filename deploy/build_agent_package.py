@@ -18,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("event_schema", "collectors", "agent")
+DATA = ("*", "collectors", "event_schema")
+"""Whose data files go along."""
 
 
 def agent_project(whole: dict[str, Any]) -> str:
@@ -45,8 +47,7 @@ def agent_project(whole: dict[str, Any]) -> str:
             "[tool.setuptools.packages.find]",
             f"include = {json.dumps([name for p in PACKAGES for name in (p, p + '.*')])}",
             "[tool.setuptools.package-data]",
-            '"*" = ["py.typed"]',
-            f"collectors = {json.dumps(whole['tool']['setuptools']['package-data']['collectors'])}",
+            *(f'"{name}" = {json.dumps(whole["tool"]["setuptools"]["package-data"][name])}' for name in DATA),
         )
     )
 

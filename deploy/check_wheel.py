@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("event_schema", "collectors", "agent", "analytics", "policies", "server")
-DATA = ("py.typed", ".yml", ".mako", ".json")
+DATA = ("py.typed", ".yml", ".mako", ".json", ".toml")
 
 
 def expected() -> set[str]:

@@ -113,6 +113,7 @@ tests() {
     mariadb
     login_hosts
     debian "$(postgres_package pgaudit)"
+    debian chromium curl git openssh-client openssh-server openssl rclone wget
     # The last line: a disk that forgets (tests/power_loss), a clock that is set (tests/faults).
     debian rsync zip libarchive13 libmagic1 exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
         fuse3 gcc libc6-dev

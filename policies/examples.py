@@ -61,6 +61,7 @@ from event_schema.ocsf_network import (
     Database,
     DatabaseTable,
     DatabaseType,
+    DestinationEndpoint,
     QueryInfo,
     Resource,
     Service,
@@ -79,7 +80,16 @@ from event_schema.ocsf_objects import (
     Process,
     User,
 )
-from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, QueryResult, QueryUnmapped, Unmapped
+from event_schema.ocsf_transfer_events import file_upload
+from event_schema.ocsf_unmapped import (
+    DeviceUnmapped,
+    Evidence,
+    QueryResult,
+    QueryUnmapped,
+    Transfer,
+    TransferUnmapped,
+    Unmapped,
+)
 from policies.engine import record_of
 
 RecordName = Literal[
@@ -88,6 +98,7 @@ RecordName = Literal[
     "device_connected",
     "file_copied",
     "file_deleted",
+    "file_uploaded",
     "labelled_file_copied",
     "logged_in",
 ]
@@ -270,6 +281,26 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
         device=_HOST,
         peripheral_device=_STICK,
         unmapped=DeviceUnmapped(evidence=Evidence(fidelity="exact", observed_by="udev")),
+    ),
+    "file_uploaded": file_upload(
+        time=_TIME,
+        metadata=event_metadata("uploads", "0.1.0"),
+        actor=_ACTOR,
+        device=_HOST,
+        file=File(
+            name="plan.pdf",
+            type_id=FileType.REGULAR,
+            path="/home/lin/Documents/plan.pdf",
+            ext="pdf",
+            size=2_400_000,
+        ),
+        unmapped=TransferUnmapped(
+            evidence=Evidence(fidelity="exact", observed_by="fanotify_permission", actor_from="proc"),
+            transfer=Transfer(
+                category="messenger", application="WeChat", bytes_sent=2_500_000, connections=1
+            ),
+        ),
+        dst_endpoint=DestinationEndpoint(ip="192.0.2.7", port=443, svc_name="WeChat"),
     ),
 }
 _LEAVER: Final = LeaverFields(

@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from collectors.contract import Unsupported
@@ -68,7 +68,7 @@ class AuditSource:
             status = self._control.status()
             check_status(status)
             self._lost_before = status.lost
-            self._socket = _listen()
+            self._socket = listen(_WANTED, _OF_A_FOLDER)
         except OSError as problem:
             self._control.close()
             raise Unsupported(f"audit refuses ({problem}): {_NEEDED}") from problem
@@ -145,16 +145,16 @@ class AuditSource:
             self._control.close()
 
 
-def _listen() -> socket.socket:
-    """A socket on the read-only group that lets only the wanted records in."""
+def listen(wanted: Sequence[int], unwanted_endings: Sequence[bytes] = ()) -> socket.socket:
+    """A socket on the read-only group that lets only these kinds of records in. Raises OSError."""
     listener = socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_AUDIT
     )
     try:
         steps = [bpf.load_half(4)]
-        steps += [bpf.if_half(kind, len(_WANTED) - at, 0) for at, kind in enumerate(_WANTED)]
+        steps += [bpf.if_half(kind, len(wanted) - at, 0) for at, kind in enumerate(wanted)]
         steps.append(bpf.RETURN_NONE)
-        for ending in _OF_A_FOLDER:
+        for ending in unwanted_endings:
             steps += bpf.drop_what_ends_with(ending)
         bpf.attach(listener, [*steps, bpf.RETURN_ALL])
         listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, SOCKET_BYTES)

@@ -13,6 +13,7 @@ Rules are matched for deletion by their whole content, so a rule is kept as the 
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import struct
 from typing import Final
@@ -46,10 +47,16 @@ _ACTION_ALWAYS: Final = 2
 _EVERY_SYSCALL: Final = (0xFFFF_FFFF,) * 64
 _EQUALS: Final = 0x4000_0000
 _DIFFERS: Final = 0x3000_0000
+_BELOW: Final = 0x1000_0000
+_AT_LEAST: Final = 0x6000_0000
+_AT_MOST: Final = 0x5000_0000
 _PID: Final = 0
 _UID: Final = 1
 _MSGTYPE: Final = 12
 _SUCCESS: Final = 104
+_ARCH: Final = 11
+_LOGIN_UID: Final = 9
+_ADDRESS_FAMILY: Final = 113
 _PERM: Final = 106
 _DIR: Final = 107
 _KEY: Final = 210
@@ -61,6 +68,9 @@ _NO_PROCESS: Final = 1 << 30
 """Makes a process id a number that no process can have."""
 _MARK_ON: Final = 4_294_967_294
 _MARK_OFF: Final = 4_294_967_293
+_NO_LOGIN: Final = 0xFFFF_FFFF
+_MACHINES: Final = {"x86_64": (0xC000_003E, 42), "aarch64": (0xC000_00B7, 203), "riscv64": (0xC000_00F3, 203)}
+"""What audit calls the architecture, and the number of connect(2) there."""
 _REPLY_WAIT_S: Final = 2.0
 _MOST_RULES: Final = 10_000
 
@@ -172,6 +182,28 @@ def rule_for_writes_below(folder: bytes, key: str) -> bytes:
     )
 
 
+def rules_for_connects(key: str, first_user: int) -> list[bytes]:
+    """Record each attempt to connect to an internet address by a user's program: by uid, and by login uid
+    for what runs with other rights (sudo). `first_user`: smallest uid of a person. Empty where the machine's
+    system calls are not known."""
+    machine = _MACHINES.get(platform.machine())
+    if machine is None:
+        return []
+    arch, connect = machine
+    calls = tuple(1 << connect % 32 if word == connect // 32 else 0 for word in range(64))
+    internet = [(_ARCH, _EQUALS, arch), (_ADDRESS_FAMILY, _AT_LEAST, 2), (_ADDRESS_FAMILY, _AT_MOST, 10)]
+    by_user = [(_UID, _AT_LEAST, first_user)]
+    by_login = [
+        (_UID, _BELOW, first_user),
+        (_LOGIN_UID, _AT_LEAST, first_user),
+        (_LOGIN_UID, _DIFFERS, _NO_LOGIN),
+    ]
+    return [
+        _rule(_LIST_EXIT, [*internet, *who, (_KEY, _EQUALS, len(key))], key.encode("ascii"), calls)
+        for who in (by_user, by_login)
+    ]
+
+
 def rule_against_command_lines(mark: QuietMark) -> bytes:
     """Keeps the kernel from making PROCTITLE records, which hold command lines.
 
@@ -221,10 +253,15 @@ def key_of(rule: bytes) -> str | None:
     return None
 
 
-def _rule(where: int, fields: list[tuple[int, int, int]], text: bytes) -> bytes:
+def _rule(
+    where: int,
+    fields: list[tuple[int, int, int]],
+    text: bytes,
+    calls: tuple[int, ...] = _EVERY_SYSCALL,
+) -> bytes:
     padding = (0,) * (64 - len(fields))
     names = tuple(name for name, _, _ in fields) + padding
     comparisons = tuple(comparison for _, comparison, _ in fields) + padding
     values = tuple(value for _, _, value in fields) + padding
-    head = (where, _ACTION_ALWAYS, len(fields), *_EVERY_SYSCALL, *names, *values, *comparisons, len(text))
+    head = (where, _ACTION_ALWAYS, len(fields), *calls, *names, *values, *comparisons, len(text))
     return _RULE.pack(*head) + text

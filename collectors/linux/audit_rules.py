@@ -42,13 +42,14 @@ from collectors.linux.audit_control import (
 from collectors.linux.mounts import read_mounts
 
 KEY: Final = "leaver-removable"
+CONNECTS_KEY: Final = "leaver-connects"
 BACKLOG_RECORDS: Final = 8192
 REPAIR_S: Final = 5.0
 """Shortest time between two looks at whether the rules still stand."""
 TROUBLE_S: Final = 60.0
 """Time between two looks while they do not: auditing that is switched on again is not announced."""
 
-_OUR_KEY: Final = re.compile(rf"{KEY}-(\d+)-(\d+)")
+_OUR_KEY: Final = re.compile(rf"(?:{KEY}|{CONNECTS_KEY})-(\d+)-(\d+)")
 _instances: Final = itertools.count(1)
 
 
@@ -72,15 +73,20 @@ class AuditRules:
     """The rules of one source. Nothing is changed before the first `watch`."""
 
     def __init__(
-        self, control: AuditControl, dropped: Counter[str], monotonic: Callable[[], float] = time.monotonic
+        self,
+        control: AuditControl,
+        dropped: Counter[str],
+        monotonic: Callable[[], float] = time.monotonic,
+        key: str = KEY,
     ) -> None:
         """Counts in `dropped` what could not be done, or had to be done again."""
         self._control = control
         self._dropped = dropped
         self._monotonic = monotonic
         self._instance = next(_instances)
-        self.key = f"{KEY}-{os.getpid()}-{self._instance}"
+        self.key = f"{key}-{os.getpid()}-{self._instance}"
         self._watched: dict[str, _Watched] = {}
+        self._of_calls: list[bytes] = []
         self._quiet_rule: bytes | None = None
         self._backlog_before: int | None = None
         self._switched_on = False
@@ -114,6 +120,15 @@ class AuditRules:
             # Another agent's last act fell between.
             self._control.set_enabled(1)
         self._watched[target] = watched
+
+    def record(self, rules: list[bytes]) -> None:
+        """Rules that no folder belongs to. Raises OSError, or Unsupported like `watch`."""
+        self._prepare()
+        for rule in rules:
+            self._control.add_rule(rule)
+            self._of_calls.append(rule)
+        if self._control.status().enabled == 0:
+            self._control.set_enabled(1)
 
     def unwatch(self, target: str) -> None:
         """Takes the rule back. The kernel did so by itself if the folder was unmounted."""
@@ -149,7 +164,7 @@ class AuditRules:
                 self._try_delete(self._quiet_rule)
                 self._quiet_rule = None
             standing = sum(1 for rule in self._control.list_rules() if key_of(rule) == self.key)
-            if standing < len(self._watched):
+            if standing < len(self._watched) + len(self._of_calls):
                 self._put_back(status)
         except (OSError, Unsupported) as problem:
             self._trouble = f"audit rules cannot be put back: {problem}"
@@ -162,6 +177,8 @@ class AuditRules:
         """Gives back what was changed, as far as others do not need it."""
         for target in list(self._watched):
             self.unwatch(target)
+        while self._of_calls:
+            self._try_delete(self._of_calls.pop())
         if self._quiet_rule is not None:
             self._try_delete(self._quiet_rule)
             self._quiet_rule = None
@@ -215,12 +232,17 @@ class AuditRules:
             else:
                 continue
             # A number that is ours by now, before anything of ours is there, was a killed agent's as well.
-            was_ours = (pid, instance) == (os.getpid(), self._instance % 256) and not self._watched
+            idle = not self._watched and not self._of_calls
+            was_ours = (pid, instance) == (os.getpid(), self._instance % 256) and idle
             if (was_ours and self._quiet_rule is None) or not Path(f"/proc/{pid}").exists():
                 self._try_delete(rule)
 
     def _put_back(self, status: AuditStatus) -> None:
         check_status(status)
+        for rule in self._of_calls:
+            self._try_delete(rule)
+            self._control.add_rule(rule)
+            self._dropped["audit_rule_put_back"] += 1
         for target, watched in list(self._watched.items()):
             self._try_delete(watched.rule)
             try:

@@ -117,6 +117,12 @@ def mark_mount(group: int, mask: int, path: str) -> None:
     _mark(group, _MARK_ADD | _MARK_MOUNT, mask, path)
 
 
+def mark_folder(group: int, mask: int, folder: int) -> None:
+    """Asks for events of the names directly in the folder that is open here."""
+    if _libc.fanotify_mark(group, _MARK_ADD, mask, folder, None) < 0:
+        raise _last_error()
+
+
 def parse_fid_events(data: bytes) -> Iterator[FidEvent]:
     """The events in what one read(2) of a FID group gave."""
     at = 0

@@ -16,13 +16,14 @@ starts anywhere on the machine, which is why audit comes first.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import struct
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,10 +43,11 @@ _CN_IDX_PROC: Final = 1
 _LISTEN: Final = 1
 _IGNORE: Final = 2
 _SO_RCVBUFFORCE: Final = 33
-_FORK: Final = 0x1
-_EXEC: Final = 0x2
-_UID: Final = 0x4
-_EXIT: Final = 0x8000_0000
+FORK: Final = 0x1
+EXEC: Final = 0x2
+UID: Final = 0x4
+EXIT: Final = 0x8000_0000
+_ALL: Final = (EXEC, FORK, EXIT, UID)
 _WHAT_AT: Final = 16 + 20
 _WORDS_AT: Final = _WHAT_AT + 16
 _WORDS: Final = struct.Struct("=4I")
@@ -57,6 +59,38 @@ def check() -> None:
     _listen().close()
 
 
+class ProcessEventSocket:
+    """The kernel's events as they come: (what, four words), see the layout above."""
+
+    def __init__(self, wanted: Sequence[int] = _ALL) -> None:
+        """Raises Unsupported."""
+        self._socket = _listen(wanted)
+        self._buffer = bytearray(4096)
+
+    def fileno(self) -> int:
+        """The descriptor to poll for events."""
+        return self._socket.fileno()
+
+    def next(self) -> tuple[int, int, int, int, int] | None:
+        """None when no event waits. OSError ENOBUFS: events were lost; the next call goes on behind them."""
+        while True:
+            try:
+                size = self._socket.recv_into(self._buffer)
+            except BlockingIOError:
+                return None
+            if size >= _WORDS_AT + _WORDS.size:
+                (what,) = struct.unpack_from("=I", self._buffer, _WHAT_AT)
+                return (what, *_WORDS.unpack_from(self._buffer, _WORDS_AT))
+
+    def close(self) -> None:
+        """Gives the socket back. May be called twice."""
+        if self._socket.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                # Kernels before 6.6 count listeners by this message, not by their sockets.
+                _operate(self._socket, _IGNORE)
+            self._socket.close()
+
+
 class ProcessEvents:
     """The table of processes. The caller keeps threads apart."""
 
@@ -66,8 +100,7 @@ class ProcessEvents:
         self._dropped: Counter[str] = Counter()
         self._known: OrderedDict[int, Who] = OrderedDict()
         self._ended: deque[tuple[float, int, Who]] = deque()
-        self._socket = _listen()
-        self._buffer = bytearray(4096)
+        self._socket = ProcessEventSocket()
         self._rescan()
 
     def fileno(self) -> int:
@@ -78,10 +111,7 @@ class ProcessEvents:
         """Takes the events that are there. True if there may be more."""
         for _ in range(_MOST_AT_ONCE):
             try:
-                size = self._socket.recv_into(self._buffer)
-            except BlockingIOError:
-                self._forget()
-                return False
+                event = self._socket.next()
             except OSError as problem:
                 if problem.errno != errno.ENOBUFS:
                     self._dropped["process_event_error"] += 1
@@ -90,8 +120,10 @@ class ProcessEvents:
                 self._dropped["process_events_overflow"] += 1
                 self._rescan()
                 continue
-            if size >= _WORDS_AT + _WORDS.size:
-                self._take()
+            if event is None:
+                self._forget()
+                return False
+            self._take(*event)
         self._forget()
         return True
 
@@ -105,28 +137,20 @@ class ProcessEvents:
 
     def close(self) -> None:
         """Gives the socket back. May be called twice."""
-        if self._socket.fileno() >= 0:
-            try:
-                # Kernels before 6.6 count listeners by this message, not by their sockets.
-                _operate(self._socket, _IGNORE)
-            except OSError:
-                self._dropped["process_events_not_switched_off"] += 1
-            self._socket.close()
+        self._socket.close()
 
-    def _take(self) -> None:
-        (what,) = struct.unpack_from("=I", self._buffer, _WHAT_AT)
-        first, second, third, fourth = _WORDS.unpack_from(self._buffer, _WORDS_AT)
-        if what == _EXEC:
+    def _take(self, what: int, first: int, second: int, third: int, fourth: int) -> None:
+        if what == EXEC:
             self._executed(second)
-        elif what == _FORK:
+        elif what == FORK:
             # A thread (its own pid, but its leader's tgid) is no process of its own.
             if third == fourth:
                 self._forked(second, fourth)
-        elif what == _UID:
+        elif what == UID:
             known = self._known.get(second)
             if known is not None and first == second:
                 self._known[second] = msgspec.structs.replace(known, uid=acting_uid(third, fourth))
-        elif what == _EXIT and first == second:
+        elif what == EXIT and first == second:
             known = self._known.get(second)
             if known is not None:
                 self._ended.append((self._monotonic(), second, known))
@@ -169,7 +193,7 @@ class ProcessEvents:
                     self._remember(int(entry), msgspec.structs.replace(facts, source="proc_events"))
 
 
-def _listen() -> socket.socket:
+def _listen(wanted: Sequence[int] = _ALL) -> socket.socket:
     if Path("/proc/self/ns/net").exists() and not Path("/proc/net/connector").exists():
         raise Unsupported("the kernel has no process events (CONFIG_PROC_EVENTS), or this is a container")
     listener: socket.socket | None = None
@@ -179,7 +203,6 @@ def _listen() -> socket.socket:
             socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
             _NETLINK_CONNECTOR,
         )
-        wanted = (_EXEC, _FORK, _EXIT, _UID)
         steps = [bpf.load_word(_WHAT_AT)]
         steps += [bpf.if_word(what, len(wanted) - at, 0) for at, what in enumerate(wanted)]
         bpf.attach(listener, [*steps, bpf.RETURN_NONE, bpf.RETURN_ALL])

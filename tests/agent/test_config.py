@@ -28,7 +28,13 @@ def test_without_a_file_the_defaults_hold(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("agent.config.DEFAULT_PATH", tmp_path / "missing.toml")
     config = load_config(None)
     assert config.state_dir == Path("/var/lib/leaver-agent")
-    assert [kind.name for kind, _ in enabled_collectors(config)] == ["logins", "removable_storage"]
+    assert [kind.name for kind, _ in enabled_collectors(config)] == [
+        "logins",
+        "removable_storage",
+        "screenshots",
+        "sync_folders",
+        "uploads",
+    ]
 
 
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:

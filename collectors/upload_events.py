@@ -1,0 +1,110 @@
+"""Uploads as events. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from collectors.destinations import Place
+from collectors.upload_facts import Upload
+from event_schema.ocsf_events import Event, event_metadata
+from event_schema.ocsf_network import DestinationEndpoint
+from event_schema.ocsf_objects import Actor, Executable, File, FileType, Host, Process, User
+from event_schema.ocsf_transfer_events import file_upload
+from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped
+from event_schema.printable import printable_name
+from event_schema.short_paths import short_path
+from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
+
+ObservedBy = Literal[
+    "fanotify_permission", "fanotify_open", "polling", "proc_events", "watchdog", "fanotify_fid"
+]
+_LONGEST_EXTENSION = 16
+
+
+def upload_event(
+    collector: str,
+    version: str,
+    host: Host,
+    upload: Upload,
+    place: Place,
+    user_name: str | None,
+    observed_by: ObservedBy,
+    at_ms: int,
+) -> Event:
+    """One uploaded file. at_ms: ms since 1970 UTC."""
+    read, party = upload.read, upload.party
+    application = None if party is None else party.application
+    recognised = place.host
+    if recognised is not None:
+        category = recognised.category
+    else:
+        category = "other" if application is None else application.category
+    uid = read.uid if read is not None else (None if party is None else party.uid)
+    return file_upload(
+        time=at_ms,
+        metadata=event_metadata(collector, version),
+        actor=actor_of(
+            uid,
+            user_name,
+            read.pid if read is not None else (party.pid if party is not None else 0),
+            (read.executable if read is not None else None) or (None if party is None else party.executable),
+            read.login_uid if read is not None else (None if party is None else party.login_uid),
+        ),
+        device=host,
+        file=file_of(upload.path, None if read is None else read.size, is_folder=read is None),
+        unmapped=TransferUnmapped(
+            evidence=Evidence(
+                fidelity=upload.fidelity,
+                observed_by=observed_by,
+                actor_from="proc" if read is not None else "proc_events",
+                gap=upload.gap,
+            ),
+            transfer=Transfer(
+                category=category,
+                application=None if application is None else application.name,
+                bytes_sent=upload.bytes_sent,
+                connections=upload.connections,
+            ),
+        ),
+        dst_endpoint=DestinationEndpoint(
+            hostname=None if recognised is None else recognised.domain,
+            ip=upload.address,
+            port=upload.port,
+            svc_name=None if recognised is None else recognised.name,
+        ),
+    )
+
+
+def actor_of(
+    uid: int | None, user_name: str | None, pid: int, executable: str | None, login_uid: int | None
+) -> Actor:
+    """User and program, as far as known."""
+    user = process = None
+    if uid is not None or user_name is not None:
+        name = None if user_name is None else printable_name(user_name)[:NAME_CHARACTERS]
+        user = User(name=name, uid=None if uid is None else str(uid))
+    if pid > 0:
+        program = None
+        if executable is not None:
+            path = short_path(printable_name(executable), PATH_CHARACTERS)
+            program = Executable(name=path.rpartition("/")[2] or path, type_id=FileType.REGULAR, path=path)
+        name = None if program is None else program.name[:NAME_CHARACTERS]
+        process = Process(pid=pid, name=name, file=program, auid=login_uid)
+    if user is None and process is None:
+        return Actor(app_name="unknown")
+    return Actor(user=user, process=process)
+
+
+def file_of(path: str, size: int | None, *, is_folder: bool = False) -> File:
+    """The file on the endpoint, its name made printable."""
+    shown = short_path(printable_name(path), PATH_CHARACTERS)
+    name = shown.rpartition("/")[2] or shown
+    stem, dot, extension = name.rpartition(".")
+    has_extension = bool(dot and stem.strip(".")) and 0 < len(extension) <= _LONGEST_EXTENSION
+    return File(
+        name=name,
+        type_id=FileType.FOLDER if is_folder else FileType.REGULAR,
+        path=shown,
+        ext=extension.lower() if has_extension and not is_folder else None,
+        size=size,
+    )

@@ -1,0 +1,333 @@
+"""Uploads: which file was handed to a program that sent it out, whose, how much went where, and how sure
+that is.
+
+Orchestration only. What is opened: linux/openings; who connects: linux/audit_connects; how many bytes:
+linux/tcp_sockets; what acts together: linux/process_tree; what an upload is: upload_join; whose place it
+is: destinations. All but the fanotify reader (a program) and the name service (a thread) runs in the thread
+that pulls `observe`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import select
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import ClassVar, Final
+
+from collectors.contract import Observation, Unsupported
+from collectors.destinations import Destinations
+from collectors.linux import openings
+from collectors.linux.audit_connects import AuditConnects
+from collectors.linux.opened_files import OpenedFile
+from collectors.linux.openings import Openings
+from collectors.linux.process_tree import ProcessTree
+from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
+from collectors.linux.user_names import UserNames
+from collectors.steady_clock import SteadyClock
+from collectors.upload_events import ObservedBy, upload_event
+from collectors.upload_facts import Read, Upload
+from collectors.upload_join import UploadJoin
+from collectors.uploads_config import UploadsConfig
+from event_schema.catalogue import load_catalogue
+from event_schema.ocsf_events import Event
+from event_schema.ocsf_objects import Host
+from event_schema.ocsf_transfer_events import FileHostingActivity
+from event_schema.printable import printable_name
+
+__all__ = ["UploadsCollector", "UploadsConfig"]
+
+_TURN_S: Final = 0.2
+_GATHER_S: Final = 0.02
+"""What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc."""
+_COUNT_S: Final = 0.5
+_BASELINE_S: Final = 5.0
+_NAME_WAIT_MS: Final = 3_000
+"""No event waits longer for the name of its destination."""
+_MOST_WAITING: Final = 20_000
+_OBSERVED: Final[Mapping[str, ObservedBy]] = {
+    "permission": "fanotify_permission",
+    "open": "fanotify_open",
+    "polling": "polling",
+}
+_LONG_LIVED: Final = ("messenger", "cloud_drive", "browser")
+
+
+class UploadsCollector:
+    """See Collector. `clock` gives ms since 1970 UTC. `destinations` may be given by tests."""
+
+    name: ClassVar[str] = "uploads"
+    emits: ClassVar[tuple[type, ...]] = (FileHostingActivity,)
+
+    def __init__(
+        self,
+        config: UploadsConfig,
+        host: Host,
+        version: str,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        destinations: Destinations | None = None,
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._version = version
+        self._clock = SteadyClock(clock)
+        self._catalogue = load_catalogue(trusted=config.trusted_destinations)
+        self._given = destinations
+        self._networks = [ipaddress.ip_network(each) for each in config.inside_networks]
+        self.is_outside = lru_cache(4096)(self._is_outside)
+        self._closing = threading.Event()
+        self._dropped: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self._tree: ProcessTree | None = None
+        self._connects: AuditConnects | None = None
+        self._closings: TcpClosings | None = None
+        self._openings: Openings | None = None
+        self._destinations: Destinations | None = None
+        self._names: UserNames | None = None
+        self._join: UploadJoin | None = None
+        self._waiting: deque[tuple[int, Upload]] = deque()
+        self._count_at = self._baseline_at = 0.0
+
+    def check_supported(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise Unsupported("only Linux tells who opens files and connections; this is " + sys.platform)
+        TcpClosings().close()
+        openings.check(self._config.step)
+
+    def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
+        self._closing.clear()
+        try:
+            yield from self._observe(stop)
+        finally:
+            self._release()
+
+    def dropped(self) -> Mapping[str, int]:
+        total = Counter(self._dropped)
+        sources = (self._tree, self._connects, self._closings, self._openings, self._join)
+        for source in sources:
+            if source is not None:
+                total.update(source.dropped())
+        return dict(total)
+
+    def detail(self) -> str | None:
+        opened, tree = self._openings, self._tree
+        if opened is None or tree is None:
+            return None
+        parts = [opened.describe(), self._how_connected()]
+        if tree.fileno() < 0:
+            parts.append("which processes belong together: /proc only")
+        parts += [f"{what}: {why}" for what, why in sorted((self._reasons | opened.reasons).items())]
+        return printable_name("; ".join(parts))
+
+    def close(self) -> None:
+        self._closing.set()
+        self._release()
+
+    def _how_connected(self) -> str:
+        if self._connects is None:
+            return "connections: by time and size, so uploads are likely at best"
+        trouble = self._connects.trouble()
+        return "connections: kernel audit" + (f" ({trouble})" if trouble else "")
+
+    def _observe(self, stop: threading.Event) -> Iterator[Observation | None]:
+        self._start()
+        while not (stop.is_set() or self._closing.is_set()):
+            self._wait()
+            yield from self._observations(self._turn())
+        if self._closing.is_set():
+            return
+        if self._join is not None:
+            self._take()
+            now_ms = self._clock.now_ms()
+            self._waiting.extend((now_ms, each) for each in self._join.due(now_ms, everything=True))
+        yield from self._observations(self._ready(everything=True))
+
+    def _observations(self, events: list[Event]) -> Iterator[Observation | None]:
+        if not events:
+            yield None
+        for event in events:
+            yield Observation(event)
+
+    def _start(self) -> None:
+        config = self._config
+        self._names = UserNames()
+        domains = [place for place in config.trusted_destinations if self._catalogue.is_trusted(host=place)]
+        self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
+        self._tree = tree = ProcessTree(self._catalogue, self._clock.now_ms)
+        with self._or_reason("which processes belong together"):
+            tree.follow()
+        with self._or_reason("who connects"):
+            self._connects = AuditConnects(config.first_user_uid)
+        with self._or_reason("how much is sent"):
+            self._closings = TcpClosings()
+        self._openings = Openings(config.step, config.folders, config.most_folders, config.first_user_uid)
+        self._join = UploadJoin(
+            tree,
+            self.is_outside,
+            window_ms=int(config.window_s * 1000),
+            guesses=self._connects is None,
+            late_ms=openings.LATE_MS[self._openings.step],
+        )
+
+    @contextlib.contextmanager
+    def _or_reason(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Unsupported as reason:
+            self._reasons[what] = str(reason)
+        else:
+            self._reasons.pop(what, None)
+
+    def _wait(self) -> None:
+        ready = select.poll()
+        for source in (self._tree, self._connects, self._closings):
+            if source is not None and source.fileno() >= 0:
+                ready.register(source.fileno(), select.POLLIN)
+        opened = self._openings
+        for descriptor in [] if opened is None else opened.descriptors():
+            ready.register(descriptor, select.POLLIN)
+        walking = opened is not None and opened.is_walking
+        if ready.poll(10 if walking else _TURN_S * 1000):
+            self._closing.wait(_GATHER_S)
+
+    def _turn(self) -> list[Event]:
+        join, tree = self._join, self._tree
+        if join is None or tree is None:
+            return []
+        self._look_after()
+        # What is due is judged by what was known then: a busy machine may take its time in between.
+        known_ms = self._clock.now_ms()
+        self._take()
+        now = time.monotonic()
+        if now >= self._count_at:
+            self._count_at = now + _COUNT_S
+            self._count(join, tree, now)
+        join.guesses = self._connects is None or not self._connects.is_complete()
+        now_ms = self._clock.now_ms()
+        for upload in join.due(known_ms):
+            if len(self._waiting) >= _MOST_WAITING:
+                self._dropped["uploads_over_the_limit"] += 1
+                continue
+            if self._destinations is not None:
+                self._destinations.prepare(upload.address, _hosts(upload))
+            self._waiting.append((now_ms, upload))
+        return self._ready()
+
+    def _take(self) -> None:
+        join, tree = self._join, self._tree
+        if join is None or tree is None:
+            return
+        tree.pump()
+        tree.launches()
+        # What happens last is fetched first: then nothing that came before it is missing.
+        closed = [] if self._closings is None else self._closings.read()
+        closed_ms = self._clock.now_ms()
+        connects = [] if self._connects is None else self._connects.read()
+        for opened in [] if self._openings is None else self._openings.read():
+            self._opening(join, tree, opened)
+        for fact in connects:
+            tree.learn(fact.pid, fact.parent, fact.uid, fact.login_uid, fact.executable)
+            join.connected(fact.pid, fact.address, fact.port, self._clock.steady_ms(fact.at_ms))
+        join.closed(closed, closed_ms)
+
+    def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
+        if opened.pid == os.getpid() or (opened.uid is not None and self._is_no_person(opened)):
+            return
+        tree.learn(opened.pid, opened.parent, opened.uid, opened.login_uid, opened.executable)
+        if opened.written:
+            join.written(opened.pid, (opened.device, opened.inode))
+            return
+        facts = tree.of(opened.pid)
+        if facts is not None and facts.application is not None and facts.application.kind == "local_reader":
+            return
+        join.opened(
+            Read(
+                at_ms=self._clock.steady_ms(opened.at_ms),
+                pid=opened.pid,
+                uid=opened.uid if opened.uid is not None or facts is None else facts.uid,
+                login_uid=opened.login_uid,
+                executable=opened.executable,
+                path=opened.path.removesuffix(" (deleted)"),
+                key=(opened.device, opened.inode),
+                size=opened.size,
+                polled=self._openings is not None and self._openings.step == "polling",
+            )
+        )
+
+    def _is_no_person(self, opened: OpenedFile) -> bool:
+        first = self._config.first_user_uid
+        return (opened.uid or 0) < first and (
+            opened.login_uid is None or not first <= opened.login_uid < 0xFFFF_FFFF
+        )
+
+    def _count(self, join: UploadJoin, tree: ProcessTree, now: float) -> None:
+        """Bytes of connections that stay open: of parties that read something, and now and then of all
+        programs that keep connections for hours, so that there is something to compare with."""
+        tops = set(join.wants_counts())
+        pids: set[int] = set()
+        if tops:
+            pids = {pid for top in tops for pid in tree.members(top)}
+        if now >= self._baseline_at:
+            self._baseline_at = now + _BASELINE_S
+            pids |= {each.pid for each in tree.of_kind(*_LONG_LIVED)}
+        if pids:
+            join.counted(held_by(pids, open_sockets()), self._clock.now_ms())
+
+    def _ready(self, *, everything: bool = False) -> list[Event]:
+        events: list[Event] = []
+        destinations, names = self._destinations, self._names
+        now_ms = self._clock.now_ms()
+        while self._waiting and destinations is not None and names is not None:
+            since_ms, upload = self._waiting[0]
+            if destinations.is_asking and now_ms - since_ms < _NAME_WAIT_MS and not everything:
+                break
+            self._waiting.popleft()
+            place = destinations.place(upload.address, _hosts(upload))
+            if place.is_trusted:
+                continue
+            uid = upload.read.uid if upload.read is not None else None
+            if uid is None and upload.party is not None:
+                uid = upload.party.uid
+            step = "polling" if self._openings is None else self._openings.step
+            observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
+            at_ms = max(0, self._clock.wall_ms(upload.at_ms))
+            events.append(
+                upload_event(
+                    self.name, self._version, self._host, upload, place, names.name(uid), observed, at_ms
+                )
+            )
+        return events
+
+    def _look_after(self) -> None:
+        """Whatever ended by itself is started anew."""
+        if self._connects is not None:
+            self._connects.look_after()
+        if self._openings is not None:
+            self._openings.look_after()
+
+    def _is_outside(self, address: str) -> bool:
+        try:
+            number = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return not any(number in network for network in self._networks)
+
+    def _release(self) -> None:
+        for source in (self._openings, self._connects, self._closings, self._tree, self._names):
+            if source is not None:
+                source.close()
+        if self._destinations is not None:
+            self._destinations.close()
+        self._openings = self._connects = self._closings = self._tree = None
+        self._names = self._join = self._destinations = None
+        self._waiting.clear()
+
+
+def _hosts(upload: Upload) -> tuple[str, ...]:
+    return () if upload.party is None else upload.party.hosts

@@ -1,0 +1,233 @@
+"""The program that answers fanotify, for real: nobody waits for it, whatever happens to it or the agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.linux.marked_folders import MarkedFolders
+from collectors.linux.open_reader import DEADLINE_S
+from collectors.linux.opened_files import OpenedFile, OpenedFiles, Step
+from tests.collectors.linux.real_mounts import needs_root
+
+pytestmark = [pytest.mark.root, needs_root]
+
+WAIT_S = 1.0
+"""Longest time that an opener may wait."""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="leaver-open-") as folder:
+        Path(folder, "file").write_bytes(b"x" * 100)
+        Path(folder, ".hidden").mkdir()
+        yield Path(folder)
+
+
+class Reading:
+    """A reader with its marks."""
+
+    def __init__(self, home: Path, step: Step, most: int = 1000) -> None:
+        self.files = OpenedFiles(step)
+        self.folders = MarkedFolders([str(home)], self.files.mark, most=most)
+        self.seen: list[OpenedFile] = []
+        self.until(lambda: self.folders.is_complete and len(self.folders) > 0)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        limit = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < limit, self.seen
+            self.folders.turn()
+            self.seen += self.files.read()
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self.folders.close()
+        self.files.close()
+
+
+@pytest.fixture(params=["permission", "open"])
+def reading(request: pytest.FixtureRequest, home: Path) -> Iterator[Reading]:
+    opened = Reading(home, request.param)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def asking(home: Path) -> Iterator[Reading]:
+    opened = Reading(home, "permission")
+    yield opened
+    opened.close()
+
+
+def open_took(path: Path) -> float:
+    """How long another process waits to open the file."""
+    program = "import sys,time; t=time.monotonic(); open(sys.argv[1]).close(); print(time.monotonic()-t)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(path)], capture_output=True, check=True, timeout=20
+    )
+    return float(done.stdout)
+
+
+def test_who_opened_what_is_told_with_size_and_program(reading: Reading, home: Path) -> None:
+    reader = subprocess.Popen(["tail", "-f", home / "file"], stdout=subprocess.DEVNULL)
+    try:
+        reading.until(lambda: bool(reading.seen))
+    finally:
+        reader.kill()
+        reader.wait()
+    seen = reading.seen[0]
+    assert (seen.pid, seen.path, seen.size, seen.written) == (reader.pid, str(home / "file"), 100, False)
+    assert seen.inode == (home / "file").stat().st_ino
+    assert abs(seen.at_ms - time.time() * 1000) < 10_000
+    assert (seen.executable, seen.uid, seen.parent) == (str(Path("/usr/bin/tail").resolve()), 0, os.getpid())
+
+
+def test_writing_is_told_apart_from_reading(reading: Reading, home: Path) -> None:
+    subprocess.run(["sh", "-c", f"echo more >> {home}/file"], check=True)
+    reading.until(lambda: any(each.written for each in reading.seen))
+
+
+def test_folders_that_come_later_are_marked_and_hidden_ones_are_not(reading: Reading, home: Path) -> None:
+    (home / "later" / "deeper").mkdir(parents=True)
+    reading.until(lambda: len(reading.folders) == 3)
+    (home / "later" / "deeper" / "new").write_bytes(b"x")
+    (home / ".hidden" / "secret").write_bytes(b"x")
+    moved = home.parent / f"{home.name}-moved"
+    (moved / "within").mkdir(parents=True)
+    moved.rename(home / "moved")
+    reading.until(lambda: len(reading.folders) == 5)
+    (home / "moved" / "within" / "new").write_bytes(b"x")
+    for path in home.rglob("new"):
+        subprocess.run(["cat", path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cat", home / ".hidden" / "secret"], check=True, stdout=subprocess.DEVNULL)
+    reading.until(lambda: sum(not each.written and each.size > 0 for each in reading.seen) >= 2)
+    assert not any("secret" in each.path for each in reading.seen)
+
+
+def test_hostile_names_links_and_fifos_do_no_harm(reading: Reading, home: Path) -> None:
+    names = [b"new\nline", b"\xff\xfe\x80", b"\x1b[31mred", b"(deleted) (deleted)", b"n" * 255]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(home) + b"/" + name)).write_bytes(b"x")
+    (home / "loop").symlink_to(home)
+    (home / "self").symlink_to("self")
+    os.mkfifo(home / "fifo")
+    for name in names:
+        subprocess.run([b"cat", os.fsencode(home) + b"/" + name], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["timeout", "0.2", "cat", home / "fifo"], check=False)
+    reading.until(lambda: {os.fsencode(each.path).rpartition(b"/")[2] for each in reading.seen} >= set(names))
+    assert reading.files.fileno() >= 0
+
+
+def test_the_number_of_folders_is_bounded_and_what_is_left_out_is_counted(home: Path) -> None:
+    for number in range(30):
+        (home / f"folder{number}").mkdir()
+    opened = Reading(home, "open", most=10)
+    try:
+        assert len(opened.folders) == 10
+        assert opened.folders.dropped()["folders_over_the_limit"] == 21
+    finally:
+        opened.close()
+
+
+def test_a_stopped_responder_is_killed_by_the_kernel_and_openers_go_on(asking: Reading, home: Path) -> None:
+    os.kill(asking.files.pid, signal.SIGSTOP)
+    time.sleep(0.02)
+    assert open_took(home / "file") < WAIT_S
+    asking.until(lambda: asking.files.fileno() < 0)
+    assert asking.files.dropped()["reader_ended"] == 1
+    asking.files.start()
+    asking.folders.restart()
+    asking.until(lambda: asking.folders.is_complete and len(asking.folders) > 0)
+    subprocess.run(["cat", home / "file"], check=True, stdout=subprocess.DEVNULL)
+    asking.until(lambda: any(each.path.endswith("/file") for each in asking.seen))
+
+
+def test_a_killed_responder_holds_nobody_up(asking: Reading, home: Path) -> None:
+    os.kill(asking.files.pid, signal.SIGKILL)
+    assert open_took(home / "file") < WAIT_S
+
+
+def test_many_openers_that_wait_for_a_stopped_responder_all_go_on(asking: Reading, home: Path) -> None:
+    os.kill(asking.files.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    waiting = [subprocess.Popen(["cat", home / "file"], stdout=subprocess.DEVNULL) for _ in range(20)]
+    assert [each.wait(20) for each in waiting] == [0] * 20
+    assert time.monotonic() - began < DEADLINE_S + WAIT_S + 2
+
+
+AGENT = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from collectors.linux.marked_folders import MarkedFolders
+from collectors.linux.opened_files import OpenedFiles
+files = OpenedFiles("permission")
+folders = MarkedFolders([sys.argv[2]], files.mark, most=1000)
+while not folders.is_complete or not len(folders):
+    folders.turn(); files.read(); time.sleep(0.01)
+time.sleep(0.1); files.read()
+print(files.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def agent(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """An agent that never reads what it is told, and its responder."""
+    root = str(Path(__file__).parents[3])
+    process = subprocess.Popen([sys.executable, "-c", AGENT, root, str(home)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    responder = int(process.stdout.readline())
+    yield process, responder
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_stopped_agent_holds_nobody_up_however_much_is_opened(
+    agent: tuple[subprocess.Popen[bytes], int], home: Path
+) -> None:
+    os.kill(agent[0].pid, signal.SIGSTOP)
+    assert open_took(home / "file") < WAIT_S
+    # More than the socket between them takes.
+    program = "import sys\nfor n in range(40000): open(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, home / "file"], check=True, timeout=60)
+    assert open_took(home / "file") < WAIT_S
+    os.kill(agent[1], 0)
+
+
+def test_a_stopped_agent_with_a_stopped_responder_holds_nobody_up(
+    agent: tuple[subprocess.Popen[bytes], int], home: Path
+) -> None:
+    os.kill(agent[0].pid, signal.SIGSTOP)
+    os.kill(agent[1], signal.SIGSTOP)
+    time.sleep(0.02)
+    assert open_took(home / "file") < WAIT_S
+
+
+def test_the_responder_ends_with_a_killed_agent(
+    agent: tuple[subprocess.Popen[bytes], int], home: Path
+) -> None:
+    agent[0].kill()
+    agent[0].wait()
+    assert open_took(home / "file") < WAIT_S
+    limit = time.monotonic() + 5
+    while Path(f"/proc/{agent[1]}").exists() and " Z " not in Path(f"/proc/{agent[1]}/stat").read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_the_responder_imports_nothing_that_is_not_its_own() -> None:
+    program = Path(__file__).parents[3] / "collectors" / "linux" / "open_reader.py"
+    text = program.read_text(encoding="utf-8")
+    assert "from collectors" not in text
+    assert "import collectors" not in text

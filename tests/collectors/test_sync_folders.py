@@ -1,0 +1,128 @@
+"""Files in the folders that a cloud drive's client carries away, once the client runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collectors.contract import Collector
+from collectors.sync_folders import SyncFoldersCollector
+from collectors.sync_folders_config import SyncFoldersConfig
+from event_schema.ocsf_objects import Host, HostType
+from event_schema.ocsf_transfer_events import FileHostingActivity
+from tests.collectors.collector_contract import CollectorContract
+from tests.collectors.observing import Observing
+
+
+def make(homes: Path, **settings: object) -> SyncFoldersCollector:
+    config = msgspec.convert({"homes": (str(homes),), "settle_s": 0.2} | settings, SyncFoldersConfig)
+    return SyncFoldersCollector(config, Host(hostname="h", type_id=HostType.UNKNOWN), "0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "home" / "jo" / "Nutstore Files"
+    path.mkdir(parents=True)
+    (path.parent / "Documents").mkdir()
+    return path
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program with the client's name."""
+    path = tmp_path / "nutstore"
+    shutil.copy("/usr/bin/sleep", path)
+    process = subprocess.Popen([path, "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def uploads(observing: Observing) -> list[FileHostingActivity]:
+    return [event for event in observing.events if isinstance(event, FileHostingActivity)]
+
+
+class TestContract(CollectorContract):
+    @pytest.fixture
+    def collector(self, folder: Path, client: subprocess.Popen[bytes]) -> Iterator[Collector]:
+        del client
+        self.folder = folder
+        collector = make(folder.parents[1])
+        yield collector
+        collector.close()
+
+    def act(self, number: int) -> None:
+        (self.folder / f"plan{number}.pdf").write_bytes(b"x" * 1000)
+
+
+def test_a_finished_file_is_told_once_with_its_drive_and_owner(
+    folder: Path, client: subprocess.Popen[bytes]
+) -> None:
+    with Observing(make(folder.parents[1])) as observing:
+        (folder / "plan.pdf").write_bytes(b"x" * 1234)
+        (folder.parent / "Documents" / "other.pdf").write_bytes(b"x")
+        (folder / "sub").mkdir()
+        moved = folder.parent / "Documents" / "moved.doc"
+        moved.write_bytes(b"y" * 99)
+        observing.settle(1)
+        moved.rename(folder / "sub" / "moved.doc")
+        os.mkfifo(folder / "fifo")
+        (folder / "link").symlink_to("plan.pdf")
+        observing.wait_for(lambda: len(observing.events) >= 2, 15, "both files")
+        observing.settle(1)
+        found = {event.file.name: event for event in uploads(observing)}
+    assert found.keys() == {"plan.pdf", "moved.doc"}
+    event = found["plan.pdf"]
+    assert (event.file.size, event.file.path) == (1234, str(folder / "plan.pdf"))
+    assert event.unmapped.transfer.application == "Nutstore"
+    assert event.unmapped.transfer.category == "cloud_drive"
+    assert event.unmapped.evidence.fidelity == "likely"
+    assert event.actor.user is not None
+    assert event.actor.user.uid == str(os.getuid())
+    assert event.dst_endpoint is not None
+    assert event.dst_endpoint.svc_name == "Nutstore"
+
+
+def test_what_appears_while_no_client_runs_is_told_when_it_starts(folder: Path, tmp_path: Path) -> None:
+    collector = make(folder.parents[1])
+    with Observing(collector) as observing:
+        (folder / "plan.pdf").write_bytes(b"x" * 1234)
+        observing.settle(3)
+        assert observing.events == []
+        assert "1 files wait" in (collector.detail() or "")
+        path = tmp_path / "nutstore"
+        shutil.copy("/usr/bin/sleep", path)
+        process = subprocess.Popen([path, "600"])
+        try:
+            observing.wait_for(lambda: len(observing.events) == 1, 20, "upload")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_folders_of_no_drive_and_links_to_elsewhere_are_left_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home" / "jo"
+    home.mkdir(parents=True)
+    (home / "Dropbox").symlink_to("/etc")
+    (home / "Pictures").mkdir()
+    collector = make(tmp_path / "home")
+    with Observing(collector) as observing:
+        observing.settle(0.5)
+        assert collector.detail() == "no sync folder of a known cloud drive is here"
+
+
+def test_more_folders_can_be_named_for_a_drive_of_the_catalogue_only(tmp_path: Path) -> None:
+    with pytest.raises(msgspec.ValidationError, match="no cloud drive of the catalogue"):
+        make(tmp_path, extra={"curl": ("/data",)})
+    with pytest.raises(msgspec.ValidationError, match="not an absolute path"):
+        make(tmp_path, extra={"dropbox": ("data",)})
+    collector = make(tmp_path / "nowhere", extra={"dropbox": (str(tmp_path),)})
+    with Observing(collector) as observing:
+        observing.settle(0.5)
+        assert collector.detail() == "sync folders: Dropbox"

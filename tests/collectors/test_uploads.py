@@ -1,0 +1,347 @@
+"""Uploads with the real programs on loopback: the right file, user, program, place, bytes; and how sure."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.contract import Collector
+from collectors.destinations import Destinations
+from collectors.uploads import UploadsCollector
+from event_schema.catalogue import Destination, load_catalogue
+from event_schema.ocsf_transfer_events import FileHostingActivity
+from tests.collectors.chromium_upload import upload_with_chromium
+from tests.collectors.collector_contract import CollectorContract
+from tests.collectors.linux.real_mounts import needs_root
+from tests.collectors.upload_lab import (
+    AS_USER,
+    SSH_OPTIONS,
+    USER,
+    UploadLab,
+    free_port,
+    wait_for_port,
+    watching,
+)
+
+pytestmark = [pytest.mark.root, needs_root]
+
+
+@pytest.fixture
+def lab() -> Iterator[UploadLab]:
+    with UploadLab() as made:
+        yield made
+
+
+class TestContract(CollectorContract):
+    @pytest.fixture
+    def collector(self, lab: UploadLab) -> Iterator[Collector]:
+        self.lab, self.port = lab, lab.web()
+        collector = lab.collector()
+        yield collector
+        collector.close()
+
+    def act(self, number: int) -> None:
+        self.lab.run(
+            "curl", "-sT", self.lab.file(f"plan{number}.pdf"), f"http://127.0.0.1:{self.port}/{number}"
+        )
+
+
+def curl_loop(lab: UploadLab, port: int, count: int) -> None:
+    for number in range(count):
+        lab.file(f"doc{number:03d}.docx")
+    lab.run("sh", "-c", f"for i in {lab.documents}/doc*; do curl -sT $i http://127.0.0.1:{port}/x; done")
+
+
+def right(found: list[FileHostingActivity], program: str, port: int) -> set[str]:
+    """The files that were told with the right user, program, destination and size."""
+    return {
+        event.file.name
+        for event in found
+        if event.actor.user is not None
+        and event.actor.process is not None
+        and event.dst_endpoint is not None
+        and event.actor.user.uid == str(USER)
+        and event.actor.process.name == program
+        and (event.dst_endpoint.ip, event.dst_endpoint.port) == ("127.0.0.1", port)
+        and (event.unmapped.transfer.bytes_sent or 0) >= (event.file.size or 0) > 0
+    }
+
+
+def fidelities(found: list[FileHostingActivity]) -> Counter[str]:
+    return Counter(event.unmapped.evidence.fidelity for event in found)
+
+
+@pytest.mark.parametrize(("step", "share"), [("permission", 0.99), ("open", 0.9)])
+def test_short_lived_uploads_are_found_while_others_read_the_same_files(
+    lab: UploadLab, step: str, share: float
+) -> None:
+    port, count = lab.web(), 60
+    lab.file("doc000.docx")
+    with watching(lab.collector(step=step)) as observing:
+        reading = f"while :; do cat {lab.documents}/* | wc; tar cf - {lab.documents} | wc; sleep 0.3; done"
+        backup = lab.start("sh", "-c", reading + " >/dev/null", as_user=True)
+        try:
+            curl_loop(lab, port, count)
+        finally:
+            backup.kill()
+        found = lab.wait(observing, count)
+        # Others may take audit away for a moment on a machine that runs several of these tests.
+        told = observing.collector.dropped(), observing.collector.detail()
+    assert len(right(found, "curl", port)) >= share * count, (fidelities(found), told)
+    assert {each.actor.process.name for each in found if each.actor.process} == {"curl"}
+    assert len(found) <= count
+    transfer = found[0].unmapped.transfer
+    assert (transfer.category, transfer.application, transfer.connections) == ("uploader", "curl", 1)
+    assert fidelities(found)["possible"] == 0
+    if step == "permission":
+        assert fidelities(found)["exact"] >= 0.9 * count
+
+
+def test_the_sftp_tools_are_told_by_the_tree_that_holds_their_connection(lab: UploadLab) -> None:
+    port, key = lab.ssh()
+    options = [*SSH_OPTIONS, "-i", str(key)]
+    shell = " ".join(["ssh", *options, "-p", str(port)])
+    folder = lab.folder / "taken"
+    folder.mkdir()
+    for number in range(10):
+        lab.file(f"several/part{number}.doc", 30_000)
+    with watching(lab.collector()) as observing:
+        lab.run("scp", "-q", *options, "-P", str(port), lab.file("one.pdf"), f"root@127.0.0.1:{folder}/")
+        lab.run("rsync", "-a", "-e", shell, lab.documents / "several", f"root@127.0.0.1:{folder}/")
+        # Nothing to send: what is there is only compared.
+        lab.run("rsync", "-ac", "-e", shell, lab.documents / "several", f"root@127.0.0.1:{folder}/")
+        found = lab.wait(observing, 11)
+    assert right(found, "scp", port) == {"one.pdf"}
+    assert right(found, "rsync", port) == {f"part{number}.doc" for number in range(10)}
+    assert len(found) == 11
+    assert {each.unmapped.transfer.application for each in found} == {"OpenSSH", "rsync"}
+    assert "possible" not in fidelities(found)
+
+
+@pytest.mark.long
+def test_rclone_is_told_with_every_file(lab: UploadLab) -> None:
+    port = free_port()
+    taken = lab.folder / "dav"
+    taken.mkdir()
+    lab.start("rclone", "serve", "webdav", taken, "--addr", f"127.0.0.1:{port}")
+    wait_for_port(port)
+    names = {lab.file(f"all/f{number}.doc").name for number in range(30)}
+    with watching(lab.collector()) as observing:
+        lab.run(
+            "rclone", "copy", lab.documents / "all", ":webdav:up", "--webdav-url", f"http://127.0.0.1:{port}"
+        )
+        found = lab.wait(observing, 30)
+    assert right(found, "rclone", port) == names
+    assert len(found) == 30
+
+
+@pytest.mark.long
+def test_a_git_push_is_told_by_its_repository_and_a_clone_is_not(lab: UploadLab) -> None:
+    port, key = lab.ssh()
+    shell = " ".join(["ssh", *SSH_OPTIONS, "-i", str(key), "-p", str(port)])
+    bare, work = lab.folder / "bare.git", lab.own / "secret-project"
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    make = "git init -q . && head -c 200000 /dev/urandom > a.bin && git add . && "
+    make += "git -c user.name=a -c user.email=a@b.example commit -qm x"
+    lab.run("sh", "-c", f"mkdir {work} && cd {work} && {make}")
+    environment = f"cd {work} && GIT_SSH_COMMAND='{shell}'"
+    with watching(lab.collector()) as observing:
+        lab.run("sh", "-c", f"{environment} git push -q root@127.0.0.1:{bare} HEAD:refs/heads/main")
+        lab.run("sh", "-c", f"{environment} git clone -q root@127.0.0.1:{bare} {lab.own}/copy")
+        found = lab.wait(observing, 1)
+    (push,) = found
+    assert push.file.path == str(work)
+    assert push.file.size is None
+    assert (push.unmapped.transfer.bytes_sent or 0) > 200_000
+    assert push.unmapped.evidence.fidelity == "likely"
+    assert push.unmapped.evidence.gap == "which files were pushed is not known"
+
+
+@pytest.mark.long
+def test_pipes_redirections_and_unknown_programs_are_told_too(lab: UploadLab) -> None:
+    web = lab.web()
+    url = f"http://127.0.0.1:{web}/x"
+    port, key = lab.ssh()
+    ssh = " ".join(["ssh", *SSH_OPTIONS, "-i", str(key), "-p", str(port), "root@127.0.0.1"])
+    piped, redirected, own = (lab.file(name, 200_000) for name in ("piped", "redirected", "own"))
+    script = f"import urllib.request as u; u.urlopen('{url}', open('{own}', 'rb').read()).read()"
+    with watching(lab.collector()) as observing:
+        lab.run("bash", "-c", f"cat {piped} | {ssh} 'cat >/dev/null'")
+        lab.run("bash", "-c", f"curl -s --data-binary @- -o /dev/null {url} < {redirected}")
+        lab.run("/usr/bin/python3", "-c", script)
+        found = lab.wait(observing, 3)
+    by_name = {event.file.name: event for event in found}
+    assert by_name.keys() == {"piped", "redirected", "own"}
+    assert by_name["piped"].unmapped.transfer.application == "OpenSSH"
+    assert by_name["piped"].unmapped.evidence.fidelity == "likely"
+    assert by_name["redirected"].unmapped.transfer.application == "curl"
+    assert by_name["own"].unmapped.transfer.category == "other"
+
+
+def test_a_browsers_upload_over_https_is_told_with_the_place_it_went_to(lab: UploadLab) -> None:
+    file = lab.file("plan.pdf", 300_000)
+    catalogue = load_catalogue(
+        [Destination(name="Drop box", category="file_transfer", domains=("drop.example",))]
+    )
+    resolver = {"drop.example": ["127.0.0.1"]}
+    destinations = Destinations(
+        catalogue, forward=lambda host: resolver.get(host, []), reverse=lambda address: None
+    )
+    # The catalogue that is asked for names is the one with the extra destination.
+    collector = UploadsCollector(lab.config(), lab.host, "0", destinations=destinations)
+    destinations.prepare("127.0.0.1", ["drop.example"])
+    web = lab.web(certificate=lab.certificate())
+    with watching(collector) as observing:
+        upload_with_chromium(lab, f"https://127.0.0.1:{web}/", file)
+        found = lab.wait(observing, 1)
+    (event,) = found
+    assert right(found, "chromium", web) == {"plan.pdf"}
+    assert event.unmapped.transfer.application == "Chromium"
+    assert event.unmapped.transfer.category == "file_transfer"
+    assert event.unmapped.evidence.fidelity == "likely"
+    assert event.dst_endpoint is not None
+    assert (event.dst_endpoint.hostname, event.dst_endpoint.svc_name) == ("drop.example", "Drop box")
+
+
+TAKES_ALL = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = server.accept()
+    while connection.recv(65536):
+        pass
+"""
+MESSENGER = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("connected", flush=True)
+for line in sys.stdin:
+    name, _, small = line.rstrip().partition("|")
+    data = open(name, "rb").read() if name else b"hello"
+    connection.sendall(data[:100] if small else data)
+    print("sent", flush=True)
+"""
+
+
+@pytest.mark.parametrize("connects", ["before the agent", "while the agent runs"])
+def test_a_messengers_file_goes_over_a_connection_that_was_there_already(
+    lab: UploadLab, connects: str
+) -> None:
+    # The name of the program file is what the catalogue knows.
+    program = lab.folder / "wechat"
+    shutil.copy("/usr/bin/python3", program)
+    port = free_port()
+    sink = lab.start("/usr/bin/python3", "-c", TAKES_ALL, str(port))
+    wait_for_port(port)
+    sent, looked_at = lab.file("customers.xlsx", 80_000), lab.file("preview.png", 90_000)
+
+    def start() -> subprocess.Popen[str]:
+        words = [*AS_USER, str(program), "-c", MESSENGER, str(port)]
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=lab.environment
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "connected\n"
+        return process
+
+    messenger = start() if connects == "before the agent" else None
+    with watching(lab.collector()) as observing:
+        messenger = messenger or start()
+        assert messenger.stdin is not None
+        assert messenger.stdout is not None
+        observing.settle(1)
+        for line in ("\n", f"{sent}\n"):
+            messenger.stdin.write(line)
+            messenger.stdin.flush()
+            assert messenger.stdout.readline() == "sent\n"
+            time.sleep(1)
+        lab.wait(observing, 1)
+        # Read for a preview; only a hundred bytes go out.
+        messenger.stdin.write(f"{looked_at}|small\n")
+        messenger.stdin.flush()
+        observing.settle(4)
+        found = lab.uploads(observing)
+    messenger.kill()
+    messenger.communicate()
+    sink.kill()
+    (event,) = found
+    assert right(found, "wechat", port) == {"customers.xlsx"}
+    assert (event.unmapped.transfer.category, event.unmapped.transfer.application) == ("messenger", "WeChat")
+    assert event.unmapped.evidence.fidelity == "likely"
+
+
+def test_what_reads_files_and_talks_to_the_network_without_sending_them_is_no_upload(lab: UploadLab) -> None:
+    web = lab.web()
+    url = f"http://127.0.0.1:{web}/x"
+    file, mailbox = lab.file("existing", 50_000), lab.file("mbox", 2_000_000)
+    client = (
+        f"import urllib.request as u, time; data = open('{mailbox}', 'rb').read()\n"
+        f"for n in range(20): u.urlopen('{url}', b'FETCH ' * 20).read()"
+    )
+    with watching(lab.collector()) as observing:
+        lab.run("sh", "-c", f"cat {file} >/dev/null; curl -s -o {lab.own}/got {url}; md5sum {file}")
+        subprocess.run(["cp", file, lab.own / "written"], check=True)
+        subprocess.run([*AS_USER, "/usr/bin/python3", "-c", client], check=True, timeout=60)
+        writable = lab.file("download", 60_000)
+        writable.chmod(0o666)
+        # Overwrites a file that was there: opened, but to be written.
+        lab.run("curl", "-s", "-o", writable, url)
+        observing.settle(5)
+        found = lab.uploads(observing)
+    assert found == []
+
+
+def test_what_goes_to_the_companys_own_places_or_stays_on_the_machine_is_not_collected(
+    lab: UploadLab,
+) -> None:
+    own, other = lab.web("127.0.0.2"), lab.web("127.0.0.3")
+    collector = lab.collector(trusted_destinations=("127.0.0.2",), inside_networks=("127.0.0.3/32",))
+    with watching(collector) as observing:
+        for address, port in (("127.0.0.2", own), ("127.0.0.3", other)):
+            lab.run("curl", "-sT", lab.file(f"to{address}"), f"http://{address}:{port}/x")
+        observing.settle(3)
+        assert lab.uploads(observing) == []
+
+
+@pytest.mark.long
+def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> None:
+    web = lab.web()
+    file = lab.file("long.iso", 3_000_000)
+    with watching(lab.collector(step="polling")) as observing:
+        observing.settle(1)
+        lab.run("curl", "-s", "--limit-rate", "1M", "-T", file, f"http://127.0.0.1:{web}/x")
+        found = lab.wait(observing, 1)
+        assert "polling" in (observing.collector.detail() or "")
+    assert right(found, "curl", web) == {"long.iso"}
+    assert found[0].unmapped.evidence.fidelity == "possible"
+    assert found[0].unmapped.evidence.observed_by == "polling"
+
+
+@pytest.mark.long
+def test_a_responder_that_dies_is_started_again_and_the_gap_is_counted(lab: UploadLab) -> None:
+    web = lab.web()
+    collector = lab.collector()
+    with watching(collector) as observing:
+        assert collector._openings is not None
+        Path(f"/proc/{collector._openings.reader_pid}/oom_score_adj").read_text()
+        subprocess.run(["kill", "-KILL", str(collector._openings.reader_pid)], check=True)
+        observing.wait_for(lambda: collector.dropped().get("reader_ended", 0) == 1, 10, "loss")
+        time.sleep(1.5)
+        lab.run("curl", "-sT", lab.file("after.pdf"), f"http://127.0.0.1:{web}/x")
+        assert right(lab.wait(observing, 1), "curl", web) == {"after.pdf"}
+
+
+def test_no_command_line_and_no_uncatalogued_name_is_told(lab: UploadLab) -> None:
+    web = lab.web()
+    with watching(lab.collector()) as observing:
+        url = f"http://127.0.0.1:{web}/very-secret-path?token=hush"
+        lab.run("curl", "-sT", lab.file("a.pdf"), "-H", "Authorization: hush", url)
+        (event,) = lab.wait(observing, 1)
+    assert "hush" not in repr(event)
+    assert "very-secret-path" not in repr(event)
