@@ -62,6 +62,7 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "collectors.logins_config",
         "LoginsConfig",
     ),
+    CollectorKind("mail", "collectors.mail", "MailCollector", "collectors.mail_config", "MailConfig"),
     CollectorKind(
         "mariadb",
         "collectors.mariadb",
@@ -75,6 +76,13 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "PostgresqlCollector",
         "collectors.database_config",
         "PostgresqlConfig",
+    ),
+    CollectorKind(
+        "printing",
+        "collectors.printing",
+        "PrintingCollector",
+        "collectors.printing_config",
+        "PrintingConfig",
     ),
     CollectorKind(
         "removable_storage",

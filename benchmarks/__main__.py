@@ -85,6 +85,11 @@ BENCHMARKS = (
             ("access log, combined: CPU s per 1,000", r"^combined.* ([\d.]+) CPU s", ""),
         ),
     ),
+    Benchmark(
+        "mail_reading",
+        (),
+        (("mail: CPU s for 1,000 mails with 100 kB attached", r"CPU s for 1,000 mails +([\d.]+)", ""),),
+    ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(
         "ingest_throughput",

@@ -62,6 +62,7 @@ from event_schema.ocsf_network import (
     DatabaseTable,
     DatabaseType,
     DestinationEndpoint,
+    Email,
     QueryInfo,
     Resource,
     Service,
@@ -80,10 +81,11 @@ from event_schema.ocsf_objects import (
     Process,
     User,
 )
-from event_schema.ocsf_transfer_events import file_upload
+from event_schema.ocsf_transfer_events import email_sent, file_upload
 from event_schema.ocsf_unmapped import (
     DeviceUnmapped,
     Evidence,
+    PrintJob,
     QueryResult,
     QueryUnmapped,
     Transfer,
@@ -101,6 +103,8 @@ RecordName = Literal[
     "file_uploaded",
     "labelled_file_copied",
     "logged_in",
+    "mail_sent",
+    "print_job",
 ]
 
 
@@ -301,6 +305,35 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
             ),
         ),
         dst_endpoint=DestinationEndpoint(ip="192.0.2.7", port=443, svc_name="WeChat"),
+    ),
+    "mail_sent": email_sent(
+        time=_TIME,
+        metadata=event_metadata("mail", "0.1.0"),
+        actor=Actor(user=User(name="lin@firm.example")),
+        device=Host(hostname="mx", type_id=HostType.SERVER, uid="mx"),
+        src_endpoint=SourceEndpoint(ip="192.0.2.7"),
+        email=Email(
+            sender_address="lin@firm.example",
+            to=("*@gmail.com",),
+            size=3_300_000,
+            files=(File(name="holiday.jpg", type_id=FileType.REGULAR, ext="jpg", size=2_400_000),),
+        ),
+        unmapped=TransferUnmapped(
+            evidence=Evidence(fidelity="exact", observed_by="mailbox", actor_from="server"),
+            transfer=Transfer(category="webmail"),
+        ),
+    ),
+    "print_job": peripheral_activity(
+        PeripheralActivityKind.OTHER,
+        time=_TIME,
+        metadata=event_metadata("printing", "0.1.0"),
+        actor=Actor(user=User(name="lin")),
+        device=Host(hostname="printserver", type_id=HostType.SERVER, uid="printserver"),
+        peripheral_device=PeripheralDevice(name="second-floor", type_id=PeripheralType.PRINTER),
+        unmapped=DeviceUnmapped(
+            evidence=Evidence(fidelity="likely", observed_by="log_file", actor_from="server"),
+            print_job=PrintJob(pages=3),
+        ),
     ),
 }
 _LEAVER: Final = LeaverFields(

@@ -1,0 +1,325 @@
+"""Mail: what leaves the company's domains through its own Postfix, and what is attached to it.
+
+Orchestration only. The log: postfix_log; the archive: mail_archive; one message: mail_parts, mail_headers;
+which halves belong together, and the cursor: mail_join; the event: mail_events. Neither subject nor text of
+a mail is read further than to know where it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from collectors.contract import Advice, Observation, Unsupported
+from collectors.linux.user_names import UserNames
+from collectors.log_tail import LogTail
+from collectors.mail_archive import Archive, Archived, Maildir, Mbox
+from collectors.mail_config import MailConfig
+from collectors.mail_domains import MailDomains, domain_of_address
+from collectors.mail_events import Sender, mail_event, sender_of
+from collectors.mail_join import Departure, MailJoin, Message, read_cursor
+from collectors.mail_parts import Attachments, MakePartReader, read_attachments, read_head
+from collectors.postfix_log import LINE_BYTES_MAX, PostfixLog
+from collectors.steady_clock import SteadyClock
+from event_schema.ocsf_objects import Host
+from event_schema.ocsf_transfer_events import EmailActivity
+
+_TURN_S: Final = 0.1
+_ARCHIVE_EVERY_MS: Final = 500
+_REST: Final = 20
+"""An archive of 100,000 messages takes 0.2 s to look through: so many times as long it is left alone then."""
+_DELETE_AFTER_MS: Final = 60_000
+"""Long after the event is safely on disk."""
+_DELETES_MAX: Final = 100_000
+
+LOST_LINES: Final = "times that the mail log went on elsewhere than where we had stopped"
+LONG_LINES: Final = "lines of the mail log that are too long"
+UNREADABLE: Final = "archived mails that could not be read"
+NO_SENDER: Final = "mails to the outside that name no sender"
+NO_ARCHIVE: Final = "no archive: attachments are not known"
+NO_LOG: Final = "no mail log: recipients as the mail names them"
+_MESSAGE_GONE: Final = "the archived mail could not be read: attachments are not known"
+
+
+class MailCollector:
+    """See Collector. `clock` gives ms since 1970 UTC; `label` looks at attachments' bytes as they pass."""
+
+    name: ClassVar[str] = "mail"
+    emits: ClassVar[tuple[type, ...]] = (EmailActivity,)
+
+    def __init__(
+        self,
+        config: MailConfig,
+        host: Host,
+        version: str,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        label: MakePartReader | None = None,
+    ) -> None:
+        self._config, self._host, self._version, self._label = config, host, version, label
+        self._clock = SteadyClock(clock)
+        self._domains = MailDomains(config.own_domains, config.free_mail_domains)
+        self._tail: LogTail | None = None
+        self._archive: Archive | None = None
+        self._log: PostfixLog | None = None
+        self._join: MailJoin | None = None
+        self._names: UserNames | None = None
+        self._archive_at = self._lost_places = 0
+        self._trouble: str | None = None
+        self._to_delete: deque[tuple[int, Archived]] = deque()
+        self._dropped: Counter[str] = Counter()
+        self._closing = threading.Event()
+
+    def check_supported(self) -> None:
+        config = self._config
+        if not config.own_domains:
+            raise Unsupported('tell which domains are the company\'s own: own_domains = ["example.com"]')
+        if not config.archive and not config.log:
+            raise Unsupported("tell where the archive (always_bcc) or Postfix's log is: archive, log")
+        for path in filter(None, (config.archive, config.log)):
+            try:
+                _check_readable(Path(path))
+            except OSError as error:
+                raise Unsupported(f"{path}: {error.strerror}; run the agent as root") from error
+
+    def advice(self) -> Sequence[Advice]:
+        """What this host does not give, and what would bring it."""
+        return (self._archive_advice(), self._log_advice())
+
+    def _archive_advice(self) -> Advice:
+        path, about = Path(self._config.archive), "archive"
+        if not self._config.archive:
+            text = (
+                "attachments are not seen: set always_bcc = archive@… in Postfix's main.cf, and archive to "
+                "that mailbox's Maildir"
+            )
+        elif not path.exists():
+            text = f"{path} is not there yet: Postfix makes it with the first mail to always_bcc"
+        elif self._config.delete_after_reading and not path.is_dir():
+            text = "delete_after_reading deletes from a Maildir only, and the archive is an mbox"
+        else:
+            return Advice(about, is_met=True, text=str(path))
+        return Advice(about, is_met=False, text=text)
+
+    def _log_advice(self) -> Advice:
+        path, about = Path(self._config.log), "log"
+        if not self._config.log:
+            text = "logins and blind copies are not seen: set log to Postfix's log (/var/log/mail.log)"
+        elif not path.exists():
+            text = f"{path} is not there yet: set maillog_file in Postfix's main.cf, or mail.* in rsyslog"
+        else:
+            return Advice(about, is_met=True, text=str(path))
+        return Advice(about, is_met=False, text=text)
+
+    def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
+        self._closing.clear()
+        try:
+            self._start(resume_from)
+            while not (stop.is_set() or self._closing.is_set()):
+                yield from self._turn(stop)
+                stop.wait(_TURN_S)
+                yield None
+            if self._join is not None and not self._closing.is_set():
+                self._read_log()
+                self._read_archive()
+                self._join.flush()
+                yield from self._departures(None)
+        finally:
+            self._release()
+
+    def dropped(self) -> Mapping[str, int]:
+        total = Counter(self._dropped)
+        for part in (self._join, self._log, self._archive):
+            if part is not None:
+                total.update(part.dropped())
+        if self._tail is not None:
+            total.update({LOST_LINES: self._tail.lost_places, LONG_LINES: self._tail.too_long})
+        return {reason: count for reason, count in total.items() if count}
+
+    def detail(self) -> str | None:
+        join = self._join
+        if join is None:
+            return None
+        parts = []
+        if self._config.archive:
+            kind = "mbox" if isinstance(self._archive, Mbox) else "Maildir"
+            parts.append(f"archive: {kind} {self._config.archive}")
+        if self._config.log:
+            parts.append(f"log: {self._config.log}")
+        if waiting := join.waiting():
+            parts.append(f"{waiting} mails wait for their other half")
+        if self._trouble is not None:
+            parts.append(self._trouble)
+        return "; ".join(parts)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._release()
+
+    def _start(self, resume_from: str | None) -> None:
+        config, resume = self._config, read_cursor(resume_from)
+        self._names = UserNames()
+        read = None
+        if config.archive:
+            path = Path(config.archive)
+            archived = None if resume is None else resume.archive
+            self._archive = archive = Mbox(path, archived) if path.is_file() else Maildir(path, archived)
+            read = archive.read
+        if config.log:
+            zone = ZoneInfo(config.time_zone) if config.time_zone else None
+            self._log = PostfixLog(self._domains.is_own, zone)
+            self._tail = LogTail(
+                Path(config.log), None if resume is None else resume.log, line_bytes_max=LINE_BYTES_MAX
+            )
+        self._join = MailJoin(self._log, read, self._domains, int(config.join_wait_s * 1000), resume)
+        if self._tail is not None:
+            self._join.begin_log(self._tail.position())
+        self._archive_at = self._lost_places = 0
+
+    def _turn(self, stop: threading.Event) -> Iterator[Observation | None]:
+        """One piece of the log, and what came into the archive."""
+        self._trouble = None
+        more = self._read_log()
+        now = self._clock.now_ms()
+        if now >= self._archive_at:
+            began = time.thread_time()
+            self._read_archive()
+            took_ms = (time.thread_time() - began) * 1000
+            self._archive_at = now + max(_ARCHIVE_EVERY_MS, int(took_ms * _REST))
+            self._delete_old(now)
+        yield from self._departures(stop)
+        if more:
+            yield None
+
+    def _read_log(self) -> bool:
+        """Whether there was anything."""
+        if self._tail is None or self._join is None:
+            return False
+        try:
+            lines = self._tail.take()
+        except OSError as error:
+            self._trouble = f"the log cannot be read: {error.strerror}"
+            return False
+        if self._tail.lost_places > self._lost_places:
+            self._lost_places = self._tail.lost_places
+            self._join.lines_are_lost()
+        now, steady = self._clock.wall_ms(self._clock.now_ms()), self._clock.now_ms()
+        for line in lines:
+            self._join.take_line(line, now, steady)
+        return bool(lines)
+
+    def _read_archive(self) -> None:
+        if self._archive is None or self._join is None:
+            return
+        try:
+            found = self._archive.new()
+        except OSError as error:
+            self._trouble = f"the archive cannot be read: {error.strerror}"
+            return
+        for archived in found:
+            try:
+                with self._archive.open(archived) as file:
+                    head = read_head(file)
+            except Exception:  # noqa: BLE001 - Python's header parser on hostile mail: one message only, counted
+                self._dropped[UNREADABLE] += 1
+                continue
+            self._join.take_message(Message(archived, head, self._clock.now_ms()))
+
+    def _departures(self, stop: threading.Event | None) -> Iterator[Observation | None]:
+        join = self._join
+        if join is None:
+            return
+        for departure in join.due(self._clock.now_ms()):
+            event = yield from self._event(departure)
+            if self._join is None:
+                return
+            cursor = join.emitted(departure, self._clock.now_ms())
+            if departure.message is not None and self._config.delete_after_reading:
+                self._to_delete.append((self._clock.now_ms() + _DELETE_AFTER_MS, departure.message.archived))
+            if event is not None:
+                yield Observation(event, cursor)
+            if stop is not None and stop.is_set():
+                return
+
+    def _event(self, departure: Departure) -> Generator[None, None, EmailActivity | None]:
+        logged, message = departure.logged, departure.message
+        head = None if message is None else message.head
+        sender = sender_of(logged, head, self._host.hostname)
+        if sender is None or not self._is_ours(sender):
+            # An empty sender is a notice that something could not be delivered.
+            if sender is None and (logged is None or logged.sender is None):
+                self._dropped[NO_SENDER] += 1
+            return None
+        if sender.name is None and self._names is not None:
+            sender = msgspec.structs.replace(sender, name=self._names.name(sender.uid))
+        gaps = list(departure.gaps)
+        attachments = None
+        if message is not None:
+            attachments = yield from self._attachments(message)
+            if attachments is None:
+                gaps.append(_MESSAGE_GONE)
+        if not self._config.archive:
+            gaps.append(NO_ARCHIVE)
+        if not self._config.log:
+            gaps.append(NO_LOG)
+        size = logged.size if logged is not None else None
+        if size is None and message is not None:
+            size = message.archived.size
+        return mail_event(
+            version=self._version,
+            host=self._host,
+            time_ms=logged.sent_at if logged is not None else message.archived.time_ms if message else 0,
+            sender=sender,
+            domains=departure.domains,
+            size=size,
+            client=None if logged is None else logged.client,
+            attachments=attachments,
+            gaps=gaps,
+            own=self._domains,
+        )
+
+    def _is_ours(self, sender: Sender) -> bool:
+        """Others' mail that is only passed on is none of ours."""
+        return sender.fidelity == "exact" or self._domains.is_own(domain_of_address(sender.address))
+
+    def _attachments(self, message: Message) -> Generator[None, None, Attachments | None]:
+        if self._archive is None:
+            return None
+        try:
+            with self._archive.open(message.archived) as file:
+                return (yield from read_attachments(file, self._config.message_max_bytes, self._label))
+        except OSError:
+            self._dropped[UNREADABLE] += 1
+            return None
+
+    def _delete_old(self, now: int) -> None:
+        while self._to_delete and self._to_delete[0][0] <= now and self._archive is not None:
+            _, archived = self._to_delete.popleft()
+            with contextlib.suppress(OSError):
+                self._archive.delete(archived)
+
+    def _release(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+        if self._names is not None:
+            self._names.close()
+            self._names = None
+        self._dropped = Counter(self.dropped())
+        self._tail = self._archive = self._log = self._join = None
+
+
+def _check_readable(path: Path) -> None:
+    """Raises OSError; what is not there yet may come."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            with path.open("rb"):
+                pass

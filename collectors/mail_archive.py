@@ -1,0 +1,295 @@
+"""The folder or file that Postfix fills with a copy of each mail. Messages stay where they are.
+
+What was read is remembered by the messages' order (modification time and name in a Maildir, offset in an
+mbox) and by the names of those read last, so that one that appears late is still new:
+
+    since: everything up to it was read, but for what `waiting` names; done: those after it that were read
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+
+DONE_MAX: Final = 32
+WAITING_MAX: Final = 16
+MESSAGES_MAX: Final = 100_000
+_SCAN_BYTES: Final = 1 << 20
+_QUIET_NS: Final = 1_000_000_000
+_MARK: Final = b"\nFrom "
+
+NOT_A_MESSAGE: Final = "entries of the archive that are no files or cannot be read"
+TOO_MANY: Final = "looks at the archive that left messages out because it holds too many"
+LOST_PLACE: Final = "times that the mbox went on elsewhere than where we had stopped"
+
+Order = tuple[int, str]
+"""Where a message stands in the archive, and what tells it from others there."""
+
+
+class Archived(msgspec.Struct, frozen=True):
+    """A message: `order` in the archive, and when it was put there (ms since 1970 UTC)."""
+
+    order: Order
+    time_ms: int
+    size: int
+
+
+class ArchiveCursor(msgspec.Struct, frozen=True):
+    """See the module."""
+
+    since: Order
+    done: tuple[Order, ...] = ()
+    waiting: tuple[Order, ...] = ()
+
+
+class Archive(Protocol):
+    """Use from one thread. `open` raises OSError where the message is gone."""
+
+    def new(self) -> list[Archived]:
+        """Messages that came since, in their order; some at a time. Raises OSError."""
+        ...
+
+    def open(self, message: Archived) -> IO[bytes]: ...
+
+    def delete(self, message: Archived) -> None: ...
+
+    def dropped(self) -> Mapping[str, int]: ...
+
+
+class ReadMessages:
+    """Which messages are settled."""
+
+    def __init__(self, resume: ArchiveCursor) -> None:
+        self._since = resume.since
+        self._done = list(resume.done)
+        heapq.heapify(self._done)
+        self._listed = set(resume.done)
+        self._waiting = set(resume.waiting)
+
+    def has(self, order: Order) -> bool:
+        return order in self._listed or (order <= self._since and order not in self._waiting)
+
+    def add(self, order: Order) -> None:
+        self._waiting.discard(order)
+        if order <= self._since or order in self._listed:
+            return
+        heapq.heappush(self._done, order)
+        self._listed.add(order)
+        if len(self._done) > DONE_MAX:
+            self._since = heapq.heappop(self._done)
+            self._listed.discard(self._since)
+
+    def cursor(self, waiting: Iterable[Order]) -> ArchiveCursor:
+        old = sorted({*self._waiting, *(order for order in waiting if order <= self._since)})
+        return ArchiveCursor(self._since, tuple(sorted(self._done)), tuple(old[-WAITING_MAX:]))
+
+
+class Maildir:
+    """Everything in new/ and cur/; a mail reader may move messages from the one to the other."""
+
+    def __init__(self, path: Path, resume: ArchiveCursor | None) -> None:
+        """Without `resume`, what is there already counts as read. Raises OSError."""
+        self._folders = (path / "new", path / "cur")
+        self._places: dict[str, str] = {}
+        self._looked: tuple[int, ...] = ()
+        self._dropped: Counter[str] = Counter()
+        if resume is None:
+            found = self._look(None)
+            self.read = ReadMessages(ArchiveCursor(found[-1].order if found else (0, "")))
+        else:
+            self.read = ReadMessages(resume)
+
+    def new(self) -> list[Archived]:
+        return self._look(self.read)
+
+    def open(self, message: Archived) -> IO[bytes]:
+        name = message.order[1]
+        try:
+            return _open_regular(Path(self._places[name]))
+        except (FileNotFoundError, KeyError):
+            self._looked = ()
+            for folder in self._folders:
+                for entry in folder.iterdir():
+                    if _short(entry.name) == name:
+                        return _open_regular(entry)
+            raise FileNotFoundError from None
+
+    def delete(self, message: Archived) -> None:
+        with self.open(message) as file:
+            Path(f"/proc/self/fd/{file.fileno()}").readlink().unlink()
+
+    def dropped(self) -> Mapping[str, int]:
+        return self._dropped
+
+    def _look(self, read: ReadMessages | None) -> list[Archived]:
+        """Nothing is looked at again while the folders' own times stand still."""
+        times = tuple(_changed_ns(folder) for folder in self._folders)
+        if times == self._looked:
+            return []
+        found: list[Archived] = []
+        places: dict[str, str] = {}
+        for folder, changed in zip(self._folders, times, strict=True):
+            if not changed:
+                # Postfix makes it with the first mail.
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if len(places) >= MESSAGES_MAX:
+                        self._dropped[TOO_MANY] += 1
+                        break
+                    name = _short(entry.name)
+                    places[name] = entry.path
+                    if name in self._places:
+                        continue
+                    message = self._message(entry, name)
+                    if message is not None and not (read is not None and read.has(message.order)):
+                        found.append(message)
+        # Within the clock's grain of a change another one may go unnoticed.
+        grain = max(times) > time.time_ns() - _QUIET_NS
+        self._places, self._looked = places, () if grain else times
+        return sorted(found, key=lambda message: message.order)
+
+    def _message(self, entry: os.DirEntry[str], name: str) -> Archived | None:
+        try:
+            facts = entry.stat(follow_symlinks=False)
+        except OSError:
+            self._dropped[NOT_A_MESSAGE] += 1
+            return None
+        if not stat.S_ISREG(facts.st_mode):
+            self._dropped[NOT_A_MESSAGE] += 1
+            return None
+        return Archived((facts.st_mtime_ns, name), facts.st_mtime_ns // 1_000_000, facts.st_size)
+
+
+class Mbox:
+    """One file to which messages are added, each behind a line "From …". A message's order is (offset,
+    inode)."""
+
+    def __init__(self, path: Path, resume: ArchiveCursor | None) -> None:
+        """Without `resume`, what is there already counts as read. Raises OSError."""
+        self._path = path
+        self._dropped: Counter[str] = Counter()
+        facts = path.stat() if path.exists() else None
+        self._inode = "" if facts is None else str(facts.st_ino)
+        if resume is None:
+            self._begin = 0 if facts is None else facts.st_size
+            resume = ArchiveCursor((self._begin - 1, self._inode))
+        elif resume.since[1] == self._inode and facts is not None and resume.since[0] < facts.st_size:
+            waiting = [*resume.waiting, *resume.done]
+            self._begin = min([resume.since[0], *(order[0] for order in waiting)])
+        else:
+            self._dropped[LOST_PLACE] += 1
+            self._begin, resume = 0, ArchiveCursor((-1, self._inode))
+        self.read = ReadMessages(resume)
+        self._begin = max(0, self._begin)
+        self._scanned = self._begin
+
+    def new(self) -> list[Archived]:
+        try:
+            facts = self._path.stat()
+        except FileNotFoundError:
+            return []
+        if str(facts.st_ino) != self._inode or facts.st_size < self._scanned:
+            if self._inode:
+                self._dropped[LOST_PLACE] += self._begin > 0
+            self._inode, self._begin, self._scanned = str(facts.st_ino), 0, 0
+            self.read = ReadMessages(ArchiveCursor((-1, self._inode)))
+        found: list[Archived] = []
+        with _open_regular(self._path) as file:
+            piece = os.pread(file.fileno(), _SCAN_BYTES, self._scanned)
+            at = 0
+            while (next_mark := piece.find(_MARK, at)) >= 0:
+                found += self._message(self._scanned + next_mark + 1, facts)
+                at = next_mark + 1
+            is_end = self._scanned + len(piece) >= facts.st_size
+            is_quiet = facts.st_mtime_ns < time.time_ns() - _QUIET_NS and piece.endswith(b"\n")
+            if is_end and is_quiet and self._begin < facts.st_size:
+                found += self._message(facts.st_size, facts)
+                self._scanned = facts.st_size
+            elif not is_end or at:
+                # A mark may lie across the end of the piece.
+                self._scanned += max(at, len(piece) - len(_MARK))
+        return [message for message in found if not self.read.has(message.order)]
+
+    def open(self, message: Archived) -> IO[bytes]:
+        if message.order[1] != self._inode:
+            raise FileNotFoundError
+        file = _open_regular(self._path)
+        if str(os.fstat(file.fileno()).st_ino) != self._inode:
+            file.close()
+            raise FileNotFoundError
+        file.seek(message.order[0])
+        return _Part(file, message.size)  # type: ignore[return-value]
+
+    def delete(self, message: Archived) -> None:
+        """Not in an mbox."""
+
+    def dropped(self) -> Mapping[str, int]:
+        return self._dropped
+
+    def _message(self, end: int, facts: os.stat_result) -> list[Archived]:
+        begin, self._begin = self._begin, end
+        if end - begin < len(_MARK):
+            return []
+        return [Archived((begin, self._inode), facts.st_mtime_ns // 1_000_000, end - begin)]
+
+
+class _Part:
+    """Some bytes of a file from where it stands, without the line "From …" in front."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+        self._left -= len(file.readline(min(size, 1 << 16)))
+
+    def readline(self, limit: int = -1, /) -> bytes:
+        line = self._file.readline(min(limit, self._left) if limit >= 0 else self._left)
+        self._left -= len(line)
+        return line
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._file.read(min(size, self._left))
+        self._left -= len(piece)
+        return piece
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _open_regular(path: Path) -> IO[bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _short(name: str) -> str:
+    """Tells a message of a Maildir from others, whatever flags a mail reader adds to its name."""
+    raw = os.fsencode(name.partition(":")[0])
+    return hashlib.blake2b(raw, digest_size=6).hexdigest()
+
+
+def _changed_ns(folder: Path) -> int:
+    """0 where it is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

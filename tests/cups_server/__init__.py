@@ -1,0 +1,1 @@
+"""A real CUPS for tests."""
