@@ -25,7 +25,7 @@ from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
 from server.evidence_seal import SealKey
 from server.people.dates import day_text
 from server.people.directory import load_directory, raise_people_version
-from server.people.erased import erased_digest
+from server.people.erased import erased_digest, is_no_account
 from server.people.pseudonyms import pseudonym_key
 from server.pipeline.state_versions import raise_versions
 from server.store.database import Database
@@ -74,7 +74,9 @@ def begin(
     if plan.accounts:
         key = pseudonym_key(connection)
         shut = {"erased_at": at, "until": blocked_until, "dropped": 0}
-        digests = sorted({erased_digest(key, f"account:{account}") for account in plan.accounts})
+        # Events that name no account are anybody's: those that come later stay.
+        named = [account for account in plan.accounts if not is_no_account(account)]
+        digests = sorted({erased_digest(key, f"account:{account}") for account in named})
         upsert(connection, erased_accounts, [{"digest": digest, **shut} for digest in digests])
     if target.kind != "days":
         raise_people_version(connection)

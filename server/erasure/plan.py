@@ -183,8 +183,9 @@ def _of_pseudonym(connection: Connection, given: str) -> str | None:
 def _account_subjects(connection: Connection, keys: Iterable[str]) -> list[str]:
     """All 'account:NAME@HOST' of which something is kept, and that one of these forms lists."""
     found: set[str] = set()
-    for key in keys:
-        name = key.rpartition("\\")[2]
+    # What stands before a backslash may be the host, which subjects have at their end, or a domain.
+    names = {name for key in keys for name in (key, key.partition("\\")[2]) if name}
+    for name in sorted(names):
         for column in _NAMING:
             # As a range, for which there is an index; LIKE would read all rows.
             within = column.between(f"account:{name}", f"account:{name}{_LAST}")

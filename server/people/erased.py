@@ -15,6 +15,9 @@ from sqlalchemy import Connection, select
 
 from server.store.tables import erased_accounts, erasures, installation
 
+NO_ACCOUNT = "unknown"
+"""The account of events that name none."""
+
 
 class ErasedNames(msgspec.Struct, frozen=True):
     """`people`: when each was erased, by digest, without those who were taken back; `ever`: with them.
@@ -52,6 +55,11 @@ class ErasedNames(msgspec.Struct, frozen=True):
 def account_forms(account: str, host: str) -> tuple[str, ...]:
     """The forms in which an account on a host may be listed, both as account_key: the narrowest first."""
     return (f"{account}@{host}", f"{host}\\{account}", account) if host else (account,)
+
+
+def is_no_account(form: str) -> bool:
+    """Whether an account as it is listed means the events that name none, on all hosts or on one."""
+    return NO_ACCOUNT in {form, form.rpartition("@")[0], form.rpartition("\\")[2]}
 
 
 def erased_digest(key: bytes, name: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from sqlalchemy import func, select
 
+from event_schema.ocsf_events import Event
+from event_schema.ocsf_objects import Actor
 from server.alerts.proof import verify_evidence
 from server.erasure.erasing import carry_out
 from server.erasure.plan import BelongsToPerson, NotFound, account_target, days_target
@@ -21,11 +24,13 @@ from server.store.tables import (
 )
 from tests.server.erasure.shared_machine import (
     SEAL_KEY,
+    erase,
     flow,
     outcome_of_others,
     prepare,
     quiet,
     start,
+    take_over,
 )
 from tests.server.pipeline.company import TODAY
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
@@ -70,6 +75,52 @@ def test_an_account_of_nobody_goes_on_all_hosts_or_on_one(server: Server) -> Non
     server.take(*(d.record([copied_file(NOW, account="svc", host=d.name)]) for d in desks))
     with server.database.read() as connection:
         assert erasure_state(connection).events_dropped == 1
+
+
+def test_an_account_of_a_domain_is_found_with_its_domain_and_only_so(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    accounts = ("CORP\\temp", "corp\\temp2", "temp", "TEST\\temp")
+    server.take(desk.record([copied_file(NOW, account=name, host="desk-0") for name in accounts]))
+    assert _erase_account(server, "Corp\\TEMP")["events"] == 1
+    assert _erase_account(server, "corp\\temp2@desk-0")["events"] == 1
+    assert _subjects(server) == ["account:temp@desk-0", "account:test\\temp@desk-0"]
+
+
+def test_what_a_domain_account_did_before_hr_listed_it_goes_with_the_person(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    server.take(desk.record([copied_file(NOW, account="CORP\\xan", host="desk-0")]))
+    take_over(server, "id,accounts\nE9,CORP\\xan\n")
+    assert erase(server, person="E9")["events"] == 1
+    assert _subjects(server) == []
+
+
+def test_events_that_name_no_account_go_and_later_ones_of_anybody_stay(server: Server) -> None:
+    desks = [Endpoint("desk-0", epoch="0" * 16), Endpoint("desk-4", epoch="4" * 16)]
+    prepare(server, desks)
+
+    def unnamed(host: str) -> Event:
+        found = copied_file(NOW, account="bob", host=host, name="left-behind.txt")
+        return msgspec.structs.replace(found, actor=Actor(app_name="x"))
+
+    server.take(desks[0].record([unnamed("desk-0")]), desks[0].raw_record([b'{"odd": "unknown"}']))
+    removed = _erase_account(server, "unknown")
+    assert (removed["events"], removed["event_blocks"]) == (1, 1)
+    assert "dead_letters" not in removed
+    server.take(desks[1].record([unnamed("desk-4")]))
+    assert _erase_account(server, "unknown@desk-4")["events"] == 1
+    server.take(desks[1].record([unnamed("desk-4")]))
+    assert _subjects(server) == ["account:unknown@desk-4"]
+    with server.database.read() as connection:
+        assert erasure_state(connection).events_dropped == 0
+
+
+def test_an_account_that_json_writes_otherwise_is_found(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    server.take(desk.record([copied_file(NOW, account='o"neil', host="desk-0")]))
+    assert _erase_account(server, 'o"neil')["events"] == 1
 
 
 def test_an_account_that_is_somebodys_or_unknown_is_refused(server: Server) -> None:
