@@ -216,6 +216,8 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
             raise click.UsageError("nobody is there to be asked: say --yes")
         try:
             done = _carry_out(installation, find, target, reason, is_known)
+        except (NotFound, BelongsToPerson) as error:
+            fail(str(error))
         except PkiError as error:
             fail(f"{error}; erase where leaver up runs")
         except StoreUnavailable as error:

@@ -21,11 +21,13 @@ NO_ACCOUNT = "unknown"
 
 class ErasedNames(msgspec.Struct, frozen=True):
     """`people`: when each was erased, by digest, without those who were taken back; `ever`: with them.
-    `accounts`: digests of those whose events are dropped now."""
+    `unfinished`: of those whose erasure was begun and not finished. `accounts`: digests of those whose events
+    are dropped now."""
 
     key: bytes = b""
     people: dict[str, int] = {}
     ever: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
 
     def account(self, form: str) -> str | None:
@@ -38,6 +40,10 @@ class ErasedNames(msgspec.Struct, frozen=True):
     def person_at(self, person_id: str) -> int | None:
         """When the person was erased (ms UTC), None for all others."""
         return self.people.get(erased_digest(self.key, f"person:{person_id}")) if self.people else None
+
+    def is_unfinished(self, person_id: str) -> bool:
+        """Whether the person's erasure has yet to go on."""
+        return bool(self.unfinished) and erased_digest(self.key, f"person:{person_id}") in self.unfinished
 
     def was_erased(self, subject: str) -> bool:
         """Whether what is remembered of a subject may be from before its erasure."""
@@ -70,9 +76,13 @@ def load_erased(connection: Connection) -> ErasedNames:
     """As the connection's snapshot has them."""
     people: dict[str, int] = {}
     ever: set[str] = set()
-    query = select(erasures.c.digest, erasures.c.begun_at, erasures.c.restored_at, erasures.c.kind)
+    unfinished: set[str] = set()
+    names = ("digest", "begun_at", "finished_at", "restored_at", "kind")
+    query = select(*(erasures.c[name] for name in names))
     for row in connection.execute(query.where(erasures.c.digest.is_not(None)).order_by(erasures.c.id)):
         ever.add(row.digest)
+        if row.finished_at is None:
+            unfinished.add(row.digest)
         if row.kind != "person":
             continue
         if row.restored_at is None:
@@ -86,4 +96,4 @@ def load_erased(connection: Connection) -> ErasedNames:
     key = connection.execute(
         select(installation.c.value).where(installation.c.key == "pseudonym_key")
     ).scalar_one()
-    return ErasedNames(bytes.fromhex(key), people, frozenset(ever), accounts)
+    return ErasedNames(bytes.fromhex(key), people, frozenset(ever), frozenset(unfinished), accounts)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import Actor
 from server.alerts.proof import verify_evidence
+from server.erasure.counting import count_rows
 from server.erasure.erasing import carry_out
 from server.erasure.plan import BelongsToPerson, NotFound, account_target, days_target
 from server.erasure.record import erasure_state, let_accounts_go
@@ -20,6 +21,8 @@ from server.store.tables import (
     dead_letters,
     event_blocks,
     storage_days,
+    subject_agents,
+    subject_devices,
     subject_events,
 )
 from tests.server.erasure.shared_machine import (
@@ -184,6 +187,27 @@ def test_erased_days_are_as_if_nothing_had_happened_on_them(new_server: NewServe
             select(subject_events.c.subject, func.sum(numbers)).group_by(subject_events.c.subject)
         ).all()
     assert sorted(map(tuple, counted)) == sorted(map(tuple, indexed))
+
+
+def test_devices_and_endpoints_that_were_seen_on_erased_days_only_go(server: Server) -> None:
+    desks = [Endpoint("desk-0", epoch="0" * 16), Endpoint("desk-4", epoch="4" * 16)]
+    prepare(server, desks)
+
+    def use(desk: Endpoint, device: str, time: int) -> None:
+        server.take(desk.record([copied_file(time, account="bob", host=desk.name, device=device)]))
+
+    use(desks[0], "stick-1", NOW - 3 * DAY)
+    use(desks[1], "stick-2", NOW - 3 * DAY)
+    use(desks[1], "stick-2", NOW)
+    day = NOW // DAY - 3
+    with server.database.begin() as connection:
+        counted = count_rows(server.database, days_target(connection, day, day, "day").plan)
+    removed = _erase_days(server, day, day)
+    assert (removed["subject_devices"], removed["subject_agents"]) == (1, 1)
+    assert counted.items() >= {"subject_devices": 1, "subject_agents": 1}.items()
+    with server.database.read() as connection:
+        assert connection.execute(select(subject_devices.c.device)).scalars().all() == ["stick-2"]
+        assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["desk-4"]
 
 
 def test_days_take_their_dead_letters_along_and_no_others(server: Server) -> None:

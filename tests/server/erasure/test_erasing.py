@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, update
 from event_schema.wire import WireRecord
 from server.alerts.proof import verify_evidence
 from server.audit import verify
+from server.erasure.erasing import Progress, carry_out
 from server.erasure.plan import NotFound, person_target
 from server.erasure.record import erasure_state, list_erasures
 from server.people.dates import day_text
@@ -29,6 +30,7 @@ from server.store.tables import (
 )
 from tests.server.erasure.shared_machine import (
     PERSON,
+    SEAL_KEY,
     TRACES,
     clear,
     erase,
@@ -36,6 +38,8 @@ from tests.server.erasure.shared_machine import (
     flow,
     outcome_of_others,
     prepare,
+    quiet,
+    start,
     take_over,
     traces_in_files,
     traces_in_rows,
@@ -252,6 +256,63 @@ def test_an_hr_file_brings_nobody_back_unnoticed(server: Server) -> None:
     # And once more.
     erase(server)
     assert take_over(server).refused == 1
+
+
+def test_nobody_is_taken_back_before_the_erasure_is_finished(server: Server) -> None:
+    prepare(server, [])
+    with server.database.begin() as connection:
+        target = person_target(connection, PERSON)
+    start(server, target)
+    report = take_over(server, restore_erased=True)
+    (problem,) = report.problems
+    assert problem.message == "the erasure is not finished: call leaver erase again first"
+    with server.database.read() as connection:
+        assert set(connection.execute(select(people.c.manager_id)).scalars()) == {None}
+    erase(server)
+    assert take_over(server, restore_erased=True).added == 1
+
+
+def test_a_manager_who_was_erased_and_is_not_in_the_file_keeps_nobody_out(server: Server) -> None:
+    prepare(server, [])
+    erase(server)
+    erase(server, person="E3")
+    rows = f"id,manager\nE3,{PERSON}\nE2,{PERSON}\n"
+    assert [problem.line for problem in take_over(server, rows).problems] == [2]
+    report = take_over(server, rows, restore_erased=True)
+    assert (report.added, report.refused) == (1, 0)
+    with server.database.read() as connection:
+        assert set(connection.execute(select(people.c.id, people.c.manager_id)).all()) == {
+            ("E2", None), ("E3", None),
+        }  # fmt: skip
+
+
+def test_two_who_carry_out_one_erasure_end_it_once(server: Server) -> None:
+    desk = Endpoint("desk-4")
+    prepare(server, [desk])
+    server.take(desk.record([file_of("xanthippe", random.Random(1))]))
+    with server.database.begin() as connection:
+        target = person_target(connection, PERSON)
+    number = start(server, target)
+    others: list[dict[str, int]] = []
+
+    def run(progress: Progress) -> dict[str, int]:
+        return carry_out(server.database, number, seal_key=SEAL_KEY, actor="test", progress=progress)
+
+    def meanwhile(_what: str, _done: int, _of: int) -> None:
+        if not others:
+            others.append({})
+            others[0] = run(quiet)
+
+    assert run(meanwhile) == others[0]
+    assert run(quiet) == others[0]
+    with server.database.begin() as connection:
+        (erasure,) = list_erasures(connection)
+        assert erasure.removed == others[0]
+        actions = connection.execute(select(audit.c.action).order_by(audit.c.seq)).scalars().all()
+        assert actions == ["people.import", "erasure.begin", "erasure.finish"]
+        nothing = person_target(connection, PERSON)
+    with pytest.raises(NotFound):
+        start(server, nothing)
 
 
 def test_who_is_taken_back_begins_anew_though_a_worker_remembers_more(server: Server) -> None:
