@@ -23,8 +23,8 @@ from event_schema.ocsf_events import Event, FileSystemActivity
 from event_schema.ocsf_objects import Evidence
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
-from server.people.erased import NO_ACCOUNT
-from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
+from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS
+from server.people.pseudonyms import account_subject, person_subject
 from server.store.column_types import key_text
 
 DEVICE_CHARACTERS = 512

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from server.store.tables import erased_accounts, erasures, installation
 
+SUBJECT_CHARACTERS = 128
 NO_ACCOUNT = "unknown"
 """The account of events that name none."""
 
@@ -49,6 +50,9 @@ class ErasedNames(msgspec.Struct, frozen=True):
         """Whether what is remembered of a subject may be from before its erasure."""
         if not self.ever and not self.accounts:
             return False
+        if is_cut(subject):
+            # Not known: then it may be.
+            return True
         names = [subject]
         kind, _, rest = subject.partition(":")
         account, _, host = rest.rpartition("@")
@@ -61,6 +65,11 @@ class ErasedNames(msgspec.Struct, frozen=True):
 def account_forms(account: str, host: str) -> tuple[str, ...]:
     """The forms in which an account on a host may be listed, both as account_key: the narrowest first."""
     return (f"{account}@{host}", f"{host}\\{account}", account) if host else (account,)
+
+
+def is_cut(subject: str) -> bool:
+    """Whether a subject was too long for a key, so that it ends in a hash (column_types.key_text)."""
+    return len(subject) == SUBJECT_CHARACTERS and subject.startswith("account:") and subject[-17] == "~"
 
 
 def is_no_account(form: str) -> bool:

@@ -6,19 +6,22 @@ import random
 
 import msgspec
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import Actor
 from server.alerts.proof import verify_evidence
+from server.alerts.views import alert_detail
 from server.erasure.counting import count_rows
 from server.erasure.erasing import carry_out
 from server.erasure.plan import BelongsToPerson, NotFound, account_target, days_target
 from server.erasure.record import erasure_state, let_accounts_go
+from server.people.pseudonyms import account_subject, pseudonym
 from server.store.tables import (
     alerts,
     block_seals,
     dead_letters,
+    erasures,
     event_blocks,
     storage_days,
     subject_agents,
@@ -97,6 +100,33 @@ def test_what_a_domain_account_did_before_hr_listed_it_goes_with_the_person(serv
     take_over(server, "id,accounts\nE9,CORP\\xan\n")
     assert erase(server, person="E9")["events"] == 1
     assert _subjects(server) == []
+
+
+def test_accounts_too_long_for_a_key_are_found_by_their_whole_name(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    long, longer = "q" * 125, "q" * 125 + "r"
+
+    def use(account: str) -> None:
+        server.take(desk.record([copied_file(NOW, account=account, host="far-away")]))
+
+    use(long)
+    use(longer)
+    use("CORP\\" + long)
+    assert len(_subjects(server)) == 3
+    assert _erase_account(server, "corp\\" + long)["events"] == 1
+    (kept, gone) = (account_subject(name, "far-away") for name in (longer, long))
+    with server.database.begin() as connection:
+        shown = pseudonym(connection, gone)
+    assert _erase_account(server, shown)["events"] == 1
+    assert _subjects(server) == [kept]
+    take_over(server, f"id,accounts\nE9,{longer}\n")
+    assert erase(server, person="E9")["events"] == 1
+    assert _subjects(server) == []
+    # Nothing but a pseudonym is left of it, and the endpoint has the host's name.
+    with server.database.begin() as connection:
+        pseudonym(connection, account_subject("z" * 125, "desk-0"))
+    assert _erase_account(server, "z" * 125) == {"pseudonyms": 1}
 
 
 def test_events_that_name_no_account_go_and_later_ones_of_anybody_stay(server: Server) -> None:
@@ -187,6 +217,35 @@ def test_erased_days_are_as_if_nothing_had_happened_on_them(new_server: NewServe
             select(subject_events.c.subject, func.sum(numbers)).group_by(subject_events.c.subject)
         ).all()
     assert sorted(map(tuple, counted)) == sorted(map(tuple, indexed))
+
+
+def test_erased_days_are_no_gap_in_the_proof_of_who_lives_far_from_utc(server: Server) -> None:
+    desk = Endpoint("desk-0")
+    prepare(server, [desk])
+    take_over(server, "id,accounts,notice date,time zone\nE2,bob,2026-11-10,Asia/Shanghai\n")
+    day = NOW // DAY - 2
+
+    def forty(start: int) -> list[Event]:
+        return [copied_file(start + n, account="bob", size=10**9, name=f"{start}-{n}") for n in range(40)]
+
+    # One local day, over two UTC days, half of it in one block with the rest.
+    late, early = forty(day * DAY + 17 * 3_600_000), forty((day + 1) * DAY + 3_600_000)
+    server.take(desk.record(late[:20]), desk.record(late[20:] + early[:20]), desk.record(early[20:]))
+    with server.database.read() as connection:
+        (alert,) = connection.execute(select(alerts.c.id)).scalars().all()
+        assert verify_evidence(connection, alert).events == 80
+    removed = _erase_days(server, day, day)
+    assert (removed["events"], removed["event_blocks"], removed["blocks_rewritten"]) == (40, 1, 1)
+    with server.database.read() as connection:
+        proof = verify_evidence(connection, alert)
+    assert (proof.good, proof.events, proof.missing, proof.erased) == (True, 40, 0, 40)
+    detail = alert_detail(server.database, alert)
+    assert detail.evidence.missing == 0
+    # What goes without an erasure is missed all the same.
+    with server.database.begin() as connection:
+        connection.execute(delete(erasures))
+        proof = verify_evidence(connection, alert)
+    assert (proof.good, proof.missing, proof.erased) == (False, 40, 0)
 
 
 def test_devices_and_endpoints_that_were_seen_on_erased_days_only_go(server: Server) -> None:

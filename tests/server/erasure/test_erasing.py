@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from event_schema.wire import WireRecord
 from server.alerts.proof import verify_evidence
@@ -24,7 +24,6 @@ from server.store.tables import (
     audit,
     block_seals,
     dead_letters,
-    event_blocks,
     people,
     state_versions,
 )
@@ -336,42 +335,6 @@ def outcome_rows(server: Server) -> list[tuple[str, int, int]]:
     with server.database.read() as connection:
         query = select(storage_days.c.subject, storage_days.c.bytes, storage_days.c.files)
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
-
-
-@pytest.mark.parametrize("when", ["after", "between two erasures"])
-def test_what_is_tampered_with_after_an_erasure_still_shows(server: Server, when: str) -> None:
-    desk = Endpoint("desk-4")
-    prepare(server, [desk])
-    dice = random.Random(4)
-    server.take(
-        desk.record([file_of(account, dice) for account in ("bob", "xanthippe", "bob", "carol", "bob")])
-    )
-    erase(server)
-    with server.database.begin() as connection:
-        bobs = connection.execute(select(alerts.c.id).where(alerts.c.subject == "person:E2")).scalar_one()
-        assert verify_evidence(connection, bobs).good
-        forged = desk.record([file_of("bob", dice) for _ in range(5)]).value
-        connection.execute(update(event_blocks).values(value=forged))
-    if when != "after":
-        erase(server, person="E3")
-    with server.database.read() as connection:
-        proof = verify_evidence(connection, bobs)
-        assert not proof.good
-        assert "not as they were sealed" in proof.bad[0].message
-
-
-def test_two_erasures_from_one_block_leave_one_seal_that_holds(server: Server) -> None:
-    desk = Endpoint("desk-4")
-    prepare(server, [desk])
-    dice = random.Random(4)
-    server.take(desk.record([file_of(account, dice) for account in ("bob", "xanthippe", "carol", "bob")]))
-    erase(server)
-    erase(server, person="E3")
-    with server.database.read() as connection:
-        bobs = connection.execute(select(alerts.c.id).where(alerts.c.subject == "person:E2")).scalar_one()
-        proof = verify_evidence(connection, bobs)
-        assert (proof.good, proof.events, proof.sealed) == (True, 2, 1)
-        assert connection.execute(select(block_seals.c.erased)).scalar_one() == 2
 
 
 def test_dead_letters_that_hold_something_of_hers_go_and_others_stay(server: Server) -> None:
