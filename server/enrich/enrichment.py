@@ -23,12 +23,12 @@ from event_schema.ocsf_events import Event, FileSystemActivity
 from event_schema.ocsf_objects import Evidence
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
-from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
+from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS
+from server.people.pseudonyms import account_subject, person_subject
 from server.store.column_types import key_text
 
 DEVICE_CHARACTERS = 512
 CHANNEL_CHARACTERS = 64
-_NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
 
 
@@ -69,7 +69,7 @@ class Enricher:
         place = (account, event.device.hostname)
         found = self._who.get(place)
         if found is None:
-            found = self._look_up(account or _NO_ACCOUNT, event.device.hostname)
+            found = self._look_up(account or NO_ACCOUNT, event.device.hostname)
             if len(self._who) >= _WORDS_KEPT:
                 self._who.clear()
             self._who[place] = found
@@ -82,7 +82,7 @@ class Enricher:
             return None
         user = event.actor.user
         account = (user.name or user.uid) if user is not None else None
-        place = (account or _NO_ACCOUNT, event.device.hostname)
+        place = (account or NO_ACCOUNT, event.device.hostname)
         if place not in self._erased:
             if len(self._erased) >= _WORDS_KEPT:
                 self._erased.clear()
