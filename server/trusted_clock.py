@@ -163,8 +163,9 @@ class TrustedClock:
         steady = self._steady()
         course = self._wall() - steady
         if self._unsure_since is not None and 0 <= course - self._sure <= GAP_MS:
-            # Put right.
-            self._follow(course)
+            # Put right; or the leap that was followed is none to wait a day for.
+            if abs(course - self._course) > LEAP_MS:
+                self._follow(course)
             self._confirm()
         if abs(course - self._course) <= LEAP_MS:
             self._course = course

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from server.data_directory import DataDirectory
 from server.trusted_clock import (
     CONFIRMED_MS,
@@ -17,6 +19,7 @@ from server.trusted_clock import (
 
 NOW = 1_795_305_600_000
 YEAR = 365 * 86_400_000
+HOUR = 3_600_000
 MINUTE = 60_000
 
 
@@ -154,3 +157,19 @@ def test_what_was_stamped_while_a_leap_was_in_doubt_is_put_right_once_it_is_foll
     assert machine.clock.hear("a", machine.wall(), stamped)
     assert machine.clock.restamped(stamped) == stamped + YEAR == machine.clock()
     assert machine.clock.restamped(before - 2 * MINUTE) == before - 2 * MINUTE
+
+
+@pytest.mark.parametrize("leap", [3 * HOUR, 30 * HOUR])
+def test_what_was_stamped_before_a_leap_that_stood_is_put_right_however_late_it_is_read(leap: int) -> None:
+    machine = Machine()
+    machine.after(MINUTE)
+    machine.leap = leap
+    stamped = machine.after(STANDS_MS - 1000)
+    assert machine.after(2000) == machine.wall()
+    for _ in range(3):
+        assert machine.clock.restamped(stamped) == stamped + leap
+        # Clocks are read one after the other.
+        machine.leap += 1
+        machine.after(MINUTE)
+    confirmed = leap <= GAP_MS
+    assert (machine.clock.for_deletion() == machine.clock()) == confirmed
