@@ -8,7 +8,7 @@
 | pki/ | the installation's CA and the server's certificates; keys are mode 0600 |
 | lock | held (flock) by the running `leaver up`; its text says by whom |
 | up.json | address and health of the running `leaver up`, rewritten every few seconds |
-| clock | the last time that was sure (trusted_clock.py) |
+| clock | the last time that was sure, the last leap (trusted_clock.py) |
 
 Invariant: one `leaver up` at a time; other commands may run beside it.
 """
