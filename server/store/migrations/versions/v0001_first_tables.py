@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("resolved_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_findings")),
         comment="something is odd about an agent; one open row for each (agent, kind)",
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_agent_findings_agent"), "agent_findings", ["agent"], unique=False)
     op.create_index(
@@ -94,6 +95,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.BigInteger()),
         sa.Column("closed_by", _text(256)),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_alerts_one_open",
@@ -130,6 +132,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the original"),
         sa.Column("data", sa.LargeBinary(), nullable=False, comment="the original, cut at 64 KiB"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_dead_letters_place", "dead_letters", ["partition", "offset", "event_index"], unique=True
@@ -153,6 +156,7 @@ def upgrade() -> None:
             "or null where the event is a duplicate or a dead letter",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_blocks")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_event_blocks_last_day", "event_blocks", ["last_day", "count"], unique=False)
     op.create_index("ix_event_blocks_place", "event_blocks", ["agent", "epoch", "first_seq"], unique=False)
@@ -181,6 +185,7 @@ def upgrade() -> None:
         sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "people",
@@ -203,6 +208,7 @@ def upgrade() -> None:
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("unchanged", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_people_imports")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "pseudonyms",
