@@ -26,10 +26,7 @@ def upgrade() -> None:
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("agent", _text(64), nullable=False),
         sa.Column(
-            "kind",
-            _text(32),
-            nullable=False,
-            comment="gap, new_epoch, bad_signature, unknown_agent, …",
+            "kind", _text(32), nullable=False, comment="gap, new_epoch, bad_signature, unknown_agent, …"
         ),
         sa.Column("detail", _text(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
@@ -67,10 +64,7 @@ def upgrade() -> None:
         "alerts",
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column(
-            "subject",
-            _text(128),
-            nullable=False,
-            comment="person:ID, or account:NAME without a person",
+            "subject", _text(128), nullable=False, comment="person:ID, or account:NAME without a person"
         ),
         sa.Column("family", _text(64), nullable=False),
         sa.Column("status", _text(8), nullable=False, comment="open or closed"),
@@ -275,10 +269,7 @@ def upgrade() -> None:
         sa.Column("epoch", _text(16), nullable=False),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column(
-            "seen",
-            _text(),
-            nullable=False,
-            comment="sequence numbers accounted for, as ranges '0-41,50-99'",
+            "seen", _text(), nullable=False, comment="sequence numbers accounted for, as ranges '0-41,50-99'"
         ),
         sa.Column("lost", sa.BigInteger(), nullable=False, comment="numbers covered by loss records"),
         sa.Column("duplicates", sa.BigInteger(), nullable=False, comment="events that came again"),
@@ -289,10 +280,7 @@ def upgrade() -> None:
         "agent_keys",
         sa.Column("agent", _text(64), nullable=False),
         sa.Column(
-            "key_id",
-            _text(16),
-            nullable=False,
-            comment="first 16 hex digits of SHA-256 of public_key",
+            "key_id", _text(16), nullable=False, comment="first 16 hex digits of SHA-256 of public_key"
         ),
         sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
         sa.Column("certificate_serial", _text(64), nullable=False),
