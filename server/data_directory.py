@@ -76,8 +76,14 @@ class DataDirectory:
         try:
             with os.scandir(self.root):
                 pass
+        except FileNotFoundError as error:
+            raise DataDirectoryError(self.nothing_there()) from error
         except OSError as error:
             raise DataDirectoryError(f"{self.root}: {error.strerror}") from error
+
+    def nothing_there(self) -> str:
+        """What to say where no installation was made yet."""
+        return f"{self.root}: nothing there yet; leaver up makes it, or say --data DIR"
 
     def load_config(self, override: Path | None = None) -> ServerConfig:
         """Raises ConfigError."""

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from server.pipeline.state_versions import raise_versions
@@ -25,7 +25,7 @@ from server.store.database import (
     open_database,
     upgrade,
 )
-from server.store.tables import accounts, installation, metadata, state_versions
+from server.store.tables import accounts, agent_findings, installation, metadata, state_versions
 from server.store.upsert import insert_new
 
 
@@ -94,6 +94,25 @@ def test_migrations_write_the_same_ddl_as_the_code(database: Database) -> None:
         metadata.create_all(connection)
     assert schema(database) == migrated
     assert len(migrated) > 150
+
+
+def test_a_number_is_never_given_twice_also_when_its_row_is_gone(database: Database) -> None:
+    numbered = [table for table in metadata.sorted_tables if table.autoincrement_column is not None]
+    assert {"alerts", "erasures", "dead_letters", "agent_findings"} <= {table.name for table in numbered}
+    finding = {"agent": "a", "kind": "gap", "detail": "", "first_at": 0, "last_at": 0, "count": 1}
+    given: list[int] = []
+    for _ in range(2):
+        with database.begin() as connection:
+            row = insert(agent_findings).values(finding).returning(agent_findings.c.id)
+            given += connection.execute(row).scalars()
+            connection.execute(delete(agent_findings))
+    assert given == [1, 2]
+    if database.dialect == "sqlite":
+        with database.read() as connection:
+            counting = connection.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+            ).scalars()
+            assert set(counting) == {table.name for table in numbered}
 
 
 def test_upgrade_again_changes_nothing_and_needs_no_write_lock(database: Database) -> None:
