@@ -124,7 +124,7 @@ def enrol(line_file: IO[str], replace: bool, config_path: Path | None) -> None:
 
     The line holds a one-time token: it is asked for, or read from standard input, never an argument.
     """
-    from agent.enrolment import EnrolmentFailed, ServerAway, parse_line  # noqa: PLC0415
+    from agent.enrolment import EnrolmentFailed, NoEnrolmentLine, ServerAway, parse_line  # noqa: PLC0415
     from agent.enrolment import enrol as enrol_machine  # noqa: PLC0415
 
     config = _load(config_path)
@@ -137,6 +137,8 @@ def enrol(line_file: IO[str], replace: bool, config_path: Path | None) -> None:
         identity = enrol_machine(line, config.state_dir, replace=replace, timeouts=config.shipper)
     except ServerAway as error:
         _fail(str(error), UNREACHABLE)
+    except NoEnrolmentLine as error:
+        _fail(str(error), USAGE)
     except EnrolmentFailed as error:
         _fail(str(error))
     except OSError as error:

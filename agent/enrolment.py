@@ -59,6 +59,10 @@ class EnrolmentFailed(Exception):
     """The message says what went wrong and what to do."""
 
 
+class NoEnrolmentLine(EnrolmentFailed):
+    """What was given is none."""
+
+
 class ServerAway(EnrolmentFailed):
     """The server gave no answer that can be trusted."""
 
@@ -82,10 +86,10 @@ _answer_decoder = msgspec.json.Decoder(_Answer)
 
 
 def parse_line(text: str) -> EnrolmentLine:
-    """Raises EnrolmentFailed; the message never repeats the token."""
+    """Raises NoEnrolmentLine; the message never repeats the token."""
     found = _LINE.search(text)
     if found is None:
-        raise EnrolmentFailed(
+        raise NoEnrolmentLine(
             "this is not an enrolment line (leaver-enrol-1 https://HOST:PORT sha256:HEX TOKEN): "
             "copy it whole from `leaver agents enrol NAME`"
         )

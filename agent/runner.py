@@ -80,7 +80,7 @@ class Agent:
         self._version = agent_version()
         self._stop = threading.Event()
         self._watched_days = WatchedDays(config.state_dir, owner_of(self._identity, self._spool.epoch))
-        self._clock_steps = ClockSteps(clock)
+        self._clock_steps = ClockSteps(clock, self._spool.stats().next_seq)
         self._writer = SpoolWriter(self._spool, self._clock_steps)
         facts = self._identity.facts
         host = this_host(facts.agent)
@@ -101,7 +101,7 @@ class Agent:
             self.heartbeat,
             self._renew_when_due,
             clock=clock,
-            clock_steps=lambda: self._clock_steps.count,
+            clock_steps=lambda: self._clock_steps.changes,
         )
 
     def run(self) -> None:
@@ -148,7 +148,7 @@ class Agent:
     def heartbeat(self, stopping: bool) -> Heartbeat:
         """How the agent is just now."""
         stats = self._spool.stats()
-        self._clock_steps.look(stats.next_seq)
+        self._clock_steps.look()
         now = self._clock()
         states = self._collectors.states()
         running = [state.name for state in states if state.state == "running"]

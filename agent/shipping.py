@@ -65,8 +65,8 @@ class Way(msgspec.Struct, frozen=True):
 class Shipping:
     """`heartbeat(stopping)` says how the agent is; `upkeep(way)` may give a new way (renewed key).
 
-    Both are called from this thread. `clock_steps`: how often the machine's clock was set; a heartbeat tells
-    of it before events go that are dated by the new time.
+    Both are called from this thread. `clock_steps`: how often what there is to tell of the machine's clock
+    changed; a heartbeat tells it before events go that are dated by the new time.
     """
 
     def __init__(

@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 
 class SpoolWriter:
-    """One thread. hand_on() is for the collectors' threads."""
+    """One thread. hand_on() is for the collectors' threads. Nobody else appends to the spool:
+    `clock_steps` counts its numbers."""
 
     def __init__(
         self, spool: Spool, clock_steps: ClockSteps | None = None, *, retry_seconds: float = RETRY_SECONDS
@@ -35,6 +36,7 @@ class SpoolWriter:
         self._queue: queue.Queue[NewEntry] = queue.Queue(QUEUE_ENTRIES)
         self._finish = threading.Event()
         self._give_up = threading.Event()
+        self._in_order = threading.Lock()
         self._lock = threading.Lock()
         self._fault: str | None = None
         self._waits = 0
@@ -45,12 +47,15 @@ class SpoolWriter:
 
     def hand_on(self, entry: NewEntry) -> None:
         """Blocks while the queue is full: that is the collectors' backpressure."""
-        while not self._give_up.is_set():
-            try:
-                self._queue.put(entry, timeout=_POLL_SECONDS)
-            except queue.Full:
-                continue
-            return
+        with self._in_order:
+            if self._clock_steps is not None:
+                self._clock_steps.hand_on(entry.time)
+            while not self._give_up.is_set():
+                try:
+                    self._queue.put(entry, timeout=_POLL_SECONDS)
+                except queue.Full:
+                    continue
+                return
 
     def fault(self) -> str | None:
         """Why observations wait now, in words; None while they do not."""
@@ -90,8 +95,6 @@ class SpoolWriter:
         return batch
 
     def _append(self, batch: list[NewEntry]) -> None:
-        if self._clock_steps is not None:
-            self._clock_steps.look(self._spool.stats().next_seq, [entry.time for entry in batch])
         while not self._give_up.is_set():
             try:
                 self._spool.append(batch)

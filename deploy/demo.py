@@ -23,13 +23,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from demo_steps import (
+    START_SECONDS,
+    DemoFailed,
+    call,
+    can_mount,
+    fail,
+    free_port,
+    read,
+    say,
+    step,
+    wait_until,
+    write_noise,
+)
 
 BIN = Path(sys.executable).parent
-START_SECONDS = 60.0
 ALERT_SECONDS = 60.0
 DRIVE_MEGABYTES = 1024
 
@@ -50,8 +62,7 @@ class Demo:
 
     def run(self) -> None:
         say(f"Leaver demo in {self.root}")
-        if earlier := stop_earlier(self.root):
-            step(f"stopped the earlier demo ({', '.join(earlier)}); its data is removed")
+        stop_earlier(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
         self.data.mkdir(mode=0o700, parents=True)
         self.make_place()
@@ -197,16 +208,21 @@ class Demo:
         say(f"From the first copied byte to the alert: {opened - started:.1f} s; {copying}.")
 
     def say_how_to_go_on(self) -> None:
-        as_person = f"runuser -u {self.copier.pw_name} -- " if self.as_root else ""
         say("")
-        say("The server and the agent go on running. Take something else along, and look again:")
-        say(f"    export LEAVER_DATA={self.data} PATH={BIN}:$PATH")
-        say(f"    {as_person}cp FILE {self.drive}/")
+        if self.options.once:
+            say("Nothing is left running. The data stays until the next demo:")
+            say(f"    export LEAVER_DATA={self.data} PATH={BIN}:$PATH")
+        else:
+            as_person = f"runuser -u {self.copier.pw_name} -- " if self.as_root else ""
+            say("The server and the agent go on running. Take something else along, and look again:")
+            say(f"    export LEAVER_DATA={self.data} PATH={BIN}:$PATH")
+            say(f"    {as_person}cp FILE {self.drive}/")
         say("    leaver alerts list")
         say(f"    leaver alerts show {self.shown}")
         say(f'    leaver alerts show {self.shown} --unmask --reason "trying it"')
         say(f'    leaver alerts close {self.shown} --verdict confirmed --reason "trying it"')
-        say("    make demo-stop                      # ends both")
+        if not self.options.once:
+            say("    make demo-stop                      # ends both")
 
     # ---- programs -----------------------------------------------------------------------------------
 
@@ -252,6 +268,13 @@ class Demo:
 # ---- the earlier demo's programs ----------------------------------------------------------------------
 
 
+def running(root: Path) -> list[str]:
+    """Names of the programs of a demo that still run."""
+    pids = root / "pids"
+    lines = pids.read_text().splitlines() if pids.exists() else []
+    return [name for pid, start, name in map(str.split, lines) if process_start(int(pid)) == start]
+
+
 def stop_earlier(root: Path) -> list[str]:
     """Stops what an earlier demo left running, by its own pids, and unmounts its drive. What it stopped."""
     pids = root / "pids"
@@ -288,75 +311,6 @@ def process_start(pid: int) -> str:
     return "" if state == "Z" else fields[18]
 
 
-# ---- small steps --------------------------------------------------------------------------------------
-
-
-def can_mount(image: Path, target: Path, megabytes: int) -> bool:
-    with image.open("wb") as file:
-        file.truncate(megabytes * 1_000_000)
-    for command in (
-        ["mkfs.ext4", "-q", "-F", "-L", "DEMO-STICK", image],
-        ["mount", "-o", "loop", image, target],
-    ):
-        try:
-            done = subprocess.run([str(part) for part in command], capture_output=True, check=False)
-        except FileNotFoundError:
-            return False
-        if done.returncode != 0:
-            return False
-    return True
-
-
-def write_noise(path: Path, size: int) -> None:
-    with path.open("wb") as file:
-        for written in range(0, size, 1 << 20):
-            file.write(os.urandom(min(1 << 20, size - written)))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def call(command: list[Any], stdin: str | None = None) -> None:
-    done = subprocess.run([str(part) for part in command], input=stdin, text=True, check=False)
-    if done.returncode != 0:
-        fail(f"{' '.join(str(part) for part in command)} ended with {done.returncode}")
-
-
-def read(command: list[Any]) -> str:
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        fail(f"{' '.join(str(part) for part in command)} ended with {done.returncode}")
-    return done.stdout
-
-
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            fail(f"waited {seconds:.0f} s in vain: {what}")
-        time.sleep(0.1)
-
-
-class DemoFailed(Exception):
-    pass
-
-
-def fail(message: str) -> NoReturn:
-    raise DemoFailed(message)
-
-
-def step(text: str) -> None:
-    say(f"==> {text}")
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -375,6 +329,9 @@ def main() -> int:
         stopped = stop_earlier(demo.root)
         say(f"stopped: {', '.join(stopped)}; data stays in {demo.root}" if stopped else "no demo was running")
         return 0
+    if running(demo.root):
+        say(f"demo: one is running in {demo.root}, and another would remove its data: make demo-stop")
+        return 1
     try:
         demo.run()
     except DemoFailed as error:
@@ -391,8 +348,7 @@ def main() -> int:
         raise
     if options.once:
         demo.stop()
-    else:
-        demo.say_how_to_go_on()
+    demo.say_how_to_go_on()
     return 0
 
 

@@ -16,9 +16,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import Connection, Row, insert, select
 
+from event_schema.struct_base import Milliseconds
 from server.store.column_types import is_storable
 from server.store.tables import audit
 
@@ -70,6 +72,25 @@ def head(connection: Connection) -> tuple[int, str] | None:
     """(seq, hash) of the last row: kept elsewhere, it proves later that the end was not cut off."""
     last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     return None if last is None else (last.seq, last.hash)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One row of the trail, without its hashes."""
+
+    seq: int
+    at: Milliseconds
+    actor: str
+    action: str
+    object: str
+    reason: str | None
+    detail: dict[str, Any] | None
+
+
+def newest(connection: Connection, *, since: int = 0, limit: int) -> list[Entry]:
+    """The newest first. since: ms UTC, inclusive."""
+    columns = [audit.c[name] for name in Entry.__struct_fields__]
+    query = select(*columns).where(audit.c.at >= since).order_by(audit.c.seq.desc()).limit(limit)
+    return [Entry(*row) for row in connection.execute(query)]
 
 
 def verify(connection: Connection) -> int | None:

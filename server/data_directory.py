@@ -8,7 +8,7 @@
 | pki/ | the installation's CA and the server's certificates; keys are mode 0600 |
 | lock | held (flock) by the running `leaver up`; its text says by whom |
 | up.json | address and health of the running `leaver up`, rewritten every few seconds |
-| clock | the last time that was sure (trusted_clock.py) |
+| clock | the last time that was sure, the last leap (trusted_clock.py) |
 
 Invariant: one `leaver up` at a time; other commands may run beside it.
 """
@@ -76,8 +76,14 @@ class DataDirectory:
         try:
             with os.scandir(self.root):
                 pass
+        except FileNotFoundError as error:
+            raise DataDirectoryError(self.nothing_there()) from error
         except OSError as error:
             raise DataDirectoryError(f"{self.root}: {error.strerror}") from error
+
+    def nothing_there(self) -> str:
+        """What to say where no installation was made yet."""
+        return f"{self.root}: nothing there yet; leaver up makes it, or say --data DIR"
 
     def load_config(self, override: Path | None = None) -> ServerConfig:
         """Raises ConfigError."""

@@ -7,7 +7,8 @@ anew with `null` in their places, and sealed: Ed25519 by this installation's own
 against the first digest it still proves what the agent signed; the seal proves that this is the rest of it.
 
 The private key lies in pki/seal.key, never in the database; each process that seals (`leaver up`, workers,
-`leaver erase`) uses that of its data directory. Public keys are in `seal_keys`, and none is ever removed.
+`leaver erase`) uses that of its data directory. Public keys are in `seal_keys`, and none is ever removed. Who
+can write there can seal, too (docs/decisions/0019-erasure.md).
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def read_seal(connection: Connection, block: int) -> Seal | None:
 
 
 def seal_holds(connection: Connection, record: WireRecord, seal: Seal) -> bool:
-    """Whether a key of this installation sealed exactly this record."""
+    """Whether a key on record sealed exactly this record."""
     public = connection.execute(
         select(seal_keys.c.public_key).where(seal_keys.c.key_id == seal.key_id)
     ).scalar()

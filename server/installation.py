@@ -142,7 +142,7 @@ def opened_installation(
     """
     directory.require()
     if not config.database.url and not directory.database_path.exists():
-        raise StoreUnavailable(f"{directory.root}: nothing there yet; leaver up makes it")
+        raise StoreUnavailable(directory.nothing_there())
     database = open_database(directory.database_url(config), clock=clock)
     try:
         upgrade(database)

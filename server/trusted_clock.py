@@ -11,8 +11,11 @@ included), and
   with this one;
 - what deletes (retention) goes by the time before a leap forward until agents confirm it, or the clock
   has stood for CONFIRMED_MS. So it does after a start more than GAP_MS after the last confirmed time,
-  which the file `clock` in the data directory keeps (JSON {"confirmed": ms UTC}). A clock that is then
-  put back to where it can be right is followed at once; one that is behind the confirmed time has leapt.
+  which the file `clock` in the data directory keeps. A clock that is then put back to where it can be
+  right is followed at once; one that is behind the confirmed time has leapt.
+
+The file `clock` is JSON: {"confirmed": ms UTC or null, "stamped_early": null or {"first", "last", "by"}}, the
+latter as in StampedEarly: records may wait in the log that were stamped while the last leap was in doubt.
 
 Only choosing between the two clocks is left to agents; none can make up a time.
 """
@@ -79,17 +82,37 @@ class ClockState(msgspec.Struct, frozen=True):
     deletion_behind: int = 0
 
 
+class StampedEarly(msgspec.Struct, frozen=True):
+    """What was stamped from `first` to `last` by this clock, while a leap ahead was in doubt, is `by` ms
+    early. `last` is None while it still is in doubt. ms UTC."""
+
+    first: int
+    last: int | None
+    by: int
+
+
+class KeptTime(msgspec.Struct, frozen=True):
+    """What the file `clock` says."""
+
+    confirmed: int | None = None
+    stamped_early: StampedEarly | None = None
+
+
 class TrustedClock:
-    """Thread-safe. `wall`: the machine's clock, ms UTC. `confirmed`: the last time that was sure."""
+    """Thread-safe. `wall`: the machine's clock, ms UTC. `confirmed`: the last time that was sure.
+    `stamped_early`: as an earlier process left it. `stamps`: whether this clock stamps the log's records;
+    else brokers do, whose clocks are other machines'."""
 
     def __init__(
         self,
         wall: Callable[[], int],
         *,
         confirmed: int | None = None,
+        stamped_early: StampedEarly | None = None,
+        stamps: bool = True,
         steady: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
     ) -> None:
-        self._wall, self._steady = wall, steady
+        self._wall, self._steady, self._stamps = wall, steady, stamps
         self._lock = threading.Lock()
         began = steady()
         self._course = wall() - began
@@ -103,8 +126,8 @@ class TrustedClock:
             # It has been later than this: the machine's clock is wrong, as if it had leapt just now.
             self._course = self._sure = confirmed - began
         self._witnesses: dict[str, bool | None] = {}
-        self._stamped_before: tuple[int, int, int] | None = None
-        """(first, last, by how much they are off): what was stamped while the last leap was in doubt."""
+        self._stamped_early = None if stamped_early is None else _as_of(stamped_early, wall())
+        """Of the last leap that was followed."""
 
     def __call__(self) -> int:
         with self._lock:
@@ -128,7 +151,12 @@ class TrustedClock:
             if self._leapt is None and self._unsure_since is None:
                 return True
             way = now - received_at
-            if 0 <= way <= AGREES_MS and len(self._witnesses) < WITNESSES_MAX:
+            if not self._stamps and self._leapt is not None and way < -AGREES_MS:
+                # Brokers have the time that is in doubt. (One that is early may just have waited in the log.)
+                way += self._leapt[0] - self._course
+            if (0 if self._stamps else -AGREES_MS) <= way <= AGREES_MS and len(
+                self._witnesses
+            ) < WITNESSES_MAX:
                 sent = sent_at + way - self._steady()
                 self._witnesses[agent] = self._sides_with(sent)
                 self._count()
@@ -136,11 +164,21 @@ class TrustedClock:
 
     def restamped(self, received_at: int) -> int:
         with self._lock:
-            if self._stamped_before is not None:
-                first, last, leap = self._stamped_before
-                if first <= received_at <= last:
-                    return received_at + leap
-            return received_at
+            early = self._stamped_early
+            if early is None or early.last is None or not early.first <= received_at <= early.last:
+                return received_at
+            return received_at + early.by
+
+    def stamped_early(self) -> StampedEarly | None:
+        """For the next process."""
+        with self._lock:
+            self._now()
+            if self._stamps and self._leapt is not None and self._leapt[0] > self._course:
+                return self._early_since(self._leapt[1], None, self._leapt[0])
+            return self._stamped_early
+
+    def _early_since(self, steady: int, last: int | None, course: int) -> StampedEarly:
+        return StampedEarly(steady + self._course - LEAP_MS, last, course - self._course)
 
     def _sides_with(self, sent: int) -> bool | None:
         """True: what is in doubt is right; False: it is wrong; None: neither clock is like the agent's."""
@@ -163,8 +201,9 @@ class TrustedClock:
         steady = self._steady()
         course = self._wall() - steady
         if self._unsure_since is not None and 0 <= course - self._sure <= GAP_MS:
-            # Put right.
-            self._follow(course)
+            # Put right; or the leap that was followed is none to wait a day for.
+            if abs(course - self._course) > LEAP_MS:
+                self._follow(course)
             self._confirm()
         if abs(course - self._course) <= LEAP_MS:
             self._course = course
@@ -186,14 +225,10 @@ class TrustedClock:
         steady = self._steady()
         if course > self._course and self._unsure_since is None:
             self._unsure_since = steady
-        self._stamped_before = None
-        if self._leapt is not None and course > self._course:
+        self._stamped_early = None
+        if self._stamps and self._leapt is not None and course > self._course:
             # After one back these times come again, and are right then.
-            self._stamped_before = (
-                self._leapt[1] + self._course - LEAP_MS,
-                steady + self._course,
-                course - self._course,
-            )
+            self._stamped_early = self._early_since(self._leapt[1], steady + self._course, course)
         self._course, self._leapt = course, None
         self._witnesses.clear()
 
@@ -202,21 +237,29 @@ class TrustedClock:
         self._witnesses.clear()
 
 
-class _Confirmed(msgspec.Struct, frozen=True):
-    confirmed: int
+def _as_of(early: StampedEarly, wall: int) -> StampedEarly | None:
+    """None where the machine's clock has not gone where it leapt to: then the leap was wrong."""
+    if early.last is None:
+        early = msgspec.structs.replace(early, last=wall - early.by)
+    return (
+        early if early.last is not None and early.first <= early.last <= wall - early.by + LEAP_MS else None
+    )
 
 
-def read_confirmed(directory: DataDirectory) -> int | None:
-    """The last confirmed time; None where nobody wrote it down, or it cannot be read."""
+def read_kept(directory: DataDirectory) -> KeptTime:
+    """Without what nobody wrote down, or cannot be read."""
     try:
         with directory.clock_path.open("rb") as file:
-            return msgspec.json.decode(file.read(_FILE_BYTES_MAX), type=_Confirmed).confirmed
+            return msgspec.json.decode(file.read(_FILE_BYTES_MAX), type=KeptTime)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return KeptTime()
 
 
-def keep_confirmed(directory: DataDirectory, clock: TrustedClock) -> None:
-    """Writes it down, where it is sure. Raises OSError."""
-    state = clock.state()
-    if not state.leap and not state.deletion_behind:
-        write_private(directory.clock_path, msgspec.json.encode(_Confirmed(clock())))
+def keep_time(directory: DataDirectory, clock: TrustedClock) -> None:
+    """Writes it down; the time only where it is sure. By one thread at a time. Raises OSError."""
+    before = read_kept(directory)
+    state, early = clock.state(), clock.stamped_early()
+    confirmed = before.confirmed if state.leap or state.deletion_behind else clock()
+    kept = KeptTime(confirmed, early)
+    if kept != before:
+        write_private(directory.clock_path, msgspec.json.encode(kept))

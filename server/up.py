@@ -46,7 +46,7 @@ from server.store.database import Database, StoreUnavailable
 from server.store.tables import log_positions
 from server.store.up_lock import CHECK_SECONDS
 from server.supervision import PartState, SupervisedThread
-from server.trusted_clock import TrustedClock, keep_confirmed, read_confirmed
+from server.trusted_clock import TrustedClock, keep_time, read_kept
 
 STOP_SECONDS = 4.5
 STATE_SECONDS = 5.0
@@ -71,7 +71,13 @@ def run_up(
     """Runs until `stop` is set. Raises AlreadyRunning, DataDirectoryError, ConfigError, StoreUnavailable,
     PkiError, ListenError, LogUnavailable before it answered the first request; UpFailed later."""
     directory.create()
-    trusted = TrustedClock(clock, confirmed=read_confirmed(directory))
+    kept = read_kept(directory)
+    trusted = TrustedClock(
+        clock,
+        confirmed=kept.confirmed,
+        stamped_early=kept.stamped_early,
+        stamps=config.log.kind != "kafka",
+    )
     with (
         directory.locked(clock=trusted),
         created_installation(directory, config, clock=trusted) as (installation, authority),
@@ -114,6 +120,8 @@ class _Server:
         self._clock = clock
         self._say = say
         self._say_at = 0.0
+        self._keeping = threading.Lock()
+        self._kept_early = clock.stamped_early()
         self._since = installation.clock()
         config = installation.config
         pulses = Pulse(PIPELINE_TURN), Pulse(HOUSEKEEPING_TURN), Pulse(TRAINING_TURN)
@@ -199,6 +207,8 @@ class _Server:
                 # Here, where nothing waits for a database that is locked or a disk that is full.
                 if time.monotonic() >= self._say_at:
                     self._say_state()
+                    if self._clock.stamped_early() != self._kept_early:
+                        self._keep_time()
         finally:
             self._manager.stopping()
             self._stop()
@@ -283,8 +293,11 @@ class _Server:
             _logger.warning("state_not_said", extra={"errno": error.errno})
 
     def _keep_time(self) -> None:
+        early = self._clock.stamped_early()
         try:
-            keep_confirmed(self._installation.directory, self._clock)
+            with self._keeping:
+                keep_time(self._installation.directory, self._clock)
+            self._kept_early = early
         except OSError as error:
             _logger.warning("time_not_kept", extra={"errno": error.errno})
 

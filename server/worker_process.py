@@ -52,7 +52,11 @@ def run_worker(
     Raises LogUnavailable, StoreUnavailable, ListenError before it began; WorkerFailed later."""
     installation.prepare_log()
     with installation.database.read() as connection:
-        clock = TrustedClock(installation.clock, confirmed=newest_heartbeat(connection))
+        clock = TrustedClock(
+            installation.clock,
+            confirmed=newest_heartbeat(connection),
+            stamps=installation.config.log.kind != "kafka",
+        )
     installation = msgspec.structs.replace(installation, clock=clock)
     log = installation.open_log()
     try:

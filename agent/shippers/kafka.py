@@ -1,4 +1,4 @@
-"""Ships records straight to a Kafka topic. Importing it fails clearly without the extra leaver[kafka]."""
+"""Ships records straight to a Kafka topic. Importing it fails clearly without the wheel's extra [kafka]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ try:
     from kafka import errors as kafka_errors
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
 except ImportError as error:
-    raise ImportError(f"shipping to Kafka needs leaver[kafka]: {error}") from error
+    wheel = "leaver_agent-….whl[kafka] (docs/install.md)"
+    raise ImportError(f"shipping to Kafka needs {wheel}: {error}") from error
 
 _log = logging.getLogger(__name__)
 

@@ -30,14 +30,15 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class AgentHealth(msgspec.Struct, frozen=True):
-    """One agent. `state` is invited, enrolled, silent, stopped or revoked."""
+    """One agent. `state` is invited, enrolled, silent, stopped or revoked. `clock_offset`: ms to add to its
+    times, None before its first heartbeat."""
 
     name: str
     state: str
     heartbeat_at: Milliseconds | None
     backlog_events: int | None
     lost_events: int
-    clock_offset: int
+    clock_offset: int | None
     certificate_until: Milliseconds | None
     version: str | None
     collectors: dict[str, str]
@@ -123,7 +124,7 @@ def _health(
         heartbeat_at=row["heartbeat_at"],
         backlog_events=heartbeat.get("backlog_events", 0) if heartbeat else None,
         lost_events=max(lost, heartbeat.get("lost_events", 0)),
-        clock_offset=row["clock_offset"],
+        clock_offset=row["clock_offset"] if row["heartbeat_at"] is not None else None,
         certificate_until=until,
         version=_version(heartbeat.get("version")),
         collectors={

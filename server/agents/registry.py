@@ -35,6 +35,10 @@ class RegistryError(Exception):
     """An administrator's request about agents cannot be done; the message says why."""
 
 
+class BadAgentName(RegistryError):
+    """No agent can be called so."""
+
+
 class EnrolmentRefused(Exception):
     """The token is unknown, used or expired, or its agent revoked. One message for all: a guesser
     learns nothing."""
@@ -70,7 +74,7 @@ def token_digest(token: str) -> str:
 def create_token(connection: Connection, name: str, *, now: int, actor: str) -> str:
     """A one-time token for the agent `name`, which may be new or known. Raises RegistryError."""
     if not AGENT_NAME.match(name):
-        raise RegistryError(
+        raise BadAgentName(
             f"agent name {name!r} is not 1-64 of [a-z0-9._-], beginning with a letter or digit"
         )
     known = connection.execute(select(agents.c.revoked_at).where(agents.c.name == name)).first()

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WIRE_SCHEMA, RecordKind, WireRecord
 from server.alerts.event_ranges import EventRange, common, joined, without
-from server.store.tables import alert_days, alerts, event_blocks, judged_ranges, subject_events
+from server.store.tables import alert_days, alerts, erasures, event_blocks, judged_ranges, subject_events
 from server.store.upsert import insert_new
 
 
@@ -65,7 +65,21 @@ def note_judged_ranges(connection: Connection, alert_id: int) -> None:
     insert_new(connection, judged_ranges, [{"alert": alert_id} | each for each in ranges])
 
 
-def _indexed(connection: Connection, alert_id: int) -> list[EventRange]:
+def erased_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
+    """What of the alert's days may have been on days that were erased. Those are UTC days, the index knows
+    local ones: they begin up to 14 hours earlier and end up to 12 hours later."""
+    days = connection.execute(
+        select(erasures.c.first_day, erasures.c.last_day).where(erasures.c.kind == "days")
+    ).all()
+    if not days:
+        return []
+    held = [subject_events.c.day.between(row.first_day - 1, row.last_day + 1) for row in days]
+    return _indexed(connection, alert_id, or_(*held))
+
+
+def _indexed(
+    connection: Connection, alert_id: int, condition: ColumnElement[bool] | None = None
+) -> list[EventRange]:
     query = (
         select(*(subject_events.c[name] for name in EventRange.__struct_fields__))
         .join(alerts, alerts.c.subject == subject_events.c.subject)
@@ -77,7 +91,7 @@ def _indexed(connection: Connection, alert_id: int) -> list[EventRange]:
                 alert_days.c.channel == subject_events.c.channel,
             ),
         )
-        .where(alerts.c.id == alert_id)
+        .where(alerts.c.id == alert_id, true() if condition is None else condition)
     )
     return joined(EventRange(*row) for row in connection.execute(query))
 

@@ -67,6 +67,7 @@ def alert_detail(
         known = directory or load_directory(connection)
         proven = evidence(connection, alert_id, evidence_limit)
         proof = verify_evidence(connection, alert_id)
+        proven = msgspec.structs.replace(proven, missing=max(0, proven.missing - proof.erased))
         unseen = blind_spots(connection, alert_id)
         earlier = earlier_alerts(connection, alert)
         titles = {

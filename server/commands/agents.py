@@ -8,13 +8,14 @@ import click
 from rich.table import Table
 
 from event_schema.printable import printable_name
-from server.addresses import current_address
+from server.addresses import address_doubt, current_address
 from server.agents.health import AgentHealth, list_agents
-from server.agents.registry import TOKEN_LIFE, RegistryError, create_token, revoke
+from server.agents.registry import TOKEN_LIFE, BadAgentName, RegistryError, create_token, revoke
 from server.commands.agent_settings import settings
 from server.commands.opening import (
     FINDINGS,
     UNREACHABLE,
+    USAGE,
     checked_reason,
     data_option,
     echo_json,
@@ -61,9 +62,12 @@ def enrol(name: str, data: Path | None, as_json: bool) -> None:
             fingerprint = installation.pki.open_authority().fingerprint
             with installation.database.begin() as connection:
                 token = create_token(connection, name, now=now, actor=system_actor())
+        except BadAgentName as error:
+            fail(str(error), USAGE)
         except (RegistryError, PkiError) as error:
             fail(str(error))
         address = current_address(installation)
+        doubt = address_doubt(installation.config, address)
     line = f"leaver-enrol-1 {address} sha256:{fingerprint} {token}"
     if as_json:
         echo_json(
@@ -75,11 +79,14 @@ def enrol(name: str, data: Path | None, as_json: bool) -> None:
                 "expires_at": now + TOKEN_LIFE,
                 "expires_at_dt": rfc3339(now + TOKEN_LIFE),
                 "line": line,
+                "warning": doubt,
             }
         )
     else:
         click.echo(f"On {name} run `leaver-agent enrol`, and paste this line:", err=True)
         click.echo(line)
+        if doubt is not None:
+            click.secho(f"leaver: {doubt}", err=True, fg="yellow")
 
 
 @agents.command("list")
@@ -148,7 +155,7 @@ def _table(found: list[AgentHealth], now: int) -> Table:
             _settings(agent),
             "-" if agent.backlog_events is None else f"{agent.backlog_events:,}",
             f"{agent.lost_events:,}",
-            f"{agent.clock_offset / 1000:+.1f} s",
+            "-" if agent.clock_offset is None else f"{agent.clock_offset / 1000:+.1f} s",
             "; ".join(f"{finding.kind} ({finding.count})" for finding in agent.findings) or "-",
         )
     return table

@@ -181,16 +181,23 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
 def _proof_line(proof: EvidenceProof) -> Text:
     counts = f"{counted(proof.events, 'event')}, {counted(proof.blocks, 'signed block')}"
     line = Text("Proof", style="bold").append(f"     {counts}, ", style="not bold")
-    if proof.good and not proof.sealed:
-        return line.append("all signatures good", style="green not bold")
     if proof.good:
-        line.append("all good", style="green not bold")
+        words = "all good" if proof.sealed or proof.erased else "all signatures good"
+        line.append(words, style="green not bold")
+    if proof.erased:
+        words = f"\n          {counted(proof.erased, 'event')} gone with days that were erased"
+        line.append(words, style="not bold")
+    if proof.good and not proof.sealed:
+        return line
+    if proof.good:
         blocks = counted(proof.sealed, "block")
         words = (
-            f"\n          events of others were erased from {blocks}; there the agent's signature holds for"
+            f"\n          events were erased from {blocks}; there the agent's signature holds for"
             "\n          what it sent (the digest was kept), and this installation's seal for what is left"
         )
         return line.append(words, style="not bold")
+    if proof.erased:
+        line.append("\n          ")
     if proof.missing:
         line.append(f"{counted(proof.missing, 'event')} without a good signature", style="red not bold")
     elif not proof.bad:

@@ -1,14 +1,23 @@
-"""`leaver audit verify`: whether the audit trail is as it was written."""
+"""`leaver audit list` and `verify`: who did what, and whether the trail is as it was written."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
+from event_schema.printable import printable_name
 from server import audit as trail
 from server.commands.opening import FINDINGS, data_option, echo_json, json_option, open_installation
+from server.commands.tables import output_width
+from server.people.dates import UnreadableDate, read_day
+
+_DAY_MS = 86_400_000
+_PIPED_WIDTH = 160
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -23,6 +32,56 @@ class _Checked(msgspec.Struct, frozen=True):
 @click.group("audit")
 def audit() -> None:
     """What was done here, by whom: a chain of hashes."""
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, written: str | None) -> int:
+    """Milliseconds UTC."""
+    try:
+        day = 0 if written is None else read_day(written)
+    except UnreadableDate as error:
+        raise click.BadParameter(str(error)) from None
+    if day is None:
+        raise click.BadParameter("is no day")
+    return day * _DAY_MS
+
+
+@audit.command("list")
+@click.option("--since", metavar="DAY", callback=_since, help="From this UTC day on (2026-11-20).")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The newest ones."
+)
+@data_option
+@json_option
+def show_list(since: int, limit: int, data: Path | None, as_json: bool) -> None:
+    """Who did what to what, when and why; the newest first. Times are UTC."""
+    with open_installation(data) as opened, opened.database.read() as connection:
+        found = trail.newest(connection, since=since, limit=limit + 1)
+    more, found = len(found) > limit, found[:limit]
+    if as_json:
+        echo_json(found)
+        return
+    for entry in found:
+        for line in _lines(entry, output_width(_PIPED_WIDTH)):
+            click.echo(line)
+    if not found:
+        click.echo("Nothing on record.")
+    elif more:
+        click.echo("Older ones are not shown (--limit).")
+
+
+def _lines(entry: trail.Entry, width: int) -> Iterator[str]:
+    when = datetime.fromtimestamp(entry.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    words = f"{entry.seq:>5}  {when}  {entry.actor}  {entry.action}  {entry.object}"
+    yield printable_name(words)
+    if entry.reason is not None:
+        # Long ones go on under their beginning.
+        indent = " " * 7
+        yield from textwrap.wrap(
+            printable_name(entry.reason),
+            max(40, width),
+            initial_indent=indent,
+            subsequent_indent=indent,
+        )
 
 
 @audit.command("verify")

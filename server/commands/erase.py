@@ -216,6 +216,8 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
             raise click.UsageError("nobody is there to be asked: say --yes")
         try:
             done = _carry_out(installation, find, target, reason, is_known)
+        except (NotFound, BelongsToPerson) as error:
+            fail(str(error))
         except PkiError as error:
             fail(f"{error}; erase where leaver up runs")
         except StoreUnavailable as error:
@@ -269,7 +271,9 @@ def _trim(installation: Installation, left: list[str]) -> int | None:
 
 def _refuse_names(reason: str, target: Target) -> None:
     plan = target.plan
-    for name in (plan.person, plan.name, *plan.accounts):
+    # Of HOST\NAME and DOMAIN\NAME the name alone says as much.
+    parts = (account.rpartition("\\")[2] for account in plan.accounts)
+    for name in (plan.person, plan.name, *plan.accounts, *parts):
         if name and len(name) >= _NAMED_MIN and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason, re.I):
             raise click.UsageError("--reason names whom it is about, and is kept for good: leave that out")
 

@@ -27,11 +27,11 @@ from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_unmapped import Evidence, TransferUnmapped
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
-from server.people.pseudonyms import SUBJECT_CHARACTERS, account_subject, person_subject
+from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS
+from server.people.pseudonyms import account_subject, person_subject
 from server.store.column_types import key_text
 
 CHANNEL_CHARACTERS = 64
-_NO_ACCOUNT = "unknown"
 _WORDS_KEPT = 50_000
 _MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, ApiActivity, DatastoreActivity)
 
@@ -77,7 +77,7 @@ class Enricher:
         place = (account, event.device.hostname)
         found = self._who.get(place)
         if found is None:
-            found = self._look_up(account or _NO_ACCOUNT, event.device.hostname)
+            found = self._look_up(account or NO_ACCOUNT, event.device.hostname)
             if len(self._who) >= _WORDS_KEPT:
                 self._who.clear()
             self._who[place] = found
@@ -90,7 +90,7 @@ class Enricher:
             return None
         user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
-        place = (account or _NO_ACCOUNT, event.device.hostname)
+        place = (account or NO_ACCOUNT, event.device.hostname)
         if place not in self._erased:
             if len(self._erased) >= _WORDS_KEPT:
                 self._erased.clear()

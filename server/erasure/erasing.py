@@ -20,12 +20,13 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select,
 from server import audit
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
-from server.erasure.plan import Plan, Target, read_plan
+from server.erasure.plan import NotFound, Plan, Target, read_plan
+from server.erasure.seen_on_days import seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
 from server.evidence_seal import SealKey
 from server.people.dates import day_text
 from server.people.directory import load_directory, raise_people_version
-from server.people.erased import erased_digest
+from server.people.erased import erased_digest, is_no_account
 from server.people.pseudonyms import pseudonym_key
 from server.pipeline.state_versions import raise_versions
 from server.store.database import Database
@@ -63,10 +64,13 @@ _IN_STEPS = (subject_events, subject_places, subject_agents)
 def begin(
     connection: Connection, target: Target, *, actor: str, reason: str, at: int, blocked_until: int
 ) -> int:
-    """In a write transaction that is alone. Returns the erasure's number; `carry_out` does the rest."""
+    """In a write transaction that is alone. Returns the erasure's number; `carry_out` does the rest. Raises
+    NotFound for a target of which nothing is kept."""
     if target.erasure is not None:
         return target.erasure
     plan = target.plan
+    if not plan.subjects and plan.first_day is None:
+        raise NotFound("nothing is left to erase: another erasure was faster")
     removed = _forget_person(connection, plan) if plan.person is not None else {}
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
@@ -74,7 +78,9 @@ def begin(
     if plan.accounts:
         key = pseudonym_key(connection)
         shut = {"erased_at": at, "until": blocked_until, "dropped": 0}
-        digests = sorted({erased_digest(key, f"account:{account}") for account in plan.accounts})
+        # Events that name no account are anybody's: those that come later stay.
+        named = [account for account in plan.accounts if not is_no_account(account)]
+        digests = sorted({erased_digest(key, f"account:{account}") for account in named})
         upsert(connection, erased_accounts, [{"digest": digest, **shut} for digest in digests])
     if target.kind != "days":
         raise_people_version(connection)
@@ -85,10 +91,15 @@ def begin(
 def carry_out(
     database: Database, number: int, *, seal_key: SealKey, actor: str, progress: Progress
 ) -> dict[str, int]:
-    """Does what is left of an erasure; rows that went, by table, with what went before."""
+    """Does what is left of an erasure; rows that went, by table, with what went before. Where another process
+    does the same beside it, the first one to come to the end ends it."""
     with database.read() as connection:
+        finished, counted = connection.execute(
+            select(erasures.c.finished_at, erasures.c.removed).where(erasures.c.id == number)
+        ).one()
+        if finished is not None:
+            return dict(counted)
         plan = read_plan(connection, number)
-        counted = connection.execute(select(erasures.c.removed).where(erasures.c.id == number)).scalar_one()
         directory = load_directory(connection)
     run = _Run(database, number, dict(counted), seal_key, progress)
     if plan.first_day is not None and plan.last_day is not None:
@@ -183,13 +194,15 @@ class _Run:
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
         tables = (channel_days, rule_days, judged_days, subject_events)
+        gone: dict[Table, ColumnElement[bool]] = {
+            table: table.c.day.between(days[0], days[-1]) for table in tables
+        }
+        gone |= seen_only_on(days[0], days[-1])
         subjects: set[str] = set()
         with self._database.read() as connection:
-            for table in tables:
-                within = table.c.day.between(days[0], days[-1])
-                subjects.update(
-                    connection.execute(select(table.c.subject).where(within).distinct()).scalars()
-                )
+            for table, within in gone.items():
+                query = select(table.c.subject).where(within).distinct()
+                subjects.update(connection.execute(query).scalars())
         ordered = sorted(subjects)
         for start in range(0, len(ordered), SUBJECTS_AT_ONCE):
             part = ordered[start : start + SUBJECTS_AT_ONCE]
@@ -198,9 +211,9 @@ class _Run:
                 raise_versions(connection, {}, part)
                 counts = {
                     table.name: connection.execute(
-                        delete(table).where(table.c.subject.in_(part), table.c.day.between(days[0], days[-1]))
+                        delete(table).where(table.c.subject.in_(part), within)
                     ).rowcount
-                    for table in tables
+                    for table, within in gone.items()
                 }
                 self._count(connection, counts)
         self._progress("days", len(ordered), len(ordered))
@@ -230,6 +243,10 @@ class _Run:
 
     def finish(self, plan: Plan, actor: str) -> dict[str, int]:
         with self._database.begin() as connection:
+            query = select(erasures.c.finished_at, erasures.c.removed).where(erasures.c.id == self._number)
+            finished, counted = connection.execute(query).one()
+            if finished is not None:
+                return dict(counted)
             now = self._database.clock()
             for start in range(0, len(plan.subjects), SUBJECTS_AT_ONCE):
                 part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
@@ -259,7 +276,8 @@ class _Run:
         values: dict[str, object] = {"removed": self._removed}
         if next_block is not None:
             values["next_block"] = next_block
-        connection.execute(update(erasures).where(erasures.c.id == self._number).values(values))
+        unfinished = (erasures.c.id == self._number) & erasures.c.finished_at.is_(None)
+        connection.execute(update(erasures).where(unfinished).values(values))
 
 
 def _counts(taken: Taken) -> dict[str, int]:

@@ -3,43 +3,20 @@ when the directory knows the person no more; then it is emptied, since it names 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 from sqlalchemy import Connection, select
 
+from server.erasure.account_subjects import NAMING, account_of, account_subjects, owner_of
 from server.people.directory import Directory, account_key, load_directory
-from server.people.erased import account_forms, erased_digest
+from server.people.erased import SUBJECT_CHARACTERS, erased_digest
 from server.people.pseudonyms import person_subject, pseudonym_key
 from server.store.column_types import key_text
 from server.store.tables import (
     accounts,
-    alerts,
-    channel_days,
     erasures,
-    judged_days,
     person_names,
     pseudonyms,
-    rule_days,
-    state_versions,
     subject_agents,
-    subject_events,
-    subject_places,
-)
-
-SUBJECT_CHARACTERS = 128
-_LAST = "\U0010ffff"
-"""Sorts behind every other character."""
-_NAMING = (
-    pseudonyms.c.subject,
-    alerts.c.subject,
-    judged_days.c.subject,
-    channel_days.c.subject,
-    rule_days.c.subject,
-    subject_agents.c.subject,
-    subject_places.c.subject,
-    subject_events.c.subject,
-    state_versions.c.key,
 )
 
 
@@ -93,8 +70,8 @@ def person_target(connection: Connection, given: str) -> Target:
     )
     of_accounts = [
         subject
-        for subject in _account_subjects(connection, own)
-        if _belongs_to(directory, subject, person_id)
+        for subject, who in account_subjects(connection, own).items()
+        if owner_of(directory, who) == person_id
     ]
     name = connection.execute(
         select(person_names.c.name).where(person_names.c.person_id == person_id)
@@ -113,7 +90,8 @@ def account_target(connection: Connection, given: str) -> Target:
     """`given`: NAME, NAME@HOST, or a pseudonym. Raises NotFound, BelongsToPerson."""
     directory = load_directory(connection)
     subject = _of_pseudonym(connection, given)
-    form = account_key(given if subject is None else subject.removeprefix("account:"))
+    who = account_of(connection, subject) if subject is not None else None
+    form = account_key(given) if who is None else "@".join(filter(None, who))
     key = pseudonym_key(connection)
     owner = directory.accounts().get(form)
     if owner is not None:
@@ -122,7 +100,9 @@ def account_target(connection: Connection, given: str) -> Target:
     if found.erasure is not None:
         return found
     subjects = tuple(
-        subject for subject in _account_subjects(connection, (form,)) if _owner(directory, subject) is None
+        subject
+        for subject, who in account_subjects(connection, (form,)).items()
+        if owner_of(directory, who) is None
     )
     if not subjects:
         if found.erased_at is None:
@@ -180,34 +160,6 @@ def _of_pseudonym(connection: Connection, given: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _account_subjects(connection: Connection, keys: Iterable[str]) -> list[str]:
-    """All 'account:NAME@HOST' of which something is kept, and that one of these forms lists."""
-    found: set[str] = set()
-    for key in keys:
-        name = key.rpartition("\\")[2]
-        for column in _NAMING:
-            # As a range, for which there is an index; LIKE would read all rows.
-            within = column.between(f"account:{name}", f"account:{name}{_LAST}")
-            found.update(connection.execute(select(column).where(within).distinct()).scalars())
-    wanted = set(keys)
-    return sorted(subject for subject in found if wanted & set(_forms(subject)))
-
-
-def _forms(subject: str) -> tuple[str, ...]:
-    name, at, host = subject.removeprefix("account:").rpartition("@")
-    return account_forms(name, host) if at else (host,)
-
-
-def _owner(directory: Directory, subject: str) -> str | None:
-    name, at, host = subject.removeprefix("account:").rpartition("@")
-    person = directory.person_by_account(name if at else host, host if at else None)
-    return None if person is None else person.id
-
-
-def _belongs_to(directory: Directory, subject: str, person_id: str) -> bool:
-    return _owner(directory, subject) == person_id
-
-
 def _seen_on(connection: Connection, subjects: tuple[str, ...]) -> tuple[str, ...]:
     query = select(subject_agents.c.agent).where(subject_agents.c.subject.in_(subjects)).distinct()
     return tuple(sorted(connection.execute(query).scalars()))
@@ -216,5 +168,5 @@ def _seen_on(connection: Connection, subjects: tuple[str, ...]) -> tuple[str, ..
 def _is_kept(connection: Connection, subject: str) -> bool:
     return any(
         connection.execute(select(column).where(column == subject).limit(1)).first() is not None
-        for column in _NAMING
+        for column in NAMING
     )

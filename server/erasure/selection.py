@@ -7,6 +7,7 @@ where its bytes hold the account, the id or the name.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 import msgspec
@@ -18,11 +19,11 @@ from event_schema.ocsf_events import Event, account_of
 from server.enrich.enrichment import is_nobodys
 from server.erasure.plan import Plan
 from server.people.directory import Directory, account_key
-from server.people.erased import account_forms
+from server.people.erased import NO_ACCOUNT, account_forms, is_no_account
 from server.people.name_words import net
 
 DAY_MS = 86_400_000
-_NO_ACCOUNT = "unknown"
+_ESCAPED = re.compile(r'["/\\\x00-\x1f\x7f]')
 
 Entry = list[Any] | None
 """Of a block's `leaver`: [corrected time, leaver fields], or null."""
@@ -47,14 +48,17 @@ class OfSubject:
         self._person = plan.person
         self._accounts = frozenset(plan.accounts)
         self._directory = directory
-        self._needles = tuple({_local_part(account).encode() for account in plan.accounts})
+        parts = {_local_part(account) for account in plan.accounts}
+        self._needles = tuple(part.encode() for part in parts)
+        # Bytes do not hold the account of events that name none, nor letters as JSON writes them.
+        self._anywhere = any(map(is_no_account, plan.accounts)) or any(map(_ESCAPED.search, parts))
         self._named_in = NamedIn(plan)
         self._id = b"" if plan.person is None else orjson.dumps(plan.person)
 
     def may_touch(self, content: bytes, leaver: bytes) -> bool:
         if self._id and self._id in leaver:
             return True
-        if not content.isascii() or b"\\u" in content:
+        if self._anywhere or not content.isascii() or b"\\u" in content:
             return True
         lower = content.lower()
         return any(needle in lower for needle in self._needles)
@@ -72,7 +76,7 @@ class OfSubject:
         if is_nobodys(event):
             return False
         user = account_of(event)
-        account = ((user.name or user.uid) if user is not None else None) or _NO_ACCOUNT
+        account = ((user.name or user.uid) if user is not None else None) or NO_ACCOUNT
         host = event.device.hostname
         if self._accounts.isdisjoint(account_forms(account_key(account), account_key(host))):
             return False
@@ -115,9 +119,12 @@ class NamedIn:
     """Whether bytes that may be JSON hold an account, the id or the name, as whole words."""
 
     def __init__(self, plan: Plan) -> None:
-        listed = (*plan.accounts, plan.person, plan.name)
-        parts = (account.rpartition("\\")[2] for account in plan.accounts)
-        self._net = net({word for word in (*listed, *parts) if word and len(word) > 1})
+        # "unknown" is a word like any other here.
+        listed = [account for account in plan.accounts if not is_no_account(account)]
+        parts = [account.rpartition("\\")[2] for account in listed]
+        self._net = net(
+            {word for word in (*listed, *parts, plan.person, plan.name) if word and len(word) > 1}
+        )
 
     def __call__(self, data: bytes) -> bool:
         if self._net is None:

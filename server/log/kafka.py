@@ -1,4 +1,4 @@
-"""The log on Apache Kafka. Importing it fails clearly without the extra leaver[kafka].
+"""The log on Apache Kafka. Importing it fails clearly without the wheel's extra [kafka].
 
 Positions live in the server's database: no consumer group, explicit partitions, and no automatic reset
 (a lost position must be counted, not papered over). Reading is "uncommitted": a producer that leaves a
@@ -44,7 +44,8 @@ try:
 
     from server.log import kafka_batches
 except ImportError as error:
-    raise ImportError(f"a log on Kafka needs leaver[kafka]: {error}") from error
+    wheel = "leaver-….whl[server,kafka] (docs/install.md)"
+    raise ImportError(f"a log on Kafka needs {wheel}: {error}") from error
 
 ANSWER_MS = 10_000
 ACKNOWLEDGED_WITHIN_SECONDS = 30.0

@@ -5,8 +5,8 @@
 - A row is refused for a fault of its own (person_rows.py), for an id or an account that an earlier good
   row has, for an account that belongs to a stored person who keeps it, and for a manager whom neither
   the file nor the database knows.
-- A person who was erased is refused, unless the erased are to be taken back, which the audit trail notes; a
-  manager who was erased is left empty.
+- A person who was erased is refused, unless the erased are to be taken back, which the audit trail notes, and
+  the erasure is finished; a manager who was erased, and is not taken back now, is left empty.
 - The same file again changes nothing. `people_version` rises when something changed.
 """
 
@@ -79,7 +79,7 @@ def import_people(
     table = read_table(data, encoding=encoding)
     stored = _stored_people(connection)
     erased = load_erased(connection)
-    good, problems = _sound_rows(table, stored, ErasedNames() if restore_erased else erased)
+    good, problems = _sound_rows(table, stored, erased, restore_erased=restore_erased)
     wanted = [_merged(row, stored.get(row.id), time_zone) for row in good]
     added = [person for person in wanted if person.id not in stored]
     changed = [person for person in wanted if person.id in stored and stored[person.id] != person]
@@ -107,34 +107,50 @@ def import_people(
 
 
 def _sound_rows(
-    table: Table, stored: dict[str, StoredPerson], erased: ErasedNames
+    table: Table, stored: dict[str, StoredPerson], erased: ErasedNames, *, restore_erased: bool
 ) -> tuple[list[PersonRow], list[Problem]]:
     problems = list(table.problems)
     by_id: dict[str, PersonRow] = {}
     # A manager whose own row is refused is known all the same: one bad row must not take a team along.
     known = set(stored) | {row.cells["id"] for row in table.rows}
+
+    def is_gone(person_id: str) -> bool:
+        return person_id not in stored and erased.person_at(person_id) is not None
+
     for row in table.rows:
         read = person_row(row)
         if isinstance(read, Problem):
             problems.append(read)
-        elif read.id not in stored and (erased_at := erased.person_at(read.id)) is not None:
-            day = day_text(erased_at // DAY_MS)
-            message = f"erased on {day}; --restore-erased takes the person back"
+        elif read.id not in stored and (message := _why_not(erased, read.id, restore_erased)):
             problems.append(Problem(read.line, "id", read.id, message))
         elif read.id in by_id:
             line = by_id[read.id].line
             problems.append(
                 Problem(read.line, "id", read.id, f"line {line} has the same id; that one counts")
             )
-        elif read.manager_id is not None and erased.person_at(read.manager_id) is not None:
-            by_id[read.id] = msgspec.structs.replace(read, manager_id=None)
-        elif read.manager_id is not None and read.manager_id not in known:
+        elif read.manager_id is not None and read.manager_id not in known and not is_gone(read.manager_id):
             message = "no person with this id, neither in the file nor stored"
             problems.append(Problem(read.line, "manager", read.manager_id, message))
         else:
             by_id[read.id] = read
     problems += _refuse_shared_accounts(by_id, stored)
-    return list(by_id.values()), problems
+    good = [
+        msgspec.structs.replace(row, manager_id=None)
+        if row.manager_id is not None and row.manager_id not in by_id and is_gone(row.manager_id)
+        else row
+        for row in by_id.values()
+    ]
+    return good, problems
+
+
+def _why_not(erased: ErasedNames, person_id: str, restore_erased: bool) -> str | None:
+    """Why a person who is not stored may not be taken in."""
+    erased_at = erased.person_at(person_id)
+    if erased_at is None or (restore_erased and not erased.is_unfinished(person_id)):
+        return None
+    if restore_erased:
+        return "the erasure is not finished: call leaver erase again first"
+    return f"erased on {day_text(erased_at // DAY_MS)}; --restore-erased takes the person back"
 
 
 def _refuse_shared_accounts(by_id: dict[str, PersonRow], stored: dict[str, StoredPerson]) -> list[Problem]:

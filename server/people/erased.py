@@ -15,14 +15,20 @@ from sqlalchemy import Connection, select
 
 from server.store.tables import erased_accounts, erasures, installation
 
+SUBJECT_CHARACTERS = 128
+NO_ACCOUNT = "unknown"
+"""The account of events that name none."""
+
 
 class ErasedNames(msgspec.Struct, frozen=True):
     """`people`: when each was erased, by digest, without those who were taken back; `ever`: with them.
-    `accounts`: digests of those whose events are dropped now."""
+    `unfinished`: of those whose erasure was begun and not finished. `accounts`: digests of those whose events
+    are dropped now."""
 
     key: bytes = b""
     people: dict[str, int] = {}
     ever: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
 
     def account(self, form: str) -> str | None:
@@ -36,10 +42,17 @@ class ErasedNames(msgspec.Struct, frozen=True):
         """When the person was erased (ms UTC), None for all others."""
         return self.people.get(erased_digest(self.key, f"person:{person_id}")) if self.people else None
 
+    def is_unfinished(self, person_id: str) -> bool:
+        """Whether the person's erasure has yet to go on."""
+        return bool(self.unfinished) and erased_digest(self.key, f"person:{person_id}") in self.unfinished
+
     def was_erased(self, subject: str) -> bool:
         """Whether what is remembered of a subject may be from before its erasure."""
         if not self.ever and not self.accounts:
             return False
+        if is_cut(subject):
+            # Not known: then it may be.
+            return True
         names = [subject]
         kind, _, rest = subject.partition(":")
         account, _, host = rest.rpartition("@")
@@ -54,6 +67,16 @@ def account_forms(account: str, host: str) -> tuple[str, ...]:
     return (f"{account}@{host}", f"{host}\\{account}", account) if host else (account,)
 
 
+def is_cut(subject: str) -> bool:
+    """Whether a subject was too long for a key, so that it ends in a hash (column_types.key_text)."""
+    return len(subject) == SUBJECT_CHARACTERS and subject.startswith("account:") and subject[-17] == "~"
+
+
+def is_no_account(form: str) -> bool:
+    """Whether an account as it is listed means the events that name none, on all hosts or on one."""
+    return NO_ACCOUNT in {form, form.rpartition("@")[0], form.rpartition("\\")[2]}
+
+
 def erased_digest(key: bytes, name: str) -> str:
     return hmac.digest(key, b"erased:" + name.encode(), hashlib.sha256).hex()
 
@@ -62,9 +85,13 @@ def load_erased(connection: Connection) -> ErasedNames:
     """As the connection's snapshot has them."""
     people: dict[str, int] = {}
     ever: set[str] = set()
-    query = select(erasures.c.digest, erasures.c.begun_at, erasures.c.restored_at, erasures.c.kind)
+    unfinished: set[str] = set()
+    names = ("digest", "begun_at", "finished_at", "restored_at", "kind")
+    query = select(*(erasures.c[name] for name in names))
     for row in connection.execute(query.where(erasures.c.digest.is_not(None)).order_by(erasures.c.id)):
         ever.add(row.digest)
+        if row.finished_at is None:
+            unfinished.add(row.digest)
         if row.kind != "person":
             continue
         if row.restored_at is None:
@@ -78,4 +105,4 @@ def load_erased(connection: Connection) -> ErasedNames:
     key = connection.execute(
         select(installation.c.value).where(installation.c.key == "pseudonym_key")
     ).scalar_one()
-    return ErasedNames(bytes.fromhex(key), people, frozenset(ever), accounts)
+    return ErasedNames(bytes.fromhex(key), people, frozenset(ever), frozenset(unfinished), accounts)

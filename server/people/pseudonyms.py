@@ -21,11 +21,11 @@ from sqlalchemy import Connection, insert, select
 
 from server import audit
 from server.people.directory import account_key
+from server.people.erased import SUBJECT_CHARACTERS
 from server.store.column_types import key_text
 from server.store.database import Database
 from server.store.tables import accounts, installation, person_names, pseudonyms
 
-SUBJECT_CHARACTERS = 128
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
 _AT_ONCE = 500

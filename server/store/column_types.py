@@ -36,6 +36,11 @@ def is_storable(text: str) -> bool:
     return text.isprintable() or _UNSTORABLE.search(text) is None
 
 
+def key_start(text: str, characters: int) -> str:
+    """With what every `key_text` begins, long or short, whose text begins with this."""
+    return storable(text)[: characters - _MARK_CHARACTERS]
+
+
 @lru_cache(maxsize=KEYS_KEPT)
 def key_text(text: str, characters: int) -> str:
     """The text as a key of at most so many characters. A longer one ends in its hash, so that it stays apart

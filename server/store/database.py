@@ -13,6 +13,8 @@ read-only to read.
 What fails because the database is away, full, locked or out of connections is StoreUnavailable, also in the
 middle of a transaction: nothing of it was written, and the same may succeed later. Only where the connection
 broke while committing may it have been written: look before doing it again.
+
+No error holds what is in rows or parameters, for its words may go into the log.
 """
 
 from __future__ import annotations
@@ -96,7 +98,7 @@ class Database:
         except (DBAPIError, StoreUnavailable) as error:
             cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
             if not alone and postgresql.met_another(cause):
-                raise MetAnother(" ".join(str(error).split())) from error
+                raise MetAnother(postgresql.kind_of(cause)) from error
             raise
 
     @contextmanager
@@ -223,7 +225,7 @@ def _sqlite_engine(url: URL) -> Engine:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreUnavailable(f"database {path}: {error.strerror}") from error
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine

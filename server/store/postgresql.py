@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 OLDEST_SERVER = 15
@@ -31,6 +31,8 @@ _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """Connections, rolled back for others' sake, resources, operator, system."""
 _PASSING = frozenset({"55P03", "25P03"})
 _READ_ONLY = "25006"
+_BAD_VALUE = "22"
+"""The class of errors whose first line may hold the value."""
 _MET_ANOTHER = frozenset({"23505", "40001", "40P01"})
 
 
@@ -41,6 +43,7 @@ def postgresql_engine(url: URL, *, lock_seconds: float) -> Engine:
     engine = create_engine(
         url,
         pool_pre_ping=True,
+        hide_parameters=True,
         pool_size=CONNECTIONS_KEPT,
         max_overflow=CONNECTIONS_MAX - CONNECTIONS_KEPT,
         connect_args={
@@ -68,7 +71,31 @@ def postgresql_engine(url: URL, *, lock_seconds: float) -> Engine:
         connection.commit()
 
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "handle_error", _leave_out_values)
     return engine
+
+
+def _leave_out_values(context: ExceptionContext) -> None:
+    original, wrapped = context.original_exception, context.sqlalchemy_exception
+    before = str(original)
+    leave_out_values(original)
+    if wrapped is not None:
+        wrapped.args = tuple(str(part).replace(before, str(original)) for part in wrapped.args)
+
+
+def leave_out_values(error: BaseException) -> None:
+    """Of what the server said only the first line stays, and its SQLSTATE: detail and context repeat rows."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return
+    said = None if state.startswith(_BAD_VALUE) else error.diag.message_primary  # type: ignore[attr-defined]
+    error.args = (f"{said or type(error).__name__} (SQLSTATE {state})",)
+
+
+def kind_of(error: BaseException | None) -> str:
+    """An error of the database as its class and SQLSTATE."""
+    original = getattr(error, "orig", error)
+    return f"{type(original).__name__}, SQLSTATE {getattr(original, 'sqlstate', None)}"
 
 
 def server_fault(connection: Connection) -> str | None:

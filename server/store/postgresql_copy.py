@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
+from server.store.postgresql import leave_out_values
+
 Row = dict[str, Any]
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 # As psycopg calls what a column's bytes look like on the way: those of varchar are those of text.
@@ -85,6 +87,7 @@ def _copy(connection: Connection, target: str, form: _Form, rows: Sequence[Row])
                 )
     except psycopg.Error as error:
         # As from any other statement.
+        leave_out_values(error)
         broken = raw.closed
         if broken:
             connection.invalidate(error)

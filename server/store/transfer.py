@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Column, Connection, LargeBinary, Table, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Table, func, select, text
 
 from server import audit
 from server.store.database import Database, upgrade
@@ -48,8 +48,7 @@ def transfer(source: Database, target: Database, progress: Progress) -> Transfer
         rows = {}
         for table in metadata.sorted_tables:
             rows[table.name] = _copy(read, write, table, progress)
-            if write.dialect.name == "postgresql":
-                _advance_sequence(write, table)
+            _advance_numbers(read, write, table)
         _compare(read, write)
         return Transferred(rows, _chain(read, write))
 
@@ -87,14 +86,31 @@ def _portions(connection: Connection, table: Table) -> Iterator[list[dict[str, A
         yield [{str(name): value for name, value in row.items()} for row in part]
 
 
-def _advance_sequence(connection: Connection, table: Table) -> None:
-    """The next row gets a number that none of the copied ones has."""
+def _advance_numbers(read: Connection, write: Connection, table: Table) -> None:
+    """The next row gets a number that no row ever had, also none that is deleted by now."""
     column: Column[Any] | None = table.autoincrement_column
     if column is None:
         return
-    highest = connection.execute(select(func.max(column))).scalar()
-    if highest is not None:
-        connection.execute(select(func.setval(func.pg_get_serial_sequence(table.name, column.name), highest)))
+    last = _last_number(read, table.name, column.name)
+    if last is None:
+        return
+    if write.dialect.name == "postgresql":
+        write.execute(select(func.setval(func.pg_get_serial_sequence(table.name, column.name), last)))
+    else:
+        write.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+        row = {"name": table.name, "last": last}
+        write.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), row)
+
+
+def _last_number(connection: Connection, table: str, column: str) -> int | None:
+    """The highest that was given; None: none yet."""
+    if connection.dialect.name == "postgresql":
+        query = "SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence(:name, :column) AS regclass))"
+        found = connection.execute(text(query), {"name": table, "column": column}).scalar()
+    else:
+        query = "SELECT seq FROM sqlite_sequence WHERE name = :name"
+        found = connection.execute(text(query), {"name": table}).scalar()
+    return None if found is None else int(found)
 
 
 def _count(connection: Connection, table: Table) -> int:

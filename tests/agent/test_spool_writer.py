@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock_steps import ClockSteps
 from agent.spool import Spool
 from agent.spool_reader import SpooledEvent
 from agent.spool_segment import NewEntry
-from agent.spool_writer import QUEUE_ENTRIES, SpoolWriter
+from agent.spool_writer import BATCH_ENTRIES, QUEUE_ENTRIES, SpoolWriter
+from event_schema.control_records import ClockStep
 
 SPOOL_BYTES = 4 << 20
 
@@ -129,3 +131,29 @@ def test_at_the_end_a_spool_that_takes_nothing_is_given_up_in_time(spool: Spool)
     assert not writer.finish(1.0)
     assert time.monotonic() - began < 3
     writer.hand_on(entry(0))
+
+
+def test_a_clock_that_is_set_while_batches_wait_for_the_spool_is_told_behind_them(spool: Spool) -> None:
+    hours, wall = 5 * 3_600_000, 1_795_305_600_000
+    first = fill_with_what_is_being_sent(spool)
+    leap = 0
+    steps = ClockSteps(lambda: wall + leap, first, lambda: 0)
+    writer = SpoolWriter(spool, steps, retry_seconds=0.05)
+    writer.start()
+    noise = hashlib.shake_256(b"noise").hexdigest(500).encode()
+    waiting = BATCH_ENTRIES + 100
+    for _ in range(waiting):
+        writer.hand_on(NewEntry("scripted", wall, noise))
+    until(lambda: writer.fault() is not None)
+    leap = hours
+    # A heartbeat.
+    steps.look()
+    spool.acknowledge(first - 1)
+    writer.hand_on(NewEntry("scripted", wall + hours, noise))
+    assert writer.finish(5)
+    (step,) = steps.recent()
+    assert step == ClockStep(first + waiting, hours)
+    items = spool.read(-1)
+    times = {item.seq: item.time for item in items if isinstance(item, SpooledEvent)}
+    assert len(times) == waiting + 1
+    assert {seq for seq, time in times.items() if time == wall + hours} == {step.first_seq}

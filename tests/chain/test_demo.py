@@ -92,6 +92,14 @@ def test_the_alert_explains_its_score_and_proves_its_evidence(shown: dict[str, A
     }
 
 
+def test_another_demo_does_not_take_the_place_of_one_that_runs(folder: Path) -> None:
+    refused = _demo(folder)
+    assert (refused.returncode, "make demo-stop" in refused.stdout) == (1, True)
+    pids = [int(line.split()[0]) for line in (folder / "pids").read_text().splitlines()]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert (folder / "server" / "leaver.db").exists()
+
+
 def test_stopping_the_demo_leaves_no_program_and_no_mount(folder: Path) -> None:
     pids = [int(line.split()[0]) for line in (folder / "pids").read_text().splitlines()]
     assert len(pids) == 2

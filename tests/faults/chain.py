@@ -58,7 +58,11 @@ class Chain:
         config = self.data / "server.toml"
         text = config.read_text() if config.exists() else f'[listen]\naddress = "127.0.0.1:0"\n{settings}'
         # A port that stays: the agent must find the server again.
-        config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{free_ports(1)[0]}"), encoding="utf-8")
+        with config.open("w", encoding="utf-8") as file:
+            file.write(text.replace("127.0.0.1:0", f"127.0.0.1:{free_ports(1)[0]}"))
+            file.flush()
+            # An administrator's file, older than any power cut.
+            os.fsync(file.fileno())
         self.allow(0)
         self._write_settings()
         self.up: UpProcess | None = None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from server.data_directory import DataDirectory
+from server.trusted_clock import read_kept
 from tests.faults.chain import Chain, Stored, now, until
 from tests.faults.conftest import MakeChain
 from tests.faults.machine_clock import DAY, YEAR, MachineClock
@@ -132,4 +134,10 @@ def test_a_leap_that_the_endpoints_share_is_followed_and_certificates_are_renewe
     # Those of the first moments may have been taken by the time before.
     assert all(found.times[n] >= later - SLACK_MS for n in range(55, 60))
     until("it is followed", lambda: not {"clock_leapt", "clock_unsure"} & _kinds(chain))
+    # For a server that starts before it has read all that was stamped until then.
+    kept = DataDirectory(chain.data)
+    until("the leap is kept", lambda: read_kept(kept).stamped_early is not None, 10)
+    early = read_kept(kept).stamped_early
+    assert early is not None
+    assert abs(early.by - asleep * 1000) < SLACK_MS
     until("both are well", lambda: chain.problem(at=now() + asleep * 1000) == "", 120)

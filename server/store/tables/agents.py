@@ -89,4 +89,5 @@ agent_findings = Table(
         postgresql_where=text("resolved_at IS NULL"),
     ),
     comment="something is odd about an agent; one open row for each (agent, kind)",
+    sqlite_autoincrement=True,
 )

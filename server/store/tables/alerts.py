@@ -40,6 +40,7 @@ alerts = Table(
         sqlite_where=text("status = 'open'"),
         postgresql_where=text("status = 'open'"),
     ),
+    sqlite_autoincrement=True,
 )
 
 alert_days = Table(

@@ -70,4 +70,5 @@ models = Table(
     Column("active", Boolean, nullable=False),
     Column("summary", JSON, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
 )

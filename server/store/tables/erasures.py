@@ -26,6 +26,7 @@ erasures = Table(
     Column("next_block", BigInteger, nullable=False, comment="where to go on looking through event_blocks"),
     Column("removed", JSON, nullable=False, comment="rows by table so far"),
     Index("ix_erasures_digest", "digest"),
+    sqlite_autoincrement=True,
 )
 
 erased_accounts = Table(

@@ -50,6 +50,7 @@ dead_letters = Table(
     Column("size", BigInteger, nullable=False, comment="bytes of the original"),
     Column("data", LargeBinary, nullable=False, comment="the original, cut at 64 KiB"),
     Index("uq_dead_letters_place", "partition", "offset", "event_index", unique=True),
+    sqlite_autoincrement=True,
 )
 
 event_blocks = Table(
@@ -74,6 +75,7 @@ event_blocks = Table(
     Index("ix_event_blocks_place", "agent", "epoch", "first_seq"),
     # With the count, so that events are counted and days found without reading the blocks.
     Index("ix_event_blocks_last_day", "last_day", "count"),
+    sqlite_autoincrement=True,
 )
 
 subject_events = Table(

@@ -13,5 +13,6 @@ metadata = MetaData(
     }
 )
 
-# SQLite gives an autoincrementing key only to INTEGER PRIMARY KEY.
+# SQLite gives an autoincrementing key only to INTEGER PRIMARY KEY. Their tables are `sqlite_autoincrement`: a
+# number is never given twice, also when its row is gone; people and the audit trail name rows by it.
 RowId = BigInteger().with_variant(Integer, "sqlite")

@@ -60,4 +60,5 @@ people_imports = Table(
     Column("added", Integer, nullable=False),
     Column("changed", Integer, nullable=False),
     Column("unchanged", Integer, nullable=False),
+    sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""`leaver audit verify`: a trail that somebody changed is a finding, and names the row."""
+"""`leaver audit`: it can be read, and a trail that somebody changed is a finding that names the row."""
 
 from __future__ import annotations
 
@@ -27,6 +27,45 @@ def trail(database: Database) -> Database:
                 connection, at=1000, actor="cli:root", action="alert.close", object=f"alert:{number}"
             )
     return database
+
+
+def _list(data: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["audit", "list", "--data", str(data), *options])
+
+
+def test_the_trail_is_listed_newest_first_with_who_what_why_and_when_in_utc(
+    trail: Database, tmp_path: Path
+) -> None:
+    day = 86_400_000
+    with trail.begin() as connection:
+        audit.append(
+            connection,
+            at=20_000 * day + 1000,
+            actor="cli:anna as leaver",
+            action="alert.unmask",
+            object="alert:7",
+            reason="case\x1b[31m 17",
+        )
+    shown = _list(tmp_path)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "    5  2024-10-04 00:00:01Z  cli:anna as leaver  alert.unmask  alert:7"
+    assert lines[1].startswith("       case")
+    assert "\x1b" not in shown.stdout
+    assert [line.split()[0] for line in lines[2:]] == ["4", "3", "2", "1"]
+    found = json.loads(_list(tmp_path, "--json", "--since", "2024-10-04").stdout)
+    assert [(each["seq"], each["at_dt"], each["reason"]) for each in found] == [
+        (5, "2024-10-04T00:00:01.000Z", "case\x1b[31m 17")
+    ]
+    assert _list(tmp_path, "--since", "2024-10-05").stdout == "Nothing on record.\n"
+    cut = _list(tmp_path, "--limit", "2").stdout
+    assert ("alert:3" in cut, "alert:2" in cut, "(--limit)" in cut) == (True, False, True)
+    assert _list(tmp_path, "--limit", "5").stdout == shown.stdout
+
+
+@pytest.mark.parametrize("day", ["yesterday", "03/04/2026", ""])
+def test_a_day_that_is_none_is_wrong_usage(tmp_path: Path, day: str) -> None:
+    assert _list(tmp_path, "--since", day).exit_code == 2
 
 
 def test_untouched_trail_is_good_and_tells_its_last_hash(trail: Database, tmp_path: Path) -> None:

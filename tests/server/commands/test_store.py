@@ -121,6 +121,27 @@ def test_the_copy_is_worked_with_as_the_original_was(demo: Path, empty: str, tmp
     assert model.id == max(row[0] for row in _contents(_url(demo))["models"]) + 1
 
 
+def test_numbers_of_rows_that_are_gone_are_not_given_again_there_or_back(empty: str, tmp_path: Path) -> None:
+    finding = {"agent": "a", "kind": "gap", "detail": "", "first_at": 0, "last_at": 0, "count": 1}
+
+    def next_number(url: str) -> int:
+        database = open_database(url, clock=system_clock)
+        upgrade(database)
+        with database.begin() as connection:
+            row = insert(agent_findings).values(finding).returning(agent_findings.c.id)
+            number = int(connection.execute(row).scalar_one())
+            connection.execute(delete(agent_findings))
+        database.close()
+        return number
+
+    assert next_number(_url(tmp_path)) == 1
+    back = f"sqlite:///{tmp_path}/back.db"
+    assert leaver("store", "migrate", "--to", empty, data=tmp_path).returncode == 0
+    assert next_number(empty) == 2
+    assert leaver("store", "migrate", "--from", empty, "--to", back, data=tmp_path / "none").returncode == 0
+    assert next_number(back) == 3
+
+
 def test_nothing_is_copied_into_a_database_that_has_rows(demo: Path, empty: str) -> None:
     there = open_database(empty, clock=system_clock)
     upgrade(there)

@@ -39,7 +39,7 @@ PERSON = "E77031"
 TRACES = (b"xanthippe", b"zymborska", b"quixotry", b"xan-stick")
 """Account, name, names of files and device: what may be left nowhere, in any case."""
 PEOPLE = f"""id,name,accounts,department,manager,notice date,last working day
-{PERSON},Xanthippe Zymborska,xanthippe desk-4\\xanthippe2,sales,E2,2026-11-10,2026-11-26
+{PERSON},Xanthippe Zymborska,xanthippe desk-4\\xanthippe2 CORP\\xanthippe3,sales,E2,2026-11-10,2026-11-26
 E2,Bob Berg,bob,sales,{PERSON},2026-11-10,2026-11-26
 E3,Carol Chen,carol,sales,{PERSON},,
 """
@@ -51,7 +51,7 @@ class HasDatabase(Protocol):
     def database(self) -> Database: ...
 
 
-OTHERS = ("bob", "carol", "nobody")
+OTHERS = ("bob", "carol", "nobody", "CORP\\visitor")
 
 
 def prepare(server: Server, endpoints: Iterable[Endpoint]) -> None:
@@ -71,7 +71,7 @@ def take_over(server: Server, data: str = PEOPLE, *, restore_erased: bool = Fals
 
 def file_of(account: str, dice: random.Random, host: str = "desk-4") -> Event:
     """A file that the account copied, on one of five days."""
-    hers = account.startswith("xanthippe")
+    hers = "xanthippe" in account
     return copied_file(
         NOW - dice.randrange(5) * DAY - dice.randrange(1000),
         name=f"quixotry-{dice.randrange(10**6)}.csv" if hers else f"{dice.randrange(10**6)}.csv",
@@ -95,7 +95,7 @@ def flow(
                 records.append(endpoint.heartbeat(beat(range(newest - dice.randrange(20), newest))))
             # Listed with its host: elsewhere it is nobody's.
             own = ("xanthippe2",) if endpoint.name == "desk-4" else ()
-            accounts = ("xanthippe", *own, *OTHERS)
+            accounts = ("xanthippe", "CORP\\xanthippe3", *own, *OTHERS)
             files = [file_of(dice.choice(accounts), dice, endpoint.name) for _ in range(dice.randint(1, 6))]
             records.append(endpoint.record(files))
             if dice.random() < 0.2:
@@ -166,7 +166,7 @@ def _events(connection: Connection) -> Iterable[tuple[Any, ...]]:
             if entry is None or event is None:
                 continue
             account = event.actor.user.name if event.actor.user else None
-            if not str(account).casefold().startswith("xanthippe"):
+            if "xanthippe" not in str(account).casefold():
                 person = entry[1].person
                 yield (block.agent, block.epoch, block.first_seq + index, entry[0], event, person.id)
 

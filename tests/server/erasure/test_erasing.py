@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from event_schema.wire import WireRecord
 from server.alerts.proof import verify_evidence
 from server.audit import verify
+from server.erasure.erasing import Progress, carry_out
 from server.erasure.plan import NotFound, person_target
 from server.erasure.record import erasure_state, list_erasures
 from server.people.dates import day_text
@@ -23,12 +24,12 @@ from server.store.tables import (
     audit,
     block_seals,
     dead_letters,
-    event_blocks,
     people,
     state_versions,
 )
 from tests.server.erasure.shared_machine import (
     PERSON,
+    SEAL_KEY,
     TRACES,
     clear,
     erase,
@@ -36,6 +37,8 @@ from tests.server.erasure.shared_machine import (
     flow,
     outcome_of_others,
     prepare,
+    quiet,
+    start,
     take_over,
     traces_in_files,
     traces_in_rows,
@@ -254,6 +257,63 @@ def test_an_hr_file_brings_nobody_back_unnoticed(server: Server) -> None:
     assert take_over(server).refused == 1
 
 
+def test_nobody_is_taken_back_before_the_erasure_is_finished(server: Server) -> None:
+    prepare(server, [])
+    with server.database.begin() as connection:
+        target = person_target(connection, PERSON)
+    start(server, target)
+    report = take_over(server, restore_erased=True)
+    (problem,) = report.problems
+    assert problem.message == "the erasure is not finished: call leaver erase again first"
+    with server.database.read() as connection:
+        assert set(connection.execute(select(people.c.manager_id)).scalars()) == {None}
+    erase(server)
+    assert take_over(server, restore_erased=True).added == 1
+
+
+def test_a_manager_who_was_erased_and_is_not_in_the_file_keeps_nobody_out(server: Server) -> None:
+    prepare(server, [])
+    erase(server)
+    erase(server, person="E3")
+    rows = f"id,manager\nE3,{PERSON}\nE2,{PERSON}\n"
+    assert [problem.line for problem in take_over(server, rows).problems] == [2]
+    report = take_over(server, rows, restore_erased=True)
+    assert (report.added, report.refused) == (1, 0)
+    with server.database.read() as connection:
+        assert set(connection.execute(select(people.c.id, people.c.manager_id)).all()) == {
+            ("E2", None), ("E3", None),
+        }  # fmt: skip
+
+
+def test_two_who_carry_out_one_erasure_end_it_once(server: Server) -> None:
+    desk = Endpoint("desk-4")
+    prepare(server, [desk])
+    server.take(desk.record([file_of("xanthippe", random.Random(1))]))
+    with server.database.begin() as connection:
+        target = person_target(connection, PERSON)
+    number = start(server, target)
+    others: list[dict[str, int]] = []
+
+    def run(progress: Progress) -> dict[str, int]:
+        return carry_out(server.database, number, seal_key=SEAL_KEY, actor="test", progress=progress)
+
+    def meanwhile(_what: str, _done: int, _of: int) -> None:
+        if not others:
+            others.append({})
+            others[0] = run(quiet)
+
+    assert run(meanwhile) == others[0]
+    assert run(quiet) == others[0]
+    with server.database.begin() as connection:
+        (erasure,) = list_erasures(connection)
+        assert erasure.removed == others[0]
+        actions = connection.execute(select(audit.c.action).order_by(audit.c.seq)).scalars().all()
+        assert actions == ["people.import", "erasure.begin", "erasure.finish"]
+        nothing = person_target(connection, PERSON)
+    with pytest.raises(NotFound):
+        start(server, nothing)
+
+
 def test_who_is_taken_back_begins_anew_though_a_worker_remembers_more(server: Server) -> None:
     desk = Endpoint("desk-4")
     prepare(server, [desk])
@@ -275,42 +335,6 @@ def outcome_rows(server: Server) -> list[tuple[str, int, int]]:
     with server.database.read() as connection:
         query = select(channel_days.c.subject, channel_days.c.bytes, channel_days.c.files)
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
-
-
-@pytest.mark.parametrize("when", ["after", "between two erasures"])
-def test_what_is_tampered_with_after_an_erasure_still_shows(server: Server, when: str) -> None:
-    desk = Endpoint("desk-4")
-    prepare(server, [desk])
-    dice = random.Random(4)
-    server.take(
-        desk.record([file_of(account, dice) for account in ("bob", "xanthippe", "bob", "carol", "bob")])
-    )
-    erase(server)
-    with server.database.begin() as connection:
-        bobs = connection.execute(select(alerts.c.id).where(alerts.c.subject == "person:E2")).scalar_one()
-        assert verify_evidence(connection, bobs).good
-        forged = desk.record([file_of("bob", dice) for _ in range(5)]).value
-        connection.execute(update(event_blocks).values(value=forged))
-    if when != "after":
-        erase(server, person="E3")
-    with server.database.read() as connection:
-        proof = verify_evidence(connection, bobs)
-        assert not proof.good
-        assert "not as they were sealed" in proof.bad[0].message
-
-
-def test_two_erasures_from_one_block_leave_one_seal_that_holds(server: Server) -> None:
-    desk = Endpoint("desk-4")
-    prepare(server, [desk])
-    dice = random.Random(4)
-    server.take(desk.record([file_of(account, dice) for account in ("bob", "xanthippe", "carol", "bob")]))
-    erase(server)
-    erase(server, person="E3")
-    with server.database.read() as connection:
-        bobs = connection.execute(select(alerts.c.id).where(alerts.c.subject == "person:E2")).scalar_one()
-        proof = verify_evidence(connection, bobs)
-        assert (proof.good, proof.events, proof.sealed) == (True, 2, 1)
-        assert connection.execute(select(block_seals.c.erased)).scalar_one() == 2
 
 
 def test_dead_letters_that_hold_something_of_hers_go_and_others_stay(server: Server) -> None:

@@ -182,16 +182,24 @@ def test_more_bytes_than_may_be_in_flight_arrive_whole_and_in_order(kafka_broker
     log.close()
 
 
-@pytest.mark.parametrize("module", ["server.log.kafka", "agent.shippers.kafka"])
+@pytest.mark.parametrize(
+    ("module", "wheel"),
+    [
+        ("server.log.kafka", "leaver-….whl[server,kafka]"),
+        ("agent.shippers.kafka", "leaver_agent-….whl[kafka]"),
+    ],
+)
 @pytest.mark.parametrize("missing", ["crc32c", "kafka"])
-def test_start_fails_and_names_the_extra_when_the_client_is_incomplete(module: str, missing: str) -> None:
+def test_start_fails_and_names_the_extra_when_the_client_is_incomplete(
+    module: str, wheel: str, missing: str
+) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import {module}"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")
-    assert "needs leaver[kafka]" in last
+    assert f"needs {wheel} (docs/install.md)" in last
     assert missing in last
 
 
@@ -205,6 +213,6 @@ def test_leaver_up_does_not_start_with_an_incomplete_client(missing: str, tmp_pa
     )
     # Settings that cannot be used as they are: trying again would not help.
     assert done.returncode == 2
-    assert done.stderr.startswith('leaver: log.kind = "kafka": a log on Kafka needs leaver[kafka]: ')
+    assert done.stderr.startswith('leaver: log.kind = "kafka": a log on Kafka needs leaver-…')
     assert missing in done.stderr
     assert len(done.stderr.splitlines()) == 1

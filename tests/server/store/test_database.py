@@ -6,17 +6,27 @@ import multiprocessing
 import sqlite3
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from server.store.database import Database, DatabaseTooNew, StoreUnavailable, open_database, upgrade
-from server.store.tables import accounts, installation, metadata
+from server.pipeline.state_versions import raise_versions
+from server.store.database import (
+    Database,
+    DatabaseTooNew,
+    MetAnother,
+    StoreUnavailable,
+    open_database,
+    upgrade,
+)
+from server.store.tables import accounts, agent_findings, installation, metadata, state_versions
+from server.store.upsert import insert_new
 
 
 def _clock() -> int:
@@ -86,6 +96,25 @@ def test_migrations_write_the_same_ddl_as_the_code(database: Database) -> None:
     assert len(migrated) > 150
 
 
+def test_a_number_is_never_given_twice_also_when_its_row_is_gone(database: Database) -> None:
+    numbered = [table for table in metadata.sorted_tables if table.autoincrement_column is not None]
+    assert {"alerts", "erasures", "dead_letters", "agent_findings"} <= {table.name for table in numbered}
+    finding = {"agent": "a", "kind": "gap", "detail": "", "first_at": 0, "last_at": 0, "count": 1}
+    given: list[int] = []
+    for _ in range(2):
+        with database.begin() as connection:
+            row = insert(agent_findings).values(finding).returning(agent_findings.c.id)
+            given += connection.execute(row).scalars()
+            connection.execute(delete(agent_findings))
+    assert given == [1, 2]
+    if database.dialect == "sqlite":
+        with database.read() as connection:
+            counting = connection.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+            ).scalars()
+            assert set(counting) == {table.name for table in numbered}
+
+
 def test_upgrade_again_changes_nothing_and_needs_no_write_lock(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(insert(installation).values(key="k", value="v"))
@@ -128,6 +157,51 @@ def test_settings_make_commits_durable_and_keys_checked(database: Database) -> N
 def test_foreign_key_to_nobody_is_refused(database: Database) -> None:
     with pytest.raises(IntegrityError), database.begin() as connection:
         connection.execute(insert(accounts).values(account="alice", person_id="nobody"))
+
+
+def test_an_error_holds_nothing_of_what_is_in_rows(database: Database) -> None:
+    row = {"key": "account:xanthippe@desk-4", "version": 1}
+    with database.begin() as connection:
+        insert_new(connection, state_versions, [row])
+    for many in (False, True):
+        with pytest.raises(DBAPIError) as caught, database.begin() as connection:
+            if many:
+                insert_new(connection, state_versions, [row])
+            else:
+                connection.execute(insert(state_versions).values(row))
+        assert "xanthippe" not in f"{caught.value} {caught.value.orig} {caught.value.args}"
+        assert "UNIQUE" in str(caught.value) or "23505" in str(caught.value)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_value_that_does_not_fit_is_not_in_the_error(database: Database) -> None:
+    query = sqlalchemy.text("SELECT CAST(:value AS integer)")
+    with pytest.raises(DBAPIError, match="22P02") as caught, database.read() as connection:
+        connection.execute(query, {"value": "xanthippe"})
+    assert "xanthippe" not in str(caught.value)
+
+
+@pytest.mark.databases("postgresql")
+def test_who_met_another_is_told_the_kind_of_error_and_no_names(database: Database) -> None:
+    keys = {"person:E77031": 0, "account:xanthippe@desk-4": 0}
+    told: list[str] = []
+
+    def second() -> None:
+        try:
+            with database.begin(alone=False) as connection:
+                raise_versions(connection, keys)
+        except MetAnother as error:
+            told.append(str(error))
+
+    with database.begin(alone=False) as connection:
+        raise_versions(connection, keys)
+        other = threading.Thread(target=second)
+        other.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while connection.exec_driver_sql(waiting).scalar_one() == 0:
+            time.sleep(0.01)
+    other.join()
+    assert told == ["UniqueViolation, SQLSTATE 23505"]
 
 
 def test_database_file_is_private(tmp_path: Path) -> None:

@@ -278,5 +278,5 @@ def test_a_missing_password_file_is_a_wrong_setting(tmp_path: Path) -> None:
         '[database]\nurl = "postgresql://leaver@127.0.0.1:1/leaver"\npassword_file = "/nowhere/secret"\n'
     )
     done = leaver("init", data=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "/nowhere/secret: No such file" in done.stderr

@@ -26,10 +26,7 @@ def upgrade() -> None:
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("agent", _text(64), nullable=False),
         sa.Column(
-            "kind",
-            _text(32),
-            nullable=False,
-            comment="gap, new_epoch, bad_signature, unknown_agent, …",
+            "kind", _text(32), nullable=False, comment="gap, new_epoch, bad_signature, unknown_agent, …"
         ),
         sa.Column("detail", _text(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
@@ -38,6 +35,7 @@ def upgrade() -> None:
         sa.Column("resolved_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_findings")),
         comment="something is odd about an agent; one open row for each (agent, kind)",
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_agent_findings_agent"), "agent_findings", ["agent"], unique=False)
     op.create_index(
@@ -66,10 +64,7 @@ def upgrade() -> None:
         "alerts",
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column(
-            "subject",
-            _text(128),
-            nullable=False,
-            comment="person:ID, or account:NAME without a person",
+            "subject", _text(128), nullable=False, comment="person:ID, or account:NAME without a person"
         ),
         sa.Column("family", _text(64), nullable=False),
         sa.Column("status", _text(8), nullable=False, comment="open or closed"),
@@ -94,6 +89,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.BigInteger()),
         sa.Column("closed_by", _text(256)),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_alerts_one_open",
@@ -130,6 +126,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False, comment="bytes of the original"),
         sa.Column("data", sa.LargeBinary(), nullable=False, comment="the original, cut at 64 KiB"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_dead_letters_place", "dead_letters", ["partition", "offset", "event_index"], unique=True
@@ -153,6 +150,7 @@ def upgrade() -> None:
             "or null where the event is a duplicate or a dead letter",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_blocks")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_event_blocks_last_day", "event_blocks", ["last_day", "count"], unique=False)
     op.create_index("ix_event_blocks_place", "event_blocks", ["agent", "epoch", "first_seq"], unique=False)
@@ -181,6 +179,7 @@ def upgrade() -> None:
         sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "people",
@@ -203,6 +202,7 @@ def upgrade() -> None:
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("unchanged", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_people_imports")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "pseudonyms",
@@ -269,10 +269,7 @@ def upgrade() -> None:
         sa.Column("epoch", _text(16), nullable=False),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column(
-            "seen",
-            _text(),
-            nullable=False,
-            comment="sequence numbers accounted for, as ranges '0-41,50-99'",
+            "seen", _text(), nullable=False, comment="sequence numbers accounted for, as ranges '0-41,50-99'"
         ),
         sa.Column("lost", sa.BigInteger(), nullable=False, comment="numbers covered by loss records"),
         sa.Column("duplicates", sa.BigInteger(), nullable=False, comment="events that came again"),
@@ -283,10 +280,7 @@ def upgrade() -> None:
         "agent_keys",
         sa.Column("agent", _text(64), nullable=False),
         sa.Column(
-            "key_id",
-            _text(16),
-            nullable=False,
-            comment="first 16 hex digits of SHA-256 of public_key",
+            "key_id", _text(16), nullable=False, comment="first 16 hex digits of SHA-256 of public_key"
         ),
         sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
         sa.Column("certificate_serial", _text(64), nullable=False),

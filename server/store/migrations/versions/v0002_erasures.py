@@ -40,6 +40,7 @@ def upgrade() -> None:
         ),
         sa.Column("removed", sa.JSON(), nullable=False, comment="rows by table so far"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_erasures_digest", "erasures", ["digest"], unique=False)
     op.create_table(

@@ -1,0 +1,24 @@
+"""What was seen of devices and endpoints on erased days, and at no other time."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Table, exists
+
+from server.erasure.selection import DAY_MS
+from server.store.tables import subject_agents, subject_events, subject_places
+
+
+def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[bool]]:
+    """By table, which rows. UTC days. An endpoint: where the index knows no other day of the subject."""
+    begin, end = first_day * DAY_MS, (last_day + 1) * DAY_MS
+    used = subject_places.c
+    seen = subject_agents.c
+    on_others = exists().where(
+        subject_events.c.subject == seen.subject,
+        subject_events.c.agent == seen.agent,
+        ~subject_events.c.day.between(first_day, last_day),
+    )
+    return {
+        subject_places: (used.first_time >= begin) & (used.last_time < end),
+        subject_agents: (seen.first_time >= begin) & (seen.first_time < end) & ~on_others,
+    }
