@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, select
 
-from event_schema.ocsf_events import account_of
+from event_schema import ocsf_events
 from event_schema.wire import WireError, decode_events
 from server.alerts.event_ranges import EventRange
 from server.alerts.evidence_blocks import range_blocks
@@ -97,7 +97,7 @@ def _of_events(connection: Connection, subject: str) -> Iterator[tuple[str, str]
             except WireError:
                 continue
             if event is not None:
-                user = account_of(event)
+                user = ocsf_events.account_of(event)
                 account = (user.name or user.uid) if user is not None else None
                 yield account_key(account or NO_ACCOUNT), account_key(event.device.hostname)
 
