@@ -106,13 +106,15 @@ def readable_line(event: Event) -> str:
     when = datetime.fromtimestamp(event.time / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
     if isinstance(event, FileSystemActivity):
         device = event.unmapped.peripheral_device
-        name = event.file.path or event.file.name
+        where = device.name if device is not None else (event.file.volume or "")
+        # Where a folder stands for the device it is said once.
+        folder = f"{where.rstrip('/')}/" if where.startswith("/") else ""
+        name = (event.file.path or event.file.name).removeprefix(folder)
         if event.file_result is not None:
-            name += f" → {event.file_result.path or event.file_result.name}"
+            name += f" → {(event.file_result.path or event.file_result.name).removeprefix(folder)}"
         act, size = _FILE_ACTS[event.activity_id], _size(event.file.size)
         if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
             act = "new, gone"
-        where = device.name if device is not None else (event.file.volume or "")
         return _ROW.format(when, _user(event.actor), act, size, _program(event.actor), where, name)
     device = event.peripheral_device
     act = _DEVICE_ACTS[event.activity_id]
@@ -145,6 +147,7 @@ def _say_what_is_watched(supervisors: Sequence[Supervisor], stop: threading.Even
             break
     for state in (supervisor.state() for supervisor in supervisors):
         _write(sys.stderr, f"{state.name}: {state.state}{f', {state.detail}' if state.detail else ''}")
+    _write(sys.stderr, "Ctrl-C ends it.")
 
 
 def _put(seen: queue.Queue[NewEntry], stop: threading.Event, entry: NewEntry) -> None:
