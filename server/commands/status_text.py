@@ -137,7 +137,15 @@ def _agents(status: Status) -> str:
     states = Counter(_state(agent, status) for agent in agents)
     words = ", ".join(
         f"{number:,} {state}"
-        for state in ("well heard", "enrolled", "not heard yet", "silent", "stopped", "invited", "revoked")
+        for state in (
+            "well heard",
+            "enrolled",
+            "without a heartbeat yet",
+            "silent",
+            "stopped",
+            "invited",
+            "revoked",
+        )
         if (number := states[state])
     )
     gapped = sum(any(finding.kind == "gap" for finding in agent.findings) for agent in agents)
@@ -153,7 +161,7 @@ def _state(agent: AgentHealth, status: Status) -> str:
     if status.process is None:
         # Nobody hears anybody.
         return "enrolled"
-    return "not heard yet" if agent.heartbeat_at is None else "well heard"
+    return "without a heartbeat yet" if agent.heartbeat_at is None else "well heard"
 
 
 def _alerts(status: Status) -> str:

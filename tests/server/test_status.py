@@ -177,7 +177,7 @@ def test_agents_are_called_well_heard_only_where_a_server_hears_them() -> None:
         lines = [line.text for line in status_lines(changed, width=80)]
         return next(line for line in lines if line.startswith("agents"))
 
-    assert told(PROCESS) == "agents        1 well heard, 1 not heard yet"
+    assert told(PROCESS) == "agents        1 well heard, 1 without a heartbeat yet"
     assert told(None) == "agents        2 enrolled"
 
 
