@@ -91,14 +91,16 @@ def _act(event: ApiActivity) -> _Columns:
 @_columns.register
 def _file(event: FileSystemActivity) -> _Columns:
     device = event.unmapped.peripheral_device
-    name = event.file.path or event.file.name
+    where = device.name if device is not None else (event.file.volume or "")
+    # Where a folder stands for the device it is said once.
+    folder = f"{where.rstrip('/')}/" if where.startswith("/") else ""
+    name = (event.file.path or event.file.name).removeprefix(folder)
     if event.file_result is not None:
-        name += f" → {event.file_result.path or event.file_result.name}"
+        name += f" → {(event.file_result.path or event.file_result.name).removeprefix(folder)}"
     name += _labels(event.file_result or event.file)
     act = _FILE_ACTS[event.activity_id]
     if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
         act = "new, gone"
-    where = device.name if device is not None else (event.file.volume or "")
     return act, readable_size(event.file.size), _program(event.actor.process), where, name
 
 

@@ -15,6 +15,8 @@ from event_schema.control_records import Heartbeat
 STALE_MS = 30_000
 FULL_BYTES = 256 << 10
 """With less not even the status can be written."""
+FOOTPRINT_SECONDS = 60
+"""Before, starting is most of what the agent did: no percentage."""
 RENEWAL_GRACE_DAYS = 30
 """As the server has it."""
 
@@ -85,10 +87,13 @@ def _lines(found: StatusReport, now: int) -> list[str]:
     if status is None:
         return [found.problem or "the agent is starting"]
     beat, shipping = status.heartbeat, status.shipping
-    sent = "never" if shipping.last_success is None else f"{(now - shipping.last_success) // 1000} s ago"
+    sent = "nothing sent since the start"
+    if shipping.last_success is not None:
+        ago = (now - shipping.last_success) // 1000
+        sent = f"last success {ago} s ago; {shipping.shipped_events} events since the start"
     lines = [
         f"agent       {status.agent}, {'running' if found.running else 'stopped'}, version {beat.version}",
-        f"sending     {shipping.to}; last success {sent}; {shipping.shipped_events} events since the start",
+        f"sending     {shipping.to}; {sent}",
         f"backlog     {beat.backlog_events} events, {byte_size(beat.backlog_bytes)}",
         *_held_back(status),
         f"lost        {beat.lost_events} events",
@@ -128,5 +133,8 @@ def _footprint(status: AgentStatus) -> list[str]:
     beat, seconds = status.heartbeat, (status.written_at - status.started_at) / 1000
     if beat.cpu_seconds is None or beat.memory_bytes is None or seconds <= 0:
         return []
-    percent = 100 * beat.cpu_seconds / seconds
-    return [f"this agent  {percent:.1f} % CPU since its start, {byte_size(beat.memory_bytes)}"]
+    if seconds < FOOTPRINT_SECONDS:
+        cpu = f"{beat.cpu_seconds:.1f} s of CPU"
+    else:
+        cpu = f"{100 * beat.cpu_seconds / seconds:.1f} % CPU"
+    return [f"this agent  {cpu} since its start, {byte_size(beat.memory_bytes)}"]

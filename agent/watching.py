@@ -100,6 +100,7 @@ def _say_what_is_watched(supervisors: Sequence[Supervisor], stop: threading.Even
             break
     for state in (supervisor.state() for supervisor in supervisors):
         _write(sys.stderr, f"{state.name}: {state.state}{f', {state.detail}' if state.detail else ''}")
+    _write(sys.stderr, "Ctrl-C ends it.")
 
 
 def _put(seen: queue.Queue[NewEntry], stop: threading.Event, entry: NewEntry) -> None:

@@ -105,7 +105,7 @@ def show_one(
 @data_option
 @json_option
 def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: bool) -> None:
-    """Close an open alert with a verdict and a reason."""
+    """Close an open alert with a verdict and a reason. It stays closed: what comes later opens another."""
     reason = checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
@@ -125,7 +125,7 @@ def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: 
             }
         )
     else:
-        click.echo(f"Alert {closed.id} is closed as {verdict}.")
+        click.echo(f"Alert {closed.id} is closed as {verdict}, for good: what comes later opens another.")
 
 
 def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from sqlalchemy import Connection
 
 from event_schema.struct_base import Milliseconds
-from server.commands.erase_text import counts_text, erasures_table, result_text
+from server.commands.erase_text import DIGEST_NOTE, counts_text, erasures_table, result_text, step_words
 from server.commands.opening import (
     FINDINGS,
     UNREACHABLE,
+    USAGE,
     Command,
     checked_reason,
     data_option,
@@ -174,6 +175,8 @@ def show_list(person: str | None, account: str | None, data: Path | None, as_jso
         echo_json(found)
     elif found:
         echo_table(erasures_table(found))
+        if any(erasure.digest for erasure in found):
+            click.echo(DIGEST_NOTE)
     else:
         click.echo("Nothing was erased." if person is None and account is None else "No erasure of that.")
     if not found and (person is not None or account is not None):
@@ -203,6 +206,9 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
             fail(str(error))
         _refuse_names(reason, target)
         is_known = bool(target.plan.subjects) or target.plan.first_day is not None
+        asks = is_known and not dry_run and not yes
+        if asks and not sys.stdin.isatty():
+            fail("nobody is there to be asked: say --yes", USAGE)
         rows = count_rows(database, target.plan) if is_known else {}
         if not as_json:
             click.echo(counts_text(target, rows))
@@ -210,10 +216,8 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
             if as_json:
                 echo_json(_Done(target.kind, True, target.erased_at, rows))
             return
-        if is_known and not yes and sys.stdin.isatty():
+        if asks:
             click.confirm("Erase this for good?", abort=True)
-        elif is_known and not yes:
-            raise click.UsageError("nobody is there to be asked: say --yes")
         try:
             done = _carry_out(installation, find, target, reason, is_known)
         except (NotFound, BelongsToPerson) as error:
@@ -291,7 +295,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
         def progress(what: str, done: int, of: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
+                tasks[what] = bars.add_task(step_words(what), total=of)
             bars.update(tasks[what], completed=done, total=of)
 
         yield progress

@@ -13,26 +13,50 @@ from server.erasure.record import Erasure
 from server.people.dates import day_text
 
 _WORDS = {
-    "events": "events",
-    "people": "person in the directory",
-    "person_names": "name",
-    "accounts": "accounts in the directory",
-    "pseudonyms": "pseudonyms",
-    "alerts": "alerts",
-    "judged_days": "days with a verdict",
-    "channel_days": "days of removable storage",
-    "rule_days": "days with rule hits",
-    "subject_places": "devices",
-    "subject_agents": "endpoints",
-    "subject_events": "index rows",
-    "dead_letters": "dead letters",
-    "event_blocks": "signed blocks, whole",
-    "blocks_rewritten": "signed blocks that hold events of others too: written anew, and sealed",
-    "blocks_unreadable": "blocks that cannot be read: looked at by nobody, they go with retention",
-    "blocks_looked_at": "signed blocks to look through",
-    "people_led": "people whose manager is left empty",
-    "alerts_blanked": "alerts of others in which the person is no longer named",
+    "events": ("event", "events"),
+    "people": ("row of HR's list", "rows of HR's list"),
+    "person_names": ("name", "names"),
+    "accounts": ("account", "accounts"),
+    "pseudonyms": ("pseudonym", "pseudonyms"),
+    "alerts": ("alert", "alerts"),
+    "judged_days": ("note of what a verdict was about", "notes of what verdicts were about"),
+    "channel_days": ("day's sums of a channel", "days' sums of channels"),
+    "rule_days": ("day on which a rule hit", "days on which rules hit"),
+    "subject_places": ("device or destination seen", "devices and destinations seen"),
+    "subject_agents": ("endpoint seen", "endpoints seen"),
+    "dead_letters": ("unreadable record (dead letter)", "unreadable records (dead letters)"),
+    "people_led": ("person whose manager is left empty", "people whose manager is left empty"),
+    "alerts_blanked": (
+        "alert of others, in which the person is no longer named",
+        "alerts of others, in which the person is no longer named",
+    ),
+    "blocks_looked_at": ("signed block to look through", "signed blocks to look through"),
+    "event_blocks": ("signed block, whole", "signed blocks, whole"),
+    "blocks_rewritten": (
+        "signed block that holds events of others too: written anew, and sealed",
+        "signed blocks that hold events of others too: written anew, and sealed",
+    ),
+    "blocks_unreadable": (
+        "signed block that cannot be read: nobody looks at it, and it goes with retention",
+        "signed blocks that cannot be read: nobody looks at them, and they go with retention",
+    ),
 }
+"""One, and several. The index of events (subject_events) goes with the events and is not told."""
+
+DIGEST_NOTE = "About whom is a digest, which names nobody: --person ID or --account NAME looks for one."
+
+_STEPS = {
+    "dead letters": "unreadable records",
+    "subject events": "index of events",
+    "subject places": "devices and destinations seen",
+    "subject agents": "endpoints seen",
+}
+"""What server/erasure calls its steps, where people would not."""
+
+
+def step_words(step: str) -> str:
+    """A step of an erasure, for its progress bar."""
+    return _STEPS.get(step, step)
 
 
 def counts_text(target: Target, rows: Mapping[str, int]) -> str:
@@ -42,16 +66,20 @@ def counts_text(target: Target, rows: Mapping[str, int]) -> str:
         return f"{shown} was erased on {_date(target.erased_at)}; nothing is kept."
     begun = "" if target.erasure is None else " (an erasure was begun before, and goes on)"
     what = "events of " if target.kind == "days" else f"{target.kind} "
-    return "\n".join([f"To be erased, {what}{shown}{begun}:", *_lines(rows)])
+    lines = [f"To be erased, {what}{shown}{begun}:", *_lines(rows)]
+    if rows.get("events"):
+        lines.append(
+            "Signed blocks that hold such events go, or are written anew where others' are in them too."
+        )
+    return "\n".join(lines)
 
 
 def result_text(rows: Mapping[str, int], left: Sequence[str], waiting: int | None) -> str:
     """What went, and what is left."""
     lines = ["Erased:", *_lines(rows)] if rows else []
     if waiting:
-        lines.append(
-            f"{waiting:,} records wait on the log: what is to be erased there is dropped as it is read."
-        )
+        wait = "record waits" if waiting == 1 else "records wait"
+        lines.append(f"{waiting:,} {wait} on the log: what is to be erased there is dropped as it is read.")
     if left:
         lines += ["Still in files:", *(f"  {words}" for words in left)]
     lines.append("Out of reach: endpoints' own spools, backups, archived WAL.")
@@ -86,7 +114,11 @@ def _about(erasure: Erasure) -> str:
 
 def _lines(rows: Mapping[str, int]) -> list[str]:
     width = max((len(f"{count:,}") for count in rows.values()), default=0)
-    lines = [f"  {rows[name]:>{width},}  {words}" for name, words in _WORDS.items() if rows.get(name)]
+    lines = [
+        f"  {rows[name]:>{width},}  {one if rows[name] == 1 else several}"
+        for name, (one, several) in _WORDS.items()
+        if rows.get(name)
+    ]
     return lines or ["  nothing"]
 
 

@@ -11,9 +11,11 @@ import msgspec
 from rich.table import Table
 from sqlalchemy import func, select
 
+from event_schema.byte_size import byte_size
 from event_schema.struct_base import Milliseconds
 from server.commands.opening import data_option, echo_json, json_option, open_installation, system_clock
 from server.commands.tables import echo_table
+from server.people.dates import day_text
 from server.store.tables import models
 
 
@@ -58,19 +60,25 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
         click.echo("No model yet: the first is trained once there is enough history.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "kind", "made", "active", "bytes"):
-        table.add_column(column, no_wrap=True, justify="right" if column in {"id", "bytes"} else "left")
+    for column in ("id", "kind", "made", "active", "size"):
+        table.add_column(column, no_wrap=True, justify="right" if column in {"id", "size"} else "left")
     table.add_column("made from", overflow="fold")
     for row in rows:
         table.add_row(
             str(row.id),
             row.kind,
-            datetime.fromtimestamp(row.created_at / 1000, UTC).isoformat(" ", "seconds"),
+            datetime.fromtimestamp(row.created_at / 1000, UTC).strftime("%Y-%m-%d %H:%MZ"),
             "yes" if row.active else "",
-            f"{row.bytes:,}",
-            msgspec.json.encode(row.summary).decode(),
+            byte_size(row.bytes),
+            _made_from(row.summary),
         )
     echo_table(table)
+
+
+def _made_from(summary: dict[str, Any]) -> str:
+    """What server/training says of it, in words."""
+    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {day_text(summary['last_day'])}"
+    return f"{words}; a cold start" if summary["cold_start"] else words
 
 
 @model.command("train")

@@ -64,7 +64,7 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
     yield "dead letters", f"{sum(status.dead_letters.values()):,}: {dead}" if dead else "none"
     if gone := _gone(status):
         yield "gone", gone
-    yield "agents", _agents(status.agents)
+    yield "agents", _agents(status)
     yield "alerts", _alerts(status)
     yield "database", _database(status)
     yield "model", _model(status)
@@ -92,7 +92,11 @@ def _log(status: Status) -> str:
         return f"{log.kind}, not reached"
     if not log.partitions:
         return f"{log.kind}, begins with the first leaver up"
-    waiting = "nothing waits" if not log.lag else f"{log.lag:,} records wait"
+    waiting = (
+        "nothing waits"
+        if not log.lag
+        else f"{log.lag:,} {'record waits' if log.lag == 1 else 'records wait'}"
+    )
     if log.oldest_waiting_at is not None:
         waiting += f", the oldest for {span(status.at - log.oldest_waiting_at)}"
     kept = "" if status.storage.log is None else f", {byte_size(status.storage.log)}"
@@ -126,13 +130,22 @@ def _gone(status: Status) -> str:
     return "; ".join(words)
 
 
-def _agents(agents: tuple[AgentHealth, ...]) -> str:
+def _agents(status: Status) -> str:
+    agents = status.agents
     if not agents:
         return "none yet: leaver agents enrol NAME"
-    states = Counter(agent.state for agent in agents)
+    states = Counter(_state(agent, status) for agent in agents)
     words = ", ".join(
-        f"{number:,} {'well heard' if state == 'enrolled' else state}"
-        for state in ("enrolled", "silent", "stopped", "invited", "revoked")
+        f"{number:,} {state}"
+        for state in (
+            "well heard",
+            "enrolled",
+            "without a heartbeat yet",
+            "silent",
+            "stopped",
+            "invited",
+            "revoked",
+        )
         if (number := states[state])
     )
     gapped = sum(any(finding.kind == "gap" for finding in agent.findings) for agent in agents)
@@ -140,6 +153,15 @@ def _agents(agents: tuple[AgentHealth, ...]) -> str:
     if gapped:
         words += f"; {gapped:,} with gaps"
     return f"{words}; {backlog:,} events in spools" if backlog else words
+
+
+def _state(agent: AgentHealth, status: Status) -> str:
+    if agent.state != "enrolled":
+        return agent.state
+    if status.process is None:
+        # Nobody hears anybody.
+        return "enrolled"
+    return "without a heartbeat yet" if agent.heartbeat_at is None else "well heard"
 
 
 def _alerts(status: Status) -> str:

@@ -177,7 +177,8 @@ def _engine(url: URL) -> Engine:
         return postgresql.postgresql_engine(url, lock_seconds=BUSY_TIMEOUT_SECONDS)
     except ModuleNotFoundError as error:
         raise StoreUnavailable(
-            f"database {_place(url)}: {error.name} is missing; install leaver with the extra postgres"
+            f"database {_place(url)}: {error.name} is missing; "
+            "install the server's wheel with [server,postgres] (docs/install.md)"
         ) from error
 
 

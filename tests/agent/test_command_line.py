@@ -335,11 +335,14 @@ def test_watch_for_people_says_what_it_watches_and_ends_with_its_reader(tmp_path
     assert process.stderr is not None
     try:
         assert b"TIME" in next_line(process, 15)
-        assert b"removable_storage: running" in os.read(process.stderr.fileno(), 4096)
+        said = os.read(process.stderr.fileno(), 4096)
+        assert b"removable_storage: running" in said
+        assert b"Ctrl-C ends it." in said
         (folder / "list.csv").write_bytes(b"x" * 2_500_000)
         line = next_line(process, 15)
         assert b"list.csv" in line
         assert b"2.5 MB" in line
+        assert line.count(str(folder).encode()) == 1
         process.stdout.close()
         for n in range(3):
             (folder / f"more-{n}").write_bytes(b"x")

@@ -20,7 +20,7 @@ from agent import runner
 from agent.config import parse_config
 from agent.identity import load_identity
 from agent.runner import Agent, without_people
-from agent.status_file import StatusUnreadable, is_running, read_status
+from agent.status_file import StatusUnreadable, is_running, read_status, write_status
 from agent.status_report import examine, report
 from event_schema.control_records import Heartbeat, decode_heartbeat
 from event_schema.ocsf_events import FileSystemActivity
@@ -215,7 +215,14 @@ def test_sigterm_saves_what_was_seen_says_goodbye_and_ends_in_time(
         assert 0.1 < (beat.cpu_seconds or 0) < 60
         assert 10e6 < (beat.memory_bytes or 0) < 200e6
     readable, _ = report(state_dir, as_json=False, now=int(time.time() * 1000))
+    assert re.search(r"^this agent  \d+\.\d s of CPU since its start, [\d.]+ MB$", readable, re.MULTILINE)
+    status = read_status(state_dir)
+    sending = msgspec.structs.replace(status.shipping, last_success=None)
+    later = msgspec.structs.replace(status, started_at=status.written_at - 60_000, shipping=sending)
+    write_status(state_dir, later)
+    readable, _ = report(state_dir, as_json=False, now=int(time.time() * 1000))
     assert re.search(r"^this agent  \d+\.\d % CPU since its start, [\d.]+ MB$", readable, re.MULTILINE)
+    assert re.search(r"^sending     .*; nothing sent since the start$", readable, re.MULTILINE)
 
 
 @pytest.mark.long

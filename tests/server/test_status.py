@@ -169,6 +169,18 @@ def test_each_worker_is_a_line_with_what_it_holds_and_did() -> None:
     ]
 
 
+def test_agents_are_called_well_heard_only_where_a_server_hears_them() -> None:
+    never = msgspec.structs.replace(_agent("b"), heartbeat_at=None, clock_offset=None)
+
+    def told(process: ProcessState | None) -> str:
+        changed = msgspec.structs.replace(WELL, agents=(_agent("a"), never), process=process)
+        lines = [line.text for line in status_lines(changed, width=80)]
+        return next(line for line in lines if line.startswith("agents"))
+
+    assert told(PROCESS) == "agents        1 well heard, 1 without a heartbeat yet"
+    assert told(None) == "agents        2 enrolled"
+
+
 def test_a_thousand_silent_agents_take_four_lines() -> None:
     findings = tuple(StatusFinding("agent_silent", f"desk-{n} says nothing") for n in range(1000))
     lines = [

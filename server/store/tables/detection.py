@@ -59,6 +59,7 @@ known_exports = Table(
     Column("origin", PlainText(64), nullable=False, comment="database_export, file_server"),
     Column("seen_at", BigInteger, nullable=False, comment="event's time; ms UTC"),
     comment="content that a database or a file server gave out, to recognise it wherever it goes",
+    sqlite_autoincrement=True,
 )
 
 models = Table(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from server.commands.erase_text import result_text
 from server.data_directory import DataDirectory
 from server.installation import created_installation
 from server.store.tables import audit, people
@@ -47,15 +48,36 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(data: Path) -> None:
     done = leaver("erase", "person", PERSON, *REASON, "--dry-run", data=data)
     assert done.returncode == 0
     assert done.stdout.startswith(f"To be erased, person {PERSON}:\n")
-    assert "1  person in the directory" in done.stdout
+    assert "1  row of HR's list\n" in done.stdout
+    assert "written anew where others' are in them too" in done.stdout
     assert "2  people whose manager is left empty" in done.stdout
     assert _people(data) == 3
+
+
+def test_what_is_told_beforehand_is_told_afterwards_in_the_same_words(data: Path) -> None:
+    would = leaver("erase", "person", PERSON, *REASON, "--dry-run", data=data).stdout.splitlines()
+    done = leaver("erase", "person", PERSON, *REASON, "--yes", data=data).stdout
+    erased = done[done.index("Erased:") :].splitlines()
+    told = {line.strip() for line in would[1:] if line.startswith("  ")}
+    assert len(told) > 5
+    assert {" ".join(line.split()) for line in told} <= {" ".join(line.split()) for line in erased}
+
+
+def test_one_and_several_have_words_of_their_own() -> None:
+    rows = {"accounts": 1, "alerts": 2, "subject_events": 7}
+    assert result_text(rows, (), 1).splitlines() == [
+        "Erased:",
+        "  1  account",
+        "  2  alerts",
+        "1 record waits on the log: what is to be erased there is dropped as it is read.",
+        "Out of reach: endpoints' own spools, backups, archived WAL.",
+    ]
 
 
 def test_nobody_there_to_be_asked_is_wrong_usage(data: Path) -> None:
     done = leaver("erase", "person", PERSON, *REASON, data=data)
     assert done.returncode == 2
-    assert "say --yes" in done.stderr
+    assert (done.stdout, done.stderr) == ("", "leaver: nobody is there to be asked: say --yes\n")
     assert _people(data) == 3
 
 
@@ -77,6 +99,7 @@ def test_what_went_is_said_to_people_and_to_programs_and_a_second_time_nothing_i
     again = leaver("erase", "person", PERSON, *REASON, "--yes", data=data)
     assert again.returncode == 0
     assert "nothing is kept" in again.stdout
+    assert "is a digest, which names nobody" in leaver("erase", "list", data=data).stdout
     assert (data / "pki" / "seal.key").stat().st_mode & 0o777 == 0o600
 
 

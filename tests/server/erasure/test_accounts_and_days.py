@@ -265,7 +265,7 @@ def test_devices_and_endpoints_that_were_seen_on_erased_days_only_go(server: Ser
     assert (removed["subject_places"], removed["subject_agents"]) == (1, 1)
     assert counted.items() >= {"subject_places": 1, "subject_agents": 1}.items()
     with server.database.read() as connection:
-        assert connection.execute(select(subject_places.c.device)).scalars().all() == ["stick-2"]
+        assert connection.execute(select(subject_places.c.place)).scalars().all() == ["device:stick-2"]
         assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["desk-4"]
 
 

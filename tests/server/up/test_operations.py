@@ -134,7 +134,7 @@ def test_status_for_people_is_short_aligned_and_fits_80_columns(
     assert all(line[13] == " " and line[14] != " " for line in subjects), done.stdout
     assert "log           embedded, nothing waits" in done.stdout
     assert "dead letters  1: 1 bad_signature" in done.stdout
-    assert "agents        1 well heard; 1 with gaps" in done.stdout
+    assert "agents        1 without a heartbeat yet; 1 with gaps" in done.stdout
     assert {line.split(":")[0] for line in lines if line.startswith("!")} == {
         "! dead_letters", "! gap", "! events_lost", "! bad_signature",
     }  # fmt: skip
@@ -155,7 +155,7 @@ def test_what_waits_is_told_with_its_age_while_the_pipeline_cannot_write(
         assert found["leaver_lag_records", ()] == 1
         assert found["leaver_oldest_waiting_seconds", ()] >= 1
         shown = leaver("status", data=busy.data).stdout
-        assert re.search(r"^log +embedded, 1 records wait, the oldest for \d+ s", shown, re.M), shown
+        assert re.search(r"^log +embedded, 1 record waits, the oldest for \d+ s", shown, re.M), shown
         # Alive, for its loops turn or have their time; what it lacks lies outside.
         assert client.get("/healthz").json() == {"status": "ok"}
         other.execute("ROLLBACK")

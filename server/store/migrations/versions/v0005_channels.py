@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_known_exports")),
         sa.UniqueConstraint("sha256", name=op.f("uq_known_exports_sha256")),
         comment="content that a database or a file server gave out, to recognise it wherever it goes",
+        sqlite_autoincrement=True,
     )
 
 
