@@ -12,8 +12,19 @@ import msgspec
 
 from agent.missing_package import missing_package
 from collectors.contract import Collector, Unsupported
+from collectors.destination_settings import DestinationSettings
 from collectors.labels.settings import LabelSettings
 from event_schema.ocsf_objects import Host
+
+
+class SharedSettings(msgspec.Struct, frozen=True):
+    """Tables that several collectors go by."""
+
+    labels: LabelSettings | None = None
+    destinations: DestinationSettings | None = None
+
+
+NOTHING_SHARED = SharedSettings()
 
 
 class CollectorKind(msgspec.Struct, frozen=True):
@@ -29,16 +40,29 @@ class CollectorKind(msgspec.Struct, frozen=True):
     config_name: str
     labels_files: bool = False
     """The class takes `label_settings` too."""
+    names_destinations: bool = False
+    """The class takes `destination_settings` too."""
 
     def config_type(self) -> type[msgspec.Struct]:
         found: type[msgspec.Struct] = getattr(import_module(self.config_module), self.config_name)
         return found
 
+    def shared_of(self, shared: SharedSettings) -> SharedSettings:
+        """Those that this collector goes by."""
+        return SharedSettings(
+            labels=shared.labels if self.labels_files else None,
+            destinations=shared.destinations if self.names_destinations else None,
+        )
+
     def make(
-        self, config: msgspec.Struct, host: Host, version: str, labels: LabelSettings | None = None
+        self, config: msgspec.Struct, host: Host, version: str, shared: SharedSettings = NOTHING_SHARED
     ) -> Collector:
         """Opens nothing: see the contract. Raises Unsupported where a package that it needs is missing."""
-        more = {"label_settings": labels} if self.labels_files else {}
+        more: dict[str, msgspec.Struct | None] = {}
+        if self.labels_files:
+            more["label_settings"] = shared.labels
+        if self.names_destinations:
+            more["destination_settings"] = shared.destinations
         try:
             module = import_module(self.module)
         except ImportError as error:
@@ -105,6 +129,7 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "SyncFoldersCollector",
         "collectors.sync_folders_config",
         "SyncFoldersConfig",
+        labels_files=True,
     ),
     CollectorKind(
         "uploads",
@@ -112,6 +137,8 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "UploadsCollector",
         "collectors.uploads_config",
         "UploadsConfig",
+        labels_files=True,
+        names_destinations=True,
     ),
 )
 

@@ -9,10 +9,9 @@ from functools import partial
 
 import msgspec
 
-from agent.collector_registry import CollectorKind
+from agent.collector_registry import NOTHING_SHARED, CollectorKind, SharedSettings
 from agent.spool_segment import NewEntry
 from agent.supervisor import Supervisor
-from collectors.labels.settings import LabelSettings
 from event_schema.control_records import CollectorState
 from event_schema.ocsf_objects import Host
 
@@ -21,8 +20,8 @@ REPLACE_SECONDS = 5.0
 
 
 class _Running(msgspec.Struct, frozen=True):
-    settings: tuple[msgspec.Struct, LabelSettings | None]
-    """Its own, and those for labels where it labels files."""
+    settings: tuple[msgspec.Struct, SharedSettings]
+    """Its own, and what it goes by of the shared ones."""
     supervisor: Supervisor
     stop: threading.Event
 
@@ -37,24 +36,24 @@ class CollectorSet:
         hand_on: Callable[[NewEntry], None],
         resume_from: Callable[[str], str | None],
         enabled: Enabled,
-        labels: LabelSettings | None = None,
+        shared: SharedSettings = NOTHING_SHARED,
     ) -> None:
         self._host, self._version = host, version
         self._hand_on, self._resume_from = hand_on, resume_from
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Supervisor] = {}
         for kind, settings in enabled:
-            self._add(kind, _all(kind, settings, labels), self._resume_from(kind.name), None)
+            self._add(kind, _all(kind, settings, shared), self._resume_from(kind.name), None)
 
     def start(self) -> None:
         for running in self._running.values():
             running.supervisor.start()
 
-    def replace(self, enabled: Enabled, labels: LabelSettings | None = None) -> bool:
+    def replace(self, enabled: Enabled, shared: SharedSettings = NOTHING_SHARED) -> bool:
         """Collectors whose settings changed begin anew behind what they handed on; others go on untouched.
 
         False: one does not end, and nothing takes its place before it has; call again later."""
-        wanted = {kind.name: _all(kind, settings, labels) for kind, settings in enabled}
+        wanted = {kind.name: _all(kind, settings, shared) for kind, settings in enabled}
         ending = [name for name, known in self._running.items() if wanted.get(name) != known.settings]
         for name in ending:
             self._running[name].stop.set()
@@ -68,7 +67,7 @@ class CollectorSet:
             if kind.name not in self._running:
                 old = self._ended.pop(kind.name, None)
                 cursor = self._resume_from(kind.name) if old is None else old.cursor
-                self._add(kind, _all(kind, settings, labels), cursor, old).start()
+                self._add(kind, _all(kind, settings, shared), cursor, old).start()
         return all(name not in self._running or not self._running[name].stop.is_set() for name in ending)
 
     def states(self) -> list[CollectorState]:
@@ -90,7 +89,7 @@ class CollectorSet:
     def _add(
         self,
         kind: CollectorKind,
-        settings: tuple[msgspec.Struct, LabelSettings | None],
+        settings: tuple[msgspec.Struct, SharedSettings],
         cursor: str | None,
         before: Supervisor | None,
     ) -> Supervisor:
@@ -109,6 +108,6 @@ class CollectorSet:
 
 
 def _all(
-    kind: CollectorKind, settings: msgspec.Struct, labels: LabelSettings | None
-) -> tuple[msgspec.Struct, LabelSettings | None]:
-    return settings, labels if kind.labels_files else None
+    kind: CollectorKind, settings: msgspec.Struct, shared: SharedSettings
+) -> tuple[msgspec.Struct, SharedSettings]:
+    return settings, kind.shared_of(shared)

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from agent.collector_registry import COLLECTORS, CollectorKind, kind_of
+from agent.collector_registry import COLLECTORS, CollectorKind, SharedSettings, kind_of
 from agent.narrowing import merge
 from agent.server_client import Timeouts
+from collectors.destination_settings import DestinationSettings
 from collectors.labels.settings import LabelSettings
 
 DEFAULT_PATH = Path("/etc/leaver-agent.toml")
@@ -54,13 +55,14 @@ class ShipperSection(Timeouts, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentConfig(msgspec.Struct, frozen=True):
-    """All settings. `labels` is for all collectors that label files; `collectors` holds a config struct for
-    every collector that the agent has."""
+    """All settings. `labels` is for all collectors that label files, `destinations` for those that tell where
+    data went; `collectors` holds a config struct for every collector that the agent has."""
 
     agent: AgentSection
     spool: SpoolSection
     shipper: ShipperSection
     labels: LabelSettings
+    destinations: DestinationSettings
     collectors: dict[str, msgspec.Struct]
     tables: dict[str, Any]
     """As they stood in the file."""
@@ -71,12 +73,19 @@ class AgentConfig(msgspec.Struct, frozen=True):
     def state_dir(self) -> Path:
         return Path(self.agent.state_dir)
 
+    @property
+    def shared(self) -> SharedSettings:
+        """What several collectors go by."""
+        return SharedSettings(labels=self.labels, destinations=self.destinations)
 
+
+SHARED: dict[str, type[msgspec.Struct]] = {"labels": LabelSettings, "destinations": DestinationSettings}
+"""Tables that the installation may set, beside those of the collectors."""
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "agent": AgentSection,
     "spool": SpoolSection,
     "shipper": ShipperSection,
-    "labels": LabelSettings,
+    **SHARED,
 }
 
 
@@ -113,9 +122,9 @@ def with_installation(
     kinds: Sequence[CollectorKind] = COLLECTORS,
 ) -> AgentConfig:
     """The endpoint's own settings under those of the installation. Raises ConfigError."""
-    _check_keys(installation, ["collectors", "labels"], "", place)
+    _check_keys(installation, ["collectors", *SHARED], "", place)
     _config_of(installation, place, kinds)
-    types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds} | {"labels": LabelSettings}
+    types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds} | SHARED
     merged = merge(own.tables, installation, types)
     config = _config_of(merged.tables, place, kinds)
     return msgspec.structs.replace(config, tables=own.tables, overruled=merged.overruled)
@@ -130,6 +139,9 @@ def _config_of(tables: dict[str, Any], place: str, kinds: Sequence[CollectorKind
         spool=_convert(_table(tables, "spool", "", place), SpoolSection, "spool", place),
         shipper=_convert(_table(tables, "shipper", "", place), ShipperSection, "shipper", place),
         labels=_convert(_table(tables, "labels", "", place), LabelSettings, "labels", place),
+        destinations=_convert(
+            _table(tables, "destinations", "", place), DestinationSettings, "destinations", place
+        ),
         collectors={
             kind.name: _convert(
                 _table(collectors, kind.name, "collectors.", place),

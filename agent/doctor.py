@@ -133,7 +133,7 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
         off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
         yield Finding(name, "limit", off)
         return
-    collector = kind.make(enabled[kind], this_host(None), agent_version(), config.labels)
+    collector = kind.make(enabled[kind], this_host(None), agent_version(), config.shared)
     try:
         try:
             collector.check_supported()

@@ -90,7 +90,7 @@ class Agent:
         in_force = self._settings.config
         enabled = enabled_collectors(in_force, kinds)
         self._collectors = CollectorSet(
-            host, self._version, self._writer.hand_on, self._spool.cursor, enabled, in_force.labels
+            host, self._version, self._writer.hand_on, self._spool.cursor, enabled, in_force.shared
         )
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
@@ -138,7 +138,7 @@ class Agent:
         if self._stop.is_set():
             return
         config = self._settings.config
-        if not self._collectors.replace(enabled_collectors(config, self._kinds), config.labels):
+        if not self._collectors.replace(enabled_collectors(config, self._kinds), config.shared):
             self._settings_changed.set()
 
     def _on_settings(self) -> None:

@@ -53,15 +53,16 @@ def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] 
         signal.signal(number, lambda *_: stop.set())
     seen: queue.Queue[NewEntry] = queue.Queue(QUEUE_ENTRIES)
     host = this_host(_agent_name(config))
+    in_force = settings_in_force(config, kinds)[0]
     supervisors = [
         Supervisor(
             kind.name,
-            partial(kind.make, settings, host, agent_version(), config.labels),
+            partial(kind.make, settings, host, agent_version(), in_force.shared),
             partial(_put, seen, stop),
             resume_from=None,
             stop=stop,
         )
-        for kind, settings in enabled_collectors(settings_in_force(config, kinds)[0], kinds)
+        for kind, settings in enabled_collectors(in_force, kinds)
     ]
     for supervisor in supervisors:
         supervisor.start()

@@ -42,11 +42,13 @@ _Result = TypeVar("_Result")
 
 
 class DriveJob(Generic[_Result]):
-    """One file to read. The owner may change `path` when the file is renamed, and set `cancelled`."""
+    """One file to read. The owner may change `path` when the file is renamed, and set `cancelled`. `as_was`:
+    only while it is what `facts` say; otherwise as it is when its turn comes."""
 
-    __slots__ = ("cancelled", "facts", "path", "result", "root")
+    __slots__ = ("as_was", "cancelled", "facts", "path", "result", "root")
 
-    def __init__(self, root: Root, path: str, facts: FileFacts) -> None:
+    def __init__(self, root: Root, path: str, facts: FileFacts, *, as_was: bool = False) -> None:
+        self.as_was = as_was
         self.root = root
         self.path = path
         self.facts = facts

@@ -21,6 +21,7 @@ TOO_LARGE: Final = "hash skipped: the file is larger than hash_max_bytes"
 TOO_MANY: Final = "hash skipped: too many files are waiting for theirs"
 TOO_LATE: Final = "hash skipped: it was not ready in time"
 CHANGED: Final = "hash skipped: the file changed while it was read"
+CHANGED_BEFORE: Final = "hash skipped: the file changed before it could be read"
 GONE: Final = "hash skipped: the file was gone before it could be read"
 NO_ANSWER: Final = "hash skipped: the drive does not answer"
 NOT_READABLE: Final = "hash skipped: the file could not be read"
@@ -104,8 +105,8 @@ class FileHasher(DriveReader[HashResult]):
         try:
             with worker.opened(job) as (fd, facts):
                 is_open = True
-                if facts.content_id != job.facts.content_id and offset:
-                    return HashResult(gap=CHANGED), offset
+                if facts.content_id != job.facts.content_id and (offset or job.as_was):
+                    return HashResult(gap=CHANGED if offset else CHANGED_BEFORE), offset
                 job.facts = facts
                 if facts.size > self._max_bytes:
                     return HashResult(facts=facts, gap=TOO_LARGE), offset

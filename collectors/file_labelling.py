@@ -22,6 +22,7 @@ from event_schema.ocsf_labels import ClassificationStatus
 TOO_MANY: Final = "labels skipped: too many files are waiting for theirs"
 TOO_LATE: Final = "labels skipped: they were not ready in time"
 CHANGED: Final = "labels skipped: the file changed while it was read"
+CHANGED_BEFORE: Final = "labels skipped: the file changed before it could be read"
 GONE: Final = "labels skipped: the file was gone before it could be read"
 NO_ANSWER: Final = "labels skipped: the drive does not answer"
 NOT_READABLE: Final = "labels skipped: the file could not be read"
@@ -109,10 +110,13 @@ class _Pieces:
     def size(self) -> int:
         try:
             with self._worker.opened(self._job) as (_, facts):
+                if self._job.as_was and facts.content_id != self._job.facts.content_id:
+                    self.gap = CHANGED_BEFORE
+                    raise OSError(CHANGED_BEFORE)
                 self._content = facts.content_id
                 return facts.size
         except OSError as error:
-            self.gap = GONE if error.errno in GONE_ERRORS else NOT_READABLE
+            self.gap = self.gap or (GONE if error.errno in GONE_ERRORS else NOT_READABLE)
             raise
 
     def read(self, offset: int, length: int) -> bytes:

@@ -4,7 +4,7 @@ Which folders and whose clients: the catalogue. Changes: watched_place (inotify)
 file is told once the client runs; what appears while it does not is kept, and told when it starts. Who put
 the file there is not told by inotify: its owner is named. The client itself also writes what comes down
 from other machines, so an event is `likely` at best, and `possible` where no running client can be seen for
-lack of rights.
+lack of rights. Hash and labels: sent_files, of the file as it was when it came to rest.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
+import msgspec
 import psutil
 
 from collectors.contract import Observation, Unsupported
 from collectors.file_changes import Change, FileFacts
 from collectors.finished_files import FinishedFile
+from collectors.labels import LabelSettings
+from collectors.linux.beneath import Root
 from collectors.linux.process_identity import Who
 from collectors.linux.user_names import UserNames
+from collectors.sent_files import SentFile, SentFiles
 from collectors.steady_clock import SteadyClock
 from collectors.storage_config import RemovableStorageConfig
 from collectors.storage_events import Volume
 from collectors.sync_folders_config import SyncFoldersConfig
-from collectors.upload_events import actor_of, file_of
+from collectors.upload_events import actor_of, file_of, gap_of
 from collectors.watched_place import WatchedPlace
 from event_schema.catalogue import Application, load_catalogue
 from event_schema.ocsf_events import Event, FileActivity, event_metadata
@@ -51,6 +55,16 @@ _LATER: Final = "; the client was not running then"
 _NEW: Final = (FileActivity.CREATE, FileActivity.UPDATE, FileActivity.RENAME)
 
 
+class _Carried(msgspec.Struct, eq=False):
+    """A file that a client carries away. `sent` once its client runs."""
+
+    application: Application
+    finished: FinishedFile
+    root: Root
+    late: bool = False
+    sent: SentFile | None = None
+
+
 class SyncFoldersCollector:
     """See Collector. `clock` gives ms since 1970 UTC."""
 
@@ -63,7 +77,9 @@ class SyncFoldersCollector:
         host: Host,
         version: str,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        label_settings: LabelSettings | None = None,
     ) -> None:
+        self._sent_files = SentFiles(config, label_settings)
         self._config = config
         self._host = host
         self._version = version
@@ -75,7 +91,8 @@ class SyncFoldersCollector:
         self._places: dict[str, tuple[Application, WatchedPlace]] = {}
         self._names: UserNames | None = None
         self._running: frozenset[str] = frozenset()
-        self._waiting: deque[tuple[Application, FinishedFile]] = deque()
+        self._waiting: deque[_Carried] = deque()
+        self._reading: deque[_Carried] = deque()
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -105,10 +122,10 @@ class SyncFoldersCollector:
                 self._turn()
                 for application, place in self._places.values():
                     found = place.flush("the file was still being written when the agent was stopped")
-                    self._keep(application, found)
+                    self._keep(application, place, found)
                 if self._waiting:
                     self._running = self._clients()
-                yield from self._observations()
+                yield from self._observations(at_end=True)
         finally:
             self._release()
 
@@ -116,6 +133,7 @@ class SyncFoldersCollector:
         total = Counter(self._dropped)
         for _, place in list(self._places.values()):
             total.update(place.dropped())
+        total.update(self._sent_files.dropped())
         return dict(total)
 
     def detail(self) -> str | None:
@@ -126,7 +144,9 @@ class SyncFoldersCollector:
             return "no sync folder of a known cloud drive is here"
         parts = [f"{count} × {name}" if count > 1 else name for name, count in sorted(clients.items())]
         waiting = f"; {len(self._waiting)} files wait for their client" if self._waiting else ""
-        return printable_name("sync folders: " + ", ".join(parts) + waiting)
+        confined = self._sent_files.describe()
+        labels = f"; labels: read by a process confined by {confined}" if confined else ""
+        return printable_name("sync folders: " + ", ".join(parts) + waiting + labels)
 
     def close(self) -> None:
         self._closing.set()
@@ -179,9 +199,9 @@ class SyncFoldersCollector:
         now_ms = self._clock.now_ms()
         for application, place in self._places.values():
             _, finished = place.step(now_ms, self._owner)
-            self._keep(application, finished)
+            self._keep(application, place, finished)
 
-    def _keep(self, application: Application, finished: list[FinishedFile]) -> None:
+    def _keep(self, application: Application, place: WatchedPlace, finished: list[FinishedFile]) -> None:
         for each in finished:
             facts = each.facts
             if each.activity not in _NEW or each.is_folder or each.is_deleted or facts is None:
@@ -191,7 +211,7 @@ class SyncFoldersCollector:
             if len(self._waiting) >= _MOST_WAITING:
                 self._waiting.popleft()
                 self._dropped["files_waiting_for_a_client_over_the_limit"] += 1
-            self._waiting.append((application, each))
+            self._waiting.append(_Carried(application, each, place.root))
 
     def _owner(self, change: Change, look: Callable[[str], FileFacts | None]) -> Who:
         facts = change.facts or look(change.new_path or change.path)
@@ -208,37 +228,48 @@ class SyncFoldersCollector:
                     found.add(application.id)
         return frozenset(found)
 
-    def _observations(self) -> Iterator[Observation | None]:
-        told, keep = False, deque[tuple[Application, FinishedFile]]()
+    def _observations(self, *, at_end: bool = False) -> Iterator[Observation | None]:
+        keep = deque[_Carried]()
         now_ms = self._clock.now_ms()
-        while self._waiting:
-            application, finished = self._waiting.popleft()
-            if application.id not in self._running:
-                keep.append((application, finished))
+        for each in self._waiting:
+            facts = each.finished.facts
+            if each.application.id not in self._running or facts is None:
+                keep.append(each)
                 continue
-            told = True
-            late = now_ms - finished.at_ms > 1000 * (_LOOK_FOR_CLIENTS_S + 2 * self._config.settle_s + 1)
-            yield Observation(self._event(application, finished, late=late))
+            waited_ms = now_ms - each.finished.at_ms
+            each.late = waited_ms > 1000 * (_LOOK_FOR_CLIENTS_S + 2 * self._config.settle_s + 1)
+            path = each.finished.new_path or each.finished.path
+            each.sent = self._sent_files.begin(each.root, path, facts)
+            self._reading.append(each)
         self._waiting = keep
+        self._sent_files.turn()
+        told, reading = deque[_Carried](), deque[_Carried]()
+        for each in self._reading:
+            is_ready = each.sent is None or self._sent_files.is_ready(each.sent, at_end=at_end)
+            (told if is_ready else reading).append(each)
+        self._reading = reading
         if not told:
             yield None
+        for each in told:
+            yield Observation(self._event(each))
 
-    def _event(self, application: Application, finished: FinishedFile, *, late: bool) -> Event:
-        facts = finished.facts
+    def _event(self, carried: _Carried) -> Event:
+        application, finished, facts = carried.application, carried.finished, carried.finished.facts
         assert facts is not None
+        file = file_of(finished.new_path or finished.path, facts.size, carried.sent)
         name = None if self._names is None else self._names.name(facts.owner_uid)
         return file_upload(
             time=max(0, self._clock.wall_ms(finished.at_ms)),
-            metadata=event_metadata(self.name, self._version),
+            metadata=event_metadata(self.name, self._version, labelled=file.data_classifications is not None),
             actor=actor_of(facts.owner_uid, name, 0, None, None),
             device=self._host,
-            file=file_of(finished.new_path or finished.path, facts.size),
+            file=file,
             unmapped=TransferUnmapped(
                 evidence=Evidence(
                     fidelity="likely",
                     observed_by="watchdog",
                     actor_from="file_owner",
-                    gap=_GAP + (_LATER if late else ""),
+                    gap=gap_of(_GAP + (_LATER if carried.late else ""), carried.sent),
                 ),
                 transfer=Transfer(category="cloud_drive", application=application.name),
             ),
@@ -252,5 +283,7 @@ class SyncFoldersCollector:
         names, self._names = self._names, None
         if names is not None:
             names.close()
+        self._sent_files.close()
         self._waiting.clear()
+        self._reading.clear()
         self._running = frozenset()

@@ -8,17 +8,18 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collectors.sent_file_settings import SentFileSettings
 from event_schema.catalogue import load_catalogue
 
 
-class SyncFoldersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SyncFoldersConfig(SentFileSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where sync folders are looked for. The defaults suit most endpoints."""
 
     enabled: bool = True
     """Whether the collector runs at all."""
     homes: tuple[str, ...] = ("/home", "/root")
     """Homes, or folders whose folders are homes, as absolute paths."""
-    extra: dict[str, tuple[str, ...]] = {}
+    extra: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """More folders of a client, by its id in the catalogue, as absolute paths."""
     settle_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     """A file is finished when nothing touched it for so long after it was closed."""

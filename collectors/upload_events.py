@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 from collectors.destinations import Place
+from collectors.sent_files import SentFile
 from collectors.upload_facts import Upload
 from event_schema.ocsf_events import Event, event_metadata
 from event_schema.ocsf_network import DestinationEndpoint
-from event_schema.ocsf_objects import Actor, Executable, File, FileType, Host, Process, User
+from event_schema.ocsf_objects import (
+    Actor,
+    Executable,
+    File,
+    FileType,
+    Fingerprint,
+    HashAlgorithm,
+    Host,
+    Process,
+    User,
+)
 from event_schema.ocsf_transfer_events import file_upload
 from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped
 from event_schema.printable import printable_name
@@ -30,6 +41,7 @@ def upload_event(
     user_name: str | None,
     observed_by: ObservedBy,
     at_ms: int,
+    sent: SentFile | None = None,
 ) -> Event:
     """One uploaded file. at_ms: ms since 1970 UTC."""
     read, party = upload.read, upload.party
@@ -40,9 +52,10 @@ def upload_event(
     else:
         category = "other" if application is None else application.category
     uid = read.uid if read is not None else (None if party is None else party.uid)
+    file = file_of(upload.path, None if read is None else read.size, sent, is_folder=read is None)
     return file_upload(
         time=at_ms,
-        metadata=event_metadata(collector, version),
+        metadata=event_metadata(collector, version, labelled=file.data_classifications is not None),
         actor=actor_of(
             uid,
             user_name,
@@ -51,13 +64,13 @@ def upload_event(
             read.login_uid if read is not None else (None if party is None else party.login_uid),
         ),
         device=host,
-        file=file_of(upload.path, None if read is None else read.size, is_folder=read is None),
+        file=file,
         unmapped=TransferUnmapped(
             evidence=Evidence(
                 fidelity=upload.fidelity,
                 observed_by=observed_by,
                 actor_from="proc" if read is not None else "proc_events",
-                gap=upload.gap,
+                gap=gap_of(upload.gap, sent),
             ),
             transfer=Transfer(
                 category=category,
@@ -95,8 +108,18 @@ def actor_of(
     return Actor(user=user, process=process)
 
 
-def file_of(path: str, size: int | None, *, is_folder: bool = False) -> File:
-    """The file on the endpoint, its name made printable."""
+def gap_of(gap: str | None, sent: SentFile | None) -> str | None:
+    """What could not be seen, together with what could not be read."""
+    gaps = filter(None, (gap, None if sent is None else sent.gap))
+    return "; ".join(gaps)[:NAME_CHARACTERS] or None
+
+
+def file_of(path: str, size: int | None, sent: SentFile | None, *, is_folder: bool = False) -> File:
+    """The file on the endpoint, its name made printable, with what was read of it."""
+    labels = None if sent is None else sent.labels
+    hashes = None
+    if sent is not None and sent.sha256 is not None:
+        hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=sent.sha256),)
     shown = short_path(printable_name(path), PATH_CHARACTERS)
     name = shown.rpartition("/")[2] or shown
     stem, dot, extension = name.rpartition(".")
@@ -107,4 +130,8 @@ def file_of(path: str, size: int | None, *, is_folder: bool = False) -> File:
         path=shown,
         ext=extension.lower() if has_extension and not is_folder else None,
         size=size,
+        hashes=hashes,
+        mime_type=None if labels is None else labels.mime_type,
+        is_encrypted=None if labels is None else labels.is_encrypted,
+        data_classifications=None if labels is None else labels.classifications(),
     )

@@ -24,6 +24,7 @@ class Read(msgspec.Struct, frozen=True, gc=False):
     key: tuple[int, int]
     size: int
     polled: bool = False
+    modified_ns: int = 0
 
 
 class Connection(msgspec.Struct):

@@ -3,8 +3,8 @@ that is.
 
 Orchestration only. What is opened: linux/openings; who connects: linux/audit_connects; how many bytes:
 linux/tcp_sockets; what acts together: linux/process_tree; what an upload is: upload_join; whose place it
-is: destinations. All but the fanotify reader (a program) and the name service (a thread) runs in the thread
-that pulls `observe`.
+is: destinations; hash and labels: sent_files. All but the fanotify reader (a program), the name service and
+those that read files (threads) runs in the thread that pulls `observe`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import ClassVar, Final
 
+import msgspec
+
 from collectors.contract import Observation, Unsupported
-from collectors.destinations import Destinations
+from collectors.destination_settings import DestinationSettings
+from collectors.destinations import Destinations, Place
+from collectors.file_changes import FileFacts
+from collectors.labels import LabelSettings
 from collectors.linux import openings
 from collectors.linux.audit_connects import AuditConnects
 from collectors.linux.opened_files import OpenedFile
@@ -30,14 +35,14 @@ from collectors.linux.openings import Openings
 from collectors.linux.process_tree import ProcessTree
 from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
 from collectors.linux.user_names import UserNames
+from collectors.sent_files import SentFile, SentFiles
 from collectors.steady_clock import SteadyClock
 from collectors.upload_events import ObservedBy, upload_event
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import UploadJoin
 from collectors.uploads_config import UploadsConfig
-from event_schema.catalogue import load_catalogue
 from event_schema.ocsf_events import Event
-from event_schema.ocsf_objects import Host
+from event_schema.ocsf_objects import FileType, Host
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.printable import printable_name
 
@@ -59,6 +64,15 @@ _OBSERVED: Final[Mapping[str, ObservedBy]] = {
 _LONG_LIVED: Final = ("messenger", "cloud_drive", "browser")
 
 
+class _Waiting(msgspec.Struct, eq=False):
+    """An upload that waits for the name of its destination until it has a place, then for its file."""
+
+    since_ms: int
+    upload: Upload
+    sent: SentFile | None
+    place: Place | None = None
+
+
 class UploadsCollector:
     """See Collector. `clock` gives ms since 1970 UTC. `destinations` may be given by tests."""
 
@@ -72,12 +86,17 @@ class UploadsCollector:
         version: str,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         destinations: Destinations | None = None,
+        label_settings: LabelSettings | None = None,
+        destination_settings: DestinationSettings | None = None,
     ) -> None:
+        self._places = destination_settings or DestinationSettings()
         self._config = config
+        self._sent_files = SentFiles(config, label_settings)
+        self._folders: tuple[str, ...] = ()
         self._host = host
         self._version = version
         self._clock = SteadyClock(clock)
-        self._catalogue = load_catalogue(trusted=config.trusted_destinations)
+        self._catalogue = self._places.catalogue()
         self._given = destinations
         self._networks = [ipaddress.ip_network(each) for each in config.inside_networks]
         self.is_outside = lru_cache(4096)(self._is_outside)
@@ -91,8 +110,9 @@ class UploadsCollector:
         self._destinations: Destinations | None = None
         self._names: UserNames | None = None
         self._join: UploadJoin | None = None
-        self._waiting: deque[tuple[int, Upload]] = deque()
-        self._count_at = self._baseline_at = 0.0
+        self._waiting: deque[_Waiting] = deque()
+        self._reading: deque[_Waiting] = deque()
+        self._count_at = self._baseline_at = self._look_at = 0.0
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -109,7 +129,7 @@ class UploadsCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        sources = (self._tree, self._connects, self._closings, self._openings, self._join)
+        sources = (self._tree, self._connects, self._closings, self._openings, self._join, self._sent_files)
         for source in sources:
             if source is not None:
                 total.update(source.dropped())
@@ -122,6 +142,9 @@ class UploadsCollector:
         parts = [opened.describe(), self._how_connected()]
         if tree.fileno() < 0:
             parts.append("which processes belong together: /proc only")
+        confined = self._sent_files.describe()
+        if confined is not None:
+            parts.append(f"labels: read by a process confined by {confined}")
         parts += [f"{what}: {why}" for what, why in sorted((self._reasons | opened.reasons).items())]
         return printable_name("; ".join(parts))
 
@@ -144,8 +167,8 @@ class UploadsCollector:
             return
         if self._join is not None:
             self._take()
-            now_ms = self._clock.now_ms()
-            self._waiting.extend((now_ms, each) for each in self._join.due(now_ms, everything=True))
+            for each in self._join.due(self._clock.now_ms(), everything=True):
+                self._keep(each)
         yield from self._observations(self._ready(everything=True))
 
     def _observations(self, events: list[Event]) -> Iterator[Observation | None]:
@@ -156,8 +179,9 @@ class UploadsCollector:
 
     def _start(self) -> None:
         config = self._config
+        self._folders = tuple(os.path.realpath(folder) for folder in config.folders)
         self._names = UserNames()
-        domains = [place for place in config.trusted_destinations if self._catalogue.is_trusted(host=place)]
+        domains = [place for place in self._places.trusted if self._catalogue.is_trusted(host=place)]
         self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
         self._tree = tree = ProcessTree(self._catalogue, self._clock.now_ms)
         with self._or_reason("which processes belong together"):
@@ -209,15 +233,33 @@ class UploadsCollector:
             self._count_at = now + _COUNT_S
             self._count(join, tree, now)
         join.guesses = self._connects is None or not self._connects.is_complete()
-        now_ms = self._clock.now_ms()
         for upload in join.due(known_ms):
-            if len(self._waiting) >= _MOST_WAITING:
-                self._dropped["uploads_over_the_limit"] += 1
-                continue
-            if self._destinations is not None:
-                self._destinations.prepare(upload.address, _hosts(upload))
-            self._waiting.append((now_ms, upload))
+            self._keep(upload)
         return self._ready()
+
+    def _keep(self, upload: Upload) -> None:
+        destinations = self._destinations
+        if destinations is None:
+            return
+        if len(self._waiting) + len(self._reading) >= _MOST_WAITING:
+            self._dropped["uploads_over_the_limit"] += 1
+            return
+        destinations.prepare(upload.address, _hosts(upload))
+        if destinations.place(upload.address, _hosts(upload)).is_trusted:
+            return
+        # Read before the destination has its name: each moment more, and the file may be gone.
+        self._waiting.append(_Waiting(self._clock.now_ms(), upload, self._read(upload)))
+
+    def _read(self, upload: Upload) -> SentFile | None:
+        read = upload.read
+        if read is None:
+            return None
+        device, inode = read.key
+        facts = FileFacts(
+            device, inode, FileType.REGULAR, read.size, read.uid or 0, 1, read.modified_ns, read.modified_ns
+        )
+        root = self._sent_files.root_of(self._folders, read.path, device)
+        return self._sent_files.begin(root, read.path, facts)
 
     def _take(self) -> None:
         join, tree = self._join, self._tree
@@ -256,6 +298,7 @@ class UploadsCollector:
                 path=opened.path.removesuffix(" (deleted)"),
                 key=(opened.device, opened.inode),
                 size=opened.size,
+                modified_ns=opened.modified_ns,
                 polled=self._openings is not None and self._openings.step == "polling",
             )
         )
@@ -280,29 +323,49 @@ class UploadsCollector:
             join.counted(held_by(pids, open_sockets()), self._clock.now_ms())
 
     def _ready(self, *, everything: bool = False) -> list[Event]:
-        events: list[Event] = []
-        destinations, names = self._destinations, self._names
-        now_ms = self._clock.now_ms()
-        while self._waiting and destinations is not None and names is not None:
-            since_ms, upload = self._waiting[0]
-            if destinations.is_asking and now_ms - since_ms < _NAME_WAIT_MS and not everything:
+        destinations, now_ms = self._destinations, self._clock.now_ms()
+        while self._waiting and destinations is not None:
+            each = self._waiting[0]
+            if destinations.is_asking and now_ms - each.since_ms < _NAME_WAIT_MS and not everything:
                 break
             self._waiting.popleft()
-            place = destinations.place(upload.address, _hosts(upload))
-            if place.is_trusted:
-                continue
-            uid = upload.read.uid if upload.read is not None else None
-            if uid is None and upload.party is not None:
-                uid = upload.party.uid
-            step = "polling" if self._openings is None else self._openings.step
-            observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
-            at_ms = max(0, self._clock.wall_ms(upload.at_ms))
-            events.append(
-                upload_event(
-                    self.name, self._version, self._host, upload, place, names.name(uid), observed, at_ms
-                )
-            )
-        return events
+            each.place = destinations.place(each.upload.address, _hosts(each.upload))
+            if not each.place.is_trusted:
+                self._reading.append(each)
+            elif each.sent is not None:
+                self._sent_files.cancel(each.sent)
+        self._sent_files.turn()
+        if time.monotonic() < self._look_at and not everything:
+            return []
+        self._look_at = time.monotonic() + _TURN_S
+        ready, reading = deque[_Waiting](), deque[_Waiting]()
+        for each in self._reading:
+            is_ready = each.sent is None or self._sent_files.is_ready(each.sent, at_end=everything)
+            (ready if is_ready else reading).append(each)
+        self._reading = reading
+        return [event for each in ready if (event := self._event(each)) is not None]
+
+    def _event(self, waiting: _Waiting) -> Event | None:
+        upload, place, names = waiting.upload, waiting.place, self._names
+        if place is None or names is None:
+            return None
+        uid = upload.read.uid if upload.read is not None else None
+        if uid is None and upload.party is not None:
+            uid = upload.party.uid
+        step = "polling" if self._openings is None else self._openings.step
+        observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
+        at_ms = max(0, self._clock.wall_ms(upload.at_ms))
+        return upload_event(
+            self.name,
+            self._version,
+            self._host,
+            upload,
+            place,
+            names.name(uid),
+            observed,
+            at_ms,
+            waiting.sent,
+        )
 
     def _look_after(self) -> None:
         """Whatever ended by itself is started anew."""
@@ -326,7 +389,9 @@ class UploadsCollector:
             self._destinations.close()
         self._openings = self._connects = self._closings = self._tree = None
         self._names = self._join = self._destinations = None
+        self._sent_files.close()
         self._waiting.clear()
+        self._reading.clear()
 
 
 def _hosts(upload: Upload) -> tuple[str, ...]:

@@ -6,16 +6,15 @@ import ipaddress
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from collectors.contract import narrowed_by
-from event_schema.catalogue import load_catalogue
+from collectors.sent_file_settings import SentFileSettings
 
 AskedStep = Literal["best", "permission", "open", "polling"]
 
 
-class UploadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UploadsConfig(SentFileSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What counts as an upload, and how openings of files are seen."""
 
     enabled: bool = True
@@ -30,8 +29,6 @@ class UploadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     inside_networks: Annotated[tuple[str, ...], narrowed_by("union")] = ("127.0.0.0/8", "::1/128")
     """Addresses and networks that are no other machine. Take 127.0.0.0/8 out where programs reach the
     outside through a proxy on the same machine."""
-    trusted_destinations: Annotated[tuple[str, ...], narrowed_by("union")] = ()
-    """The company's own places: domains, addresses, networks. What is sent there is not collected."""
     window_s: Annotated[float, Meta(ge=2, le=3_600)] = 60.0
     """How long after a file was opened bytes may begin to leave."""
     first_user_uid: Annotated[int, Meta(ge=0, le=4_294_967_293)] = 1000
@@ -46,4 +43,3 @@ class UploadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 ipaddress.ip_network(network)
             except ValueError as error:
                 raise ValueError(f"inside_networks: {error}") from error
-        load_catalogue(trusted=self.trusted_destinations)

@@ -75,5 +75,6 @@ class OpenFilePoll:
             device=status.st_dev,
             inode=status.st_ino,
             size=status.st_size,
+            modified_ns=status.st_mtime_ns,
             written=False,
         )

@@ -20,7 +20,8 @@ in the machine's own byte order):
                     "o" then one or more of
                         u8 what (1 opened, 2 closed after writing)  u32 pid  u32 parent (0: not known)
                         u32 uid  u32 uid on files  u32 login uid (all ones: not known)
-                        u64 device  u64 inode  u64 size  u64 CLOCK_REALTIME ns
+                        u64 device  u64 inode  u64 size  i64 last change, ns
+                        u64 CLOCK_REALTIME ns
                         u16 length of the program's path  u16 length of the file's path  then both
 """
 
@@ -45,7 +46,7 @@ _LONGEST_SPIN_US = 300_000
 """The kernel kills it when it runs for so long without waiting."""
 OPENED = 1
 WRITTEN = 2
-RECORD = struct.Struct("=BIIIIIQQQQHH")
+RECORD = struct.Struct("=BIIIIIQQQqQHH")
 MARKED = struct.Struct("=IIi")
 _EVENT = struct.Struct("=IBBHQii")
 _RESPONSE = struct.Struct("=iI")
@@ -198,6 +199,7 @@ class OpenReader:
                 status.st_dev,
                 status.st_ino,
                 status.st_size,
+                status.st_mtime_ns,
                 now_ns,
                 len(program),
                 len(path),

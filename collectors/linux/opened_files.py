@@ -47,6 +47,7 @@ class OpenedFile(msgspec.Struct, frozen=True, gc=False):
     device: int
     inode: int
     size: int
+    modified_ns: int
     written: bool
 
 
@@ -169,9 +170,21 @@ class OpenedFiles:
     def _records(self, message: bytes, found: list[OpenedFile]) -> None:
         record, at = open_reader.RECORD, 1
         while at + record.size <= len(message):
-            what, pid, parent, uid, on_files, login, device, inode, size, at_ns, program, path = (
-                record.unpack_from(message, at)
-            )
+            (
+                what,
+                pid,
+                parent,
+                uid,
+                on_files,
+                login,
+                device,
+                inode,
+                size,
+                modified_ns,
+                at_ns,
+                program,
+                path,
+            ) = record.unpack_from(message, at)
             names = at + record.size
             at = names + program + path
             executable = os.fsdecode(message[names : names + program])
@@ -187,6 +200,7 @@ class OpenedFiles:
                     device=device,
                     inode=inode,
                     size=size,
+                    modified_ns=modified_ns,
                     written=what == open_reader.WRITTEN,
                 )
             )

@@ -85,6 +85,63 @@ def test_the_company_names_its_own_words_for_all_collectors() -> None:
         parse('[labels]\nkeyword_lists = { "My List" = ["Phoenix"] }\n')
 
 
+def test_the_company_names_destinations_and_its_own_places_for_all_collectors() -> None:
+    config = parse(
+        '[destinations]\ntrusted = ["files.example.com", "10.0.0.0/8", "2001:db8::1"]\n'
+        '[[destinations.extra]]\nname = "Partner"\ncategory = "file_transfer"\n'
+        'domains = ["drop.example", "github.com"]\n'
+    )
+    catalogue = config.destinations.catalogue()
+    named = catalogue.of_host("eu.drop.example"), catalogue.of_host("gist.github.com")
+    assert [None if each is None else each.name for each in named] == ["Partner", "Partner"]
+    assert catalogue.is_trusted(host="a.files.example.com")
+    assert catalogue.is_trusted(address="10.1.2.3")
+    assert not catalogue.is_trusted(host="example.com", address="192.0.2.1")
+    assert config.shared.destinations == config.destinations
+
+
+_PARTNER = '[[destinations.extra]]\nname = "Partner"\ncategory = "file_transfer"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[destination]\n", r"did you mean destinations\?"),
+        (
+            "[destinations]\ntrust = []\n",
+            r"unknown key destinations.trust: did you mean destinations.trusted\?",
+        ),
+        (
+            '[destinations]\ntrusted = ["intranet"]\n',
+            r"destinations: .*neither a domain, an address nor a network",
+        ),
+        ('[destinations]\ntrusted = ["10.0.0.1/8"]\n', r"neither a domain, an address nor a network"),
+        ('[destinations]\ntrusted = ["https://files.example.com/"]\n', r"neither a domain"),
+        ('[destinations]\ntrusted = ["0.0.0.0/0"]\n', r"destinations: trusted: 0.0.0.0/0 is every address"),
+        ('[destinations]\ntrusted = ["::/0"]\n', r"is every address"),
+        ('[destinations]\ntrusted = "files.example.com"\n', r"destinations.trusted: Expected `array`"),
+        (_PARTNER, r"missing required field `domains`"),
+        (_PARTNER + "domains = []\n", r"Partner: domains is empty"),
+        (_PARTNER + 'domains = ["Drop.Example"]\n', r"'Drop.Example' is no domain in lower case"),
+        (_PARTNER + 'domains = ["a.example", "a.example"]\n', r"a.example stands twice"),
+        (_PARTNER + 'domains = ["a.example"]\ndomain = "b"\n', r"unknown field `domain`"),
+        (
+            _PARTNER.replace("file_transfer", "cloud") + 'domains = ["a.example"]\n',
+            r"destinations.extra\[0\].category",
+        ),
+    ],
+)
+def test_a_destination_that_cannot_be_used_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^agent.toml: .*{message}"):
+        parse(text)
+
+
+def test_only_collectors_that_name_destinations_begin_anew_when_those_change() -> None:
+    before, after = parse("").shared, parse('[destinations]\ntrusted = ["10.0.0.0/8"]\n').shared
+    changed = [kind.name for kind in COLLECTORS if kind.shared_of(before) != kind.shared_of(after)]
+    assert changed == ["uploads"]
+
+
 def test_the_sample_changes_nothing_and_shows_the_real_defaults() -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     defaults = parse("")

@@ -57,6 +57,22 @@ def test_what_the_agent_does_not_understand_is_refused_whatever_the_file_says(in
         _storage("hash_max_bytes = 0\nsettle_s = 1.0", installation)
 
 
+def test_an_endpoint_can_trust_more_destinations_but_not_rename_those_of_the_installation() -> None:
+    def destinations(trusted: str, name: str) -> str:
+        return (
+            f'[destinations]\ntrusted = ["{trusted}"]\n[[destinations.extra]]\nname = "{name}"\n'
+            'category = "file_transfer"\ndomains = ["drop.example"]\n'
+        )
+
+    file = parse_config(destinations("own.example", "Ours").encode(), "file")
+    merged = with_installation(file, tomllib.loads(destinations("10.0.0.0/8", "Partner")), "bundle")
+    assert set(merged.destinations.trusted) == {"own.example", "10.0.0.0/8"}
+    assert [each.name for each in merged.destinations.extra] == ["Partner"]
+    assert merged.overruled == ("destinations.extra",)
+    with pytest.raises(ConfigError, match=r"^bundle: destinations: .*is every address"):
+        with_installation(file, {"destinations": {"trusted": ["0.0.0.0/0"]}}, "bundle")
+
+
 @pytest.mark.parametrize("table", ["agent", "spool", "shipper", "nonsense"])
 def test_where_the_endpoint_keeps_and_sends_its_events_is_its_own_matter(table: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown key {table}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from collectors.contract import Collector
+from collectors.labels import LabelSettings
 from collectors.sync_folders import SyncFoldersCollector
 from collectors.sync_folders_config import SyncFoldersConfig
 from event_schema.ocsf_objects import Host, HostType
@@ -20,9 +22,10 @@ from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 
 
-def make(homes: Path, **settings: object) -> SyncFoldersCollector:
+def make(homes: Path, labels: LabelSettings | None = None, **settings: object) -> SyncFoldersCollector:
     config = msgspec.convert({"homes": (str(homes),), "settle_s": 0.2} | settings, SyncFoldersConfig)
-    return SyncFoldersCollector(config, Host(hostname="h", type_id=HostType.UNKNOWN), "0")
+    host = Host(hostname="h", type_id=HostType.UNKNOWN)
+    return SyncFoldersCollector(config, host, "0", label_settings=labels)
 
 
 @pytest.fixture
@@ -87,6 +90,19 @@ def test_a_finished_file_is_told_once_with_its_drive_and_owner(
     assert event.actor.user.uid == str(os.getuid())
     assert event.dst_endpoint is not None
     assert event.dst_endpoint.svc_name == "Nutstore"
+    hashes = {name: [each.value for each in event.file.hashes or ()] for name, event in found.items()}
+    assert hashes["plan.pdf"] == [hashlib.sha256(b"x" * 1234).hexdigest()]
+    assert hashes["moved.doc"] == [hashlib.sha256(b"y" * 99).hexdigest()]
+
+
+def test_a_synchronised_file_carries_its_labels(folder: Path, client: subprocess.Popen[bytes]) -> None:
+    with Observing(make(folder.parents[1], labels=LabelSettings(cpu_share=1.0))) as observing:
+        (folder / "list.txt").write_text("身份证 11010519491231002X\n" * 20)
+        observing.wait_for(lambda: len(observing.events) == 1, 20, "upload")
+        (event,) = uploads(observing)
+    (found,) = event.file.data_classifications or ()
+    assert [(each.type, each.count) for each in found.discovery_details] == [("resident_id", 1)]
+    assert event.file.mime_type == "text/plain"
 
 
 def test_what_appears_while_no_client_runs_is_told_when_it_starts(folder: Path, tmp_path: Path) -> None:

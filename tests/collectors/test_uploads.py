@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import Collector
+from collectors.destination_settings import DestinationSettings
 from collectors.destinations import Destinations
 from collectors.uploads import UploadsCollector
 from event_schema.catalogue import Destination, load_catalogue
@@ -301,12 +302,43 @@ def test_what_goes_to_the_companys_own_places_or_stays_on_the_machine_is_not_col
     lab: UploadLab,
 ) -> None:
     own, other = lab.web("127.0.0.2"), lab.web("127.0.0.3")
-    collector = lab.collector(trusted_destinations=("127.0.0.2",), inside_networks=("127.0.0.3/32",))
-    with watching(collector) as observing:
+    places = DestinationSettings(trusted=("127.0.0.2",))
+    with watching(lab.collector(places=places, inside_networks=("127.0.0.3/32",))) as observing:
         for address, port in (("127.0.0.2", own), ("127.0.0.3", other)):
             lab.run("curl", "-sT", lab.file(f"to{address}"), f"http://{address}:{port}/x")
         observing.settle(3)
         assert lab.uploads(observing) == []
+
+
+def test_a_destination_of_the_settings_is_named_and_a_trusted_name_is_not_collected(lab: UploadLab) -> None:
+    settings = DestinationSettings(
+        extra=(Destination(name="Partner", category="file_transfer", domains=("drop.example",)),),
+        trusted=("own.example",),
+    )
+    known = {"drop.example": ["127.0.0.4"], "own.example": ["127.0.0.5"]}
+    destinations = Destinations(
+        settings.catalogue(),
+        trusted_domains=settings.trusted,
+        forward=lambda host: known.get(host, []),
+        reverse=lambda address: None,
+    )
+    collector = UploadsCollector(
+        lab.config(), lab.host, "0", destinations=destinations, destination_settings=settings
+    )
+    partner, own = lab.web("127.0.0.4"), lab.web("127.0.0.5")
+    with watching(collector) as observing:
+        for name, address, port in (("drop", "127.0.0.4", partner), ("own", "127.0.0.5", own)):
+            resolve = f"{name}.example:{port}:{address}"
+            url = f"http://{name}.example:{port}/x"
+            lab.run("curl", "-s", "--resolve", resolve, "-T", lab.file(f"to-{name}"), url)
+        found = lab.wait(observing, 1)
+        observing.settle(3)
+        assert len(lab.uploads(observing)) == 1
+    (event,) = found
+    assert event.file.name == "to-drop"
+    assert event.dst_endpoint is not None
+    assert (event.dst_endpoint.hostname, event.dst_endpoint.svc_name) == ("drop.example", "Partner")
+    assert event.unmapped.transfer.category == "file_transfer"
 
 
 @pytest.mark.long

@@ -17,6 +17,8 @@ from types import TracebackType
 
 import msgspec
 
+from collectors.destination_settings import DestinationSettings
+from collectors.labels import LabelSettings
 from collectors.uploads import UploadsCollector
 from collectors.uploads_config import UploadsConfig
 from event_schema.ocsf_objects import Host, HostType
@@ -68,8 +70,19 @@ class UploadLab:
         usual = {"folders": (str(self.homes),), "inside_networks": (), "window_s": 15.0}
         return msgspec.convert(usual | settings, UploadsConfig)
 
-    def collector(self, **settings: object) -> UploadsCollector:
-        return UploadsCollector(self.config(**settings), self.host, "0")
+    def collector(
+        self,
+        labels: LabelSettings | None = None,
+        places: DestinationSettings | None = None,
+        **settings: object,
+    ) -> UploadsCollector:
+        return UploadsCollector(
+            self.config(**settings),
+            self.host,
+            "0",
+            label_settings=labels,
+            destination_settings=places,
+        )
 
     def run(self, *command: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
         """Runs a program as the user, and fails if it fails."""

@@ -61,6 +61,13 @@ def test_who_set_what_and_why_is_kept(database: Database) -> None:
     ]
 
 
+def test_tables_that_collectors_share_can_be_set_too(database: Database) -> None:
+    _set(database, '[destinations]\ntrusted = ["files.example.com"]\n[labels]\nenabled = false\n')
+    with database.read() as connection:
+        detail = connection.execute(select(audit.c.detail)).scalar_one()
+    assert detail == {"tables": ["destinations", "labels"]}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
