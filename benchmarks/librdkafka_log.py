@@ -10,10 +10,11 @@ from typing import Any
 
 from event_schema.kafka_headers import from_kafka
 from event_schema.wire import WireRecord
-from server.log.contract import LoggedRecord
+from server.log.contract import LoggedRecord, LogUnavailable
 
 ANSWER_SECONDS = 10.0
 _FURTHER_SECONDS = 0.01
+_ONLY_READS = "the benchmark's log is only read"
 
 
 class LibrdkafkaLog:
@@ -61,13 +62,13 @@ class LibrdkafkaLog:
         return found
 
     def append(self, records: Sequence[WireRecord]) -> None:
-        raise NotImplementedError
+        raise LogUnavailable(_ONLY_READS)
 
     def oldest_from(self, positions: Mapping[int, int]) -> int | None:
-        raise NotImplementedError
+        raise LogUnavailable(_ONLY_READS)
 
     def trim(self, before: Mapping[int, int]) -> None:
-        raise NotImplementedError
+        raise LogUnavailable(_ONLY_READS)
 
     def close(self) -> None:
         self._consumer.close()

@@ -82,14 +82,9 @@ def test_the_alert_says_who_with_what_and_where_to(folder: Path, shown: dict[str
 def test_the_alert_explains_its_score_and_proves_its_evidence(shown: dict[str, Any]) -> None:
     assert sum(share["points"] for share in shown["shares"]) == shown["alert"]["score"]
     assert {"anomaly"} < {share["source"] for share in shown["shares"]}
-    assert shown["proof"] == {
-        "good": True,
-        "events": FILES,
-        "missing": 0,
-        "sealed": 0,
-        "blocks": shown["proof"]["blocks"],
-        "bad": [],
-    }
+    proof = shown["proof"]
+    assert (proof["good"], proof["events"], proof["bad"]) == (True, FILES, [])
+    assert {proof[nothing] for nothing in ("missing", "sealed", "erased")} == {0}
 
 
 def test_another_demo_does_not_take_the_place_of_one_that_runs(folder: Path) -> None:

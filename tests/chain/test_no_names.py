@@ -30,6 +30,8 @@ from tests.server.up.scraping import samples, scrape
 from tests.server.up.up_process import UpProcess, leaver
 from tests.server.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 MARK = "zxq9137"
 NAME = f"王小{MARK}"
 ACCOUNT = f"{MARK}-account"

@@ -15,6 +15,8 @@ from tests.collectors.linux.real_mounts import needs_root
 from tests.faults.chain import now, until
 from tests.faults.conftest import MakeChain
 
+pytestmark = pytest.mark.long
+
 
 @contextlib.contextmanager
 def _small_disk(folder: Path) -> Iterator[Path]:

@@ -20,7 +20,7 @@ from tests.power_loss.identity_forever import OWNER
 from tests.power_loss.said import Said
 from tests.power_loss.spool_forever import SEGMENT, entry
 
-pytestmark = [needs_fuse, pytest.mark.root]
+pytestmark = [needs_fuse, pytest.mark.root, pytest.mark.long]
 CUTS = 150
 
 

@@ -23,7 +23,7 @@ from tests.power_loss.log_forever import BEHIND
 from tests.power_loss.said import Said
 from tests.server.up.up_process import leaver
 
-pytestmark = [needs_fuse, pytest.mark.root]
+pytestmark = [needs_fuse, pytest.mark.root, pytest.mark.long]
 CUTS = 60
 
 

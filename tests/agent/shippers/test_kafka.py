@@ -102,6 +102,7 @@ class TestKafkaShipper(ShipperContract):
         yield side
 
 
+@pytest.mark.long
 def test_an_outage_shorter_than_the_patience_is_ridden_out_without_copies(side: KafkaFarSide) -> None:
     shipper = KafkaShipper(side.broker.bootstrap, side.topic, acknowledged_within=60.0)
     records = [events_record(side, n) for n in range(200)]
@@ -118,6 +119,7 @@ def test_an_outage_shorter_than_the_patience_is_ridden_out_without_copies(side: 
     assert side.arrived() == records
 
 
+@pytest.mark.long
 def test_records_given_up_on_in_a_frozen_broker_do_not_come_after_newer_ones(side: KafkaFarSide) -> None:
     shipper = KafkaShipper(side.broker.bootstrap, side.topic, acknowledged_within=2.0)
     shipper.ship([events_record(side, 0)])

@@ -42,6 +42,8 @@ from tests.server.up.enrolled_agent import EnrolledAgent
 from tests.server.up.up_process import UpProcess, leaver, leaver_json
 from tests.server.up.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.long
+
 REASON = ("--reason", "request 17 of this year")
 PATIENCE = 90.0
 

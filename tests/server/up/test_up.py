@@ -132,6 +132,7 @@ def test_it_stops_within_five_seconds_while_a_request_and_a_connection_are_open(
         connection.close()
 
 
+@pytest.mark.long
 def test_a_failing_part_starts_again_and_its_log_lines_are_json_without_names(up: UpProcess) -> None:
     with up.client() as client:
         EnrolledAgent(client, up.data, "wang-fang-laptop")
