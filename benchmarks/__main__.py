@@ -151,6 +151,14 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "upload_programs",
+        ("--acts", "6"),
+        (
+            ("uploads of real programs: all right", r"^all right: (\d+ of \d+)", ""),
+            ("curl: CPU s per 1,000 uploads", r"^curl .* ([\d.]+)$", ""),
+        ),
+    ),
+    Benchmark(
         "event_to_alert",
         ("--seconds", "15", "--people", "30"),
         (

@@ -3,7 +3,7 @@ that is.
 
 Orchestration only. What is opened: linux/openings; who connects: linux/audit_connects; how many bytes:
 linux/tcp_sockets; what acts together: linux/process_tree; what an upload is: upload_join; whose place it
-is: destinations; hash and labels: sent_files. All but the fanotify reader (a program), the name service and
+is, and its file: upload_telling. All but the fanotify reader (a program), the name service and
 those that read files (threads) runs in the thread that pulls `observe`.
 """
 
@@ -16,33 +16,31 @@ import select
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final
-
-import msgspec
+from typing import ClassVar, Final, Protocol
 
 from collectors.contract import Observation, Unsupported
 from collectors.destination_settings import DestinationSettings
-from collectors.destinations import Destinations, Place
-from collectors.file_changes import FileFacts
+from collectors.destinations import Destinations
 from collectors.labels import LabelSettings
 from collectors.linux import openings
-from collectors.linux.audit_connects import AuditConnects
+from collectors.linux.audit_connects import AuditConnects, ConnectFact
 from collectors.linux.opened_files import OpenedFile
 from collectors.linux.openings import Openings
-from collectors.linux.process_tree import ProcessTree
+from collectors.linux.process_tree import ProcessFacts, ProcessTree
 from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
 from collectors.linux.user_names import UserNames
-from collectors.sent_files import SentFile, SentFiles
+from collectors.sent_files import SentFiles
 from collectors.steady_clock import SteadyClock
-from collectors.upload_events import ObservedBy, upload_event
+from collectors.upload_events import ObservedBy
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import UploadJoin
+from collectors.upload_telling import UploadTelling
 from collectors.uploads_config import UploadsConfig
 from event_schema.ocsf_events import Event
-from event_schema.ocsf_objects import FileType, Host
+from event_schema.ocsf_objects import Host
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.printable import printable_name
 
@@ -53,24 +51,17 @@ _GATHER_S: Final = 0.02
 """What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
-_NAME_WAIT_MS: Final = 3_000
-"""No event waits longer for the name of its destination."""
-_MOST_WAITING: Final = 20_000
 _OBSERVED: Final[Mapping[str, ObservedBy]] = {
     "permission": "fanotify_permission",
     "open": "fanotify_open",
     "polling": "polling",
 }
+_SYSTEM_PROGRAMS: Final = ("/usr/bin/", "/usr/sbin/", "/usr/lib", "/bin/", "/sbin/", "/lib")
 _LONG_LIVED: Final = ("messenger", "cloud_drive", "browser")
 
 
-class _Waiting(msgspec.Struct, eq=False):
-    """An upload that waits for the name of its destination until it has a place, then for its file."""
-
-    since_ms: int
-    upload: Upload
-    sent: SentFile | None
-    place: Place | None = None
+class _Source(Protocol):
+    def dropped(self) -> Mapping[str, int]: ...
 
 
 class UploadsCollector:
@@ -92,7 +83,6 @@ class UploadsCollector:
         self._places = destination_settings or DestinationSettings()
         self._config = config
         self._sent_files = SentFiles(config, label_settings)
-        self._folders: tuple[str, ...] = ()
         self._host = host
         self._version = version
         self._clock = SteadyClock(clock)
@@ -110,9 +100,8 @@ class UploadsCollector:
         self._destinations: Destinations | None = None
         self._names: UserNames | None = None
         self._join: UploadJoin | None = None
-        self._waiting: deque[_Waiting] = deque()
-        self._reading: deque[_Waiting] = deque()
-        self._count_at = self._baseline_at = self._look_at = 0.0
+        self._telling: UploadTelling | None = None
+        self._count_at = self._baseline_at = 0.0
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -129,10 +118,8 @@ class UploadsCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        sources = (self._tree, self._connects, self._closings, self._openings, self._join, self._sent_files)
-        for source in sources:
-            if source is not None:
-                total.update(source.dropped())
+        for source in (*self._sources(), self._sent_files):
+            total.update(source.dropped())
         return dict(total)
 
     def detail(self) -> str | None:
@@ -165,11 +152,10 @@ class UploadsCollector:
             yield from self._observations(self._turn())
         if self._closing.is_set():
             return
-        if self._join is not None:
+        if self._join is not None and self._telling is not None:
             self._take()
-            for each in self._join.due(self._clock.now_ms(), everything=True):
-                self._keep(each)
-        yield from self._observations(self._ready(everything=True))
+            self._tell(self._telling, self._join.due(self._clock.now_ms(), everything=True))
+            yield from self._observations(self._telling.ready(at_end=True))
 
     def _observations(self, events: list[Event]) -> Iterator[Observation | None]:
         if not events:
@@ -179,7 +165,6 @@ class UploadsCollector:
 
     def _start(self) -> None:
         config = self._config
-        self._folders = tuple(os.path.realpath(folder) for folder in config.folders)
         self._names = UserNames()
         domains = [place for place in self._places.trusted if self._catalogue.is_trusted(host=place)]
         self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
@@ -190,13 +175,25 @@ class UploadsCollector:
             self._connects = AuditConnects(config.first_user_uid)
         with self._or_reason("how much is sent"):
             self._closings = TcpClosings()
-        self._openings = Openings(config.step, config.folders, config.most_folders, config.first_user_uid)
+        # A home may be a link; what is opened is told by its real path.
+        folders = tuple(os.path.realpath(folder) for folder in config.folders)
+        self._openings = Openings(config.step, folders, config.most_folders, config.first_user_uid)
         self._join = UploadJoin(
             tree,
             self.is_outside,
             window_ms=int(config.window_s * 1000),
             guesses=self._connects is None,
             late_ms=openings.LATE_MS[self._openings.step],
+        )
+        self._telling = UploadTelling(
+            self.name,
+            self._version,
+            self._host,
+            folders,
+            self._clock,
+            self._destinations,
+            self._names,
+            self._sent_files,
         )
 
     @contextlib.contextmanager
@@ -221,8 +218,8 @@ class UploadsCollector:
             self._closing.wait(_GATHER_S)
 
     def _turn(self) -> list[Event]:
-        join, tree = self._join, self._tree
-        if join is None or tree is None:
+        join, tree, telling = self._join, self._tree, self._telling
+        if join is None or tree is None or telling is None:
             return []
         self._look_after()
         # What is due is judged by what was known then: a busy machine may take its time in between.
@@ -233,67 +230,55 @@ class UploadsCollector:
             self._count_at = now + _COUNT_S
             self._count(join, tree, now)
         join.guesses = self._connects is None or not self._connects.is_complete()
-        for upload in join.due(known_ms):
-            self._keep(upload)
-        return self._ready()
+        self._tell(telling, join.due(known_ms))
+        return telling.ready()
 
-    def _keep(self, upload: Upload) -> None:
-        destinations = self._destinations
-        if destinations is None:
-            return
-        if len(self._waiting) + len(self._reading) >= _MOST_WAITING:
-            self._dropped["uploads_over_the_limit"] += 1
-            return
-        destinations.prepare(upload.address, _hosts(upload))
-        if destinations.place(upload.address, _hosts(upload)).is_trusted:
-            return
-        # Read before the destination has its name: each moment more, and the file may be gone.
-        self._waiting.append(_Waiting(self._clock.now_ms(), upload, self._read(upload)))
-
-    def _read(self, upload: Upload) -> SentFile | None:
-        read = upload.read
-        if read is None:
-            return None
-        device, inode = read.key
-        facts = FileFacts(
-            device, inode, FileType.REGULAR, read.size, read.uid or 0, 1, read.modified_ns, read.modified_ns
-        )
-        root = self._sent_files.root_of(self._folders, read.path, device)
-        return self._sent_files.begin(root, read.path, facts)
+    def _tell(self, telling: UploadTelling, uploads: list[Upload]) -> None:
+        step = "polling" if self._openings is None else self._openings.step
+        for upload in uploads:
+            telling.add(upload, "proc_events" if upload.read is None else _OBSERVED[step])
 
     def _take(self) -> None:
         join, tree = self._join, self._tree
         if join is None or tree is None:
             return
-        tree.pump()
-        tree.launches()
-        # What happens last is fetched first: then nothing that came before it is missing.
+        # What happens last is fetched first: then nothing that came before it is missing. A process is born
+        # before it does anything.
         closed = [] if self._closings is None else self._closings.read()
         closed_ms = self._clock.now_ms()
         connects = [] if self._connects is None else self._connects.read()
-        for opened in [] if self._openings is None else self._openings.read():
-            self._opening(join, tree, opened)
+        opened = [] if self._openings is None else self._openings.read()
+        tree.pump()
+        tree.launches()
+        # Who is in whose party must not change between what it opened and where it connected.
+        seen: tuple[OpenedFile | ConnectFact, ...] = (*opened, *connects)
+        for each in seen:
+            at_ms = self._clock.steady_ms(each.at_ms)
+            tree.learn(each.pid, each.parent, each.uid, each.login_uid, each.executable, at_ms)
+        for file in opened:
+            self._opening(join, tree, file)
         for fact in connects:
-            tree.learn(fact.pid, fact.parent, fact.uid, fact.login_uid, fact.executable)
             join.connected(fact.pid, fact.address, fact.port, self._clock.steady_ms(fact.at_ms))
         join.closed(closed, closed_ms)
 
     def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
-        if opened.pid == os.getpid() or (opened.uid is not None and self._is_no_person(opened)):
+        facts = tree.of(opened.pid)
+        uid = opened.uid if opened.uid is not None or facts is None else facts.uid
+        if opened.pid == os.getpid() or (uid is not None and self._is_no_person(uid, opened.login_uid)):
             return
-        tree.learn(opened.pid, opened.parent, opened.uid, opened.login_uid, opened.executable)
         if opened.written:
             join.written(opened.pid, (opened.device, opened.inode))
             return
-        facts = tree.of(opened.pid)
-        if facts is not None and facts.application is not None and facts.application.kind == "local_reader":
+        if facts is not None and (_only_reads(facts) or _is_synchronised(facts, opened.path)):
             return
         join.opened(
             Read(
                 at_ms=self._clock.steady_ms(opened.at_ms),
                 pid=opened.pid,
-                uid=opened.uid if opened.uid is not None or facts is None else facts.uid,
-                login_uid=opened.login_uid,
+                uid=uid,
+                login_uid=opened.login_uid
+                if opened.login_uid is not None or facts is None
+                else facts.login_uid,
                 executable=opened.executable,
                 path=opened.path.removesuffix(" (deleted)"),
                 key=(opened.device, opened.inode),
@@ -303,69 +288,20 @@ class UploadsCollector:
             )
         )
 
-    def _is_no_person(self, opened: OpenedFile) -> bool:
+    def _is_no_person(self, uid: int, login_uid: int | None) -> bool:
         first = self._config.first_user_uid
-        return (opened.uid or 0) < first and (
-            opened.login_uid is None or not first <= opened.login_uid < 0xFFFF_FFFF
-        )
+        return uid < first and (login_uid is None or not first <= login_uid < 0xFFFF_FFFF)
 
     def _count(self, join: UploadJoin, tree: ProcessTree, now: float) -> None:
         """Bytes of connections that stay open: of parties that read something, and now and then of all
         programs that keep connections for hours, so that there is something to compare with."""
         tops = set(join.wants_counts())
-        pids: set[int] = set()
-        if tops:
-            pids = {pid for top in tops for pid in tree.members(top)}
+        pids = set(tree.members(tops)) if tops else set[int]()
         if now >= self._baseline_at:
             self._baseline_at = now + _BASELINE_S
             pids |= {each.pid for each in tree.of_kind(*_LONG_LIVED)}
         if pids:
             join.counted(held_by(pids, open_sockets()), self._clock.now_ms())
-
-    def _ready(self, *, everything: bool = False) -> list[Event]:
-        destinations, now_ms = self._destinations, self._clock.now_ms()
-        while self._waiting and destinations is not None:
-            each = self._waiting[0]
-            if destinations.is_asking and now_ms - each.since_ms < _NAME_WAIT_MS and not everything:
-                break
-            self._waiting.popleft()
-            each.place = destinations.place(each.upload.address, _hosts(each.upload))
-            if not each.place.is_trusted:
-                self._reading.append(each)
-            elif each.sent is not None:
-                self._sent_files.cancel(each.sent)
-        self._sent_files.turn()
-        if time.monotonic() < self._look_at and not everything:
-            return []
-        self._look_at = time.monotonic() + _TURN_S
-        ready, reading = deque[_Waiting](), deque[_Waiting]()
-        for each in self._reading:
-            is_ready = each.sent is None or self._sent_files.is_ready(each.sent, at_end=everything)
-            (ready if is_ready else reading).append(each)
-        self._reading = reading
-        return [event for each in ready if (event := self._event(each)) is not None]
-
-    def _event(self, waiting: _Waiting) -> Event | None:
-        upload, place, names = waiting.upload, waiting.place, self._names
-        if place is None or names is None:
-            return None
-        uid = upload.read.uid if upload.read is not None else None
-        if uid is None and upload.party is not None:
-            uid = upload.party.uid
-        step = "polling" if self._openings is None else self._openings.step
-        observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
-        at_ms = max(0, self._clock.wall_ms(upload.at_ms))
-        return upload_event(
-            self.name,
-            self._version,
-            self._host,
-            upload,
-            place,
-            names.name(uid),
-            observed,
-            at_ms,
-            waiting.sent,
-        )
 
     def _look_after(self) -> None:
         """Whatever ended by itself is started anew."""
@@ -381,18 +317,37 @@ class UploadsCollector:
             return False
         return not any(number in network for network in self._networks)
 
+    def _sources(self) -> list[_Source]:
+        sources = (self._tree, self._connects, self._closings, self._openings, self._join, self._telling)
+        return [each for each in sources if each is not None]
+
     def _release(self) -> None:
-        for source in (self._openings, self._connects, self._closings, self._tree, self._names):
-            if source is not None:
-                source.close()
+        for source in self._sources():
+            self._dropped.update(source.dropped())
+        for closing in (self._openings, self._connects, self._closings, self._tree, self._names):
+            if closing is not None:
+                closing.close()
         if self._destinations is not None:
             self._destinations.close()
         self._openings = self._connects = self._closings = self._tree = None
-        self._names = self._join = self._destinations = None
+        self._names = self._join = self._destinations = self._telling = None
         self._sent_files.close()
-        self._waiting.clear()
-        self._reading.clear()
 
 
-def _hosts(upload: Upload) -> tuple[str, ...]:
-    return () if upload.party is None else upload.party.hosts
+def _is_synchronised(facts: ProcessFacts, path: str) -> bool:
+    """Whether a cloud drive's client reads in its own sync folder: sync_folders tells of that, when
+    the file appears there."""
+    folders = () if facts.application is None else facts.application.sync_folders
+    return any(f"/{folder}/" in path for folder in folders)
+
+
+def _only_reads(facts: ProcessFacts) -> bool:
+    """Whether it is an indexer, a thumbnailer … of the catalogue. Anybody can give a program such a name, so
+    it counts only where the system's programs lie."""
+    application, executable = facts.application, facts.executable
+    return (
+        application is not None
+        and application.kind == "local_reader"
+        and executable is not None
+        and executable.startswith(_SYSTEM_PROGRAMS)
+    )

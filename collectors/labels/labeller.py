@@ -8,20 +8,21 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from collectors.labels.file_labels import FileLabels, failed
-from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, receive, send
+from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, Used, receive, send
 from collectors.labels.settings import LabelSettings
 
 _START_SECONDS: Final = 20.0
 _PIECE_SECONDS: Final = 5.0
 _FILES_A_PROCESS: Final = 2_000
 _encoder: Final = msgspec.msgpack.Encoder()
-_from_child: Final = msgspec.msgpack.Decoder(Piece | Done)
+_from_child: Final = msgspec.msgpack.Decoder(Piece | Used | Done)
 
 
 class Source(Protocol):
@@ -55,8 +56,10 @@ class OpenFile:
 class Labeller:
     """Use from one thread at a time. Holds no process until the first file; `rest()` gives it back."""
 
-    def __init__(self, settings: LabelSettings) -> None:
+    def __init__(self, settings: LabelSettings, pause: Callable[[float], None] | None = None) -> None:
+        """`pause` is told what CPU time was used since the last time, and returns when work may go on."""
         self._settings = settings
+        self._pause = pause
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._files = 0
@@ -96,12 +99,23 @@ class Labeller:
         )
         send(channel, _encoder.encode(Look(size)))
         left = 2 * self._settings.read_bytes_max + 16 * PIECE_BYTES_MAX
+        left_s = self._settings.cpu_seconds + _PIECE_SECONDS
         while True:
             channel.settimeout(max(0.01, deadline - time.monotonic()))
             said = _from_child.decode(receive(channel))
             if isinstance(said, Done):
                 self._files += 1
                 return said.labels
+            if isinstance(said, Used):
+                left_s -= said.seconds
+                if left_s < 0:
+                    raise Ended("claims more time than it may use")
+                began = time.monotonic()
+                if self._pause is not None:
+                    self._pause(said.seconds)
+                deadline += time.monotonic() - began
+                send(channel, b"")
+                continue
             left -= said.length
             if left < 0:
                 raise Ended("asks for more than there is to ask for")

@@ -3,7 +3,8 @@
 Each message is a u32 (little-endian) length and so many bytes of MessagePack; only the agent's answer
 with a piece of the file is plain bytes. The agent begins with LabelSettings, and the process tells how it
 is confined (a list of words). Then for each file: the agent sends Look; the process asks for pieces by
-Piece and gets, for each, a byte 1 and the bytes, or a byte 0 where it cannot be had; it ends with a Done.
+Piece and gets, for each, a byte 1 and the bytes, or a byte 0 where it cannot be had; it says by Used what CPU
+time it took, and goes on when it gets an empty answer; it ends with a Done.
 The process is not trusted: lengths and numbers are checked here."""
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ class Piece(msgspec.Struct, frozen=True, tag=True):
 
     offset: _Offset
     length: Annotated[int, Meta(ge=1, le=PIECE_BYTES_MAX)]
+
+
+class Used(msgspec.Struct, frozen=True, tag=True):
+    """So much CPU time since the last time; the answer comes after a rest."""
+
+    seconds: Annotated[float, Meta(ge=0, le=3_600)]
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

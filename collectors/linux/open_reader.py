@@ -3,7 +3,8 @@
 With permission events every opener in a marked folder waits for this process, so it must not hang:
 
 - It answers first and looks afterwards, and makes no call that could wait for a disk, a network or the agent:
-  what is marked comes as open descriptors, the agent's socket is never waited for, its memory is locked.
+  what is marked comes as open descriptors, the agent's socket is never waited for, its memory is locked. The
+  kernel opens each file for it without waiting (a FIFO's other end, a lease that somebody holds).
 - A kernel timer kills it (SIGKILL) when it has not come round for DEADLINE_S: that also works while it is
   stopped, frozen or traced, and needs nobody else to be alive. With its end the kernel lets everybody go on.
 - When the agent is gone its socket says so, and it ends. When the agent hangs, what cannot be told is
@@ -59,6 +60,10 @@ _FAN_EVENT_ON_CHILD = 0x08000000
 _CLASS_CONTENT = 0x4
 _INIT = 0x1 | 0x2 | 0x10 | 0x20
 """Close on exec, do not block, queue and marks without limits."""
+_NO_ATIME = 0o1000000
+_OPENED_AS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | _NO_ATIME
+_BREATH_S = 0.000_05
+"""Also in a flood it must block now and then: the limit of _LONGEST_SPIN_US counts from the last time."""
 _MARK_ADD = 0x1
 _MARK_REMOVE = 0x2
 _READ_BYTES = 24 * 32
@@ -110,6 +115,7 @@ class DeadMansSwitch:
         """Still here."""
         if now - self._held >= _REARM_S:
             self._held = now
+            time.sleep(_BREATH_S)
             if self._set(self._timer, 0, ctypes.byref(self._spec), None) < 0:
                 raise OSError(ctypes.get_errno(), "timer_settime")
 
@@ -120,9 +126,7 @@ class OpenReader:
     def __init__(self, agent: socket.socket, *, permission: bool) -> None:
         self._agent = agent
         self._permission = permission
-        self._group: int = _libc.fanotify_init(
-            _INIT | (_CLASS_CONTENT if permission else 0), os.O_RDONLY | os.O_CLOEXEC | 0o1000000
-        )
+        self._group: int = _libc.fanotify_init(_INIT | (_CLASS_CONTENT if permission else 0), _OPENED_AS)
         if self._group < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
         self._mask = _FAN_EVENT_ON_CHILD | _FAN_CLOSE_WRITE | (_FAN_OPEN_PERM if permission else _FAN_OPEN)
@@ -151,7 +155,9 @@ class OpenReader:
         try:
             data = os.read(self._group, _READ_BYTES)
         except OSError:
-            # The file could not be opened for us; the kernel has let its opener go on, or asks again.
+            # The file could not be opened for us (somebody holds a lease on it). The kernel refuses it to its
+            # opener as well then; there is no descriptor to answer with.
+            self._untold += 1
             return
         events = [_EVENT.unpack_from(data, at) for at in range(0, len(data) - _EVENT.size + 1, _EVENT.size)]
         if self._permission:
@@ -161,7 +167,9 @@ class OpenReader:
                 if event[4] & _FAN_OPEN_PERM and event[5] >= 0
             ]
             for answer in answers:
-                os.write(self._group, answer)
+                # Refused where the opener was killed meanwhile.
+                with contextlib.suppress(OSError):
+                    os.write(self._group, answer)
         message = bytearray(b"o")
         held = 0
         for _, _, _, _, mask, fd, pid in events:
@@ -210,12 +218,17 @@ class OpenReader:
 
     def _program(self, pid: int) -> _Program:
         now = time.monotonic()
+        try:
+            program = os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
+        except OSError:
+            program = b""
         known = self._known.get(pid)
-        if known is not None and now - known[0] < _KNOWN_S:
-            return known[1]
+        if known is not None and now - known[0] < _KNOWN_S and (not program or known[1][4] == program):
+            # Of one that has ended the user is known, but not what it had become.
+            return (*known[1][:4], program)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        found = _look_at(pid)
+        found = _look_at(pid, program)
         self._known[pid] = (now, found)
         return found
 
@@ -257,10 +270,9 @@ class OpenReader:
         return bool(data)
 
 
-def _look_at(pid: int) -> _Program:
-    parent, uid, on_files, login, program = 0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN, b""
+def _look_at(pid: int, program: bytes) -> _Program:
+    parent, uid, on_files, login = 0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN
     with contextlib.suppress(OSError, ValueError, IndexError):
-        program = os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         status = _read_file(b"/proc/%d/status" % pid)
         parent = int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
         words = status.partition(b"\nUid:")[2].split(None, 4)
