@@ -54,7 +54,12 @@ class CollectorSet:
 
         False: one does not end, and nothing takes its place before it has; call again later."""
         wanted = {kind.name: _all(kind, settings, shared) for kind, settings in enabled}
-        ending = [name for name, known in self._running.items() if wanted.get(name) != known.settings]
+        # One that was told to end ends, even if its settings are wanted again before it has.
+        ending = [
+            name
+            for name, known in self._running.items()
+            if known.stop.is_set() or wanted.get(name) != known.settings
+        ]
         for name in ending:
             self._running[name].stop.set()
         until = time.monotonic() + REPLACE_SECONDS

@@ -126,7 +126,7 @@ def with_installation(
     _config_of(installation, place, kinds)
     types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds} | SHARED
     merged = merge(own.tables, installation, types)
-    config = _config_of(merged.tables, place, kinds)
+    config = _config_of(merged.tables, f"{place}, with this endpoint's own file", kinds)
     return msgspec.structs.replace(config, tables=own.tables, overruled=merged.overruled)
 
 

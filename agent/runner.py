@@ -154,6 +154,7 @@ class Agent:
         running = [state.name for state in states if state.state == "running"]
         self._watched_days.look(running, self._identity.facts, now=now)
         footprint = own_footprint()
+        settings = self._settings.state
         return Heartbeat(
             sent_at=now,
             version=self._version,
@@ -168,8 +169,8 @@ class Agent:
             clock_steps=self._clock_steps.recent(),
             cpu_seconds=None if footprint is None else footprint.cpu_seconds,
             memory_bytes=None if footprint is None else footprint.memory_bytes,
-            settings_version=self._settings.state.version,
-            settings_problem=self._settings.state.problem,
+            settings_version=settings.version,
+            settings_problem=None if settings.problem is None else without_people(settings.problem),
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
 from collectors.logins_config import check_time_zone
 
 SOURCES_MAX: Final = 12
@@ -105,7 +106,7 @@ class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "[[collectors.access_log.sources]] (docs/access_logs.md)"
     )
     enabled: bool = False
-    sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX)] = ()
+    sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX), narrowed_by("listed")] = ()
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]
