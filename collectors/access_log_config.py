@@ -121,6 +121,8 @@ def compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 1 << 20
+    # A path may hold a decoded line feed; "." must not end there.
+    options.dot_nl = True
     try:
         return re2.compile(pattern, options)
     except re2.error as error:

@@ -45,6 +45,7 @@ class Replay:
         self._at = mark.at
         self._before: tuple[int, str | None] = (0, mark.at)
         self._done_before, self._grouped_before = mark.done, mark.grouped
+        self._window_read = mark.done
         self._flushed = 0
         self._latest = mark.time
         self._held: dict[Hashable, tuple[int, str | None]] = {}
@@ -69,6 +70,12 @@ class Replay:
     def is_grouped(self) -> bool:
         """The line is in a group that was handed on before the restart."""
         return self._read <= self._grouped_before
+
+    @property
+    def is_window_whole(self) -> bool:
+        """Some groups of a window are out already: it must be handed out as it was then, before further lines
+        make its groups larger."""
+        return self.given_before > 0 and self._read >= self._window_read
 
     def hold(self, key: Hashable) -> None:
         """From this line on everything must be read again, until `key` is released."""

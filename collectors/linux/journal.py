@@ -39,6 +39,7 @@ _RUN_BY_ANYBODY: Final = frozenset({"/usr/bin/su", "/bin/su", "/usr/bin/sudo", "
 """Login programs that a user starts; all others run as root from the beginning."""
 _SOCKET: Final = Path("/run/systemd/journal/socket")
 _NO_JOURNAL: Final = "there is no journal: systemd-journald does not run here"
+NO_ANSWER: Final = "journalctl does not answer"
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "SYSTEMD_COLORS": "0"}
 
 
@@ -67,7 +68,7 @@ def trouble(directory: str = "") -> str | None:  # noqa: PLR0911 - one return a 
     except FileNotFoundError:
         return "there is no journalctl: install systemd, or rsyslog for a log file"
     except subprocess.TimeoutExpired:
-        return "journalctl does not answer"
+        return NO_ANSWER
     said = asked.stderr.decode("utf-8", "replace").strip()
     if asked.returncode:
         return f"the journal cannot be read: {said.splitlines()[-1] if said else asked.returncode}"

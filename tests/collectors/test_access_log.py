@@ -25,6 +25,7 @@ from tests.back_office.office import BackOffice
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="web-1", type_id=HostType.SERVER)
 HOME, ABROAD = "198.51.100.7", "203.0.113.66"
 SECRET = "token=s3cret"
@@ -315,6 +316,52 @@ def test_hostile_lines_are_counted_and_the_others_are_told(tmp_path: Path) -> No
         "shop: a line that cannot be read: its time is not as nginx and Apache write it": 1,
         "shop: a line that is too long": 1,
     }
+
+
+def test_one_log_that_is_none_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    log, folder = tmp_path / "a.log", tmp_path / "folder"
+    log.touch()
+    folder.mkdir()
+    below = log / "b.log"
+    collector = collector_of(
+        combined_source(folder, ORDERED, name="folder"),
+        combined_source(below, ORDERED, name="below"),
+        combined_source(log, ORDERED),
+    )
+    collector.check_supported()
+    assert {each.about: each.text for each in collector.advice()} == {
+        "folder": f"{folder} is no file",
+        "below": f"{below} is not there (yet)",
+    }
+    good = combined_line(datetime.now(UTC), "POST /orders/manual HTTP/1.1")
+    with Observing(collector) as observing:
+        log.write_text(good)
+        observing.wait_for(lambda: len(observing.events) == 1, 20, "order")
+        assert "folder: " in (collector.detail() or "")
+        folder.rmdir()
+        folder.write_text(good)
+        observing.settle(0.5)
+        with folder.open("a") as late:
+            late.write(good)
+        observing.wait_for(lambda: len(observing.events) >= 2, 20, "order in the other log")
+
+
+def test_a_log_that_jumps_back_tells_each_act_once_whenever_it_is_resumed(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.touch()
+    finish = begun(combined_source(log, VIEWED, ORDERED))
+    at = datetime(2027, 1, 1, tzinfo=UTC)
+    seconds = [*range(-20, 20), *range(-4_000, -3_960), *range(20, 40)]
+    requests = ["GET /pages/1 HTTP/1.1", "POST /orders/manual HTTP/1.1"]
+    lines = [combined_line(at + timedelta(seconds=s), requests[s % 2]) for s in seconds]
+    lines.insert(30, "nothing\n")
+    log.write_text("".join(lines))
+    whole = finish()
+    total = _counted(whole)
+    assert total == {("shop", "viewed"): 50, ("shop", "ordered"): 50}
+    for place, each in enumerate(whole):
+        rest = begun(combined_source(log, VIEWED, ORDERED), cursor=each.cursor)()
+        assert _counted([*whole[: place + 1], *rest]) == total, place
 
 
 def test_without_a_source_it_says_how_to_describe_one() -> None:

@@ -25,7 +25,7 @@ from tests.collectors.observing import Observing
 from tests.login_host.acts import Told, do_all, told_by
 from tests.login_host.host import PASSWORD, LoginHost
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, pytest.mark.long, needs_root]
 HOST = Host(hostname="server-1", type_id=HostType.SERVER)
 MakeHost = Callable[..., LoginHost]
 
@@ -114,7 +114,6 @@ def test_every_login_is_told_once_by_a_log_file(syslog_host: LoginHost) -> None:
     _check_all(syslog_host)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", ["journal", "rsyslog"])
 def test_a_talkative_sshd_with_keyboard_interactive_tells_the_same_and_from_where(
     make_host: MakeHost, kind: str
@@ -132,7 +131,6 @@ def test_a_talkative_sshd_with_keyboard_interactive_tells_the_same_and_from_wher
     assert found.total() == wanted.total()
 
 
-@pytest.mark.long
 def test_without_pam_sessions_end_when_the_connection_does(make_host: MakeHost) -> None:
     host = make_host("rsyslog", pam=False)
     host.log_file.touch()
