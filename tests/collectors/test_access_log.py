@@ -21,6 +21,7 @@ from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import ApiActivity, Outcome
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import Host, HostType
+from tests.back_office.acts import SECRET, acts_source, order
 from tests.back_office.office import BackOffice
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
@@ -28,36 +29,6 @@ from tests.collectors.observing import Observing
 pytestmark = pytest.mark.long
 HOST = Host(hostname="web-1", type_id=HostType.SERVER)
 HOME, ABROAD = "198.51.100.7", "203.0.113.66"
-SECRET = "token=s3cret"
-ACT_RULES: list[dict[str, Any]] = [
-    {
-        "action": "manual_order_created",
-        "activity": "create",
-        "where": {"event": "order.create", "order.kind": "manual"},
-        "object_field": "order.no",
-        "object_type": "order",
-        "outcome": "success",
-    },
-    {
-        "action": "enquiry_opened",
-        "activity": "read",
-        "path": "/enquiries/(?P<object>[0-9]+)",
-        "object_type": "enquiry",
-    },
-    {
-        "action": "customers_exported",
-        "activity": "read",
-        "where": {"event": "customers.export"},
-        "object_type": "customers",
-        "count_field": "rows",
-    },
-]
-ACT_FIELDS = {
-    "address": "client.address",
-    "forwarded": "forwarded_for",
-    "device": "device",
-    "path": "uri",
-}
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +40,6 @@ def office() -> Iterator[BackOffice]:
     yield office
     office.stop()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def acts_source(path: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "name": "shop",
-        "path": str(path),
-        "format": "json",
-        "fields": ACT_FIELDS,
-        "trusted_proxies": ["127.0.0.0/8"],
-        "rules": ACT_RULES,
-        **more,
-    }
 
 
 def combined_source(path: Path, *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -107,17 +66,6 @@ def who(event: ApiActivity) -> str | None:
 
 def what(event: ApiActivity) -> str | None:
     return None if event.resources is None else event.resources[0].name
-
-
-def order(office: BackOffice, number: int, user: str, address: str, at: datetime, device: str = "") -> int:
-    headers = {
-        "x-user": user,
-        "x-password": {"kefu": "shared"}.get(user, "?"),
-        "x-forwarded-for": address,
-        "x-test-time": str(int(at.timestamp() * 1000)),
-        "x-device-id": device,
-    }
-    return office.ask("POST", f"/orders/manual?{SECRET}", headers, {"order": f"M-{number:04}"})
 
 
 class TestContract(CollectorContract):
