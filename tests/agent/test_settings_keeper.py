@@ -122,6 +122,23 @@ def test_an_older_version_never_comes_back(server: RunningServer, identity: Iden
     assert again.state.version == 2
 
 
+def test_a_server_that_hands_out_an_older_version_is_refused_and_told(
+    server: RunningServer, identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = _keeper(identity, tmp_path)
+    _set(server, SLOW)
+    with server.database.read() as connection:
+        old = bundle_newer_than(connection, 0)
+    _set(server, "")
+    assert keeper.ask()
+    monkeypatch.setattr("server.api.agent_routes.bundle_newer_than", lambda *_: old)
+    assert not keeper.ask()
+    assert keeper.state == SettingsState(
+        2, "the installation's settings were refused: version 1 is not newer than 2"
+    )
+    assert _keeper(identity, tmp_path).state == SettingsState(2)
+
+
 def test_settings_that_found_no_room_on_disk_hold_and_are_written_when_there_is_some(
     server: RunningServer, identity: Identity, tmp_path: Path
 ) -> None:
