@@ -27,7 +27,7 @@ ASK_SECONDS = 300.0
 FIRST_SECONDS = 2.0
 AWAY_SECONDS = 3600.0
 """A server that gives no settings for so long is told of: events may go elsewhere meanwhile."""
-PROBLEM_CHARACTERS = 4000
+PROBLEM_CHARACTERS = 1000
 
 _ASKING, _USING, _KEEPING = "asking", "using", "keeping"
 

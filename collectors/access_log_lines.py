@@ -38,6 +38,10 @@ _COMBINED: Final = re.compile(
 )
 _REQUEST: Final = re.compile(r"(?P<method>[A-Z]{1,32}) (?P<target>\S+)(?: HTTP/[\d.]+)?")
 _ESCAPED: Final = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+_HOP: Final = re.compile(
+    r'[\s"]*(?:\[(?P<v6>[0-9A-Fa-f:.]+)\](?::\d+)?|(?P<v4>\d+(?:\.\d+){3})(?::\d+)?|(?P<bare>[0-9A-Fa-f:.]+))[\s"]*'
+)
+"""Some proxies write the port, too: 198.51.100.1:4711, [2001:db8::1]:4711."""
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
@@ -128,7 +132,8 @@ class LineReader:
             return address
         client = address
         for hop in reversed(forwarded.split(",")[-64:]):
-            name = hop.strip().strip('"')
+            found = _HOP.fullmatch(hop)
+            name = "" if found is None else found["v6"] or found["v4"] or found["bare"]
             try:
                 ipaddress.ip_address(name)
             except ValueError:

@@ -24,6 +24,7 @@ from server.agents.settings import bundle_newer_than, set_settings
 from server.pki.authority import create_authority
 from tests.agent.enrolled import all_logged, enrolled, start_https, stop_https
 from tests.agent.scripted_agent import KINDS
+from tests.agent.test_command_line import watching
 from tests.agent.test_runner import until
 from tests.server.api.running_server import RunningServer
 
@@ -279,3 +280,23 @@ def test_the_identity_that_is_asked_with_is_the_present_one(
     assert load_identity(tmp_path / "state").facts == current[0].facts
     _set(server, SLOW)
     assert keeper.ask()
+
+
+def test_a_folder_that_is_named_for_one_call_of_watch_is_watched_whatever_the_installation_sets(
+    server: RunningServer, identity: Identity, tmp_path: Path
+) -> None:
+    _set(server, '[collectors.removable_storage]\nextra_mounts = ["/nowhere"]\nenabled = false\n')
+    assert _keeper(identity, tmp_path).ask()
+    folder, config = tmp_path / "exchange", tmp_path / "agent.toml"
+    folder.mkdir()
+    off = "".join(f"[collectors.{kind.name}]\nenabled = false\n" for kind in COLLECTORS)
+    config.write_text(f'[agent]\nstate_dir = "{tmp_path / "state"}"\n{off}')
+    process = watching(config, str(folder))
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith(b"removable_storage: "), said
+        assert str(folder).encode() in said, said
+    finally:
+        process.kill()
+        process.communicate()

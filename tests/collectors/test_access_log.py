@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.access_log import AccessLogCollector, AccessLogConfig
+from collectors.access_log_config import SOURCES_MAX
 from collectors.contract import Advice, Collector, Observation, Unsupported
 from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import ApiActivity, Outcome
@@ -310,6 +312,22 @@ def test_a_log_that_jumps_back_tells_each_act_once_whenever_it_is_resumed(tmp_pa
     for place, each in enumerate(whole):
         rest = begun(combined_source(log, VIEWED, ORDERED), cursor=each.cursor)()
         assert _counted([*whole[: place + 1], *rest]) == total, place
+
+
+def test_the_places_in_as_many_logs_as_can_be_set_fit_into_one_cursor(tmp_path: Path) -> None:
+    sources = []
+    for number in range(SOURCES_MAX):
+        log = tmp_path / f"{number}.log"
+        log.write_text("x" * 600 + "\n")
+        sources.append(combined_source(log, VIEWED, ORDERED, name=f"{number:032}"))
+    finish = begun(*sources)
+    for source in sources:
+        with Path(source["path"]).open("a") as file:
+            file.write(combined_line(datetime.now(UTC), "POST /orders/manual HTTP/1.1"))
+    found = finish()
+    assert len(found) == SOURCES_MAX
+    # With the largest numbers that a disk can bring.
+    assert max(len(each.cursor or "") for each in found) + SOURCES_MAX * 40 < CURSOR_BYTES_MAX
 
 
 def test_without_a_source_it_says_how_to_describe_one() -> None:

@@ -57,6 +57,8 @@ def test_a_path_is_what_the_application_takes_it_for_without_its_query(target: s
         ("10.0.0.1", "6.6.6.6, nonsense, 10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", "-", "10.0.0.1"),
         ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("10.0.0.1", "6.6.6.6:1, 198.51.100.1:4711 , 10.0.0.2:80", "198.51.100.1"),
     ],
 )
 def test_only_trusted_proxies_say_who_is_behind_them(address: str, forwarded: str, client: str) -> None:

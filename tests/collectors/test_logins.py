@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -168,6 +169,26 @@ def test_journalctl_that_is_killed_is_started_again_and_nothing_is_missed(journa
     users = [event.user.name for event in observing.events if isinstance(event, Authentication)]
     assert users == ["anna", "anna", "ben", "ben"]
     assert collector.dropped()["journalctl ended and was started again"] == 1
+
+
+def test_a_place_that_the_journal_no_longer_has_is_counted_and_what_is_after_it_is_told(
+    journal_host: LoginHost,
+) -> None:
+    with Observing(collector_of(journal_host)) as observing:
+        assert journal_host.ssh("anna", key=journal_host.key) == 0
+        observing.wait_for(lambda: len(observing.events) >= 2, 20, "login and end")
+    cursor = observing.observations[0].cursor
+    assert cursor is not None
+    resumed = collector_of(journal_host)
+    with Observing(resumed, cursor) as again:
+        again.wait_for(lambda: bool(again.events), 20, "end")
+    assert resumed.dropped() == {}
+    # As if journald had thrown the entry away: there is none with this number, time and hash.
+    gone = re.sub(r";(t|x)=([0-9a-f]+)", lambda found: f";{found[1]}={int(found[2], 16) - 1:x}", cursor)
+    resumed = collector_of(journal_host)
+    with Observing(resumed, gone) as again:
+        again.wait_for(lambda: bool(again.events), 20, "end")
+    assert resumed.dropped() == {"a place in the journal that is gone": 1}
 
 
 def test_a_cursor_of_no_journal_is_counted_and_reading_begins_now(journal_host: LoginHost) -> None:
