@@ -42,7 +42,6 @@ _HOP: Final = re.compile(
     r'[\s"]*(?:\[(?P<v6>[0-9A-Fa-f:.]+)\](?::\d+)?|(?P<v4>\d+(?:\.\d+){3})(?::\d+)?|(?P<bare>[0-9A-Fa-f:.]+))[\s"]*'
 )
 """Some proxies write the port, too: 198.51.100.1:4711, [2001:db8::1]:4711."""
-_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 _WORKED: Final = {"ok": True, "success": True, "succeeded": True, "true": True, "done": True}
@@ -228,7 +227,8 @@ def plain_path(target: str) -> str | None:
 
 def _without_query(path: str) -> str:
     """Parameters end with their part of the path: "/orders;s=1/manual" is served as "/orders/manual"."""
-    return _PARAMETERS.sub("", _QUERY.sub("", path, count=1))
+    whole = path.partition("?")[0].partition("#")[0]
+    return _PARAMETERS.sub("", whole) if ";" in whole else whole
 
 
 def _worked(status: Any) -> bool | None:
