@@ -161,7 +161,8 @@ def enabled_collectors(
     found = []
     for name, settings in config.collectors.items():
         kind = kind_of(name, kinds)
-        if kind is not None and getattr(settings, "enabled", True):
+        is_on = getattr(settings, "enabled", True) and getattr(settings, "has_sources", True)
+        if kind is not None and is_on:
             found.append((kind, settings))
     return found
 

@@ -108,6 +108,11 @@ class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = False
     sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX), narrowed_by("listed")] = ()
 
+    @property
+    def has_sources(self) -> bool:
+        """Without any it is off: also where a host's own file lists none that the installation wants."""
+        return bool(self.sources)
+
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):

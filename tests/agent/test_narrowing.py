@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.collector_registry import COLLECTORS
-from agent.config import AgentConfig, ConfigError, parse_config, with_installation
+from agent.config import AgentConfig, ConfigError, enabled_collectors, parse_config, with_installation
 from agent.narrowing import merge
 from collectors.access_log_config import AccessLogConfig
 from collectors.storage_config import RemovableStorageConfig
@@ -113,6 +113,13 @@ def test_of_the_installations_access_logs_those_are_read_that_an_endpoint_with_a
         assert isinstance(logs, AccessLogConfig)
         return [(each.name, each.path, each.rules[0].action) for each in logs.sources], config.overruled
 
+    def runs(own: list[dict[str, Any]]) -> bool:
+        bundle = {"collectors": {"access_log": {"enabled": True, "sources": asked}}}
+        config = with_installation(_file({"collectors": {"access_log": {"sources": own}}}), bundle, "bundle")
+        return "access_log" in {kind.name for kind, _ in enabled_collectors(config)}
+
+    # Off altogether, so that its place in the log is given up, too.
+    assert [runs([]), runs(asked)] == [False, True]
     key = "collectors.access_log.sources"
     both = [("shop", "/log/shop", "viewed"), ("mail", "/log/mail", "viewed")]
     assert holds(None) == (both, ())
