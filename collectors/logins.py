@@ -19,7 +19,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from collectors.contract import Advice, Observation
+from collectors.contract import Advice, Observation, Unsupported
 from collectors.gathering import KINDS_MAX, Gathering
 from collectors.login_acts import LoginAct, LoginActs, Withdrawn
 from collectors.login_events import login_event
@@ -112,8 +112,12 @@ class LoginsCollector:
         return None if source is None else source.describe()
 
     def advice(self) -> Sequence[Advice]:
-        """What is not seen here, and what would bring it."""
-        if kind_of_source(self._config) == "btmp" and self._config.source == "auto":
+        """What is not seen here, and what would bring it. Without any source, check_supported says so."""
+        try:
+            kind = kind_of_source(self._config)
+        except Unsupported:
+            return ()
+        if kind == "btmp" and self._config.source == "auto":
             return (Advice(ONLY_FAILURES, is_met=False, text=WHAT_TO_DO),)
         return ()
 

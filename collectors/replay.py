@@ -11,7 +11,8 @@ Format, inside a collector's cursor (JSON):
 - done: of so many lines after `at` the events are out already. They are read again only for what they say
   about later ones.
 - grouped: of so many lines after `at` the groups are out, too.
-- given: so many groups of the window that was just being handed out are out.
+- given: so many groups of the window that was just being handed out are out. It had the `done` lines, and
+  gets no further ones when it is handed out again.
 - time: of the newest line, in ms. A later one was never read: the log is not what it was.
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.contract import Observation
+from collectors.contract import Observation, Unsupported
 from collectors.logins import LoginsCollector, LoginsConfig
 from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_objects import Host, HostType
@@ -194,3 +194,28 @@ def test_another_source_than_before_begins_now_and_is_counted(log: Path) -> None
     append(log, accepted(2))
     assert counted(followed.read() + followed.end()) == {"anna": 1}
     assert followed.collector.dropped() == {"what was said before another source of logins was taken": 1}
+
+
+def test_a_host_without_any_source_says_what_to_do(tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing")
+    config = LoginsConfig(source="log_file", log_file=nothing, btmp_file=nothing)
+    collector = LoginsCollector(config, HOST, "0")
+    with pytest.raises(Unsupported, match="install rsyslog"):
+        collector.check_supported()
+    assert collector.advice() == ()
+
+
+def test_a_journal_that_does_not_answer_in_time_is_waited_for_and_nothing_else_is_taken(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "journalctl"
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("collectors.linux.journal._ENVIRONMENT", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("collectors.linux.journal._ASK_S", 0.3)
+    config = LoginsConfig(journal_directory=str(tmp_path), log_file=str(log))
+    with pytest.raises(Unsupported, match="does not answer"):
+        LoginsCollector(config, HOST, "0").check_supported()
+    slow.write_text("#!/bin/sh\nexit 1\n")
+    LoginsCollector(config, HOST, "0").check_supported()

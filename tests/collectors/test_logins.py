@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.contract import Collector, Observation, Unsupported
+from collectors.contract import Collector, Observation
 from collectors.logins import LoginsCollector, LoginsConfig
 from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import Authentication, Outcome
@@ -301,13 +301,6 @@ def test_where_there_is_only_btmp_failures_are_told_and_doctor_says_what_is_miss
     )
     (missing,) = LoginsCollector(nothing, HOST, "0").advice()
     assert (missing.is_met, "install rsyslog" in missing.text) == (False, True)
-
-
-def test_a_host_without_any_source_says_what_to_do(tmp_path: Path) -> None:
-    nothing = str(tmp_path / "nothing")
-    config = LoginsConfig(source="log_file", log_file=nothing, btmp_file=nothing)
-    with pytest.raises(Unsupported, match="install rsyslog"):
-        LoginsCollector(config, HOST, "0").check_supported()
 
 
 def _child() -> int:
