@@ -14,7 +14,6 @@ from agent.narrowing import merge
 from collectors.access_log_config import AccessLogConfig
 from collectors.storage_config import RemovableStorageConfig
 from collectors.uploads_config import UploadsConfig
-from event_schema.catalogue import MOST_TRUSTED
 
 TABLE = "[collectors.removable_storage]\n"
 
@@ -139,10 +138,12 @@ def test_entries_of_the_file_that_hold_are_not_called_overruled() -> None:
 
 
 def test_who_is_at_fault_where_only_both_together_cannot_be_used() -> None:
-    own, asked = ([f"{letter}{n}.example" for n in range(MOST_TRUSTED - 5)] for letter in "ab")
-    file = _file({"destinations": {"trusted": own}})
-    with pytest.raises(ConfigError, match=r"^bundle, with this endpoint's own file: destinations.trusted"):
-        with_installation(file, {"destinations": {"trusted": asked}}, "bundle")
+    own, asked = (
+        {"collectors": {"mail": {"own_domains": [f"{letter}{n}.example" for n in range(600)]}}}
+        for letter in "ab"
+    )
+    with pytest.raises(ConfigError, match=r"^bundle, with this endpoint's own file: collectors.mail.own_dom"):
+        with_installation(_file(own), asked, "bundle")
 
 
 def test_values_that_do_not_hold_are_named() -> None:

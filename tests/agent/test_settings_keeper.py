@@ -219,6 +219,7 @@ def test_a_kept_file_that_is_not_the_installations_is_told_and_not_used(
         assert keeper.state == SettingsState(1)
 
 
+@pytest.mark.long
 def test_a_running_agent_changes_to_new_settings_and_loses_and_doubles_nothing(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
