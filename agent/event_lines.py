@@ -145,7 +145,7 @@ def _labels(file: File) -> str:
 
 
 def _user(event: Event) -> str:
-    user = account_of(event)
+    user = account_of(event) or (event.user if isinstance(event, Authentication) else None)
     if user is not None:
         return user.name or user.uid or "?"
     return event.actor.app_name or "?"

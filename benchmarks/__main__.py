@@ -45,6 +45,14 @@ def _missed(output: str) -> list[Headline]:
     ]
 
 
+def _all_right(output: str) -> list[Headline]:
+    """Of all that was done, how much was told with everything right."""
+    rows = re.findall(
+        r"^(logins, \w+|access logs).*? +([\d,]+)(?: +[\d,]+){3} +([\d,]+) +[\d,]+ ", output, re.M
+    )
+    return [(f"{name}: told, all right", f"{right} of {done}", "all") for name, done, right in rows]
+
+
 BENCHMARKS = (
     Benchmark(
         "spool_throughput",
@@ -83,8 +91,10 @@ BENCHMARKS = (
             ("logins: CPU s per 1,000", r"^logins .* ([\d.]+) CPU s", ""),
             ("failures, equal: CPU s per 1,000", r"^failures, equal .* ([\d.]+) CPU s", ""),
             ("access log, combined: CPU s per 1,000", r"^combined.* ([\d.]+) CPU s", ""),
+            ("access log, JSON: CPU s per 1,000", r"^JSON.* ([\d.]+) CPU s", ""),
         ),
     ),
+    Benchmark("login_completeness", ("--rounds", "1", "--orders", "30"), (), _all_right),
     Benchmark(
         "mail_reading",
         (),

@@ -32,14 +32,17 @@ class Observation(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-Narrowing = Literal["and", "smaller", "union"]
+Narrowing = Literal["and", "smaller", "union", "within", "listed", "later"]
 
 
 def narrowed_by(rule: Narrowing) -> msgspec.Meta:
     """Annotates a setting: how an endpoint's own file may narrow what the installation's settings ask for.
 
-    "and": both must be true; "smaller": the smaller number; "union": the entries of both. The installation's
-    value holds where a setting has none of these; `enabled` is "and" in every collector.
+    "and": both must be true; "smaller": the smaller number; "union": the entries of both; "within": of
+    both lists of folders those that lie in one of the other's; "listed": of the installation's tables those
+    that the file has under the same `name` and `path`; "later": of the setting's words the one that stands
+    later, which must be the lesser. The installation's value holds where a setting has none of these;
+    `enabled` is "and" in every collector.
     """
     return msgspec.Meta(extra={NARROWED_BY: rule})
 

@@ -31,7 +31,7 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Domains of free mail services beside those that are known."""
     time_zone: str = ""
     """Of a log whose times name none; empty: this machine's."""
-    delete_after_reading: bool = False
+    delete_after_reading: Annotated[bool, narrowed_by("and")] = False
     """Whether messages of a Maildir are deleted once they were read and told."""
     message_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 256 << 20
     """So much of a message is read; attachments behind it go unseen. 0 reads headers only."""

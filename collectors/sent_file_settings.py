@@ -19,5 +19,5 @@ class SentFileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Larger files are reported without a hash; 0 hashes nothing."""
     hash_wait_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     """No event waits longer than this for its hash and its labels."""
-    labels: bool = True
+    labels: Annotated[bool, narrowed_by("and")] = True
     """Whether files are labelled, as the table [labels] says."""

@@ -21,7 +21,7 @@ from event_schema.leaver_fields import (
     RemoteFields,
     TimeFields,
 )
-from event_schema.ocsf_account_events import ApiActivity, DatastoreActivity
+from event_schema.ocsf_account_events import ApiActivity, Authentication, DatastoreActivity
 from event_schema.ocsf_endpoint_events import PeripheralActivity, ProcessActivity
 from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_unmapped import Evidence, TransferUnmapped
@@ -33,7 +33,7 @@ from server.store.column_types import key_text
 
 CHANNEL_CHARACTERS = 64
 _WORDS_KEPT = 50_000
-_MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, ApiActivity, DatastoreActivity)
+_MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, Authentication, ApiActivity, DatastoreActivity)
 
 
 _Words = tuple[str | None, int, int, str, str | None, bool | None, str | None, FileFields | None]
