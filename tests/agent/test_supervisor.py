@@ -131,6 +131,30 @@ def test_an_event_that_cannot_be_encoded_is_counted_and_the_next_one_taken(stop:
     assert supervisor.state().dropped == {"not_encodable": 1, "scripted": 1}
 
 
+def test_a_collector_that_asks_is_told_what_is_on_disk_and_others_are_not(stop: threading.Event) -> None:
+    told: list[str | None] = []
+    on_disk: list[str | None] = [None]
+
+    class Asking(ScriptedCollector):
+        def saved(self, cursor: str | None) -> None:
+            told.append(cursor)
+
+    supervisors = [
+        Supervisor(
+            "asking",
+            lambda made=made: made(ScriptedConfig(count=3), HOST, "0"),  # type: ignore[misc]
+            lambda entry: on_disk.__setitem__(0, entry.cursor),
+            resume_from=None,
+            stop=stop,
+            saved=lambda: on_disk[0],
+        )
+        for made in (ScriptedCollector, Asking)
+    ]
+    for supervisor in supervisors:
+        supervisor.start()
+    until(lambda: told[-1:] == ["2"])
+
+
 def test_waits_double_up_to_the_cap_and_start_again_after_success() -> None:
     backoff = Backoff(1.0, 60.0, jitter=lambda: 1.0)
     assert [backoff.failed() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]

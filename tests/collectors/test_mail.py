@@ -7,8 +7,8 @@ import json
 import os
 import pwd
 import random
+import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -18,7 +18,8 @@ import pytest
 
 from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.contract import Collector, Unsupported
-from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG, MailCollector
+from collectors.labels import FileLabels, Labeller, LabelSettings, Source
+from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG, TOO_LATE, MailCollector
 from collectors.mail_config import MailConfig
 from collectors.mail_join import NOT_ARCHIVED, NOT_LOGGED, SENT_LATER
 from event_schema.codec import encode_event
@@ -35,9 +36,12 @@ MAILS = 100
 SECRET = "the words of nobody else"
 
 
-def collector_of(server: MailServer, **settings: object) -> MailCollector:
+def collector_of(
+    server: MailServer, *, label_settings: LabelSettings | None = None, **settings: object
+) -> MailCollector:
     settings = {"archive": str(server.archive), "log": str(server.log), "own_domains": (OWN,), **settings}
-    return MailCollector(MailConfig(enabled=True, **settings), HOST, "0.1.0")  # type: ignore[arg-type]
+    config = MailConfig(enabled=True, **settings)  # type: ignore[arg-type]
+    return MailCollector(config, HOST, "0.1.0", label_settings=label_settings)
 
 
 def mail(to: str, *files: tuple[str, bytes]) -> EmailMessage:
@@ -327,19 +331,98 @@ def test_a_mail_that_waits_for_one_recipient_is_told_of_and_the_rest_when_it_wen
     assert (later.actor, later.email.files) == (first.actor, None)
 
 
-def test_messages_are_deleted_only_if_told_and_never_before_their_event_is_out(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collectors.mail._DELETE_AFTER_MS", 500)
-    there = set((server.archive / "new").iterdir())
-    with Observing(collector_of(server, delete_after_reading=True)) as observing:
+def new_in(server: MailServer, there: set[Path]) -> int:
+    return len(set((server.archive / "new").glob("*")) - there)
+
+
+def test_messages_are_deleted_when_their_event_is_on_disk_and_not_before(server: MailServer) -> None:
+    there = set((server.archive / "new").glob("*"))
+    collector = collector_of(server, delete_after_reading=True)
+    saved: list[str | None] = [None]
+    with Observing(collector, saved=lambda: saved[0]) as observing:
+        server.send(mail(f"boss@{OWN}", ("a.zip", b"abc")), f"boss@{OWN}")
+        server.wait_until_idle()
+        observing.wait_for(lambda: new_in(server, there) == 0, 20, "deletion of what stays in the house")
         server.send(mail("x@163.com", ("a.zip", b"abc")), "x@163.com")
         observing.wait_for(lambda: len(observing.events) > 0, 20, "the mail")
-        limit = time.monotonic() + 20
-        while set((server.archive / "new").iterdir()) - there:
-            assert time.monotonic() < limit, "the message is still there"
-            time.sleep(0.1)
-    assert set((server.archive / "new").iterdir()) == there, "what was read before stays"
+        server.send(mail(f"boss@{OWN}", ("a.zip", b"abc")), f"boss@{OWN}")
+        server.wait_until_idle()
+        observing.settle(1)
+        assert new_in(server, there) == 2, "the agent may die now, and tells the first mail again then"
+        saved[0] = observing.observations[-1].cursor
+        observing.wait_for(lambda: new_in(server, there) == 0, 20, "deletion")
+    assert set((server.archive / "new").glob("*")) == there, "what was read before stays"
+
+
+def test_what_was_left_undeleted_goes_at_the_next_start(server: MailServer) -> None:
+    there = set((server.archive / "new").glob("*"))
+    with Observing(collector_of(server, delete_after_reading=True)) as observing:
+        for number in range(3):
+            server.send(mail("x@163.com", (f"{number}.zip", b"abc")), "x@163.com")
+        observing.wait_for(lambda: len(observing.events) == 3, 20, "the mails")
+    cursor = observing.observations[1].cursor
+    again = collector_of(server, delete_after_reading=True)
+    with Observing(again, cursor, saved=lambda: cursor) as resumed:
+        resumed.wait_for(lambda: len(resumed.events) == 1, 20, "the third")
+        resumed.wait_for(lambda: new_in(server, there) == 1, 20, "deletion of the first two")
+        resumed.settle(0.5)
+        assert new_in(server, there) == 1, "the third one's event is not on disk"
+
+
+LIST = "姓名,身份证号\n" + "".join(f"张三{n},11010519491231002X\n" for n in range(3))
+
+
+def test_attachments_are_labelled_and_nothing_of_them_is_told(server: MailServer) -> None:
+    with Observing(collector_of(server, label_settings=LabelSettings(cpu_share=1.0))) as observing:
+        made = mail(
+            "x@163.com", ("plan.bin", LIST.encode("gb18030")), ("broken.zip", b"PK\x03\x04" + b"x" * 900)
+        )
+        server.send(made, "x@163.com")
+        server.send(mail("x@163.com", ("again.csv", LIST.encode("gb18030"))), "x@163.com")
+        observing.wait_for(lambda: len(observing.events) == 2, 40, "the mails")
+        assert "labels: read by a process confined by" in (observing.collector.detail() or "")
+        assert observing.collector.dropped() == {"labels: broken zip": 1}
+    first, second = mails(observing)
+    assert first.email.files is not None
+    assert second.email.files is not None
+    found, broken = first.email.files
+    assert [found.mime_type, found.is_encrypted, broken.mime_type] == ["text/plain", False, "application/zip"]
+    for file in (found, *second.email.files):
+        (labels,) = file.data_classifications or ()
+        assert [(each.type, each.count) for each in labels.discovery_details] == [("resident_id", 1)]
+    assert first.metadata.profiles is not None
+    assert "data_classification" in first.metadata.profiles
+    assert first.unmapped.evidence.gap == "labels: broken zip"
+    assert b"11010519491231002X" not in encode_event(first)
+    assert files_of(first)[0] == as_seen("plan.bin", LIST.encode("gb18030"))
+
+
+def test_labels_that_take_too_long_hold_up_neither_the_mail_nor_the_next_ones_labels(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = Labeller.label
+
+    def hangs_at_first(labeller: Labeller, source: Source) -> FileLabels:
+        if source.size() == 4_000 and (pid := labeller.pid()) is not None:
+            os.kill(pid, signal.SIGSTOP)
+        return label(labeller, source)
+
+    monkeypatch.setattr(Labeller, "label", hangs_at_first)
+    settings = LabelSettings(cpu_share=0.1, cpu_seconds=60)
+    with Observing(collector_of(server, label_settings=settings, label_wait_s=3.0)) as observing:
+        server.send(mail("x@163.com", ("0.txt", LIST.encode())), "x@163.com")
+        observing.wait_for(lambda: len(observing.events) == 1, 40, "the first mail")
+        server.send(mail("x@163.com", ("1.txt", b"x" * 4_000), ("2.txt", b"y" * 10)), "x@163.com")
+        observing.wait_for(lambda: len(observing.events) == 2, 20, "the mail that hangs")
+        server.send(mail("x@163.com", ("3.txt", LIST.encode() * 2)), "x@163.com")
+        observing.wait_for(lambda: len(observing.events) == 3, 20, "the next mail")
+        assert observing.collector.dropped() == {TOO_LATE: 2}
+    _, hung, after = mails(observing)
+    assert hung.unmapped.evidence.gap == TOO_LATE
+    assert files_of(hung) == [as_seen("1.txt", b"x" * 4_000), as_seen("2.txt", b"y" * 10)]
+    assert after.email.files is not None
+    assert after.email.files[0].data_classifications is not None
+    assert max(observing.pauses) < 2, "control came back meanwhile"
 
 
 def test_it_says_what_it_needs_and_what_is_missing(server: MailServer, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from collectors.mail_archive import (
     Mbox,
     ReadMessages,
 )
+from collectors.mail_deletion import TOO_MANY, MailDeletion
 
 FROM_THE_BEGINNING = ArchiveCursor((0, ""))
 
@@ -107,6 +108,68 @@ def test_settled_messages_stay_settled_in_a_cursor_of_bounded_size() -> None:
     assert (len(cursor.done), cursor.waiting) == (DONE_MAX, (waiting,))
     again = ReadMessages(cursor)
     assert [order for order in orders if not again.has(order)] == [waiting]
+
+
+def test_a_large_message_that_appears_after_many_later_ones_is_still_new(tmp_path: Path) -> None:
+    """Its time is that of its last byte; it appears when all of it is on the disk."""
+    archive = maildir(tmp_path)
+    for at in range(100, 100 + 10 * DONE_MAX):
+        put(tmp_path, str(at), at)
+    for message in archive.new():
+        archive.read.add(message.order)
+    put(tmp_path, "large", 50)
+    assert names(archive, archive.new()) == ["large"]
+
+
+def test_a_link_in_the_place_of_a_folder_leads_nowhere(tmp_path: Path) -> None:
+    """Whoever delivers mail could have root read, and delete, what is none of its own."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a").write_text("X: a\n\n")
+    (tmp_path / "mail" / "cur").mkdir(parents=True)
+    archive = Maildir(tmp_path / "mail", FROM_THE_BEGINNING)
+    (tmp_path / "mail" / "new").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match=r"symbolic|directory"):
+        archive.new()
+    (tmp_path / "mail" / "new").unlink()
+    put_there = tmp_path / "mail" / "new"
+    put_there.mkdir()
+    put(tmp_path / "mail", "a", 10)
+    (message,) = archive.new()
+    (put_there / "a").rename(tmp_path / "kept")
+    put_there.rmdir()
+    put_there.symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match=r"symbolic|directory"):
+        archive.delete(message)
+    assert (tmp_path / "theirs" / "a").exists()
+
+
+def test_a_message_is_deleted_where_it_is_now(tmp_path: Path) -> None:
+    archive = maildir(tmp_path)
+    put(tmp_path, "a", 10)
+    put(tmp_path, "b", 20)
+    found = archive.new()
+    (tmp_path / "new" / "a").rename(tmp_path / "cur" / "a:2,S")
+    assert archive.still_there([found[0].order, (30, "gone")])[0].order == found[0].order
+    archive.delete(found[0])
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["b"]
+    with pytest.raises(FileNotFoundError):
+        archive.delete(found[0])
+
+
+def test_what_waits_for_its_deletion_is_bounded_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.mail_deletion.WAITING_MAX", 3)
+    archive = maildir(tmp_path)
+    deletion = MailDeletion(archive, None, ())
+    for at in range(1, 6):
+        put(tmp_path, str(at), at)
+    deletion.settled(archive.new(), "cursor")
+    deletion.saved("another")
+    assert len(list((tmp_path / "new").iterdir())) == 5
+    deletion.saved("cursor")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["1", "2"]
+    assert deletion.dropped() == {TOO_MANY: 2}
 
 
 def quiet(path: Path) -> None:
