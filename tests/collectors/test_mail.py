@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pwd
 import random
-import signal
 import subprocess
 from collections.abc import Iterator
-from email.message import EmailMessage
 from pathlib import Path
 
 import msgspec
@@ -18,54 +15,18 @@ import pytest
 
 from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.contract import Collector, Unsupported
-from collectors.labels import FileLabels, Labeller, LabelSettings, Source
-from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG, TOO_LATE, MailCollector
+from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG
 from collectors.mail_config import MailConfig
 from collectors.mail_join import NOT_ARCHIVED, NOT_LOGGED, SENT_LATER
 from event_schema.codec import encode_event
-from event_schema.ocsf_objects import Host, HostType
-from event_schema.ocsf_transfer_events import EmailActivity
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.drives import needs_root, open_folder
+from tests.collectors.mail_lab import SECRET, as_seen, collector_of, files_of, mail, mails
 from tests.collectors.observing import Observing
 from tests.postfix_server.server import OWN, MailServer
 
-pytestmark = [pytest.mark.root, needs_root]
-HOST = Host(hostname="mx", type_id=HostType.SERVER)
+pytestmark = [pytest.mark.long, pytest.mark.root, needs_root]
 MAILS = 100
-SECRET = "the words of nobody else"
-
-
-def collector_of(
-    server: MailServer, *, label_settings: LabelSettings | None = None, **settings: object
-) -> MailCollector:
-    settings = {"archive": str(server.archive), "log": str(server.log), "own_domains": (OWN,), **settings}
-    config = MailConfig(enabled=True, **settings)  # type: ignore[arg-type]
-    return MailCollector(config, HOST, "0.1.0", label_settings=label_settings)
-
-
-def mail(to: str, *files: tuple[str, bytes]) -> EmailMessage:
-    made = EmailMessage()
-    made["From"], made["To"], made["Subject"] = f"Lin <lin@{OWN}>", to, SECRET
-    made.set_content(SECRET)
-    for name, content in files:
-        made.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
-    return made
-
-
-def mails(observing: Observing) -> list[EmailActivity]:
-    return [event for event in observing.events if isinstance(event, EmailActivity)]
-
-
-def files_of(event: EmailActivity) -> list[tuple[str, int | None, str]]:
-    return [
-        (file.name, file.size, file.hashes[0].value if file.hashes else "")
-        for file in event.email.files or ()
-    ]
-
-
-def as_seen(name: str, content: bytes) -> tuple[str, int, str]:
-    return name, len(content), hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +217,6 @@ def test_the_archive_alone_tells_attachments_and_the_login_that_the_server_wrote
     assert files_of(event) == [as_seen("a.zip", b"abc")]
 
 
-@pytest.mark.long
 def test_an_mbox_and_the_log_are_joined_too(mbox_server: MailServer) -> None:
     server, done = mbox_server, []
     with Observing(collector_of(server)) as observing:
@@ -290,7 +250,6 @@ def test_a_mail_that_is_not_archived_is_told_after_a_while_and_one_that_is_not_l
     assert [event.unmapped.evidence.gap for event in mails(observing)] == [NOT_LOGGED]
 
 
-@pytest.mark.long
 def test_what_could_not_be_delivered_has_not_left_and_is_told_when_it_does(server: MailServer) -> None:
     with Observing(collector_of(server, join_wait_s=0.5)) as observing:
         server.stop_sink()
@@ -307,7 +266,6 @@ def test_what_could_not_be_delivered_has_not_left_and_is_told_when_it_does(serve
     assert SENT_LATER not in str(event)
 
 
-@pytest.mark.long
 def test_a_mail_that_waits_for_one_recipient_is_told_of_and_the_rest_when_it_went(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,100 +287,6 @@ def test_a_mail_that_waits_for_one_recipient_is_told_of_and_the_rest_when_it_wen
     assert later.unmapped.evidence.gap is not None
     assert SENT_LATER in later.unmapped.evidence.gap
     assert (later.actor, later.email.files) == (first.actor, None)
-
-
-def new_in(server: MailServer, there: set[Path]) -> int:
-    return len(set((server.archive / "new").glob("*")) - there)
-
-
-def test_messages_are_deleted_when_their_event_is_on_disk_and_not_before(server: MailServer) -> None:
-    there = set((server.archive / "new").glob("*"))
-    collector = collector_of(server, delete_after_reading=True)
-    saved: list[str | None] = [None]
-    with Observing(collector, saved=lambda: saved[0]) as observing:
-        server.send(mail(f"boss@{OWN}", ("a.zip", b"abc")), f"boss@{OWN}")
-        server.wait_until_idle()
-        observing.wait_for(lambda: new_in(server, there) == 0, 20, "deletion of what stays in the house")
-        server.send(mail("x@163.com", ("a.zip", b"abc")), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) > 0, 20, "the mail")
-        server.send(mail(f"boss@{OWN}", ("a.zip", b"abc")), f"boss@{OWN}")
-        server.wait_until_idle()
-        observing.settle(1)
-        assert new_in(server, there) == 2, "the agent may die now, and tells the first mail again then"
-        saved[0] = observing.observations[-1].cursor
-        observing.wait_for(lambda: new_in(server, there) == 0, 20, "deletion")
-    assert set((server.archive / "new").glob("*")) == there, "what was read before stays"
-
-
-def test_what_was_left_undeleted_goes_at_the_next_start(server: MailServer) -> None:
-    there = set((server.archive / "new").glob("*"))
-    with Observing(collector_of(server, delete_after_reading=True)) as observing:
-        for number in range(3):
-            server.send(mail("x@163.com", (f"{number}.zip", b"abc")), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) == 3, 20, "the mails")
-    cursor = observing.observations[1].cursor
-    again = collector_of(server, delete_after_reading=True)
-    with Observing(again, cursor, saved=lambda: cursor) as resumed:
-        resumed.wait_for(lambda: len(resumed.events) == 1, 20, "the third")
-        resumed.wait_for(lambda: new_in(server, there) == 1, 20, "deletion of the first two")
-        resumed.settle(0.5)
-        assert new_in(server, there) == 1, "the third one's event is not on disk"
-
-
-LIST = "姓名,身份证号\n" + "".join(f"张三{n},11010519491231002X\n" for n in range(3))
-
-
-def test_attachments_are_labelled_and_nothing_of_them_is_told(server: MailServer) -> None:
-    with Observing(collector_of(server, label_settings=LabelSettings(cpu_share=1.0))) as observing:
-        made = mail(
-            "x@163.com", ("plan.bin", LIST.encode("gb18030")), ("broken.zip", b"PK\x03\x04" + b"x" * 900)
-        )
-        server.send(made, "x@163.com")
-        server.send(mail("x@163.com", ("again.csv", LIST.encode("gb18030"))), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) == 2, 40, "the mails")
-        assert "labels: read by a process confined by" in (observing.collector.detail() or "")
-        assert observing.collector.dropped() == {"labels: broken zip": 1}
-    first, second = mails(observing)
-    assert first.email.files is not None
-    assert second.email.files is not None
-    found, broken = first.email.files
-    assert [found.mime_type, found.is_encrypted, broken.mime_type] == ["text/plain", False, "application/zip"]
-    for file in (found, *second.email.files):
-        (labels,) = file.data_classifications or ()
-        assert [(each.type, each.count) for each in labels.discovery_details] == [("resident_id", 1)]
-    assert first.metadata.profiles is not None
-    assert "data_classification" in first.metadata.profiles
-    assert first.unmapped.evidence.gap == "labels: broken zip"
-    assert b"11010519491231002X" not in encode_event(first)
-    assert files_of(first)[0] == as_seen("plan.bin", LIST.encode("gb18030"))
-
-
-def test_labels_that_take_too_long_hold_up_neither_the_mail_nor_the_next_ones_labels(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    label = Labeller.label
-
-    def hangs_at_first(labeller: Labeller, source: Source) -> FileLabels:
-        if source.size() == 4_000 and (pid := labeller.pid()) is not None:
-            os.kill(pid, signal.SIGSTOP)
-        return label(labeller, source)
-
-    monkeypatch.setattr(Labeller, "label", hangs_at_first)
-    settings = LabelSettings(cpu_share=0.1, cpu_seconds=60)
-    with Observing(collector_of(server, label_settings=settings, label_wait_s=3.0)) as observing:
-        server.send(mail("x@163.com", ("0.txt", LIST.encode())), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) == 1, 40, "the first mail")
-        server.send(mail("x@163.com", ("1.txt", b"x" * 4_000), ("2.txt", b"y" * 10)), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) == 2, 20, "the mail that hangs")
-        server.send(mail("x@163.com", ("3.txt", LIST.encode() * 2)), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) == 3, 20, "the next mail")
-        assert observing.collector.dropped() == {TOO_LATE: 2}
-    _, hung, after = mails(observing)
-    assert hung.unmapped.evidence.gap == TOO_LATE
-    assert files_of(hung) == [as_seen("1.txt", b"x" * 4_000), as_seen("2.txt", b"y" * 10)]
-    assert after.email.files is not None
-    assert after.email.files[0].data_classifications is not None
-    assert max(observing.pauses) < 2, "control came back meanwhile"
 
 
 def test_it_says_what_it_needs_and_what_is_missing(server: MailServer, tmp_path: Path) -> None:

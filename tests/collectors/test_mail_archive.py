@@ -18,7 +18,6 @@ from collectors.mail_archive import (
     Mbox,
     ReadMessages,
 )
-from collectors.mail_deletion import TOO_MANY, MailDeletion
 
 FROM_THE_BEGINNING = ArchiveCursor((0, ""))
 
@@ -154,22 +153,6 @@ def test_a_message_is_deleted_where_it_is_now(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["b"]
     with pytest.raises(FileNotFoundError):
         archive.delete(found[0])
-
-
-def test_what_waits_for_its_deletion_is_bounded_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collectors.mail_deletion.WAITING_MAX", 3)
-    archive = maildir(tmp_path)
-    deletion = MailDeletion(archive, None, ())
-    for at in range(1, 6):
-        put(tmp_path, str(at), at)
-    deletion.settled(archive.new(), "cursor")
-    deletion.saved("another")
-    assert len(list((tmp_path / "new").iterdir())) == 5
-    deletion.saved("cursor")
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["1", "2"]
-    assert deletion.dropped() == {TOO_MANY: 2}
 
 
 def quiet(path: Path) -> None:

@@ -11,9 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from collectors.attachment_labelling import COPY_BYTES_MAX, TOO_LARGE, AttachmentLabelling
-from collectors.file_labelling import LabelResult
-from collectors.labels import LabelSettings
 from collectors.mail_domains import MailDomains, domain_of_address
 from collectors.mail_parts import (
     BROKEN,
@@ -189,25 +186,6 @@ def test_a_large_attachment_is_never_in_memory_as_a_whole_and_control_comes_back
     assert turns > 50
     (found,) = read(content).found
     assert (found.size, found.sha256) == (20_000_000, sha(b"x" * 20_000_000))
-
-
-def test_the_copy_that_labels_are_made_of_is_bounded_and_goes_when_it_is_not_needed() -> None:
-    labelling = AttachmentLabelling(LabelSettings())
-    reader = labelling.reader(lambda: None)
-    tracemalloc.start()
-    for _ in range(200):
-        reader.update(b"x" * (1 << 20))
-    now, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert reader.is_ready()
-    assert reader.result == LabelResult(gap=TOO_LARGE)
-    assert labelling.dropped() == {TOO_LARGE: 1}
-    assert peak < 2 * COPY_BYTES_MAX
-    assert now < 1 << 20
-    late = labelling.reader(lambda: "no time")
-    late.update(b"x")
-    assert (late.is_ready(), late.result) == (True, LabelResult(gap="no time"))
-    labelling.close()
 
 
 def test_what_lies_behind_the_limit_has_no_hash() -> None:

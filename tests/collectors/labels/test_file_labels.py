@@ -14,6 +14,7 @@ from reportlab.pdfgen import canvas
 
 from collectors.labels.file_labels import FileLabels, failed
 from collectors.labels.source_code import language_of
+from collectors.labels.typescript import has_types
 from event_schema.ocsf_labels import ClassificationStatus, DataCategory
 from tests.collectors.labels.conftest import LabelBytes
 
@@ -89,6 +90,24 @@ def test_random_bytes_are_only_possibly_encrypted(label: LabelBytes) -> None:
 
 def test_an_empty_file_is_complete(label: LabelBytes) -> None:
     assert label(b"").status is ClassificationStatus.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("text", "is_typed"),
+    [
+        ("export function area(w: number, h: number): number { return w * h; }", True),
+        ("interface Shape { area(): number }", True),
+        ("const at = new Map<string, Shape>() as Shapes;", True),
+        ("class A { private x = 1; }", True),
+        ("function f(a?: B) {}", True),
+        ("// a: string\nexport const f = (a, b) => ({ a: b, c: 'x: number' });", False),
+        ("const x = a ? b : c; /* interface X */ module.exports = { type: x };", False),
+        ("switch (a) { case number: return `private ${x}`; default: break; }", False),
+        (")" + ": " * 6_000 + " " * 6_000, False),
+    ],
+)
+def test_typescript_is_what_has_types(text: str, is_typed: bool) -> None:
+    assert has_types(text) == is_typed
 
 
 def test_source_code_is_told_from_prose_tables_and_logs() -> None:
