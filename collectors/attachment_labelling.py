@@ -167,8 +167,9 @@ class AttachmentLabelling:
     def _label(self, reader: AttachmentReader, sha256: str) -> None:
         try:
             labels = self._labeller.label(reader)
-        except Exception:  # noqa: BLE001 - the edge: without this thread no mail would ever have labels again
-            _log.error("an attachment could not be labelled", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - the edge: without this thread no mail would have labels again
+            # Nothing of the error but its kind: it may quote what was read.
+            _log.error("an attachment was not labelled", extra={"facts": {"error": type(error).__name__}})
             labels = failed("the labeller failed")
         if labels.status is ClassificationStatus.COMPLETE:
             with self._lock:

@@ -22,7 +22,7 @@ from collectors.attachment_labelling import AttachmentLabelling
 from collectors.contract import Advice, Observation, Unsupported
 from collectors.labels import LabelSettings
 from collectors.linux.user_names import UserNames
-from collectors.log_tail import LogTail
+from collectors.log_tail import READ_BYTES, LogTail
 from collectors.mail_archive import Archive, Maildir, Mbox
 from collectors.mail_config import MailConfig
 from collectors.mail_deletion import MailDeletion
@@ -79,7 +79,8 @@ class MailCollector:
         self._join: MailJoin | None = None
         self._names: UserNames | None = None
         self._archive_at = self._lost_places = 0
-        self._trouble: str | None = None
+        self._trouble: dict[str, str] = {}
+        """What cannot be read just now, and why."""
         self._deletion: MailDeletion | None = None
         self._end_by = 0.0
         self._dropped: Counter[str] = Counter()
@@ -171,8 +172,7 @@ class MailCollector:
         confined = None if self._labelling is None else self._labelling.describe()
         if confined:
             parts.append(f"labels: read by a process confined by {confined}")
-        if self._trouble is not None:
-            parts.append(self._trouble)
+        parts += [f"the {what} cannot be read: {why}" for what, why in sorted(self._trouble.items())]
         return "; ".join(parts)
 
     def close(self) -> None:
@@ -213,31 +213,37 @@ class MailCollector:
 
     def _turn(self, stop: threading.Event) -> Iterator[Observation | None]:
         """One piece of the log, and what came into the archive."""
-        self._trouble = None
         more = self._read_log()
         now = self._clock.now_ms()
         if now >= self._archive_at:
             began = time.thread_time()
             self._read_archive()
             took_ms = (time.thread_time() - began) * 1000
-            self._archive_at = now + max(_ARCHIVE_EVERY_MS, int(took_ms * _REST))
+            if self._archive is None or not self._archive.has_more:
+                self._archive_at = now + max(_ARCHIVE_EVERY_MS, int(took_ms * _REST))
         yield from self._departures(stop)
         if more:
             yield None
 
     def _read_log(self) -> bool:
         """Whether there was anything."""
-        if self._tail is None or self._join is None or self._join.is_full():
+        if self._tail is None or self._join is None:
+            return False
+        if self._join.is_full():
+            self._join.log_is_behind(self._clock.now_ms())
             return False
         try:
             lines = self._tail.take()
         except OSError as error:
-            self._trouble = f"the log cannot be read: {error.strerror}"
+            self._trouble = self._trouble | {"log": str(error.strerror)}
             return False
+        self._trouble = {what: why for what, why in self._trouble.items() if what != "log"}
         if self._tail.lost_places > self._lost_places:
             self._lost_places = self._tail.lost_places
             self._join.lines_are_lost()
         now, steady = self._clock.wall_ms(self._clock.now_ms()), self._clock.now_ms()
+        if sum(len(line.content) for line in lines) > READ_BYTES // 2:
+            self._join.log_is_behind(steady)
         for line in lines:
             self._join.take_line(line, now, steady)
         return bool(lines)
@@ -245,11 +251,14 @@ class MailCollector:
     def _read_archive(self) -> None:
         if self._archive is None or self._join is None:
             return
+        if not self._join.takes_messages(self._clock.now_ms()):
+            return
         try:
             found = self._archive.new()
         except OSError as error:
-            self._trouble = f"the archive cannot be read: {error.strerror}"
+            self._trouble = self._trouble | {"archive": str(error.strerror)}
             return
+        self._trouble = {what: why for what, why in self._trouble.items() if what != "archive"}
         for archived in found:
             try:
                 with self._archive.open(archived) as file:

@@ -16,7 +16,7 @@ import hashlib
 import os
 import stat
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +31,7 @@ REMEMBERED_MAX: Final = 5_000
 a busy one. Those that came meanwhile must not make it an old one."""
 WAITING_MAX: Final = 16
 MESSAGES_MAX: Final = 100_000
+_AT_ONCE: Final = 200
 _SCAN_BYTES: Final = 1 << 20
 _QUIET_NS: Final = 1_000_000_000
 _MARK: Final = b"\nFrom "
@@ -65,6 +66,11 @@ class ArchiveCursor(msgspec.Struct, frozen=True):
 
 class Archive(Protocol):
     """Use from one thread. `open` raises OSError where the message is gone."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `new` has more to give at once."""
+        ...
 
     def new(self) -> list[Archived]:
         """Messages that came since, in their order; some at a time. Raises OSError."""
@@ -111,6 +117,7 @@ class Maildir:
         """Without `resume`, what is there already counts as read. Raises OSError."""
         self._path = path.resolve()
         self._known: frozenset[int] = frozenset()
+        self._fresh: deque[Archived] = deque()
         self._looked: tuple[int, ...] = ()
         self._dropped: Counter[str] = Counter()
         if resume is None:
@@ -119,8 +126,14 @@ class Maildir:
         else:
             self.read = ReadMessages(resume)
 
+    @property
+    def has_more(self) -> bool:
+        return bool(self._fresh)
+
     def new(self) -> list[Archived]:
-        return self._look(self.read)
+        if not self._fresh:
+            self._fresh.extend(self._look(self.read))
+        return [self._fresh.popleft() for _ in range(min(_AT_ONCE, len(self._fresh)))]
 
     def open(self, message: Archived) -> IO[bytes]:
         with self._folder_of(message) as (folder, name):
@@ -251,6 +264,7 @@ class Mbox:
         self.read = ReadMessages(resume)
         self._begin = max(0, self._begin)
         self._scanned = self._begin
+        self.has_more = False
 
     def new(self) -> list[Archived]:
         try:
@@ -270,6 +284,7 @@ class Mbox:
                 found += self._message(self._scanned + next_mark + 1, facts)
                 at = next_mark + 1
             is_end = self._scanned + len(piece) >= facts.st_size
+            self.has_more = not is_end
             is_quiet = facts.st_mtime_ns < time.time_ns() - _QUIET_NS and piece.endswith(b"\n")
             if is_end and is_quiet and self._begin < facts.st_size:
                 found += self._message(facts.st_size, facts)

@@ -114,6 +114,9 @@ class MailJoin:
         self._partly: dict[str, None] = dict.fromkeys(resume.told)
         """Mails under way of which a part was told."""
         self._look_again_ms = 0
+        self._behind_ms = -wait_ms
+        self._unlogged: OrderedDict[str, None] = OrderedDict()
+        """Queue ids of mails that were told of without the log."""
         self._settled: list[Archived] = []
         self._dropped: Counter[str] = Counter()
 
@@ -167,7 +170,8 @@ class MailJoin:
             self._look_again_ms = steady_ms + _LOOK_EVERY_MS
             for mail in self._log.under_way.values():
                 self._skip_told(mail)
-                if len(mail.sent) > mail.told and mail.sent_seen_ms + PARTIAL_AFTER_MS <= steady_ms:
+                is_untold = len(mail.sent) > mail.told and mail.queue_id not in self._unlogged
+                if is_untold and mail.sent_seen_ms + PARTIAL_AFTER_MS <= steady_ms:
                     self._enqueue(mail, steady_ms)
                     self._partly[mail.queue_id] = None
             self._log.forget_older(steady_ms - FORGOTTEN_MS)
@@ -189,6 +193,10 @@ class MailJoin:
         if departure.message is not None:
             self._settle(departure.message)
         logged = departure.logged
+        if logged is None and departure.message is not None and departure.message.head.queue_id is not None:
+            self._unlogged[departure.message.head.queue_id] = None
+            if len(self._unlogged) > RECENT_MAX:
+                self._unlogged.popitem(last=False)
         if logged is not None:
             self._emitted, self._emitted_at = departure.line, departure.at
             if self._log is not None and logged.queue_id not in self._log.under_way:
@@ -229,6 +237,15 @@ class MailJoin:
         """Whether so many departures wait that no more of the log should be read before some are told."""
         return len(self._queue) >= QUEUE_MAX
 
+    def log_is_behind(self, steady_ms: int) -> None:
+        """There is more of the log to be read: what it does not know of yet, it may still tell."""
+        self._behind_ms = steady_ms
+
+    def takes_messages(self, steady_ms: int) -> bool:
+        """False while so many wait for a log that is behind that no more should be read."""
+        is_behind = self._log is not None and steady_ms < self._behind_ms + self._wait_ms
+        return len(self._messages) < WAITING_MAX or not is_behind
+
     def take_settled(self) -> list[Archived]:
         """The messages of which nothing is left to be told, since the last call."""
         settled, self._settled = self._settled, []
@@ -241,7 +258,7 @@ class MailJoin:
 
     def _depart(self, mail: LoggedMail, steady_ms: int) -> None:
         self._skip_told(mail)
-        if len(mail.sent) > mail.told:
+        if len(mail.sent) > mail.told and mail.queue_id not in self._unlogged:
             self._told.pop(mail.queue_id, None)
             self._enqueue(mail, steady_ms)
         else:
@@ -298,7 +315,7 @@ class MailJoin:
         for message in list(self._messages.values()):
             is_too_many = len(self._messages) > WAITING_MAX
             if self._log is not None and not is_too_many:
-                if steady_ms < message.seen_ms + self._wait_ms:
+                if steady_ms < max(message.seen_ms, self._behind_ms) + self._wait_ms:
                     # They stand in the order in which they were seen.
                     return
                 if is_logged(message.head):

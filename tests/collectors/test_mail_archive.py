@@ -114,7 +114,11 @@ def test_a_large_message_that_appears_after_many_later_ones_is_still_new(tmp_pat
     archive = maildir(tmp_path)
     for at in range(100, 100 + 10 * DONE_MAX):
         put(tmp_path, str(at), at)
-    for message in archive.new():
+    first = archive.new()
+    assert archive.has_more
+    later = archive.new()
+    assert (len(first) + len(later), archive.has_more) == (10 * DONE_MAX, False)
+    for message in (*first, *later):
         archive.read.add(message.order)
     put(tmp_path, "large", 50)
     assert names(archive, archive.new()) == ["large"]

@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pikepdf
 import py7zr
 import pytest
@@ -55,6 +56,24 @@ def test_categories_and_counts_become_ocsf() -> None:
         ("resident_id", 14),
     ]
     assert {each.status_id for each in found} == {ClassificationStatus.PARTIAL}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": 1, "counts": {"evil": 1}},
+        {"status": 1, "counts": {"Source_code": 1}},
+        {"status": 1, "counts": {"resident_id": 0}},
+        {"status": 1, "list_counts": {"\x1b[31m": 1}},
+        {"status": 1, "mime_type": "text/plain\nmore"},
+        {"status": 2, "gap": "客户 11010519491231002X"},
+        {"status": 2, "gap": "x" * 300},
+        {"status": 1, "more": "content"},
+    ],
+)
+def test_what_the_reading_process_must_not_say_is_refused(said: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=FileLabels)
 
 
 def test_a_file_that_could_not_be_read_is_told_and_a_plain_one_says_nothing() -> None:
