@@ -29,7 +29,7 @@ from collectors.mail_deletion import MailDeletion
 from collectors.mail_domains import MailDomains, domain_of_address
 from collectors.mail_events import Sender, mail_event, sender_of
 from collectors.mail_join import Departure, MailJoin, Message, read_cursor
-from collectors.mail_parts import Attachments, read_attachments, read_head
+from collectors.mail_parts import HEADERS_CUT, Attachments, read_attachments, read_head
 from collectors.postfix_log import LINE_BYTES_MAX, PostfixLog
 from collectors.steady_clock import SteadyClock
 from event_schema.ocsf_objects import Host
@@ -266,6 +266,7 @@ class MailCollector:
             except Exception:  # noqa: BLE001 - Python's header parser on hostile mail: one message only, counted
                 self._dropped[UNREADABLE] += 1
                 continue
+            self._dropped[HEADERS_CUT] += head.is_cut
             self._join.take_message(Message(archived, head, self._clock.now_ms()))
 
     def _departures(self, stop: threading.Event) -> Iterator[Observation | None]:

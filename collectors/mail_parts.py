@@ -19,12 +19,14 @@ import msgspec
 
 from collectors.file_labelling import LabelResult
 from collectors.labels import FileLabels
+from collectors.mail_header_block import HeaderBlock
 from collectors.mail_headers import attachment_name, one_address, parse_headers, received, recipient_domains
 from event_schema.ocsf_network import MAIL_FILES_MAX
 from event_schema.printable import printable_name
 
-HEADERS_MAX: Final = 128 << 10
-"""Postfix itself cuts a header at 100 KiB (header_size_limit)."""
+HEADERS_MAX: Final = 512 << 10
+"""Of those that are looked at: mail_header_block.py."""
+_HEADERS_READ_MAX: Final = 4 << 20
 PART_HEADERS_MAX: Final = 16 << 10
 PARTS_MAX: Final = 1_000
 DEPTH_MAX: Final = 32
@@ -38,7 +40,7 @@ _NOT_BASE64: Final = bytes(
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,120}")
 _PLAIN: Final = frozenset({"", "7bit", "8bit", "binary"})
 
-HEADERS_CUT: Final = "headers over 128 KiB were cut"
+HEADERS_CUT: Final = "headers that are too long were cut"
 PARTS_LEFT: Final = "more than 1,000 parts: the others were not read"
 TOO_DEEP: Final = "parts nested too deeply were not read"
 CUT: Final = "larger than message_max_bytes: the rest was not read"
@@ -58,6 +60,8 @@ class MessageHead(msgspec.Struct, frozen=True):
     envelope_sender: str | None
     from_address: str | None
     domains: tuple[str, ...]
+    is_cut: bool = False
+    """Whether they are too long to be read to their end."""
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -95,7 +99,8 @@ MakePartReader = Callable[[], PartReader]
 
 def read_head(file: IO[bytes]) -> MessageHead:
     """From where the file stands."""
-    return head_of(_message_headers(file)[0])
+    block = _message_headers(file)
+    return msgspec.structs.replace(head_of(parse_headers(block.content())), is_cut=block.is_cut)
 
 
 def head_of(headers: Message) -> MessageHead:
@@ -169,8 +174,7 @@ class _Walk:
     def __init__(self, label: MakePartReader | None) -> None:
         self._label = label
         self._boundaries: list[bytes] = []
-        self._headers: list[bytes] | None = []
-        self._header_bytes, self._header_max = 0, HEADERS_MAX
+        self._headers: HeaderBlock | None = HeaderBlock(HEADERS_MAX)
         self._open: _OpenAttachment | None = None
         self._at_start = True
         self._parts = 0
@@ -186,12 +190,11 @@ class _Walk:
             return self._parts <= PARTS_MAX
         if self._headers is not None:
             if begins and not line.rstrip(b"\r\n"):
-                self._begin_part(b"".join(self._headers))
-            elif self._header_bytes + len(line) <= self._header_max:
-                self._headers.append(line)
-                self._header_bytes += len(line)
+                self._begin_part(self._headers.content())
             else:
-                self._gaps[HEADERS_CUT] = None
+                self._headers.add(line)
+                if self._headers.is_cut:
+                    self._gaps[HEADERS_CUT] = None
         elif self._open is not None:
             self._open.take(line)
         return self._parts <= PARTS_MAX
@@ -230,7 +233,7 @@ class _Walk:
         return False
 
     def _begin_headers(self) -> None:
-        self._headers, self._header_bytes, self._header_max = [], 0, PART_HEADERS_MAX
+        self._headers = HeaderBlock(PART_HEADERS_MAX)
         self._parts += 1
         if self._parts > PARTS_MAX:
             self._gaps[PARTS_LEFT] = None
@@ -364,10 +367,12 @@ def _segments(text: bytes) -> Iterator[tuple[bytes, bool]]:
         yield part, at == len(parts) - 1
 
 
-def _message_headers(file: IO[bytes]) -> tuple[Message, int]:
-    lines: list[bytes] = []
-    size = 0
-    while (line := file.readline(_LINE_MAX)) and line.rstrip(b"\r\n") and size < HEADERS_MAX:
-        lines.append(line)
+def _message_headers(file: IO[bytes]) -> HeaderBlock:
+    block, size, begins = HeaderBlock(HEADERS_MAX), 0, True
+    while (line := file.readline(_LINE_MAX)) and size < _HEADERS_READ_MAX:
+        if begins and not line.rstrip(b"\r\n"):
+            break
+        begins = line.endswith(b"\n")
+        block.add(line)
         size += len(line)
-    return parse_headers(b"".join(lines)), size
+    return block
