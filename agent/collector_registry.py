@@ -86,7 +86,14 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "collectors.logins_config",
         "LoginsConfig",
     ),
-    CollectorKind("mail", "collectors.mail", "MailCollector", "collectors.mail_config", "MailConfig"),
+    CollectorKind(
+        "mail",
+        "collectors.mail",
+        "MailCollector",
+        "collectors.mail_config",
+        "MailConfig",
+        labels_files=True,
+    ),
     CollectorKind(
         "mariadb",
         "collectors.mariadb",

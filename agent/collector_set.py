@@ -116,6 +116,7 @@ class CollectorSet:
             resume_from=cursor,
             stop=stop,
             before=None if before is None else before.state(),
+            saved=partial(self._resume_from, kind.name),
         )
         running = _Running(settings, supervisor, stop)
         self._running = self._running | {kind.name: running}

@@ -96,9 +96,41 @@ BENCHMARKS = (
     ),
     Benchmark("login_completeness", ("--rounds", "1", "--orders", "30"), (), _all_right),
     Benchmark(
+        "mail_completeness",
+        ("--mails", "40"),
+        (
+            ("mails found, of those that left", r"^found +([\d,]+ of [\d,]+)", "all"),
+            ("mails with all of it right", r"^all of it right +([\d,]+ of [\d,]+)", "all"),
+            ("mail: CPU s for 1,000 mails, without labels", r"^CPU s for 1,000 +([\d.]+)", ""),
+            ("mail: CPU s for their labels", r"^CPU s for 1,000 .* and ([\d.]+) in", ""),
+        ),
+    ),
+    Benchmark(
         "mail_reading",
-        (),
-        (("mail: CPU s for 1,000 mails with 100 kB attached", r"CPU s for 1,000 mails +([\d.]+)", ""),),
+        ("--mails", "300"),
+        (("mail: CPU s for 1,000 mails with 100 kB attached", r"^CPU s for 1,000 mails +([\d.]+)", ""),),
+    ),
+    Benchmark(
+        "print_completeness",
+        ("--jobs", "20"),
+        (
+            ("print jobs found", r"^found +([\d,]+ of [\d,]+)", "all"),
+            ("print jobs with all of it right", r"^all of it right +([\d,]+ of [\d,]+)", "all"),
+            ("printing: CPU s for 1,000 jobs", r"^CPU s for 1,000 +([\d.]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "label_quality",
+        ("--part", "8", "--no-fetch"),
+        (
+            ("labels: lowest precision of any", r"^lowest of all labels +([\d.]+)", "≥ .98"),
+            ("labels: lowest recall of any", r"^lowest of all labels +[\d.]+ +([\d.]+)", "≥ .98"),
+            ("labels: source code, its language right", r"^its language +([\d.]+)", ""),
+            ("labels: MB per CPU s, source and text", r"^source and text .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, docx", r"^docx .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, pdf", r"^pdf .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, all", r"^all .* ([\d.]+) MB per", ""),
+        ),
     ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(

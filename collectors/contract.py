@@ -84,5 +84,8 @@ class Collector(Protocol):
     # A collector may have `advice() -> Sequence[Advice]`: what it cannot see on this host for want of
     # something else, and what would bring it. `doctor` shows it.
 
+    # A collector may have `saved(cursor: str | None)`: where it stood at its last event on disk, told in its
+    # own thread after a turn that yielded None. What it holds for events up to there may go.
+
     def close(self) -> None:
         """Gives everything back. May be called twice, and without observe()."""

@@ -28,6 +28,7 @@ CHANGED_BEFORE: Final = "labels skipped: the file changed before it could be rea
 GONE: Final = "labels skipped: the file was gone before it could be read"
 NO_ANSWER: Final = "labels skipped: the drive does not answer"
 NOT_READABLE: Final = "labels skipped: the file could not be read"
+PARTIAL: Final = "labels are partial"
 _REST_AFTER_S: Final = 60.0
 
 
@@ -78,7 +79,7 @@ class FileLabelling(DriveReader[LabelResult]):
         labels = result.labels
         if labels is None or labels.status is ClassificationStatus.FAIL:
             return result.gap
-        return None if result.gap is None else "labels are partial"
+        return None if result.gap is None else PARTIAL
 
     def _started(self, worker: Worker) -> None:
         worker.state = Labeller(self._settings, self._rest)

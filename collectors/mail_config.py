@@ -32,7 +32,11 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     time_zone: str = ""
     """Of a log whose times name none; empty: this machine's."""
     delete_after_reading: Annotated[bool, narrowed_by("and")] = False
-    """Whether messages of a Maildir are deleted once they were read and told."""
+    """Whether messages of a Maildir are deleted once they were read, and all that they led to is on disk."""
+    labels: Annotated[bool, narrowed_by("and")] = True
+    """Whether attachments are labelled, as the table [labels] says."""
+    label_wait_s: Annotated[float, Meta(ge=0, le=600)] = 30.0
+    """No mail waits longer than this for the labels of its attachments."""
     message_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 256 << 20
     """So much of a message is read; attachments behind it go unseen. 0 reads headers only."""
     join_wait_s: Annotated[float, Meta(ge=0, le=600)] = 10.0

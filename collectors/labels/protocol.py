@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from typing import Annotated, Final
 
 import msgspec
@@ -57,19 +58,22 @@ def send(to: socket.socket, body: bytes) -> None:
     to.sendall(_LENGTH.pack(len(body)) + body)
 
 
-def receive(come: socket.socket) -> bytes:
-    """One message. Raises Ended; TimeoutError as the socket is set."""
-    (length,) = _LENGTH.unpack(_exactly(come, _LENGTH.size))
+def receive(come: socket.socket, until: float | None = None) -> bytes:
+    """One message. until: monotonic; when it must be here as a whole. Raises Ended, TimeoutError."""
+    (length,) = _LENGTH.unpack(_exactly(come, _LENGTH.size, until))
     if length > _MESSAGE_BYTES_MAX:
         raise Ended("a message that is too long")
-    return _exactly(come, length)
+    return _exactly(come, length, until)
 
 
-def _exactly(come: socket.socket, size: int) -> bytes:
+def _exactly(come: socket.socket, size: int, until: float | None) -> bytes:
     whole = bytearray(size)
     view = memoryview(whole)
     at = 0
     while at < size:
+        if until is not None:
+            # Anew for each piece: one that comes byte by byte must not take longer.
+            come.settimeout(max(0.01, until - time.monotonic()))
         got = come.recv_into(view[at:])
         if got == 0:
             raise Ended("gone")
