@@ -86,6 +86,7 @@ def test_a_file_that_wants_a_lesser_way_of_seeing_has_it(own: str, installation:
         ("sync_folders", "labels"),
         ("uploads", "labels"),
         ("mail", "delete_after_reading"),
+        ("mail", "labels"),
     ],
 )
 def test_files_are_read_and_mail_is_deleted_only_where_the_endpoint_does_not_forbid_it(
