@@ -134,3 +134,16 @@ def test_nothing_of_the_account_is_shown_where_it_does_not_work(name: str, tmp_p
         assert "pass@word" not in finding.detail
     assert PASSWORD not in str(found)
     assert MONITOR_PASSWORD not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"enabled": True}, "log: say where"),
+        ({"log": "here.json"}, "absolute path"),
+        ({"log_time_zone": "Mars/Olympus"}, "no time zone"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PostgresqlConfig(**settings)  # type: ignore[arg-type]
