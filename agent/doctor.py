@@ -54,11 +54,12 @@ SOURCES: tuple[tuple[str, str], ...] = (
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`limit` is what no setting can change."""
+    """`limit` is what no setting can change. `lines`: ready to be pasted where `detail` says."""
 
     check: str
     state: State
     detail: str
+    lines: tuple[str, ...] = ()
 
 
 def examine(
@@ -95,7 +96,14 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]
         found = [Finding(name, "degraded", error.strerror or type(error).__name__)]
     except Exception as error:  # noqa: BLE001 - one check must not hide what the others found
         found = [Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}")]
-    return [msgspec.structs.replace(finding, detail=printable_name(finding.detail)) for finding in found]
+    return [
+        msgspec.structs.replace(
+            finding,
+            detail=printable_name(finding.detail),
+            lines=tuple(map(printable_name, finding.lines)),
+        )
+        for finding in found
+    ]
 
 
 def is_degraded(findings: Sequence[Finding]) -> bool:
@@ -103,7 +111,7 @@ def is_degraded(findings: Sequence[Finding]) -> bool:
 
 
 def finding_lines(findings: Sequence[Finding], *, width: int) -> list[str]:
-    """For people: a finding a line; what does not fit goes on under its beginning."""
+    """For people: a finding a line; what does not fit goes on under its beginning, but for lines to paste."""
     column = max(len(finding.check) for finding in findings)
     lines = []
     for finding in findings:
@@ -116,6 +124,7 @@ def finding_lines(findings: Sequence[Finding], *, width: int) -> list[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+        lines += [f"{'':8}{line}" for line in finding.lines]
     return lines
 
 
@@ -131,7 +140,7 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
     enabled = dict(enabled_collectors(config, kinds))
     if kind not in enabled:
         off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
-        yield Finding(name, "limit", off)
+        yield Finding(name, "limit", off, getattr(kind.config_type, "lines_to_enable", tuple)())
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version(), config.shared)
     try:
@@ -143,7 +152,8 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
             yield Finding(name, "degraded", str(error))
         # Of what else is set up here: not every collector has any.
         for advice in getattr(collector, "advice", tuple)():
-            yield Finding(f"{name}: {advice.about}", "ok" if advice.is_met else "degraded", advice.text)
+            state: State = "ok" if advice.is_met else "degraded"
+            yield Finding(f"{name}: {advice.about}", state, advice.text, advice.lines)
     finally:
         collector.close()
 

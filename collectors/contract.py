@@ -49,11 +49,13 @@ def narrowed_by(rule: Narrowing) -> msgspec.Meta:
 
 class Advice(msgspec.Struct, frozen=True):
     """What a collector needs of something else that is set up on this host: `about` names it in a few words.
-    Where `is_met` is false, `text` says what to set, ready to be pasted."""
+    Where `is_met` is false, `text` says what to set and where; `lines`, if there are any, are ready to be
+    pasted."""
 
     about: str
     is_met: bool
     text: str
+    lines: tuple[str, ...] = ()
 
 
 class Collector(Protocol):
