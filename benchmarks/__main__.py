@@ -106,6 +106,18 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "database_statements",
+        ("--acts", "5", "--seconds", "10", "--statements", "10000"),
+        (
+            ("databases: found and right, PostgreSQL", r"^postgresql: (\d+ of \d+) found", "all"),
+            ("databases: found and right, MariaDB", r"^mariadb: (\d+ of \d+) found", "all"),
+            ("databases: CPU s per 1,000, PostgreSQL", r"^postgresql, .*/s: ([\d.]+) CPU s", ""),
+            ("databases: CPU s per 1,000, MariaDB", r"^mariadb, .*/s: ([\d.]+) CPU s", ""),
+            ("databases: told under load, PostgreSQL", r"^postgresql, .*; (\d+ of \d+) told", "all"),
+            ("databases: told under load, MariaDB", r"^mariadb, .*; (\d+ of \d+) told", "all"),
+        ),
+    ),
+    Benchmark(
         "mail_reading",
         ("--mails", "300"),
         (("mail: CPU s for 1,000 mails with 100 kB attached", r"^CPU s for 1,000 mails +([\d.]+)", ""),),

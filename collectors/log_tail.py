@@ -122,6 +122,8 @@ class LogTail:
         if current is not None and may_be and _is_certain(cursor, current):
             current.go_to(cursor.offset)
             return
+        if current is not None and self._jumped_back(cursor, current):
+            return
         older = older_files(self._path, cursor, but_not=None if current is None else current.inode)
         if older:
             self._older.extend(older)
@@ -206,13 +208,23 @@ class LogTail:
         """Copied and truncated: the rest stands in the copy, if there is one."""
         cursor = current.cursor()
         new = self._open_current()
-        if not cursor.offset:
+        if not cursor.offset or (new is not None and self._jumped_back(cursor, new)):
             return
         older = older_files(self._path, cursor, but_not=None if new is None else new.inode)
         self._older.extend(older)
         if not older:
             self.lost_places += 1
             self._at_current()
+
+    def _jumped_back(self, cursor: Cursor, current: LineReader) -> bool:
+        """An earlier state of the same file, as out of a backup: what is in it was read."""
+        is_earlier = current.size() < cursor.offset and cursor.is_how(current.beginning)
+        if not (is_earlier and cursor.length == BEGINNING_BYTES):
+            return False
+        current.go_to_last_line()
+        self.lost_places += 1
+        self._at_current()
+        return True
 
     def _at_current(self) -> None:
         if self._current is not None:

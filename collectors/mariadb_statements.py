@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ NO_ROWS: Final = "not in the slow log: its rows are not known"
 _SYSTEM: Final = ("mysql.", "information_schema.", "performance_schema.", "sys.")
 _ANSWERS: Final = frozenset({"select", "with", "table", "values", "handler", "("})
 _INSIDE: Final = frozenset({"insert", "replace", "create", "update", "delete"})
+_REMEMBERED_CHARACTERS: Final = 1_000
 _END_CHARACTERS: Final = 16
 """The last words of a statement that was cut may have become others."""
 
@@ -43,6 +45,15 @@ _END_CHARACTERS: Final = 16
 class Joined(msgspec.Struct, frozen=True):
     statement: Statement
     holds: tuple[Hold, ...]
+
+
+class _Sense(msgspec.Struct, frozen=True):
+    """What a statement is, by its text."""
+
+    fingerprint: Fingerprint
+    method: Method
+    is_export: bool
+    server_file: str | None
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -292,6 +303,26 @@ def _read(
     tables: tuple[str, ...],
 ) -> _Read | None:
     """None for what reads nothing."""
+    sense = _sense_again(text) if len(text) <= _REMEMBERED_CHARACTERS else _sense(text)
+    if sense is None:
+        return None
+    return _Read(
+        at_ms=at_ms,
+        user=line.user,
+        client=line.client,
+        connection=line.connection,
+        database=line.database,
+        fingerprint=sense.fingerprint,
+        method=sense.method,
+        is_export=sense.is_export,
+        server_file=sense.server_file,
+        holds=holds,
+        until_s=until_s,
+        tables=tables,
+    )
+
+
+def _sense(text: str) -> _Sense | None:
     tokens = list(tokens_of(text, "mysql"))
     first = tokens[0].text.lower() if tokens else ""
     way = way_out(tokens)
@@ -303,20 +334,16 @@ def _read(
             return None
     elif first not in _ANSWERS | _INSIDE:
         return None
-    return _Read(
-        at_ms=at_ms,
-        user=line.user,
-        client=line.client,
-        connection=line.connection,
-        database=line.database,
-        fingerprint=fingerprint(tokens),
-        method=method if way is None else way.method,
-        is_export=way is not None or is_mysqldump(text),
-        server_file=None if way is None else way.server_file,
-        holds=holds,
-        until_s=until_s,
-        tables=tables,
+    return _Sense(
+        fingerprint(tokens),
+        method if way is None else way.method,
+        way is not None or is_mysqldump(text),
+        None if way is None else way.server_file,
     )
+
+
+_sense_again: Final = lru_cache(maxsize=1_024)(_sense)
+"""Each statement stands in both logs."""
 
 
 def _is_over(read: _Read, now_s: float | None, other_ms: int, *, is_at_end: bool) -> bool:

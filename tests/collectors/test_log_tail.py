@@ -108,6 +108,23 @@ def test_a_log_that_is_cut_without_a_copy_says_so_and_goes_on(tmp_path: Path) ->
     assert tail.lost_places == 1
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_log_that_jumps_back_is_not_read_again(tmp_path: Path, is_restarted: bool) -> None:
+    log = tmp_path / "app.log"
+    tail = LogTail(log, None)
+    write_to(log, *(f"{number} {'x' * 60}" for number in range(20)))
+    earlier = log.read_bytes()
+    write_to(log, "lost")
+    assert len(texts_of(tail)) == 21
+    log.write_bytes(earlier)
+    if is_restarted:
+        tail = LogTail(log, tail.position())
+    assert texts_of(tail) == []
+    write_to(log, "new")
+    assert texts_of(tail) == ["new"]
+    assert tail.lost_places == 1
+
+
 def test_after_a_restart_it_goes_on_behind_the_line_that_was_safe(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     tail = LogTail(log, None)
