@@ -270,10 +270,13 @@ class _Reading:
     def _is_left_out(self, statement: Statement) -> bool:
         if is_of_the_system(statement.tables) and not statement.server_file:
             return True
-        if statement.is_export or (statement.rows or 0) >= self._config.large_rows:
+        if (statement.rows or 0) >= self._config.large_rows:
             return False
-        if reads_nothing(statement):
+        if reads_nothing(statement) and statement.method in {"select", "dump"}:
+            # Dump programs, too, ask for variables.
             return True
+        if statement.is_export:
+            return False
         return statement.session.user in self._config.unsummed_users or statement.rows == 0
 
     def _with_path(self, statement: Statement) -> Statement:

@@ -189,6 +189,8 @@ class _Reading:
             parts.append(NO_ACCOUNT)
         elif self._rows.trouble is not None:
             parts.append(f"rows of COPY are not known: {printable_name(self._rows.trouble)}")
+        elif not self._rows.looks:
+            parts.append("rows of COPY are not known yet: the server has not answered")
         if self._late:
             parts.append(f"{self._late} times {ROWS_LATE}")
         return "; ".join(parts)

@@ -11,6 +11,7 @@ import pytest
 from agent.collector_registry import COLLECTORS
 from agent.config import parse_config
 from agent.doctor import Finding, examine, finding_lines
+from collectors.contract import Unsupported
 from collectors.mariadb import MariadbCollector, MariadbConfig
 from collectors.mariadb_settings import advice as mariadb_advice
 from collectors.mariadb_settings import lines_to_enable as mariadb_lines
@@ -149,7 +150,7 @@ def test_what_doctor_prints_for_a_bare_postgresql_makes_it_tell(tmp_path: Path) 
         assert {each.is_met for each in postgresql_advice(config)} == {True}
         collector = PostgresqlCollector(config, HOST, "0")
         with Observing(collector) as observing:
-            observing.wait_for(lambda: "not known" not in str(collector.detail()), 10, "first look")
+            observing.wait_for(lambda: "not known" not in str(collector.detail()), 30, "first look")
             with server.connect() as connection:
                 connection.execute("COPY customers TO '/dev/null'")
             observing.wait_for(lambda: rows_of_exports(observing) == [500], 20, "export")
@@ -257,3 +258,9 @@ def test_nothing_of_the_account_is_shown_where_it_does_not_work(name: str, tmp_p
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PostgresqlConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_logs_that_are_not_there_are_said_with_the_remedy(tmp_path: Path) -> None:
+    config = MariadbConfig(enabled=True, audit_log=str(tmp_path / "audit.log"))
+    with pytest.raises(Unsupported, match="no such file"):
+        MariadbCollector(config, HOST, "0.1.0").check_supported()

@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from collectors.contract import Collector, Unsupported
+from collectors.contract import Collector
 from collectors.mariadb import LOST_PLACE, UNREADABLE, MariadbCollector, MariadbConfig
 from collectors.mariadb_statements import DOUBTFUL, FORGED, NOT_AUDITED
 from event_schema.codec import encode_event
@@ -146,6 +146,20 @@ def test_a_dump_is_one_export_of_all_its_tables(
     assert event.count == 2
 
 
+def test_what_a_dump_program_asks_beside_its_tables_is_no_row_of_them(
+    server: MariadbServer, account: Path
+) -> None:
+    collector = collector_of(server, account)
+    with Observing(collector) as observing:
+        observing.wait_for(lambda: "not known" not in str(collector.detail()), 10, "account")
+        with clerk_at(server, program_name="mariadb-dump") as connection, connection.cursor() as cursor:
+            time.sleep(1.5)
+            cursor.execute("SELECT @@character_set_database")
+            cursor.execute("SELECT name FROM customers")
+        event = one_export(observing)
+    assert (event.unmapped.result.method, event.unmapped.result.rows) == ("dump", ROWS)
+
+
 @pytest.mark.parametrize("is_relative", [True, False])
 def test_a_file_that_the_server_wrote_is_told_with_its_hash(
     server: MariadbServer, observing: Observing, is_relative: bool
@@ -275,7 +289,6 @@ def test_a_statement_that_the_audit_log_cut_has_its_rows(server: MariadbServer, 
 def test_a_failed_login_cannot_write_somebody_elses_record(
     server: MariadbServer, observing: Observing
 ) -> None:
-    """MariaDB writes the name that a client gives itself as it is."""
     forged = "{stamp},v,boss,1,4,10,QUERY,crm,'SELECT 1 INTO OUTFILE \\'/a\\'',0"
     with clerk_at(server) as connection:
         stamp = datetime.now().astimezone().strftime("%Y%m%d %H:%M:%S")
@@ -308,7 +321,6 @@ def test_after_a_pause_each_statement_still_finds_its_rows(server: MariadbServer
                 f"SELECT name FROM customers WHERE id IN ({number % 1900 + 1}, {number % 1900 + 2})"
             )
             if number % 100 == 0:
-                # As an index does not: the slow log is the longer one by far.
                 cursor.execute("SELECT id FROM orders /* " + "x" * 500 + " */")
         cursor.execute("SELECT * FROM customers")
     collector = collector_of(server)
@@ -318,8 +330,8 @@ def test_after_a_pause_each_statement_still_finds_its_rows(server: MariadbServer
     of = {table: [each for each in told if each.unmapped.result.tables == (table,)] for table in TABLES}
     assert {each.unmapped.evidence.fidelity for each in told} == {"likely"}
     assert [sum(each.count or 0 for each in of[table]) for table in TABLES] == [count, count // 100]
-    rows = [sum(each.unmapped.result.rows or 0 for each in of[table]) for table in TABLES]
-    assert rows == [2 * count, 300 * count // 100]
+    rows = {table: sum(each.unmapped.result.rows or 0 for each in of[table]) for table in TABLES}
+    assert list(rows.values()) == [2 * count, 300 * count // 100]
 
 
 def test_hostile_statements_are_read_and_leave_nothing_behind(
@@ -386,9 +398,3 @@ def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(serve
     small = [event for event in seen if not event.unmapped.result.is_export]
     assert sum(event.unmapped.result.rows or 0 for event in small) == 3 + 5
     assert LOST_PLACE not in collector.dropped()
-
-
-def test_logs_that_are_not_there_are_said_with_the_remedy(tmp_path: Path) -> None:
-    config = MariadbConfig(enabled=True, audit_log=str(tmp_path / "audit.log"))
-    with pytest.raises(Unsupported, match="no such file"):
-        MariadbCollector(config, HOST, "0.1.0").check_supported()
