@@ -50,6 +50,7 @@ def findings(name: str, settings: dict[str, str]) -> dict[str, Finding]:
     return {each.check: each for each in found if each.check.startswith("collector ")}
 
 
+@pytest.mark.long
 def test_a_postgresql_that_tells_all_is_well(postgresql: AuditedPostgres, tmp_path: Path) -> None:
     account = postgresql.write_account(tmp_path / "account")
     log = str(postgresql.log_folder / "*.json")
@@ -61,6 +62,7 @@ def test_a_postgresql_that_tells_all_is_well(postgresql: AuditedPostgres, tmp_pa
     }
 
 
+@pytest.mark.long
 def test_what_a_postgresql_lacks_is_named_line_by_line(postgresql: AuditedPostgres, tmp_path: Path) -> None:
     account = postgresql.write_account(tmp_path / "account")
     changed = {"pgaudit.log": "'ddl'", "pgaudit.log_rows": "off", "log_destination": "'stderr'"}
@@ -88,6 +90,7 @@ def test_what_a_postgresql_lacks_is_named_line_by_line(postgresql: AuditedPostgr
     assert own.lines == ('log_time_zone = "Asia/Shanghai"', place)
 
 
+@pytest.mark.long
 def test_a_mariadb_that_tells_all_is_well(mariadb: MariadbServer, tmp_path: Path) -> None:
     account = mariadb.write_account(tmp_path / "account")
     places = {"audit_log": str(mariadb.audit_log), "slow_log": str(mariadb.slow_log)}
@@ -99,6 +102,7 @@ def test_a_mariadb_that_tells_all_is_well(mariadb: MariadbServer, tmp_path: Path
     }
 
 
+@pytest.mark.long
 def test_what_a_mariadb_lacks_is_named_line_by_line(mariadb: MariadbServer, tmp_path: Path) -> None:
     account = mariadb.write_account(tmp_path / "account")
     mariadb.execute(

@@ -22,6 +22,7 @@ from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 from tests.mariadb_server.server import CLERK, CLERK_PASSWORD, DATABASE, MONITOR, ROWS, MariadbServer
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="db-1", type_id=HostType.SERVER)
 LARGE = 1_000
 TABLES = ("crm.customers", "crm.orders")
@@ -307,7 +308,6 @@ def test_a_failed_login_cannot_write_somebody_elses_record(
     assert observing.collector.dropped()[UNREADABLE] > 0
 
 
-@pytest.mark.long
 def test_after_a_pause_each_statement_still_finds_its_rows(server: MariadbServer) -> None:
     collector = collector_of(server)
     with Observing(collector) as observing:
@@ -364,7 +364,6 @@ def test_hostile_statements_are_read_and_leave_nothing_behind(
     assert {event.unmapped.result.tables for event in told} == {("crm.customers",)}
 
 
-@pytest.mark.long
 def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(server: MariadbServer) -> None:
     seen: list[DatastoreActivity] = []
     collector = collector_of(server)

@@ -21,6 +21,7 @@ from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 from tests.postgres_server.audited import CLERK, CLERK_PASSWORD, DATABASE, MONITOR, ROWS, AuditedPostgres
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="db-1", type_id=HostType.SERVER)
 LARGE = 1_000
 SECRETS = ("SECRET", "1380000", "pass@word", CLERK_PASSWORD)
@@ -279,7 +280,6 @@ def test_without_an_account_copies_are_told_without_rows(server: AuditedPostgres
     assert event.unmapped.evidence.gap == NO_ACCOUNT
 
 
-@pytest.mark.long
 def test_what_leaver_asks_itself_is_not_told(server: AuditedPostgres, observing: Observing) -> None:
     time.sleep(6)
     server.psql("SELECT * FROM customers")
@@ -334,7 +334,6 @@ def test_hostile_statements_are_read_and_leave_nothing_behind(
     assert sum(observing.collector.dropped().values()) == 1
 
 
-@pytest.mark.long
 def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(
     server: AuditedPostgres, account: Path
 ) -> None:
