@@ -22,7 +22,8 @@ from collectors.attachment_labelling import AttachmentLabelling
 from collectors.contract import Advice, Observation, Unsupported
 from collectors.labels import LabelSettings
 from collectors.linux.user_names import UserNames
-from collectors.log_tail import READ_BYTES, LogTail
+from collectors.log_lines import LINES_MAX, READ_BYTES
+from collectors.log_tail import LogTail
 from collectors.mail_archive import Archive, Maildir, Mbox
 from collectors.mail_config import MailConfig
 from collectors.mail_deletion import MailDeletion
@@ -242,7 +243,7 @@ class MailCollector:
             self._lost_places = self._tail.lost_places
             self._join.lines_are_lost()
         now, steady = self._clock.wall_ms(self._clock.now_ms()), self._clock.now_ms()
-        if sum(len(line.content) for line in lines) > READ_BYTES // 2:
+        if len(lines) >= LINES_MAX or sum(len(line.content) for line in lines) > READ_BYTES // 2:
             self._join.log_is_behind(steady)
         for line in lines:
             self._join.take_line(line, now, steady)
