@@ -25,7 +25,7 @@ from server.commands.alert_words import (
     who_words,
     zone_of,
 )
-from server.commands.evidence_rows import event_bytes, evidence_row
+from server.commands.evidence_rows import evidence_row
 from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
@@ -44,6 +44,9 @@ _ACTS = {
     "login": ("login", "logins"),
     "login refused": ("login refused", "logins refused"),
     "logout": ("logout", "logouts"),
+    "logout refused": ("logout refused", "logouts refused"),
+    "account switch": ("account switch", "account switches"),
+    "account switch refused": ("account switch refused", "account switches refused"),
     "query": ("query", "queries"),
     "export": ("export", "exports"),
 }
@@ -174,7 +177,7 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
     if rest <= 0:
         return table
     word = "smaller file" if evidence.files == evidence.total else "further event"
-    size = evidence.bytes - sum(map(event_bytes, shown))
+    size = evidence.bytes - sum(event.bytes for event in shown)
     return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}", style="dim"))
 
 

@@ -14,25 +14,12 @@ from server.alerts.view_types import EventView
 Row = tuple[str, str, str, str]
 """Size or count, what, program or source, beginning of the SHA-256."""
 _NONE: Final = "-"
+_LOGIN_ACTS: Final = {1: "logged in", 2: "logged out", 7: "became "}
+_DEVICE_ACTS: Final = {1: "plugged in", 2: "taken out"}
 
 
 def evidence_row(found: EventView) -> Row:
     return _OF_CLASS.get(found.event["class_uid"], _other)(found.event)
-
-
-def event_bytes(found: EventView) -> int:
-    """What it adds to the evidence's bytes, as in enrich/amounts.py."""
-    event = found.event
-    match event["class_uid"]:
-        case 1001 if event["activity_id"] in (1, 3):
-            return int(event["file"].get("size") or 0)
-        case 6006:
-            return int(event["file"].get("size", event["unmapped"]["transfer"].get("bytes_sent")) or 0)
-        case 4009:
-            return int(event["email"].get("size") or 0)
-        case 6005:
-            return int(event["query_info"].get("bytes") or 0)
-    return 0
 
 
 def _file(event: dict[str, Any]) -> Row:
@@ -58,9 +45,11 @@ def _mail(event: dict[str, Any]) -> Row:
 
 
 def _login(event: dict[str, Any]) -> Row:
-    how = "refused" if event["status_id"] == 2 else "logged in"
-    if event["activity_id"] == 2:
-        how = "logged out"
+    how = _LOGIN_ACTS[event["activity_id"]]
+    if event["activity_id"] == 7:
+        how += str(event["user"].get("name") or event["user"].get("uid") or "another account")
+    if event["status_id"] == 2:
+        how = f"refused ({how})" if event["activity_id"] == 7 else "refused"
     detail = event.get("status_detail")
     what = f"{event['service']['name']}: {how}{f' ({detail})' if detail else ''}"
     return _times(event), what, _source(event), _NONE
@@ -80,12 +69,15 @@ def _statement(event: dict[str, Any]) -> Row:
 
 
 def _device(event: dict[str, Any]) -> Row:
-    job = event["unmapped"].get("print_job")
-    return f"{job['pages']} pages" if job else "", str(event["peripheral_device"]["name"]), _NONE, _NONE
+    job, name = event["unmapped"].get("print_job"), str(event["peripheral_device"]["name"])
+    if event["activity_id"] == 99:
+        pages = "?" if job is None else f"{job['pages']:,} p."
+        return pages, f"printed on {name}", _NONE, _NONE
+    return "", f"{name} {_DEVICE_ACTS[event['activity_id']]}", _NONE, _NONE
 
 
 def _start(event: dict[str, Any]) -> Row:
-    return "", str(event["process"].get("name") or _NONE), _NONE, _NONE
+    return "", f"{event['process'].get('name') or 'a program'} started", _NONE, _NONE
 
 
 def _other(event: dict[str, Any]) -> Row:
