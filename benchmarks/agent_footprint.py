@@ -33,7 +33,7 @@ REST_CPU, REST_MEGABYTES, BUSY_CPU = 0.01, 60, 0.05
 _SETTLED_SECONDS = 12.0
 """The agent writes its status every few seconds."""
 _OBSERVED = ""
-_OPERATIONS = """
+WRITER = """
 import sys, time
 from pathlib import Path
 folder, seconds, rate = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
@@ -86,7 +86,7 @@ def cost(
     else:
         folder.mkdir()
         arguments = [str(folder), str(seconds), str(OPERATIONS_A_SECOND), str(kept)]
-        command = [sys.executable, "-c", _OPERATIONS, *arguments]
+        command = [sys.executable, "-c", WRITER, *arguments]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rate, writer = map(float, said.split())
     took = time.monotonic() - begun

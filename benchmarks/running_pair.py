@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,15 +22,22 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class RunningAgent:
-    """An enrolled agent that watches `target`."""
+    """An enrolled agent that watches `target`; None: `settings` are all there is."""
 
-    def __init__(self, server: UpProcess, folder: Path, target: Path, settings: str, name: str) -> None:
+    def __init__(
+        self,
+        server: UpProcess,
+        folder: Path,
+        target: Path | None,
+        settings: str,
+        name: str,
+        running: Sequence[str] = (),
+    ) -> None:
         self.state_dir = folder / "agent"
         config = folder / "agent.toml"
-        config.write_text(
-            f'[agent]\nstate_dir = "{self.state_dir}"\n\n'
-            f'[collectors.removable_storage]\nextra_mounts = ["{target}"]\n{settings}'
-        )
+        if target is not None:
+            settings = f'[collectors.removable_storage]\nextra_mounts = ["{target}"]\n{settings}'
+        config.write_text(f'[agent]\nstate_dir = "{self.state_dir}"\n\n{settings}')
         program = Path(sys.executable).parent / "leaver-agent"
         made = leaver("agents", "enrol", name, "--json", data=server.data)
         line = json.loads(made.stdout)["line"]
@@ -43,11 +50,15 @@ class RunningAgent:
         )
         with (folder / "agent.log").open("w") as log:
             self.process = subprocess.Popen([program, "run", "--config", config], stdout=log, stderr=log)
-        wait_until("the agent watches", lambda: self._watches(target))
+        wait_until("the agent watches", lambda: self._watches(target, running))
 
-    def _watches(self, target: Path) -> bool:
+    def _watches(self, target: Path | None, running: Sequence[str]) -> bool:
         status = self.status()
-        states = status.heartbeat.collectors if status is not None else ()
+        if status is None:
+            return False
+        states = status.heartbeat.collectors
+        if target is None:
+            return {each.name for each in states if each.state == "running"} >= set(running)
         return any(each.state == "running" and str(target) in (each.detail or "") for each in states)
 
     def status(self) -> AgentStatus | None:
@@ -89,10 +100,17 @@ def running_server(folder: Path) -> Iterator[UpProcess]:
 
 @contextmanager
 def running_agent(
-    server: UpProcess, folder: Path, target: Path, settings: str = "", *, name: str = "benchmark"
+    server: UpProcess,
+    folder: Path,
+    target: Path | None,
+    settings: str = "",
+    *,
+    name: str = "benchmark",
+    running: Sequence[str] = (),
 ) -> Iterator[RunningAgent]:
-    """`settings`: further lines of [collectors.removable_storage]."""
-    agent = RunningAgent(server, folder, target, settings, name)
+    """`settings`: more lines of [collectors.removable_storage]. Without `target` all of them, and `running`
+    names the collectors that are waited for."""
+    agent = RunningAgent(server, folder, target, settings, name, running)
     try:
         yield agent
     finally:

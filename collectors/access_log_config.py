@@ -102,8 +102,13 @@ class AccessLogSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_enable: ClassVar[str] = (
-        "off: set enabled = true in [collectors.access_log] and describe a log in "
-        "[[collectors.access_log.sources]] (docs/access_logs.md)"
+        "off: where an application of the company's logs what people do, say what its lines mean in"
+        " [[collectors.access_log.sources]] (docs/access_logs.md)"
+    )
+    lines_to_enable: ClassVar[str] = (
+        "[collectors.access_log]\nenabled = true\n[[collectors.access_log.sources]]\n"
+        'name = "shop"\npath = "/var/log/nginx/shop.log"\nformat = "combined"\n'
+        'rules = [{ action = "order_created", activity = "create", method = ["POST"], path = "/orders" }]'
     )
     enabled: bool = False
     sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX), narrowed_by("listed")] = ()

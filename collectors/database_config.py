@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,14 @@ class AccountUnusable(Exception):
 
 class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where the log is."""
+
+    to_enable: ClassVar[str] = (
+        "off: where PostgreSQL runs say where its log is, and have it log what is read (docs/databases.md)"
+    )
+    lines_to_enable: ClassVar[str] = (
+        '[collectors.postgresql]\nenabled = true\nlog = "/var/lib/postgresql/15/main/log/postgresql-*.json"\n'
+        'account_file = "/etc/leaver-agent/postgresql"'
+    )
 
     enabled: bool = False
     """Whether the collector runs at all."""
@@ -51,6 +59,14 @@ class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where the logs are."""
+
+    to_enable: ClassVar[str] = (
+        "off: where MariaDB runs say where its logs are, and have it log what is read (docs/databases.md)"
+    )
+    lines_to_enable: ClassVar[str] = (
+        '[collectors.mariadb]\nenabled = true\naudit_log = "/var/lib/mysql/server_audit.log"\n'
+        'slow_log = "/var/lib/mysql/slow.log"\naccount_file = "/etc/leaver-agent/mariadb.cnf"'
+    )
 
     enabled: bool = False
     """Whether the collector runs at all."""

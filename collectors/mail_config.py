@@ -17,7 +17,12 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Off until it is told what the company's own domains are and where the archive or the log is."""
 
     to_enable: ClassVar[str] = (
-        "switched off; on a mail server set enabled, own_domains, and archive or log (docs/mail.md)"
+        "off: on a mail server say which domains are your own, and where archive or log are (docs/mail.md)"
+    )
+    lines_to_enable: ClassVar[str] = (
+        '[collectors.mail]\nenabled = true\nown_domains = ["example.com"]\n'
+        'archive = "/var/mail/archive"      # a Maildir that Postfix fills: always_bcc in main.cf\n'
+        'log = "/var/log/mail.log"'
     )
 
     enabled: bool = False

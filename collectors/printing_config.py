@@ -12,8 +12,9 @@ from msgspec import Meta
 class PrintingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where CUPS writes its page_log."""
 
-    to_enable: ClassVar[str] = (
-        'switched off; where CUPS prints set enabled and page_log = "/var/log/cups/page_log" (docs/mail.md)'
+    to_enable: ClassVar[str] = "off: where CUPS prints say where it logs pages (docs/mail.md)"
+    lines_to_enable: ClassVar[str] = (
+        '[collectors.printing]\nenabled = true\npage_log = "/var/log/cups/page_log"'
     )
 
     enabled: bool = False
