@@ -12,8 +12,8 @@ import psutil
 
 
 class Footprint(msgspec.Struct, frozen=True):
-    """`cpu_seconds`: also of children that ended. `memory_bytes`: proportional (PSS: pages that it shares with
-    others count in part), where the kernel tells it, else resident."""
+    """`cpu_seconds`: ended children too. `memory_bytes`: proportional (PSS: shared pages count in part),
+    where the kernel tells it, else resident."""
 
     cpu_seconds: float
     memory_bytes: int

@@ -20,7 +20,7 @@ def install_command(debian: str, fedora: str) -> str:
 
 def pip_command(extra: str) -> str:
     """The Python packages that this program names for an extra, into the environment that runs it. Empty
-    where it was not installed as a package. Never our own names: what PyPI has under them need not be ours."""
+    where it was not installed as a package. Never our own names: PyPI may have something else under them."""
     for own in _OWN:
         with contextlib.suppress(PackageNotFoundError):
             wanted = {f"extra == {quote}{extra}{quote}" for quote in "'\""}
