@@ -5,6 +5,7 @@ Looks only: marks nothing, adds no audit rule, and needs no running agent.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -23,7 +24,7 @@ from agent.config import DEFAULT_PATH, AgentConfig, ConfigError, enabled_collect
 from agent.host import this_host
 from agent.identity import Identity, IdentityError, NotEnrolled, load_identity
 from agent.json_log import exception_facts
-from agent.missing_package import missing_package
+from agent.missing_package import missing_package, without_package
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
 from agent.settings_keeper import settings_in_force
 from agent.shippers.choose import make_shipper
@@ -95,16 +96,19 @@ def examine(
 
 
 def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
     try:
-        found = list(check())
+        # What was found before something fails stays.
+        for finding in check():
+            found.append(finding)  # noqa: PERF402
     except Unsupported as error:
-        found = [Finding(name, "degraded", str(error), error.remedy)]
+        found.append(Finding(name, "degraded", str(error), error.remedy))
     except ImportError as error:
-        found = [Finding(name, "degraded", missing_package(error))]
+        found.append(Finding(name, "degraded", missing_package(error), without_package(error).remedy))
     except OSError as error:
-        found = [Finding(name, "degraded", error.strerror or type(error).__name__)]
+        found.append(Finding(name, "degraded", error.strerror or type(error).__name__))
     except Exception as error:  # noqa: BLE001 - one check must not hide what the others found
-        found = [Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}")]
+        found.append(Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}"))
     return [_printable(finding) for finding in found]
 
 
@@ -157,17 +161,20 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
         yield Finding(name, "off", off, getattr(settings, "lines_to_enable", ""))
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version(), config.shared)
+    is_missing = False
     try:
         try:
             collector.check_supported()
             detail = collector.detail()
             yield Finding(name, "ok", "can run" if detail is None else f"can run; {detail}")
         except Unsupported as error:
+            is_missing = True
             yield Finding(name, "degraded", str(error), error.remedy)
         # Of what else is set up here: not every collector has any.
-        for advice in getattr(collector, "advice", tuple)():
-            state: State = "ok" if advice.is_met else "degraded"
-            yield Finding(f"{name}: {advice.about}", state, advice.text, advice.remedy)
+        with contextlib.suppress(ImportError) if is_missing else contextlib.nullcontext():
+            for advice in getattr(collector, "advice", tuple)():
+                state: State = "ok" if advice.is_met else "degraded"
+                yield Finding(f"{name}: {advice.about}", state, advice.text, advice.remedy)
     finally:
         collector.close()
 

@@ -14,7 +14,7 @@ from server.alerts.view_types import EventView
 Row = tuple[str, str, str, str]
 """Size or count, what, program or source, beginning of the SHA-256."""
 _NONE: Final = "-"
-_LOGIN_ACTS: Final = {1: "logged in", 2: "logged out", 7: "became "}
+_LOGIN_ACTS: Final = {1: "logged in", 2: "logged out"}
 _DEVICE_ACTS: Final = {1: "plugged in", 2: "taken out"}
 
 
@@ -45,11 +45,12 @@ def _mail(event: dict[str, Any]) -> Row:
 
 
 def _login(event: dict[str, Any]) -> Row:
-    how = _LOGIN_ACTS[event["activity_id"]]
+    is_refused = event["status_id"] == 2
     if event["activity_id"] == 7:
-        how += str(event["user"].get("name") or event["user"].get("uid") or "another account")
-    if event["status_id"] == 2:
-        how = f"refused ({how})" if event["activity_id"] == 7 else "refused"
+        other = event["user"].get("name") or event["user"].get("uid") or "another account"
+        how = f"{'refused to become' if is_refused else 'became'} {other}"
+    else:
+        how = "refused" if is_refused else _LOGIN_ACTS[event["activity_id"]]
     detail = event.get("status_detail")
     what = f"{event['service']['name']}: {how}{f' ({detail})' if detail else ''}"
     return _times(event), what, _source(event), _NONE

@@ -374,20 +374,29 @@ def test_doctor_says_what_brings_what_is_missing_and_what_switches_on_what_is_of
     assert {f"  {line}" for line in pasted.splitlines()} <= set(lines)
 
 
-def test_doctor_names_the_command_where_a_databases_package_is_missing(tmp_path: Path) -> None:
-    path = tmp_path / "agent.toml"
-    log = tmp_path / "postgresql.json"
+@pytest.mark.parametrize(
+    ("channel", "package", "settings"),
+    [
+        ("postgresql", "sqlglot", 'log = "{log}"'),
+        ("postgresql", "psycopg", 'log = "{log}"\naccount_file = "{log}"'),
+        ("mariadb", "pymysql", 'audit_log = "{log}"\naccount_file = "{log}"'),
+    ],
+)
+def test_doctor_names_the_command_where_a_databases_package_is_missing(
+    channel: str, package: str, settings: str, tmp_path: Path
+) -> None:
+    path, log = tmp_path / "agent.toml", tmp_path / "log.json"
     log.touch()
-    path.write_text(f'[collectors.postgresql]\nenabled = true\nlog = "{log}"\n', encoding="utf-8")
-    program = BARE.replace("'httpx', 'psutil', 'pyudev', 'watchdog'", "'sqlglot',")
+    path.write_text(f"[collectors.{channel}]\nenabled = true\n{settings.format(log=log)}\n", encoding="utf-8")
+    program = BARE.replace("'httpx', 'psutil', 'pyudev', 'watchdog'", f"'{package}',")
     command = [sys.executable, "-c", program, "doctor", "--json", "--config", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True, timeout=60)
     found = {finding["check"]: finding for finding in json.loads(done.stdout)}
-    assert "sqlglot is missing" in found["collector postgresql"]["detail"]
-    remedy = found["collector postgresql"]["remedy"]
-    assert remedy.startswith(f"{sys.executable} -m pip install ")
-    assert "sqlglot" in remedy
-    assert "leaver" not in remedy.partition(" ")[2]
+    told = found[f"collector {channel}"]
+    assert f"{package} is missing" in told["detail"]
+    assert told["remedy"].startswith(f"{sys.executable} -m pip install ")
+    assert package in told["remedy"]
+    assert "leaver" not in told["remedy"].partition(" ")[2]
 
 
 @pytest.mark.parametrize(
