@@ -11,7 +11,8 @@ watch. Logs of servers are there, and nothing is written to them: what reading t
 database_statements, login_reading and mail_reading. Hashing and labels are off in the first part, as the
 limits are meant, and on in the last line.
 
-A busy machine makes CPU seconds dearer (caches, clock): "(writer)" compares with the program that writes.
+A busy machine makes CPU seconds dearer (caches, clock): "(writer)" compares with the program that writes. Who
+listens to process events pays for each process that anybody starts meanwhile: "starts/s".
 """
 
 from __future__ import annotations
@@ -28,11 +29,17 @@ from pathlib import Path
 
 import click
 import msgspec
-import psutil
 
 from agent.collector_registry import COLLECTORS
 from benchmarks.agent_footprint import BUSY_CPU, OPERATIONS_A_SECOND, REST_CPU, REST_MEGABYTES, WRITER
-from benchmarks.running_pair import RunningAgent, running_agent, running_server, watched_folder
+from benchmarks.running_pair import (
+    RunningAgent,
+    pss_megabytes,
+    running_agent,
+    running_server,
+    tree,
+    watched_folder,
+)
 from tests.server.up.up_process import UpProcess
 
 _WRITER_UID = 20_501
@@ -56,6 +63,7 @@ class Cost(msgspec.Struct, frozen=True):
     megabytes: float
     megabytes_children: float
     megabytes_busy: float
+    starts_a_second: float
     states: dict[str, str]
 
 
@@ -90,23 +98,10 @@ class _Place(msgspec.Struct, frozen=True):
         return f"[collectors.{name}]\nenabled = true\n{own.get(name, '')}"
 
 
-def tree(pid: int) -> list[psutil.Process]:
-    """The agent and all its child processes."""
-    agent = psutil.Process(pid)
-    return [agent, *agent.children(recursive=True)]
-
-
-def tree_cpu_seconds(pid: int) -> float:
-    """Of those that live and those that ended."""
-    total = 0.0
-    for process in tree(pid):
-        times = process.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
-
-
-def pss_megabytes(process: psutil.Process) -> float:
-    return float(process.memory_full_info().pss) / (1 << 20)
+def process_starts() -> int:
+    """Of processes and threads on this machine since its start."""
+    lines = Path("/proc/stat").read_text("ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("processes ")).split()[1])
 
 
 def _write(folder: Path, seconds: float) -> tuple[float, float]:
@@ -122,19 +117,18 @@ def _write(folder: Path, seconds: float) -> tuple[float, float]:
 
 def _busy(agent: RunningAgent, folder: Path, seconds: float) -> tuple[float, float]:
     """(share of a core, of the writer's CPU time), with what is left to do afterwards."""
-    pid = agent.process.pid
-    before = tree_cpu_seconds(pid)
+    before = agent.cpu_seconds()
     _, writer = _write(folder, seconds)
     time.sleep(_SETTLED_SECONDS)
-    used = tree_cpu_seconds(pid) - before
+    used = agent.cpu_seconds() - before
     return used / seconds, used / writer
 
 
 def cost(agent: RunningAgent, what: str, place: _Place, rest: float, busy: float) -> Cost:
     pid = agent.process.pid
-    before = tree_cpu_seconds(pid)
+    before, begun, started = agent.cpu_seconds(), time.monotonic(), process_starts()
     time.sleep(rest)
-    at_rest = (tree_cpu_seconds(pid) - before) / rest
+    at_rest = (agent.cpu_seconds() - before) / rest
     memory = [pss_megabytes(process) for process in tree(pid)]
     name = what.strip("()").replace(" ", "").replace(",", "-")
     drive, drive_of_writer = _busy(agent, place.drive / name, busy)
@@ -150,6 +144,7 @@ def cost(agent: RunningAgent, what: str, place: _Place, rest: float, busy: float
         megabytes=memory[0],
         megabytes_children=sum(memory[1:]),
         megabytes_busy=sum(map(pss_megabytes, tree(pid))),
+        starts_a_second=(process_starts() - started) / (time.monotonic() - begun),
         states={} if status is None else {c.name: c.state for c in status.heartbeat.collectors},
     )
 
@@ -219,7 +214,7 @@ def main(rest: float, busy: float, only: tuple[str, ...], json_file: Path | None
     """Print what each collector costs, alone and together."""
     click.echo(
         f"{'':<22} {'at rest':>8} {'drive':>7} {'(writer)':>8} {'home':>7} {'(writer)':>8}"
-        f" {'MB':>5} {'+children':>9} {'MB busy':>7}"
+        f" {'MB':>5} {'+children':>9} {'MB busy':>7} {'starts/s':>8}"
     )
     costs = []
     for c in measured(only, rest, busy):
@@ -227,7 +222,7 @@ def main(rest: float, busy: float, only: tuple[str, ...], json_file: Path | None
         click.echo(
             f"{c.collectors:<22} {c.rest:>8.2%} {c.drive:>7.1%} {c.drive_of_writer:>8.2f} {c.home:>7.1%}"
             f" {c.home_of_writer:>8.2f} {c.megabytes:>5.0f} {c.megabytes_children:>9.0f}"
-            f" {c.megabytes_busy:>7.0f}"
+            f" {c.megabytes_busy:>7.0f} {c.starts_a_second:>8.0f}"
         )
         for name, state in c.states.items():
             if state != "running":

@@ -3,6 +3,7 @@
 python -m benchmarks.agent_footprint [--rest SECONDS] [--busy SECONDS] [--json FILE]
 
 The real `leaver-agent run`, enrolled at a real server on the same machine, whose own cost is not counted.
+Collectors as they are by default; their child processes count.
 At rest: it watches an empty drive, and sends its heartbeats. Busy: one program writes small files at about
 1,000 operations a second (create and write, overwrite, rename, delete: 250 each). Elsewhere: on the
 machine's own disk, while the empty drive is watched. No hashing: on the drive; each file lives for 0.8 s, so

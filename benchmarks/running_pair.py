@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import psutil
 
 from agent.status_file import AgentStatus, StatusUnreadable, read_status
 from benchmarks.copy_completeness import drive
@@ -68,18 +70,38 @@ class RunningAgent:
             return None
 
     def cpu_seconds(self) -> float:
-        return cpu_seconds(self.process.pid)
+        """With its child processes, those that ended too."""
+        total = 0.0
+        for process in tree(self.process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
 
     def pss_megabytes(self) -> float:
-        """Proportional share of memory: what shared libraries cost is divided among those who use them."""
-        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-        raise click.ClickException("the agent has ended")
+        """With its child processes."""
+        return sum(map(pss_megabytes, tree(self.process.pid)))
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The agent and all its child processes."""
+    try:
+        agent = psutil.Process(pid)
+        return [agent, *agent.children(recursive=True)]
+    except psutil.NoSuchProcess as error:
+        raise click.ClickException("the agent has ended") from error
+
+
+def pss_megabytes(process: psutil.Process) -> float:
+    """Proportional share of memory: what shared libraries cost is divided among those who use them."""
+    try:
+        return float(process.memory_full_info().pss) / (1 << 20)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def cpu_seconds(pid: int) -> float:
