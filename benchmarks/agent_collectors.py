@@ -47,7 +47,7 @@ _WRITER_UID = 20_501
 _AS_SOMEBODY = f"import os, sys, time, pathlib; os.setgid({_WRITER_UID}); os.setuid({_WRITER_UID})\n"
 _SHORT_LIVED = 200
 _SETTLED_SECONDS = 8.0
-NONE, ALL, WITH_HASHES = "(none)", "(all)", "(all, hashing, labels)"
+NONE, DEFAULT, ALL, WITH_HASHES = "(none)", "(by default)", "(all)", "(all, hashing, labels)"
 _STORAGE = "removable_storage"
 
 
@@ -115,12 +115,13 @@ def _write(folder: Path, seconds: float) -> tuple[float, float]:
     return rate, cpu
 
 
-def _busy(agent: RunningAgent, folder: Path, seconds: float) -> tuple[float, float]:
-    """(share of a core, of the writer's CPU time), with what is left to do afterwards."""
+def _busy(agent: RunningAgent, folder: Path, seconds: float, at_rest: float) -> tuple[float, float]:
+    """(share of a core, of the writer's CPU time), with what is left to do afterwards, as far as that is more
+    than what it does at rest."""
     before = agent.cpu_seconds()
     _, writer = _write(folder, seconds)
     time.sleep(_SETTLED_SECONDS)
-    used = agent.cpu_seconds() - before
+    used = agent.cpu_seconds() - before - at_rest * _SETTLED_SECONDS
     return used / seconds, used / writer
 
 
@@ -131,8 +132,8 @@ def cost(agent: RunningAgent, what: str, place: _Place, rest: float, busy: float
     at_rest = (agent.cpu_seconds() - before) / rest
     memory = [pss_megabytes(process) for process in tree(pid)]
     name = what.strip("()").replace(" ", "").replace(",", "-")
-    drive, drive_of_writer = _busy(agent, place.drive / name, busy)
-    home, home_of_writer = _busy(agent, place.home / name, busy)
+    drive, drive_of_writer = _busy(agent, place.drive / name, busy, at_rest)
+    home, home_of_writer = _busy(agent, place.home / name, busy, at_rest)
     status = agent.status()
     return Cost(
         collectors=what,
@@ -168,7 +169,9 @@ def _places(folder: Path) -> Iterator[_Place]:
 
 def measured(only: Sequence[str], rest: float, busy: float) -> Iterator[Cost]:
     names = [kind.name for kind in COLLECTORS]
-    runs = [(NONE, [], False), *((name, [name], False) for name in names), (ALL, names, False)]
+    default = [kind.name for kind in COLLECTORS if getattr(kind.config_type()(), "enabled", False)]
+    runs = [(NONE, [], False), *((name, [name], False) for name in names)]
+    runs += [(DEFAULT, default, False), (ALL, names, False)]
     runs.append((WITH_HASHES, names, True))
     with (
         tempfile.TemporaryDirectory(prefix="leaver-collectors-") as made,
@@ -208,7 +211,7 @@ def _run(
 @click.command()
 @click.option("--rest", default=30.0, show_default=True, help="Seconds at rest, each.")
 @click.option("--busy", default=20.0, show_default=True, help="Seconds of file operations, twice each.")
-@click.option("--only", multiple=True, help=f"A collector, {NONE}, {ALL} or {WITH_HASHES!r}.")
+@click.option("--only", multiple=True, help=f"A collector, {NONE}, {DEFAULT!r}, {ALL} or {WITH_HASHES!r}.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here too.")
 def main(rest: float, busy: float, only: tuple[str, ...], json_file: Path | None) -> None:
     """Print what each collector costs, alone and together."""
