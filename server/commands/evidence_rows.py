@@ -26,14 +26,17 @@ def _file(event: dict[str, Any]) -> Row:
     result = event.get("file_result")
     act = {4: " (deleted)", 5: f" → {result['name']}" if result else " (renamed)"}
     file = event["file"]
-    name = file["name"] + act.get(event["activity_id"], "")
+    name = file["name"] + act.get(event["activity_id"], "") + _labels(file)
     return _size(file.get("size")), name, _program(event), _hash(file)
 
 
 def _upload(event: dict[str, Any]) -> Row:
     file = event["file"]
     size = file.get("size", event["unmapped"]["transfer"].get("bytes_sent"))
-    return _size(size), file["name"], _program(event), _hash(file)
+    place = event.get("dst_endpoint") or {}
+    where = place.get("svc_name") or place.get("hostname") or place.get("ip")
+    what = f"{file['name']}{f' → {where}' if where else ''}{_labels(file)}"
+    return _size(size), what, _program(event), _hash(file)
 
 
 def _mail(event: dict[str, Any]) -> Row:
@@ -95,6 +98,19 @@ _OF_CLASS: Final[dict[int, Callable[[dict[str, Any]], Row]]] = {
     6005: _statement,
     6006: _upload,
 }
+
+
+def _labels(file: dict[str, Any]) -> str:
+    """What it holds, as counts; the languages of source code are left out."""
+    found = [
+        f"{detail['count']:,} {detail['type']}"
+        for each in file.get("data_classifications") or ()
+        for detail in each["discovery_details"]
+        if not detail["type"].startswith("source_code.")
+    ]
+    if file.get("is_encrypted"):
+        found.append("encrypted")
+    return f" [{', '.join(found)}]" if found else ""
 
 
 def _size(size: Any) -> str:

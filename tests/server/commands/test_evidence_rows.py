@@ -17,8 +17,8 @@ from server.enrich.amounts import amounts_of
 from tests.event_schema.sample_events import sample_events
 
 READ = {
-    100101: ("123 kB", "客户名单.xlsx", "cp", "ababababab"),
-    100105: ("123 kB", "客户名单.xlsx → 客户名单.xlsx", "cp", "ababababab"),
+    100101: ("123 kB", "客户名单.xlsx [14 resident_id]", "cp", "ababababab"),
+    100105: ("123 kB", "客户名单.xlsx → 客户名单.xlsx [14 resident_id]", "cp", "ababababab"),
     100701: ("", "cp started", "-", "-"),
     101001: ("", "SanDisk Ultra plugged in", "-", "-"),
     101002: ("", "SanDisk Ultra taken out", "-", "-"),
@@ -28,7 +28,7 @@ READ = {
     400901: ("99 kB", "客户名单.xlsx → mail.example", "-", "ababababab"),
     600301: ("153 ×", "create_manual_order orders", "192.0.2.7", "-"),
     600501: ("200,000 rows", "shop: customers", "psql", "-"),
-    600601: ("123 kB", "客户名单.xlsx", "cp", "ababababab"),
+    600601: ("123 kB", "客户名单.xlsx → Netdisk [14 resident_id]", "cp", "ababababab"),
 }
 
 
