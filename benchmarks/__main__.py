@@ -242,6 +242,16 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "agent_collectors",
+        ("--rest", "10", "--busy", "10", "--only", "(by default)", "--only", "(all)"),
+        (
+            ("collectors as by default, at rest, of a core", r"\(by default\) +([\d.]+%)", "< 1 %"),
+            ("all collectors at rest, of a core", r"\(all\) +([\d.]+%)", "< 1 %"),
+            ("all collectors, 1,000 operations/s on a drive", r"\(all\) +[\d.]+% +([\d.]+%)", "< 5 %"),
+            ("all collectors, MB (PSS) at rest", r"\(all\)(?: +[\d.]+%?){5} +(\d+)", "< 60"),
+        ),
+    ),
+    Benchmark(
         "erasure",
         ("--blocks", "300"),
         (

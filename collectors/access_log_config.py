@@ -57,6 +57,14 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aggregate_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     """Equal acts within so many seconds are put together; 0: each is an event."""
 
+    @staticmethod
+    def lines_to_enable() -> str:
+        return (
+            "[collectors.access_log]\nenabled = true\n[[collectors.access_log.sources]]\n"
+            'name = "shop"\npath = "/var/log/nginx/shop.log"\nformat = "combined"\n'
+            'rules = [{ action = "order_created", activity = "create", method = ["POST"], path = "/orders" }]'
+        )
+
     def __post_init__(self) -> None:
         if not (self.path or self.where):
             raise ValueError(f"rule {self.action!r}: needs a path or a where")
@@ -102,8 +110,8 @@ class AccessLogSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_enable: ClassVar[str] = (
-        "off: set enabled = true in [collectors.access_log] and describe a log in "
-        "[[collectors.access_log.sources]] (docs/access_logs.md)"
+        "off: where an application of the company's logs what people do, say what its lines mean in"
+        " [[collectors.access_log.sources]] (docs/access_logs.md)"
     )
     enabled: bool = False
     sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX), narrowed_by("listed")] = ()

@@ -18,7 +18,12 @@ NARROWED_BY: Final = "narrowed_by"
 
 
 class Unsupported(Exception):
-    """This host cannot run the collector. The message says why, and what to install or change."""
+    """This host cannot run the collector. The message says why, and what to install or change; `remedy` is
+    what brings it, ready to be pasted: commands, or lines of settings."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -49,13 +54,12 @@ def narrowed_by(rule: Narrowing) -> msgspec.Meta:
 
 class Advice(msgspec.Struct, frozen=True):
     """What a collector needs of something else that is set up on this host: `about` names it in a few words.
-    Where `is_met` is false, `text` says what to set and where; `lines`, if there are any, are ready to be
-    pasted."""
+    Where `is_met` is false, `text` says what to set; `remedy` as in Unsupported."""
 
     about: str
     is_met: bool
     text: str
-    lines: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 class Collector(Protocol):

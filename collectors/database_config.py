@@ -53,11 +53,11 @@ class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         zone_of(self.log_time_zone)
 
     @staticmethod
-    def lines_to_enable() -> tuple[str, ...]:
+    def lines_to_enable() -> str:
         """What to paste, for `doctor`; empty where no server is installed."""
         from collectors.postgresql_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
 
-        return lines_to_enable()
+        return "\n".join(lines_to_enable())
 
 
 class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,11 +94,11 @@ class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         zone_of(self.log_time_zone)
 
     @staticmethod
-    def lines_to_enable() -> tuple[str, ...]:
+    def lines_to_enable() -> str:
         """What to paste, for `doctor`; empty where no server is installed."""
         from collectors.mariadb_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
 
-        return lines_to_enable()
+        return "\n".join(lines_to_enable())
 
 
 def check_places(is_needed: bool, path: str, name: str) -> None:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collectors.contract import Unsupported
+from collectors.install_command import install_command
 from collectors.linux import journal
 from collectors.linux.btmp import BtmpTail, Failure
 from collectors.log_tail import Line, LogTail
@@ -32,6 +33,7 @@ WHAT_TO_DO: Final = (
     "neither a journal nor /var/log/auth.log or /var/log/secure can be read: install rsyslog, or name the "
     'file: [collectors.logins] log_file = "/…"'
 )
+"""See also `remedy`."""
 FORGED: Final = "a message about a login that the program it names did not write"
 
 
@@ -77,10 +79,17 @@ def kind_of_source(config: LoginsConfig) -> str:
         if path is not None and os.access(path, os.R_OK):
             return "log_file"
         if config.source == "log_file":
-            raise Unsupported(WHAT_TO_DO if path is None else f"{path} cannot be read")
+            if path is None:
+                raise Unsupported(WHAT_TO_DO, remedy())
+            raise Unsupported(f"{path} cannot be read")
     if os.access(config.btmp_file, os.R_OK):
         return "btmp"
-    raise Unsupported(WHAT_TO_DO)
+    raise Unsupported(WHAT_TO_DO, remedy())
+
+
+def remedy() -> str:
+    """What brings a log of logins."""
+    return install_command("rsyslog", "rsyslog")
 
 
 def log_file(config: LoginsConfig) -> Path | None:
@@ -95,7 +104,7 @@ def open_source(config: LoginsConfig, kind: str, mark: Mark, clock: Callable[[],
     if kind == "log_file":
         path = log_file(config)
         if path is None:
-            raise Unsupported(WHAT_TO_DO)
+            raise Unsupported(WHAT_TO_DO, remedy())
         zone = ZoneInfo(config.time_zone) if config.time_zone else None
         return LogFileSource(path, mark, zone, clock)
     return BtmpSource(Path(config.btmp_file), mark.at)

@@ -30,6 +30,7 @@ from collectors.login_sources import (
     LoginSource,
     kind_of_source,
     open_source,
+    remedy,
 )
 from collectors.logins_config import LoginsConfig
 from collectors.replay import Mark, Replay
@@ -118,7 +119,7 @@ class LoginsCollector:
         except Unsupported:
             return ()
         if kind == "btmp" and self._config.source == "auto":
-            return (Advice(ONLY_FAILURES, is_met=False, text=WHAT_TO_DO),)
+            return (Advice(ONLY_FAILURES, is_met=False, text=WHAT_TO_DO, remedy=remedy()),)
         return ()
 
     def close(self) -> None:

@@ -78,10 +78,10 @@ def advice(config: MariadbConfig) -> Iterator[Advice]:
             "account",
             False,
             "client programs are not known without an account_file; it is made so:",
-            account_lines(config),
+            "\n".join(account_lines(config)),
         )
         text = f"not known without the account; needed are {_IN_CONFIG}"
-        yield Advice("settings", False, text, ("[mariadb]", *missing_lines({}, config)))
+        yield Advice("settings", False, text, "\n".join(["[mariadb]", *missing_lines({}, config)]))
         return
     import pymysql  # noqa: PLC0415 - only with an account
 
@@ -95,16 +95,16 @@ def advice(config: MariadbConfig) -> Iterator[Advice]:
             connection.close()
     except (pymysql.Error, AccountUnusable, OSError) as error:
         text = f"the server cannot be asked: {why_not(error)}; the account is made so:"
-        yield Advice("account", False, text, account_lines(config))
+        yield Advice("account", False, text, "\n".join(account_lines(config)))
         return
     yield Advice("account", True, "the server answers")
     folder = found.get("plugin_dir", "")
     if config.audit_log and folder and not (Path(folder) / "server_audit.so").exists():
         text = f"server_audit.so is not in {printable_name(folder)}: it is part of Debian's mariadb-server"
-        yield Advice("plugin", False, text, ("apt-get install mariadb-server",))
+        yield Advice("plugin", False, text, "apt-get install mariadb-server")
     lines = tuple(missing_lines(found, config))
     if lines:
-        yield Advice("settings", False, _IN_CONFIG, ("[mariadb]", *lines))
+        yield Advice("settings", False, _IN_CONFIG, "\n".join(["[mariadb]", *lines]))
     else:
         yield Advice("settings", True, "tells what is read")
 

@@ -77,12 +77,12 @@ def lines_to_enable(root: Path = Path("/")) -> tuple[str, ...]:
 def advice(config: PostgresqlConfig) -> Iterator[Advice]:
     if not config.account_file:
         text = "rows of COPY and FETCH are not known without an account_file; it is made so:"
-        yield Advice("account", False, text, account_lines(config))
+        yield Advice("account", False, text, "\n".join(account_lines(config)))
         text = (
             "not known without the account; needed are the package postgresql-VERSION-pgaudit, and in "
             "postgresql.conf, then a restart:"
         )
-        yield Advice("settings", False, text, tuple(missing_lines({}, config)))
+        yield Advice("settings", False, text, "\n".join(missing_lines({}, config)))
         return
     import psycopg  # noqa: PLC0415 - only with an account
 
@@ -95,7 +95,7 @@ def advice(config: PostgresqlConfig) -> Iterator[Advice]:
             yield from _of_the_server(connection, found, config)
     except (psycopg.Error, AccountUnusable) as error:
         text = f"the server cannot be asked: {why_not(error)}; the account is made so:"
-        yield Advice("account", False, text, account_lines(config))
+        yield Advice("account", False, text, "\n".join(account_lines(config)))
 
 
 def _of_the_server(
@@ -107,21 +107,21 @@ def _of_the_server(
         return
     if not _has(connection, "pg_available_extensions", "pgaudit"):
         package = f"apt-get install postgresql-{version // 10_000}-pgaudit"
-        yield Advice("pgaudit", False, "is not installed; the server does not start without it:", (package,))
+        yield Advice("pgaudit", False, "is not installed; the server does not start without it:", package)
     lines = tuple(missing_lines(found, config))
     if lines:
         needs_restart = any(line.startswith(("shared_preload", "logging_collector")) for line in lines)
         then = "restart the server" if needs_restart else "SELECT pg_reload_conf()"
         file = printable_name(found.get("config_file", "postgresql.conf"))
-        yield Advice("settings", False, f"in {file}, then {then}:", lines)
+        yield Advice("settings", False, f"in {file}, then {then}:", "\n".join(lines))
     else:
         yield Advice("settings", True, "tells what is read")
     if not _has(connection, "pg_extension", "pg_stat_statements"):
         text = "as a superuser, in the database that account_file names (postgres where it names none):"
-        yield Advice("extension", False, text, (_EXTENSION,))
+        yield Advice("extension", False, text, _EXTENSION)
     own = tuple(_own_lines(found, config))
     if own:
-        yield Advice("agent", False, "in [collectors.postgresql] of the agent's settings:", own)
+        yield Advice("agent", False, "in [collectors.postgresql] of the agent's settings:", "\n".join(own))
 
 
 def missing_lines(found: Mapping[str, str], config: PostgresqlConfig) -> Iterator[str]:

@@ -103,7 +103,10 @@ class SyncFoldersCollector:
         try:
             import watchdog  # noqa: F401, PLC0415 - only whether it is there
         except ImportError as error:
-            raise Unsupported("install the package watchdog") from error
+            raise Unsupported(
+                "the Python package watchdog is missing: this environment has no agent packages; install"
+                " leaver_agent-….whl (docs/install.md)"
+            ) from error
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()

@@ -23,7 +23,8 @@ in the machine's own byte order):
                         u32 uid  u32 uid on files  u32 login uid (all ones: not known)
                         u64 device  u64 inode  u64 size  i64 last change, ns
                         u64 CLOCK_REALTIME ns
-                        u16 length of the program's path  u16 length of the file's path  then both
+                        u16 length of the program's path  u16 length of the file's path (0: of what was
+                        written only the inode is told)  then both
 """
 
 from __future__ import annotations
@@ -177,8 +178,9 @@ class OpenReader:
                 self._untold += 1
                 continue
             try:
-                if pid not in self._own:
-                    message += self._record(mask, fd, pid)
+                record = b"" if pid in self._own else self._record(mask, fd, pid)
+                if record:
+                    message += record
                     held += 1
             except (OSError, ValueError, struct.error):
                 self._untold += 1
@@ -191,11 +193,16 @@ class OpenReader:
             self._tell(bytes(message), held)
 
     def _record(self, mask: int, fd: int, pid: int) -> bytes:
+        """Nothing of a file that was opened while it was empty, as each new one is: nothing can be read."""
         now_ns = time.time_ns()
-        path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         status = os.fstat(fd)
-        parent, uid, on_files, login, program = self._program(pid)
         what = WRITTEN if mask & _FAN_CLOSE_WRITE else OPENED
+        if what == OPENED and status.st_size == 0:
+            return b""
+        path = b""
+        if what == OPENED:
+            path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
+        parent, uid, on_files, login, program = self._program(pid)
         return (
             RECORD.pack(
                 what,

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from event_schema.channels import CHANNELS
 from event_schema.printable import printable_name
 from event_schema.struct_base import Milliseconds
 from server.agents.settings import AgentSettings, current_settings
-from server.detection.storage_anomaly import CHANNEL
 from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
 
 SILENT_AFTER = 5 * 60 * 1000
@@ -23,8 +23,6 @@ SETTINGS_LATE = 20 * 60 * 1000
 SETTINGS_FINDINGS = ("settings_not_used", "settings_old", "settings_unknown")
 _PROBLEM_CHARACTERS = 300
 AGENTS_MAX = 100_000
-COLLECTORS = frozenset({CHANNEL})
-"""Whatever else an agent calls its collectors counts as `other`: a name is not repeated on trust."""
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.dev)\d{1,4})?\Z")
 
 
@@ -157,7 +155,8 @@ def _health(
         certificate_until=until,
         version=_version(heartbeat.get("version")),
         collectors={
-            c["name"] if c["name"] in COLLECTORS else "other": c["state"]
+            # Whatever else an agent calls its collectors: a name is not repeated on trust.
+            c["name"] if c["name"] in CHANNELS else "other": c["state"]
             for c in heartbeat.get("collectors", ())
         },
         settings_version=heartbeat.get("settings_version"),

@@ -24,6 +24,7 @@ from server.enrich.enrichment import (
     CHANNEL_CHARACTERS,
     Enriched,
     channel_of,
+    is_at_endpoint,
     is_nobodys,
     peer_group_of,
 )
@@ -286,7 +287,7 @@ class BatchReader:
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person
-        if state.seen_on(agent.name, time):
+        if is_at_endpoint(event) and state.seen_on(agent.name, time):
             self._memory.scorer.forget_subject(subject)
         place = (day, row.channel, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
@@ -298,17 +299,17 @@ class BatchReader:
     def _novelty(
         self, state: SubjectState, row: ChannelDay, place: str, person: PersonRecord | None, time: int
     ) -> bool:
-        """Whether this is the day of the place's first use, as far as is known; keeps the days' counts."""
+        """Whether this is the day of the place's first use, on whatever channel, as far as is known.
+        Keeps the counts of the channel's days."""
         day_of = self._memory.enricher.day_of
-        before = state.use_place(place, time)
+        before = state.use_place(row.channel, place, time)
         known_day = None if before is None else day_of(person, before)
         if known_day is None or row.day < known_day:
             row.new_places += 1
             if known_day is not None and known_day in state.days(row.channel):
                 # A late event shows that it was used before: that day was not its first.
                 state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
-            return True
-        return row.day == known_day
+        return row.day == day_of(person, state.first_use(place))
 
     def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
         for hit in self._policies.match_event(event, enriched.known.plain):

@@ -96,8 +96,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
-    exports = [msgspec.structs.asdict(export) for export in batch.exports]
-    insert_missing(connection, known_exports, exports)
+    insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 
 def _write_blocks(connection: Connection, blocks: list[Block]) -> None:
@@ -287,8 +286,8 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
         ]
         rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
         places += [
-            name | {"place": place} | msgspec.structs.asdict(state.places[place])
-            for place in state.dirty_places
+            name | {"channel": channel, "place": place} | msgspec.structs.asdict(state.places[place][channel])
+            for channel, place in state.dirty_places
         ]
         seen_on += [
             name | {"agent": agent, "first_time": state.agents[agent]} for agent in state.dirty_agents

@@ -81,13 +81,13 @@ def test_what_a_postgresql_lacks_is_named_line_by_line(postgresql: AuditedPostgr
             connection.execute("SELECT pg_reload_conf()")
     assert not settings.is_met
     assert settings.text == f"in {postgresql.directory}/data/postgresql.conf, then SELECT pg_reload_conf():"
-    assert set(settings.lines) == {
+    assert set(settings.remedy.splitlines()) == {
         "pgaudit.log = 'read, misc, ddl'",
         "pgaudit.log_rows = on",
         "log_destination = 'stderr,jsonlog'",
     }
     place = f'log = "{postgresql.log_folder}/*.json"'
-    assert own.lines == ('log_time_zone = "Asia/Shanghai"', place)
+    assert own.remedy.splitlines() == ['log_time_zone = "Asia/Shanghai"', place]
 
 
 @pytest.mark.long
@@ -126,7 +126,7 @@ def test_what_a_mariadb_lacks_is_named_line_by_line(mariadb: MariadbServer, tmp_
         "slow_query_log = ON",
         "long_query_time = 0",
     ):
-        assert line in settings.lines
+        assert line in settings.remedy.splitlines()
 
 
 @pytest.mark.long
@@ -146,10 +146,10 @@ def test_what_doctor_prints_for_a_bare_postgresql_makes_it_tell(tmp_path: Path) 
         assert (settings.state, extension.state) == ("degraded", "degraded")
         assert settings.detail.endswith("postgresql.conf, then restart the server:")
         with (server.directory / "data" / "postgresql.conf").open("a") as file:
-            file.writelines(line + "\n" for line in settings.lines)
+            file.writelines(line + "\n" for line in settings.remedy.splitlines())
         server.restart()
         with server.connect() as connection:
-            for line in extension.lines:
+            for line in extension.remedy.splitlines():
                 connection.execute(line.encode())
         assert {each.is_met for each in postgresql_advice(config)} == {True}
         collector = PostgresqlCollector(config, HOST, "0")
@@ -178,7 +178,7 @@ def test_what_doctor_prints_for_a_bare_mariadb_makes_it_tell(tmp_path: Path) -> 
         given = {name: getattr(config, name) for name in ("audit_log", "slow_log", "account_file")}
         found = findings("mariadb", given)["collector mariadb: settings"]
         assert found.state == "degraded"
-        server.add_settings(*found.lines)
+        server.add_settings(*found.remedy.splitlines())
         server.restart()
         assert {each.is_met for each in mariadb_advice(config)} == {True}
         with Observing(MariadbCollector(config, HOST, "0")) as observing:
@@ -199,7 +199,7 @@ def test_lines_to_paste_stay_whole_whatever_the_width(name: str) -> None:
     found = findings(name, {"log" if name == "postgresql" else "audit_log": "/nowhere/log"})
     printed = finding_lines(list(found.values()), width=80)
     for finding in found.values():
-        assert all(f"        {line}" in printed for line in finding.lines)
+        assert all(f"  {line}" in printed for line in finding.remedy.splitlines())
     joined = "\n".join(printed)
     needed = {
         "postgresql": ("pgaudit.log = 'read, misc'", "IN ROLE pg_monitor", "CREATE EXTENSION"),
@@ -213,7 +213,7 @@ def test_a_collector_that_is_off_says_how_to_switch_it_on(name: str) -> None:
     kinds = [kind for kind in COLLECTORS if kind.name == name]
     config = parse_config(b"", "agent.toml")
     (found,) = (each for each in examine(config, clock=lambda: 0, kinds=kinds) if name in each.check)
-    assert found.state == "limit"
+    assert found.state == "off"
     assert "account_file (docs/databases.md)" in found.detail
 
 
