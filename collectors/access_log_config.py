@@ -57,14 +57,6 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aggregate_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     """Equal acts within so many seconds are put together; 0: each is an event."""
 
-    @staticmethod
-    def lines_to_enable() -> str:
-        return (
-            "[collectors.access_log]\nenabled = true\n[[collectors.access_log.sources]]\n"
-            'name = "shop"\npath = "/var/log/nginx/shop.log"\nformat = "combined"\n'
-            'rules = [{ action = "order_created", activity = "create", method = ["POST"], path = "/orders" }]'
-        )
-
     def __post_init__(self) -> None:
         if not (self.path or self.where):
             raise ValueError(f"rule {self.action!r}: needs a path or a where")
@@ -120,6 +112,14 @@ class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def has_sources(self) -> bool:
         """Without any it is off: also where a host's own file lists none that the installation wants."""
         return bool(self.sources)
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        return (
+            "[collectors.access_log]\nenabled = true\n[[collectors.access_log.sources]]\n"
+            'name = "shop"\npath = "/var/log/nginx/shop.log"\nformat = "combined"\n'
+            'rules = [{ action = "order_created", activity = "create", method = ["POST"], path = "/orders" }]'
+        )
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]

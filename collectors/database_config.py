@@ -54,7 +54,7 @@ class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     @staticmethod
     def lines_to_enable() -> str:
-        """What to paste, for `doctor`; empty where no server is installed."""
+        """What to paste, for `doctor`."""
         from collectors.postgresql_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
 
         return "\n".join(lines_to_enable())
@@ -95,7 +95,7 @@ class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @staticmethod
     def lines_to_enable() -> str:
-        """What to paste, for `doctor`; empty where no server is installed."""
+        """What to paste, for `doctor`."""
         from collectors.mariadb_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
 
         return "\n".join(lines_to_enable())

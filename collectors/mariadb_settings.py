@@ -48,27 +48,14 @@ def account_lines(config: MariadbConfig) -> tuple[str, ...]:
     )
 
 
-def lines_to_enable(root: Path = Path("/")) -> tuple[str, ...]:
-    """All that makes the collector work, where a server is installed below `root`; else nothing."""
-    if not (root / "var" / "lib" / "mysql").is_dir():
-        return ()
-    config = MariadbConfig(
-        audit_log="/var/lib/mysql/server_audit.log",
-        slow_log="/var/lib/mysql/slow.log",
-        account_file="/etc/leaver-agent/mariadb.cnf",
-    )
+def lines_to_enable() -> tuple[str, ...]:
+    """The agent's settings. Once they are there, `advice` tells what the server lacks."""
     return (
-        f"# {_IN_CONFIG}",
-        "[mariadb]",
-        *missing_lines({}, config),
-        "# as root of the database, and of this machine:",
-        *account_lines(config),
-        "# in the agent's settings:",
         "[collectors.mariadb]",
         "enabled = true",
-        f'audit_log = "{config.audit_log}"',
-        f'slow_log = "{config.slow_log}"',
-        f'account_file = "{config.account_file}"',
+        'audit_log = "/var/lib/mysql/server_audit.log"',
+        'slow_log = "/var/lib/mysql/slow.log"',
+        'account_file = "/etc/leaver-agent/mariadb.cnf"',
     )
 
 

@@ -51,25 +51,19 @@ def account_lines(config: PostgresqlConfig) -> tuple[str, ...]:
 
 
 def lines_to_enable(root: Path = Path("/")) -> tuple[str, ...]:
-    """All that makes the collector work, where a server is installed below `root`; else nothing."""
+    """The agent's settings, with the newest server's log below `root`. Once they are there, `advice` tells
+    what the server lacks."""
     debian, others = root / "etc" / "postgresql", root / "var" / "lib" / "pgsql"
     places = [*sorted(debian.glob("[0-9]*/*")), *others.glob("data")]
-    if not places:
-        return ()
-    place = places[-1]
-    is_debian = place.name != "data"
-    data = Path("/var/lib/postgresql", place.parent.name, place.name) if is_debian else place
-    config = PostgresqlConfig(log=f"{data}/log/postgresql-*.json")
+    data = Path("/var/lib/postgresql/15/main")
+    if places:
+        place = places[-1]
+        is_debian = place.name != "data"
+        data = Path("/var/lib/postgresql", place.parent.name, place.name) if is_debian else place
     return (
-        *([f"apt-get install postgresql-{place.parent.name}-pgaudit"] if is_debian else []),
-        f"# in {place if is_debian else data}/postgresql.conf, then restart the server:",
-        *missing_lines({}, config),
-        "# as root:",
-        *account_lines(config),
-        "# in the agent's settings:",
         "[collectors.postgresql]",
         "enabled = true",
-        f'log = "{config.log}"',
+        f'log = "{data}/log/postgresql-*.json"',
         'account_file = "/etc/leaver-agent/postgresql"',
     )
 

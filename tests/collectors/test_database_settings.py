@@ -217,17 +217,12 @@ def test_a_collector_that_is_off_says_how_to_switch_it_on(name: str) -> None:
     assert "account_file (docs/databases.md)" in found.detail
 
 
-def test_where_a_server_is_installed_all_lines_are_there_and_are_settings(tmp_path: Path) -> None:
-    assert (postgresql_lines(tmp_path), mariadb_lines(tmp_path)) == ((), ())
-    (tmp_path / "etc/postgresql/15/main").mkdir(parents=True)
-    (tmp_path / "var/lib/mysql").mkdir(parents=True)
-    for lines, needed in (
-        (postgresql_lines(tmp_path), ("apt-get install postgresql-15-pgaudit", "pgaudit.log_rows = on")),
-        (mariadb_lines(tmp_path), ("plugin_load_add = server_audit", "long_query_time = 0")),
-    ):
-        assert set(needed) <= set(lines)
-        own = lines[lines.index("# in the agent's settings:") :]
-        parse_config("\n".join(own).encode(), "agent.toml")
+def test_the_log_of_the_newest_server_that_is_installed_is_proposed(tmp_path: Path) -> None:
+    (tmp_path / "etc/postgresql/14/main").mkdir(parents=True)
+    (tmp_path / "etc/postgresql/16/main").mkdir(parents=True)
+    assert 'log = "/var/lib/postgresql/16/main/log/postgresql-*.json"' in postgresql_lines(tmp_path)
+    for lines in (postgresql_lines(tmp_path), mariadb_lines()):
+        parse_config("\n".join(lines).encode(), "agent.toml")
 
 
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
