@@ -44,11 +44,13 @@ from event_schema.request_signing import key_id
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WireRecord, pack_events
 from server.people.calendar import day_type
 from server.store.tables import (
+    account_bindings,
     accounts,
     agent_keys,
     agents,
     channel_days,
     collector_days,
+    employments,
     installation,
     people,
     subject_agents,
@@ -161,15 +163,42 @@ class Company:
                     "id": str(w.number),
                     "department": _DEPARTMENTS[w.number % len(_DEPARTMENTS)],
                     "time_zone": ("Asia/Shanghai", "Europe/Berlin")[w.number % 2],
-                    "notice_date": self.today - 10 if w.on_notice else None,
-                    "last_working_day": self.today + 6 if w.on_notice else None,
                     "changed_at": 0,
                 }
                 for w in self.workers
             ],
         )
         connection.execute(
-            accounts.insert(), [{"account": w.account, "person_id": str(w.number)} for w in self.workers]
+            employments.insert(),
+            [
+                {
+                    "person_id": str(w.number),
+                    "number": 1,
+                    "kind": "employee",
+                    "notice_day": self.today - 10,
+                    "last_day": self.today + 6,
+                }
+                for w in self.workers
+                if w.on_notice
+            ],
+        )
+        own = [{"system": "", "account": w.account} for w in self.workers]
+        connection.execute(
+            accounts.insert(),
+            [{"kind": "personal", "source": "import", "changed_at": 0, **each} for each in own],
+        )
+        connection.execute(
+            account_bindings.insert(),
+            [
+                {
+                    "person_id": str(w.number),
+                    "relation": "owner",
+                    "source": "import",
+                    "confidence": 1.0,
+                    **each,
+                }
+                for w, each in zip(self.workers, own, strict=True)
+            ],
         )
         connection.execute(installation.insert().values(key="people_version", value="1"))
         for name, key in self.keys.items():

@@ -19,7 +19,7 @@ from server.erasure.erasing import begin, carry_out
 from server.erasure.plan import person_target
 from server.evidence_seal import SealKey
 from server.log.embedded import EmbeddedLog
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database, upgrade
 from server.store.tables import event_blocks

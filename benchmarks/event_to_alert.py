@@ -68,7 +68,8 @@ def import_company(server: UpProcess, folder: Path, accounts: list[str], colleag
     people = folder / "people.csv"
     header = "id,name,accounts,department,notice date,last working day"
     people.write_text("\n".join((header, *rows)) + "\n")
-    done = leaver("people", "import", str(people), data=server.data)
+    many = ("--expect-leavers", str(len(accounts)))
+    done = leaver("people", "import", "--yes", *many, str(people), data=server.data)
     if done.returncode:
         raise click.ClickException(done.stdout + done.stderr)
 

@@ -30,7 +30,7 @@ class PersonFields(Word, frozen=True):
     department: Annotated[Name | None, purpose("peers to compare with")] = None
     manager: Annotated[Name | None, purpose("whom to ask", names_person=True)] = None
     peer_group: Annotated[Name | None, purpose("peers to compare with")] = None
-    priority: Annotated[int | None, purpose("more sensitive work weighs more", not_yet=True)] = None
+    priority: Annotated[int | None, purpose("more sensitive work weighs more")] = None
 
 
 class AccountFields(Word, frozen=True):

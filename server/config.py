@@ -13,11 +13,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
 
 from event_schema.kafka_security import KafkaSecurity
+from server.people.calendar import Calendar, UnknownCalendar
 
 CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
@@ -95,6 +97,14 @@ class RetentionConfig(Section, frozen=True):
     erased_accounts_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
 
+class PeopleConfig(Section, frozen=True):
+    calendar: Annotated[str, Meta(pattern=r"\A([A-Za-z]{2}(-[A-Za-z0-9]{1,8})?)?\Z")] = ""
+    time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
+    watch_folder: Annotated[str, Meta(max_length=4096)] = ""
+    mapping: Annotated[str, Meta(max_length=4096)] = ""
+    refuse_bad_rows: bool = False
+
+
 class MetricsConfig(Section, frozen=True):
     token_file: Annotated[str, Meta(max_length=4096)] = ""
 
@@ -115,6 +125,7 @@ class ServerConfig(Section, frozen=True):
     database: DatabaseConfig = DatabaseConfig()
     pipeline: PipelineConfig = PipelineConfig()
     retention: RetentionConfig = RetentionConfig()
+    people: PeopleConfig = PeopleConfig()
     metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 
@@ -149,6 +160,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         _check_listen(config.listen)
         _check_log(config.log)
         check_database(config.database)
+        _check_people(config.people)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -269,6 +281,16 @@ def check_database(database: DatabaseConfig) -> None:
         raise ValueError("database.url: holds a password; put it into a file and name that in password_file")
     if parts.scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
         raise ValueError("database.url: begins neither with sqlite: nor with postgresql:")
+
+
+def _check_people(people: PeopleConfig) -> None:
+    if people.time_zone not in available_timezones():
+        raise ValueError(f"people.time_zone: {people.time_zone!r} is not a time zone of the IANA database")
+    if people.calendar:
+        try:
+            Calendar(people.calendar)
+        except UnknownCalendar as error:
+            raise ValueError(f"people.calendar: {error}") from None
 
 
 def _check_pipeline(config: ServerConfig) -> None:

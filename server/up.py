@@ -32,6 +32,8 @@ from server.log.contract import EventLog
 from server.log.embedded import PARTITION, EmbeddedLog
 from server.metrics.process_metrics import ProcessMetrics
 from server.metrics.snapshot_metrics import SnapshotMetrics
+from server.people.company import keep_company
+from server.people.directory import raise_people_version
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
 from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
 from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
@@ -82,6 +84,7 @@ def run_up(
         directory.locked(clock=trusted),
         created_installation(directory, config, clock=trusted) as (installation, authority),
     ):
+        _keep_company(installation)
         installation.prepare_log()
         with contextlib.ExitStack() as opened:
             log = installation.open_log()
@@ -91,6 +94,13 @@ def run_up(
             if broker is not None:
                 opened.callback(broker.close)
             _Server(installation, authority, log, broker, trusted, say).run(stop)
+
+
+def _keep_company(installation: Installation) -> None:
+    settings = installation.config.people
+    with installation.database.begin() as connection:
+        if keep_company(connection, calendar=settings.calendar, time_zone=settings.time_zone):
+            raise_people_version(connection)
 
 
 def _go_on_behind_what_was_read(database: Database, log: EventLog) -> None:

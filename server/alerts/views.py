@@ -6,7 +6,7 @@ The console, the API and the command line show these, so that masking happens in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -109,7 +109,7 @@ class _Sight:
         self,
         database: Database,
         directory: Directory,
-        found: Iterable[Alert],
+        found: Sequence[Alert],
         accounts: Iterable[tuple[str, str]],
         unmasking: Unmasking | None,
     ) -> None:
@@ -123,8 +123,9 @@ class _Sight:
                     subjects[person_subject(person_id)] = None
         key, shown = shown_names(database, subjects)
         people = {subject.removeprefix("person:") for subject in subjects if subject.startswith("person:")}
+        at = max((alert.last_time for alert in found), default=0)
         for account, host in own_accounts:
-            owner = directory.person_by_account(account, host)
+            owner = directory.person_by_account(account, host, at)
             people |= {owner.id} if owner else set()
         with database.read() as connection:
             names = names_to_hide(connection, people)
@@ -134,6 +135,7 @@ class _Sight:
             shown,
             names={person_id: names.get(person_id, "") for person_id in people},
             accounts=own_accounts,
+            at=at,
         )
         self._unmasked: dict[str, Unmasked] | None = None
         if unmasking is not None:

@@ -33,14 +33,14 @@ from server.commands.opening import (
 )
 from server.commands.tables import echo_table
 from server.erasure.counting import count_rows
-from server.erasure.erasing import begin, carry_out
+from server.erasure.erasing import OF_PERSON, begin, carry_out
 from server.erasure.plan import BelongsToPerson, NotFound, Target, account_target, days_target, person_target
 from server.erasure.record import list_erasures
 from server.housekeeping import trim_log
 from server.installation import Installation
 from server.log.contract import LogUnavailable
+from server.people.account_names import account_key
 from server.people.dates import UnreadableDate, day_text, read_day
-from server.people.directory import account_key
 from server.people.erased import erased_digest
 from server.people.pseudonyms import person_subject, pseudonym_key
 from server.pki.authority import PkiError
@@ -56,7 +56,6 @@ from server.store.tables import (
     judged_days,
     known_exports,
     people,
-    person_names,
     pseudonyms,
     rule_days,
     state_versions,
@@ -68,7 +67,7 @@ from server.store.tables import (
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
-    people, person_names, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
+    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
     subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks, known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
@@ -206,7 +205,7 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
         except (NotFound, BelongsToPerson) as error:
             fail(str(error))
         _refuse_names(reason, target)
-        is_known = bool(target.plan.subjects) or target.plan.first_day is not None
+        is_known = bool(target.plan.subjects or target.plan.accounts) or target.plan.first_day is not None
         asks = is_known and not dry_run and not yes
         if asks and not sys.stdin.isatty():
             fail("nobody is there to be asked: say --yes", USAGE)

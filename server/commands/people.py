@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 from rich.table import Table
 
+from event_schema.leaver_fields import PersonStatus
 from event_schema.printable import printable_name
 from server.commands.opening import (
-    FINDINGS,
+    checked_reason,
     data_option,
     echo_json,
     fail,
@@ -19,16 +19,18 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.commands.people_import import import_file, imports
 from server.commands.tables import echo_table
-from server.people.csv_encoding import UnreadableFile
-from server.people.csv_import import ImportReport, import_people
-from server.people.csv_table import FILE_BYTES_MAX
-from server.people.dates import day_text
-from server.people.directory import DEFAULT_TIME_ZONE, Directory, PersonRecord, load_directory
-from server.people.person_rows import zone_name
+from server.people.account_list import AccountView, list_accounts
+from server.people.dates import UnreadableDate, day_text, minute_text, read_day, read_minute
+from server.people.directory import Directory, PersonRecord, load_directory
+from server.people.facts import LeaverFlag, LeavingType, PersonFacts, latest_employment
+from server.people.flags import FlagRefused, UnknownPerson, flag_person, unflag_person
+from server.people.import_report import day_and_minute
+from server.people.standing import flagged
 
-PROBLEMS_SHOWN = 100
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+REASON_CHARACTERS = 1000
+_TYPES: tuple[LeavingType, ...] = ("resigned", "dismissed", "end_of_contract", "partner_end")
 
 
 @click.group("people")
@@ -36,62 +38,8 @@ def people() -> None:
     """Who works here, and who is leaving when: HR's view, without alerts."""
 
 
-@people.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--encoding", metavar="NAME", help="Skip the guess: utf-8, gb18030, cp1252, …")
-@click.option(
-    "--time-zone",
-    default=DEFAULT_TIME_ZONE,
-    show_default=True,
-    metavar="ZONE",
-    help="For new people whose row names none.",
-)
-@click.option(
-    "--restore-erased", is_flag=True, help="Take back people who were erased; noted in the audit trail."
-)
-@data_option
-@json_option
-def import_file(
-    file: Path,
-    dry_run: bool,
-    encoding: str | None,
-    time_zone: str,
-    restore_erased: bool,
-    data: Path | None,
-    as_json: bool,
-) -> None:
-    """Take over an HR file (CSV): id, name, accounts, department, manager, time zone, notice date, last
-    working day; English or Chinese headers, in any order. Only the id is needed. "-" is standard input.
-
-    People missing from the file stay as they are. Exit code 3 when rows were refused: the others are in.
-    """
-    zone = zone_name(time_zone)
-    if zone is None:
-        raise click.UsageError(f"--time-zone: {time_zone} is not a time zone of the IANA database")
-    content = _read(file)
-    with open_installation(data) as installation:
-        database = installation.database
-        try:
-            with database.read() if dry_run else database.begin() as connection:
-                report = import_people(
-                    connection,
-                    content,
-                    actor=system_actor(),
-                    at=system_clock(),
-                    time_zone=zone,
-                    encoding=encoding,
-                    dry_run=dry_run,
-                    restore_erased=restore_erased,
-                )
-        except UnreadableFile as error:
-            fail(f"{file}: {error}")
-    if as_json:
-        echo_json(report)
-    else:
-        _echo_report(file, report)
-    if report.refused:
-        raise SystemExit(FINDINGS)
+people.add_command(import_file)
+people.add_command(imports)
 
 
 @people.command("list")
@@ -105,98 +53,205 @@ def show(leaving: bool, data: Path | None, as_json: bool) -> None:
         with installation.database.read() as connection:
             directory = load_directory(connection)
     found = sorted(
-        (
-            person
-            for person in directory.people()
-            if not leaving or person.notice_day is not None or person.last_working_day is not None
-        ),
-        key=lambda person: (person.last_working_day is None, person.last_working_day or 0, person.id),
+        (_Shown(person, directory, now) for person in directory.people()),
+        key=lambda shown: (shown.last_day is None, shown.last_day or 0, shown.person.id),
     )
+    if leaving:
+        found = [shown for shown in found if shown.leaves]
     if as_json:
-        echo_json([_as_plain(person, directory, now) for person in found])
+        echo_json([shown.plain() for shown in found])
     elif not found:
         click.echo("No one is marked as leaving." if leaving else "No people yet: leaver people import FILE")
     else:
-        echo_table(_table(found, directory, now))
+        echo_table(_people_table(found))
 
 
-def _read(file: Path) -> bytes:
-    if str(file) == "-":
-        return sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
+@people.command("flag")
+@click.argument("person", metavar="ID")
+@click.option("--last-day", required=True, metavar="DATE", help="The last working day, still worked.")
+@click.option("--last-hour", metavar="HH:MM", help="Until when, where the person is; else the day's end.")
+@click.option("--notice-date", metavar="DATE", help="Else 90 days before the last day.")
+@click.option("--type", "leaving_type", type=click.Choice(_TYPES), help="How the person leaves.")
+@click.option("--reason", help="Why; kept in the audit trail for good, so without any name.")
+@data_option
+@json_option
+def flag(
+    person: str,
+    last_day: str,
+    last_hour: str | None,
+    notice_date: str | None,
+    leaving_type: LeavingType | None,
+    reason: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`."""
     try:
-        with file.open("rb") as opened:
-            return opened.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        fail(f"{file}: {error.strerror}")
-
-
-def _echo_report(file: Path, report: ImportReport) -> None:
-    click.echo(
-        f"{file.name}: {report.encoding}, separated by {_DELIMITERS[report.delimiter]}, {report.rows:,} rows"
-    )
-    click.echo(f"  columns   {', '.join(column.replace('_', ' ') for column in report.columns)}")
-    if report.ignored_columns:
-        click.echo(f"  not read  {', '.join(map(printable_name, report.ignored_columns))}")
-    verb = "would be " if report.dry_run else ""
-    click.echo(
-        f"  {verb}added {report.added:,} · {verb}changed {report.changed:,} · unchanged {report.unchanged:,}"
-        f" · refused {report.refused:,}"
-    )
-    if report.problems:
-        click.echo()
-        echo_table(_problem_table(report))
-    if len(report.problems) > PROBLEMS_SHOWN:
-        click.echo(f"… and {len(report.problems) - PROBLEMS_SHOWN:,} more: --json lists them all")
-
-
-def _problem_table(report: ImportReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("line", justify="right", no_wrap=True)
-    table.add_column("column", no_wrap=True)
-    table.add_column("value", overflow="fold", max_width=30)
-    table.add_column("refused because", overflow="fold")
-    for problem in report.problems[:PROBLEMS_SHOWN]:
-        table.add_row(
-            str(problem.line),
-            problem.column.replace("_", " ") or "-",
-            printable_name(problem.value) or "-",
-            problem.message,
+        day = _day("--last-day", last_day)
+        wanted = LeaverFlag(
+            last_day=day,
+            notice_day=None if notice_date is None else _day("--notice-date", notice_date),
+            last_minute=None if last_hour is None else read_minute(last_hour),
+            leaving_type=leaving_type,
         )
-    return table
+    except UnreadableDate as error:
+        raise click.UsageError(f"--last-hour: {error}") from None
+    why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
+    with open_installation(data) as installation:
+        try:
+            with installation.database.begin() as connection:
+                before, after = flag_person(
+                    connection, person, wanted, actor=system_actor(), at=system_clock(), reason=why
+                )
+        except (UnknownPerson, FlagRefused) as error:
+            fail(str(error))
+    _echo_flagged(before, after, as_json)
 
 
-def _as_plain(person: PersonRecord, directory: Directory, now: int) -> dict[str, object]:
-    status, days = directory.status_at(person, now)
-    return {
-        "id": person.id,
-        "department": person.department,
-        "manager": person.manager_id,
-        "time_zone": person.time_zone,
-        "notice_date": _day(person.notice_day),
-        "last_working_day": _day(person.last_working_day),
-        "status": status,
-        "days_to_last_day": days,
-        "accounts": sorted(account for account, owner in directory.accounts().items() if owner is person),
-    }
+@people.command("unflag")
+@click.argument("person", metavar="ID")
+@click.option("--reason", help="Why; kept in the audit trail for good, so without any name.")
+@data_option
+@json_option
+def unflag(person: str, reason: str | None, data: Path | None, as_json: bool) -> None:
+    """Take a flag back: the dates of HR's file hold again."""
+    why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
+    with open_installation(data) as installation:
+        try:
+            with installation.database.begin() as connection:
+                before, after = unflag_person(
+                    connection, person, actor=system_actor(), at=system_clock(), reason=why
+                )
+        except (UnknownPerson, FlagRefused) as error:
+            fail(str(error))
+    _echo_flagged(before, after, as_json)
 
 
-def _day(day: int | None) -> str | None:
-    return None if day is None else day_text(day)
+@people.command("accounts")
+@click.option("--unowned", is_flag=True, help="Only those that nobody owns now: somebody should.")
+@data_option
+@json_option
+def show_accounts(unowned: bool, data: Path | None, as_json: bool) -> None:
+    """Accounts, declared or only seen in events: whose they are, and who else knows the password."""
+    with open_installation(data) as installation:
+        now = system_clock()
+        with installation.database.read() as connection:
+            found = list_accounts(connection, load_directory(connection), now=now, unowned=unowned)
+    if as_json:
+        echo_json(found)
+    elif not found:
+        click.echo("Every account has an owner." if unowned else "No accounts yet.")
+    else:
+        echo_table(_accounts_table(found))
 
 
-def _table(found: list[PersonRecord], directory: Directory, now: int) -> Table:
+class _Shown:
+    """A person as the list has it."""
+
+    def __init__(self, person: PersonRecord, directory: Directory, now: int) -> None:
+        self.person = person
+        self.status, self.days = directory.status_at(person, now)
+        self.accounts = sorted(
+            record.name
+            for record in directory.records_of(person.id)
+            if any(b.person_id == person.id and b.holds_at(now) for b in record.owners)
+        )
+        self.main = latest_employment(flagged(person.employments, person.flag))
+        self.last_day = None if self.main is None else self.main.last_day
+
+    @property
+    def leaves(self) -> bool:
+        main = self.main
+        return main is not None and (main.last_day is not None or main.notice_day is not None)
+
+    def plain(self) -> dict[str, object]:
+        main = self.main
+        return {
+            "id": self.person.id,
+            "department": self.person.department,
+            "job_role": self.person.job_role,
+            "manager": self.person.manager_id,
+            "time_zone": self.person.time_zone,
+            "priority": self.person.priority,
+            "kind": None if main is None else main.kind,
+            "employments": len(self.person.employments),
+            "start_date": _day_or_none(None if main is None else main.start_day),
+            "notice_date": _day_or_none(None if main is None else main.notice_day),
+            "last_working_day": _day_or_none(self.last_day),
+            "last_hour": None if main is None or main.last_minute is None else minute_text(main.last_minute),
+            "leaving_type": None if main is None else main.leaving_type,
+            "flagged": self.person.flag is not None,
+            "status": self.status,
+            "days_to_last_day": self.days,
+            "accounts": self.accounts,
+        }
+
+
+def _people_table(found: list[_Shown]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "department", "status", "notice date", "last working day"):
         table.add_column(column, no_wrap=True)
     table.add_column("days left", justify="right", no_wrap=True)
-    for person in found:
-        status, days = directory.status_at(person, now)
+    table.add_column("how", no_wrap=True)
+    for shown in found:
+        main = shown.main
+        how = [main.leaving_type.replace("_", " ")] if main is not None and main.leaving_type else []
+        how += ["by hand"] if shown.person.flag is not None else []
         table.add_row(
-            person.id,
-            person.department or "-",
-            status,
-            _day(person.notice_day) or "-",
-            _day(person.last_working_day) or "-",
-            "-" if days is None else str(days),
+            printable_name(shown.person.id),
+            printable_name(shown.person.department or "-"),
+            shown.status,
+            _day_or_none(None if main is None else main.notice_day) or "-",
+            (None if main is None else day_and_minute(main.last_day, main.last_minute)) or "-",
+            "-" if shown.days is None or shown.status is PersonStatus.ACTIVE else str(shown.days),
+            ", ".join(how) or "-",
         )
     return table
+
+
+def _accounts_table(found: list[AccountView]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("account", overflow="fold")
+    table.add_column("where", overflow="fold")
+    for column in ("kind", "owner"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("known to", justify="right", no_wrap=True)
+    for view in found:
+        place = view.system or (f"seen on {view.host}" if view.host else "-")
+        table.add_row(
+            printable_name(view.account),
+            printable_name(place),
+            view.kind or "-",
+            printable_name(view.owner or "nobody"),
+            str(len(view.known_to)) if view.known_to else "-",
+        )
+    return table
+
+
+def _echo_flagged(before: PersonFacts, after: PersonFacts, as_json: bool) -> None:
+    main = latest_employment(flagged(after.employments, after.flag))
+    last = None if main is None else day_and_minute(main.last_day, main.last_minute)
+    if as_json:
+        echo_json({"id": after.id, "changed": before != after, "last_working_day": last})
+    elif before == after:
+        click.echo(f"{after.id} is flagged so already: last day {last}")
+    elif after.flag is None:
+        click.echo(
+            f"{after.id}: the flag is gone; " + (f"last day {last}, as HR says" if last else "no last day")
+        )
+    else:
+        click.echo(f"{after.id}: last day {last}, {after.time_zone}")
+
+
+def _day(option: str, written: str) -> int:
+    try:
+        day = read_day(written)
+    except UnreadableDate as error:
+        raise click.UsageError(f"{option}: {error}") from None
+    if day is None:
+        raise click.UsageError(f"{option}: is no day")
+    return day
+
+
+def _day_or_none(day: int | None) -> str | None:
+    return None if day is None else day_text(day)

@@ -11,7 +11,7 @@ from analytics.explanation import copy_facts, sentence
 from analytics.top_features import Explanation, explain, feature_line
 from server.detection.assessment import Assessment
 from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, storage_day
-from server.people.calendar import day_type
+from server.people.calendar import Calendar
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
 _AGAIN_EN = "; part of it was judged before"
@@ -44,7 +44,7 @@ def alert_text(
     about = _Whom(peer_group, days_to_last_day, person_known, again)
     if assessment.family == FAMILY:
         return _storage_text(state, assessment, scorer, about)
-    return _act_text(state, assessment, about)
+    return _act_text(state, assessment, scorer.calendar, about)
 
 
 class _Whom(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ def _storage_text(
     state: SubjectState, assessment: Assessment, scorer: StorageAnomaly, about: _Whom
 ) -> AlertText:
     day = assessment.peak
-    row = state.days(CHANNEL).get(day) or ChannelDay(CHANNEL, day, day_type(day))
+    row = state.days(CHANNEL).get(day) or ChannelDay(CHANNEL, day, scorer.calendar.day_type(day))
     history = scorer.history(state, day)
     model = scorer.model
     today = storage_day(row)
@@ -70,7 +70,7 @@ def _storage_text(
         person_known=about.person_known,
     )
     explanation = (
-        explain(model, today, day_type(day), history, about.peer_group)
+        explain(model, today, scorer.calendar.day_type(day), history, about.peer_group)
         if model is not None
         else Explanation((), 0.0, False)
     )
@@ -93,11 +93,11 @@ def _storage_text(
     )
 
 
-def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> AlertText:
+def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, about: _Whom) -> AlertText:
     """Of a channel without an anomaly model: its peak day, the channel with the most of it first."""
     day = assessment.peak
     rows = [
-        state.days(channel).get(day) or ChannelDay(channel, day, day_type(day))
+        state.days(channel).get(day) or ChannelDay(channel, day, calendar.day_type(day))
         for channel, at in assessment.places
         if at == day
     ]

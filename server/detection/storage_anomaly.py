@@ -16,7 +16,7 @@ from typing import Final
 from analytics.storage_day import DayType, HistoryDay, StorageDay
 from analytics.storage_features import HISTORY_DAYS, MEGABYTE, Background, background, features_against
 from analytics.storage_model import DayToScore, StorageModel
-from server.people.calendar import day_type
+from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
 CHANNEL: Final = "removable_storage"
@@ -57,9 +57,14 @@ def storage_day(day: ChannelDay) -> StorageDay:
 
 
 def storage_history(
-    state: SubjectState, day: int, watched: Collection[int], length: int = HISTORY_DAYS
+    state: SubjectState,
+    day: int,
+    watched: Collection[int],
+    length: int = HISTORY_DAYS,
+    *,
+    day_type: Callable[[int], DayType],
 ) -> tuple[HistoryDay, ...]:
-    """The `length` days before `day`, most recent first.
+    """The `length` days before `day`, most recent first. `day_type`: by the company's calendar.
 
     A day without copies is zero where the collector ran, missing where nobody looked.
     """
@@ -77,7 +82,14 @@ def storage_history(
 class StorageAnomaly:
     """Scores with one model. Keeps each subject's last history until an earlier day changes."""
 
-    def __init__(self, model: StorageModel | None, model_id: int | None, watched: WatchedDays) -> None:
+    def __init__(
+        self,
+        model: StorageModel | None,
+        model_id: int | None,
+        watched: WatchedDays,
+        calendar: Calendar = MONDAY_TO_FRIDAY,
+    ) -> None:
+        self.calendar = calendar
         self.model = model
         self.model_id = model_id
         self._watched = watched
@@ -92,7 +104,7 @@ class StorageAnomaly:
         features = features_against(
             storage_day(row), self._background(self.model, state, row.day, peer_group)
         )
-        self._waiting.append((row, DayToScore(features, day_type(row.day), peer_group, weight)))
+        self._waiting.append((row, DayToScore(features, self.calendar.day_type(row.day), peer_group, weight)))
         if len(self._waiting) >= _WAITING_MAX:
             self.settle()
 
@@ -111,7 +123,7 @@ class StorageAnomaly:
         kept = self._backgrounds.get(state.subject)
         if kept is not None and kept[0] == day and kept[1] == peer_group:
             return kept[2]
-        found = background(day_type(day), self.history(state, day), model.peers(peer_group))
+        found = background(self.calendar.day_type(day), self.history(state, day), model.peers(peer_group))
         self._backgrounds[state.subject] = (day, peer_group, found)
         return found
 
@@ -119,7 +131,7 @@ class StorageAnomaly:
         kept = self._histories.get(state.subject)
         if kept is not None and kept[0] == day:
             return kept[1]
-        history = storage_history(state, day, self._watched(state))
+        history = storage_history(state, day, self._watched(state), day_type=self.calendar.day_type)
         self._histories[state.subject] = (day, history)
         return history
 

@@ -6,6 +6,7 @@ day, an hour of the day) is made once: these words are frozen and may be shared.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from event_schema.leaver_fields import (
     FileFields,
     LeaverFields,
     PersonFields,
+    PersonStatus,
     RemoteFields,
     TimeFields,
 )
@@ -27,8 +29,9 @@ from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.ocsf_unmapped import Evidence, TransferUnmapped
 from server.people.calendar import DayType
-from server.people.directory import Directory, PersonRecord
+from server.people.directory import AccountRecord, Directory, PersonRecord
 from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS
+from server.people.holders import Changing, moments_of
 from server.people.pseudonyms import account_subject, person_subject
 from server.store.column_types import key_text
 
@@ -37,8 +40,39 @@ _WORDS_KEPT = 50_000
 _MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, Authentication, ApiActivity, DatastoreActivity)
 
 
-_Words = tuple[str | None, int, int, str, str | None, bool | None, str | None, FileFields | None]
-"""What LeaverFields are made from: person, day, hour, fidelity, gap, new place, category, file."""
+_Words = tuple[
+    str | None,
+    PersonStatus,
+    int | None,
+    AccountFields,
+    int,
+    int,
+    str,
+    str | None,
+    bool | None,
+    str | None,
+    FileFields | None,
+]
+"""What LeaverFields are made from: person, status, days left, account, day, hour, fidelity, gap, new place,
+category, file."""
+
+
+class Who(msgspec.Struct, frozen=True):
+    """Whom an event is about. `subject`: 'person:ID', or 'account:NAME@HOST' where that says nobody."""
+
+    person: PersonRecord | None
+    subject: str
+    account: AccountFields
+
+
+class WhoByTime(msgspec.Struct, frozen=True):
+    """Where an account went from one person to another: each of them, and from when (ms UTC)."""
+
+    starts: tuple[int, ...]
+    each: tuple[Who, ...]
+
+    def at(self, time: int) -> Who:
+        return self.each[bisect_right(self.starts, time)]
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -66,43 +100,60 @@ class Enricher:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        self._who: dict[tuple[str | None, str], tuple[PersonRecord | None, str]] = {}
-        self._erased: dict[tuple[str, str], str | None] = {}
+        self._whose: dict[tuple[str | None, str, str], Who | WhoByTime] = {}
         self._person_of: dict[str, PersonRecord] | None = None
         self._known: dict[_Words, Known] = {}
 
-    def who(self, event: Event) -> tuple[PersonRecord | None, str]:
-        """(person or None, subject)."""
+    def whose(self, event: Event) -> Who | WhoByTime:
+        """Whom the event is about, whenever it was."""
         user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
-        place = (account, event.device.hostname)
-        found = self._who.get(place)
+        place = (account, event.device.hostname, system_of(event))
+        found = self._whose.get(place)
         if found is None:
-            found = self._look_up(account or NO_ACCOUNT, event.device.hostname)
-            if len(self._who) >= _WORDS_KEPT:
-                self._who.clear()
-            self._who[place] = found
+            found = self._look_up(account or NO_ACCOUNT, *place[1:])
+            if len(self._whose) >= _WORDS_KEPT:
+                self._whose.clear()
+            self._whose[place] = found
         return found
 
-    def erased(self, event: Event) -> str | None:
+    def who(self, event: Event, time: int) -> Who:
+        """`time`: corrected."""
+        found = self.whose(event)
+        return found.at(time) if isinstance(found, WhoByTime) else found
+
+    def erased(self, event: Event, time: int) -> str | None:
         """The digest of the erased account that did it (people/erased.py); None for all others. An event
-        that is nobody's is nobody's erased."""
+        that is nobody's is nobody's erased. `time`: corrected."""
         if not self.directory.erased.accounts or is_nobodys(event):
             return None
         user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
-        place = (account or NO_ACCOUNT, event.device.hostname)
-        if place not in self._erased:
-            if len(self._erased) >= _WORDS_KEPT:
-                self._erased.clear()
-            self._erased[place] = self.directory.erased_account(*place)
-        return self._erased[place]
+        host = event.device.hostname
+        return self.directory.erased_account(account or NO_ACCOUNT, host, time, system_of(event))
 
-    def _look_up(self, account: str, host: str) -> tuple[PersonRecord | None, str]:
-        person = self.directory.person_by_account(account, host)
-        if person is not None:
-            return person, _subject(person)
-        return None, account_subject(account, host)
+    def _look_up(self, account: str, host: str, system: str) -> Who | WhoByTime:
+        record = self.directory.account(account, host, system)
+        users = self.directory.users(account, host, system)
+        moments = set(users.starts) if isinstance(users, Changing) else set()
+        if record is not None:
+            moments.update(moments_of(record.owners))
+        starts = tuple(sorted(moments))
+        each = tuple(
+            self._who(account, host, system, record, time) for time in ((starts or (0,))[0] - 1, *starts)
+        )
+        return WhoByTime(starts, each) if starts else each[0]
+
+    def _who(self, account: str, host: str, system: str, record: AccountRecord | None, time: int) -> Who:
+        person = self.directory.person_by_account(account, host, time, system)
+        owner = person
+        if person is None and record is not None:
+            owner = self.directory.owner(record, time)
+        fields = AccountFields(
+            kind=record.kind if record is not None else None,
+            owner_id=owner.id if owner is not None else None,
+        )
+        return Who(person, _subject(person) if person is not None else account_subject(account, host), fields)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
@@ -120,8 +171,7 @@ class Enricher:
         time: int,
         day: int,
         hour: int,
-        person: PersonRecord | None,
-        subject: str,
+        who: Who,
         new_place: bool | None,
         file: FileFields | None = None,
     ) -> Enriched:
@@ -133,8 +183,13 @@ class Enricher:
         kind = self.directory.day_type(day)
         unmapped = event.unmapped
         category = unmapped.transfer.category if isinstance(unmapped, TransferUnmapped) else None
+        person = who.person
+        status, days_left = self.directory.status_at(person, time)
         place = (
             person.id if person is not None else None,
+            status,
+            days_left,
+            who.account,
             day,
             hour,
             evidence.fidelity,
@@ -145,16 +200,17 @@ class Enricher:
         )
         known = self._known.get(place)
         if known is None:
-            known = self._make(person, time, hour, kind, evidence, new_place, category, file)
+            standing = (status, days_left)
+            known = self._make(who, standing, hour, kind, evidence, new_place, category, file)
             if len(self._known) >= _WORDS_KEPT:
                 self._known.clear()
             self._known[place] = known
-        return Enriched(time, subject, day, kind, known)
+        return Enriched(time, who.subject, day, kind, known)
 
     def _make(
         self,
-        person: PersonRecord | None,
-        time: int,
+        who: Who,
+        standing: tuple[PersonStatus, int | None],
         hour: int,
         kind: DayType,
         evidence: Evidence,
@@ -162,7 +218,7 @@ class Enricher:
         category: str | None,
         file: FileFields | None,
     ) -> Known:
-        status, days_left = self.directory.status_at(person, time)
+        person, (status, days_left) = who.person, standing
         fields = LeaverFields(
             person=PersonFields(
                 status=status,
@@ -171,10 +227,9 @@ class Enricher:
                 department=person.department if person is not None else None,
                 manager=person.manager_id if person is not None else None,
                 peer_group=person.department if person is not None else None,
+                priority=person.priority if person is not None else None,
             ),
-            account=AccountFields(kind="personal", owner_id=person.id)
-            if person is not None
-            else AccountFields(),
+            account=who.account,
             time=TimeFields(local_hour=hour, day_type=kind),
             evidence=EvidenceFields(fidelity=evidence.fidelity, gap=evidence.gap),
             device=None
@@ -187,6 +242,13 @@ class Enricher:
         )
         plain: dict[str, Any] = msgspec.to_builtins(fields, str_keys=True)
         return Known(fields, plain, orjson.dumps(plain))
+
+
+def system_of(event: Event) -> str:
+    """The application that an act happened in, where accounts of its own may be listed; empty: none."""
+    if isinstance(event, ApiActivity) and event.api.service is not None:
+        return event.api.service.name.casefold()
+    return ""
 
 
 def is_nobodys(event: Event) -> bool:

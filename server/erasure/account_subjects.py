@@ -14,8 +14,10 @@ from event_schema import ocsf_events
 from event_schema.wire import WireError, decode_events
 from server.alerts.event_ranges import EventRange
 from server.alerts.evidence_blocks import range_blocks
-from server.people.directory import Directory, account_key
+from server.people.account_names import account_key
+from server.people.directory import Directory
 from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS, account_forms, is_cut
+from server.people.holders import Changing
 from server.people.pseudonyms import account_subject
 from server.store.column_types import key_start
 from server.store.tables import (
@@ -80,10 +82,17 @@ def account_of(connection: Connection, subject: str, keys: Iterable[str] = ()) -
     return None
 
 
-def owner_of(directory: Directory, who: tuple[str, str]) -> str | None:
-    """The id of the person to whom an account on a host belongs."""
-    person = directory.person_by_account(who[0], who[1] or None)
-    return None if person is None else person.id
+def users_of(directory: Directory, who: tuple[str, str]) -> frozenset[str]:
+    """Ids of the people who ever acted by an account on a host as their own."""
+    users = directory.users(who[0], who[1] or None)
+    each = users.holders if isinstance(users, Changing) else (users,)
+    return frozenset(person.id for person in each if person is not None)
+
+
+def belongs_to_nobody(directory: Directory, who: tuple[str, str]) -> bool:
+    """Whether nobody acts by an account on a host as their own any more."""
+    users = directory.users(who[0], who[1] or None)
+    return (users.holders[-1] if isinstance(users, Changing) else users) is None
 
 
 def _of_events(connection: Connection, subject: str) -> Iterator[tuple[str, str]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
+from server.erasure.erasing import OF_PERSON
 from server.erasure.letters import dead_letters_of
 from server.erasure.plan import Plan
 from server.erasure.seen_on_days import made_on, seen_only_on
 from server.erasure.selection import DAY_MS
 from server.store.database import Database
 from server.store.tables import (
+    account_bindings,
     accounts,
     alerts,
     channel_days,
@@ -20,7 +22,6 @@ from server.store.tables import (
     judged_days,
     known_exports,
     people,
-    person_names,
     pseudonyms,
     rule_days,
     subject_agents,
@@ -49,14 +50,24 @@ def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
     counts = {"events": _indexed(connection, mine)}
     if plan.person is not None:
         counts["people"] = _count(connection, people.c.id == plan.person)
-        counts["person_names"] = _count(connection, person_names.c.person_id == plan.person)
-        counts["accounts"] = _count(connection, accounts.c.person_id == plan.person)
+        for table in OF_PERSON:
+            counts[table.name] = _count(connection, table.c.person_id == plan.person)
         counts["people_led"] = _count(connection, people.c.manager_id == plan.person)
         named = (alerts.c.account_owner == plan.person, alerts.c.suspected_actor == plan.person)
         counts["alerts_blanked"] = _count(connection, or_(*named) & alerts.c.subject.not_in(plan.subjects))
+    counts["accounts"] = _count(connection, accounts.c.account.in_(plan.accounts) & ~_others_own(plan))
     for table in _OF_SUBJECT:
         counts[table.name] = _count(connection, table.c.subject.in_(plan.subjects))
     return counts
+
+
+def _others_own(plan: Plan) -> ColumnElement[bool]:
+    return exists().where(
+        account_bindings.c.system == accounts.c.system,
+        account_bindings.c.account == accounts.c.account,
+        account_bindings.c.relation == "owner",
+        account_bindings.c.person_id != (plan.person or ""),
+    )
 
 
 def _of_days(connection: Connection, first: int, last: int) -> dict[str, int]:

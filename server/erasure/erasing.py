@@ -12,10 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, select, true, update
 
 from server import audit
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
@@ -27,21 +27,26 @@ from server.evidence_seal import SealKey
 from server.people.dates import day_text
 from server.people.directory import load_directory, raise_people_version
 from server.people.erased import erased_digest, is_no_account
+from server.people.history import forget_manager
 from server.people.pseudonyms import pseudonym_key
 from server.pipeline.state_versions import raise_versions
 from server.store.database import Database
 from server.store.deletion import delete_rows
 from server.store.tables import (
+    account_bindings,
     accounts,
     alerts,
     channel_days,
     dead_letters,
+    employments,
     erased_accounts,
     erasures,
     event_blocks,
     judged_days,
     known_exports,
+    leaver_flags,
     people,
+    people_changes,
     person_names,
     pseudonyms,
     rule_days,
@@ -49,6 +54,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_bindings,
 )
 from server.store.upsert import upsert
 
@@ -59,6 +65,8 @@ Progress = Callable[[str, int, int], None]
 
 _AT_ONCE = (alerts, judged_days, channel_days, rule_days)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
+OF_PERSON = (person_names, employments, leaver_flags, account_bindings, trait_bindings, people_changes)
+"""What is declared of a person, and its history."""
 _IN_STEPS = (subject_events, subject_places, subject_agents)
 
 
@@ -70,9 +78,10 @@ def begin(
     if target.erasure is not None:
         return target.erasure
     plan = target.plan
-    if not plan.subjects and plan.first_day is None:
+    if not plan.subjects and not plan.accounts and plan.first_day is None:
         raise NotFound("nothing is left to erase: another erasure was faster")
     removed = _forget_person(connection, plan) if plan.person is not None else {}
+    _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())
@@ -121,16 +130,34 @@ def carry_out(
 
 def _forget_person(connection: Connection, plan: Plan) -> dict[str, int]:
     counts = {
-        "people": connection.execute(delete(people).where(people.c.id == plan.person)).rowcount,
-        "accounts": len(plan.accounts),
-        "person_names": int(plan.name is not None),
+        str(table.name): connection.execute(delete(table).where(table.c.person_id == plan.person)).rowcount
+        for table in OF_PERSON
     }
-    # Gone with the person's row (ON DELETE CASCADE); a row that is left would be a fault.
-    for table in (accounts, person_names):
-        connection.execute(delete(table).where(table.c.person_id == plan.person))
+    counts["people"] = connection.execute(delete(people).where(people.c.id == plan.person)).rowcount
+    assert plan.person is not None
+    forget_manager(connection, plan.person)
     led = update(people).where(people.c.manager_id == plan.person).values(manager_id=None)
     counts["people_led"] = connection.execute(led).rowcount
     return {name: count for name, count in counts.items() if count}
+
+
+def _forget_accounts(connection: Connection, names: Sequence[str]) -> int:
+    """Those that belong to nobody now. What binds somebody else to one keeps it."""
+    bound = exists().where(
+        account_bindings.c.system == accounts.c.system,
+        account_bindings.c.account == accounts.c.account,
+        account_bindings.c.relation == "owner",
+    )
+    gone = 0
+    for start in range(0, len(names), 500):
+        named = accounts.c.account.in_(names[start : start + 500])
+        gone += connection.execute(delete(accounts).where(named, ~bound)).rowcount
+    return gone
+
+
+def _count_up(counts: dict[str, int], name: str, number: int) -> None:
+    if number:
+        counts[name] = counts.get(name, 0) + number
 
 
 def _on_record(

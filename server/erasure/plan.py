@@ -6,13 +6,19 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, select
 
-from server.erasure.account_subjects import NAMING, account_of, account_subjects, owner_of
-from server.people.directory import Directory, account_key, load_directory
+from server.erasure.account_subjects import (
+    NAMING,
+    account_of,
+    account_subjects,
+    belongs_to_nobody,
+    users_of,
+)
+from server.people.account_names import account_key
+from server.people.directory import Directory, load_directory
 from server.people.erased import SUBJECT_CHARACTERS, erased_digest
 from server.people.pseudonyms import person_subject, pseudonym_key
 from server.store.column_types import key_text
 from server.store.tables import (
-    accounts,
     erasures,
     person_names,
     pseudonyms,
@@ -64,15 +70,11 @@ def person_target(connection: Connection, given: str) -> Target:
     found = _begun(connection, Target("person", erased_digest(key, person_subject(person_id)), given, Plan()))
     if found.erasure is not None:
         return found
-    own = tuple(
-        connection.execute(
-            select(accounts.c.account).where(accounts.c.person_id == person_id).order_by(accounts.c.account)
-        ).scalars()
-    )
+    own = directory.names_of(person_id)
     of_accounts = [
         subject
         for subject, who in account_subjects(connection, own).items()
-        if owner_of(directory, who) == person_id
+        if users_of(directory, who) == {person_id}
     ]
     name = connection.execute(
         select(person_names.c.name).where(person_names.c.person_id == person_id)
@@ -94,18 +96,20 @@ def account_target(connection: Connection, given: str) -> Target:
     who = account_of(connection, subject) if subject is not None else None
     form = account_key(given) if who is None else "@".join(filter(None, who))
     key = pseudonym_key(connection)
-    owner = directory.accounts().get(form)
-    if owner is not None:
-        raise BelongsToPerson(f"{form} is listed for a person: leaver erase person {owner.id}")
+    listed = directory.account(form, None)
+    if listed is not None:
+        owner = next((b.person_id for b in listed.owners if b.until is None), None)
+        if owner is not None:
+            raise BelongsToPerson(f"{form} is listed for a person: leaver erase person {owner}")
     found = _begun(connection, Target("account", erased_digest(key, f"account:{form}"), given, Plan()))
     if found.erasure is not None:
         return found
     subjects = tuple(
         subject
         for subject, who in account_subjects(connection, (form,)).items()
-        if owner_of(directory, who) is None
+        if belongs_to_nobody(directory, who)
     )
-    if not subjects:
+    if not subjects and listed is None:
         if found.erased_at is None:
             raise NotFound(f"nothing is kept of an account {form} that belongs to nobody")
         return found

@@ -18,7 +18,8 @@ from event_schema.errors import SchemaError
 from event_schema.ocsf_events import Event, account_of
 from server.enrich.enrichment import is_nobodys
 from server.erasure.plan import Plan
-from server.people.directory import Directory, account_key
+from server.people.account_names import account_key
+from server.people.directory import Directory
 from server.people.erased import NO_ACCOUNT, account_forms, is_no_account
 from server.people.name_words import net
 
@@ -80,7 +81,7 @@ class OfSubject:
         host = event.device.hostname
         if self._accounts.isdisjoint(account_forms(account_key(account), account_key(host))):
             return False
-        return self._directory.person_by_account(account, host) is None
+        return self._directory.person_by_account(account, host, event.time) is None
 
     def blank(self, entry: Entry) -> bool:
         if entry is None or self._person is None:

@@ -20,7 +20,7 @@ from event_schema.wire import EVENTS_PER_RECORD_MAX, RecordKind, WireRecord, pac
 from server.agents.registry import create_token, redeem_token
 from server.evaluation.demo_company import HISTORY_DAYS, DemoPerson, demo_company, demo_history, people_csv
 from server.log.contract import EventLog
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.pki.authority import Authority
 from server.store.database import Database
 from server.store.tables import log_positions

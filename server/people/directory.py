@@ -1,52 +1,81 @@
 """Who is who, in memory: account to person, status at a time, local day and hour. Read on every event.
 
-A Directory is one version of what HR said; `people_version` tells cheaply whether a newer one exists.
-Names of people are not in it: only unmasking reads those.
+A Directory is one version of what is declared; `people_version` tells cheaply whether a newer one exists.
+Names of people are not in it: only unmasking reads those. Every answer is about a time, the event's own:
+whose account it was then, and where that person stood then.
 
 Account names compare without regard to case (`account_key`), in the form in which they are listed:
 `alice`, `CORP\\alice` and `alice@corp.example` are three accounts until HR lists all three. An account
 listed with a host (`alice@laptop-7`, `laptop-7\\alice`) wins over the bare name on that host, so that
-local accounts of the same name on two machines can belong to two people.
+local accounts of the same name on two machines can belong to two people; one listed for a system (an
+application that an access log names) wins there over one that is valid everywhere.
+
+A shared or a service account has an owner, who answers for it, but whoever used it is not known by that:
+`person_by_account` says nobody, `owner` says who answers for it.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from event_schema.leaver_fields import PersonStatus
-from server.people.calendar import DayType, day_type
+from server.people.account_names import account_key
+from server.people.calendar import MONDAY_TO_FRIDAY, Calendar, DayType
+from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.erased import ErasedNames, account_forms, load_erased
-from server.store.tables import accounts, installation, people
+from server.people.facts import AccountKind, Employment, LeaverFlag
+from server.people.holders import Binding, Changing, changing, holders, moments_of
+from server.people.local_time import first_moment, local_day_and_hour
+from server.people.standing import Timeline, timeline
+from server.store.tables import (
+    account_bindings,
+    accounts,
+    employments,
+    installation,
+    leaver_flags,
+    people,
+    trait_bindings,
+)
 from server.store.upsert import upsert
-
-NOTICE_LOOK_BACK_DAYS = 90
-"""Where only the last working day is known, notice counts from this many days before it: the window in
-which published cases of taking data along lie (shared facts: look-back 0-90 days)."""
-DEFAULT_TIME_ZONE = "UTC"
 
 _SLOT_MS = 15 * 60 * 1000  # no zone's offset since 1973 is finer than a quarter of an hour
 _SLOTS_KEPT = 200_000
 _ACCOUNTS_KEPT = 65_536
 _PEOPLE_VERSION = "people_version"
+_USED_BY_ITS_OWNER: Final = frozenset({"personal", "partner"})
 
 
 class PersonRecord(msgspec.Struct, frozen=True):
-    """One person as HR says. Days are days since 1970-01-01 in the person's time zone."""
+    """One person as declared. Days are days since 1970-01-01 in the person's time zone."""
 
     id: str
-    department: str | None
-    manager_id: str | None
-    time_zone: str
-    notice_day: int | None
-    last_working_day: int | None
-    """Inclusive: on this day the person still works here."""
+    department: str | None = None
+    manager_id: str | None = None
+    time_zone: str = DEFAULT_TIME_ZONE
+    employments: tuple[Employment, ...] = ()
+    flag: LeaverFlag | None = None
+    job_role: str | None = None
+    priority: int | None = None
+
+
+class AccountRecord(msgspec.Struct, frozen=True, gc=False):
+    """An account as declared: `name` as account_key, `system` empty where it is valid everywhere. `owners`,
+    `knowers`: bindings in no particular order. rotated_at: ms UTC."""
+
+    name: str
+    system: str = ""
+    kind: AccountKind = "personal"
+    rotated_at: int | None = None
+    owners: tuple[Binding, ...] = ()
+    knowers: tuple[Binding, ...] = ()
+
+
+Owner = PersonRecord | Changing[PersonRecord] | None
+"""Of an account on a host: for ever, or by time."""
 
 
 class Directory:
@@ -56,19 +85,36 @@ class Directory:
         self,
         version: int,
         records: Iterable[PersonRecord],
-        person_of_account: Mapping[str, str],
+        accounts: Iterable[AccountRecord] = (),
+        traits: Mapping[str, tuple[Binding, ...]] | None = None,
         *,
         time_zone: str = DEFAULT_TIME_ZONE,
+        calendar: Calendar = MONDAY_TO_FRIDAY,
         erased: ErasedNames | None = None,
     ) -> None:
-        """`person_of_account`: account_key to person id. `time_zone`: for accounts that nobody owns."""
+        """`traits`: who holds what besides accounts ('host:laptop-7'). `time_zone`: for accounts that nobody
+        owns."""
         self.version = version
         self.erased = erased or ErasedNames()
         self._by_id = {record.id: record for record in records}
-        self._by_account = {key: self._by_id[owner] for key, owner in person_of_account.items()}
+        self._everywhere: dict[str, AccountRecord] = {}
+        self._of_systems: dict[tuple[str, str], AccountRecord] = {}
+        for account in accounts:
+            if account.system:
+                self._of_systems[account.system, account.name] = account
+            else:
+                self._everywhere[account.name] = account
+        self._traits = traits or {}
+        self._accounts_of: dict[str, list[AccountRecord]] | None = None
         self._time_zone = time_zone
-        self._resolved: dict[tuple[str, str | None], PersonRecord | None] = {}
+        self._calendar = calendar
+        self._timelines: dict[str, Timeline] = {}
+        self._resolved: dict[tuple[str, str | None, str], Owner] = {}
         self._local: dict[tuple[str, int], tuple[int, int]] = {}
+
+    @property
+    def calendar(self) -> Calendar:
+        return self._calendar
 
     def person(self, person_id: str) -> PersonRecord | None:
         return self._by_id.get(person_id)
@@ -76,63 +122,136 @@ class Directory:
     def people(self) -> Iterable[PersonRecord]:
         return self._by_id.values()
 
-    def accounts(self) -> Mapping[str, PersonRecord]:
-        """By account_key."""
-        return self._by_account
+    # ---- whose account, whose machine -----------------------------------------------------------------
 
-    def person_by_account(self, account: str, host: str | None) -> PersonRecord | None:
-        """Whose account it is on that host, or None."""
-        asked = (account, host)
+    def accounts(self) -> Iterable[AccountRecord]:
+        yield from self._everywhere.values()
+        yield from self._of_systems.values()
+
+    def account(self, account: str, host: str | None, system: str = "") -> AccountRecord | None:
+        """The account as it is listed in the narrowest form."""
+        forms = account_forms(account_key(account), account_key(host or ""))
+        own = (self._of_systems.get((system, form)) for form in forms)
+        general = (self._everywhere.get(form) for form in forms)
+        return next((record for record in (*own, *general) if record is not None), None)
+
+    def records_of(self, person_id: str) -> Sequence[AccountRecord]:
+        """All accounts that the person ever owned."""
+        if self._accounts_of is None:
+            found: dict[str, list[AccountRecord]] = {}
+            for record in self.accounts():
+                for owner in {binding.person_id for binding in record.owners}:
+                    found.setdefault(owner, []).append(record)
+            self._accounts_of = found
+        return self._accounts_of.get(person_id, ())
+
+    def names_of(self, person_id: str) -> tuple[str, ...]:
+        """Their names, as account_key, sorted."""
+        return tuple(sorted({record.name for record in self.records_of(person_id)}))
+
+    def person_by_account(
+        self, account: str, host: str | None, time_ms: int, system: str = ""
+    ) -> PersonRecord | None:
+        """Who acts by it on that host at that time, or None."""
+        owner = self.users(account, host, system)
+        return owner.at(time_ms) if isinstance(owner, Changing) else owner
+
+    def users(self, account: str, host: str | None, system: str = "") -> Owner:
+        """Who acts by it on that host, over time."""
+        asked = (account, host, system)
         try:
             return self._resolved[asked]
         except KeyError:
             if len(self._resolved) >= _ACCOUNTS_KEPT:
                 self._resolved.clear()
-            found = self._resolved[asked] = self._look_up(account, host)
+            found = self._resolved[asked] = self._look_up(account, host, system)
             return found
 
-    def _look_up(self, account: str, host: str | None) -> PersonRecord | None:
-        for form in account_forms(account_key(account), account_key(host or "")):
-            if form in self._by_account:
-                return self._by_account[form]
-            if self.erased.account(form):
-                return None
-        return None
+    def owner(self, account: AccountRecord, time_ms: int) -> PersonRecord | None:
+        """Who answers for it."""
+        return self._owner_at(account)(time_ms)
 
-    def erased_account(self, account: str, host: str) -> str | None:
-        """The digest under which the account was erased, where it belongs to nobody since."""
+    def holder(self, trait: str, time_ms: int) -> PersonRecord | None:
+        """Who holds a machine, a device or an address."""
+        found = holders(self._traits.get(trait, ()))
+        return self._named(found.at(time_ms) if isinstance(found, Changing) else found)
+
+    def holdings(self, trait: str) -> tuple[Binding, ...]:
+        """All who ever held it."""
+        return self._traits.get(trait, ())
+
+    def _look_up(self, account: str, host: str | None, system: str) -> Owner:
+        forms = account_forms(account_key(account), account_key(host or ""))
+        listed = [self._of_systems[system, f] for f in forms if (system, f) in self._of_systems]
+        for form in forms:
+            if form in self._everywhere:
+                listed.append(self._everywhere[form])
+            if self.erased.account(form):
+                # The wider form is somebody else's.
+                break
+        ways = [(record.kind in _USED_BY_ITS_OWNER, self._owner_at(record)) for record in listed]
+
+        def user_at(time: int) -> PersonRecord | None:
+            for is_users_own, owner_at in ways:
+                owner = owner_at(time) if is_users_own else None
+                if owner is not None or not is_users_own:
+                    return owner
+            return None
+
+        return changing((m for record in listed for m in moments_of(record.owners)), user_at)
+
+    def _owner_at(self, account: AccountRecord) -> Callable[[int], PersonRecord | None]:
+        found = holders(account.owners)
+        if isinstance(found, Changing):
+            return lambda time: self._named(found.at(time))
+        person = self._named(found)
+        return lambda _time: person
+
+    def _named(self, person_id: str | None) -> PersonRecord | None:
+        return None if person_id is None else self._by_id.get(person_id)
+
+    def erased_account(self, account: str, host: str, time_ms: int, system: str = "") -> str | None:
+        """The digest under which the account was erased, where it belongs to nobody at that time."""
+        if self.person_by_account(account, host, time_ms, system) is not None:
+            return None
         for form in account_forms(account_key(account), account_key(host)):
-            if form in self._by_account:
+            record = self._everywhere.get(form)
+            if record is not None and self._owner_at(record)(time_ms) is not None:
                 return None
             if digest := self.erased.account(form):
                 return digest
         return None
 
+    # ---- where somebody stands, and what the clock shows there ----------------------------------------
+
+    def standing(self, person: PersonRecord) -> Timeline:
+        """All of the person's standings over time."""
+        try:
+            return self._timelines[person.id]
+        except KeyError:
+            found = self._timelines[person.id] = timeline(person.employments, person.flag, person.time_zone)
+            return found
+
     def status_at(self, person: PersonRecord | None, time_ms: int) -> tuple[PersonStatus, int | None]:
-        """Status, and days until the last working day where the person is leaving (negative after it).
-
-        Left: the day after the last working day and later. On notice: from the notice date; without one
-        from NOTICE_LOOK_BACK_DAYS before the last working day. Before that the person is active, and the
-        last day is None even where HR entered it ahead of time.
-        """
-        return self.status_on(person, self.local_day_and_hour(person, time_ms)[0])
-
-    def status_on(self, person: PersonRecord | None, today: int) -> tuple[PersonStatus, int | None]:
-        """The same on a local day of the person's."""
+        """Status, and days until the last working day where the person is leaving (negative after it; 0 still
+        on that day, once its last hour is over). While somebody is active the last day is None even where HR
+        entered it ahead of time."""
         if person is None:
             return PersonStatus.UNKNOWN, None
-        if person.notice_day is None and person.last_working_day is None:
-            return PersonStatus.ACTIVE, None
-        last = person.last_working_day
-        days_left = None if last is None else last - today
-        if days_left is not None and days_left < 0:
-            return PersonStatus.LEFT, days_left
-        on_notice = (
-            today >= person.notice_day
-            if person.notice_day is not None
-            else days_left is not None and days_left <= NOTICE_LOOK_BACK_DAYS
-        )
-        return (PersonStatus.NOTICE, days_left) if on_notice else (PersonStatus.ACTIVE, None)
+        status, last_day = self.standing(person).at(time_ms)
+        if last_day is None:
+            return status, None
+        return status, last_day - self.local_day_and_hour(person, time_ms)[0]
+
+    def status_on(self, person: PersonRecord | None, day: int) -> tuple[PersonStatus, int | None]:
+        """The same at the beginning of a local day of the person's."""
+        if person is None:
+            return PersonStatus.UNKNOWN, None
+        whole = self.standing(person)
+        if len(whole.starts) == 1:
+            return whole.standings[0]
+        status, last_day = whole.at(first_moment(person.time_zone, day))
+        return status, None if last_day is None else last_day - day
 
     def local_day_and_hour(self, person: PersonRecord | None, time_ms: int) -> tuple[int, int]:
         """(day since 1970-01-01, hour) where the person is; in the company's zone for None."""
@@ -147,54 +266,96 @@ class Directory:
             return found
 
     def day_type(self, local_day: int) -> DayType:
-        return day_type(local_day)
-
-
-def account_key(account: str) -> str:
-    """The form in which accounts compare and are stored."""
-    trimmed = account.strip()
-    if not trimmed.isascii():
-        trimmed = unicodedata.normalize("NFC", trimmed)
-    return trimmed.casefold()
-
-
-def local_day_and_hour(zone: str, time_ms: int) -> tuple[int, int]:
-    """(day since 1970-01-01, hour) in a time zone. Raises ZoneInfoNotFoundError for an unknown zone."""
-    seconds = time_ms // 1000
-    local = seconds + _utc_offset_seconds(zone, seconds)
-    return local // 86_400, local % 86_400 // 3600
-
-
-def _utc_offset_seconds(zone: str, seconds: int) -> int:
-    offset = datetime.fromtimestamp(seconds, _zone(zone)).utcoffset()
-    assert offset is not None
-    return int(offset.total_seconds())
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+        return self._calendar.day_type(local_day)
 
 
 def people_version(connection: Connection) -> int:
-    """Rises with every change of the people; 0 before the first. One row read by its key."""
+    """Rises with every change of what is declared; 0 before the first. One row read by its key."""
     value = connection.execute(
         select(installation.c.value).where(installation.c.key == _PEOPLE_VERSION)
     ).scalar()
     return 0 if value is None else int(value)
 
 
-def load_directory(connection: Connection, *, time_zone: str = DEFAULT_TIME_ZONE) -> Directory:
-    """The people as the connection's snapshot has them."""
+def load_directory(connection: Connection) -> Directory:
+    """What is declared, as the connection's snapshot has it."""
+    company = load_company(connection)
+    known_as = _Bindings()
+    worked: dict[str, list[Employment]] = {}
+    for row in connection.execute(select(employments).order_by(employments.c.number)):
+        worked.setdefault(row.person_id, []).append(Employment(*tuple(row)[1:]))
+    flags = {row.person_id: leaver_flag(row) for row in connection.execute(select(leaver_flags))}
     records = [
         PersonRecord(
-            row.id, row.department, row.manager_id, row.time_zone, row.notice_date, row.last_working_day
+            row.id,
+            row.department,
+            row.manager_id,
+            row.time_zone,
+            tuple(worked.get(row.id, ())),
+            flags.get(row.id),
+            row.job_role,
+            row.priority,
         )
         for row in connection.execute(select(people).order_by(people.c.id))
     ]
-    owners = {row.account: row.person_id for row in connection.execute(select(accounts))}
-    erased = load_erased(connection)
-    return Directory(people_version(connection), records, owners, time_zone=time_zone, erased=erased)
+    return Directory(
+        people_version(connection),
+        records,
+        list(_accounts(connection, known_as)),
+        _traits(connection, known_as),
+        time_zone=company.time_zone,
+        calendar=company.calendar,
+        erased=load_erased(connection),
+    )
+
+
+class _Bindings:
+    """Most are alike but for the person: those are made once."""
+
+    def __init__(self) -> None:
+        self._ever: dict[str, Binding] = {}
+
+    def of(self, row: Sequence[Any]) -> Binding:
+        """From person, validity, source and confidence."""
+        person_id, since, until, source, confidence = row
+        if since is None and until is None and source == "import":
+            found = self._ever.get(person_id)
+            if found is None:
+                found = self._ever[person_id] = Binding(person_id)
+            return found
+        return Binding(person_id, since, until, source, confidence)
+
+
+def _accounts(connection: Connection, known_as: _Bindings) -> Iterator[AccountRecord]:
+    bound = account_bindings.c
+    owners: dict[tuple[str, str], tuple[Binding, ...]] = {}
+    knowers: dict[tuple[str, str], tuple[Binding, ...]] = {}
+    columns = (bound.person_id, bound.valid_from, bound.valid_until, bound.source, bound.confidence)
+    for relation, found in (("owner", owners), ("knows", knowers)):
+        query = select(bound.system, bound.account, *columns).where(bound.relation == relation)
+        for row in connection.execute(query.order_by(bound.id)):
+            key = (row[0], row[1])
+            found[key] = (*found.get(key, ()), known_as.of(row[2:]))
+    stored = accounts.c
+    for system, name, kind, rotated_at in connection.execute(
+        select(stored.system, stored.account, stored.kind, stored.rotated_at)
+    ):
+        key = (system, name)
+        yield AccountRecord(name, system, kind, rotated_at, owners.get(key, ()), knowers.get(key, ()))
+
+
+def _traits(connection: Connection, known_as: _Bindings) -> dict[str, tuple[Binding, ...]]:
+    bound = trait_bindings.c
+    columns = (bound.person_id, bound.valid_from, bound.valid_until, bound.source, bound.confidence)
+    found: dict[str, tuple[Binding, ...]] = {}
+    for row in connection.execute(select(bound.id, bound.trait, *columns).order_by(bound.id)):
+        found[row[1]] = (*found.get(row[1], ()), known_as.of(row[2:]))
+    return found
+
+
+def leaver_flag(row: Row[Any]) -> LeaverFlag:
+    """A row of `leaver_flags`."""
+    return LeaverFlag(row.last_day, row.notice_day, row.last_minute, row.leaving_type, row.flagged_at)
 
 
 def raise_people_version(connection: Connection) -> None:

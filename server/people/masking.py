@@ -28,7 +28,9 @@ from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_objects import PeripheralDevice
-from server.people.directory import Directory, account_key
+from server.people.account_names import account_key
+from server.people.directory import Directory, PersonRecord
+from server.people.holders import Changing
 from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import account_subject, candidate, label, person_subject
 
@@ -62,10 +64,13 @@ class Masker:
         *,
         names: Mapping[str, str] | None = None,
         accounts: Iterable[tuple[str, str | None]] = (),
+        at: int | None = None,
     ) -> None:
         """`pseudonyms` by subject as stored; `names` by person id, and `accounts` with their hosts, are
-        what the net catches; a named person's accounts are added."""
+        what the net catches; a named person's accounts are added. at: ms UTC, whose account an account is
+        taken for outside an event, which has its own time; None: whoever had it last."""
         self._directory = directory
+        self._at = at
         self._key = key
         self._pseudonyms = pseudonyms
         words: dict[str, str] = {}
@@ -73,9 +78,9 @@ class Masker:
             shown = self.subject(person_subject(person_id))
             for word in name_words(name):
                 words[word] = shown if words.get(word, shown) == shown else SEVERAL
-        for account, owner in directory.accounts().items():
-            if owner.id in (names or {}):
-                words[account] = self.subject(person_subject(owner.id))
+        for person_id in names or {}:
+            for account in directory.names_of(person_id):
+                words[account] = self.subject(person_subject(person_id))
         for account, host in accounts:
             words[account_key(account)] = self.account(account, host)
         kept = {word: shown for word, shown in words.items() if len(word) >= _SHORTEST_WORD}
@@ -87,10 +92,18 @@ class Masker:
         return self._pseudonyms.get(subject) or candidate(self._key, subject)
 
     def account(self, account: str, host: str | None) -> str:
-        owner = self._directory.person_by_account(account, host)
+        owner = self._user(account, host)
         if owner is not None:
             return self.subject(person_subject(owner.id))
         return self.subject(account_subject(account, host))
+
+    def _user(self, account: str, host: str | None) -> PersonRecord | None:
+        users = self._directory.users(account, host)
+        if not isinstance(users, Changing):
+            return users
+        if self._at is not None:
+            return users.at(self._at)
+        return next((user for user in reversed(users.holders) if user is not None), None)
 
     def host(self, name: str) -> str:
         return label(self._key, "H", name.casefold())
@@ -115,6 +128,7 @@ class Masker:
     def event(self, event: Event, leaver: LeaverFields, host: str | None = None) -> dict[str, Any]:
         """The event as plain values, with `leaver` beside its fields as in rules."""
         host = host or event.device.hostname
+        outside, self._at = self._at, event.time
         plain = {**msgspec.to_builtins(event), "leaver": msgspec.to_builtins(leaver)}
         masked: dict[str, Any] = self._value(plain, "", host)
         user = account_of(event)
@@ -122,6 +136,7 @@ class Masker:
             # The number is the account here: the alert's subject is made from it.
             place = masked if isinstance(event, Authentication) else masked["actor"]
             place["user"]["uid"] = self.account(user.uid, host)
+        self._at = outside
         return masked
 
     def device(self, device: PeripheralDevice) -> dict[str, Any]:
@@ -146,7 +161,7 @@ class Masker:
     def _path_part(self, part: str, host: str | None) -> str:
         if not part:
             return part
-        if self._directory.person_by_account(part, host) is not None:
+        if self._user(part, host) is not None:
             return self.account(part, host)
         return self.text(part)
 

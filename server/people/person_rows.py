@@ -5,30 +5,38 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import available_timezones
 
 import msgspec
 
-from server.people.csv_table import Column, Problem, Row
-from server.people.dates import UnreadableDate, day_text, read_day
-from server.people.directory import account_key
+from server.people.account_names import account_key
+from server.people.dates import DayOrder, UnreadableDate, day_text, read_day, read_minute
+from server.people.facts import EmploymentKind, LeavingType
+from server.people.hr_columns import ADD_UP, Column, Problem, Row
+from server.people.hr_words import kind_of, leaving_type_of
+from server.people.import_mapping import ImportMapping
+
+Meaning = TypeVar("Meaning")
 
 ID_CHARACTERS: Final = 120
 """With 'person:' before it an id is an alert's subject, which has room for 128."""
 ACCOUNTS_MAX: Final = 64
+PRIORITY_MAX: Final = 9
+_DATE_CHARACTERS: Final = 64
 _LONGEST: Final[dict[Column, int]] = {
     "id": ID_CHARACTERS,
     "name": 256,
     "accounts": ACCOUNTS_MAX * 257,
+    "devices": ACCOUNTS_MAX * 257,
     "department": 256,
-    "manager": ID_CHARACTERS,
-    "time_zone": 64,
-    "notice_date": 64,
-    "last_working_day": 64,
+    "job_role": 256,
+    "manager": 256,
+    "leaving_type": 256,
 }
+"""Others are _DATE_CHARACTERS."""
 ACCOUNT_CHARACTERS: Final = 256
 VALUE_SHOWN: Final = 60
 
@@ -49,14 +57,27 @@ class PersonRow(msgspec.Struct, frozen=True):
     line: int
     given: frozenset[Column]
     id: str
-    name: str | None
-    accounts: tuple[str, ...]
+    """Empty where the file has no ids: then the accounts say who it is."""
+    name: str | None = None
+    accounts: tuple[str, ...] = ()
     """As account_key, sorted."""
-    department: str | None
-    manager_id: str | None
-    time_zone: str | None
-    notice_day: int | None
-    last_working_day: int | None
+    department: str | None = None
+    job_role: str | None = None
+    manager: str | None = None
+    """An id, an account or a name."""
+    time_zone: str | None = None
+    priority: int | None = None
+    devices: tuple[str, ...] = ()
+    """Names of machines, as account_key, sorted."""
+    since: int | None = None
+    """From which local day new accounts and machines are the person's."""
+    employment: str | None = None
+    kind: EmploymentKind | None = None
+    start_day: int | None = None
+    notice_day: int | None = None
+    last_day: int | None = None
+    last_minute: int | None = None
+    leaving_type: LeavingType | None = None
 
 
 class _Refused(Exception):
@@ -66,10 +87,10 @@ class _Refused(Exception):
         self.value = value
 
 
-def person_row(row: Row) -> PersonRow | Problem:
+def person_row(row: Row, mapping: ImportMapping | None = None) -> PersonRow | Problem:
     """The row as a person, or its first fault."""
     try:
-        return _person_row(row)
+        return _person_row(row, mapping or ImportMapping())
     except _Refused as refused:
         return Problem(row.line, refused.column, shown_value(refused.value), str(refused))
 
@@ -78,40 +99,69 @@ def shown_value(value: str) -> str:
     return value if len(value) <= VALUE_SHOWN else value[: VALUE_SHOWN - 1] + "…"
 
 
-def _person_row(row: Row) -> PersonRow:
+def _person_row(row: Row, mapping: ImportMapping) -> PersonRow:
     for column, value in row.cells.items():
         _check_text(column, value)
-    person_id = row.cells["id"]
-    if not person_id:
+    if mapping.values:
+        row = Row(row.line, {column: mapping.value(column, cell) for column, cell in row.cells.items()})
+    person_id = row.cells.get("id", "")
+    if not person_id and "id" in row.cells:
         raise _Refused("id", "", "the id is missing")
     if _ROUNDED_NUMBER.fullmatch(person_id):
         raise _Refused("id", person_id, "a spreadsheet rounded this number: format the column as text")
-    notice = _day(row, "notice_date")
-    last = _day(row, "last_working_day")
-    if notice is not None and last is not None and last < notice:
-        raise _Refused(
-            "last_working_day",
-            row.cells["last_working_day"],
-            f"the last working day {day_text(last)} is before the notice date {day_text(notice)}",
-        )
-    return PersonRow(
+    names = _names(row, "accounts")
+    if not person_id and not names:
+        raise _Refused("accounts", row.cells["accounts"], "the account is missing: it says who this is")
+    order = mapping.date_order
+    last = _day(row, "last_working_day", order)
+    found = PersonRow(
         line=row.line,
         given=frozenset(row.cells),
         id=person_id,
         name=_optional(row, "name"),
-        accounts=_accounts(row),
+        accounts=names,
         department=_optional(row, "department"),
-        manager_id=_optional(row, "manager"),
+        job_role=_optional(row, "job_role"),
+        manager=_optional(row, "manager"),
         time_zone=_zone(row),
-        notice_day=notice,
-        last_working_day=last,
+        priority=_priority(row),
+        devices=_names(row, "devices"),
+        since=_day(row, "since", order),
+        employment=_optional(row, "employment"),
+        kind=_word(row, "kind", kind_of, "employee or partner"),
+        start_day=_day(row, "start_date", order),
+        notice_day=_day(row, "notice_date", order),
+        last_day=_day(row, "end_date", order) if last is None else last,
+        last_minute=_minute(row),
+        leaving_type=_word(
+            row, "leaving_type", leaving_type_of, "resigned, dismissed, end_of_contract or partner_end"
+        ),
     )
+    _check_order(row, found)
+    return found
+
+
+def _check_order(row: Row, found: PersonRow) -> None:
+    last = found.last_day
+    if last is None:
+        if found.last_minute is not None:
+            raise _Refused("last_hour", row.cells["last_hour"], "there is no last working day to go with it")
+        return
+    column: Column = "last_working_day" if row.cells.get("last_working_day") else "end_date"
+    for earlier, what in ((found.notice_day, "notice date"), (found.start_day, "start date")):
+        if earlier is not None and last < earlier:
+            raise _Refused(
+                column,
+                row.cells[column],
+                f"the last working day {day_text(last)} is before the {what} {day_text(earlier)}",
+            )
 
 
 def _check_text(column: Column, value: str) -> None:
-    if len(value) > _LONGEST[column]:
-        raise _Refused(column, value, f"{len(value)} characters, more than {_LONGEST[column]}")
-    if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value if c != "\n" or column != "accounts"):
+    longest = _LONGEST.get(column, _DATE_CHARACTERS)
+    if len(value) > longest:
+        raise _Refused(column, value, f"{len(value)} characters, more than {longest}")
+    if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value if c != "\n" or column not in ADD_UP):
         raise _Refused(column, value, "holds a control character")
 
 
@@ -120,29 +170,57 @@ def _optional(row: Row, column: Column) -> str | None:
     return None if not value or value.casefold() in _EMPTY else value
 
 
-def _day(row: Row, column: Column) -> int | None:
+def _day(row: Row, column: Column, order: DayOrder | None) -> int | None:
     value = _optional(row, column)
     try:
-        return None if value is None else read_day(value)
+        return None if value is None else read_day(value, order)
     except UnreadableDate as error:
         raise _Refused(column, value or "", str(error)) from None
 
 
-def _accounts(row: Row) -> tuple[str, ...]:
-    value = _optional(row, "accounts")
-    found = sorted(set(_split_accounts(value or "")))
+def _minute(row: Row) -> int | None:
+    value = _optional(row, "last_hour")
+    try:
+        return None if value is None else read_minute(value)
+    except UnreadableDate as error:
+        raise _Refused("last_hour", value or "", str(error)) from None
+
+
+def _priority(row: Row) -> int | None:
+    value = _optional(row, "priority")
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or int(value) > PRIORITY_MAX:
+        raise _Refused("priority", value, f"not a whole number from 0 to {PRIORITY_MAX}")
+    return int(value)
+
+
+def _word(row: Row, column: Column, meaning: Callable[[str], Meaning | None], known: str) -> Meaning | None:
+    value = _optional(row, column)
+    if value is None:
+        return None
+    found = meaning(value)
+    if found is None:
+        raise _Refused(column, value, f"not a word that is known: {known}; a mapping can translate it")
+    return found
+
+
+def _names(row: Row, column: Column) -> tuple[str, ...]:
+    value = _optional(row, column)
+    found = sorted(set(_split_names(value or "")))
     if len(found) > ACCOUNTS_MAX:
-        raise _Refused("accounts", value or "", f"{len(found)} accounts, more than {ACCOUNTS_MAX}")
-    for account in found:
-        if len(account) > ACCOUNT_CHARACTERS:
-            raise _Refused("accounts", account, f"an account of more than {ACCOUNT_CHARACTERS} characters")
+        raise _Refused(column, value or "", f"{len(found)} {column}, more than {ACCOUNTS_MAX}")
+    for name in found:
+        if len(name) > ACCOUNT_CHARACTERS:
+            what = "an account" if column == "accounts" else "a name"
+            raise _Refused(column, name, f"{what} of more than {ACCOUNT_CHARACTERS} characters")
     return tuple(found)
 
 
-def _split_accounts(value: str) -> Iterator[str]:
+def _split_names(value: str) -> Iterator[str]:
     for part in re.split(r"[;\s,、；，]+", value):
         key = account_key(part)
-        if key:
+        if key and key not in _EMPTY:
             yield key
 
 

@@ -20,11 +20,11 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from server import audit
-from server.people.directory import account_key
+from server.people.account_names import account_key
 from server.people.erased import SUBJECT_CHARACTERS
 from server.store.column_types import key_text
 from server.store.database import Database
-from server.store.tables import accounts, installation, person_names, pseudonyms
+from server.store.tables import account_bindings, installation, person_names, pseudonyms
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
@@ -138,7 +138,10 @@ def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: s
         return Unmasked(wanted, subject, None, (rest,))
     name = connection.execute(select(person_names.c.name).where(person_names.c.person_id == rest)).scalar()
     own = connection.execute(
-        select(accounts.c.account).where(accounts.c.person_id == rest).order_by(accounts.c.account)
+        select(account_bindings.c.account)
+        .where(account_bindings.c.person_id == rest, account_bindings.c.relation == "owner")
+        .distinct()
+        .order_by(account_bindings.c.account)
     ).scalars()
     return Unmasked(wanted, subject, name, tuple(own))
 

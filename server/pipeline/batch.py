@@ -23,6 +23,8 @@ from server.enrich.amounts import amounts_of, places_of
 from server.enrich.enrichment import (
     CHANNEL_CHARACTERS,
     Enriched,
+    Who,
+    WhoByTime,
     channel_of,
     is_at_endpoint,
     is_nobodys,
@@ -48,10 +50,6 @@ _FINDING_OF = {
     Rejected.UNKNOWN_AGENT: FindingKind.UNKNOWN_AGENT,
     Rejected.REVOKED_AGENT: FindingKind.REVOKED_AGENT,
 }
-
-
-Who = tuple[PersonRecord | None, str]
-"""(person or None, subject)."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -104,7 +102,7 @@ class BatchReader:
         self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
         about = [self._about(found) for found in admitted]
-        subjects = (who[1] for each in about for who in each if who is not None)
+        subjects = (who.subject for each in about for may_be in each for who in _all_of(may_be))
         self._memory.load_subjects(self._connection, subjects)
         for found, each in zip(admitted, about, strict=True):
             agent = self._memory.agents[found.record.agent]
@@ -134,14 +132,29 @@ class BatchReader:
             self._batch.people[subject] = self._memory.enricher.person_of(subject)
         self._batch.touched = self._grown.touched(self._connection)
 
-    def _about(self, found: Admitted) -> list[Who | None]:
-        """Whom each event of the record is about; None: nobody, somebody who was erased, or the event could
-        not be read."""
-        enricher = self._memory.enricher
+    def _about(self, found: Admitted) -> list[Who | WhoByTime | None]:
+        """Whom each event of the record is about, whenever it was; None: nobody, somebody who was erased, or
+        the event could not be read."""
         return [
-            None if event is None or is_nobodys(event) or enricher.erased(event) else enricher.who(event)
-            for event in found.events or ()
+            None if event is None or is_nobodys(event) else self._whose(event) for event in found.events or ()
         ]
+
+    def _whose(self, event: Event) -> Who | WhoByTime | None:
+        enricher = self._memory.enricher
+        found = enricher.whose(event)
+        if not enricher.directory.erased.accounts:
+            return found
+        if isinstance(found, Who):
+            return None if enricher.erased(event, event.time) else found
+        # Of an account that was erased and then given to somebody: nothing may be looked up under its name.
+        moments = (found.starts[0] - 1, *found.starts)
+        each = [
+            None if enricher.erased(event, at) else who for at, who in zip(moments, found.each, strict=True)
+        ]
+        kept = next((who for who in each if who is not None), None)
+        if kept is None:
+            return None
+        return WhoByTime(found.starts, tuple(who or kept for who in each))
 
     def _admit(self, logged: LoggedRecord) -> Admitted | None:
         def standing_of(name: str) -> AgentStanding | None:
@@ -203,7 +216,11 @@ class BatchReader:
             self._find(agent.name, FindingKind.EVENTS_LOST, detail, found.logged.appended_at, count)
 
     def _events(
-        self, agent: AgentState, found: Admitted, events: tuple[Event | None, ...], about: list[Who | None]
+        self,
+        agent: AgentState,
+        found: Admitted,
+        events: tuple[Event | None, ...],
+        about: list[Who | WhoByTime | None],
     ) -> None:
         record, received_at = found.record, found.logged.appended_at
         epoch = self._epoch(agent, found)
@@ -217,7 +234,7 @@ class BatchReader:
         if not known:
             return
         fresh = {seq - record.first_seq for first, last in new for seq in range(first, last + 1)}
-        erased = self._erased(events)
+        erased = self._erased(agent, found, events)
         self._batch.erased.update(digest for index, digest in erased.items() if index in fresh)
         parts: list[bytes] = []
         last_time = 0
@@ -235,15 +252,25 @@ class BatchReader:
             block = Block(record, received_at, last_time // DAY_MS, leaver, frozenset(erased))
             self._batch.blocks.append(block)
 
-    def _erased(self, events: tuple[Event | None, ...]) -> dict[int, str]:
+    def _erased(self, agent: AgentState, found: Admitted, events: tuple[Event | None, ...]) -> dict[int, str]:
         """Events of erased accounts: the account's digest by index."""
-        found = {
-            i: self._memory.enricher.erased(event) for i, event in enumerate(events) if event is not None
+        enricher = self._memory.enricher
+        if not enricher.directory.erased.accounts:
+            return {}
+        digests = {
+            index: enricher.erased(event, self._time_of(agent, found, index, event))
+            for index, event in enumerate(events)
+            if event is not None
         }
-        return {index: digest for index, digest in found.items() if digest is not None}
+        return {index: digest for index, digest in digests.items() if digest is not None}
+
+    def _time_of(self, agent: AgentState, found: Admitted, index: int, event: Event) -> int:
+        """Corrected."""
+        received_at = self._memory.clock.restamped(found.logged.appended_at)
+        return agent.clock.corrected(event.time, received_at, found.record.first_seq + index)
 
     def _event(
-        self, agent: AgentState, found: Admitted, index: int, event: Event, who: Who | None
+        self, agent: AgentState, found: Admitted, index: int, event: Event, whose: Who | WhoByTime | None
     ) -> Enriched | None:
         received_at = self._memory.clock.restamped(found.logged.appended_at)
         self._batch.events += 1
@@ -260,13 +287,12 @@ class BatchReader:
             return None
         enricher = self._memory.enricher
         directory = enricher.directory
-        if who is None:
+        if whose is None:
             day, hour = directory.local_day_and_hour(None, time)
-            subject = enricher.who(event)[1]
-            return enricher.enrich(
-                event, time=time, day=day, hour=hour, person=None, subject=subject, new_place=None
-            )
-        person, subject = who
+            nobody = enricher.who(event, time)
+            return enricher.enrich(event, time=time, day=day, hour=hour, who=nobody, new_place=None)
+        who = whose if isinstance(whose, Who) else whose.at(time)
+        person, subject = who.person, who.subject
         day, hour = directory.local_day_and_hour(person, time)
         state = self._memory.subjects[subject]
         row = state.channel_day(channel_of(event), day, directory.day_type(day))
@@ -280,8 +306,7 @@ class BatchReader:
             time=time,
             day=day,
             hour=hour,
-            person=person,
-            subject=subject,
+            who=who,
             new_place=any(new) if new else None,
             file=file,
         )
@@ -347,6 +372,12 @@ class BatchReader:
 
     def _find(self, agent: str, kind: FindingKind, detail: str, at: int, count: int = 1) -> None:
         self._batch.findings.append(Finding(agent, kind, detail, at, count))
+
+
+def _all_of(whose: Who | WhoByTime | None) -> tuple[Who, ...]:
+    if whose is None:
+        return ()
+    return (whose,) if isinstance(whose, Who) else whose.each
 
 
 def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:

@@ -52,7 +52,7 @@ class Memory:
         self._weights: dict[int, tuple[float, float]] = {}
         self.enricher = Enricher(load_directory(connection))
         self.exports = KnownExports()
-        self.scorer = StorageAnomaly(None, None, self.watched_days)
+        self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
         self._load_model(connection)
 
     @property
@@ -70,8 +70,11 @@ class Memory:
             self.forget_all()
             self.first_day = first_day
         if people_version(connection) != self.directory.version:
+            calendar = self.directory.calendar.name
             self.enricher = Enricher(load_directory(connection))
             self._weights.clear()
+            if self.directory.calendar.name != calendar:
+                self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
             # Their versions may begin anew.
             erased = self.directory.erased
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
@@ -89,7 +92,7 @@ class Memory:
         if active is not None:
             state = connection.execute(select(models.c.state).where(models.c.id == active)).scalar_one()
             model = StorageModel.from_bytes(bytes(state))
-        self.scorer = StorageAnomaly(model, active, self.watched_days)
+        self.scorer = StorageAnomaly(model, active, self.watched_days, self.directory.calendar)
 
     def _look_at(self, connection: Connection, keys: Iterable[str], *, lock: bool) -> None:
         """Forgets those of these states that another worker changed. Once for each key and batch, so that

@@ -15,6 +15,7 @@ from analytics.storage_features import HISTORY_DAYS
 from analytics.storage_model import CALIBRATION_DAYS, StorageModel, SubjectHistory
 from server.alerts.queries import Verdict
 from server.detection.storage_anomaly import CHANNEL, storage_history
+from server.people.company import load_company
 from server.pipeline.agent_state import load_agents
 from server.pipeline.subject_state import load_subjects
 from server.store.database import Database
@@ -91,13 +92,14 @@ def training_histories(connection: Connection, end: int) -> dict[str, SubjectHis
         for row in connection.execute(select(people.c.id, people.c.department))
     }
     confirmed = _confirmed_days(connection)
+    calendar = load_company(connection).calendar
     states = load_subjects(connection, subjects)
     seen_on = {agent for state in states.values() for agent in state.agents}
     watched = {agent.name: agent.watched.get(CHANNEL, set()) for agent in load_agents(connection, seen_on)}
     histories = {}
     for subject, state in states.items():
         own = set().union(*(watched[agent] for agent in state.agents))
-        days = storage_history(state, end, own, TRAINING_DAYS)
+        days = storage_history(state, end, own, TRAINING_DAYS, day_type=calendar.day_type)
         leaks = confirmed.get(subject, set())
         histories[subject] = SubjectHistory(
             groups.get(subject, ""),

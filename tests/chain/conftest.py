@@ -30,7 +30,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
     process = UpProcess(folder / "data")
     people = folder / "people.csv"
     people.write_bytes(people_file().encode("gbk"))
-    done = leaver("people", "import", str(people), data=process.data)
+    done = leaver("people", "import", "--yes", str(people), data=process.data)
     assert done.returncode == 0, done.stdout + done.stderr
     yield process
     process.close()

@@ -330,7 +330,7 @@ def test_a_people_file_with_duplicate_ids_and_impossible_dates_is_reported_by_ro
     rows = "E3,Cy,cy,,,2026-02-30,\nE4,Di,di,,,,\nE4,Dup,dup,,,,\nE5,Ed,ed,,,,\n"
     text = "id,name,accounts,department,time zone,notice date,last working day\n" + rows
     people.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    done = leaver("people", "import", str(people), data=running.data)
+    done = leaver("people", "import", "--yes", "--skip-bad-rows", str(people), data=running.data)
     assert done.returncode == 3
     assert "2026-02-30" in done.stdout
     assert "line 3" in done.stdout

@@ -63,7 +63,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
         f"{person},{today - timedelta(days=9)},{today + timedelta(days=6)}\n"
         f"{person},2026-02-30,\n"
     )
-    assert leaver("people", "import", str(people), data=process.data).returncode == 3
+    assert (
+        leaver("people", "import", "--yes", "--skip-bad-rows", str(people), data=process.data).returncode == 3
+    )
     yield process
     process.close()
 

@@ -24,7 +24,7 @@ from server.commands.opening import open_installation, system_clock
 from server.evaluation.demo_load import load_demo
 from server.log.contract import LogUnavailable
 from server.log.kafka import KafkaLog
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import log_positions
 from tests.kafka_broker.broker import KafkaBroker

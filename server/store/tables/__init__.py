@@ -35,15 +35,21 @@ from server.store.tables.events import (
 )
 from server.store.tables.metadata import metadata
 from server.store.tables.people import (
+    account_bindings,
     accounts,
+    employments,
     installation,
+    leaver_flags,
     people,
+    people_changes,
     people_imports,
     person_names,
     pseudonyms,
+    trait_bindings,
 )
 
 __all__ = [
+    "account_bindings",
     "accounts",
     "agent_epochs",
     "agent_findings",
@@ -57,6 +63,7 @@ __all__ = [
     "channel_days",
     "collector_days",
     "dead_letters",
+    "employments",
     "enrolment_tokens",
     "erased_accounts",
     "erasures",
@@ -65,10 +72,12 @@ __all__ = [
     "judged_days",
     "judged_ranges",
     "known_exports",
+    "leaver_flags",
     "log_positions",
     "metadata",
     "models",
     "people",
+    "people_changes",
     "people_imports",
     "person_names",
     "pseudonyms",
@@ -78,5 +87,6 @@ __all__ = [
     "subject_agents",
     "subject_events",
     "subject_places",
+    "trait_bindings",
     "workers",
 ]

@@ -37,7 +37,7 @@ from event_schema.ocsf_objects import (
 )
 from event_schema.ocsf_unmapped import Evidence, Unmapped
 from event_schema.wire import WireRecord, pack_events
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.store.database import Database
 from server.store.tables import (
     agent_keys,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from server.commands.people import people
@@ -16,6 +17,10 @@ GOOD = "工号,姓名,账号,最后工作日\n1001,王小明,wangxm,2026年11月
 
 def _run(data: Path, *arguments: str) -> Result:
     return CliRunner().invoke(people, [*arguments, "--data", str(data)])
+
+
+def _import(data: Path, *arguments: str) -> Result:
+    return _run(data, "import", "--yes", *arguments)
 
 
 def _file(tmp_path: Path, content: bytes) -> str:
@@ -30,7 +35,7 @@ def _version(database: Database) -> int:
 
 
 def test_import_says_what_it_understood_and_exits_with_zero(database: Database, tmp_path: Path) -> None:
-    result = _run(tmp_path, "import", _file(tmp_path, GOOD.encode("gbk")))
+    result = _import(tmp_path, _file(tmp_path, GOOD.encode("gbk")))
     assert result.exit_code == 0, result.output
     assert "people.csv: GBK/GB18030, separated by comma, 2 rows" in result.stdout
     assert "added 2 · changed 0 · unchanged 0 · refused 0" in result.stdout
@@ -39,20 +44,48 @@ def test_import_says_what_it_understood_and_exits_with_zero(database: Database, 
 
 def test_the_sample_file_is_taken_whole_from_standard_input(database: Database, tmp_path: Path) -> None:
     sample = (Path(__file__).parents[3] / "deploy" / "people.csv").read_bytes()
-    arguments = ["import", "-", "--data", str(tmp_path)]
+    arguments = ["import", "--yes", "-", "--data", str(tmp_path)]
     result = CliRunner().invoke(people, arguments, input=sample)
     assert result.exit_code == 0, result.output
     assert "added 4 · changed 0 · unchanged 0 · refused 0" in result.stdout
 
 
-def test_refused_rows_exit_with_three_and_the_others_are_in(database: Database, tmp_path: Path) -> None:
+def test_one_bad_row_stops_all_and_exits_with_three_and_can_be_left_out(
+    database: Database, tmp_path: Path
+) -> None:
     content = GOOD + "1003,韩梅梅,hanmm,2026年2月30日\n"
-    result = _run(tmp_path, "import", _file(tmp_path, content.encode()))
+    result = _import(tmp_path, _file(tmp_path, content.encode()))
     assert result.exit_code == 3
     assert "there is no day 2026-02-30" in result.stdout
-    report = json.loads(_run(tmp_path, "import", _file(tmp_path, content.encode()), "--json").stdout)
-    assert (report["unchanged"], report["refused"]) == (2, 1)
-    assert report["problems"][0]["line"] == 4
+    assert "Nothing was changed: 1 of its rows are bad" in result.stdout
+    assert _version(database) == 0
+    file = _file(tmp_path, content.encode())
+    done = _import(tmp_path, "--skip-bad-rows", "--json", file)
+    assert done.exit_code == 3
+    report = json.loads(done.stdout)
+    assert (report["applied"], report["added"], report["refused"]) == (True, 2, 1)
+    assert (report["problems"][0]["line"], report["problems"][0]["column"]) == (4, "last_working_day")
+    assert _version(database) == 1
+
+
+def test_without_a_terminal_it_is_told_to_go_on_or_does_nothing(database: Database, tmp_path: Path) -> None:
+    result = _run(tmp_path, "import", _file(tmp_path, GOOD.encode()))
+    assert (result.exit_code, "say --yes" in result.stderr) == (2, True)
+    assert _version(database) == 0
+
+
+def test_at_a_terminal_it_shows_what_it_would_do_and_asks(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _file(tmp_path, GOOD.encode())
+    monkeypatch.setattr("server.commands.people_import.stands_at_a_terminal", lambda: True)
+    arguments = ["import", file, "--data", str(tmp_path)]
+    no = CliRunner().invoke(people, arguments, input="n\n")
+    assert (no.exit_code, "would be added 2" in no.stdout) == (1, True)
+    assert "1001  new, leaving: " in no.stdout
+    assert _version(database) == 0
+    yes = CliRunner().invoke(people, arguments, input="y\n")
+    assert (yes.exit_code, "Taken over: import 1." in yes.stdout) == (0, True)
     assert _version(database) == 1
 
 
@@ -64,25 +97,25 @@ def test_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
 
 
 def test_unreadable_file_exits_with_one_and_says_why(database: Database, tmp_path: Path) -> None:
-    missing = _run(tmp_path, "import", str(tmp_path / "none.csv"))
+    missing = _import(tmp_path, str(tmp_path / "none.csv"))
     assert (missing.exit_code, "No such file" in missing.stderr) == (1, True)
-    wrong = _run(tmp_path, "import", _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1")))
+    wrong = _import(tmp_path, _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1")))
     assert (wrong.exit_code, "line 2 is not UTF-8" in wrong.stderr) == (1, True)
-    named = _run(
-        tmp_path, "import", "--encoding", "latin-1", _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1"))
+    named = _import(
+        tmp_path, "--encoding", "latin-1", _file(tmp_path, "id,name\n1,Müller\n".encode("latin-1"))
     )
     assert named.exit_code == 0
     assert _version(database) == 1
 
 
 def test_unknown_time_zone_is_wrong_usage(database: Database, tmp_path: Path) -> None:
-    result = _run(tmp_path, "import", "--time-zone", "Mars/Olympus", _file(tmp_path, GOOD.encode()))
+    result = _import(tmp_path, "--time-zone", "Mars/Olympus", _file(tmp_path, GOOD.encode()))
     assert result.exit_code == 2
     assert _version(database) == 0
 
 
 def test_list_shows_dates_and_no_names_and_leavers_first(database: Database, tmp_path: Path) -> None:
-    _run(tmp_path, "import", _file(tmp_path, GOOD.encode()))
+    _import(tmp_path, _file(tmp_path, GOOD.encode()))
     text = _run(tmp_path, "list").stdout
     assert text.index("1001") < text.index("1002")
     assert "2026-11-28" in text

@@ -13,7 +13,9 @@ from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.ocsf_unmapped import Evidence, Unmapped
 from server.enrich.enrichment import Enricher
 from server.people.directory import Directory, PersonRecord
+from server.people.facts import Employment
 from tests.event_schema.sample_events import sample_events
+from tests.server.people.directories import owned
 from tests.server.pipeline.endpoint import copied_file
 
 NOW = 1_795_305_600_000
@@ -21,12 +23,18 @@ TODAY = NOW // 86_400_000
 
 
 def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> None:
-    alice = PersonRecord("p1", "Sales", "p2", "UTC", TODAY - 5, TODAY + 5)
-    enricher = Enricher(Directory(1, [alice], {"alice": "p1"}))
+    alice = PersonRecord(
+        "p1",
+        "Sales",
+        "p2",
+        employments=(Employment(notice_day=TODAY - 5, last_day=TODAY + 5),),
+        priority=2,
+    )
+    enricher = Enricher(Directory(1, [alice], owned({"alice": "p1"})))
     event = copied_file(NOW)
     gap = Unmapped(evidence=Evidence(fidelity="likely", observed_by="rescan", gap="10 s unseen"))
     event = msgspec.structs.replace(event, unmapped=gap)
-    person, subject = enricher.who(event)
+    who = enricher.who(event, NOW)
     export = FileFields(known_export=True, origin="database_export")
 
     def filled(seen: Event) -> set[str]:
@@ -35,8 +43,7 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
             time=NOW,
             day=TODAY,
             hour=9,
-            person=person,
-            subject=subject,
+            who=who,
             new_place=True,
             file=export,
         )

@@ -219,17 +219,25 @@ def test_late_events_of_hers_are_dropped_and_counted_and_their_neighbours_keep_t
         assert erasure_state(connection).events_dropped == 4
 
 
-def test_an_account_that_somebody_else_has_by_then_counts_as_theirs(server: Server) -> None:
+def test_an_account_that_somebody_else_has_by_then_counts_as_theirs_from_then_on(server: Server) -> None:
     desk = Endpoint("desk-4")
     prepare(server, [desk])
     erase(server)
     take_over(server, "id,accounts\nE9,xanthippe\n")
     server.take(desk.record([file_of("xanthippe", random.Random(1))]))
     with server.database.read() as connection:
+        assert connection.execute(select(state_versions.c.key)).scalars().all() == ["agent:desk-4"]
+        assert erasure_state(connection).events_dropped == 1
+    assert traces_in_rows(server) == [
+        "accounts.account: b'xanthippe'",
+        "account_bindings.account: b'xanthippe'",
+    ]
+    server.take(desk.record([copied_file(server.now, account="xanthippe")]))
+    with server.database.read() as connection:
         assert connection.execute(select(alerts.c.subject)).scalars().all() in ([], ["person:E9"])
         keys = connection.execute(select(state_versions.c.key)).scalars().all()
         assert "person:E9" in keys
-        assert erasure_state(connection).events_dropped == 0
+        assert erasure_state(connection).events_dropped == 1
 
 
 def test_an_hr_file_brings_nobody_back_unnoticed(server: Server) -> None:

@@ -12,33 +12,24 @@ from hypothesis import strategies as st
 from event_schema.leaver_fields import PersonStatus
 from server.people.calendar import day_type
 from server.people.directory import Directory, PersonRecord
+from server.people.facts import Employment
+from tests.server.people.directories import day, ms, owned
 
 _DAY_ZERO = date(1970, 1, 1).toordinal()
-
-
-def _day(text: str) -> int:
-    return date.fromisoformat(text).toordinal() - _DAY_ZERO
-
-
-def _ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
+NOW = 1_795_305_600_000
 
 
 def _person(
     person_id: str = "1", *, zone: str = "Asia/Shanghai", notice: str | None = None, last: str | None = None
 ) -> PersonRecord:
-    return PersonRecord(
-        person_id,
-        "Sales",
-        None,
-        zone,
-        None if notice is None else _day(notice),
-        None if last is None else _day(last),
+    dates = Employment(
+        notice_day=None if notice is None else day(notice), last_day=None if last is None else day(last)
     )
+    return PersonRecord(person_id, "Sales", time_zone=zone, employments=(dates,))
 
 
 def _directory(*people: PersonRecord, accounts: dict[str, str] | None = None) -> Directory:
-    return Directory(1, people, accounts or {}, time_zone="Europe/Berlin")
+    return Directory(1, people, owned(accounts or {}), time_zone="Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +47,7 @@ def test_status_changes_at_local_midnight_and_the_last_day_is_still_worked(
     local: str, status: PersonStatus, days: int | None
 ) -> None:
     person = _person(notice="2026-11-01", last="2026-11-28")
-    assert _directory(person).status_at(person, _ms(local)) == (status, days)
+    assert _directory(person).status_at(person, ms(local)) == (status, days)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +63,7 @@ def test_status_with_only_one_date(
     notice: str | None, last: str | None, at: str, expected: tuple[PersonStatus, int | None]
 ) -> None:
     person = _person(notice=notice, last=last)
-    assert _directory(person).status_at(person, _ms(at)) == expected
+    assert _directory(person).status_at(person, ms(at)) == expected
 
 
 def test_nobody_has_the_status_unknown() -> None:
@@ -83,23 +74,23 @@ def test_accounts_resolve_in_every_listed_form_whatever_the_case() -> None:
     alice = _person("1")
     directory = _directory(alice, accounts={"alice": "1", "corp\\alice": "1", "alice@corp.example": "1"})
     for written in ("alice", "ALICE", " Alice ", "CORP\\alice", "Alice@Corp.Example"):
-        assert directory.person_by_account(written, "any-host") == alice
+        assert directory.person_by_account(written, "any-host", NOW) == alice
     for other in ("alice@other.example", "OTHER\\alice", "alic", ""):
-        assert directory.person_by_account(other, "any-host") is None
+        assert directory.person_by_account(other, "any-host", NOW) is None
 
 
 def test_account_listed_with_a_host_wins_there_and_nowhere_else() -> None:
     alice, bob = _person("1"), _person("2")
     directory = _directory(alice, bob, accounts={"user": "1", "user@kiosk-2": "2", "kiosk-3\\user": "2"})
-    assert directory.person_by_account("user", "laptop") == alice
-    assert directory.person_by_account("user", None) == alice
-    assert directory.person_by_account("USER", "Kiosk-2") == bob
-    assert directory.person_by_account("user", "kiosk-3") == bob
+    assert directory.person_by_account("user", "laptop", NOW) == alice
+    assert directory.person_by_account("user", None, NOW) == alice
+    assert directory.person_by_account("USER", "Kiosk-2", NOW) == bob
+    assert directory.person_by_account("user", "kiosk-3", NOW) == bob
 
 
 def test_composed_and_decomposed_letters_are_the_same_account() -> None:
     directory = _directory(_person("1"), accounts={"jürgen": "1"})
-    assert directory.person_by_account("ju\u0308rgen", None) is not None
+    assert directory.person_by_account("ju\u0308rgen", None, NOW) is not None
 
 
 @given(
@@ -107,7 +98,7 @@ def test_composed_and_decomposed_letters_are_the_same_account() -> None:
         ["Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe",
          "America/New_York", "Pacific/Apia", "Africa/Casablanca", "UTC", "Etc/GMT-14"]
     ),
-    st.integers(_ms("1975-01-01T00:00:00+00:00"), _ms("2037-12-31T00:00:00+00:00")),
+    st.integers(ms("1975-01-01T00:00:00+00:00"), ms("2037-12-31T00:00:00+00:00")),
 )  # fmt: skip
 def test_local_day_and_hour_equal_the_zone_database_at_any_time(zone: str, at: int) -> None:
     person = _person(zone=zone)
@@ -119,11 +110,11 @@ def test_local_day_and_hour_equal_the_zone_database_at_any_time(zone: str, at: i
 
 
 def test_nobody_lives_in_the_companys_zone() -> None:
-    at = _ms("2026-11-21T23:30:00+00:00")
-    assert _directory().local_day_and_hour(None, at) == (_day("2026-11-22"), 0)
+    at = ms("2026-11-21T23:30:00+00:00")
+    assert _directory().local_day_and_hour(None, at) == (day("2026-11-22"), 0)
 
 
 def test_weekends_are_off() -> None:
-    week = [day_type(_day(f"2026-11-{day}")) for day in range(16, 23)]
+    week = [day_type(day(f"2026-11-{n}")) for n in range(16, 23)]
     assert week == ["work"] * 5 + ["off"] * 2
-    assert day_type(_day("1969-12-27")) == "off"
+    assert day_type(day("1969-12-27")) == "off"

@@ -14,14 +14,17 @@ from server.people.directory import Directory, PersonRecord
 from server.people.masking import Masker
 from tests.event_schema.sample_events import sample_events
 from tests.server.alerts.recorded_leak import SECRETS, copied_file, known_of
+from tests.server.people.directories import owned
 
 KEY = bytes(32)
 
 
 def _masker(*, accounts: tuple[tuple[str, str | None], ...] = (("Alice", "alice-laptop"),)) -> Masker:
-    alice = PersonRecord("E1007", "Sales", "E1001", "UTC", None, None)
-    berta = PersonRecord("E1001", "Sales", None, "UTC", None, None)
-    directory = Directory(1, [alice, berta], {"alice": "E1007", "corp\\alice": "E1007", "berta": "E1001"})
+    alice = PersonRecord("E1007", "Sales", "E1001")
+    berta = PersonRecord("E1001", "Sales")
+    directory = Directory(
+        1, [alice, berta], owned({"alice": "E1007", "corp\\alice": "E1007", "berta": "E1001"})
+    )
     return Masker(
         directory,
         KEY,
@@ -47,7 +50,7 @@ def test_masked_event_holds_nothing_that_names_the_person() -> None:
 
 def test_every_field_that_names_people_is_changed_and_no_other_one_is_lost() -> None:
     event, known = copied_file(1, size=5), known_of(1)
-    bare = Masker(Directory(1, [], {}), KEY, {})
+    bare = Masker(Directory(1, []), KEY, {})
     masked = _leaves(bare.event(event, known))
     # Without accounts to catch, a path that names nobody may stay as it is.
     naming = {
@@ -55,7 +58,7 @@ def test_every_field_that_names_people_is_changed_and_no_other_one_is_lost() -> 
         for path in masked
         if field_registry()[path].names_person and path not in {"file.path", "actor.process.file.path"}
     }
-    original = _leaves(Masker(Directory(1, [], {}), bytes(31) + b"\1", {}).event(event, known))
+    original = _leaves(Masker(Directory(1, []), bytes(31) + b"\1", {}).event(event, known))
     assert masked.keys() == original.keys()
     assert {path for path in masked if masked[path] != original[path]} >= naming
     assert masked["file.name"] == "customers-001.xlsx"
@@ -150,8 +153,8 @@ def test_net_catches_whole_names_only(text: str, shown: str) -> None:
 
 
 def test_net_catches_chinese_names_inside_words() -> None:
-    person = PersonRecord("1", None, None, "UTC", None, None)
-    masker = Masker(Directory(1, [person], {}), KEY, {"person:1": "P-CCCCC"}, names={"1": "王小明"})
+    person = PersonRecord("1")
+    masker = Masker(Directory(1, [person]), KEY, {"person:1": "P-CCCCC"}, names={"1": "王小明"})
     assert masker.text("王小明的U盘") == "P-CCCCC的U盘"
 
 
@@ -166,16 +169,16 @@ def test_plain_values_lose_ids_and_accounts_but_not_numbers() -> None:
 
 
 def test_account_of_nobody_is_one_name_a_host_and_the_same_as_the_alerts_subject() -> None:
-    masker = Masker(Directory(1, [], {}), KEY, {"account:mallory@laptop-1": "A-QQQQQ"})
+    masker = Masker(Directory(1, []), KEY, {"account:mallory@laptop-1": "A-QQQQQ"})
     assert masker.account("Mallory", "LAPTOP-1") == "A-QQQQQ"
     assert masker.path("/home/mallory/x", "laptop-1") == "/home/A-QQQQQ/x"
     assert masker.account("mallory", "laptop-2") != masker.account("mallory", "laptop-1")
 
 
 def _named(**names: str) -> Masker:
-    people = [PersonRecord(key, None, None, "UTC", None, None) for key in names]
+    people = [PersonRecord(key) for key in names]
     shown = {f"person:{key}": f"P-{key.upper()}" for key in names}
-    return Masker(Directory(1, people, {}), KEY, shown, names=names)
+    return Masker(Directory(1, people), KEY, shown, names=names)
 
 
 @pytest.mark.parametrize(

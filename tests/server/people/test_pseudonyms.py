@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from server import audit
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.people.pseudonyms import (
     UnknownPseudonym,
     candidate,

@@ -11,7 +11,14 @@ from event_schema.wire import WireRecord
 from server.log.embedded import EmbeddedLog
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database
-from server.store.tables import accounts, installation, people, person_names
+from server.store.tables import (
+    account_bindings,
+    accounts,
+    employments,
+    installation,
+    people,
+    person_names,
+)
 from tests.server.conftest import NewDatabaseUrl
 
 NOW = 1_795_000_000_000
@@ -59,17 +66,27 @@ class Server:
     ) -> None:
         with self.database.begin() as connection:
             connection.execute(
-                people.insert().values(
-                    id=person_id,
-                    department=department,
-                    time_zone="UTC",
-                    notice_date=notice_date,
-                    last_working_day=last_working_day,
-                    changed_at=0,
+                people.insert().values(id=person_id, department=department, time_zone="UTC", changed_at=0)
+            )
+            connection.execute(
+                employments.insert().values(
+                    person_id=person_id,
+                    number=1,
+                    kind="employee",
+                    notice_day=notice_date,
+                    last_day=last_working_day,
                 )
             )
             connection.execute(person_names.insert().values(person_id=person_id, name="Alice Example"))
-            connection.execute(accounts.insert().values(account=account, person_id=person_id))
+            named = {"system": "", "account": account}
+            connection.execute(
+                accounts.insert().values(kind="personal", source="import", changed_at=0, **named)
+            )
+            connection.execute(
+                account_bindings.insert().values(
+                    person_id=person_id, relation="owner", source="import", confidence=1.0, **named
+                )
+            )
             connection.execute(installation.delete().where(installation.c.key == "people_version"))
             connection.execute(installation.insert().values(key="people_version", value=person_id[1:]))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from server.people.csv_import import import_people
+from server.people.hr_import import import_people
 from server.pipeline import worker as pipeline_worker
 from server.pipeline.commit import FencedOut
 from server.store.tables import (

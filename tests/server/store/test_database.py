@@ -25,7 +25,7 @@ from server.store.database import (
     open_database,
     upgrade,
 )
-from server.store.tables import accounts, agent_findings, installation, metadata, state_versions
+from server.store.tables import agent_findings, installation, metadata, person_names, state_versions
 from server.store.upsert import insert_new
 
 
@@ -156,7 +156,7 @@ def test_settings_make_commits_durable_and_keys_checked(database: Database) -> N
 
 def test_foreign_key_to_nobody_is_refused(database: Database) -> None:
     with pytest.raises(IntegrityError), database.begin() as connection:
-        connection.execute(insert(accounts).values(account="alice", person_id="nobody"))
+        connection.execute(insert(person_names).values(person_id="nobody", name="Alice"))
 
 
 def test_an_error_holds_nothing_of_what_is_in_rows(database: Database) -> None:

@@ -115,7 +115,7 @@ def _erased_beside(data: Path, start: Start, tmp_path: Path, reference: Server) 
     up = start(data)
     people = tmp_path / "people.csv"
     people.write_text(PEOPLE)
-    assert leaver("people", "import", str(people), data=data).returncode == 0
+    assert leaver("people", "import", "--yes", str(people), data=data).returncode == 0
     with up.client() as client:
         agents = [EnrolledAgent(client, data, "desk-0"), EnrolledAgent(client, data, "desk-4")]
         flowing = Flow(client, agents, seconds=6)
@@ -237,7 +237,7 @@ def _old_goes_while_new_comes(data: Path, start: Start, tmp_path: Path) -> UpPro
     up = start(data)
     people = tmp_path / "people.csv"
     people.write_text(PEOPLE)
-    assert leaver("people", "import", str(people), data=data).returncode == 0
+    assert leaver("people", "import", "--yes", str(people), data=data).returncode == 0
     now = time.time_ns() // 1_000_000
     today = now // DAY
     with up.client() as client:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select
 
 from server import audit
 from server.people.csv_encoding import UnreadableFile
-from server.people.csv_import import ImportReport, import_people
 from server.people.dates import read_day
 from server.people.directory import PersonRecord, load_directory, people_version
+from server.people.facts import Employment
+from server.people.hr_import import ImportOptions, import_people
+from server.people.import_report import ImportReport
 from server.store.database import Database
 from server.store.tables import audit as audit_table
 from server.store.tables import people_imports, person_names
@@ -18,11 +22,18 @@ HEADER = "id,name,accounts,department,manager,time zone,notice date,last working
 
 
 def _import(
-    database: Database, text: str | bytes, *, dry_run: bool = False, time_zone: str = "UTC"
+    database: Database,
+    text: str | bytes,
+    *,
+    at: int = 1000,
+    skip_bad_rows: bool = True,
+    dry_run: bool = False,
+    **options: Any,
 ) -> ImportReport:
     data = text.encode() if isinstance(text, str) else text
+    chosen = ImportOptions(skip_bad_rows=skip_bad_rows, dry_run=dry_run, **options)
     with database.read() if dry_run else database.begin() as connection:
-        return import_people(connection, data, actor="cli:hr", at=1000, dry_run=dry_run, time_zone=time_zone)
+        return import_people(connection, data, actor="cli:hr", at=at, options=chosen)
 
 
 def _people(database: Database) -> dict[str, PersonRecord]:
@@ -30,9 +41,11 @@ def _people(database: Database) -> dict[str, PersonRecord]:
         return {person.id: person for person in load_directory(connection).people()}
 
 
-def _owners(database: Database) -> dict[str, str]:
+def _owners(database: Database, at: int = 1000) -> dict[str, str]:
     with database.read() as connection:
-        return {key: owner.id for key, owner in load_directory(connection).accounts().items()}
+        directory = load_directory(connection)
+        owners = {record.name: directory.owner(record, at) for record in directory.accounts()}
+        return {name: owner.id for name, owner in owners.items() if owner is not None}
 
 
 def _why(report: ImportReport) -> list[tuple[int, str, str]]:
@@ -56,8 +69,7 @@ def test_good_rows_arrive_whole(database: Database) -> None:
         department="销售部",
         manager_id="1",
         time_zone="Asia/Shanghai",
-        notice_day=read_day("2026-11-01"),
-        last_working_day=read_day("2026-11-28"),
+        employments=(Employment(notice_day=read_day("2026-11-01"), last_day=read_day("2026-11-28")),),
     )
     assert _owners(database) == {"ada": "1", "wangxm": "2", "corp\\wangxm": "2", "wang@corp.example": "2"}
     with database.read() as connection:
@@ -88,7 +100,7 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
         (4, "last_working_day", "the last working day 2026-11-30 is before the notice date 2026-12-01"),
         (5, "time_zone", "not a time zone of the IANA database, such as Asia/Shanghai"),
         (6, "id", "the id is missing"),
-        (7, "manager", "no person with this id, neither in the file nor stored"),
+        (7, "manager", "no person with this id, account or name, neither in the file nor stored"),
         (8, "id", "line 2 has the same id; that one counts"),
         (9, "accounts", "line 2 (id 1) has this account; that one counts"),
         (10, "name", "300 characters, more than 256"),
@@ -101,7 +113,7 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
     # A manager whose own row is refused is known all the same.
     assert set(_people(database)) == {"1", "13", "14"}
     assert _counts(report) == (3, 0, 0, 11)
-    assert _people(database)["14"] == PersonRecord("14", None, None, "UTC", None, None)
+    assert _people(database)["14"] == PersonRecord("14")
 
 
 def test_same_file_again_changes_nothing(database: Database) -> None:
@@ -122,19 +134,17 @@ def test_people_missing_from_the_file_and_columns_missing_from_it_stay(database:
     assert _counts(report) == (0, 1, 0, 0)
     assert report.people_version == 2
     ada = _people(database)["1"]
-    assert (ada.department, ada.time_zone, ada.notice_day) == (
-        "Board",
-        "Europe/Berlin",
-        read_day("2026-11-01"),
+    assert (ada.department, ada.time_zone) == ("Board", "Europe/Berlin")
+    assert ada.employments == (
+        Employment(notice_day=read_day("2026-11-01"), last_day=read_day("2026-12-31")),
     )
-    assert ada.last_working_day == read_day("2026-12-31")
     assert _owners(database) == {"ada": "1", "bob": "2"}
 
 
 def test_empty_cell_takes_a_rescinded_date_back_but_keeps_the_time_zone(database: Database) -> None:
     _import(database, HEADER + "1,Ada,ada,Board,,Europe/Berlin,2026-11-01,2026-11-28\n")
     _import(database, HEADER + "1,Ada,ada,,,,,\n")
-    assert _people(database)["1"] == PersonRecord("1", None, None, "Europe/Berlin", None, None)
+    assert _people(database)["1"] == PersonRecord("1", time_zone="Europe/Berlin")
 
 
 def test_account_moves_when_its_old_owner_gives_it_up_in_the_same_file(database: Database) -> None:
@@ -192,7 +202,7 @@ def test_import_is_on_the_audit_trail_without_any_name(database: Database) -> No
         row = connection.execute(select(audit_table)).one()
         assert audit.verify(connection) is None
     assert (row.actor, row.action) == ("cli:hr", "people.import")
-    assert row.detail == {"added": 1, "changed": 0, "unchanged": 0}
+    assert row.detail == {"import": 1, "added": 1, "changed": 0, "unchanged": 0, "refused": 0}
     assert row.object.startswith("file:sha256:")
     assert "ada" not in str(row).casefold()
 
@@ -220,4 +230,4 @@ def test_a_thousand_people_in_gbk(database: Database) -> None:
     assert report.encoding == "GBK/GB18030"
     assert _counts(report) == (1000, 0, 0, 0)
     with database.read() as connection:
-        assert load_directory(connection).person_by_account("YUANGONG77", None) is not None
+        assert load_directory(connection).person_by_account("YUANGONG77", None, 1) is not None

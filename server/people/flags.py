@@ -1,0 +1,85 @@
+"""Saying by hand that somebody leaves, and taking it back: over HR's file, on the record."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection
+
+from server import audit
+from server.people.dates import day_text
+from server.people.facts import LeaverFlag, PersonFacts, latest_employment
+from server.people.facts_store import load_facts, write_facts
+from server.people.pseudonyms import person_subject, pseudonym
+
+
+class UnknownPerson(Exception):
+    """Nobody has this id."""
+
+
+class FlagRefused(Exception):
+    """It makes no sense for this person; the message says why."""
+
+
+def flag_person(
+    connection: Connection, person_id: str, flag: LeaverFlag, *, actor: str, at: int, reason: str | None
+) -> tuple[PersonFacts, PersonFacts]:
+    """(before, after); equal where it was so already. In a write transaction that is alone. Raises
+    UnknownPerson, FlagRefused."""
+    before = _stored(connection, person_id)
+    main = latest_employment(before.employments)
+    if main is not None and main.start_day is not None and flag.last_day < main.start_day:
+        raise FlagRefused(
+            f"the last day {day_text(flag.last_day)} is before the start date {day_text(main.start_day)}"
+        )
+    if flag.notice_day is not None and flag.last_day < flag.notice_day:
+        raise FlagRefused(
+            f"the last day {day_text(flag.last_day)} is before the notice date {day_text(flag.notice_day)}"
+        )
+    old = before.flag
+    if old is not None and msgspec.structs.replace(flag, flagged_at=old.flagged_at) == old:
+        return before, before
+    after = msgspec.structs.replace(before, flag=msgspec.structs.replace(flag, flagged_at=at))
+    _write(connection, before, after, way="flag", actor=actor, at=at, reason=reason)
+    return before, after
+
+
+def unflag_person(
+    connection: Connection, person_id: str, *, actor: str, at: int, reason: str | None
+) -> tuple[PersonFacts, PersonFacts]:
+    """Takes the flag back: HR's dates hold again. Raises UnknownPerson, FlagRefused where there is none."""
+    before = _stored(connection, person_id)
+    if before.flag is None:
+        main = latest_employment(before.employments)
+        if main is not None and (main.last_day is not None or main.notice_day is not None):
+            raise FlagRefused("the leaving date is that of HR's file: import a corrected row")
+        raise FlagRefused("nobody flagged this person")
+    after = msgspec.structs.replace(before, flag=None)
+    _write(connection, before, after, way="unflag", actor=actor, at=at, reason=reason)
+    return before, after
+
+
+def _stored(connection: Connection, person_id: str) -> PersonFacts:
+    found = load_facts(connection, [person_id]).get(person_id)
+    if found is None:
+        raise UnknownPerson(f"nobody has the id {person_id}: leaver people list")
+    return found
+
+
+def _write(
+    connection: Connection,
+    before: PersonFacts,
+    after: PersonFacts,
+    *,
+    way: str,
+    actor: str,
+    at: int,
+    reason: str | None,
+) -> None:
+    write_facts(connection, [(before, after)], at=at, actor=actor, way=way)
+    flag = after.flag
+    detail = {} if flag is None else {"last_day": day_text(flag.last_day), "last_minute": flag.last_minute}
+    # The trail is kept for good: it names the pseudonym.
+    shown = pseudonym(connection, person_subject(after.id))
+    audit.append(
+        connection, at=at, actor=actor, action=f"people.{way}", object=shown, reason=reason, detail=detail
+    )

@@ -1,0 +1,206 @@
+"""Taking an HR file over: shown first, then all of it in one transaction, or nothing.
+
+All or nothing unless bad rows are to be left out: HR mends the file and calls again, and no leaver is
+missing unnoticed. A roster that would mark a large part of the company as leaving, or take back most of the
+leaving dates that are known, stops until somebody says that this is meant: such a file is more often wrong
+than right.
+The same file again changes nothing. `people_version` rises when something changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from sqlalchemy import Connection, insert, update
+
+from server import audit
+from server.people.company import DEFAULT_TIME_ZONE
+from server.people.directory import people_version
+from server.people.erased import ErasedNames, erased_digest, load_erased
+from server.people.facts import PersonFacts
+from server.people.facts_store import Change, load_facts, write_facts
+from server.people.hr_columns import Table
+from server.people.hr_file import read_table
+from server.people.import_mapping import ImportMapping
+from server.people.import_plan import Options, Plan, is_leaving, make_plan
+from server.people.import_report import ImportReport, PersonChange, field_changes
+from server.people.pseudonyms import person_subject
+from server.store.tables import erasures, people_imports
+
+NEW_LEAVERS_SHARE, NEW_LEAVERS_MIN = 0.10, 5
+"""More than this share of those who are active, and more people than this, stop an import."""
+WITHDRAWN_SHARE, WITHDRAWN_MIN = 0.50, 5
+"""The same, of leaving dates that it would take back, of those who are leaving."""
+
+
+class ImportOptions(msgspec.Struct, frozen=True):
+    """`time_zone`: for new people without one. `encoding`: skips the guess. `expect_leavers`: so many new
+    leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back. `add_unmatched`:
+    whom nobody knows by an account is a new person."""
+
+    time_zone: str = DEFAULT_TIME_ZONE
+    encoding: str | None = None
+    mapping: ImportMapping = ImportMapping()
+    dry_run: bool = False
+    skip_bad_rows: bool = False
+    restore_erased: bool = False
+    add_unmatched: bool = False
+    expect_leavers: int | None = None
+    expect_withdrawn: int | None = None
+
+
+def import_people(
+    connection: Connection, data: bytes, *, actor: str, at: int, options: ImportOptions | None = None
+) -> ImportReport:
+    """Imports within the caller's write transaction (a read transaction will do for a dry run).
+
+    at: ms UTC. Raises UnreadableFile; nothing is changed then.
+    """
+    options = options or ImportOptions()
+    table = read_table(data, mapping=options.mapping, encoding=options.encoding)
+    stored = load_facts(connection)
+    erased = load_erased(connection)
+    plan = make_plan(
+        table,
+        stored,
+        erased,
+        Options(at, options.time_zone, options.mapping, options.restore_erased, options.add_unmatched),
+    )
+    changed = [(line, person) for line, person in plan.wanted if stored.get(person.id) != person]
+    leavers = _Leavers(stored, [person for _, person in changed])
+    stopped = _why_stopped(plan, leavers, options)
+    changes: list[Change] = [(stored.get(person.id), person) for _, person in changed]
+    applies = stopped is None and not options.dry_run
+    if applies:
+        _restore(connection, erased, changes, actor, at)
+    import_id = None
+    if not options.dry_run:
+        import_id = _note_import(connection, data, actor, at, plan, stored, changed, stopped)
+    if applies:
+        write_facts(connection, changes, at=at, actor=actor, way="import", import_id=import_id)
+    return _report(connection, table, plan, stored, changed, leavers, options, stopped, import_id)
+
+
+class _Leavers:
+    """Who would be leaving that is not now, and the other way round."""
+
+    def __init__(self, stored: dict[str, PersonFacts], changed: list[PersonFacts]) -> None:
+        before = {person_id for person_id, person in stored.items() if is_leaving(person)}
+        after = {person.id for person in changed if is_leaving(person)}
+        self.new = after - before
+        self.withdrawn = {person.id for person in changed if person.id in before} - after
+        self.leaving = len(before)
+        self.active = len(stored) - len(before) + sum(person.id not in stored for person in changed)
+
+
+def _why_stopped(plan: Plan, leavers: _Leavers, options: ImportOptions) -> str | None:
+    if plan.problems and not options.skip_bad_rows:
+        return f"{len(plan.problems)} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
+    new, withdrawn = len(leavers.new), len(leavers.withdrawn)
+    if (
+        new > NEW_LEAVERS_MIN
+        and new > NEW_LEAVERS_SHARE * leavers.active
+        and (options.expect_leavers is None or new > options.expect_leavers)
+    ):
+        return (
+            f"it would mark {new:,} of {leavers.active:,} people as leaving;"
+            f" if that is meant: --expect-leavers {new}"
+        )
+    if (
+        withdrawn > WITHDRAWN_MIN
+        and withdrawn > WITHDRAWN_SHARE * leavers.leaving
+        and (options.expect_withdrawn is None or withdrawn > options.expect_withdrawn)
+    ):
+        return (
+            f"it would take back the leaving dates of {withdrawn:,} of {leavers.leaving:,} people;"
+            f" if that is meant: --expect-withdrawn {withdrawn}"
+        )
+    return None
+
+
+def _report(
+    connection: Connection,
+    table: Table,
+    plan: Plan,
+    stored: dict[str, PersonFacts],
+    changed: list[tuple[int, PersonFacts]],
+    leavers: _Leavers,
+    options: ImportOptions,
+    stopped: str | None,
+    import_id: int | None,
+) -> ImportReport:
+    added = sum(person.id not in stored for _, person in changed)
+    return ImportReport(
+        applied=stopped is None and not options.dry_run,
+        import_id=import_id,
+        stopped=stopped,
+        dry_run=options.dry_run,
+        encoding=table.format,
+        delimiter=table.delimiter,
+        columns=table.columns,
+        ignored_columns=table.ignored_columns,
+        rows=len(table.rows) + len(table.problems),
+        added=added,
+        changed=len(changed) - added,
+        unchanged=len(plan.wanted) - len(changed),
+        refused=len({problem.line for problem in plan.problems}),
+        new_leavers=len(leavers.new),
+        withdrawn=len(leavers.withdrawn),
+        active=leavers.active,
+        changes=tuple(
+            PersonChange(
+                line,
+                person.id,
+                person.id not in stored,
+                person.id in leavers.new,
+                field_changes(stored.get(person.id), person),
+            )
+            for line, person in changed
+        ),
+        problems=plan.problems,
+        notes=plan.notes,
+        people_version=people_version(connection),
+    )
+
+
+def _restore(connection: Connection, erased: ErasedNames, changes: list[Change], actor: str, at: int) -> None:
+    """Takes erased people back, and their accounts: on the record."""
+    for before, person in changes:
+        if before is not None or person is None or erased.person_at(person.id) is None:
+            continue
+        digest = erased_digest(erased.key, person_subject(person.id))
+        open_ones = (erasures.c.digest == digest) & erasures.c.restored_at.is_(None)
+        connection.execute(update(erasures).where(open_ones).values(restored_at=at))
+        audit.append(
+            connection, at=at, actor=actor, action="erasure.restore_person", object=f"person:{digest}"
+        )
+
+
+def _note_import(
+    connection: Connection,
+    data: bytes,
+    actor: str,
+    at: int,
+    plan: Plan,
+    stored: dict[str, PersonFacts],
+    changed: list[tuple[int, PersonFacts]],
+    stopped: str | None,
+) -> int:
+    """Its number. One that was stopped is on the record too."""
+    digest = hashlib.sha256(data).hexdigest()
+    added = sum(person.id not in stored for _, person in changed)
+    counts = {
+        "added": added,
+        "changed": len(changed) - added,
+        "unchanged": len(plan.wanted) - len(changed),
+        "refused": len({problem.line for problem in plan.problems}),
+    }
+    row = {"imported_at": at, "imported_by": actor, "file_sha256": digest, "stopped": stopped, **counts}
+    number = int(
+        connection.execute(insert(people_imports).values(row).returning(people_imports.c.id)).scalar_one()
+    )
+    detail: dict[str, object] = {"import": number, **counts}
+    action = "people.import" if stopped is None else "people.import_stopped"
+    audit.append(connection, at=at, actor=actor, action=action, object=f"file:sha256:{digest}", detail=detail)
+    return number

@@ -1,0 +1,178 @@
+"""Taking an import back: every person that it changed is again as before, as long as nothing stands on it.
+
+Nothing of it is taken back where one of these people was changed since (by a later import, a flag), where
+another person has an account by now that would go back, or is led by somebody whom the import brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from event_schema.struct_base import Milliseconds
+from server import audit
+from server.people.facts import PersonFacts
+from server.people.facts_store import Change, load_facts, write_facts
+from server.store.tables import account_bindings, people, people_changes, people_imports
+
+_SHOWN = 5
+_AT_ONCE = 500
+
+
+class PastImport(msgspec.Struct, frozen=True):
+    """`stopped`: why nothing of it was taken over."""
+
+    id: int
+    imported_at: Milliseconds
+    imported_by: str
+    file_sha256: str
+    added: int
+    changed: int
+    unchanged: int
+    refused: int
+    stopped: str | None
+    undone_at: Milliseconds | None
+
+
+class UnknownImport(Exception):
+    """There is none of this number."""
+
+
+class CannotUndo(Exception):
+    """Something stands on it; the message says what."""
+
+
+class Undone(msgspec.Struct, frozen=True):
+    import_id: int
+    removed: int
+    restored: int
+
+
+def list_imports(connection: Connection, limit: int = 1000) -> list[PastImport]:
+    """The latest first."""
+    columns = [people_imports.c[name] for name in PastImport.__struct_fields__]
+    query = select(*columns).order_by(people_imports.c.id.desc()).limit(limit)
+    return [PastImport(*row) for row in connection.execute(query)]
+
+
+def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) -> Undone:
+    """In a write transaction that is alone. Raises UnknownImport, CannotUndo; nothing is changed then."""
+    changes = _changes_back(connection, import_id)
+    removed = sum(after is None for _, after in changes)
+    write_facts(connection, changes, at=at, actor=actor, way="undo", import_id=import_id)
+    connection.execute(update(people_imports).where(people_imports.c.id == import_id).values(undone_at=at))
+    counts = {"import": import_id, "removed": removed, "restored": len(changes) - removed}
+    audit.append(
+        connection, at=at, actor=actor, action="people.undo", object=f"import:{import_id}", detail=counts
+    )
+    return Undone(import_id, removed, len(changes) - removed)
+
+
+def check_undo(connection: Connection, import_id: int) -> Undone:
+    """What `undo_import` would do; raises what it raises. Reads only."""
+    changes = _changes_back(connection, import_id)
+    removed = sum(after is None for _, after in changes)
+    return Undone(import_id, removed, len(changes) - removed)
+
+
+def _changes_back(connection: Connection, import_id: int) -> list[Change]:
+    done = connection.execute(select(people_imports).where(people_imports.c.id == import_id)).first()
+    if done is None:
+        raise UnknownImport(f"there is no import {import_id}: leaver people imports list")
+    if done.stopped is not None:
+        raise CannotUndo(f"nothing of import {import_id} was taken over: {done.stopped}")
+    if done.undone_at is not None:
+        raise CannotUndo(f"import {import_id} was undone before")
+    rows = connection.execute(
+        select(people_changes.c.id, people_changes.c.person_id, people_changes.c.before)
+        .where(people_changes.c.import_id == import_id, people_changes.c.way == "import")
+        .order_by(people_changes.c.id)
+    ).all()
+    if len(rows) < done.added + done.changed:
+        missing = done.added + done.changed - len(rows)
+        raise CannotUndo(
+            f"of import {import_id} the history of {missing:,} people is gone:"
+            " they were erased, or it is too old"
+        )
+    before = {row.person_id: _facts(row.before) for row in rows}
+    now = load_facts(connection, list(before))
+    _refuse_later_changes(connection, import_id, now, max((row.id for row in rows), default=0))
+    _refuse_lost_accounts(connection, import_id, before)
+    _refuse_leaders(connection, import_id, before)
+    return [(now[person_id], facts) for person_id, facts in before.items() if now[person_id] != facts]
+
+
+def _facts(written: str | None) -> PersonFacts | None:
+    return None if written is None else msgspec.json.decode(written, type=PersonFacts)
+
+
+def _refuse_later_changes(
+    connection: Connection, import_id: int, now: Mapping[str, PersonFacts], last: int
+) -> None:
+    """What came after, and was taken back by now, is no change."""
+    changed = people_changes.c
+    ids = sorted(now)
+    then: dict[str, PersonFacts | None] = {}
+    how: dict[str, str] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        query = (
+            select(changed.person_id, changed.way, changed.import_id, changed.before)
+            .where(changed.id > last, changed.person_id.in_(ids[start : start + _AT_ONCE]))
+            .order_by(changed.id)
+        )
+        for row in connection.execute(query):
+            if row.person_id not in then:
+                then[row.person_id] = _facts(row.before)
+            how[row.person_id] = f"import {row.import_id}" if row.way == "import" else row.way
+    later = sorted(person_id for person_id, facts in then.items() if facts != now[person_id])
+    if later:
+        shown = ", ".join(f"{person_id} ({how[person_id]})" for person_id in later[:_SHOWN])
+        more = f" and {len(later) - _SHOWN:,} more" if len(later) > _SHOWN else ""
+        raise CannotUndo(
+            f"import {import_id} cannot be undone: {len(later):,} of its people were changed since:"
+            f" {shown}{more}"
+        )
+
+
+def _refuse_lost_accounts(
+    connection: Connection, import_id: int, before: dict[str, PersonFacts | None]
+) -> None:
+    back = {
+        (held.system, held.name): person_id
+        for person_id, facts in before.items()
+        if facts is not None
+        for held in facts.accounts
+        if held.until is None
+    }
+    bound = account_bindings.c
+    names = sorted({name for _, name in back})
+    for start in range(0, len(names), _AT_ONCE):
+        query = select(bound.system, bound.account, bound.person_id).where(
+            bound.account.in_(names[start : start + _AT_ONCE]),
+            bound.relation == "owner",
+            bound.valid_until.is_(None),
+            bound.source != "learned",
+        )
+        for row in connection.execute(query):
+            owner = back.get((row.system, row.account))
+            if owner is not None and row.person_id != owner and row.person_id not in before:
+                raise CannotUndo(
+                    f"import {import_id} cannot be undone: {row.person_id} has the account {row.account}"
+                    f" by now, which would go back to {owner}"
+                )
+
+
+def _refuse_leaders(connection: Connection, import_id: int, before: dict[str, PersonFacts | None]) -> None:
+    new = sorted(person_id for person_id, facts in before.items() if facts is None)
+    for start in range(0, len(new), _AT_ONCE):
+        query = select(people.c.id, people.c.manager_id).where(
+            people.c.manager_id.in_(new[start : start + _AT_ONCE])
+        )
+        for row in connection.execute(query):
+            if row.id not in before:
+                raise CannotUndo(
+                    f"import {import_id} cannot be undone: {row.id} is led by {row.manager_id},"
+                    " whom it brought"
+                )
