@@ -259,6 +259,15 @@ BENCHMARKS = (
             ("erasing: longest transaction, ms", r"longest transaction ([\d,]+) ms", ""),
         ),
     ),
+    Benchmark(
+        "people_directory",
+        ("--people", "10000", "--accounts", "40000", "--devices", "20000", "--bad-rows", "40"),
+        (
+            ("people: CPU s to reload all", r"^reload +([\d.]+)", ""),
+            ("people: lookups of known accounts/CPU s", r"^lookups, again +([\d,]+)", ""),
+            ("roster: CPU s of its transaction", r"^good rows in .* ([\d.]+) in the", ""),
+        ),
+    ),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )
 

@@ -33,6 +33,7 @@ from server.store.tables import (
     judged_days,
     known_exports,
     log_positions,
+    people_changes,
     rule_days,
     subject_agents,
     subject_events,
@@ -79,6 +80,7 @@ def drop_old(
             & (alerts.c.closed_at < now - alerts_days * DAY)
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
+        (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]
     return {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -34,6 +35,9 @@ from server.metrics.process_metrics import ProcessMetrics
 from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.people.company import keep_company
 from server.people.directory import raise_people_version
+from server.people.hr_import import ImportOptions
+from server.people.watched_folder import TURN_SECONDS_MAX as FOLDER_TURN
+from server.people.watched_folder import WatchedFolder
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
 from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
 from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
@@ -189,6 +193,7 @@ class _Server:
         self._parts = (
             *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
             *([self._pipeline] if config.pipeline.enabled else []),
+            *self._watched_folder(),
             SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
                 "training",
@@ -222,6 +227,21 @@ class _Server:
         finally:
             self._manager.stopping()
             self._stop()
+
+    def _watched_folder(self) -> list[SupervisedThread]:
+        settings = self._installation.config.people
+        if not settings.watch_folder:
+            return []
+        pulse = Pulse(FOLDER_TURN)
+        watched = WatchedFolder(
+            self._installation.database,
+            Path(settings.watch_folder),
+            clock=self._installation.clock,
+            options=ImportOptions(time_zone=settings.time_zone, skip_bad_rows=not settings.refuse_bad_rows),
+            mapping=Path(settings.mapping) if settings.mapping else None,
+            pulse=pulse,
+        )
+        return [SupervisedThread("HR folder", watched.run, pulse=pulse)]
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

@@ -19,9 +19,9 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.commands.people_accounts import account, show_accounts
 from server.commands.people_import import import_file, imports
 from server.commands.tables import echo_table
-from server.people.account_list import AccountView, list_accounts
 from server.people.dates import UnreadableDate, day_text, minute_text, read_day, read_minute
 from server.people.directory import Directory, PersonRecord, load_directory
 from server.people.facts import LeaverFlag, LeavingType, PersonFacts, latest_employment
@@ -40,6 +40,8 @@ def people() -> None:
 
 people.add_command(import_file)
 people.add_command(imports)
+people.add_command(account)
+people.add_command(show_accounts)
 
 
 @people.command("list")
@@ -127,24 +129,6 @@ def unflag(person: str, reason: str | None, data: Path | None, as_json: bool) ->
     _echo_flagged(before, after, as_json)
 
 
-@people.command("accounts")
-@click.option("--unowned", is_flag=True, help="Only those that nobody owns now: somebody should.")
-@data_option
-@json_option
-def show_accounts(unowned: bool, data: Path | None, as_json: bool) -> None:
-    """Accounts, declared or only seen in events: whose they are, and who else knows the password."""
-    with open_installation(data) as installation:
-        now = system_clock()
-        with installation.database.read() as connection:
-            found = list_accounts(connection, load_directory(connection), now=now, unowned=unowned)
-    if as_json:
-        echo_json(found)
-    elif not found:
-        click.echo("Every account has an owner." if unowned else "No accounts yet.")
-    else:
-        echo_table(_accounts_table(found))
-
-
 class _Shown:
     """A person as the list has it."""
 
@@ -205,25 +189,6 @@ def _people_table(found: list[_Shown]) -> Table:
             (None if main is None else day_and_minute(main.last_day, main.last_minute)) or "-",
             "-" if shown.days is None or shown.status is PersonStatus.ACTIVE else str(shown.days),
             ", ".join(how) or "-",
-        )
-    return table
-
-
-def _accounts_table(found: list[AccountView]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("account", overflow="fold")
-    table.add_column("where", overflow="fold")
-    for column in ("kind", "owner"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("known to", justify="right", no_wrap=True)
-    for view in found:
-        place = view.system or (f"seen on {view.host}" if view.host else "-")
-        table.add_row(
-            printable_name(view.account),
-            printable_name(place),
-            view.kind or "-",
-            printable_name(view.owner or "nobody"),
-            str(len(view.known_to)) if view.known_to else "-",
         )
     return table
 

@@ -24,7 +24,7 @@ from server.commands.tables import echo_table
 from server.installation import Installation
 from server.people.csv_encoding import UnreadableFile
 from server.people.csv_table import FILE_BYTES_MAX
-from server.people.hr_import import ImportOptions, import_people
+from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
 from server.people.person_rows import zone_name
@@ -106,18 +106,18 @@ def import_file(
         if not dry_run and not yes and not asks:
             fail("nobody is there to be asked: say --yes, or --dry-run", USAGE)
         try:
-            report = _looked(installation, content, options) if dry_run or asks else None
-            if asks and report is not None:
+            prepared = _looked(installation, content, options)
+            if asks:
+                report = _shown(installation, prepared)
                 echo_report(file.name, report)
                 if report.stopped is None and report.added + report.changed:
                     click.confirm("Take this over?", abort=True)
-                    report = _taken_over(installation, content, options)
+                    report = _taken_over(installation, prepared)
                     click.echo(f"Taken over: import {report.import_id}.")
-            elif report is None:
-                report = _taken_over(installation, content, options)
+            else:
+                report = _shown(installation, prepared) if dry_run else _taken_over(installation, prepared)
         except UnreadableFile as error:
             fail(f"{file}: {error}")
-    assert report is not None
     if as_json:
         echo_json(report)
     elif not asks:
@@ -181,15 +181,20 @@ def stands_at_a_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _looked(installation: Installation, content: bytes, options: ImportOptions) -> ImportReport:
+def _looked(installation: Installation, content: bytes, options: ImportOptions) -> PreparedImport:
     with installation.database.read() as connection:
-        return import_people(connection, content, actor=system_actor(), at=system_clock(), options=options)
+        return prepare_import(connection, content, at=system_clock(), options=options)
 
 
-def _taken_over(installation: Installation, content: bytes, options: ImportOptions) -> ImportReport:
-    real = msgspec.structs.replace(options, dry_run=False)
+def _shown(installation: Installation, prepared: PreparedImport) -> ImportReport:
+    with installation.database.read() as connection:
+        return take_over(connection, prepared, actor=system_actor())
+
+
+def _taken_over(installation: Installation, prepared: PreparedImport) -> ImportReport:
+    options = msgspec.structs.replace(prepared.options, dry_run=False)
     with installation.database.begin() as connection:
-        return import_people(connection, content, actor=system_actor(), at=system_clock(), options=real)
+        return take_over(connection, msgspec.structs.replace(prepared, options=options), actor=system_actor())
 
 
 def _mapping(file: Path | None) -> ImportMapping:

@@ -19,7 +19,6 @@ from event_schema.leaver_fields import (
     FileFields,
     LeaverFields,
     PersonFields,
-    PersonStatus,
     RemoteFields,
     TimeFields,
 )
@@ -33,6 +32,7 @@ from server.people.directory import AccountRecord, Directory, PersonRecord
 from server.people.erased import NO_ACCOUNT, SUBJECT_CHARACTERS
 from server.people.holders import Changing, moments_of
 from server.people.pseudonyms import account_subject, person_subject
+from server.people.standing import ALWAYS_ACTIVE, Timeline
 from server.store.column_types import key_text
 
 CHANNEL_CHARACTERS = 64
@@ -40,20 +40,8 @@ _WORDS_KEPT = 50_000
 _MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, Authentication, ApiActivity, DatastoreActivity)
 
 
-_Words = tuple[
-    str | None,
-    PersonStatus,
-    int | None,
-    AccountFields,
-    int,
-    int,
-    str,
-    str | None,
-    bool | None,
-    str | None,
-    FileFields | None,
-]
-"""What LeaverFields are made from: person, status, days left, account, day, hour, fidelity, gap, new place,
+_Words = tuple[str, int, int, int, str, str | None, bool | None, str | None, FileFields | None]
+"""What LeaverFields are made from: whom, which of their standings, day, hour, fidelity, gap, new place,
 category, file."""
 
 
@@ -63,6 +51,9 @@ class Who(msgspec.Struct, frozen=True):
     person: PersonRecord | None
     subject: str
     account: AccountFields
+    standing: Timeline
+    key: str
+    """Tells this apart from others: quicker to compare than all of it."""
 
 
 class WhoByTime(msgspec.Struct, frozen=True):
@@ -108,7 +99,8 @@ class Enricher:
         """Whom the event is about, whenever it was."""
         user = account_of(event)
         account = (user.name or user.uid) if user is not None else None
-        place = (account, event.device.hostname, system_of(event))
+        system = system_of(event) if isinstance(event, ApiActivity) else ""
+        place = (account, event.device.hostname, system)
         found = self._whose.get(place)
         if found is None:
             found = self._look_up(account or NO_ACCOUNT, *place[1:])
@@ -153,7 +145,10 @@ class Enricher:
             kind=record.kind if record is not None else None,
             owner_id=owner.id if owner is not None else None,
         )
-        return Who(person, _subject(person) if person is not None else account_subject(account, host), fields)
+        subject = _subject(person) if person is not None else account_subject(account, host)
+        standing = self.directory.standing(person) if person is not None else ALWAYS_ACTIVE
+        key = "\0".join((person.id if person is not None else "", fields.kind or "", fields.owner_id or ""))
+        return Who(person, subject, fields, standing, key)
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
@@ -183,13 +178,9 @@ class Enricher:
         kind = self.directory.day_type(day)
         unmapped = event.unmapped
         category = unmapped.transfer.category if isinstance(unmapped, TransferUnmapped) else None
-        person = who.person
-        status, days_left = self.directory.status_at(person, time)
         place = (
-            person.id if person is not None else None,
-            status,
-            days_left,
-            who.account,
+            who.key,
+            who.standing.number(time),
             day,
             hour,
             evidence.fidelity,
@@ -200,8 +191,7 @@ class Enricher:
         )
         known = self._known.get(place)
         if known is None:
-            standing = (status, days_left)
-            known = self._make(who, standing, hour, kind, evidence, new_place, category, file)
+            known = self._make(who, time, hour, kind, evidence, new_place, category, file)
             if len(self._known) >= _WORDS_KEPT:
                 self._known.clear()
             self._known[place] = known
@@ -210,7 +200,7 @@ class Enricher:
     def _make(
         self,
         who: Who,
-        standing: tuple[PersonStatus, int | None],
+        time: int,
         hour: int,
         kind: DayType,
         evidence: Evidence,
@@ -218,7 +208,8 @@ class Enricher:
         category: str | None,
         file: FileFields | None,
     ) -> Known:
-        person, (status, days_left) = who.person, standing
+        person = who.person
+        status, days_left = self.directory.status_at(person, time)
         fields = LeaverFields(
             person=PersonFields(
                 status=status,

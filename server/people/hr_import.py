@@ -50,36 +50,66 @@ class ImportOptions(msgspec.Struct, frozen=True):
     expect_withdrawn: int | None = None
 
 
+class PreparedImport(msgspec.Struct, frozen=True):
+    """A file, read and held against what is stored at `version`: what takes long, before anybody waits."""
+
+    data: bytes
+    options: ImportOptions
+    at: int
+    version: int
+    table: Table
+    plan: Plan
+    stored: dict[str, PersonFacts]
+    erased: ErasedNames
+    changed: tuple[tuple[int, PersonFacts], ...]
+    """People whose facts would differ, with their lines."""
+
+
+def prepare_import(
+    connection: Connection, data: bytes, *, at: int, options: ImportOptions | None = None
+) -> PreparedImport:
+    """Reads only. at: ms UTC. Raises UnreadableFile."""
+    options = options or ImportOptions()
+    table = read_table(data, mapping=options.mapping, encoding=options.encoding)
+    return _prepared(connection, data, table, at, options)
+
+
+def _prepared(
+    connection: Connection, data: bytes, table: Table, at: int, options: ImportOptions
+) -> PreparedImport:
+    stored = load_facts(connection)
+    erased = load_erased(connection)
+    chosen = Options(at, options.time_zone, options.mapping, options.restore_erased, options.add_unmatched)
+    plan = make_plan(table, stored, erased, chosen)
+    changed = tuple((line, person) for line, person in plan.wanted if stored.get(person.id) != person)
+    return PreparedImport(data, options, at, people_version(connection), table, plan, stored, erased, changed)
+
+
+def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -> ImportReport:
+    """Within the caller's write transaction, which is alone (a read transaction will do for a dry run).
+    Where somebody changed people meanwhile, it is worked out again."""
+    if people_version(connection) != prepared.version:
+        prepared = _prepared(connection, prepared.data, prepared.table, prepared.at, prepared.options)
+    options, at = prepared.options, prepared.at
+    leavers = _Leavers(prepared.stored, [person for _, person in prepared.changed])
+    stopped = _why_stopped(prepared.plan, leavers, options)
+    changes: list[Change] = [(prepared.stored.get(person.id), person) for _, person in prepared.changed]
+    applies = stopped is None and not options.dry_run
+    if applies:
+        _restore(connection, prepared.erased, changes, actor, at)
+    import_id = None
+    if not options.dry_run:
+        import_id = _note_import(connection, prepared, actor, stopped)
+    if applies:
+        write_facts(connection, changes, at=at, actor=actor, way="import", import_id=import_id)
+    return _report(connection, prepared, leavers, stopped, import_id)
+
+
 def import_people(
     connection: Connection, data: bytes, *, actor: str, at: int, options: ImportOptions | None = None
 ) -> ImportReport:
-    """Imports within the caller's write transaction (a read transaction will do for a dry run).
-
-    at: ms UTC. Raises UnreadableFile; nothing is changed then.
-    """
-    options = options or ImportOptions()
-    table = read_table(data, mapping=options.mapping, encoding=options.encoding)
-    stored = load_facts(connection)
-    erased = load_erased(connection)
-    plan = make_plan(
-        table,
-        stored,
-        erased,
-        Options(at, options.time_zone, options.mapping, options.restore_erased, options.add_unmatched),
-    )
-    changed = [(line, person) for line, person in plan.wanted if stored.get(person.id) != person]
-    leavers = _Leavers(stored, [person for _, person in changed])
-    stopped = _why_stopped(plan, leavers, options)
-    changes: list[Change] = [(stored.get(person.id), person) for _, person in changed]
-    applies = stopped is None and not options.dry_run
-    if applies:
-        _restore(connection, erased, changes, actor, at)
-    import_id = None
-    if not options.dry_run:
-        import_id = _note_import(connection, data, actor, at, plan, stored, changed, stopped)
-    if applies:
-        write_facts(connection, changes, at=at, actor=actor, way="import", import_id=import_id)
-    return _report(connection, table, plan, stored, changed, leavers, options, stopped, import_id)
+    """Both at once. Raises UnreadableFile; nothing is changed then."""
+    return take_over(connection, prepare_import(connection, data, at=at, options=options), actor=actor)
 
 
 class _Leavers:
@@ -121,15 +151,13 @@ def _why_stopped(plan: Plan, leavers: _Leavers, options: ImportOptions) -> str |
 
 def _report(
     connection: Connection,
-    table: Table,
-    plan: Plan,
-    stored: dict[str, PersonFacts],
-    changed: list[tuple[int, PersonFacts]],
+    prepared: PreparedImport,
     leavers: _Leavers,
-    options: ImportOptions,
     stopped: str | None,
     import_id: int | None,
 ) -> ImportReport:
+    table, plan, stored = prepared.table, prepared.plan, prepared.stored
+    options, changed = prepared.options, prepared.changed
     added = sum(person.id not in stored for _, person in changed)
     return ImportReport(
         applied=stopped is None and not options.dry_run,
@@ -177,19 +205,11 @@ def _restore(connection: Connection, erased: ErasedNames, changes: list[Change],
         )
 
 
-def _note_import(
-    connection: Connection,
-    data: bytes,
-    actor: str,
-    at: int,
-    plan: Plan,
-    stored: dict[str, PersonFacts],
-    changed: list[tuple[int, PersonFacts]],
-    stopped: str | None,
-) -> int:
+def _note_import(connection: Connection, prepared: PreparedImport, actor: str, stopped: str | None) -> int:
     """Its number. One that was stopped is on the record too."""
-    digest = hashlib.sha256(data).hexdigest()
-    added = sum(person.id not in stored for _, person in changed)
+    digest = hashlib.sha256(prepared.data).hexdigest()
+    at, plan, changed = prepared.at, prepared.plan, prepared.changed
+    added = sum(person.id not in prepared.stored for _, person in changed)
     counts = {
         "added": added,
         "changed": len(changed) - added,

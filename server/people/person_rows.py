@@ -161,6 +161,8 @@ def _check_text(column: Column, value: str) -> None:
     longest = _LONGEST.get(column, _DATE_CHARACTERS)
     if len(value) > longest:
         raise _Refused(column, value, f"{len(value)} characters, more than {longest}")
+    if value.isprintable():
+        return
     if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value if c != "\n" or column not in ADD_UP):
         raise _Refused(column, value, "holds a control character")
 

@@ -79,7 +79,8 @@ def give_pseudonyms(connection: Connection, subjects: Iterable[str]) -> dict[str
 
 def _new_pseudonyms(connection: Connection, key: bytes, subjects: list[str]) -> dict[str, str]:
     lengths = range(_SHORTEST, _LONGEST + 1)
-    forms = {s: [_prefix(s) + _code(key, s)[:length] for length in lengths] for s in subjects}
+    codes = {s: (_prefix(s), _code(key, s)) for s in subjects}
+    forms = {s: [prefix + code[:length] for length in lengths] for s, (prefix, code) in codes.items()}
     new: dict[str, str] = {}
     taken: set[str] = set()
     for step, _ in enumerate(lengths):

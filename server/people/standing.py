@@ -40,9 +40,13 @@ class Timeline(msgspec.Struct, frozen=True):
     standings: tuple[Standing, ...]
 
     def at(self, time: int) -> Standing:
+        return self.standings[self.number(time)]
+
+    def number(self, time: int) -> int:
+        """Which of the standings it is."""
         if len(self.starts) == 1:
-            return self.standings[0]
-        return self.standings[max(0, bisect_right(self.starts, time) - 1)]
+            return 0
+        return max(0, bisect_right(self.starts, time) - 1)
 
 
 ALWAYS_ACTIVE = Timeline((EVER,), ((PersonStatus.ACTIVE, None),))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from event_schema.struct_base import Milliseconds
 from server import audit
@@ -98,9 +98,10 @@ def _changes_back(connection: Connection, import_id: int) -> list[Change]:
         )
     before = {row.person_id: _facts(row.before) for row in rows}
     now = load_facts(connection, list(before))
-    _refuse_later_changes(connection, import_id, now, max((row.id for row in rows), default=0))
+    last = max((row.id for row in rows), default=0)
+    _refuse_later_changes(connection, import_id, now, last)
     _refuse_lost_accounts(connection, import_id, before)
-    _refuse_leaders(connection, import_id, before)
+    _refuse_leaders(connection, import_id, before, last)
     return [(now[person_id], facts) for person_id, facts in before.items() if now[person_id] != facts]
 
 
@@ -164,11 +165,14 @@ def _refuse_lost_accounts(
                 )
 
 
-def _refuse_leaders(connection: Connection, import_id: int, before: dict[str, PersonFacts | None]) -> None:
+def _refuse_leaders(
+    connection: Connection, import_id: int, before: dict[str, PersonFacts | None], last: int
+) -> None:
+    later = exists().where(people_changes.c.person_id == people.c.id, people_changes.c.id > last)
     new = sorted(person_id for person_id, facts in before.items() if facts is None)
     for start in range(0, len(new), _AT_ONCE):
         query = select(people.c.id, people.c.manager_id).where(
-            people.c.manager_id.in_(new[start : start + _AT_ONCE])
+            people.c.manager_id.in_(new[start : start + _AT_ONCE]), later
         )
         for row in connection.execute(query):
             if row.id not in before:

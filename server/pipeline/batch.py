@@ -7,7 +7,7 @@ known (enrich), which policies fire, what does the day add up to, how strange is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import orjson
@@ -102,8 +102,7 @@ class BatchReader:
         self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
         about = [self._about(found) for found in admitted]
-        subjects = (who.subject for each in about for may_be in each for who in _all_of(may_be))
-        self._memory.load_subjects(self._connection, subjects)
+        self._memory.load_subjects(self._connection, _subjects(about))
         for found, each in zip(admitted, about, strict=True):
             agent = self._memory.agents[found.record.agent]
             self._batch.agents[agent.name] = agent
@@ -135,15 +134,14 @@ class BatchReader:
     def _about(self, found: Admitted) -> list[Who | WhoByTime | None]:
         """Whom each event of the record is about, whenever it was; None: nobody, somebody who was erased, or
         the event could not be read."""
-        return [
-            None if event is None or is_nobodys(event) else self._whose(event) for event in found.events or ()
-        ]
+        enricher = self._memory.enricher
+        whose = self._whose if enricher.directory.erased.accounts else enricher.whose
+        return [None if event is None or is_nobodys(event) else whose(event) for event in found.events or ()]
 
     def _whose(self, event: Event) -> Who | WhoByTime | None:
+        """Where some accounts are erased."""
         enricher = self._memory.enricher
         found = enricher.whose(event)
-        if not enricher.directory.erased.accounts:
-            return found
         if isinstance(found, Who):
             return None if enricher.erased(event, event.time) else found
         # Of an account that was erased and then given to somebody: nothing may be looked up under its name.
@@ -374,10 +372,16 @@ class BatchReader:
         self._batch.findings.append(Finding(agent, kind, detail, at, count))
 
 
-def _all_of(whose: Who | WhoByTime | None) -> tuple[Who, ...]:
-    if whose is None:
-        return ()
-    return (whose,) if isinstance(whose, Who) else whose.each
+def _subjects(about: list[list[Who | WhoByTime | None]]) -> Iterable[str]:
+    """All that the events may be about."""
+    found: dict[str, None] = {}
+    for each in about:
+        for whose in each:
+            if isinstance(whose, Who):
+                found[whose.subject] = None
+            elif whose is not None:
+                found.update((who.subject, None) for who in whose.each)
+    return found
 
 
 def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import insert, select
 
 from server.commands.people import people
 from server.people.directory import people_version
 from server.store.database import Database
+from server.store.tables import audit, subject_agents
 
 GOOD = "工号,姓名,账号,最后工作日\n1001,王小明,wangxm,2026年11月28日\n1002,李雷,lilei,\n"
 
@@ -133,3 +135,71 @@ def test_empty_list_says_what_to_do(database: Database, tmp_path: Path) -> None:
 
 def test_data_that_cannot_be_read_exits_with_four(tmp_path: Path) -> None:
     assert _run(tmp_path / "nowhere", "list").exit_code == 4
+
+
+def test_a_flag_is_shown_stands_and_is_taken_back_on_the_record(database: Database, tmp_path: Path) -> None:
+    _import(tmp_path, _file(tmp_path, GOOD.encode()))
+    done = _run(
+        tmp_path, "flag", "1002", "--last-day", "2026-12-24", "--last-hour", "17:30", "--type", "dismissed"
+    )
+    assert (done.exit_code, done.stdout) == (0, "1002: last day 2026-12-24 17:30, UTC\n")
+    again = _run(
+        tmp_path, "flag", "1002", "--last-day", "2026-12-24", "--last-hour", "17:30", "--type", "dismissed"
+    )
+    assert again.stdout == "1002 is flagged so already: last day 2026-12-24 17:30\n"
+    assert "dismissed, by hand" in _run(tmp_path, "list", "--leaving").stdout
+    (shown,) = [each for each in json.loads(_run(tmp_path, "list", "--json").stdout) if each["id"] == "1002"]
+    assert (shown["last_working_day"], shown["last_hour"], shown["flagged"]) == ("2026-12-24", "17:30", True)
+    assert _run(tmp_path, "unflag", "1002").stdout == "1002: the flag is gone; no last day\n"
+    assert _run(tmp_path, "unflag", "1002").stderr == "leaver: nobody flagged this person\n"
+    assert "import a corrected row" in _run(tmp_path, "unflag", "1001").stderr
+    assert "nobody has the id 7" in _run(tmp_path, "flag", "7", "--last-day", "2026-12-24").stderr
+    for arguments in (["--last-day", "soon"], ["--last-day", "2026-12-24", "--last-hour", "25:00"]):
+        assert _run(tmp_path, "flag", "1002", *arguments).exit_code == 2
+    with database.read() as connection:
+        rows = connection.execute(select(audit.c.action, audit.c.object).order_by(audit.c.seq)).all()
+    assert [row.action for row in rows] == ["people.import", "people.flag", "people.unflag"]
+    assert "1002" not in str(rows)
+
+
+def test_imports_are_listed_and_undone(database: Database, tmp_path: Path) -> None:
+    assert _run(tmp_path, "imports", "list").stdout == "No imports yet: leaver people import FILE\n"
+    _import(tmp_path, _file(tmp_path, GOOD.encode()))
+    _import(tmp_path, _file(tmp_path, b"id\n1\n1\n"))
+    first, second = json.loads(_run(tmp_path, "imports", "list", "--json").stdout)
+    assert (first["id"], first["refused"], second["id"], second["added"]) == (2, 1, 1, 2)
+    assert "stopped: 1 of its rows are bad" in " ".join(_run(tmp_path, "imports", "list").stdout.split())
+    assert "nobody is there to be asked" in _run(tmp_path, "imports", "undo", "1").stderr
+    assert "nothing of import 2 was taken over" in _run(tmp_path, "imports", "undo", "2", "--yes").stderr
+    done = _run(tmp_path, "imports", "undo", "1", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "Undone: 0 people are as before, 2 are gone again.\n")
+    assert _run(tmp_path, "list").stdout == "No people yet: leaver people import FILE\n"
+    assert "undone" in _run(tmp_path, "imports", "list").stdout
+
+
+def test_accounts_are_entities_with_owner_knowers_and_rotation(database: Database, tmp_path: Path) -> None:
+    _import(tmp_path, _file(tmp_path, GOOD.encode()))
+    declared = ["--system", "Shipping", "--kind", "shared", "--owner", "1001", "--knows", "1002"]
+    assert _run(tmp_path, "account", "KeFu", *declared, "--rotated", "2026-11-01").exit_code == 0
+    assert _run(tmp_path, "account", "svc-backup", "--kind", "service").exit_code == 0
+    with database.begin() as connection:
+        seen = {"subject": "account:visitor@desk-4", "agent": "desk-4", "first_time": 5}
+        connection.execute(insert(subject_agents).values(seen))
+    accounts = {each["account"]: each for each in json.loads(_run(tmp_path, "accounts", "--json").stdout)}
+    assert set(accounts) == {"wangxm", "lilei", "kefu", "svc-backup", "visitor"}
+    kefu = accounts["kefu"]
+    assert (kefu["system"], kefu["kind"], kefu["owner"], kefu["known_to"]) == (
+        "shipping",
+        "shared",
+        "1001",
+        ["1002"],
+    )
+    assert kefu["rotated_at_dt"].startswith("2026-11-01T00:00:00")
+    unowned = _run(tmp_path, "accounts", "--unowned").stdout
+    assert [line.split()[0] for line in unowned.splitlines()[1:]] == ["svc-backup", "visitor"]
+    # Handed over, and forgotten by one who knew it.
+    _run(tmp_path, "account", "kefu", "--system", "shipping", "--owner", "1002", "--forgets", "1002")
+    (kefu,) = [e for e in json.loads(_run(tmp_path, "accounts", "--json").stdout) if e["account"] == "kefu"]
+    assert (kefu["owner"], kefu["known_to"]) == ("1002", [])
+    assert "nobody has the id 9" in _run(tmp_path, "account", "kefu", "--owner", "9").stderr
+    assert _run(tmp_path, "account", "x", "--owner", "1", "--no-owner").exit_code == 2

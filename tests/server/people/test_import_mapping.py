@@ -35,7 +35,10 @@ def _rows(data: bytes, mapping: ImportMapping | None = None) -> list[PersonRow |
 def test_columns_values_dates_and_lines_before_the_header_are_as_the_mapping_says(tmp_path: Path) -> None:
     file = tmp_path / "hr.toml"
     file.write_text(MAPPING, encoding="utf-8")
-    text = "Export\nPers.-Nr.;Windows;Notes-Mail;Austritt;Grund;id\n7;mülli;m@x.example;03/04/2026;Kündigung AN;9\n"
+    text = (
+        "Export\nPers.-Nr.;Windows;Notes-Mail;Austritt;Grund;id\n"
+        "7;mülli;m@x.example;03/04/2026;Kündigung AN;9\n"
+    )
     (row,) = _rows(text.encode("cp1252"), read_mapping(file))
     assert isinstance(row, PersonRow)
     assert (row.id, row.accounts) == ("7", ("m@x.example", "mülli"))
@@ -68,7 +71,10 @@ def test_a_wrong_mapping_names_its_file_and_the_place(tmp_path: Path, text: str,
 
 
 def test_purviews_hr_connector_is_understood() -> None:
-    text = b"UserPrincipalName,ResignationDate,LastWorkingDate\nPilarP@x.example,2026-11-23T15:18:02Z,2026-11-29T17:18:02Z\n"
+    text = (
+        b"UserPrincipalName,ResignationDate,LastWorkingDate\n"
+        b"PilarP@x.example,2026-11-23T15:18:02Z,2026-11-29T17:18:02Z\n"
+    )
     (row,) = _rows(text)
     assert isinstance(row, PersonRow)
     assert (row.id, row.accounts) == ("", ("pilarp@x.example",))

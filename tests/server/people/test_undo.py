@@ -33,8 +33,9 @@ def _everything(database: Database) -> object:
         return load_facts(connection), connection.execute(select(accounts.c.account)).scalars().all()
 
 
-FIRST = "id,name,accounts,devices,manager,last working day,last hour\n1,Ada,ada desk,pc-1,,,\n2,Bob,bob,pc-2,1,2026-11-30,17:00\n"
-SECOND = "id,name,accounts,devices,manager,last working day,last hour\n1,Ada B,ada,pc-2,,2026-12-24,\n2,Bob,bob desk,,1,,\n3,Cy,cy,,1,,\n"
+HEADER = "id,name,accounts,devices,manager,last working day,last hour\n"
+FIRST = HEADER + "1,Ada,ada desk,pc-1,,,\n2,Bob,bob,pc-2,1,2026-11-30,17:00\n"
+SECOND = HEADER + "1,Ada B,ada,pc-2,,2026-12-24,\n2,Bob,bob desk,,1,,\n3,Cy,cy,,1,,\n"
 
 
 def test_everybody_is_again_as_before_and_whom_it_brought_is_gone(database: Database) -> None:

@@ -1,0 +1,133 @@
+"""Declaring an account by hand: its kind, who owns it, who else knows its password, when that changed."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, delete, select, update
+
+from server import audit
+from server.people.directory import raise_people_version
+from server.people.erased import load_erased
+from server.people.facts import LEARNED, AccountKind, Holding, PersonFacts
+from server.people.facts_store import load_facts, sorted_holdings, write_facts
+from server.people.flags import UnknownPerson
+from server.people.pseudonyms import account_subject, pseudonym
+from server.store.tables import account_bindings, accounts
+from server.store.upsert import insert_missing, insert_new
+
+SYSTEM_CHARACTERS = 64
+
+
+class AccountWords(msgspec.Struct, frozen=True):
+    """What is said of an account; None: nothing is. `account` as account_key, `system` in lower case, empty:
+    everywhere. `nobody`: it has no owner from now on. `since`: from when the owner and those who know it do
+    (ms UTC); None: from now on, or always where nobody owned or knew it. rotated_at: ms UTC."""
+
+    account: str
+    system: str = ""
+    kind: AccountKind | None = None
+    owner: str | None = None
+    nobody: bool = False
+    knows: tuple[str, ...] = ()
+    forgets: tuple[str, ...] = ()
+    since: int | None = None
+    rotated_at: int | None = None
+
+
+def declare_account(
+    connection: Connection, said: AccountWords, *, actor: str, at: int, reason: str | None
+) -> None:
+    """In a write transaction that is alone. Raises UnknownPerson."""
+    named = [*said.knows, *said.forgets, *([said.owner] if said.owner else [])]
+    known = load_facts(connection, sorted(set(named)))
+    for person_id in named:
+        if person_id not in known:
+            raise UnknownPerson(f"nobody has the id {person_id}: leaver people list")
+    row = {"system": said.system, "account": said.account, "kind": said.kind or "personal"}
+    insert_missing(connection, accounts, [{**row, "rotated_at": None, "source": "flag", "changed_at": at}])
+    here = (accounts.c.system == said.system) & (accounts.c.account == said.account)
+    values: dict[str, object] = {"changed_at": at}
+    if said.kind is not None:
+        values["kind"] = said.kind
+    if said.rotated_at is not None:
+        values["rotated_at"] = said.rotated_at
+    connection.execute(update(accounts).where(here).values(values))
+    if said.owner is not None or said.nobody:
+        _hand_over(connection, said, actor, at)
+    _know(connection, said, at)
+    raise_people_version(connection)
+    # The trail is kept for good: it names the pseudonym.
+    shown = pseudonym(connection, account_subject(said.account, None))
+    detail = {
+        "kind": said.kind,
+        "owner_changed": said.owner is not None or said.nobody,
+        "knows": len(said.knows),
+        "forgets": len(said.forgets),
+        "rotated_at": said.rotated_at,
+    }
+    audit.append(
+        connection, at=at, actor=actor, action="people.account", object=shown, reason=reason, detail=detail
+    )
+
+
+def _hand_over(connection: Connection, said: AccountWords, actor: str, at: int) -> None:
+    bound = account_bindings.c
+    here = (bound.system == said.system) & (bound.account == said.account) & (bound.relation == "owner")
+    had = set(connection.execute(select(bound.person_id).where(here, bound.source != LEARNED)).scalars())
+    others = sorted(had - {said.owner})
+    begins = at if said.since is None else said.since
+    changes: list[tuple[PersonFacts | None, PersonFacts | None]] = []
+    for before in load_facts(connection, others).values():
+        held = [_until(each, begins) if _is(each, said) else each for each in before.accounts]
+        kept = sorted_holdings(each for each in held if each is not None)
+        if kept != before.accounts:
+            changes.append((before, msgspec.structs.replace(before, accounts=kept)))
+    if said.owner is not None:
+        before = load_facts(connection, [said.owner])[said.owner]
+        if not any(_is(each, said) and each.until is None for each in before.accounts):
+            erased = load_erased(connection).account(said.account) is not None
+            since = begins if had or erased or said.since is not None else None
+            new = Holding(said.account, said.system, since, source="flag")
+            changes.append(
+                (before, msgspec.structs.replace(before, accounts=sorted_holdings((*before.accounts, new))))
+            )
+    write_facts(connection, changes, at=at, actor=actor, way="account")
+
+
+def _is(held: Holding, said: AccountWords) -> bool:
+    return (held.system, held.name) == (said.system, said.account)
+
+
+def _until(held: Holding, at: int) -> Holding | None:
+    if held.until is not None:
+        return held
+    return None if held.since is not None and held.since >= at else msgspec.structs.replace(held, until=at)
+
+
+def _know(connection: Connection, said: AccountWords, at: int) -> None:
+    bound = account_bindings.c
+    here = (bound.system == said.system) & (bound.account == said.account) & (bound.relation == "knows")
+    current = here & bound.valid_until.is_(None) & (bound.source != LEARNED)
+    if said.forgets:
+        of_these = current & bound.person_id.in_(said.forgets)
+        connection.execute(update(account_bindings).where(of_these).values(valid_until=at))
+        connection.execute(delete(account_bindings).where(here, bound.valid_from >= bound.valid_until))
+    known = set(connection.execute(select(bound.person_id).where(current)).scalars())
+    new = [person for person in dict.fromkeys(said.knows) if person not in known]
+    insert_new(
+        connection,
+        account_bindings,
+        [
+            {
+                "system": said.system,
+                "account": said.account,
+                "person_id": person_id,
+                "relation": "knows",
+                "valid_from": said.since,
+                "valid_until": None,
+                "source": "flag",
+                "confidence": 1.0,
+            }
+            for person_id in new
+        ],
+    )

@@ -1,0 +1,169 @@
+"""A folder in which HR's nightly exports appear: each is taken over once and moved aside, with its report.
+
+A file (.csv, .txt, .xlsx; not one that begins with a dot) counts as whole when its size and time are those of
+the look before. What was taken over goes to done/, what was stopped or cannot be read to refused/, as
+`20261122T031500-NAME`, and beside it `….report.json`, an ImportReport, or {"stopped": why}. Nothing is ever
+deleted or written over. Killed between the import and the move, the file is imported again, which changes
+nothing. Links and folders are left alone; so is all of it where others than its owner and group may write.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from server.people.csv_encoding import UnreadableFile
+from server.people.csv_table import FILE_BYTES_MAX
+from server.people.hr_import import ImportOptions, prepare_import, take_over
+from server.people.import_mapping import MappingUnreadable, read_mapping
+from server.people.import_report import ImportReport
+from server.pulse import Pulse
+from server.store.database import Database, StoreUnavailable
+
+LOOK_SECONDS: Final = 15.0
+TURN_SECONDS_MAX: Final = 1800.0
+FILES_AT_ONCE: Final = 20
+DONE, REFUSED = "done", "refused"
+ACTOR: Final = "leaver up (watched folder)"
+_ENDINGS: Final = (".csv", ".txt", ".xlsx")
+_NAME_CHARACTERS: Final = 150
+
+_logger = logging.getLogger("leaver.people")
+
+_Seen = dict[str, tuple[int, int]]
+"""Size and time of change by name."""
+
+
+class WatchedFolder:
+    """The loop; `run` is a SupervisedThread's work. `options` but for the mapping, which is read anew."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        clock: Callable[[], int],
+        options: ImportOptions,
+        mapping: Path | None = None,
+        look_seconds: float = LOOK_SECONDS,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._clock = clock
+        self._options = options
+        self._mapping = mapping
+        self._look_seconds = look_seconds
+        self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
+        self._seen: _Seen = {}
+        self._stuck: _Seen = {}
+        self._said = ""
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self._pulse.beat()
+            try:
+                self.look()
+            except (OSError, StoreUnavailable, MappingUnreadable) as error:
+                self._say("hr_folder_waits", str(error))
+            else:
+                self._said = ""
+            stop.wait(self._look_seconds)
+
+    def look(self) -> int:
+        """Takes what is whole; how many files. Raises OSError, StoreUnavailable, MappingUnreadable: what is
+        there stays for the next time."""
+        found = self._files()
+        whole = [
+            name for name, state in found.items() if self._seen.get(name) == state != self._stuck.get(name)
+        ]
+        self._seen = found
+        if not whole:
+            return 0
+        options = self._options
+        if self._mapping is not None:
+            options = msgspec.structs.replace(options, mapping=read_mapping(self._mapping))
+        ordered = sorted(whole, key=lambda name: (found[name][1], name))[:FILES_AT_ONCE]
+        for name in ordered:
+            self._take(name, options)
+            self._pulse.beat()
+        return len(ordered)
+
+    def _files(self) -> _Seen:
+        mode = self._folder.stat().st_mode
+        if mode & stat.S_IWOTH:
+            raise OSError(f"{self._folder}: everybody may write there; nothing in it is believed")
+        found: _Seen = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if (
+                    not name.lower().endswith(_ENDINGS)
+                    or name.startswith(".")
+                    or len(name) > _NAME_CHARACTERS
+                ):
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    found[name] = (status.st_size, status.st_mtime_ns)
+        return found
+
+    def _take(self, name: str, options: ImportOptions) -> None:
+        report: ImportReport | dict[str, str]
+        try:
+            data = self._read(name)
+            with self._database.read() as connection:
+                prepared = prepare_import(connection, data, at=self._clock(), options=options)
+            with self._database.begin() as connection:
+                report = take_over(connection, prepared, actor=ACTOR)
+        except UnreadableFile as error:
+            report = {"stopped": str(error)}
+        taken = isinstance(report, ImportReport) and report.applied
+        if isinstance(report, ImportReport):
+            counts = {"added": report.added, "changed": report.changed, "refused": report.refused}
+            _logger.info("hr_file", extra={"import": report.import_id, "taken": taken, **counts})
+        else:
+            _logger.warning("hr_file_unreadable")
+        try:
+            self._move(name, DONE if taken else REFUSED, report)
+        except OSError as error:
+            # It would be taken again and again, which changes nothing and helps nobody.
+            self._stuck[name] = self._seen[name]
+            _logger.warning("hr_file_not_moved", extra={"detail": error.strerror})
+
+    def _read(self, name: str) -> bytes:
+        with os.fdopen(
+            os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb"
+        ) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnreadableFile("not a file")
+            return file.read(FILE_BYTES_MAX + 1)
+
+    def _move(self, name: str, where: str, report: ImportReport | dict[str, str]) -> None:
+        aside = self._folder / where
+        aside.mkdir(mode=0o700, exist_ok=True)
+        stamp = datetime.fromtimestamp(self._clock() / 1000, UTC).strftime("%Y%m%dT%H%M%S")
+        target = next(
+            path
+            for number in range(1, 10_000)
+            if not (path := aside / f"{stamp}{f'-{number}' if number > 1 else ''}-{name}").exists()
+        )
+        written = msgspec.json.format(msgspec.json.encode(report), indent=1)
+        with os.fdopen(
+            os.open(f"{target}.report.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+        ) as file:
+            file.write(written)
+        (self._folder / name).rename(target)
+
+    def _say(self, what: str, detail: str) -> None:
+        if detail != self._said:
+            _logger.warning(what, extra={"detail": detail})
+            self._said = detail

@@ -1,0 +1,133 @@
+"""HR's nightly exports: each is taken once, moved aside with its report, and never deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from server.people.directory import load_directory
+from server.people.hr_import import ImportOptions
+from server.people.undo import list_imports
+from server.people.watched_folder import ACTOR, WatchedFolder
+from server.store.database import Database
+
+NOW = 1_795_305_600_000  # 2026-11-22T00:00:00Z
+
+pytestmark = pytest.mark.databases("sqlite")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "hr"
+    made.mkdir(mode=0o750)
+    return made
+
+
+def _watched(database: Database, folder: Path, mapping: Path | None = None) -> WatchedFolder:
+    options = ImportOptions(skip_bad_rows=True)
+    return WatchedFolder(database, folder, clock=lambda: NOW, options=options, mapping=mapping)
+
+
+def _ids(database: Database) -> set[str]:
+    with database.read() as connection:
+        return {person.id for person in load_directory(connection).people()}
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_whole_file_is_taken_and_moved_aside_with_its_report(database: Database, folder: Path) -> None:
+    (folder / "staff.csv").write_text("id,last working day\n1,2026-11-30\n2,soon\n")
+    watched = _watched(database, folder)
+    assert watched.look() == 0, "it may still be growing"
+    assert watched.look() == 1
+    assert _ids(database) == {"1"}
+    report_path = folder / "done" / "20261122T000000-staff.csv.report.json"
+    assert _files(folder) == {"done/20261122T000000-staff.csv", str(report_path.relative_to(folder))}
+    report = json.loads(report_path.read_text())
+    assert (report["added"], report["refused"], report["problems"][0]["line"]) == (1, 1, 3)
+    assert stat.S_IMODE(report_path.stat().st_mode) == 0o600
+    with database.read() as connection:
+        assert [each.imported_by for each in list_imports(connection)] == [ACTOR]
+    assert watched.look() == 0
+
+
+def test_a_file_that_grows_between_two_looks_waits(database: Database, folder: Path) -> None:
+    file = folder / "staff.csv"
+    file.write_text("id\n1\n")
+    watched = _watched(database, folder)
+    watched.look()
+    file.write_text("id\n1\n2\n")
+    assert watched.look() == 0
+    assert watched.look() == 1
+    assert _ids(database) == {"1", "2"}
+
+
+def test_what_would_mark_half_the_company_or_cannot_be_read_goes_to_refused(
+    database: Database, folder: Path
+) -> None:
+    rows = "".join(f"{number},2026-11-30\n" for number in range(20))
+    (folder / "a.csv").write_text("id,last working day\n" + rows)
+    (folder / "b.xlsx").write_bytes(b"PK\x03\x04 no workbook")
+    watched = _watched(database, folder)
+    watched.look()
+    assert watched.look() == 2
+    assert _ids(database) == set()
+    reports = {path.name: json.loads(path.read_text()) for path in (folder / "refused").glob("*.json")}
+    assert "mark 20 of 20 people" in reports["20261122T000000-a.csv.report.json"]["stopped"]
+    assert "not a workbook" in reports["20261122T000000-b.xlsx.report.json"]["stopped"]
+    assert {"refused/20261122T000000-a.csv", "refused/20261122T000000-b.xlsx"} <= _files(folder)
+
+
+def test_two_files_of_one_name_in_a_second_do_not_overwrite_each_other(
+    database: Database, folder: Path
+) -> None:
+    watched = _watched(database, folder)
+    for number in (1, 2):
+        (folder / "staff.csv").write_text(f"id\n{number}\n")
+        watched.look()
+        assert watched.look() == 1
+    assert {"done/20261122T000000-staff.csv", "done/20261122T000000-2-staff.csv"} <= _files(folder)
+    assert _ids(database) == {"1", "2"}
+
+
+def test_links_pipes_hidden_and_other_files_are_left_alone(database: Database, folder: Path) -> None:
+    secret = folder.parent / "secret.csv"
+    secret.write_text("id\n9\n")
+    (folder / "link.csv").symlink_to(secret)
+    os.mkfifo(folder / "pipe.csv")
+    (folder / ".staff.csv").write_text("id\n8\n")
+    (folder / "staff.csv.part").write_text("id\n7\n")
+    (folder / "dir.csv").mkdir()
+    watched = _watched(database, folder)
+    assert [watched.look(), watched.look()] == [0, 0]
+    assert _ids(database) == set()
+
+
+def test_a_folder_that_everybody_may_write_to_is_not_believed(database: Database, folder: Path) -> None:
+    (folder / "staff.csv").write_text("id\n1\n")
+    folder.chmod(0o777)
+    watched = _watched(database, folder)
+    with pytest.raises(OSError, match="everybody may write there"):
+        watched.look()
+
+
+def test_a_mapping_is_read_anew_and_a_wrong_one_leaves_the_file_where_it_is(
+    database: Database, folder: Path
+) -> None:
+    mapping = folder.parent / "hr.toml"
+    mapping.write_text("[colums]")
+    (folder / "staff.csv").write_text("Pers\n1\n")
+    watched = _watched(database, folder, mapping)
+    watched.look()
+    with pytest.raises(Exception, match="colums"):
+        watched.look()
+    assert _files(folder) == {"staff.csv"}
+    mapping.write_text('[columns]\nid = "Pers"\n')
+    assert watched.look() == 1
+    assert _ids(database) == {"1"}
