@@ -1,0 +1,98 @@
+"""What is declared of a person goes with the person: from all tables, and from what was declared before."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from sqlalchemy import select
+
+from server.erasure.erasing import carry_out
+from server.erasure.plan import NotFound, account_target
+from server.people.account_facts import AccountWords, declare_account
+from server.people.facts import LeaverFlag
+from server.people.facts_store import load_facts
+from server.people.flags import flag_person
+from server.people.undo import CannotUndo, undo_import
+from server.store.tables import accounts, metadata, people_changes
+from tests.server.erasure.shared_machine import (
+    PERSON,
+    SEAL_KEY,
+    erase,
+    file_of,
+    prepare,
+    quiet,
+    start,
+    take_over,
+    traces_in_rows,
+)
+from tests.server.pipeline.conftest import DAY, Server
+from tests.server.pipeline.endpoint import Endpoint
+
+
+def _declare(server: Server, said: AccountWords) -> None:
+    with server.database.begin() as connection:
+        declare_account(connection, said, actor="test", at=server.now, reason=None)
+
+
+def test_nothing_of_what_was_declared_and_corrected_is_left(server: Server) -> None:
+    desk = Endpoint("desk-4")
+    prepare(server, [desk])
+    take_over(server, f"id,devices,start date,job role\n{PERSON},xan-stick-pc,2020-01-01,quixotry lead\n")
+    take_over(server, f"id,manager,department\nE2,,x\nE3,{PERSON},y\n")
+    _declare(server, AccountWords("kefu", "shipping", kind="shared", owner="E2", knows=(PERSON,)))
+    with server.database.begin() as connection:
+        flag_person(connection, PERSON, LeaverFlag(server.now // DAY), actor="t", at=server.now, reason=None)
+    assert any("people_changes.before" in trace for trace in traces_in_rows(server))
+    server.take(desk.record([file_of("xanthippe", random.Random(1))]))
+    removed = erase(server)
+    assert traces_in_rows(server) == []
+    assert {name: removed[name] for name in ("people", "employments", "leaver_flags", "trait_bindings")} == {
+        "people": 1,
+        "employments": 1,
+        "leaver_flags": 1,
+        "trait_bindings": 1,
+    }
+    assert (removed["people_changes"], removed["account_bindings"], removed["accounts"]) == (3, 4, 3)
+    with server.database.read() as connection:
+        assert set(load_facts(connection)) == {"E2", "E3"}
+        assert set(connection.execute(select(accounts.c.account)).scalars()) == {"bob", "carol", "kefu"}
+        history = connection.execute(select(people_changes.c.person_id, people_changes.c.before)).all()
+    assert any(row.before is not None for row in history)
+
+
+def test_an_import_of_which_somebody_was_erased_is_not_undone(server: Server) -> None:
+    prepare(server, [])
+    erase(server)
+    with (
+        server.database.begin() as connection,
+        pytest.raises(CannotUndo, match="history of 1 people is gone"),
+    ):
+        undo_import(connection, 1, actor="test", at=server.now)
+
+
+def test_an_account_that_only_was_declared_is_erased_too(server: Server) -> None:
+    prepare(server, [])
+    _declare(server, AccountWords("xanthippe-svc", kind="service", knows=("E3",)))
+    with server.database.begin() as connection:
+        target = account_target(connection, "xanthippe-svc")
+    removed = carry_out(
+        server.database, start(server, target), seal_key=SEAL_KEY, actor="test", progress=quiet
+    )
+    assert removed == {"accounts": 1, "pseudonyms": 1}
+    with server.database.read() as connection:
+        assert "xanthippe-svc" not in set(connection.execute(select(accounts.c.account)).scalars())
+    with server.database.begin() as connection, pytest.raises(NotFound, match="nothing is kept"):
+        account_target(connection, "never-heard-of")
+
+
+def test_every_table_that_names_people_is_looked_at(server: Server) -> None:
+    naming = {table.name for table in metadata.sorted_tables if "person_id" in table.c}
+    assert naming == {
+        "person_names",
+        "employments",
+        "leaver_flags",
+        "account_bindings",
+        "trait_bindings",
+        "people_changes",
+    }
