@@ -15,6 +15,7 @@ from server.detection.storage_anomaly import CHANNEL
 from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
+from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.process_state import ProcessState
 from server.status_findings import status_findings
@@ -71,6 +72,7 @@ def read_status(
         storage=_storage(connection, directory, log_kind),
         retention=_retention(connection, process, kept),
         erasures=erasures,
+        hr_folder=folder_state(connection),
         training=_training(connection, process),
         findings=(),
     )

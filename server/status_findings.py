@@ -99,6 +99,11 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
     if status.erasures.unfinished:
         words = f"{status.erasures.unfinished} begun and not finished: call leaver erase again, or let it end"
         yield StatusFinding("erasure_unfinished", words)
+    folder = status.hr_folder
+    if folder is not None and (folder.stopped is not None or folder.refused):
+        words = "was not taken over" if folder.stopped else f"left out {folder.refused:,} bad rows"
+        detail = f"HR's last file (import {folder.import_id}) {words}: see the report in the watched folder"
+        yield StatusFinding("hr_file_refused", detail)
     kept = status.retention
     overdue = kept.next_drop_at is None or kept.next_drop_at < status.at
     past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS

@@ -7,6 +7,7 @@ import msgspec
 from event_schema.struct_base import Milliseconds
 from server.agents.health import AgentHealth
 from server.erasure.record import ErasureState
+from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
 from server.process_state import LastDrop, ProcessState
 
@@ -82,3 +83,4 @@ class Status(msgspec.Struct, frozen=True):
     erasures: ErasureState
     training: TrainingState
     findings: tuple[StatusFinding, ...]
+    hr_folder: FolderState | None = None

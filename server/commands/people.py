@@ -88,18 +88,14 @@ def flag(
     as_json: bool,
 ) -> None:
     """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`."""
-    try:
-        day = _day("--last-day", last_day)
-        wanted = LeaverFlag(
-            last_day=day,
-            notice_day=None if notice_date is None else _day("--notice-date", notice_date),
-            last_minute=None if last_hour is None else read_minute(last_hour),
-            leaving_type=leaving_type,
-        )
-    except UnreadableDate as error:
-        raise click.UsageError(f"--last-hour: {error}") from None
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
+        wanted = LeaverFlag(
+            last_day=_day("--last-day", last_day),
+            notice_day=None if notice_date is None else _day("--notice-date", notice_date),
+            last_minute=None if last_hour is None else _minute("--last-hour", last_hour),
+            leaving_type=leaving_type,
+        )
         try:
             with installation.database.begin() as connection:
                 before, after = flag_person(
@@ -216,6 +212,13 @@ def _day(option: str, written: str) -> int:
     if day is None:
         raise click.UsageError(f"{option}: is no day")
     return day
+
+
+def _minute(option: str, written: str) -> int | None:
+    try:
+        return read_minute(written)
+    except UnreadableDate as error:
+        raise click.UsageError(f"{option}: {error}") from None
 
 
 def _day_or_none(day: int | None) -> str | None:

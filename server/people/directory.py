@@ -110,6 +110,7 @@ class Directory:
         self._calendar = calendar
         self._timelines: dict[str, Timeline] = {}
         self._resolved: dict[tuple[str, str | None, str], Owner] = {}
+        self._erased_forms: dict[str, str | None] = {}
         self._local: dict[tuple[str, int], tuple[int, int]] = {}
 
     @property
@@ -186,7 +187,7 @@ class Directory:
         for form in forms:
             if form in self._everywhere:
                 listed.append(self._everywhere[form])
-            if self.erased.account(form):
+            if self._erased_form(form):
                 # The wider form is somebody else's.
                 break
         ways = [(record.kind in _USED_BY_ITS_OWNER, self._owner_at(record)) for record in listed]
@@ -218,9 +219,17 @@ class Directory:
             record = self._everywhere.get(form)
             if record is not None and self._owner_at(record)(time_ms) is not None:
                 return None
-            if digest := self.erased.account(form):
+            if digest := self._erased_form(form):
                 return digest
         return None
+
+    def _erased_form(self, form: str) -> str | None:
+        """A digest takes longer than all the rest."""
+        if form not in self._erased_forms:
+            if len(self._erased_forms) >= _ACCOUNTS_KEPT:
+                self._erased_forms.clear()
+            self._erased_forms[form] = self.erased.account(form)
+        return self._erased_forms[form]
 
     # ---- where somebody stands, and what the clock shows there ----------------------------------------
 

@@ -30,6 +30,8 @@ from server.store.tables import erasures, people_imports
 
 NEW_LEAVERS_SHARE, NEW_LEAVERS_MIN = 0.10, 5
 """More than this share of those who are active, and more people than this, stop an import."""
+STOPPED_CHARACTERS = 512
+_COUNTS = ("added", "changed", "unchanged", "refused")
 WITHDRAWN_SHARE, WITHDRAWN_MIN = 0.50, 5
 """The same, of leaving dates that it would take back, of those who are leaving."""
 
@@ -110,6 +112,11 @@ def import_people(
 ) -> ImportReport:
     """Both at once. Raises UnreadableFile; nothing is changed then."""
     return take_over(connection, prepare_import(connection, data, at=at, options=options), actor=actor)
+
+
+def note_unreadable(connection: Connection, data: bytes, why: str, *, actor: str, at: int) -> int:
+    """A file of which nothing is known but that it came: on the record. Its number."""
+    return _note(connection, data, dict.fromkeys(_COUNTS, 0), why, actor=actor, at=at)
 
 
 class _Leavers:
@@ -207,8 +214,7 @@ def _restore(connection: Connection, erased: ErasedNames, changes: list[Change],
 
 def _note_import(connection: Connection, prepared: PreparedImport, actor: str, stopped: str | None) -> int:
     """Its number. One that was stopped is on the record too."""
-    digest = hashlib.sha256(prepared.data).hexdigest()
-    at, plan, changed = prepared.at, prepared.plan, prepared.changed
+    plan, changed = prepared.plan, prepared.changed
     added = sum(person.id not in prepared.stored for _, person in changed)
     counts = {
         "added": added,
@@ -216,7 +222,15 @@ def _note_import(connection: Connection, prepared: PreparedImport, actor: str, s
         "unchanged": len(plan.wanted) - len(changed),
         "refused": len({problem.line for problem in plan.problems}),
     }
-    row = {"imported_at": at, "imported_by": actor, "file_sha256": digest, "stopped": stopped, **counts}
+    return _note(connection, prepared.data, counts, stopped, actor=actor, at=prepared.at)
+
+
+def _note(
+    connection: Connection, data: bytes, counts: dict[str, int], stopped: str | None, *, actor: str, at: int
+) -> int:
+    digest = hashlib.sha256(data).hexdigest()
+    why = None if stopped is None else stopped[:STOPPED_CHARACTERS]
+    row = {"imported_at": at, "imported_by": actor, "file_sha256": digest, "stopped": why, **counts}
     number = int(
         connection.execute(insert(people_imports).values(row).returning(people_imports.c.id)).scalar_one()
     )

@@ -21,6 +21,26 @@ _SHOWN = 5
 _AT_ONCE = 500
 
 
+FOLDER_ACTOR = "leaver up (watched folder)"
+
+
+class FolderState(msgspec.Struct, frozen=True):
+    """What became of the last file of the watched folder. `stopped`: why nothing of it was taken over."""
+
+    import_id: int
+    at: Milliseconds
+    refused: int
+    stopped: str | None
+
+
+def folder_state(connection: Connection) -> FolderState | None:
+    """None: no file came yet, or the last one was undone."""
+    found = next((each for each in list_imports(connection, 50) if each.imported_by == FOLDER_ACTOR), None)
+    if found is None or found.undone_at is not None:
+        return None
+    return FolderState(found.id, found.imported_at, found.refused, found.stopped)
+
+
 class PastImport(msgspec.Struct, frozen=True):
     """`stopped`: why nothing of it was taken over."""
 

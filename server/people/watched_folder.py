@@ -22,9 +22,10 @@ import msgspec
 
 from server.people.csv_encoding import UnreadableFile
 from server.people.csv_table import FILE_BYTES_MAX
-from server.people.hr_import import ImportOptions, prepare_import, take_over
+from server.people.hr_import import ImportOptions, note_unreadable, prepare_import, take_over
 from server.people.import_mapping import MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
+from server.people.undo import FOLDER_ACTOR as ACTOR
 from server.pulse import Pulse
 from server.store.database import Database, StoreUnavailable
 
@@ -32,7 +33,6 @@ LOOK_SECONDS: Final = 15.0
 TURN_SECONDS_MAX: Final = 1800.0
 FILES_AT_ONCE: Final = 20
 DONE, REFUSED = "done", "refused"
-ACTOR: Final = "leaver up (watched folder)"
 _ENDINGS: Final = (".csv", ".txt", ".xlsx")
 _NAME_CHARACTERS: Final = 150
 
@@ -118,14 +118,16 @@ class WatchedFolder:
 
     def _take(self, name: str, options: ImportOptions) -> None:
         report: ImportReport | dict[str, str]
+        data = self._read(name)
         try:
-            data = self._read(name)
             with self._database.read() as connection:
                 prepared = prepare_import(connection, data, at=self._clock(), options=options)
             with self._database.begin() as connection:
                 report = take_over(connection, prepared, actor=ACTOR)
         except UnreadableFile as error:
             report = {"stopped": str(error)}
+            with self._database.begin() as connection:
+                note_unreadable(connection, data, str(error), actor=ACTOR, at=self._clock())
         taken = isinstance(report, ImportReport) and report.applied
         if isinstance(report, ImportReport):
             counts = {"added": report.added, "changed": report.changed, "refused": report.refused}
@@ -144,7 +146,7 @@ class WatchedFolder:
             os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb"
         ) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnreadableFile("not a file")
+                raise OSError(f"{self._folder}: what was a file is none any more")
             return file.read(FILE_BYTES_MAX + 1)
 
     def _move(self, name: str, where: str, report: ImportReport | dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from server.agents.health import AgentHealth, Finding
 from server.commands.status_text import status_lines
 from server.erasure.record import ErasureState
+from server.people.undo import FolderState
 from server.pipeline.worker_rows import SILENT_MS, WorkerRow
 from server.process_state import LastDrop, ProcessState
 from server.status_findings import DISK_FREE_MIN, WAITING_MS_MAX, status_findings
@@ -200,3 +201,23 @@ def test_bands_of_scores_meet_without_a_gap() -> None:
     assert [score_band(score) for score in (0, 39, 40, 69, 70, 100)] == [
         "0-39", "0-39", "40-69", "40-69", "70-100", "70-100",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (
+            FolderState(7, NOW, 0, "it would mark 60 of 100 people as leaving"),
+            "(import 7) was not taken over",
+        ),
+        (FolderState(7, NOW, 3, None), "(import 7) left out 3 bad rows"),
+        (FolderState(7, NOW, 0, None), None),
+        (None, None),
+    ],
+)
+def test_hrs_file_that_was_not_taken_whole_is_a_finding(
+    folder: FolderState | None, words: str | None
+) -> None:
+    found = list(status_findings(msgspec.structs.replace(WELL, hr_folder=folder)))
+    assert [finding.kind for finding in found] == ([] if words is None else ["hr_file_refused"])
+    assert all(words is not None and words in finding.detail for finding in found)

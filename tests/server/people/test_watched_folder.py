@@ -11,8 +11,9 @@ import pytest
 
 from server.people.directory import load_directory
 from server.people.hr_import import ImportOptions
-from server.people.undo import list_imports
-from server.people.watched_folder import ACTOR, WatchedFolder
+from server.people.undo import FOLDER_ACTOR as ACTOR
+from server.people.undo import folder_state, list_imports
+from server.people.watched_folder import WatchedFolder
 from server.store.database import Database
 
 NOW = 1_795_305_600_000  # 2026-11-22T00:00:00Z
@@ -78,6 +79,11 @@ def test_what_would_mark_half_the_company_or_cannot_be_read_goes_to_refused(
     watched.look()
     assert watched.look() == 2
     assert _ids(database) == set()
+    with database.read() as connection:
+        assert [each.stopped is not None for each in list_imports(connection)] == [True, True]
+        state = folder_state(connection)
+    assert state is not None
+    assert (state.import_id, "not a workbook" in (state.stopped or "")) == (2, True)
     reports = {path.name: json.loads(path.read_text()) for path in (folder / "refused").glob("*.json")}
     assert "mark 20 of 20 people" in reports["20261122T000000-a.csv.report.json"]["stopped"]
     assert "not a workbook" in reports["20261122T000000-b.xlsx.report.json"]["stopped"]
