@@ -180,7 +180,8 @@ class Enricher:
         category = unmapped.transfer.category if isinstance(unmapped, TransferUnmapped) else None
         place = (
             who.key,
-            who.standing.number(time),
+            # Most people have one standing for ever.
+            0 if len(who.standing.starts) == 1 else who.standing.number(time),
             day,
             hour,
             evidence.fidelity,

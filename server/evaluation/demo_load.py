@@ -71,8 +71,8 @@ def load_demo(
             actor="demo",
             at=now,
         )
-    if report.problems:
-        raise DemoFailed(f"people: {report.problems[0]}")
+    if report.stopped is not None:
+        raise DemoFailed(f"people: {report.stopped}")
     total = 0
     for number, person in enumerate(people, start=1):
         records, events = _records(database, authority, person, seed, now, version)

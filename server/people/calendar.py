@@ -31,18 +31,17 @@ class Calendar:
 
     def day_type(self, local_day: int) -> DayType:
         """Whether a local day (days since 1970-01-01) is a working day."""
-        if self._holidays is None:
-            return day_type(local_day)
-        found = self._types.get(local_day)
-        if found is None:
+        try:
+            return self._types[local_day]
+        except KeyError:
             if len(self._types) >= _DAYS_KEPT:
                 self._types.clear()
-            found = self._types[local_day] = self._look_up(self._holidays, local_day)
-        return found
+            found = self._types[local_day] = self._look_up(local_day)
+            return found
 
-    def _look_up(self, known: Any, local_day: int) -> DayType:
-        ordinal = local_day + _DAY_ZERO
-        if not 1 <= ordinal <= date.max.toordinal():
+    def _look_up(self, local_day: int) -> DayType:
+        known, ordinal = self._holidays, local_day + _DAY_ZERO
+        if known is None or not 1 <= ordinal <= date.max.toordinal():
             return day_type(local_day)
         return "work" if known.is_working_day(date.fromordinal(ordinal)) else "off"
 

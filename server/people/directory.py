@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Row, select
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.account_names import account_key
-from server.people.calendar import MONDAY_TO_FRIDAY, Calendar, DayType
+from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.erased import ErasedNames, account_forms, load_erased
 from server.people.facts import AccountKind, Employment, LeaverFlag
@@ -108,6 +108,8 @@ class Directory:
         self._accounts_of: dict[str, list[AccountRecord]] | None = None
         self._time_zone = time_zone
         self._calendar = calendar
+        self.day_type = calendar.day_type
+        """Of a local day."""
         self._timelines: dict[str, Timeline] = {}
         self._resolved: dict[tuple[str, str | None, str], Owner] = {}
         self._erased_forms: dict[str, str | None] = {}
@@ -273,9 +275,6 @@ class Directory:
                 self._local.clear()
             found = self._local[zone, slot] = local_day_and_hour(zone, time_ms)
             return found
-
-    def day_type(self, local_day: int) -> DayType:
-        return self._calendar.day_type(local_day)
 
 
 def people_version(connection: Connection) -> int:
