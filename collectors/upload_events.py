@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from collectors.destinations import Place
+from collectors.dump_files import DumpFile
 from collectors.sent_files import SentFile
 from collectors.upload_facts import Upload
-from event_schema.ocsf_events import Event, event_metadata
+from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_system_activity
 from event_schema.ocsf_network import DestinationEndpoint
 from event_schema.ocsf_objects import (
     Actor,
@@ -21,7 +22,7 @@ from event_schema.ocsf_objects import (
     User,
 )
 from event_schema.ocsf_transfer_events import file_upload
-from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped
+from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped, Unmapped
 from event_schema.printable import printable_name
 from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
@@ -33,9 +34,7 @@ _LONGEST_EXTENSION = 16
 
 
 def upload_event(
-    collector: str,
-    version: str,
-    host: Host,
+    source: tuple[str, str, Host],
     upload: Upload,
     place: Place,
     user_name: str | None,
@@ -43,7 +42,8 @@ def upload_event(
     at_ms: int,
     sent: SentFile | None = None,
 ) -> Event:
-    """One uploaded file. at_ms: ms since 1970 UTC."""
+    """One uploaded file. source: collector, version, endpoint. at_ms: ms since 1970 UTC."""
+    collector, version, host = source
     read, party = upload.read, upload.party
     application = None if party is None else party.application
     recognised = place.host
@@ -84,6 +84,32 @@ def upload_event(
             ip=upload.address,
             port=upload.port,
             svc_name=None if recognised is None else recognised.name,
+        ),
+    )
+
+
+def dump_event(
+    source: tuple[str, str, Host], dump: DumpFile, user_name: str | None, observed_by: ObservedBy, at_ms: int
+) -> Event:
+    """A file that a database's client wrote. source: collector, version, endpoint. at_ms: ms, 1970 UTC."""
+    collector, version, host = source
+    client, opened = dump.client, dump.opened
+    file = file_of(opened.path, opened.size, dump.sent)
+    return file_system_activity(
+        FileActivity.CREATE,
+        time=max(0, at_ms),
+        metadata=event_metadata(collector, version, labelled=file.data_classifications is not None),
+        actor=actor_of(client.uid, user_name, client.pid, client.executable, client.login_uid),
+        device=host,
+        file=file,
+        unmapped=Unmapped(
+            evidence=Evidence(
+                fidelity="likely",
+                observed_by=observed_by,
+                actor_from="proc",
+                gap=gap_of(None, dump.sent),
+            ),
+            origin="database_export",
         ),
     )
 

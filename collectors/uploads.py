@@ -26,7 +26,7 @@ import msgspec
 from collectors.contract import Observation, Unsupported
 from collectors.destination_settings import DestinationSettings
 from collectors.destinations import Destinations, Place
-from collectors.file_changes import FileFacts
+from collectors.dump_files import DumpFiles
 from collectors.labels import LabelSettings
 from collectors.linux import openings
 from collectors.linux.audit_connects import AuditConnects
@@ -37,12 +37,12 @@ from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
 from collectors.linux.user_names import UserNames
 from collectors.sent_files import SentFile, SentFiles
 from collectors.steady_clock import SteadyClock
-from collectors.upload_events import ObservedBy, upload_event
+from collectors.upload_events import ObservedBy, dump_event, upload_event
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import UploadJoin
 from collectors.uploads_config import UploadsConfig
-from event_schema.ocsf_events import Event
-from event_schema.ocsf_objects import FileType, Host
+from event_schema.ocsf_events import Event, FileSystemActivity
+from event_schema.ocsf_objects import Host
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.printable import printable_name
 
@@ -50,7 +50,8 @@ __all__ = ["UploadsCollector", "UploadsConfig"]
 
 _TURN_S: Final = 0.2
 _GATHER_S: Final = 0.02
-"""What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc."""
+_LOOK_S: Final = 0.004
+"""What comes within a moment is taken together; but a small dump is gone from /proc after 10 ms."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
 _NAME_WAIT_MS: Final = 3_000
@@ -77,7 +78,7 @@ class UploadsCollector:
     """See Collector. `clock` gives ms since 1970 UTC. `destinations` may be given by tests."""
 
     name: ClassVar[str] = "uploads"
-    emits: ClassVar[tuple[type, ...]] = (FileHostingActivity,)
+    emits: ClassVar[tuple[type, ...]] = (FileHostingActivity, FileSystemActivity)
 
     def __init__(
         self,
@@ -93,8 +94,7 @@ class UploadsCollector:
         self._config = config
         self._sent_files = SentFiles(config, label_settings)
         self._folders: tuple[str, ...] = ()
-        self._host = host
-        self._version = version
+        self._source = (self.name, version, host)
         self._clock = SteadyClock(clock)
         self._catalogue = self._places.catalogue()
         self._given = destinations
@@ -110,6 +110,7 @@ class UploadsCollector:
         self._destinations: Destinations | None = None
         self._names: UserNames | None = None
         self._join: UploadJoin | None = None
+        self._dumps: DumpFiles | None = None
         self._waiting: deque[_Waiting] = deque()
         self._reading: deque[_Waiting] = deque()
         self._count_at = self._baseline_at = self._look_at = 0.0
@@ -129,8 +130,8 @@ class UploadsCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        sources = (self._tree, self._connects, self._closings, self._openings, self._join, self._sent_files)
-        for source in sources:
+        seen = (self._tree, self._connects, self._closings, self._openings)
+        for source in (*seen, self._join, self._sent_files, self._dumps):
             if source is not None:
                 total.update(source.dropped())
         return dict(total)
@@ -184,6 +185,9 @@ class UploadsCollector:
         domains = [place for place in self._places.trusted if self._catalogue.is_trusted(host=place)]
         self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
         self._tree = tree = ProcessTree(self._catalogue, self._clock.now_ms)
+        if config.export_files:
+            self._dumps = DumpFiles(self._sent_files, tree, self._folders)
+            tree.started = self._dumps.writers.started
         with self._or_reason("which processes belong together"):
             tree.follow()
         with self._or_reason("who connects"):
@@ -218,7 +222,10 @@ class UploadsCollector:
             ready.register(descriptor, select.POLLIN)
         walking = opened is not None and opened.is_walking
         if ready.poll(10 if walking else _TURN_S * 1000):
-            self._closing.wait(_GATHER_S)
+            until = time.monotonic() + _GATHER_S
+            while time.monotonic() < until and not self._closing.wait(_LOOK_S):
+                if self._tree is not None:
+                    self._tree.pump()
 
     def _turn(self) -> list[Event]:
         join, tree = self._join, self._tree
@@ -244,8 +251,8 @@ class UploadsCollector:
         if len(self._waiting) + len(self._reading) >= _MOST_WAITING:
             self._dropped["uploads_over_the_limit"] += 1
             return
-        destinations.prepare(upload.address, _hosts(upload))
-        if destinations.place(upload.address, _hosts(upload)).is_trusted:
+        destinations.prepare(upload.address, upload.hosts)
+        if destinations.place(upload.address, upload.hosts).is_trusted:
             return
         # Read before the destination has its name: each moment more, and the file may be gone.
         self._waiting.append(_Waiting(self._clock.now_ms(), upload, self._read(upload)))
@@ -254,12 +261,7 @@ class UploadsCollector:
         read = upload.read
         if read is None:
             return None
-        device, inode = read.key
-        facts = FileFacts(
-            device, inode, FileType.REGULAR, read.size, read.uid or 0, 1, read.modified_ns, read.modified_ns
-        )
-        root = self._sent_files.root_of(self._folders, read.path, device)
-        return self._sent_files.begin(root, read.path, facts)
+        return self._sent_files.begin_below(self._folders, read.path, read.key, read.size, read.modified_ns)
 
     def _take(self) -> None:
         join, tree = self._join, self._tree
@@ -279,6 +281,9 @@ class UploadsCollector:
         join.closed(closed, closed_ms)
 
     def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
+        if opened.written and self._dumps is not None:
+            # Also of those who are no person: what they export, a person may take.
+            self._dumps.closed(opened, self._clock.steady_ms(opened.at_ms))
         if opened.pid == os.getpid() or (opened.uid is not None and self._is_no_person(opened)):
             return
         tree.learn(opened.pid, opened.parent, opened.uid, opened.login_uid, opened.executable)
@@ -329,7 +334,7 @@ class UploadsCollector:
             if destinations.is_asking and now_ms - each.since_ms < _NAME_WAIT_MS and not everything:
                 break
             self._waiting.popleft()
-            each.place = destinations.place(each.upload.address, _hosts(each.upload))
+            each.place = destinations.place(each.upload.address, each.upload.hosts)
             if not each.place.is_trusted:
                 self._reading.append(each)
             elif each.sent is not None:
@@ -343,7 +348,18 @@ class UploadsCollector:
             is_ready = each.sent is None or self._sent_files.is_ready(each.sent, at_end=everything)
             (ready if is_ready else reading).append(each)
         self._reading = reading
-        return [event for each in ready if (event := self._event(each)) is not None]
+        found = [event for each in ready if (event := self._event(each)) is not None]
+        return found + self._dump_events(everything=everything)
+
+    def _dump_events(self, *, everything: bool) -> list[Event]:
+        names, opened, dumps = self._names, self._openings, self._dumps
+        if names is None or opened is None or dumps is None:
+            return []
+        seen, clock = _OBSERVED[opened.step], self._clock
+        return [
+            dump_event(self._source, each, names.name(each.client.uid), seen, clock.wall_ms(each.closed_ms))
+            for each in dumps.ready(at_end=everything)
+        ]
 
     def _event(self, waiting: _Waiting) -> Event | None:
         upload, place, names = waiting.upload, waiting.place, self._names
@@ -355,17 +371,7 @@ class UploadsCollector:
         step = "polling" if self._openings is None else self._openings.step
         observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
         at_ms = max(0, self._clock.wall_ms(upload.at_ms))
-        return upload_event(
-            self.name,
-            self._version,
-            self._host,
-            upload,
-            place,
-            names.name(uid),
-            observed,
-            at_ms,
-            waiting.sent,
-        )
+        return upload_event(self._source, upload, place, names.name(uid), observed, at_ms, waiting.sent)
 
     def _look_after(self) -> None:
         """Whatever ended by itself is started anew."""
@@ -388,11 +394,7 @@ class UploadsCollector:
         if self._destinations is not None:
             self._destinations.close()
         self._openings = self._connects = self._closings = self._tree = None
-        self._names = self._join = self._destinations = None
+        self._names = self._join = self._destinations = self._dumps = None
         self._sent_files.close()
         self._waiting.clear()
         self._reading.clear()
-
-
-def _hosts(upload: Upload) -> tuple[str, ...]:
-    return () if upload.party is None else upload.party.hosts

@@ -23,6 +23,7 @@ in the machine's own byte order):
                         u64 device  u64 inode  u64 size  i64 last change, ns
                         u64 CLOCK_REALTIME ns
                         u16 length of the program's path  u16 length of the file's path  then both
+                        (of a program that is ending, and has no path any more: its name, without a "/")
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ _LONGEST_PATH = 8192
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _Program = tuple[int, int, int, int, bytes]
-"""Parent, uid, uid on files, login uid, path of the program."""
+"""Parent, uid, uid on files, login uid, path or name of the program."""
 
 
 class _SignalEvent(ctypes.Structure):
@@ -184,9 +185,10 @@ class OpenReader:
 
     def _record(self, mask: int, fd: int, pid: int) -> bytes:
         now_ns = time.time_ns()
+        # First of all: what ends while it closes the file is gone in a moment.
+        parent, uid, on_files, login, program = self._program(pid)
         path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         status = os.fstat(fd)
-        parent, uid, on_files, login, program = self._program(pid)
         what = WRITTEN if mask & _FAN_CLOSE_WRITE else OPENED
         return (
             RECORD.pack(
@@ -210,12 +212,14 @@ class OpenReader:
 
     def _program(self, pid: int) -> _Program:
         now = time.monotonic()
+        path = _program_of(pid)
         known = self._known.get(pid)
-        if known is not None and now - known[0] < _KNOWN_S:
+        # A shell that opens a file for a program becomes that program a moment later.
+        if known is not None and now - known[0] < _KNOWN_S and known[1][4] == path != b"":
             return known[1]
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        found = _look_at(pid)
+        found = _look_at(pid, path)
         self._known[pid] = (now, found)
         return found
 
@@ -257,11 +261,20 @@ class OpenReader:
         return bool(data)
 
 
-def _look_at(pid: int) -> _Program:
-    parent, uid, on_files, login, program = 0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN, b""
+def _program_of(pid: int) -> bytes:
+    """Empty where it is over, or about to be: a process that ends has no program when its files close."""
+    try:
+        return os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
+    except OSError:
+        return b""
+
+
+def _look_at(pid: int, program: bytes) -> _Program:
+    parent, uid, on_files, login = 0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN
     with contextlib.suppress(OSError, ValueError, IndexError):
-        program = os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         status = _read_file(b"/proc/%d/status" % pid)
+        if not program and status.startswith(b"Name:\t"):
+            program = status[6:].partition(b"\n")[0].replace(b"/", b"")
         parent = int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
         words = status.partition(b"\nUid:")[2].split(None, 4)
         uid, on_files = int(words[0]), int(words[3])

@@ -72,6 +72,8 @@ class ProcessFacts(msgspec.Struct, frozen=True, gc=False):
     """Where it works, of a program that pushes what lies there."""
     started_ms: int = 0
     """Steady ms when it was first seen."""
+    inherited: bool = False
+    """What its parent was when it forked; nobody has looked since."""
 
 
 class ProcessTree:
@@ -81,6 +83,8 @@ class ProcessTree:
         self, catalogue: Catalogue, now_ms: Callable[[], int], *, only_launches: bool = False
     ) -> None:
         """`only_launches`: nothing is remembered; what is no catalogued program costs one look."""
+        self.started: Callable[[ProcessFacts], None] | None = None
+        """Told at once of each program that starts, and of those that run when the tree begins to follow."""
         self._only_launches = only_launches
         self._catalogue = catalogue
         self._now_ms = now_ms
@@ -148,7 +152,8 @@ class ProcessTree:
         if known is not None and (executable is None or known.executable == executable):
             return
         looked = self._look(pid)
-        if looked is not None and looked.executable == executable:
+        if looked is not None:
+            # Where it is another program by now, what was told is the older one: a shell that opened a file.
             self._remember(looked)
             return
         application = self._catalogue.of_program(executable)
@@ -189,6 +194,10 @@ class ProcessTree:
         """The living processes of a party. Looks at all processes: not for every event."""
         return [pid for pid in list(self._known) if pid not in self._gone and self.party(pid) == top]
 
+    def beside(self, parent: int) -> list[ProcessFacts]:
+        """The living processes that this one started. Looks at all processes: not for every event."""
+        return [each for pid, each in self._known.items() if each.parent == parent and pid not in self._gone]
+
     def of_kind(self, *kinds: str) -> list[ProcessFacts]:
         """Living processes of catalogued applications of these kinds."""
         return [
@@ -223,12 +232,16 @@ class ProcessTree:
         if what == EXEC:
             facts = self._look(second)
             if facts is None:
-                # The reader of openings and the records of connects bring what it was.
+                # The reader of openings and the records of connects bring what it was. It is not what its
+                # parent is any more.
+                self._disown(second)
                 return
             self._gone.discard(second)
             self._remember(facts)
             if facts.application is not None:
                 self._launches.append(facts)
+            if self.started is not None:
+                self.started(facts)
         elif what == FORK and third == fourth:
             self._gone.discard(fourth)
             parent = self._known.get(second)
@@ -236,7 +249,10 @@ class ProcessTree:
                 # Whoever had the number before is not meant any more.
                 self._known.pop(fourth, None)
             else:
-                self._remember(msgspec.structs.replace(parent, pid=fourth, parent=second, action=None))
+                child = msgspec.structs.replace(
+                    parent, pid=fourth, parent=second, action=None, inherited=True
+                )
+                self._remember(child)
         elif what == UID and first == second:
             known = self._known.get(second)
             if known is not None:
@@ -277,9 +293,19 @@ class ProcessTree:
             pid, parent, uid, login, executable, application, hosts, action, folder, self._now_ms()
         )
 
+    def _disown(self, pid: int) -> None:
+        known = self._known.get(pid)
+        if known is not None and known.inherited:
+            self._known[pid] = ProcessFacts(
+                pid, known.parent, known.uid, known.login_uid, None, None, started_ms=known.started_ms
+            )
+
     def _remember(self, facts: ProcessFacts) -> None:
         self._known[facts.pid] = facts
         self._known.move_to_end(facts.pid)
+        if facts.pid in self._gone:
+            # Learnt after its end: its time to be forgotten is noted for this word, not the one before.
+            self._ended.append((time.monotonic(), facts.pid, facts))
         if len(self._known) > MOST_PROCESSES:
             pid, _ = self._known.popitem(last=False)
             self._gone.discard(pid)
@@ -299,6 +325,8 @@ class ProcessTree:
                 facts = self._look(int(entry))
                 if facts is not None:
                     self._remember(facts)
+                    if self.started is not None:
+                        self.started(facts)
 
 
 def _runs_others(executable: str) -> bool:
