@@ -22,6 +22,8 @@ _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "screenshots": ("screenshot tools started", "", "启动截图工具"),
 }
 """By channel: what was done, what is counted (empty: the acts themselves), the same in Chinese."""
+_MAY_BE_UNKNOWN: Final = ("row", "page")
+"""Of these 0 means that the server did not say how many."""
 _COUNTED_ZH: Final = {"file": "个文件", "attachment": "个附件", "row": "行", "page": "页", "": "次"}
 
 
@@ -30,6 +32,7 @@ class ActFacts(msgspec.Struct, frozen=True):
 
     channel: str
     items: int
+    """Of what the channel counts: files, attachments, rows, pages, else acts."""
     bytes: int
     new_place: bool
     """To a destination that the subject used for the first time on this day."""
@@ -44,16 +47,19 @@ def act_sentence(facts: ActFacts, language: Language = "en") -> str:
     done, counted, done_zh = _WORDS.get(facts.channel, (facts.channel.replace("_", " "), "", facts.channel))
     size = f" ({byte_size(facts.bytes)})" if facts.bytes else ""
     end = leaving(facts.days_to_last_day, language)
+    is_unknown = not facts.items and counted in _MAY_BE_UNKNOWN
     if language == "zh":
         account = "" if facts.person_known else "（账号不属于任何已知人员）"
         where = "，目的地当天首次出现" if facts.new_place else ""
         size = f"（{byte_size(facts.bytes)}）" if facts.bytes else ""
-        what = f"{done_zh} {facts.items:,} {_COUNTED_ZH[counted]}{size}"
+        number = "若干" if is_unknown else f" {facts.items:,} "
+        what = f"{done_zh}{number}{_COUNTED_ZH[counted]}{size}"
         return what + where + account + (end and f"；{end}")
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     where = ", to a destination first seen that day" if facts.new_place else ""
     if counted:
-        what = f"{facts.items:,} {counted}{'' if facts.items == 1 else 's'}{size} {done}"
+        number = "an unknown number of" if is_unknown else f"{facts.items:,}"
+        what = f"{number} {counted}{'' if facts.items == 1 else 's'}{size} {done}"
     else:
         what = f"{facts.items:,} {done if facts.items != 1 else _singular(done)}{size}"
     return what + where + account + (end and f"; {end}")

@@ -14,17 +14,25 @@ from server.alerts.view_types import EventView
 Row = tuple[str, str, str, str]
 """Size or count, what, program or source, beginning of the SHA-256."""
 _NONE: Final = "-"
+_ORIGINS: Final = {
+    "database_export": "content of a database export",
+    "file_server": "content from a file server",
+}
 
 
 def evidence_row(found: EventView) -> Row:
-    return _OF_CLASS.get(found.event["class_uid"], _other)(found.event)
+    size, what, program, sha256 = _OF_CLASS.get(found.event["class_uid"], _other)(found.event)
+    file = found.event["leaver"].get("file") or {}
+    if file.get("known_export"):
+        what += f" ({_ORIGINS.get(str(file.get('origin')), 'content of a known export')})"
+    return size, what, program, sha256
 
 
 def event_bytes(found: EventView) -> int:
     """What it adds to the evidence's bytes, as in enrich/amounts.py."""
     event = found.event
     match event["class_uid"]:
-        case 1001 if event["activity_id"] in (1, 3):
+        case 1001 if event["activity_id"] in (1, 3) and event["file"].get("drive_type_id") == 1:
             return int(event["file"].get("size") or 0)
         case 6006:
             return int(event["file"].get("size", event["unmapped"]["transfer"].get("bytes_sent")) or 0)

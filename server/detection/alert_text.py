@@ -104,7 +104,8 @@ def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> Aler
     row = max(rows, key=lambda each: (each.items, each.events, each.channel))
     facts = ActFacts(
         channel=row.channel,
-        items=row.items,
+        # A mail's items are its recipients' domains (enrich/amounts.py); the sentence counts attachments.
+        items=row.files if row.channel == "mail" else row.items,
         bytes=row.bytes,
         new_place=row.new_places > 0,
         days_to_last_day=about.days_to_last_day,

@@ -1,13 +1,15 @@
-"""Content that a database or a file server gave out, known by its hash: recognised on a stick or in an
-upload, renamed or not.
+"""Content that a database or a file server gave out, known by its hash: recognised on a stick, in an upload
+or a mail, renamed or not.
 
 What one event shows the next one knows, whichever endpoint it comes from; what was taken before the export
-was heard of stays as it was judged (its `leaver.file` says what was known then).
+was heard of stays as it was judged (its `leaver.file` says what was known then). Nothing is kept between
+batches: each asks for its own hashes, so that it knows what other workers stored, and a batch that is worked
+out again stores what it shows.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -20,8 +22,11 @@ from event_schema.ocsf_objects import File
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from server.store.tables import known_exports
 
-KNOWN_MAX: Final = 200_000
-"""The oldest are forgotten beyond."""
+SMALLEST_BYTES: Final = 256
+"""A smaller export recognises nothing: empty files and single lines are all the same."""
+RENEWED_AFTER_MS: Final = 24 * 3600 * 1000
+"""An export that is seen again is stored anew when it is so much older, so that it is not forgotten."""
+_HASHES_A_QUERY: Final = 1_000
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -33,48 +38,56 @@ class Export(msgspec.Struct, frozen=True):
 
 
 class KnownExports:
-    """In memory, as the database has them and what the running batch adds."""
+    """What is known of one batch's files. `load` first."""
 
     def __init__(self) -> None:
-        self._origins: OrderedDict[str, FileFields] = OrderedDict()
-        self._last_id = 0
+        self._known: dict[str, Export] = {}
 
-    def refresh(self, connection: Connection) -> None:
-        """Takes in what other batches and workers stored."""
-        query = (
-            select(known_exports.c.id, known_exports.c.sha256, known_exports.c.origin)
-            .where(known_exports.c.id > self._last_id)
-            .order_by(known_exports.c.id.desc())
-            .limit(KNOWN_MAX)
-        )
-        for row in reversed(connection.execute(query).all()):
-            self._last_id = row.id
-            self._add(row.sha256, row.origin)
+    def load(self, connection: Connection, events: Iterable[Event | None]) -> None:
+        """Asks for the files of these events, and forgets those of other batches."""
+        hashes = {
+            sha256
+            for event in events
+            if event is not None
+            for file in _files(event)
+            if (sha256 := _hash(file)) is not None
+        }
+        self._known = {}
+        wanted = sorted(hashes)
+        for first in range(0, len(wanted), _HASHES_A_QUERY):
+            some = wanted[first : first + _HASHES_A_QUERY]
+            query = select(known_exports.c.sha256, known_exports.c.origin, known_exports.c.seen_at)
+            for row in connection.execute(query.where(known_exports.c.sha256.in_(some))):
+                self._known[row.sha256] = Export(row.sha256, row.origin, row.seen_at)
 
     def look_at(self, event: Event, time: int) -> tuple[FileFields | None, Export | None]:
-        """(what is known of the event's files, an export that the event shows for the first time)."""
-        if isinstance(event, FileSystemActivity) and event.unmapped.origin is not None:
-            sha256 = _hash(event.file)
-            if sha256 is None:
-                return None, None
-            new = sha256 not in self._origins
-            fields = self._add(sha256, event.unmapped.origin)
-            return fields, Export(sha256, event.unmapped.origin, time) if new else None
-        if not self._origins:
-            return None, None
+        """(what is known of the event's files, an export that is to be stored). time: ms UTC."""
+        new = _shown(event, time)
+        if new is not None:
+            known = self._known.get(new.sha256)
+            if known is not None and new.seen_at < known.seen_at + RENEWED_AFTER_MS:
+                return _fields(known), None
+            self._known[new.sha256] = new
+            return _fields(new), new
         for file in _files(event):
-            known = self._origins.get(_hash(file) or "")
+            known = self._known.get(_hash(file) or "")
             if known is not None:
-                return known, None
+                return _fields(known), None
         return None, None
 
-    def _add(self, sha256: str, origin: str) -> FileFields:
-        known = self._origins.get(sha256)
-        if known is None:
-            known = self._origins[sha256] = FileFields(known_export=True, origin=origin)
-            if len(self._origins) > KNOWN_MAX:
-                self._origins.popitem(last=False)
-        return known
+
+def _shown(event: Event, time: int) -> Export | None:
+    """The export that an event tells of."""
+    if not isinstance(event, FileSystemActivity) or event.unmapped.origin is None:
+        return None
+    sha256 = _hash(event.file)
+    if sha256 is None or (event.file.size or 0) < SMALLEST_BYTES:
+        return None
+    return Export(sha256, event.unmapped.origin, time)
+
+
+def _fields(export: Export) -> FileFields:
+    return FileFields(known_export=True, origin=export.origin, exported_at=export.seen_at)
 
 
 def _files(event: Event) -> tuple[File, ...]:

@@ -66,8 +66,8 @@ class Block(msgspec.Struct, frozen=True):
 class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
-    `erased`: new events of erased accounts, dropped, by the account's digest. `touched`: subjects whose
-    watched days it widens; their own states did not change."""
+    `exports`: by SHA-256. `erased`: new events of erased accounts, dropped, by the account's digest.
+    `touched`: subjects whose watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -75,7 +75,7 @@ class Batch:
         self.dead_letters: list[DeadLetter] = []
         self.findings: list[Finding] = []
         self.subjects: dict[str, SubjectState] = {}
-        self.exports: list[Export] = []
+        self.exports: dict[str, Export] = {}
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()
@@ -102,6 +102,9 @@ class BatchReader:
         # Longer ones are refused before anybody asks who that is.
         self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
+        self._memory.exports.load(
+            self._connection, (event for found in admitted for event in found.events or ())
+        )
         about = [self._about(found) for found in admitted]
         subjects = (who[1] for each in about for who in each if who is not None)
         self._memory.load_subjects(self._connection, subjects)
@@ -273,7 +276,7 @@ class BatchReader:
         new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
         file, export = self._memory.exports.look_at(event, time)
         if export is not None:
-            self._batch.exports.append(export)
+            self._batch.exports[export.sha256] = export
         enriched = enricher.enrich(
             event,
             time=time,
