@@ -50,7 +50,7 @@ __all__ = ["UploadsCollector", "UploadsConfig"]
 
 _TURN_S: Final = 0.2
 _GATHER_S: Final = 0.02
-_LOOK_S: Final = 0.004
+_LOOK_S: Final = 0.008
 """What comes within a moment is taken together; but a small dump is gone from /proc after 10 ms."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0

@@ -231,3 +231,28 @@ def test_the_responder_imports_nothing_that_is_not_its_own() -> None:
     text = program.read_text(encoding="utf-8")
     assert "from collectors" not in text
     assert "import collectors" not in text
+
+
+def test_a_program_that_a_shell_opens_a_file_for_is_told_as_what_it_has_become(
+    asking: Reading, home: Path
+) -> None:
+    """The shell's child opens both files within the second for which its program is remembered."""
+    program = "import os, sys; os.write(1, open(sys.argv[1], 'rb').read()); sys.stdin.read()"
+    command = f'exec > {home}/out; exec {sys.executable} -I -S -c "{program}" {home}/file'
+    child = subprocess.Popen(["/bin/bash", "-c", command], stdin=subprocess.PIPE)
+    try:
+        asking.until(lambda: len(asking.seen) >= 2)
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(10) == 0
+        asking.until(lambda: any(each.written for each in asking.seen))
+    finally:
+        child.kill()
+    opened = [each for each in asking.seen if not each.written]
+    names = {Path(each.path).name: Path(each.executable or "").name for each in opened}
+    assert names == {"out": "bash", "file": Path(sys.executable).resolve().name}
+    (closed,) = [each for each in asking.seen if each.written]
+    # It closed the file by ending: no path any more, mostly still a name.
+    assert (closed.pid, closed.executable) == (child.pid, None)
+    assert closed.name is None or closed.name.startswith("python")
+    assert closed.size == 100

@@ -120,7 +120,7 @@ def test_an_export_on_a_stick_is_an_alert_that_names_it(server: Server) -> None:
         "exported_at": NOW - 5_000,
     }
     assert evidence_row(found)[1] == "holiday.jpg (content of a database export)"
-    assert "A database export is copied to removable storage" in {
+    assert "A known export is copied to removable storage" in {
         rule["title"] for rule in detail.facts["rules"]
     }
 
