@@ -99,6 +99,8 @@ def _file(event: FileSystemActivity) -> _Columns:
         name += f" → {(event.file_result.path or event.file_result.name).removeprefix(folder)}"
     name += _labels(event.file_result or event.file)
     act = _FILE_ACTS[event.activity_id]
+    if event.unmapped.origin is not None:
+        act = "exported"
     if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
         act = "new, gone"
     return act, readable_size(event.file.size), _program(event.actor.process), where, name

@@ -97,7 +97,7 @@ class DumpFiles:
         return self._dropped
 
     def _client_of(self, opened: OpenedFile) -> ProcessFacts | None:
-        key = (opened.device, opened.inode)
+        key = (opened.device, opened.inode, opened.path)
         client = self.writers.of_file(key)
         if client is not None and (opened.pid == client.pid or self._tree.has_ended(client.pid)):
             self.writers.finished(key)

@@ -15,7 +15,7 @@ class ExportFoldersConfig(SentFileSettings, frozen=True, kw_only=True, forbid_un
     """Off until it is told where a file server's or an application's exports lie."""
 
     to_enable: ClassVar[str] = (
-        'switched off; where exports are written set enabled and folders = ["/srv/exports"] (the folders)'
+        'switched off; where exports are written set enabled and folders = ["/srv/exports"]'
     )
 
     enabled: bool = False

@@ -31,8 +31,8 @@ _LONGEST_PIPELINE: Final = 8
 _PIPE: Final = re.compile(r"pipe:\[(\d+)\]")
 _FLAGS: Final = re.compile(rb"^flags:\s*([0-7]+)$", re.MULTILINE)
 
-FileKey = tuple[int, int]
-"""Device and inode."""
+FileKey = tuple[int, int, str]
+"""Device, inode and path: an inode's number is given to another file when the first is gone."""
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -59,8 +59,8 @@ class ExportWriters:
         self._writers.pop(facts.pid)
         if is_client(facts.executable):
             self._parents.put(facts.parent, facts)
-            if self._writes_out(facts.pid, facts):
-                self._follow_pipes(facts.parent)
+            self._writes_out(facts.pid, facts)
+            self._follow_pipes(facts.parent)
         elif self._parents.get(facts.parent) is not None and self._reads_from(facts.pid):
             self._follow_pipes(facts.parent)
 
@@ -84,13 +84,17 @@ class ExportWriters:
             is_new = self._pipes.get(int(pipe[1])) is None
             self._pipes.put(int(pipe[1]), client)
             return is_new
-        if output.startswith(self._below) and _is_open_for_writing(pid, 1):
+        if self._is_watched(output) and _is_open_for_writing(pid, 1):
             try:
                 status = os.stat(f"/proc/{pid}/fd/1")  # noqa: PTH116 - what it has open, whatever its name
             except OSError:
                 return False
-            self._files.put((status.st_dev, status.st_ino), client)
+            self._files.put((status.st_dev, status.st_ino, output), client)
         return False
+
+    def _is_watched(self, path: str) -> bool:
+        # In hidden folders no closing is told.
+        return any(path.startswith(each) and "/." not in path[len(each) - 1 :] for each in self._below)
 
     def _reads_from(self, pid: int) -> bool:
         """True if a client's output goes through it into a pipe that was not known."""

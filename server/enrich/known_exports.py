@@ -53,6 +53,8 @@ class KnownExports:
             if (sha256 := _hash(file)) is not None
         }
         self._known = {}
+        if not hashes or connection.execute(select(known_exports.c.id).limit(1)).first() is None:
+            return
         wanted = sorted(hashes)
         for first in range(0, len(wanted), _HASHES_A_QUERY):
             some = wanted[first : first + _HASHES_A_QUERY]
