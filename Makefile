@@ -29,9 +29,10 @@ demo-stop: setup ## stop what the demo left running
 
 test: setup ## tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
 	@deploy/prepare.sh tests
-	@$(PY) -m pytest -m 'not long' $(TEST)
+	@$(PY) -m pytest -m 'not long' -n $(AT_ONCE) --dist loadfile $(TEST)
 
-# They wait far more than they work: several files at once, each file's tests one after the other.
+# So many files of tests at once, each file's one after the other. The long ones wait far more than they work.
+AT_ONCE ?= 2
 LONG_AT_ONCE ?= 4
 test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers, faults (ten minutes)
 	@deploy/prepare.sh tests

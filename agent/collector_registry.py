@@ -10,8 +10,8 @@ from importlib import import_module
 
 import msgspec
 
-from agent.missing_package import missing_package
-from collectors.contract import Collector, Unsupported
+from agent.missing_package import without_package
+from collectors.contract import Collector
 from collectors.destination_settings import DestinationSettings
 from collectors.labels.settings import LabelSettings
 from event_schema.ocsf_objects import Host
@@ -66,7 +66,7 @@ class CollectorKind(msgspec.Struct, frozen=True):
         try:
             module = import_module(self.module)
         except ImportError as error:
-            raise Unsupported(missing_package(error)) from error
+            raise without_package(error) from error
         made: Collector = getattr(module, self.class_name)(config, host, version, **more)
         return made
 
@@ -94,7 +94,14 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "collectors.logins_config",
         "LoginsConfig",
     ),
-    CollectorKind("mail", "collectors.mail", "MailCollector", "collectors.mail_config", "MailConfig"),
+    CollectorKind(
+        "mail",
+        "collectors.mail",
+        "MailCollector",
+        "collectors.mail_config",
+        "MailConfig",
+        labels_files=True,
+    ),
     CollectorKind(
         "mariadb",
         "collectors.mariadb",

@@ -37,11 +37,14 @@ class CollectorSet:
         resume_from: Callable[[str], str | None],
         enabled: Enabled,
         shared: SharedSettings = NOTHING_SHARED,
+        switched_off: Callable[[str, str | None], None] = lambda _name, _cursor: None,
     ) -> None:
+        """`switched_off` hears of each collector that no longer runs, and where it stood."""
         self._host, self._version = host, version
-        self._hand_on, self._resume_from = hand_on, resume_from
+        self._hand_on, self._resume_from, self._switched_off = hand_on, resume_from, switched_off
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Supervisor] = {}
+        self._off: set[str] = set()
         for kind, settings in enabled:
             self._add(kind, _all(kind, settings, shared), self._resume_from(kind.name), None)
 
@@ -51,10 +54,16 @@ class CollectorSet:
 
     def replace(self, enabled: Enabled, shared: SharedSettings = NOTHING_SHARED) -> bool:
         """Collectors whose settings changed begin anew behind what they handed on; others go on untouched.
+        One that was switched off begins with what comes when it is switched on again.
 
         False: one does not end, and nothing takes its place before it has; call again later."""
         wanted = {kind.name: _all(kind, settings, shared) for kind, settings in enabled}
-        ending = [name for name, known in self._running.items() if wanted.get(name) != known.settings]
+        # One that was told to end ends, even if its settings are wanted again before it has.
+        ending = [
+            name
+            for name, known in self._running.items()
+            if known.stop.is_set() or wanted.get(name) != known.settings
+        ]
         for name in ending:
             self._running[name].stop.set()
         until = time.monotonic() + REPLACE_SECONDS
@@ -62,11 +71,17 @@ class CollectorSet:
             supervisor = self._running[name].supervisor
             if supervisor.join(max(0.0, until - time.monotonic())):
                 self._ended[name] = supervisor
+                if name not in wanted:
+                    self._off.add(name)
+                    self._switched_off(name, supervisor.cursor)
                 self._running = {n: running for n, running in self._running.items() if n != name}
         for kind, settings in enabled:
             if kind.name not in self._running:
                 old = self._ended.pop(kind.name, None)
                 cursor = self._resume_from(kind.name) if old is None else old.cursor
+                if kind.name in self._off:
+                    self._off.discard(kind.name)
+                    cursor = None
                 self._add(kind, _all(kind, settings, shared), cursor, old).start()
         return all(name not in self._running or not self._running[name].stop.is_set() for name in ending)
 
@@ -101,6 +116,7 @@ class CollectorSet:
             resume_from=cursor,
             stop=stop,
             before=None if before is None else before.state(),
+            saved=partial(self._resume_from, kind.name),
         )
         running = _Running(settings, supervisor, stop)
         self._running = self._running | {kind.name: running}

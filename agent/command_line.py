@@ -102,11 +102,10 @@ def watch(folders: tuple[Path, ...], as_json: bool, config_path: Path | None) ->
     """
     from agent.json_log import start_log  # noqa: PLC0415
     from agent.watching import watch as watch_collectors  # noqa: PLC0415
-    from agent.watching import watching_too  # noqa: PLC0415
 
     config = _load(config_path)
     start_log("warning")
-    watch_collectors(watching_too(config, folders), as_json=as_json)
+    watch_collectors(config, folders, as_json=as_json)
 
 
 @main.command()
@@ -198,17 +197,22 @@ def try_mapping(
 ) -> None:
     """Show how the lines of FILE would be mapped, which match no rule, and why.
 
-    Without FILE: each source's own log. Sends and stores nothing. Exit 3 when a line cannot be read, or none
-    is mapped.
+    Without FILE: each source's own log. Sends and stores nothing. With --config its sources as they stand
+    there; else those that hold, the installation's too. Exit 3 when a line cannot be read, or none is mapped.
     """
     import msgspec  # noqa: PLC0415
 
     from agent.access_log_trial import readable_trial, trials  # noqa: PLC0415
+    from agent.collector_registry import COLLECTORS  # noqa: PLC0415
     from agent.host import this_host  # noqa: PLC0415
+    from agent.settings_keeper import settings_in_force  # noqa: PLC0415
     from agent.version import agent_version  # noqa: PLC0415
     from collectors.access_log_config import AccessLogConfig  # noqa: PLC0415
 
-    settings = _load(config_path).collectors["access_log"]
+    config = _load(config_path)
+    if config_path is None:
+        config = settings_in_force(config, COLLECTORS)[0]
+    settings = config.collectors["access_log"]
     assert isinstance(settings, AccessLogConfig)
     sources = [source for source in settings.sources if source_name in {None, source.name}]
     if not sources:

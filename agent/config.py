@@ -126,7 +126,7 @@ def with_installation(
     _config_of(installation, place, kinds)
     types = {f"collectors.{kind.name}": kind.config_type() for kind in kinds} | SHARED
     merged = merge(own.tables, installation, types)
-    config = _config_of(merged.tables, place, kinds)
+    config = _config_of(merged.tables, f"{place}, with this endpoint's own file", kinds)
     return msgspec.structs.replace(config, tables=own.tables, overruled=merged.overruled)
 
 
@@ -161,7 +161,8 @@ def enabled_collectors(
     found = []
     for name, settings in config.collectors.items():
         kind = kind_of(name, kinds)
-        if kind is not None and getattr(settings, "enabled", True):
+        is_on = getattr(settings, "enabled", True) and getattr(settings, "has_sources", True)
+        if kind is not None and is_on:
             found.append((kind, settings))
     return found
 

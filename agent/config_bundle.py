@@ -6,11 +6,11 @@ that is never taken, so that nobody can bring back settings that were taken back
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from agent.identity import Identity
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
+from agent.spool_files import replace_file
 from event_schema.config_bundle import (
     BUNDLE_BYTES_MAX,
     KNOWN_PARAMETER,
@@ -39,18 +39,7 @@ def kept_bundle(state_dir: Path, ca_pem: str) -> ConfigBundle | None:
 
 def keep_bundle(state_dir: Path, data: bytes) -> None:
     """Whole or not at all, whatever happens. Raises OSError."""
-    new = state_dir / f"{FILE}.new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(state_dir / FILE)
-    folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(state_dir / FILE, data)
 
 
 def fetch_bundle(

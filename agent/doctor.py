@@ -5,6 +5,7 @@ Looks only: marks nothing, adds no audit rule, and needs no running agent.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -19,26 +20,28 @@ from typing import Literal
 import msgspec
 
 from agent.collector_registry import COLLECTORS, CollectorKind
-from agent.config import AgentConfig, ConfigError, enabled_collectors
+from agent.config import DEFAULT_PATH, AgentConfig, ConfigError, enabled_collectors
 from agent.host import this_host
 from agent.identity import Identity, IdentityError, NotEnrolled, load_identity
 from agent.json_log import exception_facts
-from agent.missing_package import missing_package
+from agent.missing_package import missing_package, without_package
 from agent.server_client import ServerClient, ServerUnreachable, Timeouts, verified_context
 from agent.settings_keeper import settings_in_force
 from agent.shippers.choose import make_shipper
 from agent.status_file import is_running
 from agent.version import agent_version
 from collectors.contract import Unsupported
+from collectors.install_command import install_command
 from event_schema.byte_size import byte_size
 from event_schema.printable import printable_name
 
 _TIME_ERROR = 5
 _ADJTIMEX_BYTES = 512
 """More than any architecture's struct timex."""
+_ENROL = "leaver agents enrol NAME  # on the server: prints a line\nleaver-agent enrol  # paste it here"
 _DOCTOR_TIMEOUTS = Timeouts(connect_seconds=5.0, answer_seconds=5.0)
 
-State = Literal["ok", "degraded", "limit"]
+State = Literal["ok", "degraded", "off", "limit"]
 SOURCES: tuple[tuple[str, str], ...] = (
     ("who: audit", "collectors.linux.audit"),
     ("who: process events", "collectors.linux.proc_events"),
@@ -54,11 +57,19 @@ SOURCES: tuple[tuple[str, str], ...] = (
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`limit` is what no setting can change."""
+    """`off`: nobody asked for it; `limit`: nothing can bring it. `remedy`: what brings what is missing, ready
+    to be pasted: commands, or lines of settings; empty where there is none, or `detail` says it all."""
 
     check: str
     state: State
     detail: str
+    remedy: str = ""
+
+
+_REMEDIES: dict[State, str] = {
+    "degraded": "What brings what is missing:",
+    "off": f"What switches on what is off, in {DEFAULT_PATH} (the paths as they are here):",
+}
 
 
 def examine(
@@ -85,17 +96,25 @@ def examine(
 
 
 def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
     try:
-        found = list(check())
+        # What was found before something fails stays.
+        for finding in check():
+            found.append(finding)  # noqa: PERF402
     except Unsupported as error:
-        found = [Finding(name, "degraded", str(error))]
+        found.append(Finding(name, "degraded", str(error), error.remedy))
     except ImportError as error:
-        found = [Finding(name, "degraded", missing_package(error))]
+        found.append(Finding(name, "degraded", missing_package(error), without_package(error).remedy))
     except OSError as error:
-        found = [Finding(name, "degraded", error.strerror or type(error).__name__)]
+        found.append(Finding(name, "degraded", error.strerror or type(error).__name__))
     except Exception as error:  # noqa: BLE001 - one check must not hide what the others found
-        found = [Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}")]
-    return [msgspec.structs.replace(finding, detail=printable_name(finding.detail)) for finding in found]
+        found.append(Finding(name, "degraded", f"the check itself failed: {exception_facts(error)}"))
+    return [_printable(finding) for finding in found]
+
+
+def _printable(finding: Finding) -> Finding:
+    remedy = "\n".join(map(printable_name, finding.remedy.splitlines()))
+    return msgspec.structs.replace(finding, detail=printable_name(finding.detail), remedy=remedy)
 
 
 def is_degraded(findings: Sequence[Finding]) -> bool:
@@ -103,7 +122,8 @@ def is_degraded(findings: Sequence[Finding]) -> bool:
 
 
 def finding_lines(findings: Sequence[Finding], *, width: int) -> list[str]:
-    """For people: a finding a line; what does not fit goes on under its beginning."""
+    """For people: a finding a line; what does not fit goes on under its beginning. Then what can be done,
+    each line whole, so that it can be pasted."""
     column = max(len(finding.check) for finding in findings)
     lines = []
     for finding in findings:
@@ -116,6 +136,14 @@ def finding_lines(findings: Sequence[Finding], *, width: int) -> list[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+    for state, heading in _REMEDIES.items():
+        found = [finding for finding in findings if finding.state == state and finding.remedy]
+        lines += ["", heading] if found else []
+        for finding in found:
+            # Details that end so say where to paste.
+            where = f": {finding.detail}" if finding.detail.endswith(":") else ""
+            lines.append(f"  # {finding.check}{where}")
+            lines += [f"  {line}" for line in finding.remedy.splitlines()]
     return lines
 
 
@@ -130,20 +158,25 @@ def _collector(config: AgentConfig, kind: CollectorKind, kinds: Sequence[Collect
     name = f"collector {kind.name}"
     enabled = dict(enabled_collectors(config, kinds))
     if kind not in enabled:
-        off = getattr(kind.config_type(), "to_enable", "switched off in the settings")
-        yield Finding(name, "limit", off)
+        settings = kind.config_type()
+        off = getattr(settings, "to_enable", "switched off in the settings")
+        yield Finding(name, "off", off, getattr(settings, "lines_to_enable", str)())
         return
     collector = kind.make(enabled[kind], this_host(None), agent_version(), config.shared)
+    is_missing = False
     try:
         try:
             collector.check_supported()
             detail = collector.detail()
             yield Finding(name, "ok", "can run" if detail is None else f"can run; {detail}")
         except Unsupported as error:
-            yield Finding(name, "degraded", str(error))
+            is_missing = True
+            yield Finding(name, "degraded", str(error), error.remedy)
         # Of what else is set up here: not every collector has any.
-        for advice in getattr(collector, "advice", tuple)():
-            yield Finding(f"{name}: {advice.about}", "ok" if advice.is_met else "degraded", advice.text)
+        with contextlib.suppress(ImportError) if is_missing else contextlib.nullcontext():
+            for advice in getattr(collector, "advice", tuple)():
+                state: State = "ok" if advice.is_met else "degraded"
+                yield Finding(f"{name}: {advice.about}", state, advice.text, advice.remedy)
     finally:
         collector.close()
 
@@ -189,8 +222,8 @@ def _clock_synchronised() -> Iterator[Finding]:
     libc = ctypes.CDLL(None)
     state = libc.adjtimex(ctypes.create_string_buffer(_ADJTIMEX_BYTES))
     if state < 0 or state == _TIME_ERROR:
-        advice = "not synchronised: install chrony or systemd-timesyncd (the server corrects by heartbeats)"
-        yield Finding("clock", "degraded", advice)
+        advice = "not synchronised (the server corrects by heartbeats)"
+        yield Finding("clock", "degraded", advice, install_command("chrony", "chrony"))
     else:
         yield Finding("clock", "ok", "synchronised")
 
@@ -221,12 +254,12 @@ def _enrolment(config: AgentConfig, clock: Callable[[], int]) -> Iterator[Findin
     try:
         identity = load_identity(config.state_dir)
     except (NotEnrolled, IdentityError) as error:
-        yield Finding("enrolment", "degraded", str(error))
+        yield Finding("enrolment", "degraded", str(error), _ENROL)
         return
     now = clock()
     until = datetime.fromtimestamp(identity.facts.not_after / 1000, UTC).date().isoformat()
     if now >= identity.facts.not_after:
-        yield Finding("enrolment", "degraded", f"the certificate ended on {until}: enrol again")
+        yield Finding("enrolment", "degraded", f"the certificate ended on {until}: enrol again", _ENROL)
     elif now >= identity.facts.renew_at:
         yield Finding("enrolment", "degraded", f"the certificate ends on {until}, and was not renewed yet")
     else:

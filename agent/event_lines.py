@@ -76,7 +76,7 @@ def _upload(event: FileHostingActivity) -> _Columns:
 
 @_columns.register
 def _mail(event: EmailActivity) -> _Columns:
-    names = ", ".join(file.name for file in event.email.files or ())
+    names = ", ".join(file.name + _labels(file) for file in event.email.files or ())
     domains = ", ".join(sorted({address[2:] for address in event.email.to}))
     return "mailed", readable_size(event.email.size), "", domains, names
 
@@ -147,7 +147,7 @@ def _labels(file: File) -> str:
 
 
 def _user(event: Event) -> str:
-    user = account_of(event)
+    user = account_of(event) or (event.user if isinstance(event, Authentication) else None)
     if user is not None:
         return user.name or user.uid or "?"
     return event.actor.app_name or "?"

@@ -20,7 +20,7 @@ import msgspec
 
 from agent.clock_steps import ClockSteps
 from agent.collector_registry import COLLECTORS, CollectorKind
-from agent.collector_set import CollectorSet
+from agent.collector_set import CollectorSet, Enabled
 from agent.config import AgentConfig, enabled_collectors
 from agent.enrolment import EnrolmentFailed, ServerAway, renew
 from agent.footprint import own_footprint
@@ -35,9 +35,11 @@ from agent.spool import Spool
 from agent.spool_writer import SpoolWriter
 from agent.status_file import AgentStatus, write_status
 from agent.supervisor import DETAIL_CHARACTERS
+from agent.switched_off import SwitchedOff
 from agent.version import agent_version
 from agent.watched_days import WatchedDays, owner_of
 from event_schema.control_records import CollectorState, Heartbeat
+from event_schema.ocsf_objects import Host
 
 COLLECTORS_STOP_SECONDS = 3.0
 WRITER_STOP_SECONDS = 3.0
@@ -89,9 +91,7 @@ class Agent:
         self._settings_changed = threading.Event()
         in_force = self._settings.config
         enabled = enabled_collectors(in_force, kinds)
-        self._collectors = CollectorSet(
-            host, self._version, self._writer.hand_on, self._spool.cursor, enabled, in_force.shared
-        )
+        self._collectors = self._collector_set(host, enabled, in_force)
         way = Way(Signer(self._identity.key, facts.agent, self._spool.epoch), shipper)
         self._renew_not_before = 0.0
         self._failed_statuses = 0
@@ -102,6 +102,22 @@ class Agent:
             self._renew_when_due,
             clock=clock,
             clock_steps=lambda: self._clock_steps.changes,
+        )
+
+    def _collector_set(self, host: Host, enabled: Enabled, config: AgentConfig) -> CollectorSet:
+        off = SwitchedOff(config.state_dir, self._spool.cursor)
+        running = {kind.name for kind, _ in enabled}
+        for kind in self._kinds:
+            if kind.name not in running:
+                off.note(kind.name, self._spool.cursor(kind.name))
+        return CollectorSet(
+            host,
+            self._version,
+            self._writer.hand_on,
+            off.resume_from,
+            enabled,
+            config.shared,
+            off.note,
         )
 
     def run(self) -> None:
@@ -154,6 +170,7 @@ class Agent:
         running = [state.name for state in states if state.state == "running"]
         self._watched_days.look(running, self._identity.facts, now=now)
         footprint = own_footprint()
+        settings = self._settings.state
         return Heartbeat(
             sent_at=now,
             version=self._version,
@@ -168,8 +185,8 @@ class Agent:
             clock_steps=self._clock_steps.recent(),
             cpu_seconds=None if footprint is None else footprint.cpu_seconds,
             memory_bytes=None if footprint is None else footprint.memory_bytes,
-            settings_version=self._settings.state.version,
-            settings_problem=self._settings.state.problem,
+            settings_version=settings.version,
+            settings_problem=None if settings.problem is None else without_people(settings.problem),
         )
 
     def _as_told(self, state: CollectorState) -> CollectorState:

@@ -169,6 +169,18 @@ def is_locked(folder: Path) -> bool:
     return kind != fcntl.F_UNLCK
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Whole or not at all, whatever happens; only root reads it. Raises OSError."""
+    new = path.with_name(f"{path.name}.new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -50,11 +50,14 @@ class Supervisor:
         before: CollectorState | None = None,
         restart: Backoff | None = None,
         unsupported_retry: float = UNSUPPORTED_RETRY_SECONDS,
+        saved: Callable[[], str | None] | None = None,
     ) -> None:
+        """`saved` gives the cursor of the last event that is on disk, for a collector that asks for it."""
         self.name = name
         self._make, self._hand_on, self._cursor, self._stop = make, hand_on, resume_from, stop
         self._restart = restart or Backoff(1.0, RESTART_CAP_SECONDS)
         self._unsupported_retry = unsupported_retry
+        self._saved = saved
         self._lock = threading.Lock()
         self._state: State = "starting"
         self._why: str | None = None
@@ -102,7 +105,7 @@ class Supervisor:
             try:
                 self._observe_until_stopped()
             except Unsupported as error:
-                self._now("unsupported", str(error))
+                self._now("unsupported", f"{error}: {error.remedy}" if error.remedy else str(error))
                 _log.warning("collector unsupported here", extra={"facts": {"collector": self.name}})
                 self._stop.wait(self._unsupported_retry)
             except Exception as error:  # noqa: BLE001 - one collector's fault must not end the agent
@@ -124,12 +127,15 @@ class Supervisor:
             collector.check_supported()
             with self._lock:
                 self._collector = collector
+            tell_saved = getattr(collector, "saved", None)
             for observation in collector.observe(self._cursor, self._stop):
                 # The first turn, even without an observation, says that it watches.
                 if self._state != "running":
                     self._now("running", None)
                 if observation is not None:
                     self._take(observation)
+                elif tell_saved is not None and self._saved is not None:
+                    tell_saved(self._saved())
             if not self._stop.is_set():
                 raise CollectorEnded
         finally:

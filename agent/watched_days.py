@@ -27,7 +27,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import re
 import threading
 import time
@@ -41,7 +40,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.identity import AgentFacts, Identity
-from agent.spool_files import sync_folder
+from agent.spool_files import replace_file
 
 DAYS_MAX = 90
 DAY_MS = 86_400_000
@@ -178,11 +177,4 @@ def _decode(data: bytes, owner: str) -> tuple[Found, _Record | None]:
 
 def _write(path: Path, record: _Record) -> None:
     body = msgspec.json.encode(record)
-    new = path.with_name(path.name + ".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(b"leaver-watched-days %d %08x\n" % (_FORMAT, zlib.crc32(body)) + body)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    sync_folder(path.parent)
+    replace_file(path, b"leaver-watched-days %d %08x\n" % (_FORMAT, zlib.crc32(body)) + body)

@@ -46,14 +46,22 @@ def watching_too(config: AgentConfig, folders: Sequence[Path]) -> AgentConfig:
     return msgspec.structs.replace(config, collectors=config.collectors | {STORAGE: changed})
 
 
-def watch(config: AgentConfig, *, as_json: bool, kinds: Sequence[CollectorKind] = COLLECTORS) -> None:
-    """Until SIGINT, SIGTERM or a closed standard output. Only from the main thread."""
+def watch(
+    config: AgentConfig,
+    folders: Sequence[Path] = (),
+    *,
+    as_json: bool,
+    kinds: Sequence[CollectorKind] = COLLECTORS,
+) -> None:
+    """Until SIGINT, SIGTERM or a closed standard output. Only from the main thread. config: the endpoint's
+    own file; folders: see watching_too."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     seen: queue.Queue[NewEntry] = queue.Queue(QUEUE_ENTRIES)
     host = this_host(_agent_name(config))
-    in_force = settings_in_force(config, kinds)[0]
+    # Last, so that no settings of the installation take the folders away again.
+    in_force = watching_too(settings_in_force(config, kinds)[0], folders)
     supervisors = [
         Supervisor(
             kind.name,

@@ -13,6 +13,7 @@ from event_schema.byte_size import byte_size
 _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "uploads": ("sent out", "file", "向外发送"),
     "sync_folders": ("put into a synchronised folder", "file", "放入同步文件夹"),
+    "export_folders": ("finished in folders for exports", "file", "在导出文件夹中写完"),
     "mail": ("mailed", "attachment", "以邮件发送"),
     "postgresql": ("read from databases", "row", "从数据库读取"),
     "mariadb": ("read from databases", "row", "从数据库读取"),

@@ -45,6 +45,14 @@ def _missed(output: str) -> list[Headline]:
     ]
 
 
+def _all_right(output: str) -> list[Headline]:
+    """Of all that was done, how much was told with everything right."""
+    rows = re.findall(
+        r"^(logins, \w+|access logs).*? +([\d,]+)(?: +[\d,]+){3} +([\d,]+) +[\d,]+ ", output, re.M
+    )
+    return [(f"{name}: told, all right", f"{right} of {done}", "all") for name, done, right in rows]
+
+
 BENCHMARKS = (
     Benchmark(
         "spool_throughput",
@@ -83,12 +91,58 @@ BENCHMARKS = (
             ("logins: CPU s per 1,000", r"^logins .* ([\d.]+) CPU s", ""),
             ("failures, equal: CPU s per 1,000", r"^failures, equal .* ([\d.]+) CPU s", ""),
             ("access log, combined: CPU s per 1,000", r"^combined.* ([\d.]+) CPU s", ""),
+            ("access log, JSON: CPU s per 1,000", r"^JSON.* ([\d.]+) CPU s", ""),
+        ),
+    ),
+    Benchmark("login_completeness", ("--rounds", "1", "--orders", "30"), (), _all_right),
+    Benchmark(
+        "mail_completeness",
+        ("--mails", "40"),
+        (
+            ("mails found, of those that left", r"^found +([\d,]+ of [\d,]+)", "all"),
+            ("mails with all of it right", r"^all of it right +([\d,]+ of [\d,]+)", "all"),
+            ("mail: CPU s for 1,000 mails, without labels", r"^CPU s for 1,000 +([\d.]+)", ""),
+            ("mail: CPU s for their labels", r"^CPU s for 1,000 .* and ([\d.]+) in", ""),
+        ),
+    ),
+    Benchmark(
+        "database_statements",
+        ("--acts", "5", "--seconds", "10", "--statements", "10000"),
+        (
+            ("databases: found and right, PostgreSQL", r"^postgresql: (\d+ of \d+) found", "all"),
+            ("databases: found and right, MariaDB", r"^mariadb: (\d+ of \d+) found", "all"),
+            ("databases: CPU s per 1,000, PostgreSQL", r"^postgresql, .*/s: ([\d.]+) CPU s", ""),
+            ("databases: CPU s per 1,000, MariaDB", r"^mariadb, .*/s: ([\d.]+) CPU s", ""),
+            ("databases: told under load, PostgreSQL", r"^postgresql, .*; (\d+ of \d+) told", "all"),
+            ("databases: told under load, MariaDB", r"^mariadb, .*; (\d+ of \d+) told", "all"),
         ),
     ),
     Benchmark(
         "mail_reading",
-        (),
-        (("mail: CPU s for 1,000 mails with 100 kB attached", r"CPU s for 1,000 mails +([\d.]+)", ""),),
+        ("--mails", "300"),
+        (("mail: CPU s for 1,000 mails with 100 kB attached", r"^CPU s for 1,000 mails +([\d.]+)", ""),),
+    ),
+    Benchmark(
+        "print_completeness",
+        ("--jobs", "20"),
+        (
+            ("print jobs found", r"^found +([\d,]+ of [\d,]+)", "all"),
+            ("print jobs with all of it right", r"^all of it right +([\d,]+ of [\d,]+)", "all"),
+            ("printing: CPU s for 1,000 jobs", r"^CPU s for 1,000 +([\d.]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "label_quality",
+        ("--part", "8", "--no-fetch"),
+        (
+            ("labels: lowest precision of any", r"^lowest of all labels +([\d.]+)", "≥ .98"),
+            ("labels: lowest recall of any", r"^lowest of all labels +[\d.]+ +([\d.]+)", "≥ .98"),
+            ("labels: source code, its language right", r"^its language +([\d.]+)", ""),
+            ("labels: MB per CPU s, source and text", r"^source and text .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, docx", r"^docx .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, pdf", r"^pdf .* ([\d.]+) MB per", ""),
+            ("labels: MB per CPU s, all", r"^all .* ([\d.]+) MB per", ""),
+        ),
     ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(
@@ -151,6 +205,14 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "upload_programs",
+        ("--acts", "6"),
+        (
+            ("uploads of real programs: all right", r"^all right: (\d+ of \d+)", ""),
+            ("curl: CPU s per 1,000 uploads", r"^curl .* ([\d.]+)$", ""),
+        ),
+    ),
+    Benchmark(
         "event_to_alert",
         ("--seconds", "15", "--people", "30"),
         (
@@ -177,6 +239,16 @@ BENCHMARKS = (
             ("agent, 1,000 operations/s elsewhere", r"busy elsewhere +[\d,]+ +([\d.]+%)", "< 1 %"),
             ("agent at 1,000 operations/s, no hashing", r"busy, no hashing +[\d,]+ +([\d.]+%)", "< 5 %"),
             ("agent at 1,000 operations/s, hashing", r"busy, hashing +[\d,]+ +([\d.]+%)", ""),
+        ),
+    ),
+    Benchmark(
+        "agent_collectors",
+        ("--rest", "10", "--busy", "10", "--only", "(by default)", "--only", "(all)"),
+        (
+            ("collectors as by default, at rest, of a core", r"\(by default\) +([\d.]+%)", "< 1 %"),
+            ("all collectors at rest, of a core", r"\(all\) +([\d.]+%)", "< 1 %"),
+            ("all collectors, 1,000 operations/s on a drive", r"\(all\) +[\d.]+% +([\d.]+%)", "< 5 %"),
+            ("all collectors, MB (PSS) at rest", r"\(all\)(?: +[\d.]+%?){5} +(\d+)", "< 60"),
         ),
     ),
     Benchmark(

@@ -3,6 +3,7 @@
 python -m benchmarks.agent_footprint [--rest SECONDS] [--busy SECONDS] [--json FILE]
 
 The real `leaver-agent run`, enrolled at a real server on the same machine, whose own cost is not counted.
+Collectors as they are by default; their child processes count.
 At rest: it watches an empty drive, and sends its heartbeats. Busy: one program writes small files at about
 1,000 operations a second (create and write, overwrite, rename, delete: 250 each). Elsewhere: on the
 machine's own disk, while the empty drive is watched. No hashing: on the drive; each file lives for 0.8 s, so
@@ -33,7 +34,7 @@ REST_CPU, REST_MEGABYTES, BUSY_CPU = 0.01, 60, 0.05
 _SETTLED_SECONDS = 12.0
 """The agent writes its status every few seconds."""
 _OBSERVED = ""
-_OPERATIONS = """
+WRITER = """
 import sys, time
 from pathlib import Path
 folder, seconds, rate = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
@@ -86,7 +87,7 @@ def cost(
     else:
         folder.mkdir()
         arguments = [str(folder), str(seconds), str(OPERATIONS_A_SECOND), str(kept)]
-        command = [sys.executable, "-c", _OPERATIONS, *arguments]
+        command = [sys.executable, "-c", WRITER, *arguments]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rate, writer = map(float, said.split())
     took = time.monotonic() - begun

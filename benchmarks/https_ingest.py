@@ -11,8 +11,8 @@ from __future__ import annotations
 import multiprocessing
 import ssl
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,11 +23,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from benchmarks.log_throughput import EVENTS_PER_RECORD, append_in_requests, event, measure
 from event_schema.request_signing import RECORDS_CONTENT_TYPE, sign_request
 from event_schema.wire import encode_request, pack_events
+from server.config import LimitsConfig
 from server.log.embedded import EmbeddedLog
 from tests.server.api.running_server import RunningServer, TestAgent
 
 RECORDS = 1000
 AGENTS = 8
+AS_MUCH_AS_THEY_CAN = LimitsConfig(agent_events_per_second=1_000_000, agent_events_at_once=10_000_000)
 
 
 def send(url: str, ca: str, names: list[str], keys: list[bytes], size: int, go: object, done: object) -> None:
@@ -38,18 +40,18 @@ def send(url: str, ca: str, names: list[str], keys: list[bytes], size: int, go: 
     done.put("ready")
     go.wait()
 
-    def work(requests: list[tuple[bytes, dict[str, str]]]) -> None:
+    def work(requests: list[tuple[bytes, dict[str, str]]]) -> str | None:
         context = ssl.create_default_context(cadata=ca)
         with httpx.Client(base_url=url, verify=context, timeout=60, trust_env=False) as client:
             for body, headers in requests:
-                client.post("/v1/records", content=body, headers=headers).raise_for_status()
+                answer = client.post("/v1/records", content=body, headers=headers)
+                if not answer.is_success:
+                    return f"status {answer.status_code}: {answer.text}"
+        return None
 
-    threads = [threading.Thread(target=work, args=(requests,)) for requests in prepared]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    done.put("sent")
+    with ThreadPoolExecutor(len(prepared)) as threads:
+        refused = [error for error in threads.map(work, prepared) if error is not None]
+    done.put(refused[0] if refused else "sent")
 
 
 def _requests(name: str, raw_key: bytes, size: int) -> list[tuple[bytes, dict[str, str]]]:
@@ -69,7 +71,7 @@ def _requests(name: str, raw_key: bytes, size: int) -> list[tuple[bytes, dict[st
 
 def measure_https(size: int, reference: float) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        server = RunningServer(Path(directory))
+        server = RunningServer(Path(directory), limits=AS_MUCH_AS_THEY_CAN)
         with server.client() as client:
             agents = [TestAgent(server, client, f"pc-{number}") for number in range(AGENTS)]
         context = multiprocessing.get_context("spawn")
@@ -91,7 +93,8 @@ def measure_https(size: int, reference: float) -> None:
 
         def work() -> int:
             go.set()
-            assert done.get() == "sent"
+            if (said := done.get()) != "sent":
+                raise click.ClickException(said)
             return sum(server.log.end_offsets().values())
 
         speed = measure(f"HTTPS: {AGENTS} agents, {size} records a request", work)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import psutil
 
 from agent.status_file import AgentStatus, StatusUnreadable, read_status
 from benchmarks.copy_completeness import drive
@@ -22,15 +24,22 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class RunningAgent:
-    """An enrolled agent that watches `target`."""
+    """An enrolled agent that watches `target`; None: `settings` are all there is."""
 
-    def __init__(self, server: UpProcess, folder: Path, target: Path, settings: str, name: str) -> None:
+    def __init__(
+        self,
+        server: UpProcess,
+        folder: Path,
+        target: Path | None,
+        settings: str,
+        name: str,
+        running: Sequence[str] = (),
+    ) -> None:
         self.state_dir = folder / "agent"
         config = folder / "agent.toml"
-        config.write_text(
-            f'[agent]\nstate_dir = "{self.state_dir}"\n\n'
-            f'[collectors.removable_storage]\nextra_mounts = ["{target}"]\n{settings}'
-        )
+        if target is not None:
+            settings = f'[collectors.removable_storage]\nextra_mounts = ["{target}"]\n{settings}'
+        config.write_text(f'[agent]\nstate_dir = "{self.state_dir}"\n\n{settings}')
         program = Path(sys.executable).parent / "leaver-agent"
         made = leaver("agents", "enrol", name, "--json", data=server.data)
         line = json.loads(made.stdout)["line"]
@@ -43,11 +52,15 @@ class RunningAgent:
         )
         with (folder / "agent.log").open("w") as log:
             self.process = subprocess.Popen([program, "run", "--config", config], stdout=log, stderr=log)
-        wait_until("the agent watches", lambda: self._watches(target))
+        wait_until("the agent watches", lambda: self._watches(target, running))
 
-    def _watches(self, target: Path) -> bool:
+    def _watches(self, target: Path | None, running: Sequence[str]) -> bool:
         status = self.status()
-        states = status.heartbeat.collectors if status is not None else ()
+        if status is None:
+            return False
+        states = status.heartbeat.collectors
+        if target is None:
+            return {each.name for each in states if each.state == "running"} >= set(running)
         return any(each.state == "running" and str(target) in (each.detail or "") for each in states)
 
     def status(self) -> AgentStatus | None:
@@ -57,18 +70,38 @@ class RunningAgent:
             return None
 
     def cpu_seconds(self) -> float:
-        return cpu_seconds(self.process.pid)
+        """With its child processes, those that ended too."""
+        total = 0.0
+        for process in tree(self.process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
 
     def pss_megabytes(self) -> float:
-        """Proportional share of memory: what shared libraries cost is divided among those who use them."""
-        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-        raise click.ClickException("the agent has ended")
+        """With its child processes."""
+        return sum(map(pss_megabytes, tree(self.process.pid)))
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The agent and all its child processes."""
+    try:
+        agent = psutil.Process(pid)
+        return [agent, *agent.children(recursive=True)]
+    except psutil.NoSuchProcess as error:
+        raise click.ClickException("the agent has ended") from error
+
+
+def pss_megabytes(process: psutil.Process) -> float:
+    """Proportional share of memory: what shared libraries cost is divided among those who use them."""
+    try:
+        return float(process.memory_full_info().pss) / (1 << 20)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def cpu_seconds(pid: int) -> float:
@@ -89,10 +122,17 @@ def running_server(folder: Path) -> Iterator[UpProcess]:
 
 @contextmanager
 def running_agent(
-    server: UpProcess, folder: Path, target: Path, settings: str = "", *, name: str = "benchmark"
+    server: UpProcess,
+    folder: Path,
+    target: Path | None,
+    settings: str = "",
+    *,
+    name: str = "benchmark",
+    running: Sequence[str] = (),
 ) -> Iterator[RunningAgent]:
-    """`settings`: further lines of [collectors.removable_storage]."""
-    agent = RunningAgent(server, folder, target, settings, name)
+    """`settings`: more lines of [collectors.removable_storage]. Without `target` all of them, and `running`
+    names the collectors that are waited for."""
+    agent = RunningAgent(server, folder, target, settings, name, running)
     try:
         yield agent
     finally:

@@ -50,6 +50,14 @@ from event_schema.ocsf_objects import (
 )
 from event_schema.ocsf_unmapped import Evidence, Unmapped
 
+SETTINGS = """\
+[listen]
+address = "127.0.0.1:0"
+[limits]
+agent_events_per_second = 1000000
+agent_events_at_once = 10000000
+"""
+
 
 def full_event(number: int) -> FileSystemActivity:
     """As the removable-storage collector makes them."""
@@ -138,7 +146,7 @@ def main(events: int) -> None:
 def _running_server(data: Path) -> Iterator[str]:
     """`leaver up` with an empty installation. Gives an enrolment line."""
     data.mkdir()
-    (data / "server.toml").write_text('[listen]\naddress = "127.0.0.1:0"\n', encoding="utf-8")
+    (data / "server.toml").write_text(SETTINGS, encoding="utf-8")
     command = [sys.executable, "-c", "from server.command_line import main; main()"]
     environment = {**os.environ, "LEAVER_DATA": str(data)}
     with subprocess.Popen([*command, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:

@@ -1,10 +1,11 @@
 """How many uploads are found, how sure, and what watching costs: CPU of the agent, time added to an open.
 
-python -m benchmarks.upload_completeness [--uploads N] [--step STEP…] [--json FILE]
+python -m benchmarks.upload_completeness [--uploads N] [--way WAY…] [--json FILE]
 
-Someone who is not root sends N files of 20 kB with one `curl -T` each to a web server on this machine, while
-a backup reads the same files over and over. Found: files told with the right path, user, program, address and
-bytes. "no audit" leaves out the kernel's records of connects, as on systems whose audit rules are locked.
+Someone who is not root sends N files of 21 kB with one `curl -T` each to a web server on this machine, while
+a thumbnailer (gdk-pixbuf), a backup (tar) and an indexer (Recoll), which have all read every file before,
+read them again and again. Found: files told with the right path, user, program, address and bytes. "no audit"
+leaves out the kernel's records of connects, as on systems whose audit rules are locked.
 
 Added to an open: open and close of one file in a marked folder, and in one beside it, by a program of its
 own; the smallest of five rounds, which a busy machine disturbs least. Needs root.
@@ -30,10 +31,10 @@ from collectors.contract import Unsupported
 from collectors.linux.marked_folders import MarkedFolders
 from collectors.linux.opened_files import OpenedFiles, Step
 from event_schema.ocsf_transfer_events import FileHostingActivity
+from tests.collectors.other_readers import OtherReaders, picture
 from tests.collectors.upload_lab import USER, UploadLab
 
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-_FILE_BYTES = 20_000
 _OPENS = """
 import os, sys, time
 rounds = []
@@ -60,16 +61,20 @@ class Outcome(msgspec.Struct):
     agent_cpu_ms: float
     """Per upload, the reader's included."""
     curl_cpu_ms: float
+    dropped: dict[str, int]
+    """What the collector says it missed, by reason."""
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process; 0 is none."""
     if not pid:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
 
 
-def _own_cpu() -> float:
+def own_cpu() -> float:
+    """CPU seconds of this one."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -94,8 +99,8 @@ def measure(way: str, count: int) -> Outcome:
 
 def _measure(lab: UploadLab, way: str, step: str, count: int) -> Outcome:
     port = lab.web()
-    for number in range(count):
-        lab.file(f"doc{number:04d}.docx", _FILE_BYTES)
+    size = min(picture(lab, f"doc{number:04d}").stat().st_size for number in range(count))
+    others = OtherReaders(lab)
     collector = lab.collector(step=step, window_s=10.0)
     stop, events = threading.Event(), list[FileHostingActivity]()
 
@@ -107,10 +112,12 @@ def _measure(lab: UploadLab, way: str, step: str, count: int) -> Outcome:
     thread = threading.Thread(target=run)
     thread.start()
     time.sleep(2)
-    reading = f"while :; do cat {lab.documents}/* | wc -c; tar cf - {lab.documents} | wc -c; sleep 1; done"
-    backup = lab.start("sh", "-c", reading + " >/dev/null", as_user=True)
+    read = others.read_once()
+    if set(read.values()) != {count}:
+        raise click.ClickException(f"of {count} files the others read: {read}")
+    reading = others.keep_reading()
     reader = 0 if collector._openings is None else collector._openings.reader_pid
-    before, curl_before = _own_cpu() + _cpu_of(reader), resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, curl_before = own_cpu() + cpu_of(reader), resource.getrusage(resource.RUSAGE_CHILDREN)
     lab.run(
         "sh",
         "-c",
@@ -118,28 +125,29 @@ def _measure(lab: UploadLab, way: str, step: str, count: int) -> Outcome:
         seconds=600,
     )
     curl_after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    backup.kill()
+    for each in reading:
+        each.kill()
     time.sleep(5)
-    cpu = _own_cpu() + _cpu_of(reader) - before
+    cpu = own_cpu() + cpu_of(reader) - before
     stop.set()
     thread.join()
-    right = {event.file.name: event for event in events if _is_right(event, port)}
+    right = {event.file.name: event for event in events if _is_right(event, port, size)}
     sure = Counter(event.unmapped.evidence.fidelity for event in right.values())
     curl = curl_after.ru_utime + curl_after.ru_stime - curl_before.ru_utime - curl_before.ru_stime
     return Outcome(
         way, len(right), sure["exact"], sure["likely"], sure["possible"], len(events) - len(right),
-        cpu / count * 1000, curl / count * 1000,
+        cpu / count * 1000, curl / count * 1000, dict(collector.dropped()),
     )  # fmt: skip
 
 
-def _is_right(event: FileHostingActivity, port: int) -> bool:
+def _is_right(event: FileHostingActivity, port: int, size: int) -> bool:
     user, process, place = event.actor.user, event.actor.process, event.dst_endpoint
     return (
         user is not None
         and process is not None
         and place is not None
         and (user.uid, process.name, place.ip, place.port) == (str(USER), "curl", "127.0.0.1", port)
-        and (event.unmapped.transfer.bytes_sent or 0) >= _FILE_BYTES
+        and (event.unmapped.transfer.bytes_sent or 0) >= (event.file.size or 0) >= size
     )
 
 
@@ -184,13 +192,13 @@ def seconds_to_mark(count: int) -> tuple[float, float]:
         for number in range(count):
             (lab.documents / f"{number % 100}" / f"{number}").mkdir(parents=True)
         files = OpenedFiles("permission")
-        before, begun = _own_cpu(), time.monotonic()
+        before, begun = own_cpu(), time.monotonic()
         folders = MarkedFolders([str(lab.homes)], files.mark, most=10 * count)
         while not folders.is_complete:
             folders.turn()
             files.read()
             time.sleep(0.001)
-        took = _own_cpu() - before, time.monotonic() - begun
+        took = own_cpu() - before, time.monotonic() - begun
         folders.close()
         files.close()
     return took
@@ -213,6 +221,8 @@ def main(count: int, ways: tuple[str, ...], json_file: Path | None) -> None:
             f"{row.way:<22} {found:>12} {row.exact:>6} {row.likely:>6} {row.possible:>6} {row.others:>6}"
             f" {row.agent_cpu_ms:>9.2f} {row.curl_cpu_ms:>8.2f}"
         )
+        for reason, times in sorted(row.dropped.items()):
+            click.echo(f"    {reason}: {times:,}")
     opens: dict[str, tuple[float, float]] = {}
     steps: tuple[tuple[str, Step | None], ...] = (
         ("nobody watches", None),

@@ -139,32 +139,33 @@ class _Log:
         self.mark = mark or Mark()
         """Where to resume once the event that was yielded last is safe."""
         self._origin, self._steady = origin, steady
-        self._tail = LogTail(
-            Path(source.path), None if mark is None else mark.at, line_bytes_max=LINE_BYTES_MAX
-        )
-        if self.mark.at is None:
-            self.mark = Mark(at=self._tail.position())
+        self._tail: LogTail | None = None
+        self._trouble: str | None = None
         self._replay = Replay(self.mark)
+        self._open()
         self._reader, self._rules = LineReader(source), Rules(source.rules)
         self._gathering: Gathering[tuple[AccessLine, Mapped]] = Gathering(60_000)
         self._latest = self.mark.time
-        self._trouble: str | None = None
         self._unreadable: Counter[str] = Counter()
         self.read = self.mapped = self.left_out = 0
 
     def turn(self) -> Iterator[Event]:
         """Events of what is there now. A log that cannot be read now is told, and tried again."""
-        try:
-            lines = self._tail.take()
-        except OSError as error:
-            self._trouble = error.strerror or type(error).__name__
-            lines = []
-        else:
-            self._trouble = None
+        if self._tail is None:
+            self._open()
+        lines: list[Line] = []
+        if self._tail is not None:
+            try:
+                lines = self._tail.take()
+            except OSError as error:
+                self._trouble = error.strerror or type(error).__name__
+            else:
+                self._trouble = None
+        # Also of a log that is never silent: its clock may have been set back.
+        if self._gathering.is_over(self._steady()):
+            yield from self.flush()
         for line in lines:
             yield from self._line(line)
-        if not lines and self._gathering.is_over(self._steady()):
-            yield from self.flush()
 
     def flush(self) -> Iterator[Event]:
         """What was put together so far."""
@@ -186,24 +187,38 @@ class _Log:
         name = self.source.name
         return {
             **{f"{name}: a line that cannot be read: {why}": n for why, n in self._unreadable.items()},
-            f"{name}: a line that is too long": self._tail.too_long,
-            f"{name}: a place in the log that is gone": self._tail.lost_places,
+            f"{name}: a line that is too long": 0 if self._tail is None else self._tail.too_long,
+            f"{name}: a place in the log that is gone": 0 if self._tail is None else self._tail.lost_places,
         }
 
     def describe(self) -> str:
         if self._trouble is not None:
             return f"{self.source.name}: {self.source.path} cannot be read: {self._trouble}"
-        if not Path(self.source.path).exists():
+        if not os.path.exists(self.source.path):  # noqa: PTH110 - never raises
             return f"{self.source.name}: {self.source.path} is not there"
         return (
             f"{self.source.name}: {self.read} lines read, {self.mapped} mapped, {self.left_out} match no rule"
         )
 
     def close(self) -> None:
-        self._tail.close()
+        if self._tail is not None:
+            self._tail.close()
+
+    def _open(self) -> None:
+        """One log that cannot be opened is told, and keeps none of the others from being read."""
+        try:
+            self._tail = LogTail(Path(self.source.path), self.mark.at, line_bytes_max=LINE_BYTES_MAX)
+        except OSError as error:
+            self._trouble = error.strerror or type(error).__name__
+            return
+        if self.mark.at is None:
+            self.mark = Mark(at=self._tail.position())
+            self._replay = Replay(self.mark)
 
     def _line(self, line: Line) -> Iterator[Event]:
         self.read += 1
+        if self._replay.is_window_whole:
+            yield from self.flush()
         try:
             access = self._reader.read(line.content)
         except Unreadable as error:
@@ -250,9 +265,11 @@ class _Log:
 
 
 def _trouble(source: AccessLogSource) -> str | None:
-    path = Path(source.path)
-    if not path.exists():
+    path = source.path
+    if not os.path.exists(path):  # noqa: PTH110 - never raises
         return f"{path} is not there (yet)"
+    if not os.path.isfile(path):  # noqa: PTH113 - never raises
+        return f"{path} is no file"
     return None if os.access(path, os.R_OK) else f"{path} cannot be read by this user"
 
 

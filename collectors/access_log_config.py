@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
 from collectors.logins_config import check_time_zone
 
 SOURCES_MAX: Final = 12
@@ -101,11 +102,24 @@ class AccessLogSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AccessLogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_enable: ClassVar[str] = (
-        "off: set enabled = true in [collectors.access_log] and describe a log in "
-        "[[collectors.access_log.sources]] (docs/access_logs.md)"
+        "off: where an application of the company's logs what people do, say what its lines mean in"
+        " [[collectors.access_log.sources]] (docs/access_logs.md)"
     )
     enabled: bool = False
-    sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX)] = ()
+    sources: Annotated[tuple[AccessLogSource, ...], Meta(max_length=SOURCES_MAX), narrowed_by("listed")] = ()
+
+    @property
+    def has_sources(self) -> bool:
+        """Without any it is off: also where a host's own file lists none that the installation wants."""
+        return bool(self.sources)
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        return (
+            "[collectors.access_log]\nenabled = true\n[[collectors.access_log.sources]]\n"
+            'name = "shop"\npath = "/var/log/nginx/shop.log"\nformat = "combined"\n'
+            'rules = [{ action = "order_created", activity = "create", method = ["POST"], path = "/orders" }]'
+        )
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]
@@ -120,6 +134,8 @@ def compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 1 << 20
+    # A path may hold a decoded line feed; "." must not end there.
+    options.dot_nl = True
     try:
         return re2.compile(pattern, options)
     except re2.error as error:

@@ -25,6 +25,7 @@ import msgspec
 import orjson
 
 from collectors.access_log_config import AccessLogSource
+from event_schema.struct_base import NAME_CHARACTERS
 
 LINE_BYTES_MAX: Final = 1 << 18
 PATH_CHARACTERS: Final = 2_048
@@ -36,7 +37,12 @@ _COMBINED: Final = re.compile(
     re.DOTALL,
 )
 _REQUEST: Final = re.compile(r"(?P<method>[A-Z]{1,32}) (?P<target>\S+)(?: HTTP/[\d.]+)?")
-_CUT: Final = re.compile(r"[?#;]")
+_ESCAPED: Final = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+_HOP: Final = re.compile(
+    r'[\s"]*(?:\[(?P<v6>[0-9A-Fa-f:.]+)\](?::\d+)?|(?P<v4>\d+(?:\.\d+){3})(?::\d+)?|(?P<bare>[0-9A-Fa-f:.]+))[\s"]*'
+)
+"""Some proxies write the port, too: 198.51.100.1:4711, [2001:db8::1]:4711."""
+_PARAMETERS: Final = re.compile(r";[^/]*")
 _ORIGIN: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 _WORKED: Final = {"ok": True, "success": True, "succeeded": True, "true": True, "done": True}
 _FAILED: Final = {
@@ -84,13 +90,13 @@ class LineReader:
         if found is None:
             raise Unreadable("not in the combined format")
         request = _REQUEST.fullmatch(found["request"])
-        user = found["user"]
+        user = _unescaped(found["user"])
         return AccessLine(
             time=_combined_ms(found["time"]),
-            user=None if user in {"-", ""} else user,
-            address=self._client(found["address"], found["forwarded"]),
+            user=None if user in {"-", ""} else user[:NAME_CHARACTERS],
+            address=self._client(found["address"][:NAME_CHARACTERS], found["forwarded"]),
             method=None if request is None else request["method"],
-            path=None if request is None else plain_path(request["target"]),
+            path=None if request is None else plain_path(_unescaped(request["target"])),
             worked=int(found["status"]) < 400,
         )
 
@@ -105,12 +111,12 @@ class LineReader:
         if not isinstance(values, dict):
             raise Unreadable("JSON, but no object")
         names = self._source.fields
-        method, path = text_of(value_of(values, names.method)), text_of(value_of(values, names.path))
+        method, path = text_of(value_of(values, names.method)), _text(value_of(values, names.path))
         return AccessLine(
             time=self._time(value_of(values, names.time)),
             user=text_of(value_of(values, names.user)),
             address=self._client(
-                text_of(value_of(values, names.address)), text_of(value_of(values, names.forwarded))
+                text_of(value_of(values, names.address)), _text(value_of(values, names.forwarded))
             ),
             device=text_of(value_of(values, names.device)),
             method=None if method is None else method.upper(),
@@ -125,7 +131,8 @@ class LineReader:
             return address
         client = address
         for hop in reversed(forwarded.split(",")[-64:]):
-            name = hop.strip().strip('"')
+            found = _HOP.fullmatch(hop)
+            name = "" if found is None else found["v6"] or found["v4"] or found["bare"]
             try:
                 ipaddress.ip_address(name)
             except ValueError:
@@ -173,11 +180,28 @@ def value_of(values: Mapping[str, Any], name: str) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """Of a text or a number; an empty one, "-", a list and an object are none."""
+    """Of a text or a number, NAME_CHARACTERS at most; an empty one, "-", a list and an object are none."""
+    text = _text(value)
+    return None if text is None else text[:NAME_CHARACTERS]
+
+
+def _text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)
     return None if text in {"", "-"} else text
+
+
+def _unescaped(text: str) -> str:
+    r"""As it was before nginx ("\xE5") or Apache ("\xe5", "\\") wrote it: else what is not ASCII would be no
+    account's name, and a way around a rule."""
+    if "\\" not in text:
+        return text
+    raw = _ESCAPED.sub(
+        lambda found: bytes.fromhex(found[1].decode()) if found[1] else found[2],
+        text.encode("utf-8", "surrogateescape"),
+    )
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def plain_path(target: str) -> str | None:
@@ -187,18 +211,24 @@ def plain_path(target: str) -> str | None:
     >>> plain_path("https://shop.example//orders/./%6Danual;s=1?token=x")
     '/orders/manual'
     """
-    path = _CUT.split(_ORIGIN.sub("", target, count=1), maxsplit=1)[0]
+    path = _without_query(_ORIGIN.sub("", target, count=1))
     if len(path) > PATH_CHARACTERS:
         return None
     parts: list[str] = []
     # A second time: what was written as %3F must not bring a query string back.
-    decoded = _CUT.split(unquote(path), maxsplit=1)[0].encode("utf-8", "replace").decode()
+    decoded = _without_query(unquote(path)).encode("utf-8", "replace").decode()
     for part in decoded.split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in {"", "."}:
             parts.append(part)
     return "/" + "/".join(parts)
+
+
+def _without_query(path: str) -> str:
+    """Parameters end with their part of the path: "/orders;s=1/manual" is served as "/orders/manual"."""
+    whole = path.partition("?")[0].partition("#")[0]
+    return _PARAMETERS.sub("", whole) if ";" in whole else whole
 
 
 def _worked(status: Any) -> bool | None:

@@ -18,7 +18,12 @@ NARROWED_BY: Final = "narrowed_by"
 
 
 class Unsupported(Exception):
-    """This host cannot run the collector. The message says why, and what to install or change."""
+    """This host cannot run the collector. The message says why, and what to install or change; `remedy` is
+    what brings it, ready to be pasted: commands, or lines of settings."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -32,25 +37,29 @@ class Observation(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-Narrowing = Literal["and", "smaller", "union"]
+Narrowing = Literal["and", "smaller", "union", "within", "listed", "later"]
 
 
 def narrowed_by(rule: Narrowing) -> msgspec.Meta:
     """Annotates a setting: how an endpoint's own file may narrow what the installation's settings ask for.
 
-    "and": both must be true; "smaller": the smaller number; "union": the entries of both. The installation's
-    value holds where a setting has none of these; `enabled` is "and" in every collector.
+    "and": both must be true; "smaller": the smaller number; "union": the entries of both; "within": of
+    both lists of folders those that lie in one of the other's; "listed": of the installation's tables those
+    that the file has under the same `name` and `path`; "later": of the setting's words the one that stands
+    later, which must be the lesser. The installation's value holds where a setting has none of these;
+    `enabled` is "and" in every collector.
     """
     return msgspec.Meta(extra={NARROWED_BY: rule})
 
 
 class Advice(msgspec.Struct, frozen=True):
     """What a collector needs of something else that is set up on this host: `about` names it in a few words.
-    Where `is_met` is false, `text` says what to set, ready to be pasted."""
+    Where `is_met` is false, `text` says what to set; `remedy` as in Unsupported."""
 
     about: str
     is_met: bool
     text: str
+    remedy: str = ""
 
 
 class Collector(Protocol):
@@ -80,6 +89,9 @@ class Collector(Protocol):
 
     # A collector may have `advice() -> Sequence[Advice]`: what it cannot see on this host for want of
     # something else, and what would bring it. `doctor` shows it.
+
+    # A collector may have `saved(cursor: str | None)`: where it stood at its last event on disk, told in its
+    # own thread after a turn that yielded None. What it holds for events up to there may go.
 
     def close(self) -> None:
         """Gives everything back. May be called twice, and without observe()."""

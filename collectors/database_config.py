@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,10 @@ class AccountUnusable(Exception):
 
 class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where the log is."""
+
+    to_enable: ClassVar[str] = (
+        "switched off; where PostgreSQL runs set enabled, log and account_file (docs/databases.md)"
+    )
 
     enabled: bool = False
     """Whether the collector runs at all."""
@@ -48,9 +52,21 @@ class PostgresqlConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         check_places(False, self.account_file, "account_file")
         zone_of(self.log_time_zone)
 
+    @staticmethod
+    def lines_to_enable() -> str:
+        """What to paste, for `doctor`."""
+        from collectors.postgresql_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
+
+        return "\n".join(lines_to_enable())
+
 
 class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where the logs are."""
+
+    to_enable: ClassVar[str] = (
+        "switched off; where MariaDB or MySQL runs set enabled, audit_log, slow_log and account_file "
+        "(docs/databases.md)"
+    )
 
     enabled: bool = False
     """Whether the collector runs at all."""
@@ -76,6 +92,13 @@ class MariadbConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for name in ("slow_log", "account_file", "data_dir"):
             check_places(False, getattr(self, name), name)
         zone_of(self.log_time_zone)
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        """What to paste, for `doctor`."""
+        from collectors.mariadb_settings import lines_to_enable  # noqa: PLC0415 - only doctor needs it
+
+        return "\n".join(lines_to_enable())
 
 
 def check_places(is_needed: bool, path: str, name: str) -> None:

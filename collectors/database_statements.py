@@ -93,6 +93,11 @@ def sum_of(numbers: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
+def reads_nothing(statement: Statement) -> bool:
+    """As SELECT now(): neither the server nor its text names a table, and the text could be read."""
+    return not statement.tables and "…" not in statement.fingerprint.text
+
+
 class StatementEvents:
     """Makes events for one collector on one host."""
 

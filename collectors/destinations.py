@@ -90,7 +90,9 @@ class Destinations:
         """Begins to ask what `place` will want to know."""
         if not self._look_up:
             return
-        wanted = [*hosts, *self._trusted]
+        # Only those: other words of a command line that look like a host may be names of files.
+        wanted = [host for host in hosts if self._is_of_interest(host)]
+        wanted += self._trusted
         if not any(self._catalogue.of_host(host) for host in hosts):
             wanted.append(address)
             if self._monotonic() - self._catalogue_asked >= AGAIN_S:
@@ -143,6 +145,9 @@ class Destinations:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._questions.put(None)
+
+    def _is_of_interest(self, host: str) -> bool:
+        return self._catalogue.of_host(host) is not None or self._catalogue.is_trusted(host=host)
 
     def _ask(self) -> None:
         while (question := self._questions.get()) is not None:

@@ -198,7 +198,7 @@ class DriveReader(Generic[_Result]):
                     self._abandoned.remove(worker)
 
     def _until_stopped(self, worker: Worker) -> None:
-        _yield_to_users()
+        yield_to_users()
         self._started(worker)
         while not self._stop.is_set():
             try:
@@ -214,7 +214,7 @@ class DriveReader(Generic[_Result]):
                     self._finish(job, result)
 
 
-def _yield_to_users() -> None:
+def yield_to_users() -> None:
     """Lowest CPU priority, idle I/O priority, for the calling thread alone and the processes it starts."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
     number = _IOPRIO_SET.get(platform.machine())

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from collectors.contract import narrowed_by
 from collectors.sent_file_settings import SentFileSettings
 
 
@@ -15,16 +14,20 @@ class ExportFoldersConfig(SentFileSettings, frozen=True, kw_only=True, forbid_un
     """Off until it is told where a file server's or an application's exports lie."""
 
     to_enable: ClassVar[str] = (
-        'switched off; where exports are written set enabled and folders = ["/srv/exports"]'
+        "off: where a file server's or an application's exports are written name the folders"
     )
 
     enabled: bool = False
-    folders: Annotated[tuple[str, ...], Meta(max_length=256), narrowed_by("union")] = ()
+    folders: Annotated[tuple[str, ...], Meta(max_length=256)] = ()
     """Folders into which exports are written, as absolute paths, with all that lies below them."""
     settle_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     """A file is finished when nothing touched it for so long after it was closed."""
     labels: bool = False
     """Whether exports are labelled, as the table [labels] says."""
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        return '[collectors.export_folders]\nenabled = true\nfolders = ["/srv/exports"]'
 
     def __post_init__(self) -> None:
         for path in self.folders:

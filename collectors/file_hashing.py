@@ -1,4 +1,5 @@
-"""SHA-256 of finished files, in a thread of its own (drive_reading.py), below a share of one core."""
+"""SHA-256 of finished files, in a thread of its own (drive_reading.py), below a share of one core that all
+reading of files has together (reading_pace.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import msgspec
 
 from collectors.drive_reading import GONE_ERRORS, DriveJob, DriveReader, Worker
 from collectors.file_changes import FileFacts
+from collectors.reading_pace import OF_THE_AGENT, ReadingPace
 
 _PIECE_BYTES: Final = 1024 * 1024
 _REST_AFTER_S: Final = 0.005
@@ -45,8 +47,15 @@ HashJob = DriveJob[HashResult]
 class FileHasher(DriveReader[HashResult]):
     """See DriveReader. The file is open about 2 % of the time when it lies in the page cache."""
 
-    def __init__(self, cpu_share: float, max_bytes: int, most_waiting: int = 20_000) -> None:
+    def __init__(
+        self,
+        cpu_share: float,
+        max_bytes: int,
+        most_waiting: int = 20_000,
+        pace: ReadingPace = OF_THE_AGENT,
+    ) -> None:
         self._cpu_share = cpu_share
+        self._pace = pace
         self._max_bytes = max_bytes
         self.cpu_seconds = 0.0
         """CPU time that hashing has used."""
@@ -92,7 +101,7 @@ class FileHasher(DriveReader[HashResult]):
             result, offset = self._advance(job, worker, digest, offset)
             used = time.thread_time() - hashing.rested_at
             if used >= _REST_AFTER_S:
-                self._stop.wait(used * (1 / self._cpu_share - 1))
+                self._stop.wait(self._pace.rest_s(used, self._cpu_share))
                 hashing.rested_at = self.cpu_seconds = time.thread_time()
         return result
 

@@ -1,7 +1,8 @@
 """Labels of finished files, beside their hash: read the same way (drive_reading.py), in a queue of their own.
 
-What parses is a confined process (labels/); it holds no descriptor, but asks this thread for pieces. The
-share of a core, and what one file may cost, are settings of the labels. After a minute without files the
+What parses is a confined process (labels/); it holds no descriptor, but asks this thread for pieces, and for
+rests: the share of a core is one that all who read files have together (reading_pace.py). It, and what one
+file may cost, are settings of the labels. After a minute without files the
 process is given back.
 """
 
@@ -17,6 +18,7 @@ import msgspec
 from collectors.drive_reading import GONE_ERRORS, DriveJob, DriveReader, Worker
 from collectors.labels import FileLabels, Labeller, LabelSettings
 from collectors.labels.file_labels import failed
+from collectors.reading_pace import OF_THE_AGENT, ReadingPace
 from event_schema.ocsf_labels import ClassificationStatus
 
 TOO_MANY: Final = "labels skipped: too many files are waiting for theirs"
@@ -26,6 +28,7 @@ CHANGED_BEFORE: Final = "labels skipped: the file changed before it could be rea
 GONE: Final = "labels skipped: the file was gone before it could be read"
 NO_ANSWER: Final = "labels skipped: the drive does not answer"
 NOT_READABLE: Final = "labels skipped: the file could not be read"
+PARTIAL: Final = "labels are partial"
 _REST_AFTER_S: Final = 60.0
 
 
@@ -43,8 +46,11 @@ LabelJob = DriveJob[LabelResult]
 class FileLabelling(DriveReader[LabelResult]):
     """See DriveReader."""
 
-    def __init__(self, settings: LabelSettings, most_waiting: int = 20_000) -> None:
+    def __init__(
+        self, settings: LabelSettings, most_waiting: int = 20_000, pace: ReadingPace = OF_THE_AGENT
+    ) -> None:
         self._settings = settings
+        self._pace = pace
         super().__init__("labelling", most_waiting)
 
     def submit(self, job: LabelJob) -> bool:
@@ -73,11 +79,14 @@ class FileLabelling(DriveReader[LabelResult]):
         labels = result.labels
         if labels is None or labels.status is ClassificationStatus.FAIL:
             return result.gap
-        return None if result.gap is None else "labels are partial"
+        return None if result.gap is None else PARTIAL
 
     def _started(self, worker: Worker) -> None:
-        worker.state = Labeller(self._settings)
+        worker.state = Labeller(self._settings, self._rest)
         worker.idle_since = time.monotonic()
+
+    def _rest(self, used_s: float) -> None:
+        self._stop.wait(self._pace.rest_s(used_s, self._settings.cpu_share))
 
     def _between(self, worker: Worker) -> None:
         if time.monotonic() - worker.idle_since > _REST_AFTER_S:

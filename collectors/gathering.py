@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 _Act = TypeVar("_Act")
 
+COUNT_MAX = 2**53
+"""A log can claim any number; what is over this is a lie, and an event holds no more than 2^63."""
 KINDS_MAX = 1_000
 """Different kinds in one window. The rest is put together under the key that the caller names for it."""
 
@@ -54,7 +56,7 @@ class Gathering(Generic[_Act]):
             else:
                 key, act = rest
         self._firsts.setdefault(key, act)
-        self._counts[key] = self._counts.get(key, 0) + count
+        self._counts[key] = min(self._counts.get(key, 0) + count, COUNT_MAX)
         return False
 
     def take_back(self, key: Hashable, count: int) -> None:

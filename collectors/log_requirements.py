@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from collectors.contract import Unsupported
 from collectors.database_config import AccountUnusable, read_account
+from collectors.install_command import pip_command
 from collectors.log_series import LogSeries
 from event_schema.printable import printable_name
 
@@ -13,7 +14,10 @@ from event_schema.printable import printable_name
 def need_package(name: str) -> None:
     """Raises Unsupported where the Python package is missing."""
     if find_spec(name) is None:
-        raise Unsupported(f"the Python package {name} is missing: pip install 'leaver[databases]'")
+        raise Unsupported(
+            f"the Python package {name} is missing, which reading databases' logs needs (docs/databases.md)",
+            pip_command("databases"),
+        )
 
 
 def need_log(path: str, setting: str) -> None:

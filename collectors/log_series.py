@@ -2,23 +2,24 @@
 
 The files are read in the order of their last change, each to its end before the next one begins; what
 happens to one file (renamed, copied and cut, half a line) is LogTail's. A path without `*` is a series of
-one.
+one. A name may come again after a week (postgresql-%a.log): what stood there before is not read again.
 
 Cursor: {"name": of the file, "at": LogTail's cursor}; the empty string is the beginning of the newest file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from collectors.log_lines import NOWHERE
 from collectors.log_tail import Cursor, Line, LogTail
 
 _LOOK_EVERY_S: Final = 1.0
+_EARLIER_MAX: Final = 100
 
 
 class SeriesCursor(msgspec.Struct, frozen=True):
@@ -36,6 +37,10 @@ class LogSeries:
         self._look_at = 0.0
         self._tail: LogTail | None = None
         self._path = Path(pattern)
+        self._own: tuple[int, str] = (0, "")
+        """Last change and name of the file that is read, when it was last there."""
+        self._ends: dict[str, Cursor] = {}
+        """Up to where the files before it were written, by name."""
         self._too_long = self._lost_places = 0
         cursor = _decoded(resume_from)
         if resume_from and cursor is None:
@@ -87,7 +92,8 @@ class LogSeries:
             # What was written to the old one just before the new one began.
             lines = self._tail.take()
             if not lines and self._tail.is_at_end:
-                self._open(following, _begin(following))
+                self._lost_places += not self._tail.has_begun
+                self._open(following, self._begin_of(following))
                 lines = self._tail.take()
         return [Line(line.content, self._cursor(line.cursor)) for line in lines]
 
@@ -100,7 +106,39 @@ class LogSeries:
     def _open(self, path: Path, cursor: str | None) -> None:
         self.close()
         self._path = path
-        self._tail = LogTail(path, cursor, line_bytes_max=self._line_bytes_max, cut_long=True)
+        self._tail = self._tail_of(path, cursor)
+        files = self._files()
+        names = [name for _, name, _ in files]
+        if path.name in names:
+            own = names.index(path.name)
+            self._own = files[own][:2]
+        else:
+            # Gone while we were: of those that are there the newest goes on.
+            own = max(0, len(files) - 1)
+            self._own = files[own - 1][:2] if own else (0, "")
+        earlier = files[max(0, own - _EARLIER_MAX) : own]
+        self._ends = {name: end for _, name, each in earlier if (end := self._end_of(each)) is not None}
+
+    def _tail_of(self, path: Path, cursor: str | None) -> LogTail:
+        return LogTail(path, cursor, line_bytes_max=self._line_bytes_max, cut_long=True)
+
+    def _end_of(self, path: Path) -> Cursor | None:
+        try:
+            tail = self._tail_of(path, None)
+        except OSError:
+            return None
+        tail.close()
+        return msgspec.json.decode(tail.position(), type=Cursor)
+
+    def _begin_of(self, path: Path) -> str:
+        """Where to begin a file that another one went before."""
+        end = self._ends.get(path.name)
+        if end is not None:
+            with path.open("rb") as file:
+                is_same = end.is_how(file.read(end.length)) and path.stat().st_size >= end.offset
+            if is_same and path.stat().st_ino == end.inode:
+                return end.text()
+        return _begin(path)
 
     def _cursor(self, at: str) -> str:
         return msgspec.json.encode(SeriesCursor(self._path.name, at)).decode()
@@ -125,19 +163,15 @@ class LogSeries:
         return files[-1][2] if files else None
 
     def _following(self) -> Path | None:
-        """The next file after the one that we read; the newest where that one is gone."""
+        """The next file after the one that we read, also where that one is gone."""
         files = self._files()
-        own = next((each for each in files if each[1] == self._path.name), None)
-        if own is None:
-            return files[-1][2] if files else None
-        later = [each for each in files if each > own]
-        return later[0][2] if later else None
+        self._own = next((each[:2] for each in files if each[1] == self._path.name), self._own)
+        return next((each[2] for each in files if each[:2] > self._own), None)
 
 
 def _begin(path: Path) -> str:
     """A cursor at the beginning of the file."""
-    start = Cursor(path.stat().st_ino, 0, hashlib.sha256().hexdigest(), 0)
-    return msgspec.json.encode(start).decode()
+    return msgspec.structs.replace(NOWHERE, inode=path.stat().st_ino).text()
 
 
 def _decoded(cursor: str | None) -> SeriesCursor | None:

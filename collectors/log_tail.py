@@ -1,49 +1,33 @@
 """Follows one log file by its name, through whatever happens to logs: rotation by renaming or by copying and
 truncating, half-written last lines, lines without end, files that come and go.
 
-Lines are bytes, whole, each once. The cursor (JSON) is the file's inode, the offset after the last line
-taken, and a hash of how the file begins, since inodes are given out again:
+Lines are bytes, whole, each once. The cursor's format: log_lines. After a restart the rest of a file that was
+rotated meanwhile is looked for among its siblings (log_rotation) by its beginning. What cannot be found is
+counted in `lost_places`.
 
-    {"inode": 131, "offset": 4711, "begins": "3f0c…", "length": 512}
-
-After a restart the rest of a file that was rotated meanwhile is looked for among its siblings (NAME.1,
-NAME-20261122, NAME.1.gz …) by that beginning. What cannot be found is counted in `lost_places`.
+A process that goes on writing into a renamed file after another one wrote into the new one is not heard.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import os
-import zlib
-from collections.abc import Iterator
-from itertools import chain
+from collections import deque
 from pathlib import Path
-from typing import IO, Final, cast
 
 import msgspec
 
-LINE_BYTES_MAX: Final = 1 << 20
-READ_BYTES: Final = 1 << 20
-"""Most that one take() reads."""
-BEGINNING_BYTES: Final = 512
-SIBLINGS_MAX: Final = 100
-_SIBLING_BYTES_MAX: Final = 4 << 30
+from collectors.log_lines import (
+    BEGINNING_BYTES,
+    LINE_BYTES_MAX,
+    NOWHERE,
+    READ_BYTES,
+    UNREADABLE,
+    Cursor,
+    Line,
+    LineReader,
+)
+from collectors.log_rotation import OlderFile, older_files
 
-
-class Cursor(msgspec.Struct, frozen=True):
-    inode: int
-    offset: int
-    begins: str
-    """SHA-256 of the file's first `length` bytes."""
-    length: int
-
-
-class Line(msgspec.Struct, frozen=True):
-    """`content` is without its end of line. `cursor`: resume from here when the line is safe."""
-
-    content: bytes
-    cursor: str
+__all__ = ["LINE_BYTES_MAX", "READ_BYTES", "Cursor", "Line", "LogTail"]
 
 
 class LogTail:
@@ -60,21 +44,28 @@ class LogTail:
         cut_long: bool = False,
     ) -> None:
         self._path, self._line_bytes_max, self._cut_long = path, line_bytes_max, cut_long
-        self._file: IO[bytes] | None = None
-        self._inode = 0
-        self._offset = 0
-        self._rest = b""
-        self._skipping = False
-        self._kept = b""
-        self._begins = _Beginning()
-        self._old: Iterator[Line] | None = None
-        self.too_long = 0
-        """Lines over `line_bytes_max`, which were left out, or cut."""
+        self._current: LineReader | None = None
+        self._older: deque[OlderFile] = deque()
+        self._reading_older: LineReader | None = None
+        self._resume: Cursor | None = None
+        self._too_long = 0
         self.is_at_end = False
         """Whether the last take() found nothing more to read."""
         self.lost_places = 0
         """How often the log went on elsewhere than where we had stopped, so that lines may be missing."""
-        self._start(_decoded(resume_from), at_end=resume_from is None)
+        self._at = NOWHERE.text()
+        self._start(resume_from)
+
+    @property
+    def too_long(self) -> int:
+        """Lines over `line_bytes_max`, which were left out, or cut."""
+        open_now = (self._current, self._reading_older)
+        return self._too_long + sum(reader.too_long for reader in open_now if reader is not None)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the place to resume from was found, or given up: not while the file is not there."""
+        return self._resume is None
 
     def take(self) -> list[Line]:
         """The lines that are whole by now, READ_BYTES at most; empty where there is nothing new, and inside a
@@ -82,186 +73,172 @@ class LogTail:
 
         Raises OSError where the log is there and cannot be read."""
         self.is_at_end = False
-        if self._old is not None:
-            lines = self._some_old(self._old)
-            if lines:
-                return lines
-            self._old = None
-        if self._file is None:
-            self._open(0)
-        if self._file is None:
+        if self._reading_older is not None or self._older:
+            return self._gave(self._take_older())
+        if self._current is None and not self._appeared():
             self.is_at_end = True
             return []
-        if not self._begins.still(self._file):
-            self._cut()
+        if self._older or self._current is None:
             return []
-        content = self._file.read(READ_BYTES)
-        if content:
-            return self._lines(content)
+        lines = self._current.take()
+        if self._current.is_cut:
+            self._cut(self._current)
+            return []
+        if lines or not self._current.is_at_end:
+            return self._gave(lines)
         self.is_at_end = True
-        return self._after_the_end()
+        return self._gave(self._after_the_end(self._current))
 
     def position(self) -> str:
         """The cursor after the line that was taken last; of one who took none, where it begins."""
-        return self._cursor()
+        return self._at
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        for reader in (self._current, self._reading_older):
+            if reader is not None:
+                self._too_long += reader.too_long
+                reader.close()
+        self._current = self._reading_older = None
 
-    def _start(self, cursor: Cursor | None, *, at_end: bool) -> None:
-        if cursor is None:
-            if at_end and self._open(0):
-                assert self._file is not None
-                size = os.fstat(self._file.fileno()).st_size
-                self._offset = _after_last_line(self._file, size)
-                self._file.seek(self._offset)
-            elif not at_end:
-                self.lost_places += 1
+    def _start(self, resume_from: str | None) -> None:
+        cursor = _decoded(resume_from)
+        if cursor is not None:
+            self._go_on_from(cursor)
             return
-        if not (self._open(cursor.offset) and self._is_same(cursor)):
-            self._begin_anew()
-            self._look_among_siblings(cursor)
-
-    def _begin_anew(self) -> None:
-        """With the file that has the name now. It is held open before older ones are looked for, so that none
-        slips through between."""
-        self.close()
-        self._inode = 0
-        self._open(0)
-
-    def _look_among_siblings(self, cursor: Cursor) -> None:
-        self._old = self._siblings_from(cursor)
-        if self._old is None:
+        current = self._open_current()
+        if resume_from is not None:
+            # A cursor that nobody of us wrote.
             self.lost_places += 1
+        elif current is not None:
+            current.go_to_last_line()
+        self._at_current()
 
-    def _siblings_from(self, cursor: Cursor) -> Iterator[Line] | None:
-        files = _siblings_since(self._path, cursor, but_not=self._inode)
-        if not files:
-            return None
-        return chain.from_iterable(_lines_of(*file, self._line_bytes_max) for file in files)
-
-    def _some_old(self, lines: Iterator[Line]) -> list[Line]:
-        found: list[Line] = []
-        size = 0
-        try:
-            for line in lines:
-                found.append(line)
-                size += len(line.content)
-                if size > READ_BYTES:
-                    break
-        except (OSError, EOFError, zlib.error):
-            # Taken away or damaged while we read it.
+    def _go_on_from(self, cursor: Cursor) -> None:
+        """The current file is held open before older ones are looked for, so that none slips through."""
+        self._at = cursor.text()
+        current = self._open_current()
+        is_long_enough = current is not None and current.size() >= cursor.offset
+        may_be = current is not None and is_long_enough and cursor.is_how(current.beginning)
+        if current is not None and may_be and _is_certain(cursor, current):
+            current.go_to(cursor.offset)
+            return
+        if current is not None and self._jumped_back(cursor, current):
+            return
+        older = older_files(self._path, cursor, but_not=None if current is None else current.inode)
+        if older:
+            self._older.extend(older)
+        elif current is None:
+            # It may only be late, as a file system that is not mounted yet.
+            self._resume = cursor
+        elif may_be and cursor.length:
+            current.go_to(cursor.offset)
+        else:
             self.lost_places += 1
-            self._old = None
-        return found
+            self._at_current()
 
-    def _open(self, offset: int) -> bool:
-        """Whether the log is there; then it is open at `offset`, or at its beginning where it is shorter."""
-        try:
-            file = self._path.open("rb", buffering=0)
-        except FileNotFoundError:
+    def _appeared(self) -> bool:
+        if self._resume is None:
+            return self._open_current() is not None
+        if not self._path.exists():
             return False
-        facts = os.fstat(file.fileno())
-        self._file, self._inode = file, facts.st_ino
-        self._offset = offset if offset <= facts.st_size else 0
-        self._begins = _Beginning.of(file)
-        self._rest, self._skipping, self._kept = b"", False, b""
-        file.seek(self._offset)
+        cursor, self._resume = self._resume, None
+        self._go_on_from(cursor)
         return True
 
-    def _is_same(self, cursor: Cursor) -> bool:
-        assert self._file is not None
-        return self._offset == cursor.offset and _hash_of_beginning(self._file, cursor) == cursor.begins
+    def _open_current(self) -> LineReader | None:
+        """At its beginning; None where it is not there."""
+        if self._current is not None:
+            self._too_long += self._current.too_long
+            self._current.close()
+            self._current = None
+        try:
+            self._current = self._open(self._path)
+        except FileNotFoundError:
+            return None
+        return self._current
 
-    def _after_the_end(self) -> list[Line]:
-        """Nothing more to read: has the file been cut, or has another one taken its name?"""
-        assert self._file is not None
+    def _open(self, path: Path) -> LineReader:
+        return LineReader(path, line_bytes_max=self._line_bytes_max, cut_long=self._cut_long)
+
+    def _take_older(self) -> list[Line]:
+        while self._reading_older is not None or self._older:
+            try:
+                if self._reading_older is None:
+                    file = self._older.popleft()
+                    self._reading_older = self._open(file.path)
+                    self._reading_older.go_to(file.offset)
+                lines = self._reading_older.take()
+                if lines or not (self._reading_older.is_at_end or self._reading_older.is_cut):
+                    return lines
+                lines = self._reading_older.last_line()
+            except UNREADABLE:
+                # Taken away or damaged while we read it.
+                self.lost_places += 1
+                lines = []
+            if self._reading_older is not None:
+                self._too_long += self._reading_older.too_long
+                self._reading_older.close()
+                self._reading_older = None
+            if lines:
+                return lines
+        return []
+
+    def _after_the_end(self, current: LineReader) -> list[Line]:
+        """Nothing more to read: has another file taken its name?"""
         try:
             facts = self._path.stat()
         except FileNotFoundError:
             return []
-        if facts.st_ino == self._inode:
-            if facts.st_size < self._offset + len(self._rest):
-                self._cut()
-            return []
-        if not facts.st_size:
+        if facts.st_ino == current.inode or not facts.st_size:
             # Renamed; whoever writes may not have opened the new one yet.
             return []
         # What was written between our last read and the renaming.
-        content = self._file.read(READ_BYTES)
-        if content:
-            return self._lines(content)
-        last = self._last_line()
-        cursor = self._begins.cursor(self._inode, self._offset)
-        self._begin_anew()
+        self.is_at_end = False
+        lines = current.take()
+        if lines or not (current.is_at_end or current.is_cut):
+            return lines
+        last = current.last_line()
+        cursor = current.cursor()
+        new = self._open_current()
         # Further ones may have come and gone between two looks.
-        self._old = self._siblings_from(cursor)
+        self._older.extend(older_files(self._path, cursor, but_not=None if new is None else new.inode))
         return last
 
-    def _cut(self) -> None:
+    def _cut(self, current: LineReader) -> None:
         """Copied and truncated: the rest stands in the copy, if there is one."""
-        cursor = self._begins.cursor(self._inode, self._offset)
-        self._begin_anew()
-        if cursor.offset:
-            self._look_among_siblings(cursor)
+        cursor = current.cursor()
+        new = self._open_current()
+        if not cursor.offset or (new is not None and self._jumped_back(cursor, new)):
+            return
+        older = older_files(self._path, cursor, but_not=None if new is None else new.inode)
+        self._older.extend(older)
+        if not older:
+            self.lost_places += 1
+            self._at_current()
 
-    def _last_line(self) -> list[Line]:
-        """The rest of a file that nobody will write to again."""
-        content, self._rest = self._rest, b""
-        if not content or self._skipping:
-            return []
-        self._offset += len(content)
-        return [Line(content, self._cursor())]
+    def _jumped_back(self, cursor: Cursor, current: LineReader) -> bool:
+        """An earlier state of the same file, as out of a backup: what is in it was read."""
+        is_earlier = current.size() < cursor.offset and cursor.is_how(current.beginning)
+        if not (is_earlier and cursor.length == BEGINNING_BYTES):
+            return False
+        current.go_to_last_line()
+        self.lost_places += 1
+        self._at_current()
+        return True
 
-    def _lines(self, content: bytes) -> list[Line]:
-        if not self._begins.full and self._file is not None:
-            self._begins = _Beginning.of(self._file)
-        found: list[Line] = []
-        *whole, rest = (self._rest + content).split(b"\n")
-        for line in whole:
-            self._offset += len(line) + 1
-            if self._skipping or len(line) > self._line_bytes_max:
-                self.too_long += 1
-                if self._cut_long:
-                    kept = self._kept if self._skipping else line[: self._line_bytes_max]
-                    found.append(Line(kept, self._cursor()))
-                self._skipping, self._kept = False, b""
-            else:
-                found.append(Line(line.removesuffix(b"\r"), self._cursor()))
-        if len(rest) > self._line_bytes_max:
-            self._offset += len(rest)
-            if self._cut_long and not self._skipping:
-                self._kept = rest[: self._line_bytes_max]
-            rest, self._skipping = b"", True
-        self._rest = rest
-        return found
+    def _at_current(self) -> None:
+        if self._current is not None:
+            self._at = self._current.cursor().text()
 
-    def _cursor(self) -> str:
-        return msgspec.json.encode(self._begins.cursor(self._inode, self._offset)).decode()
+    def _gave(self, lines: list[Line]) -> list[Line]:
+        if lines:
+            self._at = lines[-1].cursor
+        return lines
 
 
-class _Beginning(msgspec.Struct, frozen=True):
-    """How a file begins: what tells it from another one that was given its inode."""
-
-    content: bytes = b""
-
-    @staticmethod
-    def of(file: IO[bytes]) -> _Beginning:
-        return _Beginning(os.pread(file.fileno(), BEGINNING_BYTES, 0))
-
-    @property
-    def full(self) -> bool:
-        return len(self.content) == BEGINNING_BYTES
-
-    def still(self, file: IO[bytes]) -> bool:
-        return os.pread(file.fileno(), len(self.content), 0) == self.content
-
-    def cursor(self, inode: int, offset: int) -> Cursor:
-        # Only what lies before the offset: the rest of it may still be written.
-        part = self.content[:offset]
-        return Cursor(inode, offset, hashlib.sha256(part).hexdigest(), len(part))
+def _is_certain(cursor: Cursor, current: LineReader) -> bool:
+    """A short beginning, as the heading of a log, is that of many files."""
+    return cursor.length == BEGINNING_BYTES or cursor.inode in {0, current.inode}
 
 
 def _decoded(cursor: str | None) -> Cursor | None:
@@ -269,70 +246,7 @@ def _decoded(cursor: str | None) -> Cursor | None:
     if cursor is None:
         return None
     try:
-        return msgspec.json.decode(cursor, type=Cursor)
+        found = msgspec.json.decode(cursor, type=Cursor)
     except msgspec.DecodeError:
         return None
-
-
-def _after_last_line(file: IO[bytes], size: int) -> int:
-    start = max(0, size - LINE_BYTES_MAX)
-    at = os.pread(file.fileno(), size - start, start).rfind(b"\n")
-    return start + at + 1 if at >= 0 else size
-
-
-def _hash_of_beginning(file: IO[bytes], cursor: Cursor) -> str:
-    return hashlib.sha256(os.pread(file.fileno(), min(cursor.length, BEGINNING_BYTES), 0)).hexdigest()
-
-
-def _siblings_since(path: Path, cursor: Cursor, *, but_not: int) -> list[tuple[Path, Cursor]]:
-    """The file beside `path` that the cursor is of, and those that were written after it, oldest first;
-    each with where to begin. Empty where the first cannot be found. but_not: inode of the current file."""
-    found: list[tuple[int, Path, Cursor]] = []
-    first: int | None = None
-    for sibling in _siblings(path):
-        try:
-            facts = sibling.stat()
-            if facts.st_ino == but_not:
-                continue
-            with _opened(sibling) as file:
-                beginning = file.read(BEGINNING_BYTES)
-        except (OSError, EOFError, zlib.error):
-            continue
-        begins = hashlib.sha256(beginning[: cursor.length]).hexdigest()
-        if begins == cursor.begins and (cursor.length or facts.st_ino == cursor.inode):
-            first = facts.st_mtime_ns
-            found.append((first, sibling, cursor))
-        else:
-            whole = Cursor(facts.st_ino, 0, hashlib.sha256(beginning).hexdigest(), len(beginning))
-            found.append((facts.st_mtime_ns, sibling, whole))
-    if first is None:
-        return []
-    return [(sibling, start) for at, sibling, start in sorted(found) if at > first or start is cursor]
-
-
-def _siblings(path: Path) -> list[Path]:
-    try:
-        beside = sorted(path.parent.iterdir())
-    except OSError:
-        return []
-    return [file for file in beside if file.name.startswith(path.name) and file != path][:SIBLINGS_MAX]
-
-
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return path.open("rb")
-
-
-def _lines_of(path: Path, start: Cursor, line_bytes_max: int) -> Iterator[Line]:
-    """What an old file has after `start`. A line that is too long is left out."""
-    offset, inside = start.offset, False
-    with _opened(path) as file:
-        file.seek(offset)
-        while offset < _SIBLING_BYTES_MAX and (line := file.readline(line_bytes_max)):
-            offset += len(line)
-            begun, inside = inside, not line.endswith(b"\n") and len(line) == line_bytes_max
-            if begun or inside:
-                continue
-            at = msgspec.json.encode(msgspec.structs.replace(start, offset=offset)).decode()
-            yield Line(line.rstrip(b"\r\n"), at)
+    return found if found.offset >= 0 and found.length >= 0 else None

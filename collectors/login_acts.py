@@ -8,6 +8,7 @@ bounds; a connection that did not log in yet holds the resume mark back (`open_c
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -22,8 +23,6 @@ SESSIONS_MAX: Final = 4_096
 UNAUTHENTICATED_MS: Final = 150_000
 """sshd ends a connection that does not log in after LoginGraceTime, 120 s."""
 _OTHER_MODULE_MS: Final = 3_000
-UNKNOWN_ACCOUNT: Final = "(no such account)"
-"""Stands for every name that no account has: people type their password where the name belongs."""
 _AT_THE_MACHINE: Final = dict.fromkeys(
     (
         *("login", "gdm-password", "gdm-fingerprint", "gdm-smartcard", "gdm-autologin", "lightdm", "sddm"),
@@ -102,10 +101,11 @@ class _Session(msgspec.Struct):
 
 
 class LoginActs:
-    """`uses_pam`: whether sessions of this host's sshd that were not seen to begin are PAM's."""
+    """`uses_pam`: whether sessions of this host's sshd that were not seen to begin are PAM's. `is_account`:
+    whether a name that PAM heard is an account's here; some of its modules repeat whatever was typed."""
 
-    def __init__(self, *, uses_pam: bool) -> None:
-        self._uses_pam = uses_pam
+    def __init__(self, *, uses_pam: bool, is_account: Callable[[str], bool] = lambda _: True) -> None:
+        self._uses_pam, self._is_account = uses_pam, is_account
         self._connections: OrderedDict[int, _Connection] = OrderedDict()
         self._sessions: OrderedDict[int, _Session] = OrderedDict()
         self._pam_failures: OrderedDict[tuple[str, int], tuple[LoginAct, str | None]] = OrderedDict()
@@ -146,7 +146,8 @@ class LoginActs:
     def _forget(self, time: int) -> None:
         while self._connections:
             pid, oldest = next(iter(self._connections.items()))
-            if 0 <= time - oldest.began < UNAUTHENTICATED_MS and len(self._connections) <= CONNECTIONS_MAX:
+            # Either way: lines of two processes may come in the wrong order, and clocks are set back.
+            if abs(time - oldest.began) < UNAUTHENTICATED_MS and len(self._connections) <= CONNECTIONS_MAX:
                 return
             self.forgotten += len(self._connections) > CONNECTIONS_MAX
             del self._connections[pid]
@@ -280,17 +281,18 @@ class LoginActs:
             return None
         place = (said.service, act.pid)
         before = self._pam_failures.get(place)
-        is_recent = before is not None and 0 <= act.time - before[0].time <= _OTHER_MODULE_MS
+        is_recent = before is not None and abs(act.time - before[0].time) <= _OTHER_MODULE_MS
         if said.kind == "auth_worked":
             self._pam_failures.pop(place, None)
             return Withdrawn(before[0]) if before is not None and is_recent else None
         if before is not None and is_recent and before[1] != said.module:
             return None
+        is_known = said.user is not None and not said.is_unknown and self._is_account(said.user)
         act = msgspec.structs.replace(
             act,
-            user=None if said.is_unknown else said.user,
+            user=said.user if is_known else None,
             host=said.host,
-            reason=said.reason,
+            reason=said.reason if is_known else messages.NO_SUCH_ACCOUNT,
             times=said.times,
             may_be_withdrawn=True,
         )

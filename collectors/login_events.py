@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from collectors.login_acts import UNKNOWN_ACCOUNT, LoginAct, logon_type
+from collectors.login_acts import LoginAct, logon_type
 from collectors.storage_events import EventSource
 from event_schema.ocsf_account_events import (
+    UNKNOWN_ACCOUNT,
     Authentication,
     AuthenticationActivity,
     Outcome,

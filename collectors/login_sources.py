@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collectors.contract import Unsupported
+from collectors.install_command import install_command
 from collectors.linux import journal
 from collectors.linux.btmp import BtmpTail, Failure
 from collectors.log_tail import Line, LogTail
@@ -23,6 +24,7 @@ from collectors.login_acts import SWITCHES
 from collectors.login_events import Seen
 from collectors.login_messages import NO_SUCH_ACCOUNT, WRONG_CREDENTIAL, Said, understand
 from collectors.logins_config import LoginsConfig
+from collectors.replay import Mark
 from collectors.syslog_lines import parse_syslog
 
 LOG_FILES: Final = ("/var/log/auth.log", "/var/log/secure")
@@ -31,6 +33,7 @@ WHAT_TO_DO: Final = (
     "neither a journal nor /var/log/auth.log or /var/log/secure can be read: install rsyslog, or name the "
     'file: [collectors.logins] log_file = "/…"'
 )
+"""See also `remedy`."""
 FORGED: Final = "a message about a login that the program it names did not write"
 
 
@@ -68,17 +71,25 @@ def kind_of_source(config: LoginsConfig) -> str:
         trouble = journal.trouble(config.journal_directory)
         if trouble is None:
             return "journal"
-        if config.source == "journal":
+        # A busy machine's journal is there all the same: another source would forget where we were.
+        if config.source == "journal" or trouble == journal.NO_ANSWER:
             raise Unsupported(trouble)
     if config.source in {"auto", "log_file"}:
         path = log_file(config)
         if path is not None and os.access(path, os.R_OK):
             return "log_file"
         if config.source == "log_file":
-            raise Unsupported(WHAT_TO_DO if path is None else f"{path} cannot be read")
+            if path is None:
+                raise Unsupported(WHAT_TO_DO, remedy())
+            raise Unsupported(f"{path} cannot be read")
     if os.access(config.btmp_file, os.R_OK):
         return "btmp"
-    raise Unsupported(WHAT_TO_DO)
+    raise Unsupported(WHAT_TO_DO, remedy())
+
+
+def remedy() -> str:
+    """What brings a log of logins."""
+    return install_command("rsyslog", "rsyslog")
 
 
 def log_file(config: LoginsConfig) -> Path | None:
@@ -86,19 +97,17 @@ def log_file(config: LoginsConfig) -> Path | None:
     return next((Path(path) for path in paths if Path(path).exists()), None)
 
 
-def open_source(
-    config: LoginsConfig, resume_from: str | None, clock: Callable[[], int]
-) -> tuple[str, LoginSource]:
-    """(its kind, the source). A cursor of another kind of source is no place in this one."""
-    kind = kind_of_source(config)
+def open_source(config: LoginsConfig, kind: str, mark: Mark, clock: Callable[[], int]) -> LoginSource:
+    """From where `mark`, which must be of the same kind of source, says. Raises OSError, Unsupported."""
     if kind == "journal":
-        return kind, JournalSource(config.journal_directory, resume_from)
+        return JournalSource(config.journal_directory, mark.at)
     if kind == "log_file":
         path = log_file(config)
-        assert path is not None
+        if path is None:
+            raise Unsupported(WHAT_TO_DO, remedy())
         zone = ZoneInfo(config.time_zone) if config.time_zone else None
-        return kind, LogFileSource(path, resume_from, zone, clock)
-    return kind, BtmpSource(Path(config.btmp_file), resume_from)
+        return LogFileSource(path, mark, zone, clock)
+    return BtmpSource(Path(config.btmp_file), mark.at)
 
 
 class JournalSource:
@@ -146,12 +155,11 @@ class LogFileSource:
 
     seen: Seen = "log_file"
 
-    def __init__(
-        self, path: Path, resume_from: str | None, zone: tzinfo | None, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, path: Path, mark: Mark, zone: tzinfo | None, clock: Callable[[], int]) -> None:
         self._path, self._zone, self._clock = path, zone, clock
-        self._tail = LogTail(path, resume_from, line_bytes_max=1 << 16)
-        self._latest = 0
+        self._tail = LogTail(path, mark.at, line_bytes_max=1 << 16)
+        # In the hour that autumn repeats, a restart must not go an hour back.
+        self._latest = mark.time
         self._unreadable = 0
 
     @property

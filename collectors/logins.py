@@ -19,7 +19,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from collectors.contract import Advice, Observation
+from collectors.contract import Advice, Observation, Unsupported
 from collectors.gathering import KINDS_MAX, Gathering
 from collectors.login_acts import LoginAct, LoginActs, Withdrawn
 from collectors.login_events import login_event
@@ -30,6 +30,7 @@ from collectors.login_sources import (
     LoginSource,
     kind_of_source,
     open_source,
+    remedy,
 )
 from collectors.logins_config import LoginsConfig
 from collectors.replay import Mark, Replay
@@ -42,6 +43,8 @@ __all__ = ["LoginsCollector", "LoginsConfig"]
 _TURN_S: Final = 0.2
 _WINDOW: Final = "window"
 _TOO_MANY: Final = f"more than {KINDS_MAX} different failures within the window: the rest is put together"
+_TOO_MANY_OPEN: Final = "a connection without outcome that was forgotten because there are too many"
+_OTHER_SOURCE: Final = "what was said before another source of logins was taken"
 _PAM_SSHD: Final = Path("/etc/pam.d/sshd")
 
 
@@ -81,12 +84,15 @@ class LoginsCollector:
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()
         cursor = _read_cursor(resume_from)
-        # Another source keeps the same logins: what it has of the past would be told twice.
-        is_same = cursor is not None and cursor.source == kind_of_source(self._config)
-        mark = cursor.mark if cursor is not None and is_same else Mark()
-        self._kind, self._source = open_source(self._config, mark.at, self._clock)
+        kind = kind_of_source(self._config)
+        mark = cursor.mark if cursor is not None else Mark()
+        if cursor is not None and cursor.source != kind:
+            # It keeps the same logins: what it has of the past would be told twice.
+            self._dropped[_OTHER_SOURCE] += 1
+            mark = Mark()
+        self._acts = LoginActs(uses_pam=_PAM_SSHD.exists(), is_account=_is_account)
+        self._kind, self._source = kind, open_source(self._config, kind, mark, self._clock)
         self._replay = Replay(mark if mark.at is not None else Mark(at=self._source.place))
-        self._acts = LoginActs(uses_pam=_PAM_SSHD.exists())
         self._gathering: Gathering[LoginAct] = Gathering(int(self._config.gather_s * 1000))
         self._held: frozenset[int] = frozenset()
         try:
@@ -99,6 +105,7 @@ class LoginsCollector:
         source = self._source
         if source is not None:
             total.update(source.dropped())
+            total[_TOO_MANY_OPEN] += self._acts.forgotten
         return {reason: count for reason, count in total.items() if count}
 
     def detail(self) -> str | None:
@@ -106,9 +113,13 @@ class LoginsCollector:
         return None if source is None else source.describe()
 
     def advice(self) -> Sequence[Advice]:
-        """What is not seen here, and what would bring it."""
-        if kind_of_source(self._config) == "btmp" and self._config.source == "auto":
-            return (Advice(ONLY_FAILURES, is_met=False, text=WHAT_TO_DO),)
+        """What is not seen here, and what would bring it. Without any source, check_supported says so."""
+        try:
+            kind = kind_of_source(self._config)
+        except Unsupported:
+            return ()
+        if kind == "btmp" and self._config.source == "auto":
+            return (Advice(ONLY_FAILURES, is_met=False, text=WHAT_TO_DO, remedy=remedy()),)
         return ()
 
     def close(self) -> None:
@@ -118,9 +129,10 @@ class LoginsCollector:
     def _observe(self, source: LoginSource, stop: threading.Event) -> Iterator[Observation | None]:
         while not (stop.is_set() or self._closing.is_set()):
             records = source.take(_TURN_S)
+            # Also of a log that is never silent: its clock may have been set back.
+            if self._gathering.is_over(self._steady()):
+                yield from self._flush()
             if not records:
-                if self._gathering.is_over(self._steady()):
-                    yield from self._flush()
                 yield None
             for record in records:
                 yield from self._take(record)
@@ -131,9 +143,9 @@ class LoginsCollector:
         yield from self._flush()
 
     def _take(self, record: LoginRecord) -> Iterator[Observation]:
-        if self._gathering.ends_before(record.time):
-            yield from self._flush()
         replay = self._replay
+        if self._gathering.ends_before(record.time) or replay.is_window_whole:
+            yield from self._flush()
         replay.line(record.cursor, record.time)
         if record.said is None:
             return
@@ -201,6 +213,7 @@ class LoginsCollector:
         source, self._source = self._source, None
         if source is not None:
             self._dropped.update(source.dropped())
+            self._dropped[_TOO_MANY_OPEN] += self._acts.forgotten
             source.close()
 
 
@@ -210,6 +223,14 @@ def _name_of_uid(uid: str) -> str | None:
         return pwd.getpwuid(int(uid)).pw_name
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=256)
+def _is_account(name: str) -> bool:
+    try:
+        return pwd.getpwnam(name) is not None
+    except (KeyError, ValueError):
+        return False
 
 
 def _read_cursor(text: str | None) -> Cursor | None:

@@ -4,28 +4,39 @@ What was read is remembered by the messages' order (modification time and name i
 mbox) and by the names of those read last, so that one that appears late is still new:
 
     since: everything up to it was read, but for what `waiting` names; done: those after it that were read
+
+Whoever delivers mail may write to the archive, and root reads it: its folders are opened without following
+links, and messages from those folders, never by a path.
 """
 
 from __future__ import annotations
 
+import bisect
 import hashlib
-import heapq
 import os
 import stat
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Protocol
 
 import msgspec
 
 DONE_MAX: Final = 32
+"""So many a cursor names."""
+REMEMBERED_MAX: Final = 5_000
+"""A large message has the time of its last byte, and appears once it is safely on the disk: seconds later on
+a busy one. Those that came meanwhile must not make it an old one."""
 WAITING_MAX: Final = 16
 MESSAGES_MAX: Final = 100_000
+_AT_ONCE: Final = 200
 _SCAN_BYTES: Final = 1 << 20
 _QUIET_NS: Final = 1_000_000_000
 _MARK: Final = b"\nFrom "
+_FOLDERS: Final = ("new", "cur")
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 NOT_A_MESSAGE: Final = "entries of the archive that are no files or cannot be read"
 TOO_MANY: Final = "looks at the archive that left messages out because it holds too many"
@@ -36,11 +47,13 @@ Order = tuple[int, str]
 
 
 class Archived(msgspec.Struct, frozen=True):
-    """A message: `order` in the archive, and when it was put there (ms since 1970 UTC)."""
+    """A message: `order` in the archive, and when it was put there (ms since 1970 UTC). place: in a Maildir,
+    its folder and name when it was seen."""
 
     order: Order
     time_ms: int
     size: int
+    place: tuple[str, str] = ("", "")
 
 
 class ArchiveCursor(msgspec.Struct, frozen=True):
@@ -54,13 +67,16 @@ class ArchiveCursor(msgspec.Struct, frozen=True):
 class Archive(Protocol):
     """Use from one thread. `open` raises OSError where the message is gone."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `new` has more to give at once."""
+        ...
+
     def new(self) -> list[Archived]:
         """Messages that came since, in their order; some at a time. Raises OSError."""
         ...
 
     def open(self, message: Archived) -> IO[bytes]: ...
-
-    def delete(self, message: Archived) -> None: ...
 
     def dropped(self) -> Mapping[str, int]: ...
 
@@ -70,8 +86,7 @@ class ReadMessages:
 
     def __init__(self, resume: ArchiveCursor) -> None:
         self._since = resume.since
-        self._done = list(resume.done)
-        heapq.heapify(self._done)
+        self._done = sorted(resume.done)
         self._listed = set(resume.done)
         self._waiting = set(resume.waiting)
 
@@ -82,15 +97,17 @@ class ReadMessages:
         self._waiting.discard(order)
         if order <= self._since or order in self._listed:
             return
-        heapq.heappush(self._done, order)
+        bisect.insort(self._done, order)
         self._listed.add(order)
-        if len(self._done) > DONE_MAX:
-            self._since = heapq.heappop(self._done)
+        if len(self._done) > REMEMBERED_MAX:
+            self._since = self._done.pop(0)
             self._listed.discard(self._since)
 
     def cursor(self, waiting: Iterable[Order]) -> ArchiveCursor:
-        old = sorted({*self._waiting, *(order for order in waiting if order <= self._since)})
-        return ArchiveCursor(self._since, tuple(sorted(self._done)), tuple(old[-WAITING_MAX:]))
+        done = tuple(self._done[-DONE_MAX:])
+        since = self._done[-DONE_MAX - 1] if len(self._done) > DONE_MAX else self._since
+        old = sorted({*self._waiting, *(order for order in waiting if order <= since)})
+        return ArchiveCursor(since, done, tuple(old[-WAITING_MAX:]))
 
 
 class Maildir:
@@ -98,8 +115,9 @@ class Maildir:
 
     def __init__(self, path: Path, resume: ArchiveCursor | None) -> None:
         """Without `resume`, what is there already counts as read. Raises OSError."""
-        self._folders = (path / "new", path / "cur")
-        self._places: dict[str, str] = {}
+        self._path = path.resolve()
+        self._known: frozenset[int] = frozenset()
+        self._fresh: deque[Archived] = deque()
         self._looked: tuple[int, ...] = ()
         self._dropped: Counter[str] = Counter()
         if resume is None:
@@ -108,59 +126,110 @@ class Maildir:
         else:
             self.read = ReadMessages(resume)
 
+    @property
+    def has_more(self) -> bool:
+        return bool(self._fresh)
+
     def new(self) -> list[Archived]:
-        return self._look(self.read)
+        if not self._fresh:
+            self._fresh.extend(self._look(self.read))
+        return [self._fresh.popleft() for _ in range(min(_AT_ONCE, len(self._fresh)))]
 
     def open(self, message: Archived) -> IO[bytes]:
-        name = message.order[1]
-        try:
-            return _open_regular(Path(self._places[name]))
-        except (FileNotFoundError, KeyError):
-            self._looked = ()
-            for folder in self._folders:
-                for entry in folder.iterdir():
-                    if _short(entry.name) == name:
-                        return _open_regular(entry)
-            raise FileNotFoundError from None
+        with self._folder_of(message) as (folder, name):
+            return _open_regular(name, folder)
 
     def delete(self, message: Archived) -> None:
-        with self.open(message) as file:
-            Path(f"/proc/self/fd/{file.fileno()}").readlink().unlink()
+        """OSError where it is gone already."""
+        with self._folder_of(message) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+
+    def still_there(self, orders: Collection[Order]) -> list[Archived]:
+        """Those of these messages that nobody has deleted. Raises OSError."""
+        wanted = {order[1]: order for order in orders}
+        found: list[Archived] = []
+        for folder, entry in self._entries() if wanted else ():
+            message = self._message(folder, entry)
+            if message is not None and wanted.get(message.order[1]) == message.order:
+                found.append(message)
+        return found
 
     def dropped(self) -> Mapping[str, int]:
         return self._dropped
 
     def _look(self, read: ReadMessages | None) -> list[Archived]:
         """Nothing is looked at again while the folders' own times stand still."""
-        times = tuple(_changed_ns(folder) for folder in self._folders)
+        times = tuple(self._changed_ns(folder) for folder in _FOLDERS)
         if times == self._looked:
             return []
         found: list[Archived] = []
-        places: dict[str, str] = {}
-        for folder, changed in zip(self._folders, times, strict=True):
-            if not changed:
-                # Postfix makes it with the first mail.
+        known: set[int] = set()
+        for folder, entry in self._entries():
+            if len(known) >= MESSAGES_MAX:
+                self._dropped[TOO_MANY] += 1
+                break
+            key = int(_short(entry.name), 16)
+            known.add(key)
+            if key in self._known:
                 continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if len(places) >= MESSAGES_MAX:
-                        self._dropped[TOO_MANY] += 1
-                        break
-                    name = _short(entry.name)
-                    places[name] = entry.path
-                    if name in self._places:
-                        continue
-                    message = self._message(entry, name)
-                    if message is not None and not (read is not None and read.has(message.order)):
-                        found.append(message)
+            message = self._message(folder, entry)
+            if message is not None and not (read is not None and read.has(message.order)):
+                found.append(message)
         # Within the clock's grain of a change another one may go unnoticed.
         grain = max(times) > time.time_ns() - _QUIET_NS
-        self._places, self._looked = places, () if grain else times
+        self._known, self._looked = frozenset(known), () if grain else times
         return sorted(found, key=lambda message: message.order)
 
-    def _message(self, entry: os.DirEntry[str], name: str) -> Archived | None:
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        for folder in _FOLDERS:
+            try:
+                with self._opened(folder) as descriptor, os.scandir(descriptor) as entries:
+                    for entry in entries:
+                        if not entry.name.startswith("."):
+                            yield folder, entry
+            except FileNotFoundError:
+                # Postfix makes it with the first mail.
+                continue
+
+    @contextmanager
+    def _opened(self, folder: str) -> Iterator[int]:
+        top = os.open(self._path, _FOLDER_FLAGS)
+        try:
+            descriptor = os.open(folder, _FOLDER_FLAGS, dir_fd=top)
+        finally:
+            os.close(top)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _folder_of(self, message: Archived) -> Iterator[tuple[int, str]]:
+        """The folder that a message lies in now, and its name there. FileNotFoundError where it is gone."""
+        folder, name = message.place
+        if not self._is_in(folder, name):
+            places = ((f, e.name) for f, e in self._entries() if _short(e.name) == message.order[1])
+            folder, name = next(places, (folder, name))
+        with self._opened(folder) as descriptor:
+            yield descriptor, name
+
+    def _is_in(self, folder: str, name: str) -> bool:
+        try:
+            with self._opened(folder) as descriptor:
+                os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _changed_ns(self, folder: str) -> int:
+        """0 where it is not there."""
+        try:
+            with self._opened(folder) as descriptor:
+                return os.fstat(descriptor).st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def _message(self, folder: str, entry: os.DirEntry[str]) -> Archived | None:
         try:
             facts = entry.stat(follow_symlinks=False)
         except OSError:
@@ -169,7 +238,8 @@ class Maildir:
         if not stat.S_ISREG(facts.st_mode):
             self._dropped[NOT_A_MESSAGE] += 1
             return None
-        return Archived((facts.st_mtime_ns, name), facts.st_mtime_ns // 1_000_000, facts.st_size)
+        order = (facts.st_mtime_ns, _short(entry.name))
+        return Archived(order, order[0] // 1_000_000, facts.st_size, (folder, entry.name))
 
 
 class Mbox:
@@ -194,6 +264,7 @@ class Mbox:
         self.read = ReadMessages(resume)
         self._begin = max(0, self._begin)
         self._scanned = self._begin
+        self.has_more = False
 
     def new(self) -> list[Archived]:
         try:
@@ -213,6 +284,7 @@ class Mbox:
                 found += self._message(self._scanned + next_mark + 1, facts)
                 at = next_mark + 1
             is_end = self._scanned + len(piece) >= facts.st_size
+            self.has_more = not is_end
             is_quiet = facts.st_mtime_ns < time.time_ns() - _QUIET_NS and piece.endswith(b"\n")
             if is_end and is_quiet and self._begin < facts.st_size:
                 found += self._message(facts.st_size, facts)
@@ -231,9 +303,6 @@ class Mbox:
             raise FileNotFoundError
         file.seek(message.order[0])
         return _Part(file, message.size)  # type: ignore[return-value]
-
-    def delete(self, message: Archived) -> None:
-        """Not in an mbox."""
 
     def dropped(self) -> Mapping[str, int]:
         return self._dropped
@@ -273,8 +342,9 @@ class _Part:
         self._file.close()
 
 
-def _open_regular(path: Path) -> IO[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _open_regular(path: Path | str, folder: int | None = None) -> IO[bytes]:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError("not a regular file")
@@ -285,11 +355,3 @@ def _short(name: str) -> str:
     """Tells a message of a Maildir from others, whatever flags a mail reader adds to its name."""
     raw = os.fsencode(name.partition(":")[0])
     return hashlib.blake2b(raw, digest_size=6).hexdigest()
-
-
-def _changed_ns(folder: Path) -> int:
-    """0 where it is not there."""
-    try:
-        return folder.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

@@ -17,7 +17,7 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Off until it is told what the company's own domains are and where the archive or the log is."""
 
     to_enable: ClassVar[str] = (
-        "switched off; on a mail server set enabled, own_domains, and archive or log (docs/mail.md)"
+        "off: on a mail server say which domains are your own, and where archive or log are (docs/mail.md)"
     )
 
     enabled: bool = False
@@ -31,12 +31,24 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Domains of free mail services beside those that are known."""
     time_zone: str = ""
     """Of a log whose times name none; empty: this machine's."""
-    delete_after_reading: bool = False
-    """Whether messages of a Maildir are deleted once they were read and told."""
+    delete_after_reading: Annotated[bool, narrowed_by("and")] = False
+    """Whether messages of a Maildir are deleted once they were read, and all that they led to is on disk."""
+    labels: Annotated[bool, narrowed_by("and")] = True
+    """Whether attachments are labelled, as the table [labels] says."""
+    label_wait_s: Annotated[float, Meta(ge=0, le=600)] = 30.0
+    """No mail waits longer than this for the labels of its attachments."""
     message_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 256 << 20
     """So much of a message is read; attachments behind it go unseen. 0 reads headers only."""
     join_wait_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
     """So long a mail waits for its other half: the log's for the archive's, and the other way round."""
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        return (
+            '[collectors.mail]\nenabled = true\nown_domains = ["example.com"]\n'
+            'archive = "/var/mail/archive"      # a Maildir that Postfix fills: always_bcc in main.cf\n'
+            'log = "/var/log/mail.log"'
+        )
 
     def __post_init__(self) -> None:
         for name in ("archive", "log"):

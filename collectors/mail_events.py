@@ -107,17 +107,20 @@ def mail_event(
 
 
 def _file(attachment: Attachment) -> File:
-    hashes = None
+    hashes, labels = None, attachment.labels
     if attachment.sha256 is not None:
         hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=attachment.sha256),)
+    # What it is by its content, where that is known; else as the sender's program calls it.
+    kind = (labels.mime_type if labels is not None else None) or attachment.mime_type
     return File(
         name=attachment.name,
         type_id=FileType.REGULAR,
         ext=extension(attachment.name),
-        mime_type=attachment.mime_type[:NAME_CHARACTERS],
+        mime_type=kind[:NAME_CHARACTERS],
         size=attachment.size,
         hashes=hashes,
-        data_classifications=attachment.labels,
+        is_encrypted=None if labels is None else labels.is_encrypted,
+        data_classifications=None if labels is None else labels.classifications(),
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -33,6 +33,7 @@ FORGOTTEN_MS: Final = 6 * 86_400_000
 """Postfix gives a mail up after five days."""
 WAITING_MAX: Final = 5_000
 RECENT_MAX: Final = 20_000
+QUEUE_MAX: Final = 2_000
 _TOLD_MAX: Final = 32
 _LOOK_EVERY_MS: Final = 500
 
@@ -74,6 +75,8 @@ class Departure(msgspec.Struct):
     at: str | None
     """The log's cursor behind `line`, the last one that had been read."""
     wait_until_ms: int
+    seen_ms: int
+    """When we knew that it left."""
 
 
 def read_cursor(text: str | None) -> JoinCursor | None:
@@ -111,6 +114,10 @@ class MailJoin:
         self._partly: dict[str, None] = dict.fromkeys(resume.told)
         """Mails under way of which a part was told."""
         self._look_again_ms = 0
+        self._behind_ms = -wait_ms
+        self._unlogged: OrderedDict[str, None] = OrderedDict()
+        """Queue ids of mails that were told of without the log."""
+        self._settled: list[Archived] = []
         self._dropped: Counter[str] = Counter()
 
     def dropped(self) -> Mapping[str, int]:
@@ -158,11 +165,13 @@ class MailJoin:
         """What is to be told now, in order. The caller tells it, then calls `emitted`."""
         if self._again:
             return
-        if self._log is not None and steady_ms >= self._look_again_ms:
+        looks = self._log is None or steady_ms >= self._look_again_ms
+        if self._log is not None and looks:
             self._look_again_ms = steady_ms + _LOOK_EVERY_MS
             for mail in self._log.under_way.values():
                 self._skip_told(mail)
-                if len(mail.sent) > mail.told and mail.sent_seen_ms + PARTIAL_AFTER_MS <= steady_ms:
+                is_untold = len(mail.sent) > mail.told and mail.queue_id not in self._unlogged
+                if is_untold and mail.sent_seen_ms + PARTIAL_AFTER_MS <= steady_ms:
                     self._enqueue(mail, steady_ms)
                     self._partly[mail.queue_id] = None
             self._log.forget_older(steady_ms - FORGOTTEN_MS)
@@ -176,13 +185,18 @@ class MailJoin:
                     first.gaps.append(NOT_ARCHIVED)
             self._queue.popleft()
             yield first
-        yield from self._without_log(steady_ms)
+        if looks or len(self._messages) > WAITING_MAX:
+            yield from self._without_log(steady_ms)
 
     def emitted(self, departure: Departure, steady_ms: int) -> str:
         """The cursor behind this departure."""
         if departure.message is not None:
             self._settle(departure.message)
         logged = departure.logged
+        if logged is None and departure.message is not None and departure.message.head.queue_id is not None:
+            self._unlogged[departure.message.head.queue_id] = None
+            if len(self._unlogged) > RECENT_MAX:
+                self._unlogged.popitem(last=False)
         if logged is not None:
             self._emitted, self._emitted_at = departure.line, departure.at
             if self._log is not None and logged.queue_id not in self._log.under_way:
@@ -219,6 +233,24 @@ class MailJoin:
     def waiting(self) -> int:
         return len(self._queue) + len(self._messages)
 
+    def is_full(self) -> bool:
+        """Whether so many departures wait that no more of the log should be read before some are told."""
+        return len(self._queue) >= QUEUE_MAX
+
+    def log_is_behind(self, steady_ms: int) -> None:
+        """There is more of the log to be read: what it does not know of yet, it may still tell."""
+        self._behind_ms = steady_ms
+
+    def takes_messages(self, steady_ms: int) -> bool:
+        """False while so many wait for a log that is behind that no more should be read."""
+        is_behind = self._log is not None and steady_ms < self._behind_ms + self._wait_ms
+        return len(self._messages) < WAITING_MAX or not is_behind
+
+    def take_settled(self) -> list[Archived]:
+        """The messages of which nothing is left to be told, since the last call."""
+        settled, self._settled = self._settled, []
+        return settled
+
     def flush(self) -> None:
         """Nothing waits for its other half any more."""
         for each in self._queue:
@@ -226,7 +258,7 @@ class MailJoin:
 
     def _depart(self, mail: LoggedMail, steady_ms: int) -> None:
         self._skip_told(mail)
-        if len(mail.sent) > mail.told:
+        if len(mail.sent) > mail.told and mail.queue_id not in self._unlogged:
             self._told.pop(mail.queue_id, None)
             self._enqueue(mail, steady_ms)
         else:
@@ -242,7 +274,7 @@ class MailJoin:
         domains = tuple(sorted(set(mail.sent[mail.told :])))
         mail.told = len(mail.sent)
         self._queue.append(
-            Departure(domains, mail, None, gaps, self._line, self._at, steady_ms + self._wait_ms)
+            Departure(domains, mail, None, gaps, self._line, self._at, steady_ms + self._wait_ms, steady_ms)
         )
 
     def _ended(self, mail: LoggedMail) -> None:
@@ -275,33 +307,40 @@ class MailJoin:
                 del self._by_message_id[head.message_id]
         if self.read is not None:
             self.read.add(order)
+        self._settled.append(message.archived)
 
     def _without_log(self, steady_ms: int) -> Iterator[Departure]:
         """Archived mails that nothing in the log belongs to."""
+        is_logged = self._logged()
         for message in list(self._messages.values()):
             is_too_many = len(self._messages) > WAITING_MAX
             if self._log is not None and not is_too_many:
-                if steady_ms < message.seen_ms + self._wait_ms:
+                if steady_ms < max(message.seen_ms, self._behind_ms) + self._wait_ms:
                     # They stand in the order in which they were seen.
                     return
-                if self._is_logged(message):
+                if is_logged(message.head):
                     continue
             self._dropped[TOO_MANY_WAITING] += is_too_many
             domains = tuple(each for each in message.head.domains if not self._domains.is_own(each))
             if domains:
                 gaps = [] if self._log is None else [NOT_LOGGED]
-                yield Departure(domains, None, message, gaps, self._emitted, self._emitted_at, 0)
+                at = (self._emitted, self._emitted_at)
+                yield Departure(domains, None, message, gaps, *at, 0, message.seen_ms)
             else:
                 self._settle(message)
 
-    def _is_logged(self, message: Message) -> bool:
-        head = message.head
+    def _logged(self) -> Callable[[MessageHead], bool]:
+        """Whether the log has told of a message. Many may wait for days, so each is a look into a table."""
         if self._log is None:
-            return False
-        known = [
-            *self._log.under_way.values(),
-            *(each.logged for each in self._queue if each.logged is not None),
-        ]
-        if head.queue_id is not None:
-            return any(mail.queue_id == head.queue_id for mail in known)
-        return any(mail.message_id == head.message_id for mail in known)
+            return lambda _: False
+        under_way = self._log.under_way
+        queued = [each.logged for each in self._queue if each.logged is not None]
+        queue_ids = {mail.queue_id for mail in queued}
+        message_ids = {mail.message_id for mail in (*under_way.values(), *queued)}
+
+        def is_logged(head: MessageHead) -> bool:
+            if head.queue_id is not None:
+                return head.queue_id in under_way or head.queue_id in queue_ids
+            return head.message_id is not None and head.message_id in message_ids
+
+        return is_logged

@@ -1,5 +1,6 @@
 """A message read once, from its first byte to its last, in bounded memory: its headers, and of each
-attachment name, type, size and hash. Text that is no attachment is passed over; nothing of any part is kept.
+attachment name, type, size, hash and labels. Text that is no attachment is passed over; nothing of any part
+is kept, but what labels are being made of (attachment_labelling.py).
 
 Own code, because Python's email parser builds the whole message in memory. It still reads the headers.
 """
@@ -16,13 +17,16 @@ from typing import IO, Final, Protocol
 
 import msgspec
 
+from collectors.file_labelling import LabelResult
+from collectors.labels import FileLabels
+from collectors.mail_header_block import HeaderBlock
 from collectors.mail_headers import attachment_name, one_address, parse_headers, received, recipient_domains
-from event_schema.ocsf_labels import DataClassification
 from event_schema.ocsf_network import MAIL_FILES_MAX
 from event_schema.printable import printable_name
 
-HEADERS_MAX: Final = 128 << 10
-"""Postfix itself cuts a header at 100 KiB (header_size_limit)."""
+HEADERS_MAX: Final = 512 << 10
+"""Of those that are looked at: mail_header_block.py."""
+_HEADERS_READ_MAX: Final = 4 << 20
 PART_HEADERS_MAX: Final = 16 << 10
 PARTS_MAX: Final = 1_000
 DEPTH_MAX: Final = 32
@@ -36,7 +40,7 @@ _NOT_BASE64: Final = bytes(
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,120}")
 _PLAIN: Final = frozenset({"", "7bit", "8bit", "binary"})
 
-HEADERS_CUT: Final = "headers over 128 KiB were cut"
+HEADERS_CUT: Final = "headers that are too long were cut"
 PARTS_LEFT: Final = "more than 1,000 parts: the others were not read"
 TOO_DEEP: Final = "parts nested too deeply were not read"
 CUT: Final = "larger than message_max_bytes: the rest was not read"
@@ -56,6 +60,8 @@ class MessageHead(msgspec.Struct, frozen=True):
     envelope_sender: str | None
     from_address: str | None
     domains: tuple[str, ...]
+    is_cut: bool = False
+    """Whether they are too long to be read to their end."""
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ class Attachment(msgspec.Struct, frozen=True):
     mime_type: str
     size: int | None
     sha256: str | None
-    labels: tuple[DataClassification, ...] | None = None
+    labels: FileLabels | None = None
 
 
 class Attachments(msgspec.Struct, frozen=True):
@@ -76,18 +82,25 @@ class Attachments(msgspec.Struct, frozen=True):
 class PartReader(Protocol):
     """Looks at an attachment's bytes while they pass, to label them."""
 
+    @property
+    def result(self) -> LabelResult | None: ...
+
     def update(self, piece: bytes) -> None: ...
 
-    def finish(self) -> tuple[DataClassification, ...] | None: ...
+    def finish(self, sha256: str) -> None:
+        """All of it has passed."""
+
+    def is_ready(self) -> bool:
+        """Whether there is a result; waits a moment for it."""
 
 
-MakePartReader = Callable[[str, str], PartReader]
-"""By name and type."""
+MakePartReader = Callable[[], PartReader]
 
 
 def read_head(file: IO[bytes]) -> MessageHead:
     """From where the file stands."""
-    return head_of(_message_headers(file)[0])
+    block = _message_headers(file)
+    return msgspec.structs.replace(head_of(parse_headers(block.content())), is_cut=block.is_cut)
 
 
 def head_of(headers: Message) -> MessageHead:
@@ -107,7 +120,8 @@ def head_of(headers: Message) -> MessageHead:
 def read_attachments(
     file: IO[bytes], bytes_max: int, label: MakePartReader | None = None
 ) -> Generator[None, None, Attachments]:
-    """Reads from where the file stands, some at a time; yields in between. Raises OSError."""
+    """Reads from where the file stands, some at a time; yields in between, and while it waits for labels.
+    Raises OSError."""
     walk = _Walk(label)
     left, since_turn = bytes_max, 0
     while True:
@@ -117,7 +131,10 @@ def read_attachments(
         left -= len(piece)
         is_clean = walk.takes_blocks and not piece.startswith(b"--") and b"\n--" not in piece
         for line in (piece,) if is_clean else io.BytesIO(piece):
-            if not walk.take(line):
+            goes_on = walk.take(line)
+            if walk.reader is not None:
+                yield from _labelled(walk)
+            if not goes_on:
                 return walk.finish()
         since_turn += len(piece)
         if since_turn > _TURN_BYTES:
@@ -125,7 +142,19 @@ def read_attachments(
             yield
     if left <= 0 and file.readline(1):
         walk.cut()
+    walk.end_part()
+    yield from _labelled(walk)
     return walk.finish()
+
+
+def _labelled(walk: _Walk) -> Generator[None, None, None]:
+    """Waits for the labels of the attachment that ended just now; the next one is read only then."""
+    reader, walk.reader = walk.reader, None
+    if reader is not None:
+        while not reader.is_ready():
+            yield
+        if reader.result is not None:
+            walk.add_labels(reader.result)
 
 
 def _next_piece(file: IO[bytes], most: int, *, in_lines: bool) -> bytes:
@@ -145,11 +174,12 @@ class _Walk:
     def __init__(self, label: MakePartReader | None) -> None:
         self._label = label
         self._boundaries: list[bytes] = []
-        self._headers: list[bytes] | None = []
-        self._header_bytes, self._header_max = 0, HEADERS_MAX
+        self._headers: HeaderBlock | None = HeaderBlock(HEADERS_MAX)
         self._open: _OpenAttachment | None = None
         self._at_start = True
         self._parts = 0
+        self.reader: PartReader | None = None
+        """Of the attachment found last, while its labels are not known."""
         self._found: list[Attachment] = []
         self._gaps: dict[str, None] = {}
 
@@ -160,12 +190,11 @@ class _Walk:
             return self._parts <= PARTS_MAX
         if self._headers is not None:
             if begins and not line.rstrip(b"\r\n"):
-                self._begin_part(b"".join(self._headers))
-            elif self._header_bytes + len(line) <= self._header_max:
-                self._headers.append(line)
-                self._header_bytes += len(line)
+                self._begin_part(self._headers.content())
             else:
-                self._gaps[HEADERS_CUT] = None
+                self._headers.add(line)
+                if self._headers.is_cut:
+                    self._gaps[HEADERS_CUT] = None
         elif self._open is not None:
             self._open.take(line)
         return self._parts <= PARTS_MAX
@@ -180,26 +209,31 @@ class _Walk:
         if self._open is not None:
             self._open.is_cut = True
 
+    def add_labels(self, result: LabelResult) -> None:
+        self._found[-1] = msgspec.structs.replace(self._found[-1], labels=result.labels)
+        if result.gap is not None:
+            self._gaps[result.gap] = None
+
     def finish(self) -> Attachments:
-        self._end_part()
+        self.end_part()
         return Attachments(tuple(self._found), tuple(self._gaps))
 
     def _delimited(self, line: bytes) -> bool:
         for at in range(len(self._boundaries) - 1, -1, -1):
             delimiter = self._boundaries[at]
             if line == delimiter:
-                self._end_part()
+                self.end_part()
                 del self._boundaries[at + 1 :]
                 self._begin_headers()
                 return True
             if line == delimiter + b"--":
-                self._end_part()
+                self.end_part()
                 del self._boundaries[at:]
                 return True
         return False
 
     def _begin_headers(self) -> None:
-        self._headers, self._header_bytes, self._header_max = [], 0, PART_HEADERS_MAX
+        self._headers = HeaderBlock(PART_HEADERS_MAX)
         self._parts += 1
         if self._parts > PARTS_MAX:
             self._gaps[PARTS_LEFT] = None
@@ -235,22 +269,21 @@ class _Walk:
         kind = kind if _TYPE.fullmatch(kind) else "application/octet-stream"
         if name is None or kind.startswith("message/"):
             name = f"unnamed.{'eml' if kind.startswith('message/') else 'bin'}"
-        self._open = _OpenAttachment(
-            name, kind, encoding, None if self._label is None else self._label(name, kind)
-        )
+        self._open = _OpenAttachment(name, kind, encoding, None if self._label is None else self._label())
 
-    def _end_part(self) -> None:
+    def end_part(self) -> None:
         self._headers = None
         opened, self._open = self._open, None
         if opened is not None:
             self._found.append(opened.finish(self._gaps))
+            self.reader = opened.reader
 
 
 class _OpenAttachment:
     """Decodes, measures and hashes what passes."""
 
     def __init__(self, name: str, kind: str, encoding: str, reader: PartReader | None) -> None:
-        self._name, self._kind, self._reader = name, kind, reader
+        self._name, self._kind, self.reader = name, kind, reader
         self._size, self._hash = 0, hashlib.sha256()
         self.is_cut = self._is_broken = False
         self._is_known = encoding in _PLAIN or encoding in {"base64", "quoted-printable"}
@@ -275,20 +308,19 @@ class _OpenAttachment:
             gaps[BROKEN] = None
         if not self._is_known:
             gaps[ENCODING] = None
-        known = self._is_known and not self.is_cut
-        return Attachment(
-            name=self._name,
-            mime_type=self._kind,
-            size=self._size if known else None,
-            sha256=self._hash.hexdigest() if known else None,
-            labels=self._reader.finish() if self._reader is not None and known else None,
-        )
+        if not self._is_known or self.is_cut:
+            self.reader = None
+            return Attachment(self._name, self._kind, None, None)
+        sha256 = self._hash.hexdigest()
+        if self.reader is not None:
+            self.reader.finish(sha256)
+        return Attachment(self._name, self._kind, self._size, sha256)
 
     def _add(self, piece: bytes) -> None:
         self._size += len(piece)
         self._hash.update(piece)
-        if self._reader is not None:
-            self._reader.update(piece)
+        if self.reader is not None:
+            self.reader.update(piece)
 
     def _plain(self, line: bytes) -> None:
         if self._held:
@@ -335,10 +367,12 @@ def _segments(text: bytes) -> Iterator[tuple[bytes, bool]]:
         yield part, at == len(parts) - 1
 
 
-def _message_headers(file: IO[bytes]) -> tuple[Message, int]:
-    lines: list[bytes] = []
-    size = 0
-    while (line := file.readline(_LINE_MAX)) and line.rstrip(b"\r\n") and size < HEADERS_MAX:
-        lines.append(line)
+def _message_headers(file: IO[bytes]) -> HeaderBlock:
+    block, size, begins = HeaderBlock(HEADERS_MAX), 0, True
+    while (line := file.readline(_LINE_MAX)) and size < _HEADERS_READ_MAX:
+        if begins and not line.rstrip(b"\r\n"):
+            break
+        begins = line.endswith(b"\n")
+        block.add(line)
         size += len(line)
-    return parse_headers(b"".join(lines)), size
+    return block

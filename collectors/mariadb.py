@@ -11,19 +11,19 @@ import os.path
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
 from collectors.contract import Advice, Observation, Unsupported
 from collectors.database_config import MariadbConfig
-from collectors.database_statements import Statement, StatementEvents
+from collectors.database_statements import Statement, StatementEvents, reads_nothing
 from collectors.log_progress import LogProgress
 from collectors.log_requirements import need_account, need_log, need_package
 from collectors.log_series import LogSeries
 from collectors.log_tail import Line
-from collectors.mariadb_logs import LINE_BYTES_MAX, SlowEntry, SlowReader, audit_line
+from collectors.mariadb_logs import LINE_BYTES_MAX, AuditReader, SlowEntry, SlowReader
 from collectors.mariadb_statements import FORGED, Joined, MariadbStatements, is_of_the_system
 from collectors.postgresql_log import zone_of
 from collectors.statement_reports import Hold
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["MariadbCollector", "MariadbConfig"]
 
 _TURN_S: Final = 0.2
+_STEP_MS: Final = 1_000
+_LEAD_MAX: Final = 500
 UNREADABLE: Final = "log entry could not be read"
 TOO_LONG: Final = "log entry too long to be read whole"
 LOST_PLACE: Final = "the log went on elsewhere: entries may be missing"
@@ -149,16 +151,14 @@ class _Reading:
         clock: Callable[[], float],
     ) -> None:
         self._config, self._clock = config, clock
-        self._zone = zone_of(config.log_time_zone)
         resumed = _decoded(resume_from)
         self._audit = _Log(config.audit_log, resumed.audit) if config.audit_log else None
         self._slow = _Log(config.slow_log, resumed.slow) if config.slow_log else None
-        self._slow_reader = SlowReader()
+        self._audit_reader, self._slow_reader = AuditReader(zone_of(config.log_time_zone)), SlowReader()
         self._programs = _programs(config.account_file) if config.account_file else None
         self._statements = MariadbStatements(
             self._program_of, is_audited=self._audit is not None, is_slow=self._slow is not None
         )
-        self._unreadable = 0
         self.is_quiet = False
         self._logs = [log for log in (self._audit, self._slow) if log is not None]
         self._telling = StatementTelling(
@@ -166,34 +166,39 @@ class _Reading:
             [log.progress for log in self._logs],
             self._cursor,
             large_rows=config.large_rows,
+            unsummed_users=config.unsummed_users,
             hash_max_bytes=config.hash_max_bytes,
         )
 
     def turn(self) -> Iterator[Observation]:
-        if self._audit is not None:
-            for line in self._audit.take():
-                self._take_audit(line, self._audit)
-        if self._slow is not None:
-            for line in self._slow.take():
-                self._slow.progress.took(line.cursor)
-                now_s = self._clock()
-                self._take_slow(self._slow_reader.take(line.content, self._slow.progress, now_s), now_s)
+        for log in self._to_read():
+            for line in log.take():
+                if log is self._audit:
+                    self._take_audit(line, log)
+                else:
+                    self._take_slow(line, log)
+                if self._telling.reports.is_full:
+                    yield from self._telling.observations(self._clock())
         self.is_quiet = all(log.series.is_at_end for log in self._logs)
         now_s = self._clock()
         if self.is_quiet:
-            self._take_slow(self._slow_reader.quiet(now_s), now_s)
-        self._settle(self._statements.complete(now_s))
+            self._slow_entry(self._slow_reader.quiet(now_s), now_s)
+        at_end = {
+            name: log is None or log.series.is_at_end
+            for name, log in (("audit_at_end", self._audit), ("slow_at_end", self._slow))
+        }
+        self._settle(self._statements.complete(now_s, **at_end))
         yield from self._telling.observations(now_s)
 
     def rest(self) -> Iterator[Observation]:
-        self._take_slow(self._slow_reader.quiet(None), self._clock())
+        self._slow_entry(self._slow_reader.quiet(None), self._clock())
         self._settle(self._statements.complete(None))
         yield from self._telling.rest()
 
     def dropped(self) -> Mapping[str, int]:
         counts = {
             **self._telling.dropped(),
-            UNREADABLE: self._unreadable + self._slow_reader.unreadable,
+            UNREADABLE: self._audit_reader.unreadable + self._slow_reader.unreadable,
             TOO_LONG: sum(log.series.too_long for log in self._logs),
             LOST_PLACE: sum(log.series.lost_places for log in self._logs),
             FORGED: self._statements.forged,
@@ -217,11 +222,24 @@ class _Reading:
         if self._programs is not None:
             self._programs.close()
 
+    def _to_read(self) -> Sequence[_Log]:
+        """When there is much to read, after a pause of the agent, the two logs are read in step: by their own
+        times, and so that few statements wait. Users of the server can change the times of the slow log."""
+        audit, slow = self._audit, self._slow
+        if audit is None or slow is None:
+            return self._logs
+        statements = self._statements
+        lead_ms = statements.audit_at_ms - statements.slow_at_ms
+        if not slow.series.is_at_end and (lead_ms > _STEP_MS or statements.audited_waiting > _LEAD_MAX):
+            return (slow,)
+        if not audit.series.is_at_end and (lead_ms < -_STEP_MS or statements.slow_waiting > _LEAD_MAX):
+            return (audit,)
+        return self._logs
+
     def _take_audit(self, line: Line, log: _Log) -> None:
         log.progress.took(line.cursor)
-        record = audit_line(line.content, self._zone)
+        record = self._audit_reader.take(line.content)
         if record is None:
-            self._unreadable += 1
             return
         now_s = self._clock()
         if record.operation == "CONNECT" and self._programs is not None:
@@ -231,7 +249,12 @@ class _Reading:
         if record.operation == "DISCONNECT" and self._slow is None:
             self._telling.reports.ended(str(record.connection), now_s)
 
-    def _take_slow(self, entry: tuple[SlowEntry, Hold] | None, now_s: float) -> None:
+    def _take_slow(self, line: Line, log: _Log) -> None:
+        log.progress.took(line.cursor)
+        now_s = self._clock()
+        self._slow_entry(self._slow_reader.take(line.content, log.progress, now_s), now_s)
+
+    def _slow_entry(self, entry: tuple[SlowEntry, Hold] | None, now_s: float) -> None:
         if entry is not None:
             self._settle(self._statements.slow(*entry, now_s))
 
@@ -247,7 +270,12 @@ class _Reading:
     def _is_left_out(self, statement: Statement) -> bool:
         if is_of_the_system(statement.tables) and not statement.server_file:
             return True
-        if statement.is_export or (statement.rows or 0) >= self._config.large_rows:
+        if (statement.rows or 0) >= self._config.large_rows:
+            return False
+        if reads_nothing(statement) and statement.method in {"select", "dump"}:
+            # Dump programs, too, ask for variables.
+            return True
+        if statement.is_export:
             return False
         return statement.session.user in self._config.unsummed_users or statement.rows == 0
 

@@ -107,7 +107,7 @@ class Programs:
                     self._watch(connection)
                 finally:
                     connection.close()
-            except (pymysql.Error, AccountUnusable, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - the loop's edge: it is told, and tried again
                 self.trouble = why_not(error)
                 # After a restart the server gives the same numbers to others.
                 self._known.clear()
@@ -119,6 +119,8 @@ class Programs:
             with connection.cursor() as cursor:
                 cursor.execute(_QUERY)
                 for number, program in cursor.fetchall():
+                    if program is None:
+                        continue
                     self._known[int(number)] = str(program)
                     self._known.move_to_end(int(number))
             while len(self._known) > PROGRAMS_MAX:

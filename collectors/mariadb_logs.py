@@ -5,6 +5,10 @@ server_audit, one line a record, local time, `\n`, `\t`, `\'`, `\\` … inside t
     20261122 01:59:42,host,user,client,connection,query,READ,database,table,
     20261122 01:59:42,host,user,client,connection,query,QUERY,database,'statement',error
 
+A user's name stands there as the client sent it, also of a login that failed: with commas and ends of lines
+in it (128 characters) it looks like records of others. So a record must be whole from its first to its last
+sign, and what follows a broken one closely is `is_doubtful`.
+
 Slow query log, several lines an entry; the statement stands there as it was sent, with its ends of lines, so
 that whoever sends one can write lines that look like another entry:
 
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -32,9 +37,16 @@ LINE_BYTES_MAX: Final = 1 << 20
 QUIET_S: Final = 0.3
 """An entry of the slow log is over when the next begins, or nothing more came for so long."""
 _AUDIT: Final = re.compile(
-    r"(\d{8} [ \d]?\d:\d\d:\d\d),([^,]*),(.*?),([^,]*),(\d{1,19}),(\d{1,19}),([A-Z_]+),(.*)", re.DOTALL
+    r"(\d{8} [ \d]?\d:\d\d:\d\d),([^,]*),([^,]*),([^,]*),(\d{1,19}),(\d{1,19}),([A-Z_]+),(.*)", re.DOTALL
 )
-_QUERY: Final = re.compile(r"(.*?),'(.*?)(?:',(\d+))?", re.DOTALL)
+_QUERY: Final = re.compile(r"([^,]*),'(.*)',(\d{1,9})", re.DOTALL)
+_CUT_QUERY: Final = re.compile(r"([^,]*),'(.*)", re.DOTALL)
+_READ: Final = re.compile(r"([^,]*),([^,]*),")
+_SESSION: Final = re.compile(r"[^,]*,,\d{1,9}")
+_BROKEN: Final = re.compile(rb"\d{8} [ \d]?\d:\d\d:\d\d,")
+_DOUBTFUL_BYTES: Final = 512
+_MAYBE_CUT: Final = 1_000
+"""server_audit_query_log_limit is 1024 by itself, and what is cut does not show it."""
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 _NUMBERS: Final = re.compile(r"([A-Z][A-Za-z_]+): ([\d.]+)")
@@ -58,6 +70,9 @@ class AuditLine(msgspec.Struct, frozen=True):
     text: str = ""
     error: int | None = None
     """None where the line was cut."""
+    may_be_cut: bool = False
+    is_doubtful: bool = False
+    """Whoever may try to log in may have written it."""
 
 
 class SlowEntry(msgspec.Struct, frozen=True):
@@ -75,22 +90,30 @@ class SlowEntry(msgspec.Struct, frozen=True):
 
 
 def audit_line(line: bytes, zone: tzinfo | None) -> AuditLine | None:
-    """None for what is no record. zone: of the log; None is this machine's."""
+    """None for what is no whole record. zone: of the log; None is this machine's."""
     found = _AUDIT.fullmatch(line.decode("utf-8", "replace"))
     if found is None:
         return None
     stamp, _, user, client, connection, query, operation, rest = found.groups()
     try:
-        naive = datetime.strptime(stamp, "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - the zone is the next line's
-        at = naive.astimezone() if zone is None else naive.replace(tzinfo=zone)
-        at_ms = max(0, int(at.timestamp() * 1000))
+        at_ms = _milliseconds(stamp, zone)
     except (ValueError, OverflowError):
         return None
     record = AuditLine(at_ms, user, client, int(connection), int(query), operation, "")
-    if operation != "QUERY":
-        database, _, rest = rest.partition(",")
-        return msgspec.structs.replace(record, database=database, table=rest.rpartition(",")[0])
-    what = _QUERY.fullmatch(rest)
+    match operation:
+        case "QUERY":
+            return _query(record, rest, is_cut=len(line) >= LINE_BYTES_MAX)
+        case "READ":
+            place = _READ.fullmatch(rest)
+            return place and msgspec.structs.replace(record, database=place.group(1), table=place.group(2))
+        case "CONNECT" | "DISCONNECT":
+            return record if _SESSION.fullmatch(rest) else None
+        case _:
+            return record
+
+
+def _query(record: AuditLine, rest: str, *, is_cut: bool) -> AuditLine | None:
+    what = (_CUT_QUERY if is_cut else _QUERY).fullmatch(rest)
     if what is None:
         return None
     text = what.group(2)[:STATEMENT_CHARACTERS_MAX]
@@ -98,8 +121,37 @@ def audit_line(line: bytes, zone: tzinfo | None) -> AuditLine | None:
         record,
         database=what.group(1),
         text=_ESCAPE.sub(lambda each: _ESCAPES.get(each.group(1), each.group(1)), text),
-        error=None if what.group(3) is None else int(what.group(3)),
+        error=None if is_cut else int(what.group(3)),
+        may_be_cut=len(what.group(2)) >= _MAYBE_CUT,
     )
+
+
+@lru_cache(maxsize=8)
+def _milliseconds(stamp: str, zone: tzinfo | None) -> int:
+    naive = datetime.strptime(stamp, "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - the zone is the next line's
+    at = naive.astimezone() if zone is None else naive.replace(tzinfo=zone)
+    return max(0, int(at.timestamp() * 1000))
+
+
+class AuditReader:
+    """Reads an audit log line by line."""
+
+    def __init__(self, zone: tzinfo | None) -> None:
+        self._zone = zone
+        self._doubtful = 0
+        self.unreadable = 0
+
+    def take(self, line: bytes) -> AuditLine | None:
+        """None for what is no whole record."""
+        record = audit_line(line, self._zone)
+        self._doubtful = max(0, self._doubtful - len(line) - 1)
+        if record is None:
+            self.unreadable += 1
+            if _BROKEN.match(line):
+                self._doubtful = _DOUBTFUL_BYTES
+        elif self._doubtful:
+            return msgspec.structs.replace(record, is_doubtful=True)
+        return record
 
 
 class SlowReader:

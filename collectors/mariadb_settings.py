@@ -16,28 +16,59 @@ _NAMES: Final = (
     "long_query_time",
     "min_examined_row_limit",
     "performance_schema",
+    "plugin_dir",
     "server_audit_events",
     "server_audit_file_path",
+    "server_audit_file_rotate_size",
+    "server_audit_file_rotations",
     "server_audit_logging",
     "server_audit_output_type",
     "server_audit_query_log_limit",
     "slow_query_log",
     "slow_query_log_file",
 )
-NO_ACCOUNT: Final = (
-    "client programs are not known without an account_file: GRANT PROCESS ON *.* and SELECT ON "
-    "performance_schema.* to an account for it (docs/databases.md)"
-)
 _EVENTS: Final = ("CONNECT", "QUERY", "TABLE")
 _SMALLEST_LIMIT: Final = 8192
 _MOST_EXAMINED: Final = 1000
+_KEPT_BYTES: Final = 100_000_000
+"""So much the audit log should keep: while the agent is restarted a busy server writes more than the ten
+megabytes that it keeps by itself."""
+_IN_CONFIG: Final = "in /etc/mysql/mariadb.conf.d/90-leaver.cnf (or my.cnf), then restart the server:"
+
+
+def account_lines(config: MariadbConfig) -> tuple[str, ...]:
+    """How the monitoring account is made."""
+    file = printable_name(config.account_file or "/etc/leaver-agent/mariadb.cnf")
+    return (
+        "CREATE USER leaver_monitor@localhost IDENTIFIED BY '…';",
+        "GRANT PROCESS ON *.* TO leaver_monitor@localhost;",
+        "GRANT SELECT ON performance_schema.* TO leaver_monitor@localhost;",
+        f"install -m 600 /dev/null {file}",
+        f"printf '[client]\\nsocket=/run/mysqld/mysqld.sock\\nuser=leaver_monitor\\npassword=…\\n' > {file}",
+    )
+
+
+def lines_to_enable() -> tuple[str, ...]:
+    """The agent's settings. Once they are there, `advice` tells what the server lacks."""
+    return (
+        "[collectors.mariadb]",
+        "enabled = true",
+        'audit_log = "/var/lib/mysql/server_audit.log"',
+        'slow_log = "/var/lib/mysql/slow.log"',
+        'account_file = "/etc/leaver-agent/mariadb.cnf"',
+    )
 
 
 def advice(config: MariadbConfig) -> Iterator[Advice]:
     if not config.account_file:
-        yield Advice("account", False, NO_ACCOUNT)
-        needed = "; ".join(missing_lines({}, config))
-        yield Advice("settings", False, f"not known without the account; needed are: {needed}")
+        yield Advice(
+            "account",
+            False,
+            "client programs are not known without an account_file; it is made so:",
+            "\n".join(account_lines(config)),
+        )
+        text = f"not known without the account; needed are {_IN_CONFIG}"
+        yield Advice("settings", False, text, "\n".join(["[mariadb]", *missing_lines({}, config)]))
         return
     import pymysql  # noqa: PLC0415 - only with an account
 
@@ -50,12 +81,17 @@ def advice(config: MariadbConfig) -> Iterator[Advice]:
         finally:
             connection.close()
     except (pymysql.Error, AccountUnusable, OSError) as error:
-        yield Advice("account", False, f"the server cannot be asked: {why_not(error)}")
+        text = f"the server cannot be asked: {why_not(error)}; the account is made so:"
+        yield Advice("account", False, text, "\n".join(account_lines(config)))
         return
     yield Advice("account", True, "the server answers")
-    lines = list(missing_lines(found, config))
+    folder = found.get("plugin_dir", "")
+    if config.audit_log and folder and not (Path(folder) / "server_audit.so").exists():
+        text = f"server_audit.so is not in {printable_name(folder)}: it is part of Debian's mariadb-server"
+        yield Advice("plugin", False, text, "apt-get install mariadb-server")
+    lines = tuple(missing_lines(found, config))
     if lines:
-        yield Advice("settings", False, "under [mariadb] in my.cnf, then restart: " + "; ".join(lines))
+        yield Advice("settings", False, _IN_CONFIG, "\n".join(["[mariadb]", *lines]))
     else:
         yield Advice("settings", True, "tells what is read")
 
@@ -90,6 +126,10 @@ def _audit_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[st
         yield "server_audit_output_type = file"
     if int(found.get("server_audit_query_log_limit", "1024")) < _SMALLEST_LIMIT:
         yield f"server_audit_query_log_limit = {_SMALLEST_LIMIT}"
+    size = int(found.get("server_audit_file_rotate_size", "1000000"))
+    rotations = int(found.get("server_audit_file_rotations", "9"))
+    if 0 < size * (1 + rotations) < _KEPT_BYTES and rotations:
+        yield f"server_audit_file_rotate_size = {_KEPT_BYTES // (1 + rotations)}"
     if "server_audit_file_path" in found and not _is_same(found, "server_audit_file_path", config.audit_log):
         yield f"server_audit_file_path = {printable_name(config.audit_log)}"
 

@@ -194,7 +194,7 @@ def _stays_inside(tokens: list[Token], commands: set[str]) -> bool:
 
 
 def _is_of_the_system(tables: tuple[str, ...]) -> bool:
-    return all(
+    return bool(tables) and all(
         table.startswith(_SYSTEM) or (table.startswith("pg_") and "." not in table) for table in tables
     )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from typing import Final
 
@@ -38,8 +38,17 @@ _CLIENT: Final = re.compile(r"client=\S*\[([0-9a-fA-F.:]{2,45}|unknown)\]")
 _SASL: Final = re.compile(r", sasl_username=([^\s,]{1,256})")
 _PICKUP: Final = re.compile(r"uid=(\d{1,10}) from=<(.*)>")
 _MESSAGE_ID: Final = re.compile(r"message-id=(\S.*)")
-_FROM: Final = re.compile(r"from=<(.*?)>, size=(\d{1,18}), nrcpt=")
-_TO: Final = re.compile(r"to=<(.*?)>, (?:orig_to=<.*?>, )?relay=([^,\s]{1,300}), ")
+_ADDRESS: Final = r'(?:"(?:[^"\\]|\\.)*")?[^<>"]*'
+"""What a sender writes in quotes may look like the rest of the line: it ends where the quotes do."""
+_FROM: Final = (
+    re.compile(rf"from=<({_ADDRESS})>, size=(\d{{1,18}}), nrcpt="),
+    re.compile(r"from=<(.*?)>, size=(\d{1,18}), nrcpt="),
+)
+_TO: Final = (
+    re.compile(rf"to=<({_ADDRESS})>, (?:orig_to=<{_ADDRESS}>, )?relay=([^,\s]{{1,300}}), "),
+    re.compile(r"to=<(.*?)>, (?:orig_to=<.*?>, )?relay=([^,\s]{1,300}), "),
+)
+"""As Postfix 3.5 and later write addresses; else as older ones do, which quote none."""
 _STATUS_SENT: Final = " status=sent ("
 _QUEUED_AS: Final = re.compile(r"\bqueued as ([0-9A-Za-z]{6,32})")
 _IN_HOUSE: Final = frozenset({"local", "virtual", "none"})
@@ -181,14 +190,15 @@ class PostfixLog:
             self._handed.popitem(last=False)
 
     def _qmgr(self, mail: LoggedMail, text: str, _time: int, _steady: int) -> bool:
-        found = _FROM.match(text)
+        found = _match(_FROM, text)
         if found is None:
             return False
         mail.sender, mail.size = found[1].lower()[:512], int(found[2])
         return True
 
     def _delivery(self, mail: LoggedMail, text: str, time: int, steady_ms: int) -> bool:
-        found, at = _TO.match(text), text.find(_STATUS_SENT)
+        found = _match(_TO, text)
+        at = -1 if found is None else text.find(_STATUS_SENT, found.end())
         if found is None or at < 0:
             return False
         domain = domain_of_address(found[1])
@@ -203,6 +213,10 @@ class PostfixLog:
             mail.sent_at, mail.sent_seen_ms = time, steady_ms
         mail.sent.append(domain or "")
         return True
+
+
+def _match(patterns: Iterable[re.Pattern[str]], text: str) -> re.Match[str] | None:
+    return next(filter(None, (pattern.match(text) for pattern in patterns)), None)
 
 
 _Reader = Callable[[PostfixLog, LoggedMail, str, int, int], bool]

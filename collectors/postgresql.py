@@ -16,7 +16,7 @@ import msgspec
 
 from collectors.contract import Advice, Observation
 from collectors.database_config import PostgresqlConfig
-from collectors.database_statements import Statement, StatementEvents
+from collectors.database_statements import Statement, StatementEvents, reads_nothing
 from collectors.log_progress import LogProgress
 from collectors.log_requirements import need_account, need_log, need_package
 from collectors.log_series import LogSeries
@@ -148,6 +148,7 @@ class _Reading:
             [progress],
             progress.cursor,
             large_rows=config.large_rows,
+            unsummed_users=config.unsummed_users,
             hash_max_bytes=config.hash_max_bytes,
         )
 
@@ -159,6 +160,8 @@ class _Reading:
             self._progress.lost()
         for line in lines:
             self._take(line.content, line.cursor)
+            if self._telling.reports.is_full:
+                yield from self._telling.observations(self._clock())
         now_s = self._clock()
         self._settle(self._statements.complete(now_s))
         self._ask_for_rows(now_s)
@@ -186,6 +189,8 @@ class _Reading:
             parts.append(NO_ACCOUNT)
         elif self._rows.trouble is not None:
             parts.append(f"rows of COPY are not known: {printable_name(self._rows.trouble)}")
+        elif not self._rows.looks:
+            parts.append("rows of COPY are not known yet: the server has not answered")
         if self._late:
             parts.append(f"{self._late} times {ROWS_LATE}")
         return "; ".join(parts)
@@ -236,7 +241,8 @@ class _Reading:
             rows = None
             if self._rows is not None and complete.query_id is not None:
                 session = statement.session
-                rows = self._rows.take(session.user, session.database, complete.query_id)
+                is_last = now_s is None or now_s >= each.until_s
+                rows = self._rows.take(session.user, session.database, complete.query_id, of_anyone=is_last)
             if rows is not None:
                 self._tell(complete, msgspec.structs.replace(statement, rows=rows))
             elif now_s is None or now_s >= each.until_s or len(self._waiting) >= WAITING_MAX:
@@ -259,4 +265,6 @@ class _Reading:
             return all(table.endswith(".pg_stat_statements") for table in statement.tables)
         if statement.is_export or complete.is_fetch or (statement.rows or 0) >= self._config.large_rows:
             return False
+        if reads_nothing(statement):
+            return True
         return user in self._config.unsummed_users or statement.rows == 0

@@ -28,7 +28,14 @@ def open_account(path: str) -> psycopg.Connection[tuple[Any, ...]]:
     facts.setdefault("dbname", "postgres")
     options = "-c default_transaction_read_only=on -c statement_timeout=5s -c lock_timeout=1s"
     conninfo = make_conninfo(
-        "", **{**facts, "application_name": PROGRAM, "connect_timeout": _CONNECT_S, "options": options}
+        "",
+        **{
+            **facts,
+            "application_name": PROGRAM,
+            "connect_timeout": _CONNECT_S,
+            "options": options,
+            "client_encoding": "utf8",
+        },
     )
     return psycopg.connect(conninfo, autocommit=True)
 

@@ -58,10 +58,14 @@ class CopiedRows:
         self._thread = threading.Thread(target=self._run, name="postgresql-rows", daemon=True)
         self._thread.start()
 
-    def take(self, user: str, database: str, query_id: int) -> int | None:
-        """Rows of one call of the statement; None where they are not known (yet)."""
+    def take(self, user: str, database: str, query_id: int, *, of_anyone: bool = False) -> int | None:
+        """Rows of one call of the statement; None where they are not known (yet). of_anyone: also of a call
+        that stands under another name, as after SET ROLE, and that nobody else took."""
         with self._lock:
             credit = self._credits.get(Key(user, database, query_id))
+            if credit is None and of_anyone:
+                same = (each for key, each in self._credits.items() if key[1:] == (database, query_id))
+                credit = next(same, None)
             if credit is None or credit.calls <= 0:
                 self._is_wanted.set()
                 return None
@@ -85,7 +89,7 @@ class CopiedRows:
                 with open_account(self._account_file) as connection:
                     self._connection, self.user = connection, connection.info.user
                     self._ask(connection)
-            except (psycopg.Error, AccountUnusable) as error:
+            except Exception as error:  # noqa: BLE001 - the loop's edge: it is told, and tried again
                 # What was counted stays: a server that was ended in order goes on from there.
                 self.trouble = why_not(error)
             finally:

@@ -33,6 +33,8 @@ DUE_MAX: Final = 8
 REMEMBERED_MAX: Final = 256
 _JOBS_IN_CURSOR: Final = 12
 _CURSOR_BYTES: Final = 3_500
+_DUE_BYTES: Final = 3_000
+"""Names may be long: what is not told of yet must fit into a cursor."""
 
 NOT_A_PAGE: Final = "lines of page_log that are not in a known form"
 LOST_LINES: Final = "times that page_log went on elsewhere than where we had stopped"
@@ -160,8 +162,8 @@ class PrintingCollector:
                 continue
             self._add(found)
             due = [each.job for each in self._jobs.values() if each.job.due]
-            if len(due) > DUE_MAX:
-                yield self._tell(due[0])
+            while len(due) > DUE_MAX or len(msgspec.json.encode(due)) > _DUE_BYTES:
+                yield self._tell(due.pop(0))
 
     def _add(self, line: PageLine) -> None:
         key = (line.printer, line.user, line.job)

@@ -12,9 +12,7 @@ from msgspec import Meta
 class PrintingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Off until it is told where CUPS writes its page_log."""
 
-    to_enable: ClassVar[str] = (
-        'switched off; where CUPS prints set enabled and page_log = "/var/log/cups/page_log" (docs/mail.md)'
-    )
+    to_enable: ClassVar[str] = "off: where CUPS prints say where it logs pages (docs/mail.md)"
 
     enabled: bool = False
     page_log: str = ""
@@ -23,6 +21,10 @@ class PrintingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`doctor` looks there whether pages are logged, and in which form."""
     quiet_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
     """A job is told of when no line of it came for so long."""
+
+    @staticmethod
+    def lines_to_enable() -> str:
+        return '[collectors.printing]\nenabled = true\npage_log = "/var/log/cups/page_log"'
 
     def __post_init__(self) -> None:
         for name in ("page_log", "cupsd_conf"):

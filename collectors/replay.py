@@ -11,7 +11,8 @@ Format, inside a collector's cursor (JSON):
 - done: of so many lines after `at` the events are out already. They are read again only for what they say
   about later ones.
 - grouped: of so many lines after `at` the groups are out, too.
-- given: so many groups of the window that was just being handed out are out.
+- given: so many groups of the window that was just being handed out are out. It had the `done` lines, and
+  gets no further ones when it is handed out again.
 - time: of the newest line, in ms. A later one was never read: the log is not what it was.
 """
 
@@ -45,6 +46,7 @@ class Replay:
         self._at = mark.at
         self._before: tuple[int, str | None] = (0, mark.at)
         self._done_before, self._grouped_before = mark.done, mark.grouped
+        self._window_read = mark.done
         self._flushed = 0
         self._latest = mark.time
         self._held: dict[Hashable, tuple[int, str | None]] = {}
@@ -69,6 +71,12 @@ class Replay:
     def is_grouped(self) -> bool:
         """The line is in a group that was handed on before the restart."""
         return self._read <= self._grouped_before
+
+    @property
+    def is_window_whole(self) -> bool:
+        """Some groups of a window are out already: it must be handed out as it was then, before further lines
+        make its groups larger."""
+        return self.given_before > 0 and self._read >= self._window_read
 
     def hold(self, key: Hashable) -> None:
         """From this line on everything must be read again, until `key` is released."""

@@ -2,8 +2,9 @@
 
 - Exports of one session that follow each other closely (a dump's tables, a script's copies) are one report.
 - FETCHes of one session count as one result: 200 times 1,000 rows are 200,000.
-- A sum is of one user, database, set of tables, program and address; at most SUMS_MAX at a time. What is over
-  that goes into one sum of its user without tables, and then is counted as dropped.
+- A sum is of one user, database, set of tables, program, address and fidelity; at most SUMS_MAX at a time.
+  What is over that goes into one sum of its user without tables, and then is counted as dropped. Whoever
+  catches up reads days within a minute: there a new minute of the log empties the full table early.
 
 Nothing here reads a clock: `now_s` is monotonic, and given.
 """
@@ -38,10 +39,12 @@ class Hold(NamedTuple):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`holds`: the lines that the statement was read from; empty for a sum."""
+    """`holds`: the lines that the statement was read from; empty for a sum. `is_told`: not where it only ends
+    there."""
 
     statement: Statement
     holds: tuple[Hold, ...] = ()
+    is_told: bool = True
 
 
 class _Group:
@@ -75,13 +78,17 @@ class _Sum:
 
 
 class StatementReports:
-    """`large_rows`: a result of so many rows or more counts as an export."""
+    """`large_rows`: a result of so many rows or more counts as an export. `unsummed_users`: accounts whose
+    small results nobody wants to know."""
 
-    def __init__(self, large_rows: int) -> None:
-        self._large_rows = large_rows
+    def __init__(self, large_rows: int, unsummed_users: Sequence[str] = ()) -> None:
+        self._large_rows, self._unsummed_users = large_rows, frozenset(unsummed_users)
         self._groups: dict[tuple[str, str], _Group] = {}
         self._sums: dict[tuple[object, ...], _Sum] = {}
         self._sums_due_s: float | None = None
+        self._first_minute = 0
+        self.is_full = False
+        """Tell the sums before the next statement comes."""
         self._dropped: Counter[str] = Counter()
         self._ready: list[Report] = []
 
@@ -106,10 +113,12 @@ class StatementReports:
         """A small read."""
         if self._sums_due_s is None:
             self._sums_due_s = now_s + SUMS_EVERY_S
+            self._first_minute = statement.at_ms // 60_000
+        self.is_full = len(self._sums) >= SUMS_MAX and statement.at_ms // 60_000 != self._first_minute
         session = statement.session
-        who = (session.user, session.database, session.program, session.client)
+        who = (session.user, session.database, session.program, session.client, statement.fidelity)
         key: tuple[object, ...] = (*who, statement.at_ms // 60_000, statement.method, statement.tables)
-        if key not in self._sums and len(self._sums) >= SUMS_MAX:
+        if key not in self._sums and len(self._sums) >= SUMS_MAX and not self.is_full:
             key = (*who, statement.at_ms // 60_000, statement.method, None)
             statement = msgspec.structs.replace(statement, tables=(), gap=_SHORTENED)
             if key not in self._sums and len(self._sums) >= 2 * SUMS_MAX:
@@ -135,7 +144,7 @@ class StatementReports:
 
     def sums(self, now_s: float) -> list[Report] | None:
         """The sums of the last minute when it is over, else None."""
-        if self._sums_due_s is None or now_s < self._sums_due_s:
+        if self._sums_due_s is None or (now_s < self._sums_due_s and not self.is_full):
             return None
         return self._take_sums()
 
@@ -175,10 +184,11 @@ class StatementReports:
             )
         elif key[1] == "select":
             statement = msgspec.structs.replace(statement, is_export=True)
-        self._ready.append(Report(statement, tuple(group.holds)))
+        is_told = statement.is_export or statement.session.user not in self._unsummed_users
+        self._ready.append(Report(statement, tuple(group.holds), is_told=is_told))
 
     def _take_sums(self) -> list[Report]:
-        self._sums_due_s = None
+        self._sums_due_s, self.is_full = None, False
         sums, self._sums = self._sums, {}
         return [
             Report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from collectors.contract import Observation
@@ -26,11 +26,12 @@ class StatementTelling:
         cursor: Callable[[], str],
         *,
         large_rows: int,
+        unsummed_users: Sequence[str],
         hash_max_bytes: int,
     ) -> None:
         self._events, self._progresses, self._cursor = events, progresses, cursor
         self._told = cursor()
-        self.reports = StatementReports(large_rows)
+        self.reports = StatementReports(large_rows, unsummed_users)
         self._hasher = FileHasher(HASH_CPU_SHARE, hash_max_bytes)
         self._files = ExportedFiles(self._hasher)
 
@@ -53,10 +54,10 @@ class StatementTelling:
 
     def observations(self, now_s: float) -> Iterator[Observation]:
         """What can be told by now."""
-        events = list(map(self._tell, self.reports.ready(now_s)))
+        events = list(self._tell(self.reports.ready(now_s)))
         sums = self.reports.sums(now_s)
         if sums is not None:
-            events += map(self._tell, sums)
+            events += self._tell(sums)
             self._flushed()
         events += self._file_events()
         yield from self._with_cursors(events)
@@ -64,7 +65,7 @@ class StatementTelling:
     def rest(self) -> Iterator[Observation]:
         """Everything that is known, at the end."""
         single, sums = self.reports.rest()
-        events = list(map(self._tell, chain(single, sums)))
+        events = list(self._tell(chain(single, sums)))
         self._flushed()
         events += self._file_events(at_end=True)
         yield from self._with_cursors(events)
@@ -75,12 +76,14 @@ class StatementTelling:
     def close(self) -> None:
         self._hasher.close()
 
-    def _tell(self, report: Report) -> Event:
-        self._release(report.holds)
-        statement = report.statement
-        if statement.server_file is not None:
-            self._files.add(statement, statement.server_file)
-        return self._events.statement(statement)
+    def _tell(self, reports: Iterable[Report]) -> Iterator[Event]:
+        for report in reports:
+            self._release(report.holds)
+            statement = report.statement
+            if statement.server_file is not None:
+                self._files.add(statement, statement.server_file)
+            if report.is_told:
+                yield self._events.statement(statement)
 
     def _file_events(self, *, at_end: bool = False) -> list[Event]:
         return [

@@ -28,12 +28,12 @@ class RemovableStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     longest_s: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
     """A file that never comes to rest is reported so long after it was first closed, and again."""
     hash_cpu_share: Annotated[float, Meta(gt=0, le=1), narrowed_by("smaller")] = 0.25
-    """How much of one core hashing may use."""
+    """How much of one core hashing may use; all who hash and label take turns (reading_pace.py)."""
     hash_max_bytes: Annotated[int, Meta(ge=0), narrowed_by("smaller")] = 2 * 1024**3
     """Larger files are reported without a hash; 0 hashes nothing."""
     hash_wait_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     """No event waits longer than this for its hash and its labels."""
-    labels: bool = True
+    labels: Annotated[bool, narrowed_by("and")] = True
     """Whether files are labelled, as the table [labels] says."""
 
     def __post_init__(self) -> None:

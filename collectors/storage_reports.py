@@ -99,14 +99,18 @@ class StorageReports:
             and facts is not None
             and facts.type_id is FileType.REGULAR
         ):
+            taken: list[HashJob | LabelJob] = []
             report.job = HashJob(place.root, finished.path, facts)
-            self._hasher.submit(report.job)
+            if self._hasher.submit(report.job):
+                taken.append(report.job)
             if self._labelling is not None:
                 report.label_job = LabelJob(place.root, finished.path, facts)
-                self._labelling.submit(report.label_job)
-            if report.waits:
+                if self._labelling.submit(report.label_job):
+                    taken.append(report.label_job)
+            if taken:
+                # Though they may be done by now: `ready` hears of each that was taken.
                 report.ready_ms = now_ms + self._hash_wait_ms
-                self._read(report)
+                self._read(report, taken)
                 return
         self._soon.append(report)
 
@@ -134,15 +138,7 @@ class StorageReports:
             number, report = next(iter(self._reading.items()))
             if report.ready_ms > now_ms:
                 break
-            if report.job is not None and report.job.result is None:
-                self._hasher.count_late()
-            if (
-                self._labelling is not None
-                and report.label_job is not None
-                and report.label_job.result is None
-            ):
-                self._labelling.count_late()
-            events.append(self._give_up(number, TOO_LATE, LABELS_TOO_LATE))
+            events.append(self._give_up(number, TOO_LATE, LABELS_TOO_LATE, count=True))
         return events
 
     def give_up(
@@ -160,12 +156,11 @@ class StorageReports:
         self._soon = kept
         return events
 
-    def _read(self, report: _Report) -> None:
+    def _read(self, report: _Report, jobs: list[HashJob | LabelJob]) -> None:
         self._count += 1
         self._reading[self._count] = report
-        for job in (report.job, report.label_job):
-            if job is not None and job.result is None:
-                self._of_job[job] = self._count
+        for job in jobs:
+            self._of_job[job] = self._count
         self._by_path[report.finished.path] = self._count
         self._paths.add(report.finished.path)
 
@@ -191,20 +186,34 @@ class StorageReports:
             self._paths.discard(report.job.path)
         return report
 
-    def _give_up(self, number: int, no_hash: str, no_labels: str) -> Event:
+    def _give_up(self, number: int, no_hash: str, no_labels: str, *, count: bool = False) -> Event:
+        """Its event with what there is. `count`: what is missing is late."""
         report = self._take(number)
-        if report.job is not None and report.job.result is None:
-            report.job.cancelled = True
-            report.job.result = HashResult(gap=no_hash)
-        if report.label_job is not None and report.label_job.result is None:
-            report.label_job.cancelled = True
-            report.label_job.result = LabelResult(gap=no_labels)
-        return self._event(report)
-
-    def _event(self, report: _Report) -> Event:
-        finished = report.finished
+        for job in (report.job, report.label_job):
+            if job is not None:
+                job.cancelled = True
+        # Asked once each: the reading threads may answer at this very moment.
         result = None if report.job is None else report.job.result
         label_result = None if report.label_job is None else report.label_job.result
+        if report.job is not None and result is None:
+            result = HashResult(gap=no_hash)
+            if count:
+                self._hasher.count_late()
+        if report.label_job is not None and label_result is None:
+            label_result = LabelResult(gap=no_labels)
+            if count and self._labelling is not None:
+                self._labelling.count_late()
+        return self._told(report, result, label_result)
+
+    def _event(self, report: _Report) -> Event:
+        return self._told(
+            report,
+            None if report.job is None else report.job.result,
+            None if report.label_job is None else report.label_job.result,
+        )
+
+    def _told(self, report: _Report, result: HashResult | None, label_result: LabelResult | None) -> Event:
+        finished = report.finished
         sha256 = None
         gaps = [finished.gap]
         if result is not None:

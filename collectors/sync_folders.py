@@ -48,6 +48,8 @@ __all__ = ["SyncFoldersCollector", "SyncFoldersConfig"]
 _TURN_S: Final = 0.2
 _LOOK_FOR_FOLDERS_S: Final = 30.0
 _LOOK_FOR_CLIENTS_S: Final = 5.0
+_CLIENTS_CPU_SHARE: Final = 0.005
+"""Of one core: where there are many processes, clients are looked for more seldom."""
 _MOST_WAITING: Final = 10_000
 _MOST_HOMES: Final = 1_000
 _GAP: Final = "who put it there is not known, only whose it is"
@@ -91,6 +93,7 @@ class SyncFoldersCollector:
         self._places: dict[str, tuple[Application, WatchedPlace]] = {}
         self._names: UserNames | None = None
         self._running: frozenset[str] = frozenset()
+        self._look_s = _LOOK_FOR_CLIENTS_S
         self._waiting: deque[_Carried] = deque()
         self._reading: deque[_Carried] = deque()
 
@@ -100,7 +103,10 @@ class SyncFoldersCollector:
         try:
             import watchdog  # noqa: F401, PLC0415 - only whether it is there
         except ImportError as error:
-            raise Unsupported("install the package watchdog") from error
+            raise Unsupported(
+                "the Python package watchdog is missing: this environment has no agent packages; install"
+                " leaver_agent-….whl (docs/install.md)"
+            ) from error
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()
@@ -114,8 +120,11 @@ class SyncFoldersCollector:
                     self._update_places()
                 self._turn()
                 if self._waiting and now >= clients_at:
-                    clients_at = now + _LOOK_FOR_CLIENTS_S
+                    began = time.thread_time()
                     self._running = self._clients()
+                    took = time.thread_time() - began
+                    self._look_s = max(_LOOK_FOR_CLIENTS_S, took / _CLIENTS_CPU_SHARE)
+                    clients_at = now + self._look_s
                 yield from self._observations()
                 stop.wait(_TURN_S)
             if not self._closing.is_set():
@@ -237,7 +246,7 @@ class SyncFoldersCollector:
                 keep.append(each)
                 continue
             waited_ms = now_ms - each.finished.at_ms
-            each.late = waited_ms > 1000 * (_LOOK_FOR_CLIENTS_S + 2 * self._config.settle_s + 1)
+            each.late = waited_ms > 1000 * (self._look_s + 2 * self._config.settle_s + 1)
             path = each.finished.new_path or each.finished.path
             each.sent = self._sent_files.begin(each.root, path, facts)
             self._reading.append(each)

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collectors.contract import narrowed_by
 from collectors.sent_file_settings import SentFileSettings
 from event_schema.catalogue import load_catalogue
 
@@ -17,7 +18,7 @@ class SyncFoldersConfig(SentFileSettings, frozen=True, kw_only=True, forbid_unkn
 
     enabled: bool = True
     """Whether the collector runs at all."""
-    homes: tuple[str, ...] = ("/home", "/root")
+    homes: Annotated[tuple[str, ...], narrowed_by("within")] = ("/home", "/root")
     """Homes, or folders whose folders are homes, as absolute paths."""
     extra: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """More folders of a client, by its id in the catalogue, as absolute paths."""

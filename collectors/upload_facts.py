@@ -34,6 +34,8 @@ class Connection(msgspec.Struct):
     address: str
     port: int
     at_ms: int
+    is_told: bool = True
+    """Its connect was told; else it was only seen to be held by the process."""
     cookie: int | None = None
     before: int = 0
     """Bytes that had gone over it before the files were opened."""
@@ -55,6 +57,10 @@ class Party(msgspec.Struct):
     pids: set[int]
     reads: OrderedDict[tuple[int, int], Read]
     connections: list[Connection]
+    total: int = 0
+    """Bytes of all that is in `reads`."""
+    read_ms: int = 0
+    """When the last file was opened."""
     pushes: str | None = None
     is_doubtful: bool = False
 

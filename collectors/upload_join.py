@@ -6,7 +6,7 @@ what stays open. Which of it is an upload, and how sure that is, says upload_ver
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
@@ -14,21 +14,30 @@ import msgspec
 
 from collectors.linux.process_tree import ProcessFacts
 from collectors.linux.tcp_sockets import TcpSocket
+from collectors.upload_connections import MOST_CONNECTIONS, ConnectionTable
 from collectors.upload_facts import Connection, Party, Read, Upload
-from collectors.upload_verdict import FEW_BYTES, WHOLE, fidelity_of, fits, is_about, satisfies, total_of
+from collectors.upload_verdict import (
+    COMPRESSED,
+    FEW_BYTES,
+    WHOLE,
+    fidelity_of,
+    fits,
+    is_about,
+    satisfies,
+    sent_of,
+)
 
 SETTLE_MS: Final = 1_000
 QUIET_MS: Final = 2_500
 """Counts of a connection that stays open must stand still for so long."""
+STALLED_MS: Final = 30_000
+"""A sender that has sent a part may stand still for so long, and go on."""
 CLOSING_MS: Final = 5_000
 """How long the last count of a connection is waited for after its program has ended."""
 LONGEST_MS: Final = 3_600_000
 MOST_PARTIES: Final = 4_096
 MOST_READS: Final = 20_000
 MOST_READS_IN_ALL: Final = 100_000
-MOST_CONNECTIONS: Final = 256
-MOST_UNCLAIMED: Final = 4_096
-UNCLAIMED_MS: Final = 60_000
 _PIPE_MS: Final = 5_000
 
 
@@ -61,9 +70,7 @@ class UploadJoin:
         self.guesses = guesses
         self._late_ms = late_ms
         self._parties: OrderedDict[int, Party] = OrderedDict()
-        self._open: dict[tuple[str, int], list[tuple[Party, Connection]]] = {}
-        self._cookies: dict[int, tuple[Party, Connection]] = {}
-        self._unclaimed: deque[tuple[int, TcpSocket]] = deque(maxlen=MOST_UNCLAIMED)
+        self._table = ConnectionTable()
         self._reads = 0
         self._dropped: Counter[str] = Counter()
 
@@ -86,13 +93,17 @@ class UploadJoin:
                 if connection.grew_ms < read.at_ms - self._late_ms:
                     connection.before = connection.sent
         party.reads[read.key] = read
+        party.total += read.size
         party.last_ms = max(party.last_ms, read.at_ms)
+        party.read_ms = max(party.read_ms, read.at_ms)
         self._reads += 1
 
     def written(self, pid: int, key: tuple[int, int]) -> None:
         """A file was closed by somebody who could write to it: it was not opened to be sent."""
         party = self._parties.get(self._tree.party(pid))
-        if party is not None and party.reads.pop(key, None) is not None:
+        read = None if party is None else party.reads.pop(key, None)
+        if party is not None and read is not None:
+            party.total -= read.size
             self._reads -= 1
 
     def connected(self, pid: int, address: str, port: int, at_ms: int) -> None:
@@ -101,31 +112,39 @@ class UploadJoin:
             return
         party = self._party(pid, at_ms)
         party.pushes = self._tree.pushed_from(pid) or party.pushes
+        held = [
+            each
+            for each in party.connections
+            if not each.is_told and (each.address, each.port) == (address, port) and each.at_ms >= at_ms
+        ]
+        if held:
+            # It was counted before its connect was told: all that went over it is new.
+            newest = min(held, key=lambda each: each.before)
+            newest.is_told, newest.before, newest.at_ms = True, 0, at_ms
+            return
         connection = Connection(pid, address, port, at_ms)
-        self._add(party, connection)
-        for at, (closed_ms, closed) in enumerate(self._unclaimed):
-            if (closed.address, closed.port) == (address, port) and closed_ms >= at_ms - 50:
-                del self._unclaimed[at]
-                self._close(party, connection, closed, closed_ms)
-                return
+        self._table.add(party, connection)
+        claimed = self._table.claim(address, port, at_ms)
+        if claimed is not None:
+            self._table.close(party, connection, claimed[1], claimed[0])
 
     def closed(self, sockets: Iterable[TcpSocket], at_ms: int) -> None:
         """Connections that ended, with what went over them."""
         for each in sockets:
-            known = self._cookies.get(each.cookie)
+            known = self._table.of_cookie(each.cookie)
             if known is not None:
-                self._close(*known, each, at_ms)
+                self._table.close(*known, each, at_ms)
                 continue
-            waiting = [
-                pair for pair in self._open.get((each.address, each.port), ()) if pair[1].cookie is None
-            ]
+            waiting = self._table.nameless(each.address, each.port)
             if waiting:
                 party, connection = next((pair for pair in waiting if fits(each, pair[0])), waiting[0])
                 # Where it would satisfy the others as well, it does not matter whose it is.
-                connection.is_shared |= any(not satisfies(each, other) for other, _ in waiting)
-                self._close(party, connection, each, at_ms)
+                connection.is_shared |= any(
+                    other is not party and not satisfies(each, other) for other, _ in waiting
+                )
+                self._table.close(party, connection, each, at_ms)
             elif self._is_outside(each.address) and each.bytes_sent > 0:
-                self._unclaimed.append((at_ms, each))
+                self._table.keep(each, at_ms)
 
     def counted(self, held: Mapping[int, Iterable[TcpSocket]], at_ms: int) -> None:
         """Connections that are open, by the process that holds them."""
@@ -133,7 +152,7 @@ class UploadJoin:
             for each in sockets:
                 if not self._is_outside(each.address):
                     continue
-                known = self._cookies.get(each.cookie)
+                known = self._table.of_cookie(each.cookie)
                 if known is None:
                     known = self._recognise(pid, each, at_ms)
                     if known is None:
@@ -161,14 +180,12 @@ class UploadJoin:
             if found or everything or self._is_over(party) or now_ms - party.first_ms >= self._window_ms:
                 uploads += found
                 self._settle(party)
-        horizon = now_ms - UNCLAIMED_MS
-        while self._unclaimed and self._unclaimed[0][0] < horizon:
-            self._unclaimed.popleft()
+        self._table.forget(now_ms)
         return uploads
 
     def dropped(self) -> dict[str, int]:
         """What could not be kept, by reason."""
-        return dict(self._dropped)
+        return self._table.dropped() | self._dropped
 
     def _party(self, pid: int, at_ms: int) -> Party:
         top = self._tree.party(pid)
@@ -185,51 +202,22 @@ class UploadJoin:
         party.pids.add(pid)
         return party
 
-    def _add(self, party: Party, connection: Connection) -> None:
-        if len(party.connections) >= MOST_CONNECTIONS:
-            gone = next((each for each in party.connections if each.is_closed), party.connections[0])
-            if gone.is_closed and len(party.connections) > 1:
-                # Its bytes stay in the sum of another one.
-                heir = next(each for each in party.connections if each is not gone)
-                heir.sent += gone.sent - gone.before
-            self._take_out(party, gone)
-            party.connections.remove(gone)
-        party.connections.append(connection)
-        party.last_ms = max(party.last_ms, connection.at_ms)
-        self._open.setdefault((connection.address, connection.port), []).append((party, connection))
-
-    def _close(self, party: Party, connection: Connection, closed: TcpSocket, at_ms: int) -> None:
-        connection.sent, connection.grew_ms = max(connection.sent, closed.bytes_sent), at_ms
-        connection.is_closed = True
-        party.last_ms = max(party.last_ms, at_ms)
-        self._take_out(party, connection)
-
-    def _take_out(self, party: Party, connection: Connection) -> None:
-        if connection.cookie is not None:
-            self._cookies.pop(connection.cookie, None)
-        key = (connection.address, connection.port)
-        waiting = [pair for pair in self._open.get(key, ()) if pair[1] is not connection]
-        if waiting:
-            self._open[key] = waiting
-        else:
-            self._open.pop(key, None)
-
     def _recognise(self, pid: int, socket: TcpSocket, at_ms: int) -> tuple[Party, Connection] | None:
         """The connection that a process is seen to hold: one that was told of, or one from before."""
         party = self._party(pid, at_ms)
-        same = self._open.get((socket.address, socket.port), ())
-        known = next((pair for pair in same if pair[0] is party and pair[1].cookie is None), None)
+        nameless = self._table.nameless(socket.address, socket.port)
+        known = next((pair for pair in nameless if pair[0] is party), None)
         if known is None:
             if len(party.connections) >= MOST_CONNECTIONS:
                 return None
-            connection = Connection(pid, socket.address, socket.port, at_ms, sent=socket.bytes_sent)
+            connection = Connection(pid, socket.address, socket.port, at_ms, is_told=False)
+            connection.sent = socket.bytes_sent
             # What went over it before anybody looked is not known to belong to the files.
             connection.before = 0 if self.guesses and party.reads else socket.bytes_sent
             connection.grew_ms = at_ms
-            self._add(party, connection)
+            self._table.add(party, connection)
             known = (party, connection)
-        known[1].cookie = socket.cookie
-        self._cookies[socket.cookie] = known
+        self._table.name(known, socket.cookie)
         return known
 
     def _is_over(self, party: Party) -> bool:
@@ -244,13 +232,33 @@ class UploadJoin:
                 partner = self._partner(party)
                 if partner is not None and not self._is_over(partner):
                     return now_ms - party.first_ms >= self._window_ms and now_ms - partner.last_ms >= QUIET_MS
-            if any(not each.is_closed for each in party.connections):
+            if any(not each.is_closed for each in party.connections) or self._may_have_sent(party):
                 return quiet >= CLOSING_MS
             return quiet >= SETTLE_MS
+        return self._is_quiet(party, quiet, now_ms)
+
+    def _is_quiet(self, party: Party, quiet: int, now_ms: int) -> bool:
+        """Whether one that lives has sent what it had to, so far as can be seen."""
+        sent = sent_of(party.connections) if party.reads else 0
+        if sent >= WHOLE * party.total:
+            # Who talks to somebody all the time is never quiet.
+            return quiet >= QUIET_MS or (bool(sent) and now_ms - party.read_ms >= self._window_ms)
+        if sent >= COMPRESSED * party.total and self._is_known_sender(party):
+            return quiet >= STALLED_MS
         return quiet >= QUIET_MS
 
+    def _may_have_sent(self, party: Party) -> bool:
+        """Whether something closed that fits, and who connected there is not told yet: audit can be late."""
+        if party.connections or not party.reads or self.guesses:
+            return False
+        return bool(self._table.unclaimed(party.first_ms, lambda each: fits(each, party)))
+
+    def _is_known_sender(self, party: Party) -> bool:
+        top = self._tree.of(party.top)
+        return top is not None and top.application is not None and top.application.kind != "local_reader"
+
     def _judge(self, party: Party) -> list[Upload]:
-        total = total_of(party)
+        total = party.total
         connections = [each for each in party.connections if each.sent > each.before]
         guess = False
         if not connections and party.reads:
@@ -258,7 +266,7 @@ class UploadJoin:
             guess = bool(connections)
             if not connections and self.guesses:
                 connections = self._guess(party, total)
-        sent = sum(each.sent - each.before for each in connections)
+        sent = sent_of(connections)
         if not sent:
             return []
         top = self._sender(party, connections)
@@ -295,7 +303,7 @@ class UploadJoin:
             Upload(
                 read.at_ms, read, top, read.path, address, port, sent, len(connections), fidelity, share, gap
             )
-            for read in party.reads.values()
+            for read in map(self._now_known, party.reads.values())
         ]
 
     def _now_known(self, read: Read) -> Read:
@@ -351,18 +359,15 @@ class UploadJoin:
         top = self._tree.of(party.top)
         if top is None or top.application is None or top.application.kind == "local_reader":
             return []
-        fitting = [
-            (at_ms, closed)
-            for at_ms, closed in self._unclaimed
-            if party.first_ms <= at_ms + 50 and is_about(closed.bytes_sent, total)
-        ]
+        fitting = self._table.unclaimed(party.first_ms, lambda each: is_about(each.bytes_sent, total))
         if not fitting:
             return []
         # Where several places would fit, none is likely.
         party.is_doubtful = len({(each.address, each.port) for _, each in fitting}) > 1
-        at_ms, closed = min(fitting, key=lambda each: abs(each[1].bytes_sent - total))
-        self._unclaimed.remove((at_ms, closed))
-        found = Connection(party.top, closed.address, closed.port, at_ms, closed.cookie, is_guess=True)
+        nearest = min(fitting, key=lambda each: abs(each[1].bytes_sent - total))
+        self._table.take(nearest)
+        at_ms, closed = nearest
+        found = Connection(party.top, closed.address, closed.port, at_ms, is_guess=True)
         found.sent, found.is_closed = closed.bytes_sent, True
         return [found]
 
@@ -370,6 +375,7 @@ class UploadJoin:
         """Begins anew: what was told is not told again."""
         self._reads -= len(party.reads)
         party.reads.clear()
+        party.total = 0
         party.pushes = None
         party.is_doubtful = False
         if self._is_over(party) or not party.connections:
@@ -385,4 +391,4 @@ class UploadJoin:
     def _release(self, party: Party) -> None:
         self._reads -= len(party.reads)
         for connection in party.connections:
-            self._take_out(party, connection)
+            self._table.take_out(connection)

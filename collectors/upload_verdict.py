@@ -20,6 +20,7 @@ ties them. `possible`: as above, or openings were polled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from collectors.linux.tcp_sockets import TcpSocket
@@ -62,9 +63,9 @@ def fidelity_of(
     return "exact" if told and kind != "browser" else "likely"
 
 
-def total_of(party: Party) -> int:
-    """Bytes of all that the party opened."""
-    return sum(read.size for read in party.reads.values())
+def sent_of(connections: Iterable[Connection]) -> int:
+    """Bytes that went out since the files were opened."""
+    return sum(each.sent - each.before for each in connections if each.sent > each.before)
 
 
 def is_about(sent: int, total: int) -> bool:
@@ -74,9 +75,9 @@ def is_about(sent: int, total: int) -> bool:
 
 def fits(closed: TcpSocket, party: Party) -> bool:
     """Whether this can be what the party sent."""
-    return bool(party.reads) and is_about(closed.bytes_sent, total_of(party))
+    return bool(party.reads) and is_about(closed.bytes_sent, party.total)
 
 
 def satisfies(closed: TcpSocket, party: Party) -> bool:
     """Whether this would be enough for the party."""
-    return closed.bytes_sent >= WHOLE * total_of(party)
+    return closed.bytes_sent >= WHOLE * party.total

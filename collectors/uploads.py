@@ -3,7 +3,7 @@ that is.
 
 Orchestration only. What is opened: linux/openings; who connects: linux/audit_connects; how many bytes:
 linux/tcp_sockets; what acts together: linux/process_tree; what an upload is: upload_join; whose place it
-is: destinations; hash and labels: sent_files. All but the fanotify reader (a program), the name service and
+is, and its file: upload_telling. All but the fanotify reader (a program), the name service and
 those that read files (threads) runs in the thread that pulls `observe`.
 """
 
@@ -16,30 +16,29 @@ import select
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final
-
-import msgspec
+from typing import ClassVar, Final, Protocol
 
 from collectors.contract import Observation, Unsupported
 from collectors.destination_settings import DestinationSettings
-from collectors.destinations import Destinations, Place
+from collectors.destinations import Destinations
 from collectors.dump_files import DumpFiles
 from collectors.labels import LabelSettings
 from collectors.linux import openings
-from collectors.linux.audit_connects import AuditConnects
+from collectors.linux.audit_connects import AuditConnects, ConnectFact
 from collectors.linux.opened_files import OpenedFile
 from collectors.linux.openings import Openings
-from collectors.linux.process_tree import ProcessTree
+from collectors.linux.process_tree import ProcessFacts, ProcessTree
 from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
 from collectors.linux.user_names import UserNames
-from collectors.sent_files import SentFile, SentFiles
+from collectors.sent_files import SentFiles
 from collectors.steady_clock import SteadyClock
-from collectors.upload_events import ObservedBy, dump_event, upload_event
+from collectors.upload_events import ObservedBy, dump_event
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import UploadJoin
+from collectors.upload_telling import UploadTelling
 from collectors.uploads_config import UploadsConfig
 from event_schema.ocsf_events import Event, FileSystemActivity
 from event_schema.ocsf_objects import Host
@@ -54,24 +53,17 @@ _LOOK_S: Final = 0.008
 """What comes within a moment is taken together; but a small dump is gone from /proc after 10 ms."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
-_NAME_WAIT_MS: Final = 3_000
-"""No event waits longer for the name of its destination."""
-_MOST_WAITING: Final = 20_000
 _OBSERVED: Final[Mapping[str, ObservedBy]] = {
     "permission": "fanotify_permission",
     "open": "fanotify_open",
     "polling": "polling",
 }
+_SYSTEM_PROGRAMS: Final = ("/usr/bin/", "/usr/sbin/", "/usr/lib", "/bin/", "/sbin/", "/lib")
 _LONG_LIVED: Final = ("messenger", "cloud_drive", "browser")
 
 
-class _Waiting(msgspec.Struct, eq=False):
-    """An upload that waits for the name of its destination until it has a place, then for its file."""
-
-    since_ms: int
-    upload: Upload
-    sent: SentFile | None
-    place: Place | None = None
+class _Source(Protocol):
+    def dropped(self) -> Mapping[str, int]: ...
 
 
 class UploadsCollector:
@@ -93,7 +85,6 @@ class UploadsCollector:
         self._places = destination_settings or DestinationSettings()
         self._config = config
         self._sent_files = SentFiles(config, label_settings)
-        self._folders: tuple[str, ...] = ()
         self._source = (self.name, version, host)
         self._clock = SteadyClock(clock)
         self._catalogue = self._places.catalogue()
@@ -111,9 +102,8 @@ class UploadsCollector:
         self._names: UserNames | None = None
         self._join: UploadJoin | None = None
         self._dumps: DumpFiles | None = None
-        self._waiting: deque[_Waiting] = deque()
-        self._reading: deque[_Waiting] = deque()
-        self._count_at = self._baseline_at = self._look_at = 0.0
+        self._telling: UploadTelling | None = None
+        self._count_at = self._baseline_at = 0.0
 
     def check_supported(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -130,10 +120,8 @@ class UploadsCollector:
 
     def dropped(self) -> Mapping[str, int]:
         total = Counter(self._dropped)
-        seen = (self._tree, self._connects, self._closings, self._openings)
-        for source in (*seen, self._join, self._sent_files, self._dumps):
-            if source is not None:
-                total.update(source.dropped())
+        for source in (*self._sources(), self._sent_files):
+            total.update(source.dropped())
         return dict(total)
 
     def detail(self) -> str | None:
@@ -166,11 +154,11 @@ class UploadsCollector:
             yield from self._observations(self._turn())
         if self._closing.is_set():
             return
-        if self._join is not None:
+        if self._join is not None and self._telling is not None:
             self._take()
-            for each in self._join.due(self._clock.now_ms(), everything=True):
-                self._keep(each)
-        yield from self._observations(self._ready(everything=True))
+            self._tell(self._telling, self._join.due(self._clock.now_ms(), everything=True))
+            ready = self._telling.ready(at_end=True)
+            yield from self._observations(ready + self._dump_events(at_end=True))
 
     def _observations(self, events: list[Event]) -> Iterator[Observation | None]:
         if not events:
@@ -180,13 +168,14 @@ class UploadsCollector:
 
     def _start(self) -> None:
         config = self._config
-        self._folders = tuple(os.path.realpath(folder) for folder in config.folders)
         self._names = UserNames()
         domains = [place for place in self._places.trusted if self._catalogue.is_trusted(host=place)]
         self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
         self._tree = tree = ProcessTree(self._catalogue, self._clock.now_ms)
+        # A home may be a link; what is opened is told by its real path.
+        folders = tuple(os.path.realpath(folder) for folder in config.folders)
         if config.export_files:
-            self._dumps = DumpFiles(self._sent_files, tree, self._folders)
+            self._dumps = DumpFiles(self._sent_files, tree, folders)
             tree.started = self._dumps.writers.started
         with self._or_reason("which processes belong together"):
             tree.follow()
@@ -194,13 +183,21 @@ class UploadsCollector:
             self._connects = AuditConnects(config.first_user_uid)
         with self._or_reason("how much is sent"):
             self._closings = TcpClosings()
-        self._openings = Openings(config.step, config.folders, config.most_folders, config.first_user_uid)
+        self._openings = Openings(config.step, folders, config.most_folders, config.first_user_uid)
         self._join = UploadJoin(
             tree,
             self.is_outside,
             window_ms=int(config.window_s * 1000),
             guesses=self._connects is None,
             late_ms=openings.LATE_MS[self._openings.step],
+        )
+        self._telling = UploadTelling(
+            self._source,
+            folders,
+            self._clock,
+            self._destinations,
+            self._names,
+            self._sent_files,
         )
 
     @contextlib.contextmanager
@@ -228,8 +225,8 @@ class UploadsCollector:
                     self._tree.pump()
 
     def _turn(self) -> list[Event]:
-        join, tree = self._join, self._tree
-        if join is None or tree is None:
+        join, tree, telling = self._join, self._tree, self._telling
+        if join is None or tree is None or telling is None:
             return []
         self._look_after()
         # What is due is judged by what was known then: a busy machine may take its time in between.
@@ -240,43 +237,44 @@ class UploadsCollector:
             self._count_at = now + _COUNT_S
             self._count(join, tree, now)
         join.guesses = self._connects is None or not self._connects.is_complete()
-        for upload in join.due(known_ms):
-            self._keep(upload)
-        return self._ready()
+        self._tell(telling, join.due(known_ms))
+        return telling.ready() + self._dump_events()
 
-    def _keep(self, upload: Upload) -> None:
-        destinations = self._destinations
-        if destinations is None:
-            return
-        if len(self._waiting) + len(self._reading) >= _MOST_WAITING:
-            self._dropped["uploads_over_the_limit"] += 1
-            return
-        destinations.prepare(upload.address, upload.hosts)
-        if destinations.place(upload.address, upload.hosts).is_trusted:
-            return
-        # Read before the destination has its name: each moment more, and the file may be gone.
-        self._waiting.append(_Waiting(self._clock.now_ms(), upload, self._read(upload)))
+    def _tell(self, telling: UploadTelling, uploads: list[Upload]) -> None:
+        step = "polling" if self._openings is None else self._openings.step
+        for upload in uploads:
+            telling.add(upload, "proc_events" if upload.read is None else _OBSERVED[step])
 
-    def _read(self, upload: Upload) -> SentFile | None:
-        read = upload.read
-        if read is None:
-            return None
-        return self._sent_files.begin_below(self._folders, read.path, read.key, read.size, read.modified_ns)
+    def _dump_events(self, *, at_end: bool = False) -> list[Event]:
+        names, opened, dumps = self._names, self._openings, self._dumps
+        if names is None or opened is None or dumps is None:
+            return []
+        seen, clock = _OBSERVED[opened.step], self._clock
+        return [
+            dump_event(self._source, each, names.name(each.client.uid), seen, clock.wall_ms(each.closed_ms))
+            for each in dumps.ready(at_end=at_end)
+        ]
 
     def _take(self) -> None:
         join, tree = self._join, self._tree
         if join is None or tree is None:
             return
-        tree.pump()
-        tree.launches()
-        # What happens last is fetched first: then nothing that came before it is missing.
+        # What happens last is fetched first: then nothing that came before it is missing. A process is born
+        # before it does anything.
         closed = [] if self._closings is None else self._closings.read()
         closed_ms = self._clock.now_ms()
         connects = [] if self._connects is None else self._connects.read()
-        for opened in [] if self._openings is None else self._openings.read():
-            self._opening(join, tree, opened)
+        opened = [] if self._openings is None else self._openings.read()
+        tree.pump()
+        tree.launches()
+        # Who is in whose party must not change between what it opened and where it connected.
+        seen: tuple[OpenedFile | ConnectFact, ...] = (*opened, *connects)
+        for each in seen:
+            at_ms = self._clock.steady_ms(each.at_ms)
+            tree.learn(each.pid, each.parent, each.uid, each.login_uid, each.executable, at_ms)
+        for file in opened:
+            self._opening(join, tree, file)
         for fact in connects:
-            tree.learn(fact.pid, fact.parent, fact.uid, fact.login_uid, fact.executable)
             join.connected(fact.pid, fact.address, fact.port, self._clock.steady_ms(fact.at_ms))
         join.closed(closed, closed_ms)
 
@@ -284,21 +282,23 @@ class UploadsCollector:
         if opened.written and self._dumps is not None:
             # Also of those who are no person: what they export, a person may take.
             self._dumps.closed(opened, self._clock.steady_ms(opened.at_ms))
-        if opened.pid == os.getpid() or (opened.uid is not None and self._is_no_person(opened)):
+        facts = tree.of(opened.pid)
+        uid = opened.uid if opened.uid is not None or facts is None else facts.uid
+        if opened.pid == os.getpid() or (uid is not None and self._is_no_person(uid, opened.login_uid)):
             return
-        tree.learn(opened.pid, opened.parent, opened.uid, opened.login_uid, opened.executable)
         if opened.written:
             join.written(opened.pid, (opened.device, opened.inode))
             return
-        facts = tree.of(opened.pid)
-        if facts is not None and facts.application is not None and facts.application.kind == "local_reader":
+        if facts is not None and (_only_reads(facts) or _is_synchronised(facts, opened.path)):
             return
         join.opened(
             Read(
                 at_ms=self._clock.steady_ms(opened.at_ms),
                 pid=opened.pid,
-                uid=opened.uid if opened.uid is not None or facts is None else facts.uid,
-                login_uid=opened.login_uid,
+                uid=uid,
+                login_uid=opened.login_uid
+                if opened.login_uid is not None or facts is None
+                else facts.login_uid,
                 executable=opened.executable,
                 path=opened.path.removesuffix(" (deleted)"),
                 key=(opened.device, opened.inode),
@@ -308,70 +308,20 @@ class UploadsCollector:
             )
         )
 
-    def _is_no_person(self, opened: OpenedFile) -> bool:
+    def _is_no_person(self, uid: int, login_uid: int | None) -> bool:
         first = self._config.first_user_uid
-        return (opened.uid or 0) < first and (
-            opened.login_uid is None or not first <= opened.login_uid < 0xFFFF_FFFF
-        )
+        return uid < first and (login_uid is None or not first <= login_uid < 0xFFFF_FFFF)
 
     def _count(self, join: UploadJoin, tree: ProcessTree, now: float) -> None:
         """Bytes of connections that stay open: of parties that read something, and now and then of all
         programs that keep connections for hours, so that there is something to compare with."""
         tops = set(join.wants_counts())
-        pids: set[int] = set()
-        if tops:
-            pids = {pid for top in tops for pid in tree.members(top)}
+        pids = set(tree.members(tops)) if tops else set[int]()
         if now >= self._baseline_at:
             self._baseline_at = now + _BASELINE_S
             pids |= {each.pid for each in tree.of_kind(*_LONG_LIVED)}
         if pids:
             join.counted(held_by(pids, open_sockets()), self._clock.now_ms())
-
-    def _ready(self, *, everything: bool = False) -> list[Event]:
-        destinations, now_ms = self._destinations, self._clock.now_ms()
-        while self._waiting and destinations is not None:
-            each = self._waiting[0]
-            if destinations.is_asking and now_ms - each.since_ms < _NAME_WAIT_MS and not everything:
-                break
-            self._waiting.popleft()
-            each.place = destinations.place(each.upload.address, each.upload.hosts)
-            if not each.place.is_trusted:
-                self._reading.append(each)
-            elif each.sent is not None:
-                self._sent_files.cancel(each.sent)
-        self._sent_files.turn()
-        if time.monotonic() < self._look_at and not everything:
-            return []
-        self._look_at = time.monotonic() + _TURN_S
-        ready, reading = deque[_Waiting](), deque[_Waiting]()
-        for each in self._reading:
-            is_ready = each.sent is None or self._sent_files.is_ready(each.sent, at_end=everything)
-            (ready if is_ready else reading).append(each)
-        self._reading = reading
-        found = [event for each in ready if (event := self._event(each)) is not None]
-        return found + self._dump_events(everything=everything)
-
-    def _dump_events(self, *, everything: bool) -> list[Event]:
-        names, opened, dumps = self._names, self._openings, self._dumps
-        if names is None or opened is None or dumps is None:
-            return []
-        seen, clock = _OBSERVED[opened.step], self._clock
-        return [
-            dump_event(self._source, each, names.name(each.client.uid), seen, clock.wall_ms(each.closed_ms))
-            for each in dumps.ready(at_end=everything)
-        ]
-
-    def _event(self, waiting: _Waiting) -> Event | None:
-        upload, place, names = waiting.upload, waiting.place, self._names
-        if place is None or names is None:
-            return None
-        uid = upload.read.uid if upload.read is not None else None
-        if uid is None and upload.party is not None:
-            uid = upload.party.uid
-        step = "polling" if self._openings is None else self._openings.step
-        observed: ObservedBy = "proc_events" if upload.read is None else _OBSERVED[step]
-        at_ms = max(0, self._clock.wall_ms(upload.at_ms))
-        return upload_event(self._source, upload, place, names.name(uid), observed, at_ms, waiting.sent)
 
     def _look_after(self) -> None:
         """Whatever ended by itself is started anew."""
@@ -387,14 +337,37 @@ class UploadsCollector:
             return False
         return not any(number in network for network in self._networks)
 
+    def _sources(self) -> list[_Source]:
+        seen = (self._tree, self._connects, self._closings, self._openings)
+        return [each for each in (*seen, self._join, self._telling, self._dumps) if each is not None]
+
     def _release(self) -> None:
-        for source in (self._openings, self._connects, self._closings, self._tree, self._names):
-            if source is not None:
-                source.close()
+        for source in self._sources():
+            self._dropped.update(source.dropped())
+        for closing in (self._openings, self._connects, self._closings, self._tree, self._names):
+            if closing is not None:
+                closing.close()
         if self._destinations is not None:
             self._destinations.close()
         self._openings = self._connects = self._closings = self._tree = None
-        self._names = self._join = self._destinations = self._dumps = None
+        self._names = self._join = self._destinations = self._telling = self._dumps = None
         self._sent_files.close()
-        self._waiting.clear()
-        self._reading.clear()
+
+
+def _is_synchronised(facts: ProcessFacts, path: str) -> bool:
+    """Whether a cloud drive's client reads in its own sync folder: sync_folders tells of that, when
+    the file appears there."""
+    folders = () if facts.application is None else facts.application.sync_folders
+    return any(f"/{folder}/" in path for folder in folders)
+
+
+def _only_reads(facts: ProcessFacts) -> bool:
+    """Whether it is an indexer, a thumbnailer … of the catalogue. Anybody can give a program such a name, so
+    it counts only where the system's programs lie."""
+    application, executable = facts.application, facts.executable
+    return (
+        application is not None
+        and application.kind == "local_reader"
+        and executable is not None
+        and executable.startswith(_SYSTEM_PROGRAMS)
+    )

@@ -19,10 +19,10 @@ class UploadsConfig(SentFileSettings, frozen=True, kw_only=True, forbid_unknown_
 
     enabled: bool = True
     """Whether the collector runs at all."""
-    step: AskedStep = "best"
+    step: Annotated[AskedStep, narrowed_by("later")] = "best"
     """How openings are seen: "permission" has the kernel ask before each (a program of its own answers at
     once), "open" has it tell, "polling" looks at open files now and then. "best": see the decision record."""
-    folders: tuple[str, ...] = ("/home", "/root")
+    folders: Annotated[tuple[str, ...], narrowed_by("within")] = ("/home", "/root")
     """Where people's files lie, as absolute paths. Hidden folders in them are left out."""
     most_folders: Annotated[int, Meta(ge=100, le=1_000_000), narrowed_by("smaller")] = 50_000
     """Folders over this number are not watched, and `doctor` says so."""

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -28,6 +28,9 @@ from event_schema.ocsf_unmapped import QueryUnmapped, Unmapped
 from event_schema.struct_base import Count, Milliseconds, Name, Word, check_type_uid, purpose
 
 RESOURCES_MAX = 32
+UNKNOWN_ACCOUNT: Final = "(no such account)"
+"""In `user.name` of a login: stands for every name that no account has, since people type their password
+where the name belongs. Nobody is called so: such an event is about no subject."""
 
 
 class AuthenticationActivity(IntEnum):

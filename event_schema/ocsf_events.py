@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from event_schema.ocsf_account_events import (
+    UNKNOWN_ACCOUNT,
     ApiActivity,
     Authentication,
     AuthenticationActivity,
@@ -58,10 +59,12 @@ _PROFILES: Final = ("host", "linux/linux_users")
 
 
 def account_of(event: Event) -> User | None:
-    """The account that acted: of a login the one that was logged in to, of su the one that did it."""
+    """The account that acted: of a login the one that was logged in to, of su the one that did it. None where
+    none is known, or a login was tried with a name that no account has."""
     if isinstance(event, Authentication):
         switched = event.activity_id is AuthenticationActivity.ACCOUNT_SWITCH
-        return event.actor.user if switched and event.actor.user is not None else event.user
+        user = event.actor.user if switched and event.actor.user is not None else event.user
+        return None if user.name == UNKNOWN_ACCOUNT else user
     return event.actor.user
 
 

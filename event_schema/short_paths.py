@@ -1,4 +1,5 @@
-"""Long paths cut in the middle: an event must fit, and where the copy lies begins and ends a path. Pure."""
+"""What is too long is cut, since an event must fit: paths in the middle (where the copy lies begins and ends
+one), and of a mail with very many attachments and domains the largest and first are kept. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import msgspec
 
 from event_schema.ocsf_endpoint_events import FileSystemActivity, ProcessActivity
 from event_schema.ocsf_events import Event
+from event_schema.ocsf_network import Email
 from event_schema.ocsf_objects import Actor, Executable, File, Process
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from event_schema.struct_base import NAME_CHARACTERS
@@ -13,6 +15,10 @@ from event_schema.struct_base import NAME_CHARACTERS
 CUT = "…"
 """Stands for the folders, or the part of a name, that were left out."""
 _GAP = "long paths shortened"
+_FEWER = "only 24 domains and the 32 largest attachments are told: all do not fit in an event"
+_MAIL_DOMAINS, _MAIL_FILES, _MAIL_WORD = 24, 32, 64
+"""What a mail that is too large as it is keeps: so many, words of so many characters. A character takes 4
+bytes at most, and what else is told of an attachment 900: together 54 KB."""
 
 
 def short_path(path: str, characters: int) -> str:
@@ -45,16 +51,16 @@ def with_short_paths(event: Event, characters: int) -> Event:
             changed["file"] = _file(file, characters)
         case ProcessActivity(process=process):
             changed["process"] = _process(process, characters)
-        case EmailActivity(email=email) if email.files is not None:
-            files = tuple(_file(file, characters) for file in email.files)
-            changed["email"] = msgspec.structs.replace(email, files=files)
+        case EmailActivity(email=email):
+            changed["email"] = _email(email)
     short = msgspec.structs.replace(event, **changed)
     if short == event:
         return event
     evidence = event.unmapped.evidence
-    gap = _GAP if evidence.gap is None else f"{evidence.gap}; {_GAP}"
+    what = _FEWER if _is_shorter(event, short) else _GAP
+    gap = what if evidence.gap is None else f"{evidence.gap}; {what}"
     if len(gap) > NAME_CHARACTERS:
-        gap = _GAP
+        gap = what
     unmapped = msgspec.structs.replace(event.unmapped, evidence=msgspec.structs.replace(evidence, gap=gap))
     return msgspec.structs.replace(short, unmapped=unmapped)
 
@@ -64,6 +70,28 @@ def _file(file: File, characters: int) -> File:
         file,
         name=short_path(file.name, characters),
         path=None if file.path is None else short_path(file.path, characters),
+    )
+
+
+def _email(email: Email) -> Email:
+    if email.files is None or len(email.files) <= _MAIL_FILES:
+        files = email.files
+    else:
+        # Whoever hides something among many hides it among small ones.
+        files = tuple(sorted(email.files, key=lambda file: -(file.size or 0))[:_MAIL_FILES])
+    if files is not None:
+        files = tuple(_attachment(file) for file in files)
+    return msgspec.structs.replace(email, to=email.to[:_MAIL_DOMAINS], files=files)
+
+
+def _attachment(file: File) -> File:
+    kind = None if file.mime_type is None else short_path(file.mime_type, _MAIL_WORD)
+    return msgspec.structs.replace(_file(file, _MAIL_WORD), mime_type=kind)
+
+
+def _is_shorter(event: Event, short: Event) -> bool:
+    return (
+        isinstance(event, EmailActivity) and isinstance(short, EmailActivity) and event.email != short.email
     )
 
 

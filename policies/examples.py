@@ -41,6 +41,7 @@ from event_schema.ocsf_account_events import (
     authentication,
     datastore_activity,
 )
+from event_schema.ocsf_endpoint_events import process_launch
 from event_schema.ocsf_events import (
     Event,
     FileActivity,
@@ -105,6 +106,7 @@ RecordName = Literal[
     "logged_in",
     "mail_sent",
     "print_job",
+    "screenshot_tool_started",
 ]
 
 
@@ -202,6 +204,11 @@ _LABELLED: Final = msgspec.structs.replace(
     ),
 )
 _UNMAPPED: Final = Unmapped(evidence=_EVIDENCE, peripheral_device=_STICK)
+_SCREENSHOT_TOOL: Final = Process(
+    pid=4712,
+    name="flameshot",
+    file=Executable(name="flameshot", type_id=FileType.REGULAR, path="/usr/bin/flameshot"),
+)
 _SERVER: Final = Host(hostname="srv-2", type_id=HostType.SERVER, uid="srv-2")
 _ADDRESS: Final = SourceEndpoint(ip="203.0.113.66")
 _EVENTS: Final[Mapping[RecordName, Event]] = {
@@ -333,6 +340,16 @@ _EVENTS: Final[Mapping[RecordName, Event]] = {
         unmapped=DeviceUnmapped(
             evidence=Evidence(fidelity="likely", observed_by="log_file", actor_from="server"),
             print_job=PrintJob(pages=3),
+        ),
+    ),
+    "screenshot_tool_started": process_launch(
+        time=_TIME,
+        metadata=event_metadata("screenshots", "0.1.0"),
+        actor=Actor(user=User(name="lin"), process=_SCREENSHOT_TOOL),
+        device=_HOST,
+        process=_SCREENSHOT_TOOL,
+        unmapped=Unmapped(
+            evidence=Evidence(fidelity="exact", observed_by="proc_events", actor_from="proc_events")
         ),
     ),
 }

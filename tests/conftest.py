@@ -27,6 +27,12 @@ def _logging_as_it_was() -> Iterator[None]:
         logging.getLogger(name).setLevel(before)
 
 
+@pytest.fixture(autouse=True)
+def _as_wide_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are laid out for a pipe, whatever the width of the terminal that the tests are run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
     """One real Apache Kafka for the whole run. A test that stops it must start it again; a test needs

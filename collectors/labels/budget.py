@@ -20,7 +20,8 @@ class Unreadable(Exception):
 
 
 class Budget:
-    """Of one file. `rest` is what keeps to the share of a core; tests and benchmarks do without."""
+    """Of one file. `rest` is told the seconds of CPU time used since the last time, and keeps to the share of
+    a core; benchmarks do without."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Budget:
         if now - self._began > self.settings.cpu_seconds:
             raise OutOfBudget("cpu_seconds")
         if self._rest is not None and now - self._rested_at >= _REST_AFTER_S:
-            self._rest((now - self._rested_at) * (1 / self.settings.cpu_share - 1))
+            self._rest(now - self._rested_at)
             self._rested_at = self._cpu_clock()
 
     def unpacked(self, size: int) -> None:

@@ -9,8 +9,8 @@ import io
 import resource
 import socket
 import sys
-import time
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ from collectors.labels import file_kind, phone, source_code
 from collectors.labels.confinement import confine
 from collectors.labels.file_labels import FileLabels, failed
 from collectors.labels.keyword_lists import KeywordLists
-from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, receive, send
+from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, Used, receive, send
 from collectors.labels.reading import label_stream
 from collectors.labels.settings import LabelSettings
 
@@ -73,13 +73,20 @@ class _Remote(io.RawIOBase):
         return got
 
 
+def _rest(agent: socket.socket, used_s: float) -> None:
+    send(agent, _encoder.encode(Used(used_s)))
+    receive(agent)
+
+
 def _label(agent: socket.socket, look: Look, settings: LabelSettings, keywords: KeywordLists) -> FileLabels:
     remote = _Remote(agent, look.size, settings.read_bytes_max)
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime + settings.cpu_seconds) + _CPU_BEYOND_S
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     try:
-        labels = label_stream(io.BufferedReader(remote, _READ_AHEAD), settings, keywords, time.sleep)
+        labels = label_stream(
+            io.BufferedReader(remote, _READ_AHEAD), settings, keywords, partial(_rest, agent)
+        )
     except OSError:
         return failed("the file could not be read")
     except (MemoryError, RecursionError) as error:

@@ -18,11 +18,12 @@ _LEAD: Final = (
     r")?[\W_]*"
 )
 _END: Final = (
-    r"(?i:[\W_]*(?:\d{1,3} ?年|长期|\d{1,3} ?个?月|page \d+(?: of \d+)?|第 ?\d+ ?页.{0,10}|\d{1,4}"
-    r"|do not (?:distribute|copy|forward)|not for distribution"
+    r"(?i:(?>(?:(?!©|\(c\))[\W_])*+(?:\d{1,4} ?年|长期|\d{1,3} ?个?月|page \d+(?: of \d+)?|第 ?\d+ ?页.{0,10}"
+    r"|\d{1,4}|do not (?:distribute|copy|forward)|not for distribution"
     r"|(?:严禁|请勿|禁止|不得)(?:外传|传播|复制|外泄|翻印|转发)"
-    r"|注意保密|妥善保管|(?:©|\(c\)|copyright)[^\n]{0,60}))*[\W_]*$"
+    r"|注意保密|妥善保管|(?:©|\(c\)|copyright)[^\n]{0,60}))*+[\W_]*$)"
 )
+"""Each part is tried in one way only: a line of digits can be cut up in more ways than can be tried."""
 _MARKS: Final[tuple[tuple[str, str], ...]] = (
     ("mark_top_secret", r"绝密(?:文件|资料|级)?|TOP[ -]SECRET|Top Secret|核心商密|核心商业秘密"),
     ("mark_secret", r"机密(?:文件|资料|级)?|公司机密|商业机密|SECRET"),

@@ -38,7 +38,9 @@ _CATEGORIES: Final = {
     "possibly_encrypted": DataCategory.SECURITY,
 }
 
-_Name = Annotated[str, Meta(max_length=64)]
+_Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_.]{0,63}$")]
+_Mime = Annotated[str, Meta(pattern="^[!-~]{1,120}/[!-~]{1,120}$")]
+_Gap = Annotated[str, Meta(pattern="^[ -~]{1,200}$")]
 _Counts = Annotated[dict[_Name, Annotated[int, Meta(ge=1, le=2**53)]], Meta(max_length=64)]
 
 
@@ -46,14 +48,20 @@ class FileLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one file holds. `counts` are of distinct values: 14 different resident ids."""
 
     status: ClassificationStatus
-    mime_type: Annotated[str, Meta(max_length=255)] | None = None
+    mime_type: _Mime | None = None
     is_encrypted: bool | None = None
     """None: not known, as where bytes only look random."""
     counts: _Counts = msgspec.field(default_factory=dict)
     list_counts: _Counts = msgspec.field(default_factory=dict)
     """Of the company's own lists, by their names."""
-    gap: Annotated[str, Meta(max_length=200)] | None = None
+    gap: _Gap | None = None
     """What could not be read, and why; None for a complete look."""
+
+    def __post_init__(self) -> None:
+        """The process that says so is not trusted: the agent must not stumble over it later."""
+        for kind in self.counts:
+            if kind.partition(".")[0] not in _CATEGORIES:
+                raise ValueError("a label that there is not")
 
     def classifications(self) -> tuple[DataClassification, ...] | None:
         """For `file.data_classifications`; None where there is nothing to tell."""

@@ -8,20 +8,21 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from collectors.labels.file_labels import FileLabels, failed
-from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, receive, send
+from collectors.labels.protocol import PIECE_BYTES_MAX, Done, Ended, Look, Piece, Used, receive, send
 from collectors.labels.settings import LabelSettings
 
 _START_SECONDS: Final = 20.0
 _PIECE_SECONDS: Final = 5.0
 _FILES_A_PROCESS: Final = 2_000
 _encoder: Final = msgspec.msgpack.Encoder()
-_from_child: Final = msgspec.msgpack.Decoder(Piece | Done)
+_from_child: Final = msgspec.msgpack.Decoder(Piece | Used | Done)
 
 
 class Source(Protocol):
@@ -55,8 +56,10 @@ class OpenFile:
 class Labeller:
     """Use from one thread at a time. Holds no process until the first file; `rest()` gives it back."""
 
-    def __init__(self, settings: LabelSettings) -> None:
+    def __init__(self, settings: LabelSettings, pause: Callable[[float], None] | None = None) -> None:
+        """`pause` is told what CPU time was used since the last time, and returns when work may go on."""
         self._settings = settings
+        self._pause = pause
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._files = 0
@@ -72,7 +75,7 @@ class Labeller:
             return failed("the file could not be read")
         try:
             channel = self._started()
-        except (OSError, Ended, subprocess.SubprocessError):
+        except (OSError, Ended, msgspec.ValidationError, msgspec.DecodeError, subprocess.SubprocessError):
             self.rest()
             return failed("the reading process does not start")
         try:
@@ -83,8 +86,14 @@ class Labeller:
             return failed("took too long" if isinstance(error, TimeoutError) else why)
 
     def rest(self) -> None:
-        """Ends the process until the next file. May be called at any time, and twice."""
+        """Ends the process until the next file. From the thread that labels, at any time, and twice."""
         self._end()
+
+    def give_up(self) -> None:
+        """From any thread: the file that is being read fails now."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def pid(self) -> int | None:
         """The process, while there is one."""
@@ -96,12 +105,22 @@ class Labeller:
         )
         send(channel, _encoder.encode(Look(size)))
         left = 2 * self._settings.read_bytes_max + 16 * PIECE_BYTES_MAX
+        left_s = self._settings.cpu_seconds + _PIECE_SECONDS
         while True:
-            channel.settimeout(max(0.01, deadline - time.monotonic()))
-            said = _from_child.decode(receive(channel))
+            said = _from_child.decode(receive(channel, deadline))
             if isinstance(said, Done):
                 self._files += 1
                 return said.labels
+            if isinstance(said, Used):
+                left_s -= said.seconds
+                if left_s < 0:
+                    raise Ended("claims more time than it may use")
+                began = time.monotonic()
+                if self._pause is not None:
+                    self._pause(said.seconds)
+                deadline += time.monotonic() - began
+                send(channel, b"")
+                continue
             left -= said.length
             if left < 0:
                 raise Ended("asks for more than there is to ask for")
@@ -115,6 +134,9 @@ class Labeller:
     def _started(self) -> socket.socket:
         if self._files >= _FILES_A_PROCESS:
             # Whatever its libraries leak goes with it.
+            self._end()
+        if self._process is not None and self._process.poll() is not None:
+            # Killed while it had nothing to do, as the kernel does when memory is short: no file's fault.
             self._end()
         if self._socket is not None:
             return self._socket
@@ -137,7 +159,7 @@ class Labeller:
         self._socket, self._files = ours, 0
         ours.settimeout(_START_SECONDS)
         send(ours, _encoder.encode(self._settings))
-        self.held = msgspec.msgpack.decode(receive(ours), type=list[str])
+        self.held = msgspec.msgpack.decode(receive(ours, time.monotonic() + _START_SECONDS), type=list[str])
         return ours
 
     def _end(self) -> str:
@@ -157,7 +179,9 @@ class Labeller:
 
 
 def _ending(code: int) -> str:
-    return {-24: "CPU time", -9: "killed", -11: "crash", -6: "abort", -7: "crash"}.get(code, f"code {code}")
+    """PDFium ends itself by abort, or by an instruction that does not exist, where it gets no more memory."""
+    causes = {-24: "CPU time", -9: "killed", -6: "abort", **dict.fromkeys((-4, -5, -7, -11), "crash")}
+    return causes.get(code, f"code {code}")
 
 
 def label_file(file: int | Path, labeller: Labeller) -> FileLabels:

@@ -70,8 +70,10 @@ def label_stream(
         look.gaps.append(f"limit {error}")
     except Unreadable as error:
         look.gaps.append(str(error))
-    except (MemoryError, RecursionError) as error:
-        look.gaps.append(type(error).__name__)
+    except MemoryError:
+        look.gaps.append("limit memory_bytes_max")
+    except RecursionError:
+        look.gaps.append("nested too deep")
     found = look.findings.counts()
     failed = not found and look.read_nothing and bool(look.gaps)
     return FileLabels(

@@ -19,7 +19,7 @@ class LabelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     enabled: bool = True
     """Whether files are labelled at all."""
     cpu_share: Annotated[float, Meta(gt=0, le=1), narrowed_by("smaller")] = 0.25
-    """How much of one core labelling may use."""
+    """How much of one core labelling may use; all who hash and label take turns (reading_pace.py)."""
     cpu_seconds: Annotated[float, Meta(ge=0.1, le=600), narrowed_by("smaller")] = 5.0
     """CPU time for one file; what was found until then is told, as partial."""
     read_bytes_max: Annotated[int, Meta(ge=4096, le=1 << 40), narrowed_by("smaller")] = 64 << 20

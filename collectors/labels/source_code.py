@@ -20,6 +20,8 @@ from typing import Final
 
 import msgspec
 
+from collectors.labels.typescript import has_types
+
 HEAD_CHARACTERS: Final = 12_000
 _FEWEST_TOKENS: Final = 25
 _TOKEN: Final = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_]*|\d+|[^\sA-Za-z0-9_]{1,3}|\n[ \t]*")
@@ -69,6 +71,8 @@ def language_of(text: str) -> str | None:
     if shebang:
         return _INTERPRETED.get(shebang[1], shebang[1])
     found, is_sure = likeliest(tokens_of(text), _languages())
+    if found == "typescript" and not has_types(text[:HEAD_CHARACTERS]):
+        found = "javascript"
     return found if is_sure else None
 
 

@@ -80,18 +80,26 @@ class BtmpTail:
             self._open(self._path)
         if self._file is None:
             return []
-        found = []
+        found, is_at_end = self._some(self._file)
+        if is_at_end and not found and self._has_new_name():
+            # What was written between our last look and the renaming.
+            found, is_at_end = self._some(self._file)
+            if is_at_end and not found:
+                self._open(self._path)
+        return found
+
+    def _some(self, file: IO[bytes]) -> tuple[list[Failure], bool]:
+        """(failures, whether there was nothing more)."""
+        found: list[Failure] = []
         for _ in range(_RECORDS_AT_ONCE):
-            content = self._file.read(RECORD.size)
+            content = file.read(RECORD.size)
             if len(content) < RECORD.size:
-                self._file.seek(-len(content), os.SEEK_CUR)
-                break
+                file.seek(-len(content), os.SEEK_CUR)
+                return found, True
             failure = self._failure(content)
             if failure is not None:
                 found.append(failure)
-        if not found:
-            self._look_for_another()
-        return found
+        return found, False
 
     def close(self) -> None:
         if self._file is not None:
@@ -105,17 +113,19 @@ class BtmpTail:
             self._inode = os.fstat(self._file.fileno()).st_ino
         return self._file
 
-    def _look_for_another(self) -> None:
+    def _has_new_name(self) -> bool:
+        """Whether another file has taken its name; one that was cut is read from its beginning."""
         assert self._file is not None
         try:
             facts = self._path.stat()
         except FileNotFoundError:
-            return
+            return False
         if facts.st_ino != self._inode:
-            self._open(self._path)
-        elif facts.st_size < self._file.tell():
+            return True
+        if facts.st_size < self._file.tell():
             self.lost_places += 1
             self._file.seek(0)
+        return False
 
     def _failure(self, content: bytes) -> Failure | None:
         _, pid, line, _, user, host, _, _, _, seconds, microseconds, address = RECORD.unpack(content)

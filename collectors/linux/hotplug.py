@@ -14,6 +14,7 @@ import msgspec
 import pyudev  # type: ignore[import-untyped]
 
 from collectors.contract import Unsupported
+from collectors.install_command import install_command
 from collectors.linux.block_devices import BlockDevices, StorageIdentity
 
 _UDEVD_SOCKET: Final = "/run/udev/control"
@@ -35,7 +36,8 @@ def check() -> None:
         pyudev.Monitor.from_netlink(pyudev.Context(), source=_source()).start()
     except (OSError, ImportError) as problem:
         raise Unsupported(
-            f"cannot hear of devices being plugged in: {problem}; libudev must be installed"
+            f"cannot hear of devices being plugged in: {problem}; libudev must be installed",
+            install_command("libudev1", "systemd-libs"),
         ) from problem
 
 

@@ -39,6 +39,8 @@ _RUN_BY_ANYBODY: Final = frozenset({"/usr/bin/su", "/bin/su", "/usr/bin/sudo", "
 """Login programs that a user starts; all others run as root from the beginning."""
 _SOCKET: Final = Path("/run/systemd/journal/socket")
 _NO_JOURNAL: Final = "there is no journal: systemd-journald does not run here"
+LOST_PLACE: Final = "a place in the journal that is gone"
+NO_ANSWER: Final = "journalctl does not answer"
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "SYSTEMD_COLORS": "0"}
 
 
@@ -67,7 +69,7 @@ def trouble(directory: str = "") -> str | None:  # noqa: PLR0911 - one return a 
     except FileNotFoundError:
         return "there is no journalctl: install systemd, or rsyslog for a log file"
     except subprocess.TimeoutExpired:
-        return "journalctl does not answer"
+        return NO_ANSWER
     said = asked.stderr.decode("utf-8", "replace").strip()
     if asked.returncode:
         return f"the journal cannot be read: {said.splitlines()[-1] if said else asked.returncode}"
@@ -120,6 +122,9 @@ class JournalFollower:
             self._cursor = self._newest()
             # No entry yet: whatever comes is new.
             self._begin_anew = self._cursor is None
+        elif self._cursor is not None and not self._holds(self._cursor):
+            # journalctl would say nothing, and go on with what is nearest.
+            self.dropped[LOST_PLACE] += 1
         self._start()
 
     @property
@@ -174,6 +179,18 @@ class JournalFollower:
                 return str(cursor)
         return None
 
+    def _holds(self, cursor: str) -> bool:
+        """Whether the journal still has this entry. Where it does not answer, nobody knows."""
+        try:
+            asked = _ask(
+                self._directory, f"--cursor={cursor}", "--lines=1", "--output=json", "--output-fields=_PID"
+            )
+            return bool(msgspec.json.decode(asked.stdout)["__CURSOR"] == cursor)
+        except subprocess.TimeoutExpired:
+            return True
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return False
+
     def _start(self) -> None:
         begin = ["--no-tail"]
         if self._cursor is not None:
@@ -205,7 +222,6 @@ class JournalFollower:
             self._said = self._errors.read(400).decode("utf-8", "replace").strip() or f"exit code {code}"
         if "seek to cursor" in self._said and self._cursor is not None:
             # No cursor of any journal.
-            self.dropped["a place in the journal that is gone"] += 1
             self._cursor = None
         self.close()
         self.dropped["journalctl ended and was started again"] += 1

@@ -48,6 +48,7 @@ _TURN_S: Final = 0.02
 _DEEPEST: Final = 64
 _READ_BYTES: Final = 64 * 1024
 _AGAIN_S: Final = 900.0
+_MOUNTS_S: Final = 1.0
 _NO_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -75,7 +76,9 @@ class MarkedFolders:
         self._waiting: deque[tuple[str, int]] = deque()
         self._marked: set[tuple[int, int]] = set()
         self._mount_fds: dict[int, int] = {}
-        self._devices: dict[int, bool] = {}
+        self._types: dict[int, str] = {}
+        self._served: dict[str, str] = {}
+        self._mounts_at = 0.0
         self._dropped: Counter[str] = Counter()
         self._again_at = 0.0
         self.unsafe: set[str] = set()
@@ -105,8 +108,7 @@ class MarkedFolders:
         self._waiting.clear()
         self._waiting.extend((root, 0) for root in self._roots)
         self._waiting.extend((path, 0) for path in self._also)
-        self._devices = {mount.device: mount.fs_type in _SAFE for mount in read_mounts()}
-        self._types = {mount.device: mount.fs_type for mount in read_mounts()}
+        self._look_at_mounts()
         self._again_at = self._monotonic() + _AGAIN_S
 
     def turn(self) -> None:
@@ -115,6 +117,8 @@ class MarkedFolders:
         if not self._waiting and self._monotonic() > self._again_at:
             # What a file system without handles did not tell, and homes that were made since.
             self.restart()
+        if self._waiting and self._monotonic() - self._mounts_at > _MOUNTS_S:
+            self._look_at_mounts()
         until = self._monotonic() + _TURN_S
         while self._waiting and self._monotonic() < until and self._some():
             pass
@@ -163,17 +167,32 @@ class MarkedFolders:
         if len(self._marked) + taken >= self._most:
             self._dropped["folders_over_the_limit"] += 1
             return None
+        if self._only_safe and path in self._served:
+            # Not even opened: whoever serves it may not answer.
+            self.unsafe.add(self._served[path])
+            return None
         try:
             fd = os.open(path, _NO_FOLDER)
         except OSError:
             return None
-        status = os.fstat(fd)
-        # What the mount table does not know is a subvolume of btrfs: those have numbers of their own.
-        if self._only_safe and not self._devices.get(status.st_dev, True):
-            self.unsafe.add(self._types.get(status.st_dev, "unknown"))
+        kind = self._type_of(os.fstat(fd).st_dev)
+        if self._only_safe and kind not in _SAFE:
+            self.unsafe.add(kind)
             os.close(fd)
             return None
         return fd
+
+    def _type_of(self, device: int) -> str:
+        if device not in self._types:
+            # Mounted since; or a subvolume of btrfs: those have numbers of their own.
+            self._look_at_mounts()
+        return self._types.setdefault(device, "btrfs")
+
+    def _look_at_mounts(self) -> None:
+        mounts = read_mounts()
+        self._mounts_at = self._monotonic()
+        self._types = {mount.device: mount.fs_type for mount in mounts}
+        self._served = {mount.target: mount.fs_type for mount in mounts if mount.fs_type not in _SAFE}
 
     def _folders_in(self, fd: int, path: str, depth: int) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []

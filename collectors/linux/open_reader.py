@@ -3,7 +3,8 @@
 With permission events every opener in a marked folder waits for this process, so it must not hang:
 
 - It answers first and looks afterwards, and makes no call that could wait for a disk, a network or the agent:
-  what is marked comes as open descriptors, the agent's socket is never waited for, its memory is locked.
+  what is marked comes as open descriptors, the agent's socket is never waited for, its memory is locked. The
+  kernel opens each file for it without waiting (a FIFO's other end, a lease that somebody holds).
 - A kernel timer kills it (SIGKILL) when it has not come round for DEADLINE_S: that also works while it is
   stopped, frozen or traced, and needs nobody else to be alive. With its end the kernel lets everybody go on.
 - When the agent is gone its socket says so, and it ends. When the agent hangs, what cannot be told is
@@ -60,6 +61,10 @@ _FAN_EVENT_ON_CHILD = 0x08000000
 _CLASS_CONTENT = 0x4
 _INIT = 0x1 | 0x2 | 0x10 | 0x20
 """Close on exec, do not block, queue and marks without limits."""
+_NO_ATIME = 0o1000000
+_OPENED_AS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | _NO_ATIME
+_BREATH_S = 0.000_05
+"""Also in a flood it must block now and then: the limit of _LONGEST_SPIN_US counts from the last time."""
 _MARK_ADD = 0x1
 _MARK_REMOVE = 0x2
 _READ_BYTES = 24 * 32
@@ -111,6 +116,7 @@ class DeadMansSwitch:
         """Still here."""
         if now - self._held >= _REARM_S:
             self._held = now
+            time.sleep(_BREATH_S)
             if self._set(self._timer, 0, ctypes.byref(self._spec), None) < 0:
                 raise OSError(ctypes.get_errno(), "timer_settime")
 
@@ -121,9 +127,7 @@ class OpenReader:
     def __init__(self, agent: socket.socket, *, permission: bool) -> None:
         self._agent = agent
         self._permission = permission
-        self._group: int = _libc.fanotify_init(
-            _INIT | (_CLASS_CONTENT if permission else 0), os.O_RDONLY | os.O_CLOEXEC | 0o1000000
-        )
+        self._group: int = _libc.fanotify_init(_INIT | (_CLASS_CONTENT if permission else 0), _OPENED_AS)
         if self._group < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
         self._mask = _FAN_EVENT_ON_CHILD | _FAN_CLOSE_WRITE | (_FAN_OPEN_PERM if permission else _FAN_OPEN)
@@ -152,7 +156,9 @@ class OpenReader:
         try:
             data = os.read(self._group, _READ_BYTES)
         except OSError:
-            # The file could not be opened for us; the kernel has let its opener go on, or asks again.
+            # The file could not be opened for us (somebody holds a lease on it). The kernel refuses it to its
+            # opener as well then; there is no descriptor to answer with.
+            self._untold += 1
             return
         events = [_EVENT.unpack_from(data, at) for at in range(0, len(data) - _EVENT.size + 1, _EVENT.size)]
         if self._permission:
@@ -162,7 +168,9 @@ class OpenReader:
                 if event[4] & _FAN_OPEN_PERM and event[5] >= 0
             ]
             for answer in answers:
-                os.write(self._group, answer)
+                # Refused where the opener was killed meanwhile.
+                with contextlib.suppress(OSError):
+                    os.write(self._group, answer)
         message = bytearray(b"o")
         held = 0
         for _, _, _, _, mask, fd, pid in events:
@@ -170,8 +178,9 @@ class OpenReader:
                 self._untold += 1
                 continue
             try:
-                if pid not in self._own:
-                    message += self._record(mask, fd, pid)
+                record = b"" if pid in self._own else self._record(mask, fd, pid)
+                if record:
+                    message += record
                     held += 1
             except (OSError, ValueError, struct.error):
                 self._untold += 1
@@ -184,12 +193,15 @@ class OpenReader:
             self._tell(bytes(message), held)
 
     def _record(self, mask: int, fd: int, pid: int) -> bytes:
+        """Nothing of a file that was opened while it was empty, as each new one is: nothing can be read."""
         now_ns = time.time_ns()
-        # First of all: what ends while it closes the file is gone in a moment.
-        parent, uid, on_files, login, program = self._program(pid)
-        path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         status = os.fstat(fd)
         what = WRITTEN if mask & _FAN_CLOSE_WRITE else OPENED
+        if what == OPENED and status.st_size == 0:
+            return b""
+        # Before the path: what ends while it closes the file is gone in a moment.
+        parent, uid, on_files, login, program = self._program(pid)
+        path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         return (
             RECORD.pack(
                 what,
@@ -212,14 +224,21 @@ class OpenReader:
 
     def _program(self, pid: int) -> _Program:
         now = time.monotonic()
-        path = _program_of(pid)
+        try:
+            program = os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
+        except OSError:
+            # Over, or about to be: a process that ends has no program when its files close.
+            program = b""
         known = self._known.get(pid)
-        # A shell that opens a file for a program becomes that program a moment later.
-        if known is not None and now - known[0] < _KNOWN_S and known[1][4] == path != b"":
+        is_fresh = known is not None and now - known[0] < _KNOWN_S
+        if known is not None and is_fresh and known[1][4] == program != b"":
             return known[1]
+        found = _look_at(pid, program)
+        if known is not None and is_fresh and not found[4]:
+            # Of one that has ended the user is known, but not what it had become.
+            return (*known[1][:4], b"")
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        found = _look_at(pid, path)
         self._known[pid] = (now, found)
         return found
 
@@ -261,20 +280,10 @@ class OpenReader:
         return bool(data)
 
 
-def _program_of(pid: int) -> bytes:
-    """Empty where it is over, or about to be: a process that ends has no program when its files close."""
-    try:
-        return os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
-    except OSError:
-        return b""
-
-
 def _look_at(pid: int, program: bytes) -> _Program:
     parent, uid, on_files, login = 0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN
     with contextlib.suppress(OSError, ValueError, IndexError):
         status = _read_file(b"/proc/%d/status" % pid)
-        if not program and status.startswith(b"Name:\t"):
-            program = status[6:].partition(b"\n")[0].replace(b"/", b"")
         parent = int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
         words = status.partition(b"\nUid:")[2].split(None, 4)
         uid, on_files = int(words[0]), int(words[3])

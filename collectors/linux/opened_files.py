@@ -7,6 +7,7 @@ waits for it. It is started anew when it ends; what was opened meanwhile is miss
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -106,6 +107,18 @@ class OpenedFiles:
     def pid(self) -> int:
         """The reader's process; 0 while there is none."""
         return 0 if self._program is None else self._program.pid
+
+    def weaknesses(self) -> list[str]:
+        """What keeps the reader from answering at once on a busy machine, in words."""
+        found: list[str] = []
+        with contextlib.suppress(OSError):
+            if self.step == "permission" and self._program is not None:
+                if os.sched_getscheduler(self.pid) != os.SCHED_RR:
+                    found.append("without real-time priority (RestrictRealtime=, CAP_SYS_NICE)")
+                locked = Path(f"/proc/{self.pid}/status").read_text().partition("\nVmLck:")[2].split(None, 1)
+                if locked[:1] == ["0"]:
+                    found.append("its memory is not locked (LimitMEMLOCK=)")
+        return found
 
     def mark(self, folders: Collection[int]) -> bool:
         """Has files that lie directly in these open folders told. False: not now, again later."""

@@ -8,7 +8,7 @@ Polling sees what stays open.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 LATE_MS: Final[Mapping[str, int]] = {"permission": 0, "open": 1_000, "polling": 3_000}
 """By how much an opening may be told too late."""
 MOST_ENDS: Final = 3
-"""A reader that ended so often, because the kernel had to kill it, goes on without holding anybody up."""
+"""A reader that ended so often within ENDS_WITHIN_S (the kernel had to kill it) goes on without holding
+anybody up."""
+ENDS_WITHIN_S: Final = 3600.0
 
 _STEPS: Final[Mapping[AskedStep, tuple[Step, ...]]] = {
     "best": ("permission", "open"),
@@ -55,6 +57,7 @@ class Openings:
         self._reader: OpenedFiles | None = None
         self._folders: MarkedFolders | None = None
         self._poll: OpenFilePoll | None = None
+        self._ends: deque[float] = deque(maxlen=MOST_ENDS)
         self._restart_at = 0.0
         self._restart_s = _FIRST_RESTART_S
         for wanted in _STEPS[step]:
@@ -101,11 +104,18 @@ class Openings:
         if reader is None or folders is None:
             return
         if reader.fileno() < 0:
-            if time.monotonic() < self._restart_at:
+            now = time.monotonic()
+            if now < self._restart_at:
                 return
-            self._restart_s = min(_LONGEST_RESTART_S, 2 * self._restart_s)
-            self._restart_at = time.monotonic() + self._restart_s
-            if reader.step == "permission" and reader.starts > MOST_ENDS:
+            is_rare = not self._ends or now - self._ends[-1] > ENDS_WITHIN_S
+            self._restart_s = _FIRST_RESTART_S if is_rare else min(_LONGEST_RESTART_S, 2 * self._restart_s)
+            self._restart_at = now + self._restart_s
+            self._ends.append(now)
+            if (
+                reader.step == "permission"
+                and len(self._ends) == MOST_ENDS
+                and now - self._ends[0] < ENDS_WITHIN_S
+            ):
                 reader.step = "open"
                 self.reasons["openings by permission events"] = "given up: their reader ended too often"
             try:
@@ -126,6 +136,7 @@ class Openings:
         parts = [f"openings: {_WORDS[reader.step]}, in {len(folders):,} folders"]
         if reader.fileno() < 0:
             parts.append("its reader is down")
+        parts += reader.weaknesses()
         if not folders.is_complete:
             parts.append("still looking for more")
         if folders.unsafe:

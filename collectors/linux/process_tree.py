@@ -18,12 +18,13 @@ import os
 import re
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from collectors.linux.command_words import MOST_WORDS, Action, git_action, hosts_in
 from collectors.linux.proc import plain_path
 from collectors.linux.proc_events import EXEC, EXIT, FORK, UID, ProcessEventSocket
 from collectors.linux.process_identity import acting_uid
@@ -31,34 +32,24 @@ from event_schema.catalogue import Application, Catalogue
 
 MOST_PROCESSES: Final = 32_768
 KEPT_AFTER_EXIT_S: Final = 90.0
-_MOST_AT_ONCE: Final = 2048
+_MOST_ENDED: Final = MOST_PROCESSES // 2
+"""So that those that live have room, however many short-lived ones there are."""
+_MOST_AT_ONCE: Final = 65_536
+"""More than the socket holds: whoever asks next must not hear of a birth after what the child did."""
 _MOST_LAUNCHES: Final = 1024
 _HIGHEST_PARTY: Final = 16
-_LONGEST_ARGUMENTS: Final = 16_384
-_MOST_WORDS: Final = 256
+_LONGEST_COMMAND: Final = 16_384
+_MOST_HOSTS: Final = 16
+_NO_LOGIN: Final = 0xFFFF_FFFF
 _INSIDE_OTHERS: Final = re.compile(
     r"python|perl|ruby|node|java|php|wine|electron|bwrap|ld-linux|ld-musl|qemu-|box64|AppRun"
 )
 """Programs that run others, which their own name does not tell."""
-_SCHEMES: Final = {
-    "s3": "s3.amazonaws.com",
-    "gs": "storage.googleapis.com",
-    "oss": "oss.aliyuncs.com",
-    "cos": "cos.myqcloud.com",
-    "obs": "obs.myhuaweicloud.com",
-}
-"""Schemes that name a bucket, and the service whose bucket it is."""
-_URL: Final = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]{0,20})://(?:[^/@\s]*@)?(\[[0-9A-Fa-f:.]+\]|[^/:?#\s\[\]]+)"
-)
-_HOST: Final = re.compile(r"(?:[^/@\s:]+@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?=[:/]|\Z)")
-
-Action = Literal["push", "fetch"]
 
 
 class ProcessFacts(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a process. Never its command line; `hosts` are names that the catalogue recognises or
-    that an address can be compared with, and do not leave the endpoint as such."""
+    """What is known of a process. Never its command line; `hosts` are only such names in it as the catalogue
+    or the company's own places hold, and do not leave the endpoint as such."""
 
     pid: int
     parent: int
@@ -72,8 +63,9 @@ class ProcessFacts(msgspec.Struct, frozen=True, gc=False):
     """Where it works, of a program that pushes what lies there."""
     started_ms: int = 0
     """Steady ms when it was first seen."""
-    inherited: bool = False
-    """What its parent was when it forked; nobody has looked since."""
+    seen_ms: int = 0
+    """Steady ms at which all this was so; what was seen earlier does not change it. 0: not seen, but taken
+    over from its parent, or from before it became another program."""
 
 
 class ProcessTree:
@@ -84,13 +76,13 @@ class ProcessTree:
     ) -> None:
         """`only_launches`: nothing is remembered; what is no catalogued program costs one look."""
         self.started: Callable[[ProcessFacts], None] | None = None
-        """Told at once of each program that starts, and of those that run when the tree begins to follow."""
+        """Told at once of each program that starts, and of those that run when all are looked at."""
         self._only_launches = only_launches
         self._catalogue = catalogue
         self._now_ms = now_ms
         self._known: OrderedDict[int, ProcessFacts] = OrderedDict()
-        self._ended: deque[tuple[float, int, ProcessFacts]] = deque()
-        self._gone: set[int] = set()
+        self._ended: deque[tuple[float, int]] = deque()
+        self._gone: dict[int, float] = {}
         self._launches: deque[ProcessFacts] = deque(maxlen=_MOST_LAUNCHES)
         self._dropped: Counter[str] = Counter()
         self._events: ProcessEventSocket | None = None
@@ -106,7 +98,8 @@ class ProcessTree:
         return -1 if self._events is None else self._events.fileno()
 
     def pump(self) -> None:
-        """Takes the events that are there."""
+        """Takes all events that are there. What other sources told until then, they told of processes whose
+        birth is among these; so this comes before `learn`, and after they were read."""
         if self._events is None:
             return
         for _ in range(_MOST_AT_ONCE):
@@ -145,22 +138,42 @@ class ProcessTree:
         return known
 
     def learn(
-        self, pid: int, parent: int, uid: int | None, login_uid: int | None, executable: str | None
+        self,
+        pid: int,
+        parent: int,
+        uid: int | None,
+        login_uid: int | None,
+        executable: str | None,
+        at_ms: int,
     ) -> None:
-        """What another source knows of a process, where it is not known yet or has become another program."""
+        """What another source saw of a process at this time (steady ms), where nothing better is known: a
+        process that is there tells for itself, and one that has ended is what was seen of it last."""
         known = self._known.get(pid)
-        if known is not None and (executable is None or known.executable == executable):
+        if known is not None and (
+            executable is None or known.executable == executable or at_ms < known.seen_ms
+        ):
             return
         looked = self._look(pid)
         if looked is not None:
-            # Where it is another program by now, what was told is the older one: a shell that opened a file.
             self._remember(looked)
             return
+        if known is not None:
+            parent = parent if parent > 1 else known.parent
+            uid = known.uid if uid is None else uid
         application = self._catalogue.of_program(executable)
-        parent = parent or (known.parent if known is not None else 0)
         self._remember(
-            ProcessFacts(pid, parent, uid, login_uid, executable, application, started_ms=self._now_ms())
+            ProcessFacts(
+                pid,
+                parent,
+                uid,
+                login_uid,
+                executable,
+                application,
+                started_ms=self._now_ms(),
+                seen_ms=at_ms,
+            )
         )
+        self._end(pid)
 
     def has_ended(self, pid: int) -> bool:
         """Whether the process is over."""
@@ -190,9 +203,9 @@ class ProcessTree:
             facts = self.of(facts.parent) if facts.parent > 1 else None
         return None
 
-    def members(self, top: int) -> list[int]:
-        """The living processes of a party. Looks at all processes: not for every event."""
-        return [pid for pid in list(self._known) if pid not in self._gone and self.party(pid) == top]
+    def members(self, tops: Collection[int]) -> list[int]:
+        """The living processes of these parties. Looks at all processes: not for every event."""
+        return [pid for pid in list(self._known) if pid not in self._gone and self.party(pid) in tops]
 
     def beside(self, parent: int) -> list[ProcessFacts]:
         """The living processes that this one started. Looks at all processes: not for every event."""
@@ -232,36 +245,34 @@ class ProcessTree:
         if what == EXEC:
             facts = self._look(second)
             if facts is None:
-                # The reader of openings and the records of connects bring what it was. It is not what its
-                # parent is any more.
-                self._disown(second)
+                # Over already. Other sources may bring what it was; until then its program is not known.
+                before = self._known.get(second)
+                if before is not None:
+                    self._known[second] = msgspec.structs.replace(
+                        before, executable=None, application=None, hosts=(), action=None, seen_ms=0
+                    )
                 return
-            self._gone.discard(second)
             self._remember(facts)
             if facts.application is not None:
                 self._launches.append(facts)
             if self.started is not None:
                 self.started(facts)
         elif what == FORK and third == fourth:
-            self._gone.discard(fourth)
             parent = self._known.get(second)
             if parent is None:
                 # Whoever had the number before is not meant any more.
                 self._known.pop(fourth, None)
+                self._gone.pop(fourth, None)
             else:
-                child = msgspec.structs.replace(
-                    parent, pid=fourth, parent=second, action=None, inherited=True
+                self._remember(
+                    msgspec.structs.replace(parent, pid=fourth, parent=second, action=None, seen_ms=0)
                 )
-                self._remember(child)
         elif what == UID and first == second:
             known = self._known.get(second)
             if known is not None:
                 self._known[second] = msgspec.structs.replace(known, uid=acting_uid(third, fourth))
-        elif what == EXIT and first == second:
-            known = self._known.get(second)
-            if known is not None:
-                self._gone.add(second)
-                self._ended.append((time.monotonic(), second, known))
+        elif what == EXIT and first == second and second in self._known:
+            self._end(second)
 
     def _look(self, pid: int) -> ProcessFacts | None:
         try:
@@ -270,7 +281,7 @@ class ProcessTree:
             parent = int(status.partition(b"\nPPid:")[2].split(None, 1)[0])
             words = status.partition(b"\nUid:")[2].split(None, 4)
             uid = acting_uid(int(words[0]), int(words[3]))
-            login = int(_read(f"/proc/{pid}/loginuid", 32) or b"4294967295")
+            login = _login_uid(pid)
         except (OSError, ValueError, IndexError):
             return None
         application = self._catalogue.of_program(executable)
@@ -279,54 +290,57 @@ class ProcessTree:
         folder = None
         inside = application is None and _runs_others(executable)
         if inside or (application is not None and application.names_host is not None):
-            arguments = _arguments(pid)
+            arguments = _read_words(pid)
             if inside:
                 # What follows are the program's own words: anybody may write a name there.
                 application = self._catalogue.of_program(executable, [*arguments[:3], _control_group(pid)])
             if application is not None and application.names_host is not None:
-                hosts = hosts_in(arguments[1:])
+                hosts = tuple(filter(self._is_of_interest, hosts_in(arguments[1:])))[:_MOST_HOSTS]
                 action = git_action(arguments) if application.id == "git" else None
                 if action == "push":
                     with contextlib.suppress(OSError):
                         folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - speed
+        now_ms = self._now_ms()
         return ProcessFacts(
-            pid, parent, uid, login, executable, application, hosts, action, folder, self._now_ms()
+            pid, parent, uid, login, executable, application, hosts, action, folder, now_ms, now_ms
         )
 
-    def _disown(self, pid: int) -> None:
-        known = self._known.get(pid)
-        if known is not None and known.inherited:
-            self._known[pid] = ProcessFacts(
-                pid, known.parent, known.uid, known.login_uid, None, None, started_ms=known.started_ms
-            )
+    def _is_of_interest(self, host: str) -> bool:
+        return self._catalogue.of_host(host) is not None or self._catalogue.is_trusted(host=host)
 
     def _remember(self, facts: ProcessFacts) -> None:
         self._known[facts.pid] = facts
         self._known.move_to_end(facts.pid)
-        if facts.pid in self._gone:
-            # Learnt after its end: its time to be forgotten is noted for this word, not the one before.
-            self._ended.append((time.monotonic(), facts.pid, facts))
+        self._gone.pop(facts.pid, None)
         if len(self._known) > MOST_PROCESSES:
             pid, _ = self._known.popitem(last=False)
-            self._gone.discard(pid)
+            self._gone.pop(pid, None)
             self._dropped["process_evicted"] += 1
+
+    def _end(self, pid: int) -> None:
+        self._gone[pid] = time.monotonic()
+        self._ended.append((self._gone[pid], pid))
 
     def _forget(self) -> None:
         horizon = time.monotonic() - KEPT_AFTER_EXIT_S
-        while self._ended and (self._ended[0][0] < horizon or len(self._ended) > MOST_PROCESSES):
-            _, pid, facts = self._ended.popleft()
-            if pid in self._gone and self._known.get(pid) is facts:
-                del self._known[pid]
-                self._gone.discard(pid)
+        while self._ended and (self._ended[0][0] < horizon or len(self._ended) > _MOST_ENDED):
+            ended, pid = self._ended.popleft()
+            if self._gone.get(pid) == ended:
+                self._known.pop(pid, None)
+                del self._gone[pid]
 
     def _rescan(self) -> None:
+        living = set[int]()
         for entry in os.listdir("/proc"):  # noqa: PTH208 - names only, thousands of them
-            if entry.isdigit():
-                facts = self._look(int(entry))
-                if facts is not None:
-                    self._remember(facts)
-                    if self.started is not None:
-                        self.started(facts)
+            facts = self._look(int(entry)) if entry.isdigit() else None
+            if facts is not None:
+                living.add(facts.pid)
+                self._remember(facts)
+                if self.started is not None:
+                    self.started(facts)
+        for pid in self._known.keys() - living - self._gone.keys():
+            # Its end was among the events that were lost.
+            self._end(pid)
 
 
 def _runs_others(executable: str) -> bool:
@@ -344,35 +358,15 @@ def _together(above: ProcessFacts, below: ProcessFacts) -> bool:
     return False
 
 
-def hosts_in(words: Sequence[str]) -> tuple[str, ...]:
-    """The hosts that a command line names: in URLs, as user@host:path, or as words that look like a
-    domain."""
-    hosts: dict[str, None] = {}
-    for word in words[:_MOST_WORDS]:
-        for scheme, host in _URL.findall(word[:2048]):
-            hosts[_SCHEMES.get(scheme.lower(), host.strip("[]").lower())] = None
-        if "://" not in word and not word.startswith("-"):
-            found = _HOST.match(word[:512])
-            if found is not None and "." in found[1]:
-                hosts[found[1].lower()] = None
-    return tuple(hosts)[:16]
-
-
-def git_action(words: Sequence[str]) -> Action | None:
-    """Whether a Git process sends or fetches, by its own words; None where it does neither."""
-    for word in words[1:8]:
-        if word in ("push", "send-pack", "git-receive-pack"):
-            return "push"
-        if word in ("fetch", "pull", "clone", "fetch-pack", "ls-remote", "submodule"):
-            return "fetch"
-        if not word.startswith("-") and "=" not in word:
-            return None
-    return None
-
-
-def _arguments(pid: int) -> list[str]:
+def _login_uid(pid: int) -> int:
     with contextlib.suppress(OSError):
-        words = _read(f"/proc/{pid}/cmdline", _LONGEST_ARGUMENTS).split(b"\0")[: _MOST_WORDS + 1]
+        return int(_read(f"/proc/{pid}/loginuid", 32))
+    return _NO_LOGIN
+
+
+def _read_words(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        words = _read(f"/proc/{pid}/cmdline", _LONGEST_COMMAND).split(b"\0")[: MOST_WORDS + 1]
         return [os.fsdecode(word) for word in words]
     return []
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from event_schema.channels import CHANNELS
+from event_schema.printable import printable_name
 from event_schema.struct_base import Milliseconds
-from server.detection.storage_anomaly import CHANNEL
+from server.agents.settings import AgentSettings, current_settings
 from server.store.tables import agent_epochs, agent_findings, agent_keys, agents
 
 SILENT_AFTER = 5 * 60 * 1000
 """An enrolled agent that said nothing for so long is a finding."""
+SETTINGS_LATE = 20 * 60 * 1000
+"""Agents ask for settings every five minutes; who has older ones so long after is a finding."""
+SETTINGS_FINDINGS = ("settings_not_used", "settings_old", "settings_unknown")
+_PROBLEM_CHARACTERS = 300
 AGENTS_MAX = 100_000
-COLLECTORS = frozenset({CHANNEL})
-"""Whatever else an agent calls its collectors counts as `other`: a name is not repeated on trust."""
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.dev)\d{1,4})?\Z")
 
 
@@ -71,7 +76,8 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
         )
     }
     rows = connection.execute(select(agents).order_by(agents.c.name).limit(AGENTS_MAX)).all()
-    return [
+    newest = current_settings(connection)
+    found = (
         _health(
             row._mapping,
             now=now,
@@ -80,7 +86,28 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
             findings=tuple(findings.get(row.name, ())),
         )
         for row in rows
+    )
+    return [
+        msgspec.structs.replace(agent, findings=(*agent.findings, *_of_settings(agent, newest, now)))
+        for agent in found
     ]
+
+
+def _of_settings(agent: AgentHealth, newest: AgentSettings | None, now: int) -> Iterator[Finding]:
+    """Of agents that speak: whether they go by the settings that were set for them."""
+    heard = agent.heartbeat_at
+    if heard is None or agent.state != "enrolled":
+        return
+    version, used = (0 if newest is None else newest.version), agent.settings_version or 0
+    if agent.settings_problem is not None:
+        detail = printable_name(agent.settings_problem)[:_PROBLEM_CHARACTERS]
+        yield Finding("settings_not_used", detail, heard, heard, 1)
+    elif used > version:
+        detail = f"uses version {used}, of which this server knows nothing; set the settings again"
+        yield Finding("settings_unknown", detail, heard, heard, 1)
+    elif newest is not None and used < version and now - newest.issued_at >= SETTINGS_LATE:
+        detail = f"uses {f'version {used}' if used else 'its own file'}, not version {version}"
+        yield Finding("settings_old", detail, newest.issued_at, heard, 1)
 
 
 def newest_heartbeat(connection: Connection) -> int | None:
@@ -128,7 +155,8 @@ def _health(
         certificate_until=until,
         version=_version(heartbeat.get("version")),
         collectors={
-            c["name"] if c["name"] in COLLECTORS else "other": c["state"]
+            # Whatever else an agent calls its collectors: a name is not repeated on trust.
+            c["name"] if c["name"] in CHANNELS else "other": c["state"]
             for c in heartbeat.get("collectors", ())
         },
         settings_version=heartbeat.get("settings_version"),

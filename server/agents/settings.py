@@ -16,9 +16,10 @@ from event_schema.config_bundle import SETTINGS_CHARACTERS, ConfigBundle, signed
 from server import audit
 from server.pki.authority import Authority
 from server.store.column_types import is_storable
-from server.store.tables import agent_settings
+from server.store.tables import agent_settings, agents
 
 HISTORY_MAX = 1000
+AHEAD_MAX = 1000
 _OF_THE_ENDPOINT = frozenset({"agent", "spool", "shipper"})
 
 
@@ -44,7 +45,7 @@ def set_settings(
     before = current_settings(connection)
     if before is not None and before.settings == text:
         raise SettingsRefused(f"these are the settings of version {before.version} already")
-    version = (connection.execute(select(func.max(agent_settings.c.version))).scalar() or 0) + 1
+    version = 1 + max(current_version(connection), *_told_versions(connection))
     bundle = ConfigBundle(version=version, issued_at=now, ca=authority.fingerprint, settings=text)
     connection.execute(
         insert(agent_settings).values(
@@ -68,6 +69,20 @@ def set_settings(
     return version
 
 
+def current_version(connection: Connection) -> int:
+    """0: nobody ever set any."""
+    return connection.execute(select(func.max(agent_settings.c.version))).scalar() or 0
+
+
+def _told_versions(connection: Connection) -> list[int]:
+    """Those that agents use. Where this database was brought back from an older copy they may be above its
+    own, and agents take none below. What is far above is no version of ours."""
+    limit = current_version(connection) + AHEAD_MAX
+    beats = connection.execute(select(agents.c.heartbeat)).scalars()
+    told = [(beat or {}).get("settings_version") or 0 for beat in beats]
+    return [0, *(version for version in told if version <= limit)]
+
+
 def check_settings(text: str) -> list[str]:
     """Names of the tables in it. Raises SettingsRefused."""
     if len(text) > SETTINGS_CHARACTERS:
@@ -76,7 +91,10 @@ def check_settings(text: str) -> list[str]:
         raise SettingsRefused("holds characters that no database stores")
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise SettingsRefused("nested too deeply") from error
+    except ValueError as error:
+        # Of TOML's reader; of Python for a number of thousands of digits.
         raise SettingsRefused(str(error)) from error
     for name, table in tables.items():
         if name in _OF_THE_ENDPOINT:
@@ -106,9 +124,10 @@ def settings_history(connection: Connection, limit: int = HISTORY_MAX) -> list[A
 
 def bundle_newer_than(connection: Connection, version: int) -> bytes | None:
     """The current signed bundle, as agents get it; None where they have it already."""
-    row = connection.execute(
-        select(agent_settings.c.version, agent_settings.c.bundle)
+    bundle = connection.execute(
+        select(agent_settings.c.bundle)
+        .where(agent_settings.c.version > version)
         .order_by(agent_settings.c.version.desc())
         .limit(1)
-    ).first()
-    return bytes(row.bundle) if row is not None and row.version > version else None
+    ).scalar()
+    return None if bundle is None else bytes(bundle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from event_schema.ocsf_account_events import (
     ApiActivity,
     Authentication,
@@ -17,6 +19,12 @@ from event_schema.ocsf_endpoint_events import (
 )
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
+
+_LOGIN_WORDS: Final = {
+    AuthenticationActivity.LOGON: "login",
+    AuthenticationActivity.LOGOFF: "logout",
+    AuthenticationActivity.ACCOUNT_SWITCH: "account switch",
+}
 
 
 def act_of(event: Event) -> str:
@@ -34,10 +42,9 @@ def act_of(event: Event) -> str:
             word = "upload"
         case EmailActivity():
             word = "mail"
-        case Authentication(status_id=Outcome.FAILURE):
-            word = "login refused"
         case Authentication():
-            word = "logout" if event.activity_id is AuthenticationActivity.LOGOFF else "login"
+            refused = " refused" if event.status_id is Outcome.FAILURE else ""
+            word = _LOGIN_WORDS[event.activity_id] + refused
         case DatastoreActivity():
             word = "export" if event.unmapped.result.is_export else "query"
         case ApiActivity():

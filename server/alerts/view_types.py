@@ -69,6 +69,10 @@ class EventView(msgspec.Struct, frozen=True):
     epoch: str
     seq: int
     time: Milliseconds
+    act: str
+    """As in `EvidenceView.acts`."""
+    bytes: int
+    """What it adds to `EvidenceView.bytes`."""
     event: dict[str, Any]
     """The event's fields, and `leaver` beside them."""
 
@@ -82,7 +86,7 @@ class DestinationView(msgspec.Struct, frozen=True):
 
 
 class EvidenceView(msgspec.Struct, frozen=True):
-    """`largest` are the largest files; the counts are of all events that were read."""
+    """`largest` are the events with most bytes; the counts are of all events that were read."""
 
     total: int
     files: int

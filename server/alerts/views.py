@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import select
 
 from analytics.risk import ANOMALY_SOURCE
+from server.alerts.act_words import act_of
 from server.alerts.blind_spots import BlindSpot, blind_spots
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
@@ -28,6 +29,7 @@ from server.alerts.view_types import (
     Unmasking,
     Who,
 )
+from server.enrich.amounts import amounts_of
 from server.people.directory import Directory, PersonRecord, load_directory
 from server.people.masking import Masker
 from server.people.pseudonyms import Unmasked, names_to_hide, person_subject, shown_names, unmask
@@ -195,7 +197,15 @@ class _Sight:
             event = {**msgspec.to_builtins(found.event), "leaver": msgspec.to_builtins(found.leaver)}
         else:
             event = self._masker.event(found.event, found.leaver)
-        return EventView(self._agent(found.agent), found.epoch, found.seq, found.time, event)
+        return EventView(
+            self._agent(found.agent),
+            found.epoch,
+            found.seq,
+            found.time,
+            act_of(found.event),
+            amounts_of(found.event).bytes,
+            event,
+        )
 
     def _destination(self, destination: Destination) -> DestinationView:
         device: dict[str, Any] | None = None

@@ -25,7 +25,7 @@ from server.commands.alert_words import (
     who_words,
     zone_of,
 )
-from server.commands.evidence_rows import event_bytes, evidence_row
+from server.commands.evidence_rows import evidence_row
 from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
@@ -44,6 +44,10 @@ _ACTS = {
     "login": ("login", "logins"),
     "login refused": ("login refused", "logins refused"),
     "logout": ("logout", "logouts"),
+    "logout refused": ("logout refused", "logouts refused"),
+    "account switch": ("account switch", "account switches"),
+    "account switch refused": ("account switch refused", "account switches refused"),
+    "act": ("act in an application", "acts in applications"),
     "query": ("query", "queries"),
     "export": ("export", "exports"),
 }
@@ -108,7 +112,7 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("suspected", who_words(alert.suspected_actor))
     if alert.traits:
         grid.add_row("because", ", ".join(alert.traits))
-    grid.add_row("what", f"{counted(detail.evidence.files, 'file')}, {byte_size(detail.evidence.bytes)}")
+    grid.add_row("what", _amount(detail.evidence))
     for index, destination in enumerate(detail.evidence.destinations[:5]):
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
@@ -125,6 +129,11 @@ def _facts(detail: AlertDetail) -> Table:
         closed = f"{moment(alert.closed_at, zone_of(alert))} as {alert.verdict} by {alert.closed_by}"
         grid.add_row("closed", f"{closed}: {alert.reason}")
     return grid
+
+
+def _amount(evidence: EvidenceView) -> str:
+    what = counted(evidence.files, "file") if evidence.files else counted(evidence.total, "event")
+    return f"{what}, {byte_size(evidence.bytes)}" if evidence.files or evidence.bytes else what
 
 
 def _bars(shares: tuple[ShareView, ...]) -> Table:
@@ -174,7 +183,7 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
     if rest <= 0:
         return table
     word = "smaller file" if evidence.files == evidence.total else "further event"
-    size = evidence.bytes - sum(map(event_bytes, shown))
+    size = evidence.bytes - sum(event.bytes for event in shown)
     return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}", style="dim"))
 
 

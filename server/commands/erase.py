@@ -54,6 +54,7 @@ from server.store.tables import (
     erasures,
     event_blocks,
     judged_days,
+    known_exports,
     people,
     person_names,
     pseudonyms,
@@ -68,7 +69,7 @@ REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
     people, person_names, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
-    subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks,
+    subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks, known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
 

@@ -24,6 +24,10 @@ _WORDS = {
     "rule_days": ("day on which a rule hit", "days on which rules hit"),
     "subject_places": ("device or destination seen", "devices and destinations seen"),
     "subject_agents": ("endpoint seen", "endpoints seen"),
+    "known_exports": (
+        "hash of what a database or file server gave out",
+        "hashes of what databases and file servers gave out",
+    ),
     "dead_letters": ("unreadable record (dead letter)", "unreadable records (dead letters)"),
     "people_led": ("person whose manager is left empty", "people whose manager is left empty"),
     "alerts_blanked": (
@@ -50,6 +54,7 @@ _STEPS = {
     "subject events": "index of events",
     "subject places": "devices and destinations seen",
     "subject agents": "endpoints seen",
+    "known exports": "hashes of exports",
 }
 """What server/erasure calls its steps, where people would not."""
 

@@ -18,6 +18,8 @@ _ORIGINS: Final = {
     "database_export": "content of a database export",
     "file_server": "content from a file server",
 }
+_LOGIN_ACTS: Final = {1: "logged in", 2: "logged out"}
+_DEVICE_ACTS: Final = {1: "plugged in", 2: "taken out"}
 
 
 def evidence_row(found: EventView) -> Row:
@@ -28,33 +30,21 @@ def evidence_row(found: EventView) -> Row:
     return size, what, program, sha256
 
 
-def event_bytes(found: EventView) -> int:
-    """What it adds to the evidence's bytes, as in enrich/amounts.py."""
-    event = found.event
-    match event["class_uid"]:
-        case 1001 if event["activity_id"] in (1, 3) and event["file"].get("drive_type_id") == 1:
-            return int(event["file"].get("size") or 0)
-        case 6006:
-            return int(event["file"].get("size", event["unmapped"]["transfer"].get("bytes_sent")) or 0)
-        case 4009:
-            return int(event["email"].get("size") or 0)
-        case 6005:
-            return int(event["query_info"].get("bytes") or 0)
-    return 0
-
-
 def _file(event: dict[str, Any]) -> Row:
     result = event.get("file_result")
     act = {4: " (deleted)", 5: f" → {result['name']}" if result else " (renamed)"}
     file = event["file"]
-    name = file["name"] + act.get(event["activity_id"], "")
+    name = file["name"] + act.get(event["activity_id"], "") + _labels(file)
     return _size(file.get("size")), name, _program(event), _hash(file)
 
 
 def _upload(event: dict[str, Any]) -> Row:
     file = event["file"]
     size = file.get("size", event["unmapped"]["transfer"].get("bytes_sent"))
-    return _size(size), file["name"], _program(event), _hash(file)
+    place = event.get("dst_endpoint") or {}
+    where = place.get("svc_name") or place.get("hostname") or place.get("ip")
+    what = f"{file['name']}{f' → {where}' if where else ''}{_labels(file)}"
+    return _size(size), what, _program(event), _hash(file)
 
 
 def _mail(event: dict[str, Any]) -> Row:
@@ -66,9 +56,12 @@ def _mail(event: dict[str, Any]) -> Row:
 
 
 def _login(event: dict[str, Any]) -> Row:
-    how = "refused" if event["status_id"] == 2 else "logged in"
-    if event["activity_id"] == 2:
-        how = "logged out"
+    is_refused = event["status_id"] == 2
+    if event["activity_id"] == 7:
+        other = event["user"].get("name") or event["user"].get("uid") or "another account"
+        how = f"{'refused to become' if is_refused else 'became'} {other}"
+    else:
+        how = "refused" if is_refused else _LOGIN_ACTS[event["activity_id"]]
     detail = event.get("status_detail")
     what = f"{event['service']['name']}: {how}{f' ({detail})' if detail else ''}"
     return _times(event), what, _source(event), _NONE
@@ -88,12 +81,15 @@ def _statement(event: dict[str, Any]) -> Row:
 
 
 def _device(event: dict[str, Any]) -> Row:
-    job = event["unmapped"].get("print_job")
-    return f"{job['pages']} pages" if job else "", str(event["peripheral_device"]["name"]), _NONE, _NONE
+    job, name = event["unmapped"].get("print_job"), str(event["peripheral_device"]["name"])
+    if event["activity_id"] == 99:
+        pages = "?" if job is None else f"{job['pages']:,} p."
+        return pages, f"printed on {name}", _NONE, _NONE
+    return "", f"{name} {_DEVICE_ACTS[event['activity_id']]}", _NONE, _NONE
 
 
 def _start(event: dict[str, Any]) -> Row:
-    return "", str(event["process"].get("name") or _NONE), _NONE, _NONE
+    return "", f"{event['process'].get('name') or 'a program'} started", _NONE, _NONE
 
 
 def _other(event: dict[str, Any]) -> Row:
@@ -110,6 +106,19 @@ _OF_CLASS: Final[dict[int, Callable[[dict[str, Any]], Row]]] = {
     6005: _statement,
     6006: _upload,
 }
+
+
+def _labels(file: dict[str, Any]) -> str:
+    """What it holds, as counts; the languages of source code are left out."""
+    found = [
+        f"{detail['count']:,} {detail['type']}"
+        for each in file.get("data_classifications") or ()
+        for detail in each["discovery_details"]
+        if not detail["type"].startswith("source_code.")
+    ]
+    if file.get("is_encrypted"):
+        found.append("encrypted")
+    return f" [{', '.join(found)}]" if found else ""
 
 
 def _size(size: Any) -> str:

@@ -21,9 +21,10 @@ from event_schema.leaver_fields import (
     RemoteFields,
     TimeFields,
 )
-from event_schema.ocsf_account_events import ApiActivity, DatastoreActivity
-from event_schema.ocsf_endpoint_events import PeripheralActivity, ProcessActivity
+from event_schema.ocsf_account_events import ApiActivity, Authentication, DatastoreActivity
+from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActivity, ProcessActivity
 from event_schema.ocsf_events import Event, account_of
+from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.ocsf_unmapped import Evidence, TransferUnmapped
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
@@ -33,7 +34,7 @@ from server.store.column_types import key_text
 
 CHANNEL_CHARACTERS = 64
 _WORDS_KEPT = 50_000
-_MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, ApiActivity, DatastoreActivity)
+_MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, Authentication, ApiActivity, DatastoreActivity)
 
 
 _Words = tuple[str | None, int, int, str, str | None, bool | None, str | None, FileFields | None]
@@ -192,6 +193,20 @@ def is_nobodys(event: Event) -> bool:
     """No account did it, as far as anybody can say: kept and known, but about no subject. A file that was
     taken is always about somebody, an unknown account at worst."""
     return account_of(event) is None and isinstance(event, _MAY_BE_NOBODYS)
+
+
+def is_at_endpoint(event: Event) -> bool:
+    """Whether whoever did it worked at the machine whose agent tells of it; else a server wrote it down, and
+    its agent sees nothing of what they do elsewhere."""
+    match event:
+        case FileSystemActivity():
+            return event.unmapped.origin is None
+        case PeripheralActivity():
+            return event.unmapped.print_job is None
+        case ProcessActivity() | FileHostingActivity():
+            return True
+        case _:
+            return False
 
 
 def _subject(person: PersonRecord) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from server.erasure.letters import dead_letters_of
 from server.erasure.plan import Plan
-from server.erasure.seen_on_days import seen_only_on
+from server.erasure.seen_on_days import made_on, seen_only_on
 from server.erasure.selection import DAY_MS
 from server.store.database import Database
 from server.store.tables import (
@@ -18,6 +18,7 @@ from server.store.tables import (
     dead_letters,
     event_blocks,
     judged_days,
+    known_exports,
     people,
     person_names,
     pseudonyms,
@@ -64,6 +65,7 @@ def _of_days(connection: Connection, first: int, last: int) -> dict[str, int]:
         counts[table.name] = _count(connection, table.c.day.between(first, last))
     for table, seen in seen_only_on(first, last).items():
         counts[table.name] = _count(connection, seen)
+    counts[known_exports.name] = _count(connection, made_on(first, last))
     received = dead_letters.c.received_at.between(first * DAY_MS, (last + 1) * DAY_MS - 1)
     counts["dead_letters"] = _count(connection, received)
     counts["blocks_looked_at"] = _count(connection, event_blocks.c.last_day >= first)

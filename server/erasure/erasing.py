@@ -21,7 +21,7 @@ from server import audit
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.plan import NotFound, Plan, Target, read_plan
-from server.erasure.seen_on_days import seen_only_on
+from server.erasure.seen_on_days import made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
 from server.evidence_seal import SealKey
 from server.people.dates import day_text
@@ -40,6 +40,7 @@ from server.store.tables import (
     erasures,
     event_blocks,
     judged_days,
+    known_exports,
     people,
     person_names,
     pseudonyms,
@@ -217,6 +218,7 @@ class _Run:
                 }
                 self._count(connection, counts)
         self._progress("days", len(ordered), len(ordered))
+        self.delete(known_exports, made_on(days[0], days[-1]))
 
     def blocks(self, selection: Selection, condition: ColumnElement[bool]) -> None:
         """Those that come from now on hold nothing of it."""

@@ -17,6 +17,7 @@ from server.store.tables import (
     person_names,
     pseudonyms,
     subject_agents,
+    subject_events,
 )
 
 
@@ -161,8 +162,12 @@ def _of_pseudonym(connection: Connection, given: str) -> str | None:
 
 
 def _seen_on(connection: Connection, subjects: tuple[str, ...]) -> tuple[str, ...]:
-    query = select(subject_agents.c.agent).where(subject_agents.c.subject.in_(subjects)).distinct()
-    return tuple(sorted(connection.execute(query).scalars()))
+    """Endpoints, and servers that wrote down what they did."""
+    found: set[str] = set()
+    for table in (subject_agents, subject_events):
+        query = select(table.c.agent).where(table.c.subject.in_(subjects)).distinct()
+        found.update(connection.execute(query).scalars())
+    return tuple(sorted(found))
 
 
 def _is_kept(connection: Connection, subject: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Table, exists
 
 from server.erasure.selection import DAY_MS
-from server.store.tables import subject_agents, subject_events, subject_places
+from server.store.tables import known_exports, subject_agents, subject_events, subject_places
 
 
 def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[bool]]:
@@ -22,3 +22,9 @@ def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[boo
         subject_places: (used.first_time >= begin) & (used.last_time < end),
         subject_agents: (seen.first_time >= begin) & (seen.first_time < end) & ~on_others,
     }
+
+
+def made_on(first_day: int, last_day: int) -> ColumnElement[bool]:
+    """Which exports that are known by their content. UTC days."""
+    begin, end = first_day * DAY_MS, (last_day + 1) * DAY_MS
+    return (known_exports.c.seen_at >= begin) & (known_exports.c.seen_at < end)

@@ -11,6 +11,7 @@ import msgspec
 
 from event_schema.control_records import LossReason
 from event_schema.wire import Rejected
+from server.agents.health import SETTINGS_FINDINGS
 from server.pipeline.agent_state import FindingKind
 from server.status_types import SCORE_BANDS
 
@@ -77,7 +78,7 @@ SEEN = (
         _GAUGE,
         "agents",
         "Agents about which something of this kind is open.",
-        {"kind": tuple(kind.value for kind in FindingKind)},
+        {"kind": (*(kind.value for kind in FindingKind), *SETTINGS_FINDINGS)},
     ),
     Metric("leaver_missing_events", _GAUGE, "events", "Numbers that never came, over all agents (gaps)."),
     Metric("leaver_agents_backlog_events", _GAUGE, "events", "Events in agents' spools, as they last said."),

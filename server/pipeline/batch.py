@@ -24,6 +24,7 @@ from server.enrich.enrichment import (
     CHANNEL_CHARACTERS,
     Enriched,
     channel_of,
+    is_at_endpoint,
     is_nobodys,
     peer_group_of,
 )
@@ -66,8 +67,8 @@ class Block(msgspec.Struct, frozen=True):
 class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
-    `exports`: by SHA-256. `erased`: new events of erased accounts, dropped, by the account's digest.
-    `touched`: subjects whose watched days it widens; their own states did not change."""
+    `erased`: new events of erased accounts, dropped, by the account's digest. `touched`: subjects whose
+    watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -75,7 +76,7 @@ class Batch:
         self.dead_letters: list[DeadLetter] = []
         self.findings: list[Finding] = []
         self.subjects: dict[str, SubjectState] = {}
-        self.exports: dict[str, Export] = {}
+        self.exports: list[Export] = []
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()
@@ -102,9 +103,8 @@ class BatchReader:
         # Longer ones are refused before anybody asks who that is.
         self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
-        self._memory.exports.load(
-            self._connection, (event for found in admitted for event in found.events or ())
-        )
+        events = (event for found in admitted for event in found.events or ())
+        self._memory.exports.load(self._connection, events, self._memory.first_day)
         about = [self._about(found) for found in admitted]
         subjects = (who[1] for each in about for who in each if who is not None)
         self._memory.load_subjects(self._connection, subjects)
@@ -276,7 +276,7 @@ class BatchReader:
         new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
         file, export = self._memory.exports.look_at(event, time)
         if export is not None:
-            self._batch.exports[export.sha256] = export
+            self._batch.exports.append(export)
         enriched = enricher.enrich(
             event,
             time=time,
@@ -289,7 +289,7 @@ class BatchReader:
         )
         self._batch.subjects[subject] = state
         self._batch.people[subject] = person
-        if state.seen_on(agent.name, time):
+        if is_at_endpoint(event) and state.seen_on(agent.name, time):
             self._memory.scorer.forget_subject(subject)
         place = (day, row.channel, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
@@ -301,17 +301,17 @@ class BatchReader:
     def _novelty(
         self, state: SubjectState, row: ChannelDay, place: str, person: PersonRecord | None, time: int
     ) -> bool:
-        """Whether this is the day of the place's first use, as far as is known; keeps the days' counts."""
+        """Whether this is the day of the place's first use, on whatever channel, as far as is known.
+        Keeps the counts of the channel's days."""
         day_of = self._memory.enricher.day_of
-        before = state.use_place(place, time)
+        before = state.use_place(row.channel, place, time)
         known_day = None if before is None else day_of(person, before)
         if known_day is None or row.day < known_day:
             row.new_places += 1
             if known_day is not None and known_day in state.days(row.channel):
                 # A late event shows that it was used before: that day was not its first.
                 state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
-            return True
-        return row.day == known_day
+        return row.day == day_of(person, state.first_use(place))
 
     def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
         for hit in self._policies.match_event(event, enriched.known.plain):

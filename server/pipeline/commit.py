@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, case, func, insert, select, update
 
 from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
@@ -96,20 +96,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
-    _write_exports(connection, batch)
-
-
-def _write_exports(connection: Connection, batch: Batch) -> None:
-    # In one order, so that two workers with the same exports do not wait for each other.
-    rows = [msgspec.structs.asdict(batch.exports[sha256]) for sha256 in sorted(batch.exports)]
-    insert_missing(connection, known_exports, rows)
-    if rows:
-        is_older = known_exports.c.seen_at < bindparam("seen_at")
-        renew = update(known_exports).where(known_exports.c.sha256 == bindparam("key"), is_older)
-        connection.execute(
-            renew.values(seen_at=bindparam("seen_at")),
-            [{"key": row["sha256"], "seen_at": row["seen_at"]} for row in rows],
-        )
+    insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 
 def _write_blocks(connection: Connection, blocks: list[Block]) -> None:
@@ -299,8 +286,8 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
         ]
         rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
         places += [
-            name | {"place": place} | msgspec.structs.asdict(state.places[place])
-            for place in state.dirty_places
+            name | {"channel": channel, "place": place} | msgspec.structs.asdict(state.places[place][channel])
+            for channel, place in state.dirty_places
         ]
         seen_on += [
             name | {"agent": agent, "first_time": state.agents[agent]} for agent in state.dirty_agents

@@ -63,6 +63,8 @@ RangePlace = tuple[int, str, str, str]
 """(local day, channel, agent, epoch)."""
 RulePlace = tuple[str, str, int]
 """(rule id, channel, local day)."""
+ChannelPlace = tuple[str, str]
+"""(channel, place)."""
 
 
 class SubjectState:
@@ -72,12 +74,12 @@ class SubjectState:
         self.subject = subject
         self.channels: dict[str, dict[int, ChannelDay]] = {}
         self.rules: dict[RulePlace, RuleHits] = {}
-        self.places: dict[str, PlaceUse] = {}
+        self.places: dict[str, dict[str, PlaceUse]] = {}
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
-        self.dirty_places: set[str] = set()
+        self.dirty_places: set[ChannelPlace] = set()
         self.dirty_agents: set[str] = set()
         self.dirty_ranges: dict[tuple[RangePlace, int], int] = {}
 
@@ -94,18 +96,23 @@ class SubjectState:
         self.dirty_days.add((channel, day))
         return found
 
-    def use_place(self, place: str, time: int) -> int | None:
-        """Notes a use. Returns the first use's time as it was known before, None for a new place."""
-        use = self.places.get(place)
+    def use_place(self, channel: str, place: str, time: int) -> int | None:
+        """Notes a use. Returns when the channel used it first, as it was known before; None: never."""
+        uses = self.places.setdefault(place, {})
+        use = uses.get(channel)
         if use is None:
-            self.places[place] = PlaceUse(time, time)
-            self.dirty_places.add(place)
+            uses[channel] = PlaceUse(time, time)
+            self.dirty_places.add((channel, place))
             return None
         before = use.first_time
         if time > use.last_time or time < use.first_time:
             use.first_time, use.last_time = min(before, time), max(use.last_time, time)
-            self.dirty_places.add(place)
+            self.dirty_places.add((channel, place))
         return before
+
+    def first_use(self, place: str) -> int:
+        """Of a place that was used, on whatever channel."""
+        return min(use.first_time for use in self.places[place].values())
 
     def seen_on(self, agent: str, time: int) -> bool:
         """Whether it was never seen there before."""
@@ -172,7 +179,8 @@ def _load_part(
     for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
     for row in connection.execute(select(subject_places).where(subject_places.c.subject.in_(part))):
-        states[row.subject].places[row.place] = PlaceUse(row.first_time, row.last_time)
+        uses = states[row.subject].places.setdefault(row.place, {})
+        uses[row.channel] = PlaceUse(row.first_time, row.last_time)
     for row in connection.execute(select(subject_agents).where(subject_agents.c.subject.in_(part))):
         states[row.subject].agents[row.agent] = row.first_time
     places = (

@@ -76,6 +76,15 @@ class ScriptedCollector:
         )
 
 
+class Asking(ScriptedCollector):
+    """Wants to know what is on disk."""
+
+    told: ClassVar[list[str | None]] = []
+
+    def saved(self, cursor: str | None) -> None:
+        self.told.append(cursor)
+
+
 class OddlyMounted(ScriptedCollector):
     """Speaks of a mount point that is not UTF-8, as mountinfo gives it."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -42,3 +44,26 @@ def test_memory_is_the_resident_part_where_the_kernel_does_not_tell_the_share(
 def test_without_proc_nothing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     assert own_footprint() is None
+
+
+def test_child_processes_count_while_they_run_and_after_they_ended() -> None:
+    before = own_footprint()
+    work = (
+        "import time\nheld = bytearray(64 << 20)\nwhile time.process_time() < 0.3: pass\n"
+        "print(1, flush=True)\ninput()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    during = own_footprint()
+    child.communicate("\n")
+    after = own_footprint()
+    assert before is not None
+    assert during is not None
+    assert after is not None
+    assert during.memory_bytes - before.memory_bytes > 64 << 20
+    assert during.cpu_seconds - before.cpu_seconds >= 0.25
+    assert after.cpu_seconds >= during.cpu_seconds - 0.05
+    assert during.memory_bytes - after.memory_bytes > 64 << 20

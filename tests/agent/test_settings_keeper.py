@@ -10,12 +10,13 @@ import pytest
 
 from agent.collector_registry import COLLECTORS
 from agent.config import parse_config
-from agent.config_bundle import FILE
+from agent.config_bundle import FILE, keep_bundle
 from agent.enrolment import renew
 from agent.identity import Identity, load_identity
 from agent.runner import Agent
-from agent.settings_keeper import SettingsKeeper, SettingsState, settings_in_force
+from agent.settings_keeper import AWAY_SECONDS, SettingsKeeper, SettingsState, settings_in_force
 from collectors.storage_config import RemovableStorageConfig
+from event_schema.config_bundle import ConfigBundle, signed_bundle
 from event_schema.control_records import Heartbeat, decode_heartbeat
 from event_schema.ocsf_events import FileSystemActivity
 from event_schema.wire import RecordKind, decode_events, unpack_content
@@ -23,6 +24,7 @@ from server.agents.settings import bundle_newer_than, set_settings
 from server.pki.authority import create_authority
 from tests.agent.enrolled import all_logged, enrolled, start_https, stop_https
 from tests.agent.scripted_agent import KINDS
+from tests.agent.test_command_line import watching
 from tests.agent.test_runner import until
 from tests.server.api.running_server import RunningServer
 
@@ -121,6 +123,71 @@ def test_an_older_version_never_comes_back(server: RunningServer, identity: Iden
     assert again.state.version == 2
 
 
+def test_a_server_that_hands_out_an_older_version_is_refused_and_told(
+    server: RunningServer, identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = _keeper(identity, tmp_path)
+    _set(server, SLOW)
+    with server.database.read() as connection:
+        old = bundle_newer_than(connection, 0)
+    _set(server, "")
+    assert keeper.ask()
+    monkeypatch.setattr("server.api.agent_routes.bundle_newer_than", lambda *_: old)
+    assert not keeper.ask()
+    assert keeper.state == SettingsState(
+        2, "the installation's settings were refused: version 1 is not newer than 2"
+    )
+    assert _keeper(identity, tmp_path).state == SettingsState(2)
+
+
+def test_settings_that_found_no_room_on_disk_hold_and_are_written_when_there_is_some(
+    server: RunningServer, identity: Identity, tmp_path: Path
+) -> None:
+    keeper = _keeper(identity, tmp_path)
+    _set(server, SLOW)
+    # Nobody can write there, root neither.
+    blocked = tmp_path / "state" / f"{FILE}.new"
+    blocked.mkdir()
+    assert keeper.ask()
+    assert _settle(keeper) == 5.0
+    assert "version 1 holds until the next start" in (keeper.state.problem or "")
+    assert _keeper(identity, tmp_path).state.version is None
+    blocked.rmdir()
+    assert not keeper.ask()
+    assert keeper.state == SettingsState(1)
+    assert _keeper(identity, tmp_path).state == SettingsState(1)
+
+
+def test_a_trouble_of_asking_is_told_until_the_server_answers(
+    server: RunningServer, identity: Identity, tmp_path: Path
+) -> None:
+    now = [0.0]
+    config = parse_config(f'[agent]\nstate_dir = "{tmp_path / "state"}"\n'.encode(), "file")
+    keeper = SettingsKeeper(config, tmp_path / "state", lambda: identity, COLLECTORS, lambda: now[0])
+    stop_https(server)
+    assert not keeper.ask()
+    assert keeper.state == SettingsState()
+    now[0] = AWAY_SECONDS
+    assert not keeper.ask()
+    assert "no settings for over 1 h" in (keeper.state.problem or "")
+    start_https(server)
+    assert not keeper.ask()
+    assert keeper.state == SettingsState()
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 50_000, "x = " + "9" * 5_000])
+def test_settings_that_no_reader_can_read_are_told_and_change_nothing(
+    server: RunningServer, identity: Identity, tmp_path: Path, text: str
+) -> None:
+    """The server refuses them; one of another version may not."""
+    bundle = ConfigBundle(version=7, issued_at=0, ca=server.authority.fingerprint, settings=text)
+    keep_bundle(tmp_path / "state", signed_bundle(bundle, server.authority.sign_bundle))
+    keeper = _keeper(identity, tmp_path)
+    assert keeper.state.version is None
+    assert "version 7: " in (keeper.state.problem or "")
+    assert _settle(keeper) == 1.0
+
+
 @pytest.mark.parametrize("damage", ["truncated", "changed", "foreign"])
 def test_a_kept_file_that_is_not_the_installations_is_told_and_not_used(
     server: RunningServer, identity: Identity, tmp_path: Path, damage: str
@@ -141,13 +208,18 @@ def test_a_kept_file_that_is_not_the_installations_is_told_and_not_used(
     keeper = _keeper(identity, tmp_path)
     assert _settle(keeper) == 1.0
     assert "cannot be used" in (keeper.state.problem or "")
+    told = keeper.state
     config, state = settings_in_force(
         parse_config(f'[agent]\nstate_dir = "{tmp_path / "state"}"'.encode(), "f"), COLLECTORS
     )
-    assert state == keeper.state
+    assert state == told
     assert config.collectors == keeper.config.collectors
+    if damage != "foreign":
+        assert keeper.ask()
+        assert keeper.state == SettingsState(1)
 
 
+@pytest.mark.long
 def test_a_running_agent_changes_to_new_settings_and_loses_and_doubles_nothing(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,3 +281,23 @@ def test_the_identity_that_is_asked_with_is_the_present_one(
     assert load_identity(tmp_path / "state").facts == current[0].facts
     _set(server, SLOW)
     assert keeper.ask()
+
+
+def test_a_folder_that_is_named_for_one_call_of_watch_is_watched_whatever_the_installation_sets(
+    server: RunningServer, identity: Identity, tmp_path: Path
+) -> None:
+    _set(server, '[collectors.removable_storage]\nextra_mounts = ["/nowhere"]\nenabled = false\n')
+    assert _keeper(identity, tmp_path).ask()
+    folder, config = tmp_path / "exchange", tmp_path / "agent.toml"
+    folder.mkdir()
+    off = "".join(f"[collectors.{kind.name}]\nenabled = false\n" for kind in COLLECTORS)
+    config.write_text(f'[agent]\nstate_dir = "{tmp_path / "state"}"\n{off}')
+    process = watching(config, str(folder))
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith(b"removable_storage: "), said
+        assert str(folder).encode() in said, said
+    finally:
+        process.kill()
+        process.communicate()

@@ -5,20 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import pytest
 
 from agent.backoff import Backoff
+from agent.collector_registry import CollectorKind
+from agent.collector_set import CollectorSet
+from agent.spool import Spool
 from agent.spool_segment import NewEntry
+from agent.spool_writer import SpoolWriter
 from agent.supervisor import Supervisor
 from collectors.contract import Observation, Unsupported
 from event_schema.codec import decode_event
 from event_schema.ocsf_events import FileSystemActivity
 from event_schema.ocsf_objects import Host, HostType
-from tests.agent.scripted_collector import ScriptedCollector, ScriptedConfig
+from tests.agent.scripted_collector import Asking, ScriptedCollector, ScriptedConfig
 
+SCRIPTED = "tests.agent.scripted_collector"
 HOST = Host(hostname="h", type_id=HostType.UNKNOWN)
 
 
@@ -129,6 +135,25 @@ def test_an_event_that_cannot_be_encoded_is_counted_and_the_next_one_taken(stop:
     supervisor.start()
     until(lambda: len(taken) == 2)
     assert supervisor.state().dropped == {"not_encodable": 1, "scripted": 1}
+
+
+def test_a_collector_that_asks_is_told_what_the_spool_has_synced_and_nothing_sooner(tmp_path: Path) -> None:
+    kind = CollectorKind("scripted", SCRIPTED, "Asking", SCRIPTED, "ScriptedConfig")
+    plain = CollectorKind("plain", SCRIPTED, "ScriptedCollector", SCRIPTED, "ScriptedConfig")
+    spool = Spool(tmp_path / "spool")
+    writer = SpoolWriter(spool)
+    config = ScriptedConfig(count=3)
+    Asking.told.clear()
+    collectors = CollectorSet(HOST, "0", writer.hand_on, spool.cursor, [(kind, config), (plain, config)])
+    collectors.start()
+    until(lambda: len(Asking.told) > 5)
+    assert set(Asking.told) == {None}, "the events wait for their writer"
+    writer.start()
+    until(lambda: Asking.told[-1:] == ["2"])
+    collectors.stop()
+    assert collectors.join(5) == []
+    assert writer.finish(5)
+    spool.close()
 
 
 def test_waits_double_up_to_the_cap_and_start_again_after_success() -> None:

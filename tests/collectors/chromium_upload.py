@@ -13,8 +13,8 @@ from websockets.sync.client import connect
 from tests.collectors.upload_lab import UploadLab, free_port, wait_for_port
 
 
-def upload_with_chromium(lab: UploadLab, page: str, file: Path) -> None:
-    """Opens the page, puts the file into its form and sends it. Chromium stays open until the lab ends."""
+def upload_with_chromium(lab: UploadLab, page: str, *files: Path) -> None:
+    """Opens the page for each file, puts it into the form and sends it. Chromium stays till the lab ends."""
     port = free_port()
     lab.start(
         "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--ignore-certificate-errors",
@@ -22,6 +22,11 @@ def upload_with_chromium(lab: UploadLab, page: str, file: Path) -> None:
         f"--remote-debugging-port={port}", "about:blank", as_user=True,
     )  # fmt: skip
     wait_for_port(port, 60)
+    for file in files:
+        _send(port, page, file)
+
+
+def _send(port: int, page: str, file: Path) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?{page}", method="PUT")
     with urllib.request.urlopen(request) as answer:
         address = json.load(answer)["webSocketDebuggerUrl"]

@@ -14,8 +14,17 @@ from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, Pe
 class Observing:
     """A running collector for the duration of a `with`. What it raises, leaving the `with` raises."""
 
-    def __init__(self, collector: Collector, resume_from: str | None = None) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        resume_from: str | None = None,
+        saved: Callable[[], str | None] | None = None,
+    ) -> None:
+        """saved: what the agent would tell a collector that asks what is on disk."""
         self.collector = collector
+        self._saved = saved
+        self.pauses: list[float] = []
+        """Seconds between two turns, the longest ones."""
         self.observations: list[Observation] = []
         self.turns = 0
         self._resume_from = resume_from
@@ -79,9 +88,14 @@ class Observing:
 
     def _run(self) -> None:
         try:
+            tell, before = getattr(self.collector, "saved", None), time.monotonic()
             for observation in self.collector.observe(self._resume_from, self._stop):
                 if observation is not None:
                     self.observations.append(observation)
+                elif tell is not None and self._saved is not None:
+                    tell(self._saved())
+                self.pauses = sorted((*self.pauses, time.monotonic() - before))[-3:]
+                before = time.monotonic()
                 self.turns += 1
         except BaseException as error:  # noqa: BLE001 - handed to the test's thread
             self._error = error

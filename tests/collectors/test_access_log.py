@@ -15,48 +15,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.access_log import AccessLogCollector, AccessLogConfig
+from collectors.access_log_config import SOURCES_MAX
 from collectors.contract import Advice, Collector, Observation, Unsupported
 from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import ApiActivity, Outcome
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import Host, HostType
+from tests.back_office.acts import SECRET, acts_source, order
 from tests.back_office.office import BackOffice
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="web-1", type_id=HostType.SERVER)
 HOME, ABROAD = "198.51.100.7", "203.0.113.66"
-SECRET = "token=s3cret"
-ACT_RULES: list[dict[str, Any]] = [
-    {
-        "action": "manual_order_created",
-        "activity": "create",
-        "where": {"event": "order.create", "order.kind": "manual"},
-        "object_field": "order.no",
-        "object_type": "order",
-        "outcome": "success",
-    },
-    {
-        "action": "enquiry_opened",
-        "activity": "read",
-        "path": "/enquiries/(?P<object>[0-9]+)",
-        "object_type": "enquiry",
-    },
-    {
-        "action": "customers_exported",
-        "activity": "read",
-        "where": {"event": "customers.export"},
-        "object_type": "customers",
-        "count_field": "rows",
-    },
-]
-ACT_FIELDS = {
-    "address": "client.address",
-    "forwarded": "forwarded_for",
-    "device": "device",
-    "path": "uri",
-}
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +42,6 @@ def office() -> Iterator[BackOffice]:
     yield office
     office.stop()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def acts_source(path: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "name": "shop",
-        "path": str(path),
-        "format": "json",
-        "fields": ACT_FIELDS,
-        "trusted_proxies": ["127.0.0.0/8"],
-        "rules": ACT_RULES,
-        **more,
-    }
 
 
 def combined_source(path: Path, *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -106,17 +68,6 @@ def who(event: ApiActivity) -> str | None:
 
 def what(event: ApiActivity) -> str | None:
     return None if event.resources is None else event.resources[0].name
-
-
-def order(office: BackOffice, number: int, user: str, address: str, at: datetime, device: str = "") -> int:
-    headers = {
-        "x-user": user,
-        "x-password": {"kefu": "shared"}.get(user, "?"),
-        "x-forwarded-for": address,
-        "x-test-time": str(int(at.timestamp() * 1000)),
-        "x-device-id": device,
-    }
-    return office.ask("POST", f"/orders/manual?{SECRET}", headers, {"order": f"M-{number:04}"})
 
 
 class TestContract(CollectorContract):
@@ -317,8 +268,72 @@ def test_hostile_lines_are_counted_and_the_others_are_told(tmp_path: Path) -> No
     }
 
 
+def test_one_log_that_is_none_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    log, folder = tmp_path / "a.log", tmp_path / "folder"
+    log.touch()
+    folder.mkdir()
+    below = log / "b.log"
+    collector = collector_of(
+        combined_source(folder, ORDERED, name="folder"),
+        combined_source(below, ORDERED, name="below"),
+        combined_source(log, ORDERED),
+    )
+    collector.check_supported()
+    assert {each.about: each.text for each in collector.advice()} == {
+        "folder": f"{folder} is no file",
+        "below": f"{below} is not there (yet)",
+    }
+    good = combined_line(datetime.now(UTC), "POST /orders/manual HTTP/1.1")
+    with Observing(collector) as observing:
+        log.write_text(good)
+        observing.wait_for(lambda: len(observing.events) == 1, 20, "order")
+        assert "folder: " in (collector.detail() or "")
+        folder.rmdir()
+        folder.write_text(good)
+        observing.settle(0.5)
+        with folder.open("a") as late:
+            late.write(good)
+        observing.wait_for(lambda: len(observing.events) >= 2, 20, "order in the other log")
+
+
+def test_a_log_that_jumps_back_tells_each_act_once_whenever_it_is_resumed(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.touch()
+    finish = begun(combined_source(log, VIEWED, ORDERED))
+    at = datetime(2027, 1, 1, tzinfo=UTC)
+    seconds = [*range(-20, 20), *range(-4_000, -3_960), *range(20, 40)]
+    requests = ["GET /pages/1 HTTP/1.1", "POST /orders/manual HTTP/1.1"]
+    lines = [combined_line(at + timedelta(seconds=s), requests[s % 2]) for s in seconds]
+    lines.insert(30, "nothing\n")
+    log.write_text("".join(lines))
+    whole = finish()
+    total = _counted(whole)
+    assert total == {("shop", "viewed"): 50, ("shop", "ordered"): 50}
+    for place, each in enumerate(whole):
+        rest = begun(combined_source(log, VIEWED, ORDERED), cursor=each.cursor)()
+        assert _counted([*whole[: place + 1], *rest]) == total, place
+
+
+def test_the_places_in_as_many_logs_as_can_be_set_fit_into_one_cursor(tmp_path: Path) -> None:
+    sources = []
+    for number in range(SOURCES_MAX):
+        log = tmp_path / f"{number}.log"
+        log.write_text("x" * 600 + "\n")
+        sources.append(combined_source(log, VIEWED, ORDERED, name=f"{number:032}"))
+    finish = begun(*sources)
+    for source in sources:
+        with Path(source["path"]).open("a") as file:
+            file.write(combined_line(datetime.now(UTC), "POST /orders/manual HTTP/1.1"))
+    found = finish()
+    assert len(found) == SOURCES_MAX
+    # With the largest numbers that a disk can bring.
+    assert max(len(each.cursor or "") for each in found) + SOURCES_MAX * 40 < CURSOR_BYTES_MAX
+
+
 def test_without_a_source_it_says_how_to_describe_one() -> None:
-    with pytest.raises(Unsupported, match=r"describe a log in \[\[collectors.access_log.sources\]\]"):
+    with pytest.raises(
+        Unsupported, match=r"say what its lines mean in \[\[collectors.access_log.sources\]\]"
+    ):
         collector_of().check_supported()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ from collectors.access_log_config import AccessLogConfig, AccessLogSource
 from collectors.access_log_lines import LineReader, Unreadable, plain_path
 from collectors.access_log_rules import Mapped, NotMapped, Rules
 from event_schema.printable import printable_name
+from event_schema.struct_base import NAME_CHARACTERS
 
 RULE = {"action": "opened", "activity": "read", "path": "/a/(?P<object>[^/]+)"}
 
@@ -26,7 +29,9 @@ def source(**more: Any) -> AccessLogSource:
     [
         ("/orders/manual?token=x", "/orders/manual"),
         ("/orders/manual#part", "/orders/manual"),
-        ("/orders;jsessionid=1/manual", "/orders"),
+        ("/orders;jsessionid=1/manual", "/orders/manual"),
+        ("/orders/manual;jsessionid=1?token=x", "/orders/manual"),
+        ("/orders%3Bs=1/manual", "/orders/manual"),
         ("https://shop.example:8443/orders?x=https://other/", "/orders"),
         ("//orders///manual/", "/orders/manual"),
         ("/x/../orders/./manual", "/orders/manual"),
@@ -52,6 +57,8 @@ def test_a_path_is_what_the_application_takes_it_for_without_its_query(target: s
         ("10.0.0.1", "6.6.6.6, nonsense, 10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", "-", "10.0.0.1"),
         ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("10.0.0.1", "6.6.6.6:1, 198.51.100.1:4711 , 10.0.0.2:80", "198.51.100.1"),
     ],
 )
 def test_only_trusted_proxies_say_who_is_behind_them(address: str, forwarded: str, client: str) -> None:
@@ -101,6 +108,55 @@ def test_a_line_that_cannot_be_read_is_told_without_what_it_holds(line: bytes, w
     with pytest.raises(Unreadable) as refused:
         LineReader(source(format="json")).read(line)
     assert str(refused.value) == why
+
+
+@pytest.mark.parametrize("time", ["0001-01-01", "9999-12-31T23:59:59.999999-12:00", 1e400, -1, True, [1]])
+def test_a_time_at_the_end_of_the_world_is_a_line_that_cannot_be_read(time: object) -> None:
+    for kind in ("iso", "unix", "unix_ms"):
+        line = json.dumps({"time": time, "user": "a"}).encode()
+        with contextlib.suppress(Unreadable):
+            read = LineReader(source(format="json", time_format=kind)).read(line)
+            assert 0 <= read.time <= 253_402_300_799_999
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        (b"/a/\\xE5\\xAE\\xA2\\xE6\\x88\\xB7", "客户"),
+        (b"/a/%E5%AE%A2%E6%88%B7", "客户"),
+        (b"/a/\xe5\xae\xa2\xe6\x88\xb7", "客户"),
+        (b"/a/x%0Ay", "x\ny"),
+        (b"/a/\\x3Ftoken=s3cret", None),
+    ],
+)
+def test_a_path_and_an_account_are_the_same_however_the_server_wrote_them(
+    path: bytes, known: str | None
+) -> None:
+    """nginx and Apache write what is not ASCII as \\xNN; people could otherwise walk around a rule."""
+    reader, rules = LineReader(source()), Rules(source().rules)
+    head = b"1.1.1.1 - \\xE5\\xBC\\xA0\\x5C [22/Nov/2026:02:01:54 +0100] "
+    line = reader.read(head + b'"GET ' + path + b' HTTP/1.1" 200 5 "-" "x"')
+    assert line.user == "张\\"
+    found = rules.find(line)
+    assert (found.object if isinstance(found, Mapped) else None) == known
+    assert "s3cret" not in (line.path or "")
+
+
+def test_what_is_longer_than_a_name_is_cut_before_it_is_kept_anywhere() -> None:
+    line = (
+        b"a" * 100_000 + b" - " + b"u" * 100_000 + b' [22/Nov/2026:02:01:54 +0100] "GET /a/1 HTTP/1.1" 200 5'
+    )
+    read = LineReader(source()).read(line)
+    assert (len(read.user or ""), len(read.address or "")) == (NAME_CHARACTERS, NAME_CHARACTERS)
+    values = {"time": 1, "user": "u" * 100_000, "device": "d" * 100_000, "no": "n" * 100_000}
+    rule = {"action": "opened", "activity": "read", "where": {"time": 1}, "object_field": "no"}
+    given = source(format="json", time_format="unix", fields={"device": "device"}, rules=[rule])
+    json_line = LineReader(given).read(msgspec.json.encode(values))
+    found = Rules(given.rules).find(json_line)
+    assert isinstance(found, Mapped)
+    assert [len(text or "") for text in (json_line.user, json_line.device, found.object)] == [
+        NAME_CHARACTERS
+    ] * 3
 
 
 def test_a_line_with_bytes_that_are_no_utf8_is_read() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.log_progress import LogProgress
-from collectors.mariadb_logs import SlowEntry, SlowReader, audit_line
+from collectors.mariadb_logs import LINE_BYTES_MAX, AuditReader, SlowEntry, SlowReader, audit_line
 from collectors.postgresql_log import (
     RECORD_BYTES_MAX,
     LogRecord,
@@ -139,9 +139,29 @@ def test_an_audit_line_is_read_with_its_escapes() -> None:
     )
     assert line is not None
     assert (line.text, line.error, line.connection) == ("SELECT 'a\\', b\nFROM t", 0, 4)
-    cut = audit_line(rb"20261122 01:59:42,vm,bob,10.0.0.1,4,10,QUERY,crm,'SELECT \'a", SHANGHAI)
+    begins = rb"20261122 01:59:42,vm,bob,10.0.0.1,4,10,QUERY,crm,'SELECT \'"
+    cut = audit_line(begins + b"a" * LINE_BYTES_MAX, SHANGHAI)
     assert cut is not None
-    assert (cut.text, cut.error) == ("SELECT 'a", None)
+    assert (cut.text[:9], cut.error) == ("SELECT 'a", None)
+
+
+def test_a_name_that_looks_like_records_makes_none() -> None:
+    """As MariaDB writes it: the name of a login that failed stands there as it was sent."""
+    forged = "20261122 01:59:42,v,boss,1,4,10,QUERY,crm,'SELECT 1 INTO OUTFILE \\'/a\\'',0"
+    inside = ",".join(forged.split(",")[2:])
+    head, tail = "20261122 13:24:25,vm,", ",127.0.0.1,7,0,FAILED_CONNECT,,,1045"
+    names = (inside, forged, f"x,{inside}", "boss,1,4,10,READ,crm,orders,", "boss,1,4,0,CONNECT,crm,,0")
+    for name in names:
+        reader = AuditReader(SHANGHAI)
+        record = reader.take((head + name + tail).encode())
+        assert record is None or record.operation == "FAILED_CONNECT", name
+    genuine = rb"20261122 13:24:26,vm,bob,10.0.0.1,4,11,QUERY,crm,'SELECT 1',0"
+    for end in (tail, ""):
+        reader = AuditReader(SHANGHAI)
+        lines = f"{head}x\n{forged}\n{end}".encode().split(b"\n")
+        found = [record for line in lines if (record := reader.take(line)) is not None]
+        assert [record.is_doubtful for record in found] == [True]
+        assert [reader.take(genuine) for _ in range(9)][-1] == audit_line(genuine, SHANGHAI)
 
 
 def test_entries_of_a_slow_log_are_read_whatever_stands_between_them() -> None:

@@ -110,6 +110,13 @@ def test_the_name_service_is_asked_once_and_never_waited_for() -> None:
     places.close()
 
 
+def test_words_of_a_command_line_that_only_look_like_a_host_are_not_asked_for() -> None:
+    names = Names({"files.corp.example": ["192.0.2.5"]})
+    words = ("customers.zip", "salaries.mov", "elsewhere.example", "files.corp.example", "api.github.com")
+    assert place(names, "192.0.2.5", *words).is_trusted
+    assert sorted(names.asked) == ["api.github.com", "files.corp.example"]
+
+
 def test_nothing_is_asked_where_that_is_switched_off() -> None:
     names = Names({"github.com": ["192.0.2.1"]})
     places = Destinations(CATALOGUE, look_up=False, forward=names.forward, reverse=names.reverse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,43 @@ def test_a_file_that_changes_while_it_is_read_is_given_up(labelling: FileLabelli
         time.sleep(0.02)
         result = next((job.result for job in labelling.done()), None)
     assert result == LabelResult(gap=CHANGED)
+
+
+def test_a_drive_full_of_traps_costs_neither_events_nor_memory(tmp_path: Path) -> None:
+    """FIFOs and loops are no files; what is one is told of under any name, however large it says it is."""
+    before = resident_bytes()
+    with Observing(collector_of(tmp_path, SETTINGS)) as observing:
+        os.mkfifo(tmp_path / "fifo")
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        (tmp_path / "round").mkdir()
+        (tmp_path / "round" / "again").symlink_to(tmp_path / "round")
+        with (tmp_path / "sparse").open("wb") as file:
+            file.write(TEXT.encode() * 100)
+            file.truncate(10 << 30)
+        odd = os.fsencode(tmp_path) + b"/li\nst\xff\x1b[31m.txt"
+        Path(os.fsdecode(odd)).write_text(TEXT)
+        with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
+            for name in ("../../up", "/etc/passwd", "a\nb\x1b[31m", "x" * 60_000):
+                archive.writestr(name, TEXT)
+        observing.wait_for(lambda: len(observing.files()) >= 6, 60, "all of them")
+        observing.settle(1)
+    found = {event.file.name: event for event in observing.files()}
+    odd_name = "li\\nst\\xff\\x1b[31m.txt"
+    assert sorted(found) == ["again", "fifo", odd_name, "loop", "names.zip", "sparse"]
+    for name in ("again", "fifo", "loop"):
+        assert (found[name].file.hashes, found[name].file.data_classifications) == (None, None)
+    for name in ("names.zip", odd_name):
+        labels = found[name].file.data_classifications
+        assert labels is not None
+        assert [(each.type, each.count) for each in labels[0].discovery_details] == [("resident_id", 1)]
+    assert found["sparse"].file.size == 10 << 30
+    assert resident_bytes() - before < 48 << 20
+
+
+def resident_bytes() -> int:
+    """Of this process."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0]) << 10
 
 
 def test_the_file_is_not_kept_open_while_it_is_labelled(tmp_path: Path) -> None:

@@ -102,6 +102,55 @@ def test_a_file_that_is_gone_is_told_and_the_newest_goes_on(tmp_path: Path) -> N
     assert taken(series(tmp_path, "no cursor")) == ["2"]
 
 
+def test_a_name_that_comes_again_after_a_week_is_read_from_where_it_had_ended(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.write("mon.json", "last week's")
+    writer.write("sun.json", "0")
+    log = series(tmp_path)
+    writer.write("sun.json", "1")
+    writer.write("mon.json", "2")
+    writer.write("tue.json", "3")
+    assert taken(log) == ["1", "2", "3"]
+    (tmp_path / "sun.json").write_text("")
+    writer.write("sun.json", "anew")
+    assert taken(log) == ["anew"]
+    assert log.lost_places == 0
+
+
+def test_files_after_one_that_was_removed_are_all_read(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.write("a.json", "0")
+    log = series(tmp_path)
+    writer.write("a.json", "1")
+    assert taken(log) == ["1"]
+    (tmp_path / "a.json").unlink()
+    writer.write("b.json", "2")
+    writer.write("c.json", "3")
+    assert taken(log) == ["2", "3"]
+    assert log.lost_places == 0
+
+
+def test_two_restarts_over_a_rotation_lose_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.touch()
+    one = LogSeries(str(log), None, line_bytes_max=1000)
+    log.write_text("1\n2\n3\n4\n")
+    progress = LogProgress(None)
+    progress.begin_at(one.position())
+    for line in one.take()[:2]:
+        progress.took(line.cursor)
+        progress.flushed()
+    log.rename(tmp_path / "audit.log.1")
+    log.write_text("5\n6\n")
+    # The first one comes to nothing more than to begin, and to hold a line.
+    two = LogSeries(str(log), LogProgress(progress.cursor()).start, line_bytes_max=1000)
+    again = LogProgress(progress.cursor())
+    again.begin_at(two.position())
+    again.took(two.take()[0].cursor)
+    again.hold(again.line)
+    assert taken(LogSeries(str(log), LogProgress(again.cursor()).start, line_bytes_max=1000)) == list("3456")
+
+
 def _run(lines: int, cursor: str | None, stop_at: int | None = None) -> tuple[list[int], list[int], str]:
     """Reads numbered lines: every third waits until ten later ones came, then is told by itself; others are
     summed, and all sums told at every seventh line. Returns the lines told, those summed, and the cursor of

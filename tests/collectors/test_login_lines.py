@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collectors.gathering import KINDS_MAX, Gathering
+from collectors.gathering import COUNT_MAX, KINDS_MAX, Gathering
 from collectors.login_acts import CONNECTIONS_MAX, LoginAct, LoginActs, Withdrawn
 from collectors.login_messages import MESSAGE_CHARACTERS, understand
 from collectors.syslog_lines import parse_syslog
@@ -138,6 +138,32 @@ def test_a_message_longer_than_any_of_theirs_is_not_read() -> None:
     assert understand("sshd", f"Failed password for {name} from 1.1.1.1 port 5 ssh2") is None
 
 
+def test_a_name_that_a_module_of_pam_repeats_and_no_account_has_is_not_told() -> None:
+    """pam_sss writes down whatever was typed where the name belongs."""
+    line = "pam_sss(login:auth): authentication failure; logname= uid=0 euid=0 tty=tty1 rhost= user=s3cret"
+    reader = LoginActs(uses_pam=True, is_account=lambda name: name == "anna")
+    for name, user, reason in (("s3cret", None, "no_such_account"), ("anna", "anna", "wrong_credential")):
+        said = understand("login", line.replace("s3cret", name))
+        assert said is not None
+        act = reader.said(said, 10_000 if user else 0, 7, is_first_hand=True)
+        assert isinstance(act, LoginAct)
+        assert (act.user, act.reason) == (user, reason)
+
+
+@pytest.mark.parametrize("back_ms", [5, 60_000])
+def test_lines_in_the_wrong_order_and_a_clock_set_back_break_no_open_connection(back_ms: int) -> None:
+    reader, found = LoginActs(uses_pam=True), []
+    for pid, time, message in (
+        (7, 100_000, "User barred from 10.1.1.1 not allowed because listed in DenyUsers"),
+        (8, 100_000 - back_ms, "Invalid user x from 10.2.2.2 port 5"),
+        (7, 100_010, "Failed password for invalid user barred from 10.1.1.1 port 6 ssh2"),
+    ):
+        said = understand("sshd", message)
+        assert said is not None
+        found.append(reader.said(said, time, pid, is_first_hand=True))
+    assert failure([act for act in found if act is not None]) == ("barred", "10.1.1.1", "not_permitted")
+
+
 def test_connections_that_never_end_are_forgotten_in_time_and_number() -> None:
     reader = LoginActs(uses_pam=True)
     said = understand("sshd", "Invalid user x from 203.0.113.9 port 50000")
@@ -159,6 +185,13 @@ def test_ten_thousand_equal_failures_are_two_events_and_ten_thousand_different_o
         groups = gathering.take()
         assert at_once + sum(count for _, count in groups) == 10_000
         assert at_once + len(groups) <= (2 if kinds == 1 else KINDS_MAX + 1)
+
+
+def test_a_count_that_no_event_can_hold_is_cut() -> None:
+    gathering: Gathering[str] = Gathering(60_000)
+    for _ in range(3):
+        gathering.add("a", "a", rest=("r", "r"), count=2**63 - 1, time=0, now=0.0)
+    assert gathering.take() == [("a", COUNT_MAX)]
 
 
 def test_a_window_ends_by_the_logs_time_or_by_ours() -> None:
@@ -195,6 +228,19 @@ def test_in_the_hour_that_autumn_repeats_the_logs_order_decides() -> None:
 def test_times_that_name_their_zone_are_taken_as_they_are() -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     assert when("2026-11-22T02:01:54.123456+01:00", now) == "2026-11-22T01:01:54.123+00:00"
+
+
+def test_a_log_that_goes_on_over_new_year_and_a_clock_that_is_wrong_keep_their_order() -> None:
+    times = []
+    for text, now in (
+        ("Dec 31 23:59:59", datetime(2026, 12, 31, 23, 0, tzinfo=UTC)),
+        ("Jan  1 00:00:01", datetime(2026, 12, 31, 23, 1, tzinfo=UTC)),
+        # Our own clock is far behind: the year can only be the nearest one.
+        ("Jan  1 00:00:02", datetime(2026, 12, 30, 23, 30, tzinfo=UTC)),
+    ):
+        times.append(when(text, now))
+    assert times == sorted(times)
+    assert when("Mar  3 10:00:00", datetime(1970, 1, 1, tzinfo=UTC), ZoneInfo("UTC")).startswith("1970-01-01")
 
 
 @pytest.mark.parametrize(

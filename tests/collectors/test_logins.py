@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.contract import Collector, Observation, Unsupported
+from collectors.contract import Collector, Observation
 from collectors.logins import LoginsCollector, LoginsConfig
 from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import Authentication, Outcome
@@ -25,7 +26,7 @@ from tests.collectors.observing import Observing
 from tests.login_host.acts import Told, do_all, told_by
 from tests.login_host.host import PASSWORD, LoginHost
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, pytest.mark.long, needs_root]
 HOST = Host(hostname="server-1", type_id=HostType.SERVER)
 MakeHost = Callable[..., LoginHost]
 
@@ -114,7 +115,6 @@ def test_every_login_is_told_once_by_a_log_file(syslog_host: LoginHost) -> None:
     _check_all(syslog_host)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", ["journal", "rsyslog"])
 def test_a_talkative_sshd_with_keyboard_interactive_tells_the_same_and_from_where(
     make_host: MakeHost, kind: str
@@ -132,7 +132,6 @@ def test_a_talkative_sshd_with_keyboard_interactive_tells_the_same_and_from_wher
     assert found.total() == wanted.total()
 
 
-@pytest.mark.long
 def test_without_pam_sessions_end_when_the_connection_does(make_host: MakeHost) -> None:
     host = make_host("rsyslog", pam=False)
     host.log_file.touch()
@@ -170,6 +169,26 @@ def test_journalctl_that_is_killed_is_started_again_and_nothing_is_missed(journa
     users = [event.user.name for event in observing.events if isinstance(event, Authentication)]
     assert users == ["anna", "anna", "ben", "ben"]
     assert collector.dropped()["journalctl ended and was started again"] == 1
+
+
+def test_a_place_that_the_journal_no_longer_has_is_counted_and_what_is_after_it_is_told(
+    journal_host: LoginHost,
+) -> None:
+    with Observing(collector_of(journal_host)) as observing:
+        assert journal_host.ssh("anna", key=journal_host.key) == 0
+        observing.wait_for(lambda: len(observing.events) >= 2, 20, "login and end")
+    cursor = observing.observations[0].cursor
+    assert cursor is not None
+    resumed = collector_of(journal_host)
+    with Observing(resumed, cursor) as again:
+        again.wait_for(lambda: bool(again.events), 20, "end")
+    assert resumed.dropped() == {}
+    # As if journald had thrown the entry away: there is none with this number, time and hash.
+    gone = re.sub(r";(t|x)=([0-9a-f]+)", lambda found: f";{found[1]}={int(found[2], 16) - 1:x}", cursor)
+    resumed = collector_of(journal_host)
+    with Observing(resumed, gone) as again:
+        again.wait_for(lambda: bool(again.events), 20, "end")
+    assert resumed.dropped() == {"a place in the journal that is gone": 1}
 
 
 def test_a_cursor_of_no_journal_is_counted_and_reading_begins_now(journal_host: LoginHost) -> None:
@@ -282,13 +301,6 @@ def test_where_there_is_only_btmp_failures_are_told_and_doctor_says_what_is_miss
     )
     (missing,) = LoginsCollector(nothing, HOST, "0").advice()
     assert (missing.is_met, "install rsyslog" in missing.text) == (False, True)
-
-
-def test_a_host_without_any_source_says_what_to_do(tmp_path: Path) -> None:
-    nothing = str(tmp_path / "nothing")
-    config = LoginsConfig(source="log_file", log_file=nothing, btmp_file=nothing)
-    with pytest.raises(Unsupported, match="install rsyslog"):
-        LoginsCollector(config, HOST, "0").check_supported()
 
 
 def _child() -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pwd
 import random
 import subprocess
-import time
 from collections.abc import Iterator
-from email.message import EmailMessage
 from pathlib import Path
 
 import msgspec
@@ -18,50 +15,18 @@ import pytest
 
 from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.contract import Collector, Unsupported
-from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG, MailCollector
+from collectors.mail import LOST_LINES, NO_ARCHIVE, NO_LOG
 from collectors.mail_config import MailConfig
 from collectors.mail_join import NOT_ARCHIVED, NOT_LOGGED, SENT_LATER
 from event_schema.codec import encode_event
-from event_schema.ocsf_objects import Host, HostType
-from event_schema.ocsf_transfer_events import EmailActivity
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.drives import needs_root, open_folder
+from tests.collectors.mail_lab import SECRET, as_seen, collector_of, files_of, mail, mails
 from tests.collectors.observing import Observing
 from tests.postfix_server.server import OWN, MailServer
 
-pytestmark = [pytest.mark.root, needs_root]
-HOST = Host(hostname="mx", type_id=HostType.SERVER)
+pytestmark = [pytest.mark.long, pytest.mark.root, needs_root]
 MAILS = 100
-SECRET = "the words of nobody else"
-
-
-def collector_of(server: MailServer, **settings: object) -> MailCollector:
-    settings = {"archive": str(server.archive), "log": str(server.log), "own_domains": (OWN,), **settings}
-    return MailCollector(MailConfig(enabled=True, **settings), HOST, "0.1.0")  # type: ignore[arg-type]
-
-
-def mail(to: str, *files: tuple[str, bytes]) -> EmailMessage:
-    made = EmailMessage()
-    made["From"], made["To"], made["Subject"] = f"Lin <lin@{OWN}>", to, SECRET
-    made.set_content(SECRET)
-    for name, content in files:
-        made.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
-    return made
-
-
-def mails(observing: Observing) -> list[EmailActivity]:
-    return [event for event in observing.events if isinstance(event, EmailActivity)]
-
-
-def files_of(event: EmailActivity) -> list[tuple[str, int | None, str]]:
-    return [
-        (file.name, file.size, file.hashes[0].value if file.hashes else "")
-        for file in event.email.files or ()
-    ]
-
-
-def as_seen(name: str, content: bytes) -> tuple[str, int, str]:
-    return name, len(content), hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +217,6 @@ def test_the_archive_alone_tells_attachments_and_the_login_that_the_server_wrote
     assert files_of(event) == [as_seen("a.zip", b"abc")]
 
 
-@pytest.mark.long
 def test_an_mbox_and_the_log_are_joined_too(mbox_server: MailServer) -> None:
     server, done = mbox_server, []
     with Observing(collector_of(server)) as observing:
@@ -286,7 +250,6 @@ def test_a_mail_that_is_not_archived_is_told_after_a_while_and_one_that_is_not_l
     assert [event.unmapped.evidence.gap for event in mails(observing)] == [NOT_LOGGED]
 
 
-@pytest.mark.long
 def test_what_could_not_be_delivered_has_not_left_and_is_told_when_it_does(server: MailServer) -> None:
     with Observing(collector_of(server, join_wait_s=0.5)) as observing:
         server.stop_sink()
@@ -303,7 +266,6 @@ def test_what_could_not_be_delivered_has_not_left_and_is_told_when_it_does(serve
     assert SENT_LATER not in str(event)
 
 
-@pytest.mark.long
 def test_a_mail_that_waits_for_one_recipient_is_told_of_and_the_rest_when_it_went(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,21 +287,6 @@ def test_a_mail_that_waits_for_one_recipient_is_told_of_and_the_rest_when_it_wen
     assert later.unmapped.evidence.gap is not None
     assert SENT_LATER in later.unmapped.evidence.gap
     assert (later.actor, later.email.files) == (first.actor, None)
-
-
-def test_messages_are_deleted_only_if_told_and_never_before_their_event_is_out(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collectors.mail._DELETE_AFTER_MS", 500)
-    there = set((server.archive / "new").iterdir())
-    with Observing(collector_of(server, delete_after_reading=True)) as observing:
-        server.send(mail("x@163.com", ("a.zip", b"abc")), "x@163.com")
-        observing.wait_for(lambda: len(observing.events) > 0, 20, "the mail")
-        limit = time.monotonic() + 20
-        while set((server.archive / "new").iterdir()) - there:
-            assert time.monotonic() < limit, "the message is still there"
-            time.sleep(0.1)
-    assert set((server.archive / "new").iterdir()) == there, "what was read before stays"
 
 
 def test_it_says_what_it_needs_and_what_is_missing(server: MailServer, tmp_path: Path) -> None:

@@ -109,6 +109,56 @@ def test_settled_messages_stay_settled_in_a_cursor_of_bounded_size() -> None:
     assert [order for order in orders if not again.has(order)] == [waiting]
 
 
+def test_a_large_message_that_appears_after_many_later_ones_is_still_new(tmp_path: Path) -> None:
+    """Its time is that of its last byte; it appears when all of it is on the disk."""
+    archive = maildir(tmp_path)
+    for at in range(100, 100 + 10 * DONE_MAX):
+        put(tmp_path, str(at), at)
+    first = archive.new()
+    assert archive.has_more
+    later = archive.new()
+    assert (len(first) + len(later), archive.has_more) == (10 * DONE_MAX, False)
+    for message in (*first, *later):
+        archive.read.add(message.order)
+    put(tmp_path, "large", 50)
+    assert names(archive, archive.new()) == ["large"]
+
+
+def test_a_link_in_the_place_of_a_folder_leads_nowhere(tmp_path: Path) -> None:
+    """Whoever delivers mail could have root read, and delete, what is none of its own."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a").write_text("X: a\n\n")
+    (tmp_path / "mail" / "cur").mkdir(parents=True)
+    archive = Maildir(tmp_path / "mail", FROM_THE_BEGINNING)
+    (tmp_path / "mail" / "new").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match=r"symbolic|directory"):
+        archive.new()
+    (tmp_path / "mail" / "new").unlink()
+    put_there = tmp_path / "mail" / "new"
+    put_there.mkdir()
+    put(tmp_path / "mail", "a", 10)
+    (message,) = archive.new()
+    (put_there / "a").rename(tmp_path / "kept")
+    put_there.rmdir()
+    put_there.symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match=r"symbolic|directory"):
+        archive.delete(message)
+    assert (tmp_path / "theirs" / "a").exists()
+
+
+def test_a_message_is_deleted_where_it_is_now(tmp_path: Path) -> None:
+    archive = maildir(tmp_path)
+    put(tmp_path, "a", 10)
+    put(tmp_path, "b", 20)
+    found = archive.new()
+    (tmp_path / "new" / "a").rename(tmp_path / "cur" / "a:2,S")
+    assert archive.still_there([found[0].order, (30, "gone")])[0].order == found[0].order
+    archive.delete(found[0])
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["b"]
+    with pytest.raises(FileNotFoundError):
+        archive.delete(found[0])
+
+
 def quiet(path: Path) -> None:
     past = time.time() - 10
     os.utime(path, (past, past))

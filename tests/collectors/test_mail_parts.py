@@ -16,6 +16,7 @@ from collectors.mail_parts import (
     BROKEN,
     CUT,
     ENCODING,
+    HEADERS_CUT,
     MORE_FILES,
     PARTS_LEFT,
     TOO_DEEP,
@@ -234,6 +235,73 @@ def test_the_head_names_login_queue_and_domains_and_what_a_sender_writes_below_i
     )
     pickup = head("Received: by mx (Postfix, from userid 1000)\n\tid 4387B9D53A0; Sun\nFrom: a@x\n\n")
     assert (pickup.queue_id, pickup.uid, pickup.login) == ("4387B9D53A0", 1000, None)
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [
+        "(" * 90_000,
+        "[" * 90_000,
+        "a:" * 45_000,
+        "<@a,@b:" * 12_000,
+        '"' * 90_001,
+        "a" * 90_000,
+        "\\" * 90_000,
+    ],
+)
+@pytest.mark.parametrize("short", [False, True])
+def test_addresses_made_to_stop_a_reader_neither_take_long_nor_hide_the_mail(
+    filler: str, short: bool
+) -> None:
+    """Anybody can send such a mail to the company; whoever sends one away hides an attachment behind it."""
+    filler = filler[:900] if short else filler
+    found = head(f"From: {filler}\nTo: {filler}\nTo: {filler}, Wang <x@rival.example>\nCc: y@gmail.com\n\n")
+    assert "gmail.com" in found.domains
+    if not short:
+        assert "rival.example" in found.domains
+    assert not found.is_cut
+
+
+def test_headers_in_front_hide_nothing_however_many_and_whatever_they_are() -> None:
+    junk = "X-Junk: " + "y" * 990 + "\n"
+    front = (
+        "a line that is no header\n"
+        + junk * 1_000
+        + "Received: by other\n" * 9_000
+        + "Subject: "
+        + "z" * 200_000
+    )
+    made = multipart(named("filename=a.zip"), boundary="b").partition(b"\n")[2]
+    content = f"{front}\nTo: x@rival.example\n".encode() + made
+    assert head(content).domains == ("rival.example",)
+    assert [each.name for each in read(content).found] == ["a.zip"]
+    assert read(content).gaps == ()
+    long = b"To: " + b"x@y.example,\n " * 20_000 + b"\nCc: z@z.example\n" + made
+    assert ([each.name for each in read(long).found], read(long).gaps) == (["a.zip"], (HEADERS_CUT,))
+    assert (head(long).domains, head(long).is_cut) == (("y.example", "z.example"), True)
+
+
+def test_parameters_made_to_stop_a_reader_end_within_their_bounds() -> None:
+    """A thousand of them took minutes, in which nothing else was seen."""
+    one = b"Content-Type: application/x; name=" + b'"' + b";" * 90_000 + b"\n" + B64.encode() + b"\neHh4\n"
+    found = read(multipart(*[one] * 40))
+    assert [each.size for each in found.found] == [3] * 40
+    assert found.gaps == (HEADERS_CUT,)
+
+
+def test_long_lists_of_recipients_are_read_as_short_ones() -> None:
+    some = [
+        '"Wang, Fang" <wang@x.example>',
+        "plain@y.example",
+        "(a comment) z@z.example",
+        "<a@b.example> (c)",
+    ]
+    known = {"x.example", "y.example", "z.example", "b.example"}
+    for times in (1, 100):
+        found = head("To: " + ",\n ".join(some * times) + "\n\n")
+        assert set(found.domains) == known
+    group = head("To: friends: a@x.example, b@y.example;\nFrom: Lin <Lin@Firm.example>\n\n")
+    assert (group.domains, group.from_address) == (("x.example", "y.example"), "lin@firm.example")
 
 
 def test_domains_are_the_companys_with_all_below_them_and_free_services_are_known() -> None:

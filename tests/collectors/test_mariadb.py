@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
 
-from collectors.contract import Collector, Unsupported
-from collectors.mariadb import LOST_PLACE, MariadbCollector, MariadbConfig
-from collectors.mariadb_statements import FORGED, NOT_AUDITED
+from collectors.contract import Collector
+from collectors.mariadb import LOST_PLACE, UNREADABLE, MariadbCollector, MariadbConfig
+from collectors.mariadb_statements import DOUBTFUL, FORGED, NOT_AUDITED
 from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import DatastoreActivity, DatastoreActivityKind
 from event_schema.ocsf_objects import Host, HostType
@@ -20,8 +22,10 @@ from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 from tests.mariadb_server.server import CLERK, CLERK_PASSWORD, DATABASE, MONITOR, ROWS, MariadbServer
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="db-1", type_id=HostType.SERVER)
 LARGE = 1_000
+TABLES = ("crm.customers", "crm.orders")
 SECRETS = ("SECRET", "1380000", "pass@word", CLERK_PASSWORD)
 
 
@@ -143,6 +147,20 @@ def test_a_dump_is_one_export_of_all_its_tables(
     assert event.count == 2
 
 
+def test_what_a_dump_program_asks_beside_its_tables_is_no_row_of_them(
+    server: MariadbServer, account: Path
+) -> None:
+    collector = collector_of(server, account)
+    with Observing(collector) as observing:
+        observing.wait_for(lambda: "not known" not in str(collector.detail()), 10, "account")
+        with clerk_at(server, program_name="mariadb-dump") as connection, connection.cursor() as cursor:
+            time.sleep(1.5)
+            cursor.execute("SELECT @@character_set_database")
+            cursor.execute("SELECT name FROM customers")
+        event = one_export(observing)
+    assert (event.unmapped.result.method, event.unmapped.result.rows) == ("dump", ROWS)
+
+
 @pytest.mark.parametrize("is_relative", [True, False])
 def test_a_file_that_the_server_wrote_is_told_with_its_hash(
     server: MariadbServer, observing: Observing, is_relative: bool
@@ -231,6 +249,91 @@ def test_a_statement_of_the_slow_log_that_is_not_audited_is_possible_only(
     assert (event.unmapped.evidence.fidelity, event.unmapped.evidence.gap) == ("possible", NOT_AUDITED)
 
 
+def clerk_at(
+    server: MariadbServer, **settings: Any
+) -> pymysql.connections.Connection[pymysql.cursors.Cursor]:
+    login = {"host": "127.0.0.1", "port": server.port, "user": CLERK, "password": CLERK_PASSWORD}
+    return pymysql.connect(**{**login, "database": DATABASE, **settings})
+
+
+def test_whoever_changes_the_time_of_a_session_hides_no_rows(
+    server: MariadbServer, observing: Observing
+) -> None:
+    server.mariadb("SET timestamp=1", "SELECT * FROM customers WHERE id > 3")
+    event = one_export(observing)
+    assert (event.unmapped.result.rows, event.unmapped.evidence.fidelity) == (ROWS - 3, "likely")
+
+
+def test_a_read_that_failed_after_its_rows_went_out_is_told(
+    server: MariadbServer, observing: Observing
+) -> None:
+    with clerk_at(server) as connection, connection.cursor() as cursor:
+        with pytest.raises(pymysql.Error):
+            cursor.execute(
+                "SELECT c.*, IF(id=2000, (SELECT 1 UNION SELECT 2), 0) FROM customers c ORDER BY id"
+            )
+        with pytest.raises(pymysql.Error):
+            cursor.execute("SELECT nothing FROM customers")
+    event = one_export(observing)
+    assert (event.unmapped.result.rows, event.count) == (ROWS - 1, 1)
+    assert event.unmapped.evidence.fidelity == "likely"
+
+
+def test_a_statement_that_the_audit_log_cut_has_its_rows(server: MariadbServer, observing: Observing) -> None:
+    numbers = ",".join(str(number) for number in range(5, 30_000))
+    with clerk_at(server) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM customers WHERE id IN ({numbers}) AND id > 4 ORDER BY name, phone")
+    event = one_export(observing)
+    assert (event.unmapped.result.rows, event.unmapped.evidence.fidelity) == (ROWS - 4, "likely")
+
+
+def test_a_failed_login_cannot_write_somebody_elses_record(
+    server: MariadbServer, observing: Observing
+) -> None:
+    forged = "{stamp},v,boss,1,4,10,QUERY,crm,'SELECT 1 INTO OUTFILE \\'/a\\'',0"
+    with clerk_at(server) as connection:
+        stamp = datetime.now().astimezone().strftime("%Y%m%d %H:%M:%S")
+        for name in (f"x\n{forged.format(stamp=stamp)}\n", forged.format(stamp=stamp).partition("v,")[2]):
+            with pytest.raises(pymysql.Error):
+                clerk_at(server, user=name)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM customers")
+    observing.wait_for(lambda: len(exports(observing)) >= 2, 15, "exports")
+    observing.stop()
+    by = {
+        str(each.actor.user and each.actor.user.name): each.unmapped.evidence for each in exports(observing)
+    }
+    assert {user: evidence.fidelity for user, evidence in by.items()} == {CLERK: "likely", "boss": "possible"}
+    assert by["boss"].gap == DOUBTFUL
+    assert observing.collector.dropped()[UNREADABLE] > 0
+
+
+def test_after_a_pause_each_statement_still_finds_its_rows(server: MariadbServer) -> None:
+    collector = collector_of(server)
+    with Observing(collector) as observing:
+        server.mariadb("SELECT * FROM customers")
+        observing.wait_for(lambda: bool(exports(observing)), 15, "export")
+        cursor_before = observing.observations[-1].cursor
+    count = 12_000
+    with clerk_at(server) as connection, connection.cursor() as cursor:
+        for number in range(count):
+            cursor.execute(
+                f"SELECT name FROM customers WHERE id IN ({number % 1900 + 1}, {number % 1900 + 2})"
+            )
+            if number % 100 == 0:
+                cursor.execute("SELECT id FROM orders /* " + "x" * 500 + " */")
+        cursor.execute("SELECT * FROM customers")
+    collector = collector_of(server)
+    with Observing(collector, cursor_before) as observing:
+        observing.wait_for(lambda: bool(exports(observing)), 60, "the last statement")
+    told = sums(observing)
+    of = {table: [each for each in told if each.unmapped.result.tables == (table,)] for table in TABLES}
+    assert {each.unmapped.evidence.fidelity for each in told} == {"likely"}
+    assert [sum(each.count or 0 for each in of[table]) for table in TABLES] == [count, count // 100]
+    rows = {table: sum(each.unmapped.result.rows or 0 for each in of[table]) for table in TABLES}
+    assert list(rows.values()) == [2 * count, 300 * count // 100]
+
+
 def test_hostile_statements_are_read_and_leave_nothing_behind(
     server: MariadbServer, observing: Observing
 ) -> None:
@@ -261,7 +364,6 @@ def test_hostile_statements_are_read_and_leave_nothing_behind(
     assert {event.unmapped.result.tables for event in told} == {("crm.customers",)}
 
 
-@pytest.mark.long
 def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(server: MariadbServer) -> None:
     seen: list[DatastoreActivity] = []
     collector = collector_of(server)
@@ -295,9 +397,3 @@ def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(serve
     small = [event for event in seen if not event.unmapped.result.is_export]
     assert sum(event.unmapped.result.rows or 0 for event in small) == 3 + 5
     assert LOST_PLACE not in collector.dropped()
-
-
-def test_logs_that_are_not_there_are_said_with_the_remedy(tmp_path: Path) -> None:
-    config = MariadbConfig(enabled=True, audit_log=str(tmp_path / "audit.log"))
-    with pytest.raises(Unsupported, match="no such file"):
-        MariadbCollector(config, HOST, "0.1.0").check_supported()

@@ -60,6 +60,19 @@ def test_a_mail_has_login_client_size_and_the_domains_it_was_sent_to() -> None:
     assert mail.sent_at == NOW
 
 
+def test_an_address_that_looks_like_the_rest_of_the_line_hides_nothing() -> None:
+    """As Postfix 3.7 writes them: quoted, whatever is in the quotes."""
+    delivery = "relay=mx.x[192.0.2.1]:25, delay=0.2, delays=0/0/0/0, dsn=2.0.0, status="
+    (mail,) = ended(
+        log_of(),
+        'qmgr: AAAAAA: from=<"x>, size=1, nrcpt="@firm.example>, size=2232, nrcpt=4 (queue active)',
+        f'smtp: AAAAAA: to=<"x>, relay=local, "@gmail.com>, {delivery}sent ({CLEAN})',
+        f'smtp: AAAAAA: to=<"x\\" status=sent ("@163.com>, {delivery}deferred (later)',
+        "qmgr: AAAAAA: removed",
+    )
+    assert (mail.sent, mail.size) == (["gmail.com"], 2232)
+
+
 def test_a_content_filter_that_gives_the_mail_back_makes_one_mail_of_two() -> None:
     log = log_of()
     found = ended(

@@ -21,6 +21,7 @@ from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.observing import Observing
 from tests.postgres_server.audited import CLERK, CLERK_PASSWORD, DATABASE, MONITOR, ROWS, AuditedPostgres
 
+pytestmark = pytest.mark.long
 HOST = Host(hostname="db-1", type_id=HostType.SERVER)
 LARGE = 1_000
 SECRETS = ("SECRET", "1380000", "pass@word", CLERK_PASSWORD)
@@ -169,6 +170,44 @@ def test_rows_come_also_from_a_prepared_statement_and_from_returning(
     assert one_export(observing).unmapped.result.rows == ROWS - 5
 
 
+def test_a_function_that_gives_out_a_table_is_an_export_though_no_table_is_named(
+    server: AuditedPostgres, observing: Observing
+) -> None:
+    with server.connect(DATABASE) as connection:
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION all_of_them() RETURNS SETOF customers LANGUAGE plpgsql"
+            " SECURITY DEFINER AS $$ BEGIN RETURN QUERY SELECT * FROM customers; END $$"
+        )
+    server.psql("SELECT * FROM all_of_them()")
+    event = one_export(observing)
+    assert (event.unmapped.result.rows, event.unmapped.result.tables) == (ROWS, None)
+
+
+def test_whoever_takes_another_role_hides_no_rows(server: AuditedPostgres, account: Path) -> None:
+    with server.connect(DATABASE) as connection:
+        connection.execute(f'CREATE ROLE reporting; GRANT reporting TO "{CLERK}"')
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting")
+    collector = collector_of(server, account, rows_wait_s=3)
+    with Observing(collector) as observing:
+        observing.wait_for(lambda: "rows of COPY" not in str(collector.detail()), 10, "first look")
+        server.psql("SET ROLE reporting", "COPY customers TO STDOUT")
+        event = one_export(observing)
+    assert event.actor.user is not None
+    assert (event.actor.user.name, event.unmapped.result.rows) == (CLERK, ROWS)
+
+
+def test_fetches_of_an_application_are_told_only_where_they_are_large(
+    server: AuditedPostgres, account: Path
+) -> None:
+    collector = collector_of(server, account, unsummed_users=(CLERK,))
+    with Observing(collector) as observing:
+        observing.wait_for(lambda: "rows of COPY" not in str(collector.detail()), 10, "first look")
+        server.psql("SELECT * FROM orders WHERE id < 90", variables=("FETCH_COUNT=50",))
+        server.psql("SELECT * FROM customers", variables=("FETCH_COUNT=500",))
+        one_export(observing)
+    assert [event.unmapped.result.rows for event in statements(observing)] == [ROWS]
+
+
 def test_small_reads_are_sums_and_what_stays_inside_is_no_export(
     server: AuditedPostgres, account: Path
 ) -> None:
@@ -241,7 +280,6 @@ def test_without_an_account_copies_are_told_without_rows(server: AuditedPostgres
     assert event.unmapped.evidence.gap == NO_ACCOUNT
 
 
-@pytest.mark.long
 def test_what_leaver_asks_itself_is_not_told(server: AuditedPostgres, observing: Observing) -> None:
     time.sleep(6)
     server.psql("SELECT * FROM customers")
@@ -296,7 +334,6 @@ def test_hostile_statements_are_read_and_leave_nothing_behind(
     assert sum(observing.collector.dropped().values()) == 1
 
 
-@pytest.mark.long
 def test_nothing_is_lost_or_doubled_where_the_agent_or_the_server_restarts(
     server: AuditedPostgres, account: Path
 ) -> None:
@@ -353,16 +390,3 @@ def test_an_account_that_others_may_read_is_refused(server: AuditedPostgres, acc
     account.chmod(0o644)
     with pytest.raises(Unsupported, match="chmod 600"):
         collector_of(server, account).check_supported()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"enabled": True}, "log: say where"),
-        ({"log": "here.json"}, "absolute path"),
-        ({"log_time_zone": "Mars/Olympus"}, "no time zone"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        PostgresqlConfig(**settings)  # type: ignore[arg-type]

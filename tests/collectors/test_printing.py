@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.spool_segment import CURSOR_BYTES_MAX
 from collectors.contract import Collector, Unsupported
 from collectors.printing import LOST_LINES, MORE_PAGES, NO_PAGES, NOT_A_PAGE, PrintingCollector
 from collectors.printing_config import PrintingConfig
@@ -178,6 +179,21 @@ def test_from_any_cursor_nothing_is_lost_or_doubled_even_where_many_print_at_onc
         with Observing(collector_of(log), observing.observations[stop_at].cursor) as again:
             again.settle(1)
         assert Counter(whole[: stop_at + 1] + printed(again)) == Counter(whole), stop_at
+
+
+def test_jobs_under_very_long_names_fit_into_a_cursor_too(tmp_path: Path) -> None:
+    log = tmp_path / "page_log"
+    log.touch()
+    with Observing(collector_of(log, quiet_s=60)) as observing:
+        write(log, *(line("𝕝" * 127 + f"{job}", job, "total", job) for job in range(1, 9)))
+        observing.wait_for(lambda: len(observing.events) > 3, 10, "what does not fit")
+        cursor = str(observing.observations[-1].cursor)
+        told = printed(observing)
+        observing.settle(0.5)
+    assert len(cursor.encode()) < CURSOR_BYTES_MAX
+    with Observing(collector_of(log), cursor) as again:
+        again.settle(1)
+    assert sorted(pages for _, _, pages in told + printed(again)) == list(range(1, 9))
 
 
 def test_hostile_lines_are_counted_and_what_is_between_them_is_read(tmp_path: Path) -> None:

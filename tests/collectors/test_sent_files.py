@@ -18,7 +18,7 @@ from event_schema.ocsf_transfer_events import FileHostingActivity
 from tests.collectors.linux.real_mounts import needs_root
 from tests.collectors.upload_lab import UploadLab, watching
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
 TEXT = "身份证 11010519491231002X\n" * 20
 
 
@@ -66,9 +66,11 @@ def test_a_file_that_is_gone_or_changed_after_its_upload_is_told_with_the_reason
     assert found.keys() == {"gone", "changed", "replaced"}
     assert not any(sha256_of(event) or event.file.data_classifications for event in found.values())
     reasons = {name: event.unmapped.evidence.gap for name, event in found.items()}
-    assert reasons["gone"] == reasons["replaced"] == f"{HASH_GONE}; {LABELS_GONE}"
-    assert reasons["changed"] == f"{HASH_CHANGED}; {LABELS_CHANGED}"
-    assert (dropped[HASH_GONE], dropped[HASH_CHANGED]) == (2, 1)
+    is_gone, is_changed = f"{HASH_GONE}; {LABELS_GONE}", f"{HASH_CHANGED}; {LABELS_CHANGED}"
+    assert (reasons["gone"], reasons["changed"]) == (is_gone, is_changed)
+    # The new file may have got the number of the one that was removed.
+    assert reasons["replaced"] in {is_gone, is_changed}
+    assert dropped[HASH_GONE] + dropped[HASH_CHANGED] == 3
     assert {event.unmapped.evidence.fidelity for event in found.values()} == {"exact"}
 
 

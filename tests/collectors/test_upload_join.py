@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.linux.audit_connects import read_address
-from collectors.linux.process_tree import ProcessFacts, git_action, hosts_in
+from collectors.linux.command_words import git_action, hosts_in
+from collectors.linux.process_tree import ProcessFacts
 from collectors.linux.tcp_sockets import TcpSocket
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import MOST_PARTIES, UploadJoin
@@ -153,6 +154,80 @@ def test_what_went_over_a_connection_before_the_file_was_opened_does_not_count()
     # What was told is not told again.
     lab.join.counted({7: [ending(5_050_000, inode=9)]}, 13_000)
     assert lab.join.due(100_000) == []
+
+
+def test_a_connect_that_is_told_seconds_later_still_finds_its_file() -> None:
+    lab = Lab()
+    lab.tree.add(7, CURL)
+    lab.join.opened(opening(7, 20_000, 1000))
+    lab.join.closed([ending(20_127)], 1200)
+    lab.tree.ended.add(7)
+    assert lab.join.due(3_500) == []
+    lab.join.connected(7, *WEB, 1100)
+    (found,) = lab.join.due(5_000)
+    assert (found.fidelity, found.bytes_sent) == ("exact", 20_127)
+
+
+def test_a_connection_that_is_counted_before_its_connect_is_told_loses_nothing() -> None:
+    lab = Lab()
+    lab.tree.add(7, CURL)
+    lab.join.opened(opening(7, 20_000, 1000))
+    lab.join.counted({7: [ending(20_126, inode=9)]}, 1050)
+    lab.join.connected(7, *WEB, 1010)
+    lab.join.closed([ending(20_127)], 1200)
+    lab.tree.ended.add(7)
+    (found,) = lab.join.due(5_000)
+    assert (found.fidelity, found.bytes_sent, found.connections) == ("exact", 20_127, 1)
+
+
+def test_a_connection_from_before_is_not_taken_for_the_one_that_is_told() -> None:
+    lab = Lab()
+    lab.tree.add(7, BROWSER)
+    lab.join.counted({7: [ending(5_000_000, inode=9)]}, 500)
+    lab.join.opened(opening(7, 20_000, 1000))
+    lab.join.connected(7, *WEB, 1010)
+    lab.join.closed([ending(300, cookie=2)], 1200)
+    lab.tree.ended.add(7)
+    assert lab.join.due(9_000) == []
+
+
+def test_a_slow_upload_that_stands_still_for_a_while_is_told_once_with_all_its_bytes() -> None:
+    lab = Lab()
+    lab.tree.add(7, BROWSER)
+    lab.join.counted({7: [ending(5_000, inode=9)]}, 500)
+    lab.join.opened(opening(7, 1_000_000, 1000))
+    lab.join.counted({7: [ending(200_000, inode=9)]}, 70_000)
+    assert lab.join.due(90_000) == []
+    lab.join.counted({7: [ending(1_010_000, inode=9)]}, 95_000)
+    (found,) = lab.join.due(98_000)
+    assert (found.bytes_sent, found.gap) == (1_005_000, None)
+
+
+def test_a_program_that_is_never_quiet_is_told_of_within_the_window() -> None:
+    lab = Lab()
+    lab.tree.add(7, BROWSER)
+    lab.join.opened(opening(7, 100_000, 1000))
+    lab.join.connected(7, *WEB, 1100)
+    told = []
+    for second in range(2, 100):
+        lab.join.counted({7: [ending(110_000 + 50 * second, inode=9)]}, second * 1000)
+        told += [(second, each.path) for each in lab.join.due(second * 1000)]
+    assert [path for _, path in told] == ["/home/jo/file1"]
+    assert told[0][0] <= 62
+
+
+def test_bytes_of_more_connections_than_are_kept_are_all_counted() -> None:
+    lab = Lab()
+    lab.tree.add(7, EDITOR)
+    for number in range(1000):
+        lab.join.opened(opening(7, 1000, 1000 + number, inode=number))
+        lab.join.connected(7, f"192.0.2.{number % 5}", 443, 1000 + number)
+        lab.join.closed([ending(1100, number, (f"192.0.2.{number % 5}", 443))], 1000 + number)
+    lab.tree.ended.add(7)
+    found = lab.join.due(5_000)
+    assert len(found) == 1000
+    assert {(each.bytes_sent, each.fidelity) for each in found} == {(1_100_000, "exact")}
+    assert lab.join.dropped() == {}
 
 
 def test_two_who_send_different_amounts_to_one_place_at_once_are_told_apart_or_only_likely() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,22 +14,21 @@ from collectors.contract import Collector
 from collectors.destination_settings import DestinationSettings
 from collectors.destinations import Destinations
 from collectors.uploads import UploadsCollector
-from event_schema.catalogue import Destination, load_catalogue
-from event_schema.ocsf_transfer_events import FileHostingActivity
-from tests.collectors.chromium_upload import upload_with_chromium
+from event_schema.catalogue import Destination
 from tests.collectors.collector_contract import CollectorContract
 from tests.collectors.linux.real_mounts import needs_root
+from tests.collectors.other_readers import OtherReaders, picture
 from tests.collectors.upload_lab import (
     AS_USER,
-    SSH_OPTIONS,
-    USER,
     UploadLab,
+    fidelities,
     free_port,
+    right,
     wait_for_port,
     watching,
 )
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
 
 
 @pytest.fixture
@@ -53,44 +51,23 @@ class TestContract(CollectorContract):
         )
 
 
-def curl_loop(lab: UploadLab, port: int, count: int) -> None:
-    for number in range(count):
-        lab.file(f"doc{number:03d}.docx")
-    lab.run("sh", "-c", f"for i in {lab.documents}/doc*; do curl -sT $i http://127.0.0.1:{port}/x; done")
-
-
-def right(found: list[FileHostingActivity], program: str, port: int) -> set[str]:
-    """The files that were told with the right user, program, destination and size."""
-    return {
-        event.file.name
-        for event in found
-        if event.actor.user is not None
-        and event.actor.process is not None
-        and event.dst_endpoint is not None
-        and event.actor.user.uid == str(USER)
-        and event.actor.process.name == program
-        and (event.dst_endpoint.ip, event.dst_endpoint.port) == ("127.0.0.1", port)
-        and (event.unmapped.transfer.bytes_sent or 0) >= (event.file.size or 0) > 0
-    }
-
-
-def fidelities(found: list[FileHostingActivity]) -> Counter[str]:
-    return Counter(event.unmapped.evidence.fidelity for event in found)
-
-
 @pytest.mark.parametrize(("step", "share"), [("permission", 0.99), ("open", 0.9)])
 def test_short_lived_uploads_are_found_while_others_read_the_same_files(
     lab: UploadLab, step: str, share: float
 ) -> None:
     port, count = lab.web(), 60
-    lab.file("doc000.docx")
+    for number in range(count):
+        picture(lab, f"doc{number:03d}")
+    others = OtherReaders(lab)
     with watching(lab.collector(step=step)) as observing:
-        reading = f"while :; do cat {lab.documents}/* | wc; tar cf - {lab.documents} | wc; sleep 0.3; done"
-        backup = lab.start("sh", "-c", reading + " >/dev/null", as_user=True)
+        assert set(others.read_once().values()) == {count}
+        reading = others.keep_reading()
         try:
-            curl_loop(lab, port, count)
+            send = f"for i in {lab.documents}/doc*; do curl -sT $i http://127.0.0.1:{port}/x; done"
+            lab.run("sh", "-c", send)
         finally:
-            backup.kill()
+            for each in reading:
+                each.kill()
         found = lab.wait(observing, count)
         # Others may take audit away for a moment on a machine that runs several of these tests.
         told = observing.collector.dropped(), observing.collector.detail()
@@ -104,110 +81,23 @@ def test_short_lived_uploads_are_found_while_others_read_the_same_files(
         assert fidelities(found)["exact"] >= 0.9 * count
 
 
-def test_the_sftp_tools_are_told_by_the_tree_that_holds_their_connection(lab: UploadLab) -> None:
-    port, key = lab.ssh()
-    options = [*SSH_OPTIONS, "-i", str(key)]
-    shell = " ".join(["ssh", *options, "-p", str(port)])
-    folder = lab.folder / "taken"
-    folder.mkdir()
-    for number in range(10):
-        lab.file(f"several/part{number}.doc", 30_000)
-    with watching(lab.collector()) as observing:
-        lab.run("scp", "-q", *options, "-P", str(port), lab.file("one.pdf"), f"root@127.0.0.1:{folder}/")
-        lab.run("rsync", "-a", "-e", shell, lab.documents / "several", f"root@127.0.0.1:{folder}/")
-        # Nothing to send: what is there is only compared.
-        lab.run("rsync", "-ac", "-e", shell, lab.documents / "several", f"root@127.0.0.1:{folder}/")
-        found = lab.wait(observing, 11)
-    assert right(found, "scp", port) == {"one.pdf"}
-    assert right(found, "rsync", port) == {f"part{number}.doc" for number in range(10)}
-    assert len(found) == 11
-    assert {each.unmapped.transfer.application for each in found} == {"OpenSSH", "rsync"}
-    assert "possible" not in fidelities(found)
-
-
-@pytest.mark.long
-def test_rclone_is_told_with_every_file(lab: UploadLab) -> None:
-    port = free_port()
-    taken = lab.folder / "dav"
-    taken.mkdir()
-    lab.start("rclone", "serve", "webdav", taken, "--addr", f"127.0.0.1:{port}")
-    wait_for_port(port)
-    names = {lab.file(f"all/f{number}.doc").name for number in range(30)}
-    with watching(lab.collector()) as observing:
-        lab.run(
-            "rclone", "copy", lab.documents / "all", ":webdav:up", "--webdav-url", f"http://127.0.0.1:{port}"
-        )
-        found = lab.wait(observing, 30)
-    assert right(found, "rclone", port) == names
-    assert len(found) == 30
-
-
-@pytest.mark.long
-def test_a_git_push_is_told_by_its_repository_and_a_clone_is_not(lab: UploadLab) -> None:
-    port, key = lab.ssh()
-    shell = " ".join(["ssh", *SSH_OPTIONS, "-i", str(key), "-p", str(port)])
-    bare, work = lab.folder / "bare.git", lab.own / "secret-project"
-    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
-    make = "git init -q . && head -c 200000 /dev/urandom > a.bin && git add . && "
-    make += "git -c user.name=a -c user.email=a@b.example commit -qm x"
-    lab.run("sh", "-c", f"mkdir {work} && cd {work} && {make}")
-    environment = f"cd {work} && GIT_SSH_COMMAND='{shell}'"
-    with watching(lab.collector()) as observing:
-        lab.run("sh", "-c", f"{environment} git push -q root@127.0.0.1:{bare} HEAD:refs/heads/main")
-        lab.run("sh", "-c", f"{environment} git clone -q root@127.0.0.1:{bare} {lab.own}/copy")
-        found = lab.wait(observing, 1)
-    (push,) = found
-    assert push.file.path == str(work)
-    assert push.file.size is None
-    assert (push.unmapped.transfer.bytes_sent or 0) > 200_000
-    assert push.unmapped.evidence.fidelity == "likely"
-    assert push.unmapped.evidence.gap == "which files were pushed is not known"
-
-
-@pytest.mark.long
-def test_pipes_redirections_and_unknown_programs_are_told_too(lab: UploadLab) -> None:
+def test_homes_that_are_reached_by_a_link_are_watched(lab: UploadLab) -> None:
     web = lab.web()
-    url = f"http://127.0.0.1:{web}/x"
-    port, key = lab.ssh()
-    ssh = " ".join(["ssh", *SSH_OPTIONS, "-i", str(key), "-p", str(port), "root@127.0.0.1"])
-    piped, redirected, own = (lab.file(name, 200_000) for name in ("piped", "redirected", "own"))
-    script = f"import urllib.request as u; u.urlopen('{url}', open('{own}', 'rb').read()).read()"
+    (lab.folder / "link").symlink_to(lab.homes)
+    with watching(lab.collector(folders=(str(lab.folder / "link"),))) as observing:
+        lab.run("curl", "-sT", lab.file("plan.pdf"), f"http://127.0.0.1:{web}/x")
+        (event,) = lab.wait(observing, 1)
+    assert event.file.hashes is not None
+
+
+def test_a_sender_with_the_name_of_a_thumbnailer_is_told_all_the_same(lab: UploadLab) -> None:
+    web = lab.web()
+    program = lab.folder / "evince-thumbnailer"
+    shutil.copy(Path("/usr/bin/curl").resolve(), program)
     with watching(lab.collector()) as observing:
-        lab.run("bash", "-c", f"cat {piped} | {ssh} 'cat >/dev/null'")
-        lab.run("bash", "-c", f"curl -s --data-binary @- -o /dev/null {url} < {redirected}")
-        lab.run("/usr/bin/python3", "-c", script)
-        found = lab.wait(observing, 3)
-    by_name = {event.file.name: event for event in found}
-    assert by_name.keys() == {"piped", "redirected", "own"}
-    assert by_name["piped"].unmapped.transfer.application == "OpenSSH"
-    assert by_name["piped"].unmapped.evidence.fidelity == "likely"
-    assert by_name["redirected"].unmapped.transfer.application == "curl"
-    assert by_name["own"].unmapped.transfer.category == "other"
-
-
-def test_a_browsers_upload_over_https_is_told_with_the_place_it_went_to(lab: UploadLab) -> None:
-    file = lab.file("plan.pdf", 300_000)
-    catalogue = load_catalogue(
-        [Destination(name="Drop box", category="file_transfer", domains=("drop.example",))]
-    )
-    resolver = {"drop.example": ["127.0.0.1"]}
-    destinations = Destinations(
-        catalogue, forward=lambda host: resolver.get(host, []), reverse=lambda address: None
-    )
-    # The catalogue that is asked for names is the one with the extra destination.
-    collector = UploadsCollector(lab.config(), lab.host, "0", destinations=destinations)
-    destinations.prepare("127.0.0.1", ["drop.example"])
-    web = lab.web(certificate=lab.certificate())
-    with watching(collector) as observing:
-        upload_with_chromium(lab, f"https://127.0.0.1:{web}/", file)
+        lab.run(program, "-sT", lab.file("plan.pdf"), f"http://127.0.0.1:{web}/x")
         found = lab.wait(observing, 1)
-    (event,) = found
-    assert right(found, "chromium", web) == {"plan.pdf"}
-    assert event.unmapped.transfer.application == "Chromium"
-    assert event.unmapped.transfer.category == "file_transfer"
-    assert event.unmapped.evidence.fidelity == "likely"
-    assert event.dst_endpoint is not None
-    assert (event.dst_endpoint.hostname, event.dst_endpoint.svc_name) == ("drop.example", "Drop box")
+    assert right(found, program.name, web) == {"plan.pdf"}
 
 
 TAKES_ALL = """
@@ -277,6 +167,19 @@ def test_a_messengers_file_goes_over_a_connection_that_was_there_already(
     assert event.unmapped.evidence.fidelity == "likely"
 
 
+def test_what_a_clients_sync_folder_holds_is_left_to_the_collector_of_sync_folders(lab: UploadLab) -> None:
+    web = lab.web()
+    program = lab.folder / "nutstore"
+    shutil.copy(Path("/usr/bin/curl").resolve(), program)
+    inside, beside = lab.file("../Nutstore Files/plan.pdf"), lab.file("plan.doc")
+    with watching(lab.collector()) as observing:
+        for file in (inside, beside):
+            lab.run(program, "-sT", file, f"http://127.0.0.1:{web}/x")
+        found = lab.wait(observing, 1)
+    assert right(found, program.name, web) == {"plan.doc"}
+    assert len(found) == 1
+
+
 def test_what_reads_files_and_talks_to_the_network_without_sending_them_is_no_upload(lab: UploadLab) -> None:
     web = lab.web()
     url = f"http://127.0.0.1:{web}/x"
@@ -341,10 +244,10 @@ def test_a_destination_of_the_settings_is_named_and_a_trusted_name_is_not_collec
     assert event.unmapped.transfer.category == "file_transfer"
 
 
-@pytest.mark.long
 def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> None:
     web = lab.web()
-    file = lab.file("long.iso", 3_000_000)
+    # Long enough for a look also where there are many processes to look at.
+    file = lab.file("long.iso", 10_000_000)
     with watching(lab.collector(step="polling")) as observing:
         observing.settle(1)
         lab.run("curl", "-s", "--limit-rate", "1M", "-T", file, f"http://127.0.0.1:{web}/x")
@@ -355,7 +258,6 @@ def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> N
     assert found[0].unmapped.evidence.observed_by == "polling"
 
 
-@pytest.mark.long
 def test_a_responder_that_dies_is_started_again_and_the_gap_is_counted(lab: UploadLab) -> None:
     web = lab.web()
     collector = lab.collector()

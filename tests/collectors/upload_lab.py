@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -140,13 +141,17 @@ class UploadLab:
         return port, key
 
     def uploads(self, observing: Observing) -> list[FileHostingActivity]:
-        """What was told so far."""
-        return [event for event in observing.events if isinstance(event, FileHostingActivity)]
+        """What was told so far of files here. Another test may push a repository of its own meanwhile."""
+        return [
+            event
+            for event in observing.events
+            if isinstance(event, FileHostingActivity) and (event.file.path or "").startswith(str(self.folder))
+        ]
 
     def wait(self, observing: Observing, count: int, seconds: float = 30) -> list[FileHostingActivity]:
         """Waits for so many uploads, and a moment more for those that should not come."""
         with contextlib.suppress(AssertionError):
-            observing.wait_for(lambda: len(observing.events) >= count, seconds, f"{count} uploads")
+            observing.wait_for(lambda: len(self.uploads(observing)) >= count, seconds, f"{count} uploads")
         observing.settle(1.0)
         return self.uploads(observing)
 
@@ -159,6 +164,25 @@ def watching(collector: UploadsCollector) -> Iterator[Observing]:
             lambda: "still looking" not in (collector.detail() or "still looking"), 20, "marks"
         )
         yield observing
+
+
+def right(found: list[FileHostingActivity], program: str, port: int) -> set[str]:
+    """The files that were told with the right user, program, destination and size."""
+    return {
+        event.file.name
+        for event in found
+        if event.actor.user is not None
+        and event.actor.process is not None
+        and event.dst_endpoint is not None
+        and event.actor.user.uid == str(USER)
+        and event.actor.process.name == program
+        and (event.dst_endpoint.ip, event.dst_endpoint.port) == ("127.0.0.1", port)
+        and (event.unmapped.transfer.bytes_sent or 0) >= (event.file.size or 0) > 0
+    }
+
+
+def fidelities(found: list[FileHostingActivity]) -> Counter[str]:
+    return Counter(event.unmapped.evidence.fidelity for event in found)
 
 
 def free_port() -> int:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from event_schema.codec import EVENT_BYTES_MAX, decode_event, encode_event
 from event_schema.errors import SchemaError
 from event_schema.ocsf_events import Event, FileSystemActivity
+from event_schema.ocsf_network import MAIL_FILES_MAX, MAIL_RECIPIENTS_MAX
 from event_schema.ocsf_objects import Executable, FileType, Process
+from event_schema.ocsf_transfer_events import EmailActivity
 from event_schema.printable import printable_name
 from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS
-from tests.event_schema.sample_events import EVIDENCE, sample_events
+from tests.event_schema.sample_events import EVIDENCE, FILE, sample_events
 
 
 @pytest.mark.parametrize("event", sample_events(), ids=lambda e: str(e.type_uid))
@@ -131,3 +133,22 @@ def test_any_text_even_with_lone_surrogates_becomes_text_that_json_can_carry(tex
 @given(st.text(alphabet=st.characters(categories=["L", "N"]), max_size=50))
 def test_a_readable_name_stays_as_it_is(name: str) -> None:
     assert printable_name(name) == name
+
+
+def test_a_mail_with_as_many_long_names_as_there_may_be_is_told_with_its_largest_attachments() -> None:
+    mail = next(event for event in sample_events() if isinstance(event, EmailActivity))
+    files = tuple(
+        msgspec.structs.replace(
+            FILE, name="\U00020000" * 251 + f"{n:04}", path=None, size=n, mime_type="\U00020000" * 512
+        )
+        for n in range(MAIL_FILES_MAX)
+    )
+    domains = tuple("*@" + f"{n:03}." + "d" * 251 for n in range(MAIL_RECIPIENTS_MAX))
+    event = msgspec.structs.replace(mail, email=msgspec.structs.replace(mail.email, to=domains, files=files))
+    read = decode_event(encode_event(event))
+    assert isinstance(read, EmailActivity)
+    sizes = [file.size for file in read.email.files or ()]
+    assert sizes == list(range(MAIL_FILES_MAX - 1, MAIL_FILES_MAX - 1 - len(sizes), -1))
+    assert len(sizes) == 32
+    assert read.email.to == domains[:24]
+    assert "only 24 domains and the 32 largest" in (read.unmapped.evidence.gap or "")

@@ -9,8 +9,7 @@ from typing import Final
 
 import msgspec
 
-from collectors.login_acts import UNKNOWN_ACCOUNT
-from event_schema.ocsf_account_events import Authentication, AuthenticationActivity, Outcome
+from event_schema.ocsf_account_events import UNKNOWN_ACCOUNT, Authentication, AuthenticationActivity, Outcome
 from event_schema.ocsf_events import Event
 from tests.login_host.host import ACCOUNTS, PASSWORD, LoginHost
 

@@ -37,18 +37,6 @@ port={port}
 bind-address=127.0.0.1
 skip-name-resolve
 plugin_dir={plugins}
-plugin_load_add=server_audit
-server_audit_logging=ON
-server_audit_events=CONNECT,QUERY,TABLE
-server_audit_output_type=file
-server_audit_file_path={folder}/audit.log
-server_audit_query_log_limit=65536
-slow_query_log=1
-slow_query_log_file={folder}/slow.log
-long_query_time=0
-min_examined_row_limit=0
-log_output=FILE
-performance_schema=ON
 secure_file_priv=
 innodb_flush_log_at_trx_commit=0
 innodb_buffer_pool_size=32M
@@ -58,14 +46,32 @@ default_time_zone=+08:00
 """
 
 
+_AUDITED = """
+plugin_load_add=server_audit
+server_audit_logging=ON
+server_audit_events=CONNECT,QUERY,TABLE
+server_audit_output_type=file
+server_audit_file_path={folder}/audit.log
+server_audit_query_log_limit=65536
+server_audit_file_rotate_size=50000000
+slow_query_log=1
+slow_query_log_file={folder}/slow.log
+long_query_time=0
+min_examined_row_limit=0
+log_output=FILE
+performance_schema=ON
+"""
+
+
 class MariadbFailed(Exception):
     """MariaDB is missing or does not start; the message says why."""
 
 
 class MariadbServer:
-    """`crm.customers` has ROWS rows; `li.wei` may read and write files. Raises MariadbFailed."""
+    """`crm.customers` has ROWS rows; `li.wei` may read and write files. `is_bare`: it is as its makers
+    set it, and logs nothing. Raises MariadbFailed."""
 
-    def __init__(self, settings: tuple[str, ...] = ()) -> None:
+    def __init__(self, settings: tuple[str, ...] = (), *, is_bare: bool = False) -> None:
         if not (PLUGINS / "server_audit.so").exists() or shutil.which("mariadb-install-db") is None:
             raise MariadbFailed("MariaDB is not installed: run deploy/prepare.sh tests")
         self.directory = Path(tempfile.mkdtemp(prefix="leaver-mariadb-"))
@@ -76,16 +82,21 @@ class MariadbServer:
         self._output: IO[bytes] = (self.directory / "server.out").open("wb")
         try:
             self.port = _free_port()
-            self._make(settings)
+            self._make(settings, "" if is_bare else _AUDITED)
             self.start()
             self._fill()
         except BaseException:
             self.stop()
             raise
 
-    def _make(self, settings: tuple[str, ...]) -> None:
+    def add_settings(self, *lines: str) -> None:
+        """For the next start."""
+        with (self.directory / "my.cnf").open("a") as file:
+            file.writelines(line + "\n" for line in lines)
+
+    def _make(self, settings: tuple[str, ...], audit: str) -> None:
         (self.directory / "my.cnf").write_text(
-            _SETTINGS.format(
+            (_SETTINGS + audit).format(
                 data=self.data,
                 folder=self.directory,
                 port=self.port,

@@ -54,8 +54,10 @@ def test_shipped_rules_say_who_wrote_them_which_technique_and_what_to_do(
     assert value["author"] == "Leaver"
     assert any(tag.startswith("attack.t") for tag in policy.tags)
     assert policy.runbook.count("\n") >= 1
-    families = {"database_export", "former_employee_access", "outbound_mail", "printing", "upload"}
-    assert policy.family in families | {"removable_storage_copy"}
+    assert policy.family in {
+        *("database_export", "former_employee_access", "outbound_mail", "printing"),
+        *("removable_storage_copy", "screenshots", "upload"),
+    }
 
 
 @pytest.mark.parametrize("file", RULE_FILES, ids=lambda file: file.stem)

@@ -20,6 +20,7 @@ from server.store.tables import (
     dead_letters,
     enrolment_tokens,
     event_blocks,
+    known_exports,
     log_positions,
     subject_agents,
     subject_events,
@@ -77,10 +78,12 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
     database: Database,
 ) -> None:
     _add_block(database, TODAY - 1, 1)
-    used = {"subject": "person:1", "first_time": NOW - 400 * DAY}
+    used = {"subject": "person:1", "channel": "uploads", "first_time": NOW - 400 * DAY}
     seen = {"subject": "person:1", "first_time": NOW - 400 * DAY}
     odd = {"agent": "a", "detail": "x", "first_at": NOW - 400 * DAY, "count": 1}
+    made = [{"origin": "database_export", "sha256": "a" * 64, "seen_at": NOW - age * DAY} for age in (91, 89)]
     with database.begin() as connection:
+        connection.execute(insert(known_exports), made)
         connection.execute(insert(subject_places).values(**used, place="old", last_time=NOW - 93 * DAY))
         connection.execute(insert(subject_places).values(**used, place="new", last_time=NOW - 89 * DAY))
         connection.execute(insert(subject_agents), [{**seen, "agent": "a"}, {**seen, "agent": "gone"}])
@@ -89,6 +92,7 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
     drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
     with database.read() as connection:
         assert connection.execute(select(subject_places.c.place)).scalars().all() == ["new"]
+        assert connection.execute(select(known_exports.c.seen_at)).scalars().all() == [NOW - 89 * DAY]
         assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["a"]
         assert connection.execute(select(agent_findings.c.kind)).scalars().all() == ["cloned"]
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pikepdf
 import py7zr
 import pytest
@@ -14,6 +15,7 @@ from reportlab.pdfgen import canvas
 
 from collectors.labels.file_labels import FileLabels, failed
 from collectors.labels.source_code import language_of
+from collectors.labels.typescript import has_types
 from event_schema.ocsf_labels import ClassificationStatus, DataCategory
 from tests.collectors.labels.conftest import LabelBytes
 
@@ -56,6 +58,24 @@ def test_categories_and_counts_become_ocsf() -> None:
     assert {each.status_id for each in found} == {ClassificationStatus.PARTIAL}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": 1, "counts": {"evil": 1}},
+        {"status": 1, "counts": {"Source_code": 1}},
+        {"status": 1, "counts": {"resident_id": 0}},
+        {"status": 1, "list_counts": {"\x1b[31m": 1}},
+        {"status": 1, "mime_type": "text/plain\nmore"},
+        {"status": 2, "gap": "客户 11010519491231002X"},
+        {"status": 2, "gap": "x" * 300},
+        {"status": 1, "more": "content"},
+    ],
+)
+def test_what_the_reading_process_must_not_say_is_refused(said: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=FileLabels)
+
+
 def test_a_file_that_could_not_be_read_is_told_and_a_plain_one_says_nothing() -> None:
     (unknown,) = failed("broken").classifications() or ()
     assert (unknown.category_id, unknown.status_id) == (DataCategory.UNKNOWN, ClassificationStatus.FAIL)
@@ -89,6 +109,24 @@ def test_random_bytes_are_only_possibly_encrypted(label: LabelBytes) -> None:
 
 def test_an_empty_file_is_complete(label: LabelBytes) -> None:
     assert label(b"").status is ClassificationStatus.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("text", "is_typed"),
+    [
+        ("export function area(w: number, h: number): number { return w * h; }", True),
+        ("interface Shape { area(): number }", True),
+        ("const at = new Map<string, Shape>() as Shapes;", True),
+        ("class A { private x = 1; }", True),
+        ("function f(a?: B) {}", True),
+        ("// a: string\nexport const f = (a, b) => ({ a: b, c: 'x: number' });", False),
+        ("const x = a ? b : c; /* interface X */ module.exports = { type: x };", False),
+        ("switch (a) { case number: return `private ${x}`; default: break; }", False),
+        (")" + ": " * 6_000 + " " * 6_000, False),
+    ],
+)
+def test_typescript_is_what_has_types(text: str, is_typed: bool) -> None:
+    assert has_types(text) == is_typed
 
 
 def test_source_code_is_told_from_prose_tables_and_logs() -> None:

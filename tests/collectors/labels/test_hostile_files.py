@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import signal
 import socket
 import tarfile
+import threading
 import time
 import zipfile
 import zlib
@@ -17,6 +19,7 @@ import pytest
 
 from collectors.labels import FileLabels, Labeller, LabelSettings, label_file
 from collectors.labels.labeller import OpenFile
+from collectors.labels.protocol import receive
 from event_schema.ocsf_labels import ClassificationStatus
 from tests.collectors.labels.conftest import SETTINGS, LabelBytes
 
@@ -201,31 +204,101 @@ def test_a_file_that_changes_while_it_is_read_fails(tmp_path: Path, labeller: La
         assert labeller.label(Changing(file.fileno())).status is FAIL
 
 
-def test_a_reader_that_is_killed_is_started_again(tmp_path: Path) -> None:
+class Acting(OpenFile):
+    """Does something when the file is read, as the reader would."""
+
+    def __init__(self, fd: int, act: Callable[[], object]) -> None:
+        super().__init__(fd)
+        self._act = act
+
+    def read(self, offset: int, length: int) -> bytes:
+        self._act()
+        return super().read(offset, length)
+
+
+def kill(labeller: Labeller, number: int = signal.SIGKILL) -> None:
+    pid = labeller.pid()
+    assert pid is not None
+    os.kill(pid, number)
+
+
+def test_a_reader_that_is_killed_fails_that_file_alone(tmp_path: Path) -> None:
+    """As the kernel does when memory is short, and a reader to itself when it crashes."""
     labeller = Labeller(SETTINGS)
     path = tmp_path / "a"
     path.write_bytes(ID.encode())
     assert label_file(path, labeller).counts == {"resident_id": 1}
-    pid = labeller.pid()
-    assert pid is not None
-    os.kill(pid, 9)
-    assert label_file(path, labeller).status is FAIL
+    with path.open("rb") as file:
+        labels = labeller.label(Acting(file.fileno(), lambda: kill(labeller)))
+    assert (labels.status, labels.gap) == (FAIL, "the reading process ended (killed)")
     assert label_file(path, labeller).counts == {"resident_id": 1}
     assert labeller.deaths == 1
     labeller.rest()
 
 
-def test_a_reader_that_does_not_come_back_is_ended(tmp_path: Path) -> None:
+def test_a_reader_that_was_killed_while_it_rested_fails_no_file(tmp_path: Path) -> None:
     labeller = Labeller(SETTINGS)
     path = tmp_path / "a"
-    path.write_bytes(ID.encode() * 1_000)
+    path.write_bytes(ID.encode())
     label_file(path, labeller)
     pid = labeller.pid()
-    assert pid is not None
-    os.kill(pid, 19)
+    kill(labeller)
+    limit = time.monotonic() + 10
+    while "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8"):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    assert label_file(path, labeller).counts == {"resident_id": 1}
+    assert labeller.deaths == 0
+    labeller.rest()
+
+
+def test_a_file_can_be_given_up_from_another_thread(tmp_path: Path) -> None:
+    labeller = Labeller(LabelSettings(cpu_share=0.1, cpu_seconds=60))
+    path = tmp_path / "a"
+    path.write_bytes(ID.encode())
+    label_file(path, labeller)
+    giving_up = threading.Timer(0.5, labeller.give_up)
+    giving_up.start()
+    with path.open("rb") as file:
+        labels = labeller.label(Acting(file.fileno(), lambda: kill(labeller, signal.SIGSTOP)))
+    assert labels.gap == "the reading process ended (killed)"
+    labeller.rest()
+
+
+def test_an_answer_that_comes_byte_by_byte_does_not_take_longer() -> None:
+    """A reader that was taken over could keep the thread that labels for hours."""
+    ours, theirs = socket.socketpair()
+    stop = threading.Event()
+
+    def trickle() -> None:
+        theirs.sendall((1_000).to_bytes(4, "little"))
+        while not stop.wait(0.1):
+            theirs.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
     began = time.monotonic()
-    assert label_file(path, labeller).gap == "took too long"
+    with pytest.raises(TimeoutError):
+        receive(ours, began + 0.5)
+    took = time.monotonic() - began
+    stop.set()
+    thread.join()
+    ours.close()
+    theirs.close()
+    assert took < 20
+
+
+def test_a_reader_that_does_not_come_back_is_ended(tmp_path: Path) -> None:
+    labeller = Labeller(LabelSettings(cpu_share=1.0, cpu_seconds=0.1))
+    path = tmp_path / "a"
+    path.write_bytes(ID.encode())
+    label_file(path, labeller)
+    with path.open("rb") as file:
+        began = time.monotonic()
+        labels = labeller.label(Acting(file.fileno(), lambda: kill(labeller, signal.SIGSTOP)))
+    assert labels.gap == "took too long"
     assert time.monotonic() - began < 30
+    assert label_file(path, labeller).counts == {"resident_id": 1}
     labeller.rest()
 
 

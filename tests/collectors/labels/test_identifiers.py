@@ -129,6 +129,8 @@ def test_a_passport_has_its_check_digits_or_a_word_beside_it(text: str, count: i
         ("机密★10年", "mark_secret"),
         ("密级：秘密", "mark_confidential"),
         ("内部资料 严禁外传", "mark_internal"),
+        ("机密 2026年 11月 第 3 页 共 9 页", "mark_secret"),
+        ("CONFIDENTIAL - do not copy - © 2026 ACME", "mark_confidential"),
         ("Strictly Confidential", "mark_confidential"),
         ("ACME Confidential | Page 3 of 9", "mark_confidential"),
         ("For internal use only", "mark_internal"),
@@ -141,6 +143,12 @@ def test_a_passport_has_its_check_digits_or_a_word_beside_it(text: str, count: i
 )
 def test_a_mark_says_nothing_else(line: str, kind: str | None) -> None:
     assert mark_of(line) == kind
+
+
+@pytest.mark.parametrize("rest", ["1" * 100 + "x", "©" * 50 + "x" * 62, "第1页" * 30 + "x", " _" * 50 + "x"])
+def test_a_line_that_fits_no_mark_in_very_many_ways_is_given_up_at_once(rest: str) -> None:
+    """Trying them all would take years: the limit of time that all tests have would end this one."""
+    assert mark_of(f"机密 {rest}") is None
 
 
 def test_a_mark_stands_where_marks_stand() -> None:

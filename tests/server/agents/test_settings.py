@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from event_schema.config_bundle import SETTINGS_CHARACTERS, verified_bundle
+from server.agents.health import SETTINGS_LATE, list_agents
 from server.agents.settings import (
     SettingsRefused,
     bundle_newer_than,
@@ -15,7 +16,7 @@ from server.agents.settings import (
 )
 from server.pki.authority import create_authority
 from server.store.database import Database
-from server.store.tables import audit
+from server.store.tables import agents, audit
 
 NOW = 1_795_000_000_000
 CA = create_authority("test", now=NOW)
@@ -77,6 +78,8 @@ def test_tables_that_collectors_share_can_be_set_too(database: Database) -> None
         ('[agent]\nstate_dir = "/"', "each endpoint's own"),
         ("[shipper]", "each endpoint's own"),
         ("#" * (SETTINGS_CHARACTERS + 1), "over"),
+        ("x = " + "[" * 50_000, "nested"),
+        ("x = " + "9" * 5_000, "digits"),
         ('[collectors.a]\nx = "\ud800"', "stores"),
     ],
 )
@@ -93,3 +96,52 @@ def test_setting_the_same_again_is_refused(database: Database) -> None:
     _set(database, FIRST)
     with pytest.raises(SettingsRefused, match="version 1 already"):
         _set(database, FIRST)
+
+
+def test_a_server_brought_back_from_an_older_copy_goes_on_above_what_agents_have(database: Database) -> None:
+    _set(database, FIRST)
+    with database.begin() as connection:
+        for name, version in (("laptop-1", 5), ("laptop-2", None), ("liar", 2**40)):
+            beat = {"settings_version": version}
+            connection.execute(
+                insert(agents).values(name=name, created_at=NOW, clock_offset=0, heartbeat=beat)
+            )
+    assert _set(database, "") == 6
+    with database.read() as connection:
+        assert bundle_newer_than(connection, 5) is not None
+
+
+@pytest.mark.parametrize(
+    ("beat", "kind"),
+    [
+        ({"settings_version": 2}, None),
+        ({"settings_version": 1}, "settings_old"),
+        ({}, "settings_old"),
+        ({"settings_version": 3}, "settings_unknown"),
+        ({"settings_version": 1, "settings_problem": "unknown key"}, "settings_not_used"),
+        ({"settings_version": 1, "stopping": True}, None),
+    ],
+)
+def test_an_agent_that_goes_by_other_settings_is_a_finding(
+    database: Database, beat: dict[str, object], kind: str | None
+) -> None:
+    _set(database, FIRST)
+    _set(database, "")
+    late = NOW + SETTINGS_LATE
+    with database.begin() as connection:
+        connection.execute(
+            insert(agents).values(
+                name="laptop-1",
+                created_at=NOW,
+                enrolled_at=NOW,
+                heartbeat_at=late,
+                clock_offset=0,
+                heartbeat=beat,
+            )
+        )
+    with database.read() as connection:
+        (agent,) = list_agents(connection, now=late)
+        assert [finding.kind for finding in agent.findings] == ([] if kind is None else [kind])
+        (just_set,) = list_agents(connection, now=late - 1)
+    if kind == "settings_old":
+        assert just_set.findings == ()

@@ -71,7 +71,7 @@ def test_of_an_agent_that_was_never_heard_no_clock_is_told(tmp_path: Path) -> No
     (agent,) = json.loads(leaver("agents", "list", "--json", data=tmp_path).stdout)
     assert (agent["state"], agent["heartbeat_at"], agent["clock_offset"]) == ("invited", None, None)
     row = leaver("agents", "list", data=tmp_path).stdout.splitlines()[1]
-    assert row.split() == ["a", "invited", "never", "-", "0", "-", "-"]
+    assert row.split() == ["a", "invited", "never", "-", "-", "0", "-", "-"]
 
 
 @pytest.mark.root

@@ -20,6 +20,7 @@ from server.store.database import Database, open_database, upgrade
 from server.store.tables import (
     agent_findings,
     installation,
+    known_exports,
     metadata,
     subject_agents,
 )
@@ -51,6 +52,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         while worker.step(0).records:
             pass
         log.close()
+        made = {"sha256": "ab" * 32, "origin": "database_export", "seen_at": now}
+        with opened.database.begin() as connection:
+            connection.execute(insert(known_exports).values(made))
     return data
 
 
@@ -82,7 +86,10 @@ def test_the_demos_data_goes_to_postgresql_and_back_and_is_the_same(
 ) -> None:
     before = _contents(_url(demo))
     assert sum(map(len, before.values())) > 1000
-    assert all(before[name] for name in ("event_blocks", "people", "models", "audit", "alerts", "pseudonyms"))
+    for name in ("event_blocks", "people", "models", "audit", "alerts", "pseudonyms"):
+        assert before[name]
+    for name in ("channel_days", "subject_places", "rule_days", "known_exports"):
+        assert before[name]
     there = leaver("store", "migrate", "--to", empty, data=demo)
     assert there.returncode == 0, there.stderr
     assert "the audit trail's chain holds" in there.stdout
@@ -115,6 +122,9 @@ def test_the_copy_is_worked_with_as_the_original_was(demo: Path, empty: str, tmp
             create_token(connection, "later", now=1, actor="test")
             finding = {"agent": "a", "kind": "gap", "detail": "", "first_at": 0, "last_at": 0, "count": 1}
             connection.execute(insert(agent_findings).values(finding))
+            made = {"sha256": "cd" * 32, "origin": "file_server", "seen_at": 1}
+            numbered = insert(known_exports).values(made).returning(known_exports.c.id)
+            assert connection.execute(numbered).scalar_one() == 2
         model = train_storage_model(database, now=system_clock())
         with database.read() as connection:
             assert audit.verify(connection) is None

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import zstandard
 from sqlalchemy import Connection, select
 
-from event_schema.ocsf_events import Event
+from event_schema.ocsf_events import Event, account_of
 from event_schema.wire import WireRecord
 from server.erasure.erasing import Progress, begin, carry_out
 from server.erasure.plan import Target, person_target
@@ -165,7 +165,8 @@ def _events(connection: Connection) -> Iterable[tuple[Any, ...]]:
         ):
             if entry is None or event is None:
                 continue
-            account = event.actor.user.name if event.actor.user else None
+            user = account_of(event)
+            account = user.name if user else None
             if "xanthippe" not in str(account).casefold():
                 person = entry[1].person
                 yield (block.agent, block.epoch, block.first_seq + index, entry[0], event, person.id)

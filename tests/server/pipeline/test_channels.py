@@ -8,15 +8,16 @@ import msgspec
 import pytest
 from sigma.rule import SigmaRule
 
-from event_schema.ocsf_account_events import DatastoreActivity
+from event_schema.ocsf_account_events import UNKNOWN_ACCOUNT, Authentication, DatastoreActivity
 from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActivity
 from event_schema.ocsf_events import Event, account_of
+from event_schema.ocsf_objects import User
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from server.alerts.views import alert_detail, alert_views
 from server.enrich.amounts import amounts_of, places_of
 from server.pipeline.worker import PipelineWorker
-from server.store.tables import alert_days, channel_days, rule_days, subject_places
+from server.store.tables import alert_days, channel_days, event_blocks, rule_days, subject_places
 from tests.event_schema.sample_events import sample_events
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -120,3 +121,16 @@ def test_a_mail_is_told_by_its_attachments_whoever_gets_it(server: Server) -> No
     assert (day["items"], day["files"]) == (2, 1)
     (shown,) = alert_views(server.database)
     assert shown.sentence["en"].startswith("1 attachment (")
+
+
+def test_logins_tried_with_names_that_no_account_has_are_kept_and_are_nobodys(server: Server) -> None:
+    server.employ("p1", "alice")
+    known = next(e for e in SAMPLES if isinstance(e, Authentication))
+    unknown = msgspec.structs.replace(known, user=User(name=UNKNOWN_ACCOUNT), count=5_000)
+    every = parsed_policy(1, {"class_uid": 3002})
+    take(server, PolicySet([every]), _now(unknown), _now(unknown), _now(known), _now(unknown))
+    (day,) = rows(server, channel_days)
+    assert (day["subject"], day["events"]) == ("person:p1", 1)
+    assert [row["hits"] for row in rows(server, rule_days)] == [1]
+    (block,) = rows(server, event_blocks)
+    assert block["count"] == 4

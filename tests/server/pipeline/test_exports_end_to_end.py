@@ -99,5 +99,5 @@ def test_a_dump_is_named_by_the_alerts_of_what_was_taken_under_other_names(
         named[shown.family] = [evidence_row(each)[1] for each in detail.evidence.largest]
         assert detail.proof.good
     assert "holiday.jpg (content of a database export)" in named["removable_storage_copy"]
-    assert "song.mp3 (content of a database export)" in named["upload"]
+    assert "song.mp3 → 127.0.0.1 (content of a database export)" in named["upload"]
     assert not [row for rows in named.values() for row in rows if row.startswith("other.jpg (")]

@@ -79,7 +79,8 @@ def _leaver(company: Company) -> None:
 
 
 def _files(company: Company) -> list[tuple[str, int]]:
-    return [(row[0], row[4]) for row in company.rows(channel_days)]
+    subject, files = (list(channel_days.c.keys()).index(name) for name in ("subject", "files"))
+    return [(row[subject], row[files]) for row in company.rows(channel_days)]
 
 
 @_on_postgresql

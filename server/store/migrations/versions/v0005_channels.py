@@ -29,10 +29,10 @@ def upgrade() -> None:
         sa.Column("origin", _text(64), nullable=False, comment="database_export, file_server"),
         sa.Column("seen_at", sa.BigInteger(), nullable=False, comment="event's time; ms UTC"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_known_exports")),
-        sa.UniqueConstraint("sha256", name=op.f("uq_known_exports_sha256")),
         comment="content that a database or a file server gave out, to recognise it wherever it goes",
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_known_exports_sha256"), "known_exports", ["sha256"], unique=False)
 
 
 def _channel_days() -> None:
@@ -76,15 +76,17 @@ def _subject_places() -> None:
     op.create_table(
         "subject_places",
         sa.Column("subject", _text(128), nullable=False),
+        sa.Column("channel", _text(64), nullable=False, comment="the collector that saw it"),
         sa.Column("place", _text(520), nullable=False, comment="device:UID or remote:NAME"),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
         sa.Column("last_time", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("subject", "place", name=op.f("pk_subject_places")),
+        sa.PrimaryKeyConstraint("subject", "channel", "place", name=op.f("pk_subject_places")),
         comment="where a subject's data went, since when",
     )
     op.execute(
-        "INSERT INTO subject_places (subject, place, first_time, last_time)"
-        " SELECT subject, 'device:' || device, first_time, last_time FROM subject_devices"
+        "INSERT INTO subject_places (subject, channel, place, first_time, last_time)"
+        " SELECT subject, 'removable_storage', 'device:' || device, first_time, last_time"
+        " FROM subject_devices"
     )
     op.drop_table("subject_devices")
 
