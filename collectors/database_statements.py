@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from collectors.file_extension import extension_of
 from collectors.sql_exports import Method
 from collectors.sql_fingerprint import TABLES_MAX, Fingerprint
 from event_schema.ocsf_account_events import (
@@ -39,7 +40,6 @@ from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 
 ObservedBy = Literal["pgaudit", "server_audit", "slow_log"]
 _ADDRESS_CHARACTERS = 64
-_LONGEST_EXTENSION = 16
 _PROGRAM_WORDS: Final = 5
 _VERSION: Final = re.compile(r"[vV]?\d{1,4}(\.\d{1,4}){0,3}")
 _PROPER_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9+]*")
@@ -159,7 +159,7 @@ class StatementEvents:
                 name=name[:PATH_CHARACTERS],
                 type_id=FileType.REGULAR,
                 path=short_path(shown, PATH_CHARACTERS),
-                ext=_extension(name),
+                ext=extension_of(name),
                 size=size,
                 hashes=hashes,
             ),
@@ -208,8 +208,3 @@ def program_name(told: str | None) -> str:
 
 def _shown(name: str | None) -> str:
     return printable_name(name or "")[:NAME_CHARACTERS]
-
-
-def _extension(name: str) -> str | None:
-    stem, _, extension = name.rpartition(".")
-    return extension.lower() if stem and 0 < len(extension) <= _LONGEST_EXTENSION else None

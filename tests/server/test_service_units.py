@@ -1,5 +1,4 @@
-"""The systemd units: they start again until what was away is back, and never over refused settings; the agent's
-outlives what it starts."""
+"""The systemd units: they start again until what was away is back, and never over refused settings."""
 
 from __future__ import annotations
 
