@@ -142,7 +142,7 @@ def test_an_alert_about_mail_counts_attachments_however_many_domains_they_went_t
     email = msgspec.structs.replace(MAIL.email, files=(attached,) * 3, to=("*@a.example", "*@b.example"))
     _work(
         server,
-        PolicySet([_policy(1, {"class_uid": 4009})]),
+        PolicySet([parsed_policy(1, {"class_uid": 4009})]),
         [endpoint.record([_seen_by("mail", MAIL, time=NOW, email=email)])],
     )
     (alert,) = rows(server, alerts)
