@@ -173,7 +173,8 @@ class SyncFoldersCollector:
             volume = Volume(PeripheralDevice(name=application.name, type_id=PeripheralType.UNKNOWN), None)
             try:
                 place = WatchedPlace(path, volume, self._storage, whole_file_system=False, clock=self._clock)
-            except (OSError, Unsupported):
+            except (OSError, RuntimeError, Unsupported):
+                # RuntimeError: no more threads, of which each folder takes three.
                 self._dropped["folders_that_cannot_be_watched"] += 1
                 continue
             self._places[path] = (application, place)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from collectors.destinations import Place
 from collectors.dump_files import DumpFile
+from collectors.file_extension import extension_of
 from collectors.sent_files import SentFile
 from collectors.upload_facts import Upload
 from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_system_activity
@@ -30,7 +31,6 @@ from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 ObservedBy = Literal[
     "fanotify_permission", "fanotify_open", "polling", "proc_events", "watchdog", "fanotify_fid"
 ]
-_LONGEST_EXTENSION = 16
 
 
 def upload_event(
@@ -148,13 +148,11 @@ def file_of(path: str, size: int | None, sent: SentFile | None, *, is_folder: bo
         hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=sent.sha256),)
     shown = short_path(printable_name(path), PATH_CHARACTERS)
     name = shown.rpartition("/")[2] or shown
-    stem, dot, extension = name.rpartition(".")
-    has_extension = bool(dot and stem.strip(".")) and 0 < len(extension) <= _LONGEST_EXTENSION
     return File(
         name=name,
         type_id=FileType.FOLDER if is_folder else FileType.REGULAR,
         path=shown,
-        ext=extension.lower() if has_extension and not is_folder else None,
+        ext=None if is_folder else extension_of(name),
         size=size,
         hashes=hashes,
         mime_type=None if labels is None else labels.mime_type,

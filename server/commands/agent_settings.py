@@ -40,7 +40,8 @@ def settings() -> None:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @data_option
 def set_from_file(file: Path, reason: str, data: Path | None) -> None:
-    """Hand FILE ("-": standard input) to all agents: tables [collectors.…] as in deploy/agent.toml.
+    """Hand FILE ("-": standard input) to all agents: tables [collectors.…], [labels] and
+    [destinations] as in deploy/agent.toml.
 
     An empty file takes all settings back. Agents fetch it within five minutes.
     """

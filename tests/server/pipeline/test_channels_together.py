@@ -134,6 +134,21 @@ def test_a_place_is_new_to_a_person_once_and_to_each_channel_once(server: Server
     assert hits == {("uploads", 1), ("mail", 2)}
 
 
+def test_an_alert_about_mail_counts_attachments_however_many_domains_they_went_to(server: Server) -> None:
+    server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
+    endpoint = Endpoint("mx")
+    endpoint.enrol(server.database)
+    attached = (MAIL.email.files or ())[0]
+    email = msgspec.structs.replace(MAIL.email, files=(attached,) * 3, to=("*@a.example", "*@b.example"))
+    _work(
+        server,
+        PolicySet([parsed_policy(1, {"class_uid": 4009})]),
+        [endpoint.record([_seen_by("mail", MAIL, time=NOW, email=email)])],
+    )
+    (alert,) = rows(server, alerts)
+    assert alert["sentence"]["en"].startswith("3 attachments (")
+
+
 def test_a_server_that_sees_her_mail_says_nothing_of_when_her_sticks_were_watched(server: Server) -> None:
     server.employ("p1", "alice")
     laptop, relay = Endpoint("laptop-1", epoch="1" * 16), Endpoint("mx", epoch="2" * 16)
