@@ -48,7 +48,10 @@ __all__ = ["UploadsCollector", "UploadsConfig"]
 
 _TURN_S: Final = 0.2
 _GATHER_S: Final = 0.02
-"""What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc."""
+"""What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc, and
+the time of a closing is not known well enough."""
+_GATHER_OPENINGS_S: Final = 0.1
+"""They bring their own time and program."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
 _OBSERVED: Final[Mapping[str, ObservedBy]] = {
@@ -206,16 +209,29 @@ class UploadsCollector:
             self._reasons.pop(what, None)
 
     def _wait(self) -> None:
+        """Until there is something to join, or the turn is over. Processes are only noted meanwhile."""
+        tree, opened = self._tree, self._openings
         ready = select.poll()
-        for source in (self._tree, self._connects, self._closings):
+        for source in (tree, self._connects, self._closings):
             if source is not None and source.fileno() >= 0:
                 ready.register(source.fileno(), select.POLLIN)
-        opened = self._openings
+        born = -1 if tree is None else tree.fileno()
+        told = -1 if opened is None else opened.fileno()
         for descriptor in [] if opened is None else opened.descriptors():
             ready.register(descriptor, select.POLLIN)
-        walking = opened is not None and opened.is_walking
-        if ready.poll(10 if walking else _TURN_S * 1000):
-            self._closing.wait(_GATHER_S)
+        until = time.monotonic() + (0.01 if opened is not None and opened.is_walking else _TURN_S)
+        while (left := until - time.monotonic()) > 0:
+            found = {descriptor for descriptor, _ in ready.poll(left * 1000)}
+            if not found <= {born, told}:
+                self._closing.wait(_GATHER_S)
+                return
+            if told in found:
+                until = min(until, time.monotonic() + _GATHER_OPENINGS_S)
+                ready.unregister(told)
+            if born in found and tree is not None:
+                if self._closing.wait(_GATHER_S):
+                    return
+                tree.pump()
 
     def _turn(self) -> list[Event]:
         join, tree, telling = self._join, self._tree, self._telling
@@ -253,6 +269,8 @@ class UploadsCollector:
         # Who is in whose party must not change between what it opened and where it connected.
         seen: tuple[OpenedFile | ConnectFact, ...] = (*opened, *connects)
         for each in seen:
+            if isinstance(each, OpenedFile) and each.written:
+                continue
             at_ms = self._clock.steady_ms(each.at_ms)
             tree.learn(each.pid, each.parent, each.uid, each.login_uid, each.executable, at_ms)
         for file in opened:
@@ -262,12 +280,12 @@ class UploadsCollector:
         join.closed(closed, closed_ms)
 
     def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
+        if opened.written:
+            join.written(opened.pid, (opened.device, opened.inode))
+            return
         facts = tree.of(opened.pid)
         uid = opened.uid if opened.uid is not None or facts is None else facts.uid
         if opened.pid == os.getpid() or (uid is not None and self._is_no_person(uid, opened.login_uid)):
-            return
-        if opened.written:
-            join.written(opened.pid, (opened.device, opened.inode))
             return
         if facts is not None and (_only_reads(facts) or _is_synchronised(facts, opened.path)):
             return

@@ -23,8 +23,8 @@ in the machine's own byte order):
                         u32 uid  u32 uid on files  u32 login uid (all ones: not known)
                         u64 device  u64 inode  u64 size  i64 last change, ns
                         u64 CLOCK_REALTIME ns
-                        u16 length of the program's path  u16 length of the file's path (0: of what was
-                        written only the inode is told)  then both
+                        u16 length of the program's path  u16 length of the file's path (both 0: of what was
+                        written only process and inode are told)  then both
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ _MARK_REMOVE = 0x2
 _READ_BYTES = 24 * 32
 _MOST_IN_MESSAGE = 60_000
 _MOST_KNOWN = 256
+_MOST_EMPTY = 4096
 _KNOWN_S = 1.0
 _NOT_KNOWN = 0xFFFF_FFFF
 _LONGEST_PATH = 8192
@@ -77,6 +78,7 @@ _LONGEST_PATH = 8192
 _libc = ctypes.CDLL(None, use_errno=True)
 _Program = tuple[int, int, int, int, bytes]
 """Parent, uid, uid on files, login uid, path of the program."""
+_NOBODY: _Program = (0, _NOT_KNOWN, _NOT_KNOWN, _NOT_KNOWN, b"")
 
 
 class _SignalEvent(ctypes.Structure):
@@ -132,6 +134,7 @@ class OpenReader:
             raise OSError(ctypes.get_errno(), "fanotify_init")
         self._mask = _FAN_EVENT_ON_CHILD | _FAN_CLOSE_WRITE | (_FAN_OPEN_PERM if permission else _FAN_OPEN)
         self._known: dict[int, tuple[float, _Program]] = {}
+        self._empty: set[tuple[int, int]] = set()
         self._untold = 0
         self._own = {os.getpid(), os.getppid()}
 
@@ -193,16 +196,29 @@ class OpenReader:
             self._tell(bytes(message), held)
 
     def _record(self, mask: int, fd: int, pid: int) -> bytes:
-        """Nothing of a file that was opened while it was empty, as each new one is: nothing can be read."""
+        """Nothing of a file that was opened while it was empty, as each new one is: nothing can be read. Nor
+        of its closing then, where nobody opened it meanwhile: who is not told to read it need not be told
+        to write it."""
         now_ns = time.time_ns()
         status = os.fstat(fd)
         what = WRITTEN if mask & _FAN_CLOSE_WRITE else OPENED
+        file = status.st_dev, status.st_ino
         if what == OPENED and status.st_size == 0:
+            if len(self._empty) >= _MOST_EMPTY:
+                # Too much is told then, never too little.
+                self._empty.clear()
+            self._empty.add(file)
             return b""
+        if file in self._empty:
+            self._empty.discard(file)
+            if what == WRITTEN:
+                return b""
         path = b""
         if what == OPENED:
             path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
-        parent, uid, on_files, login, program = self._program(pid)
+            parent, uid, on_files, login, program = self._program(pid)
+        else:
+            parent, uid, on_files, login, program = _NOBODY
         return (
             RECORD.pack(
                 what,

@@ -122,6 +122,16 @@ def test_writing_is_told_apart_from_reading(reading: Reading, home: Path) -> Non
     reading.until(lambda: any(each.written for each in reading.seen))
 
 
+def test_closing_of_a_new_file_is_told_only_where_somebody_opened_it_with_content(
+    asking: Reading, home: Path
+) -> None:
+    new = "echo x > unread; exec 3> read; echo x >&3; cat read; exec 3>&-"
+    subprocess.run(["sh", "-c", f"{new}; echo >> file"], check=True, cwd=home, stdout=subprocess.DEVNULL)
+    asking.until(lambda: sum(each.written for each in asking.seen) == 2)
+    told = {each.inode for each in asking.seen if each.written}
+    assert told == {(home / name).stat().st_ino for name in ("read", "file")}
+
+
 def test_folders_that_come_later_are_marked_and_hidden_ones_are_not(reading: Reading, home: Path) -> None:
     (home / "later" / "deeper").mkdir(parents=True)
     reading.until(lambda: len(reading.folders) == 3)
