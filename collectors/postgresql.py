@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresqlCollector", "PostgresqlConfig"]
 
-_TURN_S: Final = 0.2
+_TURN_S: Final = 0.4
+"""While nothing is written to it: each turn costs a look at the file."""
 WAITING_MAX: Final = 1_000
 UNREADABLE: Final = "log entry could not be read"
 TOO_LONG: Final = "log entry too long to be read whole"

@@ -28,6 +28,8 @@ from event_schema.ocsf_objects import Actor, Host, PeripheralDevice, PeripheralT
 from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, PrintJob
 
 _TURN_S: Final = 0.1
+_CALM_S: Final = 0.4
+"""While no pages are printed."""
 DUE_MAX: Final = 8
 """Jobs that are not told of yet; beyond that the oldest is told of at once."""
 REMEMBERED_MAX: Final = 256
@@ -112,7 +114,7 @@ class PrintingCollector:
             while not (stop.is_set() or self._closing.is_set()):
                 yield from self._read()
                 yield from self._quiet(everything=False)
-                stop.wait(_TURN_S)
+                stop.wait(_TURN_S if self._jobs else _CALM_S)
                 yield None
             if not self._closing.is_set():
                 yield from self._read()

@@ -46,6 +46,8 @@ from event_schema.printable import printable_name
 __all__ = ["SyncFoldersCollector", "SyncFoldersConfig"]
 
 _TURN_S: Final = 0.2
+_CALM_S: Final = 0.4
+"""While no file is under way."""
 _LOOK_FOR_FOLDERS_S: Final = 30.0
 _LOOK_FOR_CLIENTS_S: Final = 5.0
 _CLIENTS_CPU_SHARE: Final = 0.005
@@ -126,7 +128,7 @@ class SyncFoldersCollector:
                     self._look_s = max(_LOOK_FOR_CLIENTS_S, took / _CLIENTS_CPU_SHARE)
                     clients_at = now + self._look_s
                 yield from self._observations()
-                stop.wait(_TURN_S)
+                stop.wait(_TURN_S if self._is_busy() else _CALM_S)
             if not self._closing.is_set():
                 self._turn()
                 for application, place in self._places.values():
@@ -160,6 +162,9 @@ class SyncFoldersCollector:
     def close(self) -> None:
         self._closing.set()
         self._release()
+
+    def _is_busy(self) -> bool:
+        return bool(self._waiting or self._reading) or any(place.files for _, place in self._places.values())
 
     def _update_places(self) -> None:
         wanted = self._folders()

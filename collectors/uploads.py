@@ -49,8 +49,11 @@ __all__ = ["UploadsCollector", "UploadsConfig"]
 
 _TURN_S: Final = 0.2
 _GATHER_S: Final = 0.02
+"""What comes within a moment is taken together; longer, and when a connection closed is not well known."""
 _LOOK_S: Final = 0.008
-"""What comes within a moment is taken together; but a small dump is gone from /proc after 10 ms."""
+"""Processes are looked at meanwhile: a small dump is gone from /proc after 10 ms."""
+_GATHER_OPENINGS_S: Final = 0.1
+"""They bring their own time and program."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
 _OBSERVED: Final[Mapping[str, ObservedBy]] = {
@@ -210,19 +213,32 @@ class UploadsCollector:
             self._reasons.pop(what, None)
 
     def _wait(self) -> None:
+        """Until there is something to join, or the turn is over. Processes are only noted meanwhile."""
+        tree, opened = self._tree, self._openings
         ready = select.poll()
-        for source in (self._tree, self._connects, self._closings):
+        for source in (tree, self._connects, self._closings):
             if source is not None and source.fileno() >= 0:
                 ready.register(source.fileno(), select.POLLIN)
-        opened = self._openings
+        born = -1 if tree is None else tree.fileno()
+        told = -1 if opened is None else opened.fileno()
         for descriptor in [] if opened is None else opened.descriptors():
             ready.register(descriptor, select.POLLIN)
-        walking = opened is not None and opened.is_walking
-        if ready.poll(10 if walking else _TURN_S * 1000):
-            until = time.monotonic() + _GATHER_S
-            while time.monotonic() < until and not self._closing.wait(_LOOK_S):
-                if self._tree is not None:
-                    self._tree.pump()
+        until = time.monotonic() + (0.01 if opened is not None and opened.is_walking else _TURN_S)
+        while (left := until - time.monotonic()) > 0:
+            found = {descriptor for descriptor, _ in ready.poll(left * 1000)}
+            if not found <= {born, told}:
+                until = time.monotonic() + _GATHER_S
+                while time.monotonic() < until and not self._closing.wait(_LOOK_S):
+                    if tree is not None:
+                        tree.pump()
+                return
+            if told in found:
+                until = min(until, time.monotonic() + _GATHER_OPENINGS_S)
+                ready.unregister(told)
+            if born in found and tree is not None:
+                if self._closing.wait(_LOOK_S):
+                    return
+                tree.pump()
 
     def _turn(self) -> list[Event]:
         join, tree, telling = self._join, self._tree, self._telling
@@ -279,15 +295,15 @@ class UploadsCollector:
         join.closed(closed, closed_ms)
 
     def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
-        if opened.written and self._dumps is not None:
-            # Also of those who are no person: what they export, a person may take.
-            self._dumps.closed(opened, self._clock.steady_ms(opened.at_ms))
+        if opened.written:
+            if self._dumps is not None:
+                # Also of those who are no person: what they export, a person may take.
+                self._dumps.closed(opened, self._clock.steady_ms(opened.at_ms))
+            join.written(opened.pid, (opened.device, opened.inode))
+            return
         facts = tree.of(opened.pid)
         uid = opened.uid if opened.uid is not None or facts is None else facts.uid
         if opened.pid == os.getpid() or (uid is not None and self._is_no_person(uid, opened.login_uid)):
-            return
-        if opened.written:
-            join.written(opened.pid, (opened.device, opened.inode))
             return
         if facts is not None and (_only_reads(facts) or _is_synchronised(facts, opened.path)):
             return

@@ -36,7 +36,8 @@ _SO_SNDBUFFORCE: Final = 32
 
 
 class OpenedFile(msgspec.Struct, frozen=True, gc=False):
-    """A regular file was opened, or closed after it could be written to. `at_ms`: ms since 1970 UTC."""
+    """A regular file was opened, or closed after it could be written to: of that only process and file are
+    told. `at_ms`: ms since 1970 UTC."""
 
     at_ms: int
     pid: int
