@@ -85,7 +85,9 @@ def test_a_dump_is_named_by_the_alerts_of_what_was_taken_under_other_names(
         take_along(lab, export, drive, port)
         uploads.wait_for(lambda: len(uploads.events) >= 2, 30, "the upload")
         stick.wait_for(lambda: len(stick.files()) >= 2, 20, "the copies")
-    made, sent = sorted(uploads.events, key=lambda event: event.time)
+    told = sorted(uploads.events, key=lambda event: event.time)
+    assert len(told) == 2, told
+    made, sent = told
     assert made.actor.process is not None
     assert made.actor.process.name == ("pg_dump" if program == "pg_dump" else "mariadb-dump")
     assert made.actor.user is not None
