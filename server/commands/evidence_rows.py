@@ -43,7 +43,8 @@ def _upload(event: dict[str, Any]) -> Row:
     size = file.get("size", event["unmapped"]["transfer"].get("bytes_sent"))
     place = event.get("dst_endpoint") or {}
     where = place.get("svc_name") or place.get("hostname") or place.get("ip")
-    what = f"{file['name']}{f' → {where}' if where else ''}{_labels(file)}"
+    arrow = "→ synced folder of" if event["metadata"]["log_name"] == "sync_folders" else "→"
+    what = f"{file['name']}{f' {arrow} {where}' if where else ''}{_labels(file)}"
     return _size(size), what, _program(event), _hash(file)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.act_sentence import ActFacts, act_sentence
+from analytics.act_sentence import ActFacts, ChannelAmount, act_sentence
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,18 @@ def test_a_new_place_a_strangers_account_and_the_last_day_are_said_too() -> None
     assert act_sentence(facts) == (
         "2 files sent out, to a destination first seen that day, by an account that belongs to nobody known;"
         " last day in 6 days"
+    )
+
+
+def test_other_channels_and_other_days_of_the_alert_are_said() -> None:
+    facts = ActFacts(
+        *("uploads", 2, 227_000, False, None, True),
+        others=(ChannelAmount("sync_folders", 1, 23_000),),
+        other_days=2,
+    )
+    assert act_sentence(facts) == (
+        "2 files (227 kB) sent out, and 1 file (23 kB) put into a synchronised folder; more on 2 other days"
+    )
+    assert act_sentence(facts, "zh") == (
+        "向外发送 2 个文件（227 kB），另放入同步文件夹 1 个文件（23 kB）；另有 2 天也有记录"
     )

@@ -107,6 +107,23 @@ def test_one_family_holds_acts_of_several_channels_in_one_alert(server: Server) 
     assert shown.events == detail.evidence.total == 3
 
 
+def test_the_sentence_counts_what_the_rows_count_on_every_channel_and_day(server: Server) -> None:
+    server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
+    upload = next(e for e in SAMPLES if isinstance(e, FileHostingActivity))
+    sent, synced = (
+        _now(upload, metadata=msgspec.structs.replace(upload.metadata, log_name=name))
+        for name in ("uploads", "sync_folders")
+    )
+    before = msgspec.structs.replace(sent, time=NOW - DAY)
+    take(server, PolicySet([parsed_policy(1, {"class_uid": 6006})]), before, sent, sent, synced)
+    (shown,) = alert_views(server.database)
+    assert shown.sentence["en"].startswith("2 files (")
+    assert ", and 1 file (" in shown.sentence["en"]
+    assert "put into a synchronised folder" in shown.sentence["en"]
+    assert "; more on 1 other day;" in shown.sentence["en"]
+    assert alert_detail(server.database, shown.id).evidence.acts == {"sync": 1, "upload": 3}
+
+
 def test_a_mail_is_told_by_its_attachments_whoever_gets_it(server: Server) -> None:
     server.employ("p1", "alice@company.example")
     mail = next(e for e in SAMPLES if isinstance(e, EmailActivity))
