@@ -185,7 +185,7 @@ class _Reading:
     def describe(self) -> str:
         parts = [f"reads {printable_name(str(self._series.path))}"]
         if not self._audited:
-            parts.append("nothing of pgaudit in it yet")
+            parts.append("nothing of pgaudit in it since it began to read")
         if self._rows is None:
             parts.append(NO_ACCOUNT)
         elif self._rows.trouble is not None:

@@ -97,14 +97,17 @@ class PrintingCollector:
         config, found = self._config, []
         if config.page_log:
             is_there = Path(config.page_log).exists()
-            missing = f"{config.page_log} is not there yet: set PageLog in cups-files.conf, and print a page"
+            files = Path(config.cupsd_conf).with_name("cups-files.conf")
+            missing = f"{config.page_log} is not there yet: set PageLog in {files}, and print a page"
             found.append(Advice("page_log", is_there, config.page_log if is_there else missing))
         form = _page_log_format(Path(config.cupsd_conf))
         if form is not None:
             why = "is empty, so no pages are logged" if not form else f"does not begin with {NEEDED_FORMAT}"
             wrong = f"PageLogFormat in {config.cupsd_conf} {why}: write PageLogFormat {NEEDED_FORMAT}"
             is_met = form.startswith(NEEDED_FORMAT)
-            found.append(Advice("PageLogFormat", is_met, form if is_met else wrong))
+            found.append(
+                Advice("PageLogFormat", is_met, f"{form}, in {config.cupsd_conf}" if is_met else wrong)
+            )
         return found
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:

@@ -131,7 +131,7 @@ class UploadsCollector:
         opened, tree = self._openings, self._tree
         if opened is None or tree is None:
             return None
-        parts = [opened.describe(), self._how_connected()]
+        parts = [opened.describe(), self._how_connected(), self._left_out()]
         if tree.fileno() < 0:
             parts.append("which processes belong together: /proc only")
         confined = self._sent_files.describe()
@@ -143,6 +143,12 @@ class UploadsCollector:
     def close(self) -> None:
         self._closing.set()
         self._release()
+
+    def _left_out(self) -> str:
+        """What is never told of, so that nobody waits for it."""
+        inside = ", ".join(self._config.inside_networks)
+        files = f"files outside {', '.join(self._config.folders)} and in hidden folders there"
+        return f"left out: {files}" + (f", and what goes to {inside}" if inside else "")
 
     def _how_connected(self) -> str:
         if self._connects is None:

@@ -142,7 +142,8 @@ def test_more_folders_can_be_named_for_a_drive_of_the_catalogue_only(tmp_path: P
     collector = make(tmp_path / "nowhere", extra={"dropbox": (str(tmp_path),)})
     with Observing(collector) as observing:
         observing.settle(0.5)
-        assert collector.detail() == "sync folders: Dropbox"
+        said = "sync folders: Dropbox; no client of theirs runs: nothing is told until one does"
+        observing.wait_for(lambda: collector.detail() == said, 10, "look for clients")
 
 
 def test_where_no_more_threads_can_be_had_one_folder_is_watched_and_the_other_counted(
