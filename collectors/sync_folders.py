@@ -128,8 +128,9 @@ class SyncFoldersCollector:
                     self._running = self._clients()
                     took = time.thread_time() - began
                     self._look_s = max(_LOOK_FOR_CLIENTS_S, took / _CLIENTS_CPU_SHARE)
-                    clients_at = now + self._look_s
-                    # Only so that `detail` can say that none runs.
+                    if self._waiting:
+                        clients_at = now + self._look_s
+                    # Else only so that `detail` can say that none runs: a file has a look of its own.
                     idle_at = now + max(self._look_s, _LOOK_IDLE_S)
                     self._has_looked = True
                 yield from self._observations()
