@@ -130,11 +130,7 @@ class SyncFoldersCollector:
                     self._look_s = max(_LOOK_FOR_CLIENTS_S, took / _CLIENTS_CPU_SHARE)
                     if self._waiting:
                         clients_at = now + self._look_s
-<<<<<<< HEAD
                     # Else only so that `detail` can say that none runs: a file has a look of its own.
-=======
-                    # Else only so that `detail` can say that none runs: a file has a look of its own.
->>>>>>> w10-fa
                     idle_at = now + max(self._look_s, _LOOK_IDLE_S)
                     self._has_looked = True
                 yield from self._observations()
