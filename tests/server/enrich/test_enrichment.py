@@ -35,7 +35,7 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
     gap = Unmapped(evidence=Evidence(fidelity="likely", observed_by="rescan", gap="10 s unseen"))
     event = msgspec.structs.replace(event, unmapped=gap)
     who = enricher.who(event, NOW)
-    export = FileFields(known_export=True, origin="database_export")
+    export = FileFields(known_export=True, origin="database_export", exported_at=NOW)
 
     def filled(seen: Event) -> set[str]:
         found = enricher.enrich(
