@@ -20,13 +20,15 @@ import msgspec
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
+from event_schema.field_registry import field_registry
+from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
 from policies.matcher import ConditionSet
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
-from policies.rule_checks import Duties, Fault, detection_faults, for_sigma, own_keys, place_of, shape_faults
+from policies.rule_checks import Duties, for_sigma, own_keys, place_of, shape_faults
 
 SHIPPED_RULES: Final = Path(__file__).parent / "rules"
 FILE_BYTES_MAX: Final = 256 * 1024
@@ -71,7 +73,7 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     faults = list(shape_faults(document.value))
     rule = document.value
     if not faults:
-        faults += detection_faults(rule["detection"])
+        faults += detection_faults(rule["detection"], field_registry())
     if faults:
         return None, _at_lines(name, document, faults)
     try:

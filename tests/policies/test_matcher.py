@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
 from typing import Any
 
 import pytest
@@ -158,9 +158,9 @@ def test_a_cased_string_does_not_hide_the_same_one_without_case() -> None:
 
 def test_many_wildcards_do_not_take_exponential_time() -> None:
     pattern = "*a" * 25 + "*b"
-    started = time.process_time()
+    started = clock.process_time()
     assert not one("v", pattern, {"v": "a" * 5_000})
-    assert time.process_time() - started < 2.0
+    assert clock.process_time() - started < 2.0
 
 
 def test_text_that_is_no_valid_unicode_does_not_stop_an_expression() -> None:
@@ -185,8 +185,30 @@ def test_routing_never_leaves_out_a_class_that_could_fire(
     assert pinned_classes(_parsed(detection)[0]) == classes
 
 
-@pytest.mark.parametrize("field", ["time|hour", "file.name|expand"])
-def test_what_is_not_supported_is_refused_not_ignored(field: str) -> None:
-    value = 5 if "hour" in field else "%names%"
+def test_a_placeholder_without_a_list_is_refused_not_ignored() -> None:
     with pytest.raises(NotSupported):
-        one(field, value, {})
+        one("file.name|expand", "%names%", {})
+
+
+@pytest.mark.parametrize(
+    ("modifier", "value", "expected"),
+    [
+        ("minute", 45, True),
+        ("hour", 14, True),
+        ("hour", 16, False),
+        ("day", 10, True),
+        ("week", 28, True),
+        ("month", 7, True),
+        ("year", 2024, True),
+        ("year", 2023, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "time", ["2024-07-10T14:45:00Z", "2024-07-10T16:45:00+02:00", 1720622700, 1720622700000, "1720622700"]
+)
+def test_parts_of_a_time_are_those_of_utc(modifier: str, value: int, expected: bool, time: object) -> None:
+    assert one(f"time|{modifier}", value, {"time": time}) is expected
+
+
+def test_what_is_no_time_has_no_parts() -> None:
+    assert not any(one("time|hour", 0, {"time": value}) for value in ["soon", "", None, True, 1e30])
