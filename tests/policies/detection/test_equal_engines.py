@@ -18,7 +18,7 @@ def parsed(detection: dict[str, Any]) -> list[Any]:
     return [condition.parsed for condition in rule.detection.parsed_condition]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(detections, min_size=1, max_size=6), st.lists(events, min_size=1, max_size=6))
 def test_index_compiled_rules_and_closures_say_the_same(
     rules: list[dict[str, Any]], records: list[dict[str, Any]]
