@@ -9,15 +9,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+import re2  # type: ignore[import-untyped]
 from sigma.exceptions import SigmaError
 from sigma.modifiers import modifier_mapping
 from sigma.rule import SigmaDetectionItem
 
+from policies.field_mapping import NEVER_COLLECTED
 from policies.positioned_yaml import Path as YamlPath
 
 VALUES_MAX: Final = 20_000
 TEXT_MAX: Final = 10_000
 """Characters of one value."""
+_LOOKED_AT_MAX: Final = 400_000
+_SELECTED: Final = re.compile(r"(?!\b(?:and|or|not|of|all|any|1)\b)[\w*]+")
 _DEPTH_MAX: Final = 8
 _CHOICE: Final = re.compile(r"\[[a-z0-9_.]{1,64}\](?=\.)")
 """Of the elements of a list those of one type: discovery_details[resident_id].count"""
@@ -58,6 +62,13 @@ def detection_faults(
             yield Fault((*at, selection), words)
             return
         yield from _selection_faults((*at, selection), definition, fields)
+    conditions = detection.get("condition")
+    words = " ".join(conditions) if isinstance(conditions, list) else str(conditions)
+    if total * len(_SELECTED.findall(words)) > _LOOKED_AT_MAX:
+        said = (
+            f"the condition names its selections too often: more than {_LOOKED_AT_MAX:,} values are compared"
+        )
+        yield Fault((*at, "condition"), said)
 
 
 def _count(definition: Any, depth: int) -> int:
@@ -81,35 +92,49 @@ def _selection_faults(path: YamlPath, definition: Any, fields: Collection[str] |
     if not isinstance(definition, dict):
         return
     for key, value in definition.items():
-        field, *modifiers = key.split("|")
-        yield from _field_faults((*path, key), field, fields)
-        bad = list(_value_faults((*path, key), value))
-        if bad:
-            yield from bad
-            continue
-        unknown = [name for name in modifiers if name not in modifier_mapping]
-        if unknown:
-            for name in unknown:
-                yield Fault((*path, key), f"Unknown modifier '{name}'{nearest(name, modifier_mapping)}")
-            continue
+        yield from _item_faults((*path, key), key, value, fields)
+
+
+def _item_faults(path: YamlPath, key: str, value: Any, fields: Collection[str] | None) -> Iterator[Fault]:
+    field, *modifiers = key.split("|")
+    yield from _field_faults(path, field, fields)
+    bad = list(_value_faults(path, value))
+    bad += [
+        Fault(path, f"Unknown modifier '{name}'{nearest(name, modifier_mapping)}")
+        for name in modifiers
+        if name not in modifier_mapping
+    ]
+    if not bad and "re" in modifiers and "expand" not in modifiers:
+        bad = list(_expression_faults(path, value))
+    if bad:
+        yield from bad
+        return
+    try:
+        SigmaDetectionItem.from_mapping(key, value)
+    except (SigmaError, ValueError, TypeError, AttributeError) as error:
+        # pySigma lets some malformed values through to Python's own errors.
+        yield Fault(path, str(error))
+        return
+    if "fieldref" in modifiers:
+        for other in value if isinstance(value, list) else [value]:
+            yield from _field_faults(path, str(other), fields)
+
+
+def _expression_faults(path: YamlPath, value: Any) -> Iterator[Fault]:
+    """Before pySigma sees the expression: RE2 would write what it thinks of it to the error output."""
+    options = re2.Options()
+    options.log_errors = False
+    for each in value if isinstance(value, list) else (value,):
         try:
-            SigmaDetectionItem.from_mapping(key, value)
-        except (SigmaError, ValueError, TypeError, AttributeError) as error:
-            # pySigma lets some malformed values through to Python's own errors.
-            yield Fault((*path, key), _in_words(str(error), modifiers))
-            continue
-        if "fieldref" in modifiers:
-            for other in value if isinstance(value, list) else [value]:
-                yield from _field_faults((*path, key), str(other), fields)
-
-
-def _in_words(message: str, modifiers: list[str]) -> str:
-    if "re" in modifiers and ("invalid perl operator: (?" in message or "invalid escape sequence" in message):
-        return (
-            f"{message}; expressions are RE2's: no lookahead, lookbehind or references back. "
-            "Use two selections, one of them with `not`"
-        )
-    return message
+            re2.compile(str(each), options)
+        except re2.error as error:
+            said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+            if "(?" in said or "escape sequence" in said:
+                said += (
+                    "; expressions are RE2's: no lookahead, lookbehind or references back. "
+                    "Use two selections, one of them with `not`"
+                )
+            yield Fault(path, f"expression {str(each)[:80]!r}: {said}")
 
 
 def _value_faults(path: YamlPath, value: Any) -> Iterator[Fault]:
@@ -124,7 +149,9 @@ def _field_faults(path: YamlPath, field: str, fields: Collection[str] | None) ->
     if fields is None:
         return
     field = _CHOICE.sub("", field)
-    if field and field not in fields:
+    if field in NEVER_COLLECTED and field not in fields:
+        yield Fault(path, f"no event has a field {field}: {NEVER_COLLECTED[field]}")
+    elif field and field not in fields:
         yield Fault(path, f"no event has a field {field}{nearest(field, fields)}")
 
 

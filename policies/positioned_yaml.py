@@ -16,6 +16,13 @@ Path = tuple[str | int, ...]
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEAN_TAG: Final = "tag:yaml.org,2002:bool"
+_OPENING: Final = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING: Final = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 _NULL_TAG: Final = "tag:yaml.org,2002:null"
 _DEPTH_MAX: Final = 32
 
@@ -57,9 +64,14 @@ def read_yaml_documents(text: str) -> list[YamlDocument]:
 
 def _nodes(text: str, compose: Callable[[], list[Any]]) -> list[Any] | YamlDocument:
     try:
+        # Before anything is built: composing goes as deep as the text does.
+        depth = 0
         for token in yaml.scan(text, Loader=_LOADER):
             if isinstance(token, yaml.AliasToken):
                 return _fault(token.start_mark.line + 1, "aliases (*name) are not allowed: write it out")
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > _DEPTH_MAX:
+                return _fault(token.start_mark.line + 1, f"nested more than {_DEPTH_MAX} deep")
         return compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

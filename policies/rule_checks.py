@@ -11,6 +11,7 @@ import msgspec
 from policies.detection_checks import Fault, detection_shape_faults, nearest
 from policies.engine import Level
 from policies.examples import Examples
+from policies.field_mapping import SOURCES, mapped_source
 from policies.positioned_yaml import Path as YamlPath
 
 _REQUIRED: Final = (
@@ -71,9 +72,12 @@ def shape_faults(rule: Any) -> Iterator[Fault]:
 def _logsource_faults(logsource: Any) -> Iterator[Fault]:
     if not isinstance(logsource, dict):
         yield Fault(("logsource",), "logsource is a mapping: product: leaver, service: removable_storage")
-    elif logsource.get("product") != "leaver":
+    elif logsource.get("product") != "leaver" and mapped_source(logsource) is None:
+        known = ", ".join(" ".join(f"{k}: {v}" for k, v in each.logsource.items()) for each in SOURCES)
         yield Fault(
-            ("logsource",), f"product is {logsource.get('product')}, Leaver's events are product: leaver"
+            ("logsource",),
+            f"product is {logsource.get('product')}, Leaver's events are product: leaver; "
+            f"of other logsources it knows {known}",
         )
 
 

@@ -5,8 +5,9 @@ A file holds one Sigma rule and two keys of our own, which pySigma never sees:
     leaver: {family: removable_storage_copy, runbook: what the analyst does first}
     tests:  {firing: [...], silent: [...]}          # see examples.py; they are run at loading
 
-Logsource is always `product: leaver`; `service` names the collector the rule looks at, for people. Fields are
-those of event_schema.field_registry: a rule about a field that nobody collects is a fault, not a silent rule.
+Logsource is `product: leaver`, where `service` names the collector the rule looks at, for people; or one of the
+public ones that field_mapping.py translates. Fields are those of event_schema.field_registry: a rule about a
+field that nobody collects is a fault, not a silent rule.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
+from policies.field_mapping import map_fields, mapped_source
 from policies.matcher import ConditionSet
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
@@ -73,12 +75,16 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     faults = list(shape_faults(document.value))
     rule = document.value
     if not faults:
-        faults += detection_faults(rule["detection"], field_registry())
+        source = mapped_source(rule["logsource"])
+        names = field_registry().keys() | (source.fields.keys() if source is not None else set())
+        faults += detection_faults(rule["detection"], names)
     if faults:
         return None, _at_lines(name, document, faults)
     try:
         sigma = SigmaRule.from_dict(for_sigma(rule), collect_errors=True)
         faults += [Fault(place_of(error), str(error)) for error in sigma.errors]
+        if source is not None and not faults:
+            map_fields(sigma, source)
         conditions = () if faults else tuple(parsed.parsed for parsed in sigma.detection.parsed_condition)
         ConditionSet(conditions)
     except NotSupported as error:
@@ -117,8 +123,11 @@ def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tupl
         tags=tuple(rule.get("tags") or ()),
         file=name,
     )
+    decides = {"policy": msgspec.structs.replace(policy, file=""), "detection": rule["detection"]}
+    if mapped_source(rule["logsource"]) is not None:
+        decides["logsource"] = rule["logsource"]
     content = msgspec.json.encode(
-        {"policy": msgspec.structs.replace(policy, file=""), "detection": rule["detection"]},
+        decides,
         order="deterministic",
         enc_hook=_plain_date,
     )

@@ -236,5 +236,7 @@ def _tree(
         return rule_tree([parsed.parsed for parsed in rule.detection.parsed_condition], placeholders), []
     except NotSupported as error:
         return None, [Fault(("detection",), str(error))]
-    except (SigmaError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except RecursionError:
+        return None, [Fault(condition, "the condition is nested too deep")]
+    except (SigmaError, ValueError, TypeError, AttributeError) as error:
         return None, [Fault(condition, str(error) or type(error).__name__)]

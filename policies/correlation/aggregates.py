@@ -152,7 +152,7 @@ class _Seen:
 
 
 class _InOrder(_Seen):
-    """How many of the sources were seen one after the other, in their order; equal times are in order."""
+    """How many of the sources were seen one after the other, where the same time is in the events' order."""
 
     def __init__(self, sources: int, ordered_mask: int) -> None:
         super().__init__(sources)
