@@ -148,7 +148,7 @@ def flat_events(count: int, seed: int = 11, rules_seed: int = 7) -> list[dict[st
 
 def _flat_event(known: _Vocabulary, choice: random.Random, at: int) -> dict[str, Any]:
     image, parent = (f"C:\\{choice.choice(_FOLDERS).title()}{known.image()}" for _ in range(2))
-    words = " ".join(_word(choice) for _ in range(9))
+    words = " ".join(_word(choice) for _ in range(3))
     if at % 100 == 0:
         words += " " + " ".join(choice.sample(known.words, 6)) + choice.choice(known.switches)
     return {
@@ -161,7 +161,6 @@ def _flat_event(known: _Vocabulary, choice: random.Random, at: int) -> dict[str,
         "Image": image,
         "OriginalFileName": image.rpartition("\\")[2],
         "Company": "Vendor Corporation",
-        "Description": "A program that does what it is made for",
         "CommandLine": f'"{image}" -{_word(choice)} C:\\Users\\{_word(choice)}\\{words}',
         "CurrentDirectory": "C:\\Windows\\System32\\",
         "User": f"CORP\\{_word(choice)}",

@@ -5,9 +5,9 @@ A file holds one Sigma rule and two keys of our own, which pySigma never sees:
     leaver: {family: removable_storage_copy, runbook: what the analyst does first}
     tests:  {firing: [...], silent: [...]}          # see examples.py; they are run at loading
 
-Logsource is `product: leaver`, where `service` names the collector the rule looks at, for people; or one of the
-public ones that field_mapping.py translates. Fields are those of event_schema.field_registry: a rule about a
-field that nobody collects is a fault, not a silent rule.
+Logsource is `product: leaver`, where `service` names the collector that the rule looks at, for people; or one
+of the public ones that field_mapping.py translates. Fields are those of event_schema.field_registry: a rule
+about a field that nobody collects is a fault, not a silent rule.
 """
 
 from __future__ import annotations
