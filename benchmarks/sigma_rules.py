@@ -154,7 +154,7 @@ def _flat_event(known: _Vocabulary, choice: random.Random, at: int) -> dict[str,
     return {
         "EventID": 1,
         "Channel": "Microsoft-Windows-Sysmon/Operational",
-        "Computer": f"ws{choice.randrange(4000):04}.corp.example",
+        "Computer": f"ws{choice.randrange(200):04}.corp.example",
         "UtcTime": f"2026-11-22 10:{at // 60 % 60:02}:{at % 60:02}.{choice.randrange(1000):03}",
         "ProcessGuid": f"{{{choice.getrandbits(128):032x}}}",
         "ProcessId": choice.randrange(65_000),

@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 
 from policies.correlation.definition import Correlation, Number
 
+_NEVER: Final = -(1 << 62)
+
 Values = tuple[Any, ...]
 """Of one event: texts for value_count, numbers for sums and the like, else nothing."""
 
@@ -137,15 +139,17 @@ class _Seen:
 
     def add(self, time: int, mask: int, values: Values) -> None:
         self.seen |= mask
-        for at in range(len(self._counts)):
-            self._counts[at] += mask >> at & 1
+        while mask:
+            self._counts[(mask & -mask).bit_length() - 1] += 1
+            mask &= mask - 1
 
     def remove(self, mask: int, values: Values) -> None:
-        for at in range(len(self._counts)):
-            if mask >> at & 1:
-                self._counts[at] -= 1
-                if not self._counts[at]:
-                    self.seen &= ~(1 << at)
+        while mask:
+            at = (mask & -mask).bit_length() - 1
+            mask &= mask - 1
+            self._counts[at] -= 1
+            if not self._counts[at]:
+                self.seen &= ~(1 << at)
 
     def value(self, start: int) -> Number | None:
         return self.seen.bit_count()
@@ -157,23 +161,26 @@ class _InOrder(_Seen):
     def __init__(self, sources: int, ordered_mask: int) -> None:
         super().__init__(sources)
         self._ordered_mask: Final = ordered_mask
-        self._starts: Final[list[list[int | None]]] = [[None] * sources for _ in range(sources)]
+        self._starts: Final[list[list[int]]] = [[_NEVER] * sources for _ in range(sources)]
         """[length - 1][source]: the latest start of a chain of this length that ends with this source."""
 
     def add(self, time: int, mask: int, values: Values) -> None:
         super().add(time, mask, values)
-        for at in range(len(self._counts)):
-            if not (mask & self._ordered_mask) >> at & 1:
-                continue
-            self._starts[0][at] = time
+        starts = self._starts
+        left = mask & self._ordered_mask
+        while left:
+            at = (left & -left).bit_length() - 1
+            left &= left - 1
+            starts[0][at] = time
             for length in range(1, at + 1):
-                before = [start for start in self._starts[length - 1][:at] if start is not None]
-                if before:
-                    self._starts[length][at] = max(before)
+                begun = max(starts[length - 1][:at])
+                if begun == _NEVER:
+                    break
+                starts[length][at] = begun
 
     def value(self, start: int) -> Number | None:
         for length in range(len(self._starts), 0, -1):
-            if any(begun is not None and begun >= start for begun in self._starts[length - 1]):
+            if max(self._starts[length - 1]) >= start:
                 return length
         return 0
 

@@ -19,8 +19,7 @@ import msgspec
 
 from policies.correlation.definition import Correlation, Number
 from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow
-from policies.correlation.source_values import bounded_value, group_keys, values_of
-from policies.detection.record_reader import RecordReader
+from policies.correlation.source_values import bounded_value, field_getter, group_keys, values_of
 
 GroupKey = tuple[str | None, ...]
 
@@ -70,6 +69,19 @@ class Share(msgspec.Struct, array_like=True, frozen=True):
     entry: Entry
 
 
+class _Place:
+    """Where a rule's hits go: one source of one correlation, and how its fields are read from a record."""
+
+    __slots__ = ("carried", "fields", "group_by", "kind", "mask", "number")
+
+    def __init__(self, number: int, at: int, correlation: Correlation) -> None:
+        source = correlation.sources[at]
+        self.number, self.mask, self.kind = number, 1 << at, correlation.kind
+        self.group_by = [field_getter(path) for path in source.group_by]
+        self.fields = [field_getter(path) for path in source.fields]
+        self.carried = [field_getter(path) for path in correlation.carried]
+
+
 class Correlator:
     """`correlations`: as define_correlations orders them."""
 
@@ -82,20 +94,14 @@ class Correlator:
         self.newest: int | None = None
         self.arrivals = 0
         self._entries = 0
-        self._of_rule: Final[dict[int, list[tuple[int, int]]]] = {}
         self._above: Final[list[list[tuple[int, int]]]] = [[] for _ in correlations]
+        self._of_rule: Final[dict[int, list[_Place]]] = {}
         for number, correlation in enumerate(correlations):
             for at, source in enumerate(correlation.sources):
                 if source.is_correlation:
                     self._above[source.number].append((number, at))
                 else:
-                    self._of_rule.setdefault(source.number, []).append((number, at))
-        self._reader: Final = RecordReader(
-            field
-            for correlation in correlations
-            for source in correlation.sources
-            for field in (*source.group_by, *source.fields, *correlation.carried)
-        )
+                    self._of_rule.setdefault(source.number, []).append(_Place(number, at, correlation))
         self.rules: Final = frozenset(self._of_rule)
         """Rules whose hits some correlation counts."""
 
@@ -103,29 +109,26 @@ class Correlator:
         self, time: int, event: EventId, rules: Sequence[int], record: Mapping[str, Any]
     ) -> list[CorrelationAlert]:
         """The event's hits. `time` in ms; `event` names it, and orders events of the same time."""
-        if self.rules.isdisjoint(rules):
-            return []
-        values, _ = self._reader.read(record)
-        position = self._reader.position
         shares: list[Share] = []
         for rule in rules:
-            for number, at in self._of_rule.get(rule, ()):
-                correlation = self.correlations[number]
-                source = correlation.sources[at]
-                shares += self._shares(
-                    number,
-                    1 << at,
-                    time,
-                    event,
-                    [values[position[field]] for field in source.group_by],
-                    [values[position[field]] for field in source.fields],
-                    tuple(values[position[field]] for field in correlation.carried),
-                )
+            for place in self._of_rule.get(rule, ()):
+                values = values_of(place.kind, [field(record) for field in place.fields])
+                if values is not None:
+                    groups = [field(record) for field in place.group_by]
+                    carried = tuple([bounded_value(field(record)) for field in place.carried])
+                    keys = self._keys(groups)
+                    entry = (time, event, place.mask, values, carried)
+                    shares += [Share(place.number, key, Entry(*entry)) for key in keys]
         if not shares:
             return []
         if not self.limits.lateness:
             return list(self._judge(shares))
         return list(self._wait(time, event, shares))
+
+    def _keys(self, values: Sequence[Any]) -> list[GroupKey]:
+        keys, left_out = group_keys(values)
+        self.counts.groups_not_counted += left_out
+        return keys
 
     def finish(self) -> list[CorrelationAlert]:
         """Judges all that still waits."""
@@ -145,26 +148,12 @@ class Correlator:
                 self.counts.judged_early += 1
             yield from self._judge(heapq.heappop(self.waiting)[3])
 
-    def _shares(
-        self,
-        number: int,
-        mask: int,
-        time: int,
-        event: EventId,
-        group_values: Sequence[Any],
-        field_values: Sequence[Any],
-        carried: tuple[Any, ...],
-    ) -> Iterator[Share]:
-        values = values_of(self.correlations[number].kind, field_values)
-        if values is None:
-            return
-        keys, left_out = group_keys(group_values)
-        self.counts.groups_not_counted += left_out
-        for key in keys:
-            yield Share(number, key, Entry(time, event, mask, values, tuple(map(bounded_value, carried))))
-
-    def _judge(self, shares: Sequence[Share]) -> Iterator[CorrelationAlert]:
+    def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
         """Lower correlations first, whose alerts are shares in those above them."""
+        if len(shares) == 1 and not self._above[shares[0].correlation]:
+            for fired in self._put(shares[0]):
+                yield from self._alert(shares[0], fired)
+            return
         waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]] = {}
         for share in shares:
             _join(waiting, share)
@@ -172,9 +161,7 @@ class Correlator:
             number = min(waiting)
             for share in waiting.pop(number).values():
                 for fired in self._put(share):
-                    alert = self._alert(share, fired)
-                    if alert is not None:
-                        yield alert
+                    yield from self._alert(share, fired)
                     for above, at in self._above[number]:
                         for upper in self._upper(share, fired, above, at):
                             _join(waiting, upper)
@@ -195,7 +182,9 @@ class Correlator:
                 self.counts.too_old += 1
                 return []
         fired = window.take(share.entry)
-        window.drop_before(window.times[-1] - correlation.timespan - self.limits.keep)
+        oldest = window.times[-1] - correlation.timespan - self.limits.keep
+        if window.times[0] < oldest:
+            window.drop_before(oldest)
         if len(window.entries) > self.limits.entries_in_group:
             self.counts.entries_dropped += window.drop_first(1 + self.limits.entries_in_group // 16)
         self._entries += len(window.entries) - before
@@ -209,7 +198,8 @@ class Correlator:
         self.counts.groups_dropped += 1
         self.counts.entries_dropped += len(dropped.entries)
 
-    def _alert(self, share: Share, fired: Fired) -> CorrelationAlert | None:
+    def _alert(self, share: Share, fired: Fired) -> Iterator[CorrelationAlert]:
+        """One, but for what is suppressed."""
         correlation = self.correlations[share.correlation]
         time = fired.entry.time
         if correlation.suppress:
@@ -218,9 +208,9 @@ class Correlator:
                 until = window.quiet_until
                 if until is not None and until - correlation.suppress <= time < until:
                     self.counts.suppressed += 1
-                    return None
+                    return
                 window.quiet_until = time + correlation.suppress
-        return CorrelationAlert(
+        yield CorrelationAlert(
             share.correlation,
             fired.entry.event,
             time,
@@ -234,15 +224,12 @@ class Correlator:
         known = dict(zip(lower.carried, fired.entry.carried, strict=True))
         known |= _group(lower, share.group)
         source = upper.sources[at]
-        yield from self._shares(
-            above,
-            1 << at,
-            fired.entry.time,
-            fired.entry.event,
-            [known.get(field) for field in source.group_by],
-            [known.get(field) for field in source.fields],
-            tuple(known.get(field) for field in upper.carried),
-        )
+        values = values_of(upper.kind, [known.get(field) for field in source.fields])
+        if values is not None:
+            carried = tuple(known.get(field) for field in upper.carried)
+            for key in self._keys([known.get(field) for field in source.group_by]):
+                entry = Entry(fired.entry.time, fired.entry.event, 1 << at, values, carried)
+                yield Share(above, key, entry)
 
     def count_entries(self) -> int:
         """After a state was restored: sets and gives how many events are kept."""

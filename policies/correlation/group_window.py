@@ -20,7 +20,7 @@ from policies.correlation.definition import Correlation, Number
 EventId = int | str
 
 
-class Entry(msgspec.Struct, array_like=True):
+class Entry(msgspec.Struct, array_like=True, gc=False):
     """One event's share. `carried`: values of the correlation's carried fields."""
 
     time: int
@@ -61,7 +61,7 @@ class GroupWindow:
 
     def take(self, entry: Entry) -> list[Fired]:
         """What fires now. An event that is here already adds no more than sources it was not seen with."""
-        if not self.entries or _key(entry) > _key(self.entries[-1]):
+        if not self.entries or entry.time > self.times[-1] or _key(entry) > _key(self.entries[-1]):
             return self._append(entry)
         at = bisect.bisect_left(self.entries, _key(entry), key=_key)
         if at < len(self.entries) and _key(self.entries[at]) == _key(entry):
