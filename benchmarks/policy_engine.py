@@ -3,9 +3,9 @@
 python -m benchmarks.policy_engine [--events N]
 
 The engine's time is that of matching decoded events. `x loads` is its speed against orjson.loads of the
-same lines in the same run; `with loads` the same for decoding and matching together. Flat events are about
-700 bytes with rules like public ones (benchmarks/sigma_rules.py); nested ones are OCSF with the shipped rules,
-and with copies of them that look for other words.
+same lines in the same run; `with loads` the same for decoding and matching together. Flat events are
+about 700 bytes with rules like public ones (benchmarks/sigma_rules.py); nested ones are OCSF with the
+shipped rules, and with copies of them that look for other words.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def main(count: int) -> None:
     for name, lines in (("flat", flat), ("nested", nested)):
         click.echo(f"{name} events: {sum(map(len, lines)) / len(lines):.0f} bytes")
     click.echo(
-        f"{'events':<8} {'rules':>6} {'':>6} {'events/s':>10} {'x loads':>8} {'with loads':>11} {'hits each':>9}"
+        f"{'events':<8} {'rules':>6} {'':>6} {'events/s':>10} {'x loads':>8} {'with loads':>11} "
+        f"{'hits each':>9}"
     )
     for indexed in (True, False):
         for number in COUNTS:

@@ -22,12 +22,12 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from event_schema.field_registry import field_registry
+from policies.detection.detection_set import DetectionSet, rule_tree
 from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
 from policies.field_mapping import map_fields, mapped_source
-from policies.matcher import ConditionSet
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
 from policies.rule_checks import Duties, for_sigma, own_keys, place_of, shape_faults
@@ -86,9 +86,10 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
         if source is not None and not faults:
             map_fields(sigma, source)
         conditions = () if faults else tuple(parsed.parsed for parsed in sigma.detection.parsed_condition)
-        ConditionSet(conditions)
+        if conditions:
+            DetectionSet([rule_tree(conditions)])
     except NotSupported as error:
-        faults.append(Fault(("detection",), f"not yet supported: {error}"))
+        faults.append(Fault(("detection",), str(error)))
     except (SigmaError, ValueError, TypeError, AttributeError) as error:
         # pySigma lets some malformed values through to Python's own errors.
         faults.append(Fault(place_of(error), str(error)))

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from policies.detection.code_generation import Compiled, compile_tree
-from policies.detection.condition_tree import (
-    Either,
-    Every,
-    FieldTest,
-    Negated,
-    Placeholders,
-    TextTest,
-    Tree,
-    ValueTest,
-    condition_tree,
-)
+from policies.detection.condition_tree import Either, Placeholders, Tree, condition_tree
 from policies.detection.record_reader import RecordReader
+from policies.detection.routing import fields_of
 from policies.detection.rule_index import RuleIndex, fill_texts
 from policies.detection.witnesses import choose_witnesses
 
@@ -55,18 +46,3 @@ def rule_tree(conditions: Sequence[Any], placeholders: Placeholders | None = Non
     placeholders = placeholders or {}
     trees = tuple(condition_tree(condition, placeholders) for condition in conditions)
     return trees[0] if len(trees) == 1 else Either(trees)
-
-
-def fields_of(tree: Tree) -> Iterator[str]:
-    match tree:
-        case Every(parts=parts) | Either(parts=parts):
-            for part in parts:
-                yield from fields_of(part)
-        case Negated(part=part):
-            yield from fields_of(part)
-        case FieldTest(field=field, other=other):
-            yield field
-            yield other.field
-        case TextTest(field=field) | ValueTest(field=field):
-            if field is not None:
-                yield field

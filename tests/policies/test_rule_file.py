@@ -66,7 +66,7 @@ def test_a_good_rule_loads(tmp_path: Path) -> None:
         ("file.ext: xlsx", "leaver.device.trusted: yes", 10, "yes would be read as a boolean"),
         ("file.ext: xlsx", "file.ext: {a: 1}", 10, ""),
         ("file.ext: xlsx", "class_uid: 1010", 10, "key class_uid stands here twice"),
-        ("file.ext: xlsx", "file.name|expand: '%names%'", 7, "not yet supported: placeholders"),
+        ("file.ext: xlsx", "file.name|expand: '%names%'", 7, "no list for the placeholder %names%"),
         ("file.ext: xlsx", "file.name|re: 'a(?!b)'", 10, "Use two selections, one of them with `not`"),
         ("file.ext: xlsx", "file.size|gte: .nan", 10, "nan is no number to compare with"),
         ("condition: copy", "condition: copy and thing", 11, "'thing' not defined"),

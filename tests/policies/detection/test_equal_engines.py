@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sigma.rule import SigmaRule
 
 from policies.detection.detection_set import DetectionSet, rule_tree
-from policies.matcher import ConditionSet
+from tests.policies.detection.closures import ConditionSet
 from tests.policies.detection.generated_rules import detections, events
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from sigma.rule import SigmaRule
 
+from policies.detection.detection_set import DetectionSet, rule_tree
+from policies.detection.routing import pinned_classes
 from policies.errors import NotSupported
-from policies.matcher import ConditionSet, pinned_classes
 
 
 def fires(detection: dict[str, Any], event: dict[str, Any]) -> bool:
-    compiled = ConditionSet(_parsed(detection))
-    row = compiled.row(event)
-    return any(condition(row) for condition in compiled.conditions)
+    return bool(DetectionSet([rule_tree(_parsed(detection))]).match(event))
 
 
 def one(field: str, value: Any, event: dict[str, Any]) -> bool:
@@ -131,11 +130,10 @@ def test_conditions_combine_selections(condition: str, expected: bool) -> None:
 def test_a_group_that_stands_twice_is_right_in_both_places_and_for_each_record() -> None:
     shared = {"x": 1, "y": 2}
     parsed = _parsed({"a": shared, "b": {"z": 3}, "condition": ["a and b", "a and not b", "not a"]})
-    compiled = ConditionSet(parsed)
+    compiled = DetectionSet([rule_tree([condition]) for condition in parsed])
 
     def outcome(event: dict[str, Any]) -> list[bool]:
-        row = compiled.row(event)
-        return [condition(row) for condition in compiled.conditions]
+        return [number in compiled.match(event) for number in range(len(parsed))]
 
     assert outcome({"x": 1, "y": 2, "z": 3}) == [True, False, False]
     assert outcome({"x": 1, "y": 2}) == [False, True, False]
@@ -182,7 +180,7 @@ def test_text_that_is_no_valid_unicode_does_not_stop_an_expression() -> None:
 def test_routing_never_leaves_out_a_class_that_could_fire(
     detection: dict[str, Any], classes: set[int] | None
 ) -> None:
-    assert pinned_classes(_parsed(detection)[0]) == classes
+    assert pinned_classes(rule_tree(_parsed(detection))) == classes
 
 
 def test_a_placeholder_without_a_list_is_refused_not_ignored() -> None:
