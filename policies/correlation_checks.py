@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sigma.correlations import SigmaCorrelationRule, SigmaExtendedCorrelationCondition
+from sigma.correlations import (
+    SigmaCorrelationRule,
+    SigmaCorrelationTimespan,
+    SigmaExtendedCorrelationCondition,
+)
 from sigma.rule import SigmaRule
 
 from policies.detection_checks import Fault, nearest
@@ -17,13 +21,27 @@ TYPES: Final = (
 )
 _OPERATORS: Final = frozenset({"lt", "lte", "gt", "gte", "eq", "neq"})
 _KEYS: Final = frozenset({"type", "rules", "generate", "group-by", "timespan", "aliases", "condition"})
-_TIMESPAN: Final = re.compile(r"[0-9]{1,9}[smhdwMy]")
+_TIMESPAN: Final = re.compile(r"0*[1-9][0-9]{0,8}[smhdwMy]")
 _WORD: Final = re.compile(r"[^\s()]+")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RULES_MAX: Final = 100
 CHAIN_MAX: Final = 8
 
 Path = tuple[str | int, ...]
+
+
+def suppressed_ms(value: Mapping[str, Any]) -> int:
+    """How long a group stays quiet after an alert: `leaver: {suppress: 1d}` beside `correlation`; else 0."""
+    own = value.get("leaver")
+    written = own.get("suppress") if isinstance(own, dict) else None
+    return 0 if written is None else SigmaCorrelationTimespan(written).seconds * 1000
+
+
+def suppress_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
+    own = value.get("leaver")
+    written = own.get("suppress") if isinstance(own, dict) else None
+    if written is not None and not (isinstance(written, str) and _TIMESPAN.fullmatch(written)):
+        yield Fault(("leaver", "suppress"), f"suppress {written} is no number with s, m, h, d, w, M or y: 1d")
 
 
 def correlation_faults(value: Any) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ import msgspec
 
 from policies.correlation.correlator import CorrelationAlert, Correlator, Limits
 from policies.correlation.definition import define_correlations
+from policies.correlation_checks import suppressed_ms
 from policies.detection.condition_tree import Placeholders
 from policies.detection.detection_set import DetectionSet
 from policies.errors import PolicyError
@@ -38,6 +39,7 @@ class SigmaMatcher:
         correlations = define_correlations(
             [rule.sigma for rule in files.rules],
             [correlation.sigma for correlation in files.correlations],
+            suppress={at: suppressed_ms(each.value) for at, each in enumerate(files.correlations)},
             contents=[hashlib.sha256(repr(tree).encode()).hexdigest() for tree in files.trees],
         )
         self.correlator: Final = Correlator(correlations, limits)

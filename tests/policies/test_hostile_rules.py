@@ -52,6 +52,11 @@ REFUSED = {
         "title: t\ncorrelation: {type: event_count, rules: [x], timespan: soon, condition: {gte: 1}}\n",
         "timespan soon is no number with s, m, h, d, w, M or y",
     ),
+    "a quiet time of words": (
+        "title: t\ncorrelation: {type: event_count, rules: [x], timespan: 5m, condition: {gte: 1}}\n"
+        "leaver: {suppress: often}\n",
+        "suppress often is no number",
+    ),
     "a hyphenated name": (
         "title: t\ncorrelation: {type: temporal, timespan: 5m, condition: a-b and c}\n",
         "a-b cannot stand in a condition",

@@ -79,6 +79,16 @@ def test_the_order_of_lines_does_not_matter_to_correlations(tmp_path: Path) -> N
     assert [m["event"] for m in found(result) if "group" in m] == [0]
 
 
+def test_a_group_stays_quiet_as_long_as_the_correlation_says(tmp_path: Path) -> None:
+    events = [{"time": at * 10, "EventType": "login", "User": "a"} for at in range(12)]
+    events += [{"time": 45, "EventType": "login", "User": "b"}] * 3
+    rules = LOGIN + "---\n" + MANY + "leaver: {suppress: 30s}\n"
+    result = run(tmp_path, rules, events, "--json")
+    shown = [(m["event"], m["group"]["User"]) for m in found(result) if "group" in m]
+    assert shown == [(2, "a"), (14, "b"), (5, "a"), (8, "a"), (11, "a")]
+    assert "suppressed 6" in result.stderr
+
+
 def test_people_read_a_line_a_match(tmp_path: Path) -> None:
     events = [{"time": at, "EventType": "login", "User": "a\x1b[2J"} for at in range(3)]
     result = run(tmp_path, LOGIN + "---\n" + MANY, events)
