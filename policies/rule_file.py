@@ -39,9 +39,17 @@ FILES_MAX: Final = 5_000
 
 def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
     """All rules (*.yml) of a folder, compiled. Raises PolicyErrors that lists every fault of every file."""
+    policies, errors = load_good_policies(folder)
+    if errors:
+        raise PolicyErrors(errors)
+    return policies
+
+
+def load_good_policies(folder: Path) -> tuple[PolicySet, tuple[PolicyError, ...]]:
+    """The rules of a folder that are right, and every fault of the others."""
     files = sorted(folder.glob("*.yml"))
     if len(files) > FILES_MAX:
-        raise PolicyErrors((PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}"),))
+        return PolicySet([]), (PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}"),)
     rules: list[ParsedPolicy] = []
     errors: list[PolicyError] = []
     id_seen: dict[str, str] = {}
@@ -61,11 +69,9 @@ def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
         elif rule_id is not None:
             id_seen[rule_id] = name
         errors += found
-        if rule is not None:
+        if rule is not None and not found:
             rules.append(rule)
-    if errors:
-        raise PolicyErrors(tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message))))
-    return PolicySet(rules)
+    return PolicySet(rules), tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message)))
 
 
 def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, list[PolicyError]]:

@@ -36,7 +36,7 @@ from policies.detection.condition_tree import (
 )
 
 _ATOMS_MAX: Final = 20_000
-_PRESENT_COST: Final = 40.0
+_PRESENT_COST: Final = 2_000.0
 """Of a field that is there: most are, in every event."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from policies.engine import PolicySet
 from policies.errors import PolicyErrors
-from policies.rule_file import FILE_BYTES_MAX, load_policies
+from policies.rule_file import FILE_BYTES_MAX, load_good_policies, load_policies
 
 GOOD = """\
 title: A spreadsheet to removable storage
@@ -177,3 +177,14 @@ def test_an_empty_folder_is_an_empty_set(tmp_path: Path) -> None:
     policies = load_policies(tmp_path)
     assert isinstance(policies, PolicySet)
     assert policies.match({"class_uid": 1001}) == []
+
+
+def test_bad_rules_do_not_take_the_good_ones_down(tmp_path: Path) -> None:
+    write(tmp_path, "a.yml", "title: [unclosed\n")
+    write(tmp_path, "b.yml", GOOD)
+    write(tmp_path, "c.yml", GOOD)
+    write(tmp_path, "d.yml", GOOD.replace("0f4d", "1f4d").replace("{file.ext: XLSX}", "{file.ext: pdf}"))
+    policies, errors = load_good_policies(tmp_path)
+    assert [policy.file for policy in policies.policies] == ["b.yml"]
+    assert [error.file for error in errors] == ["a.yml", "c.yml", "d.yml"]
+    assert len(policies.match({"class_uid": 1001, "file": {"ext": "xlsx"}})) == 1
