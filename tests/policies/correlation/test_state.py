@@ -13,23 +13,14 @@ from policies.correlation.state import StateError, restore_state, save_state
 from tests.policies.correlation.test_against_naive import RULES
 
 
-def defined(
-    *conditions: dict[str, Any], suppress: int = 0, contents: list[str] | None = None
-) -> list[Correlation]:
+def defined(*conditions: dict[str, Any], suppress: int = 0, contents: Any = None) -> list[Correlation]:
+    common = {"type": "event_count", "rules": ["a"], "group-by": ["g"], "timespan": "10s"}
     rules = [
-        SigmaCorrelationRule.from_dict(
-            {
-                "title": f"c{at}",
-                "correlation": {
-                    "type": "event_count", "rules": ["a"], "group-by": ["g"], "timespan": "10s", "condition": condition,
-                },
-            }
-        )
+        SigmaCorrelationRule.from_dict({"title": f"c{at}", "correlation": {**common, "condition": condition}})
         for at, condition in enumerate(conditions)
-    ]  # fmt: skip
-    return define_correlations(
-        RULES, rules, suppress=dict.fromkeys(range(len(rules)), suppress), contents=contents
-    )
+    ]
+    quiet = dict.fromkeys(range(len(rules)), suppress)
+    return define_correlations(RULES, rules, suppress=quiet, contents=contents)
 
 
 def feed(correlator: Correlator, first: int, last: int, group: str = "x") -> list[int]:
