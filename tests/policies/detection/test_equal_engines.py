@@ -53,7 +53,7 @@ def test_every_kind_of_test_finds_every_value_through_the_index() -> None:
     trees += [rule_tree(parsed({"s": [word], "condition": "s"})) for word in WORDS if word]
     indexed, plain = DetectionSet(trees), DetectionSet(trees, indexed=False)
     alone = [DetectionSet([tree]) for tree in trees]
-    others = [
+    others: list[Any] = [
         7,
         7.0,
         7.5,
