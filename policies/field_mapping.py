@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
-from sigma.processing.transformations import AddConditionTransformation, FieldMappingTransformation
 from sigma.rule import SigmaRule
 
 _PROGRAM: Final = {
@@ -102,6 +100,13 @@ def mapped_source(logsource: Mapping[str, Any]) -> MappedSource | None:
 
 def map_fields(rule: SigmaRule, source: MappedSource) -> None:
     """Rewrites pySigma's rule in place."""
+    # Imported here, for it takes a tenth of a second that few rules need.
+    from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline  # noqa: PLC0415
+    from sigma.processing.transformations import (  # noqa: PLC0415
+        AddConditionTransformation,
+        FieldMappingTransformation,
+    )
+
     names: dict[str | None, str | list[str]] = dict(source.fields.items())
     only: dict[str, Any] = dict(source.only)
     ProcessingPipeline(

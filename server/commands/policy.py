@@ -66,7 +66,9 @@ def match(
     correlation is shown too. What is wrong with rules or lines goes to the error output, the rest is done all
     the same. Exit code 0: all was read; 1: not all.
     """
-    limits = Limits(lateness=_CENTURY_MS, waiting=_WAITING_MAX)
+    limits = Limits(
+        lateness=_CENTURY_MS, waiting=_WAITING_MAX, entries_in_group=_WAITING_MAX, entries=4 * _WAITING_MAX
+    )
     matcher = load_matcher(rules, placeholders=_lists(placeholders), limits=limits)
     for error in matcher.errors:
         click.echo(str(error), err=True)
