@@ -80,6 +80,14 @@ COLLECTORS: tuple[CollectorKind, ...] = (
         "AccessLogConfig",
     ),
     CollectorKind(
+        "export_folders",
+        "collectors.export_folders",
+        "ExportFoldersCollector",
+        "collectors.export_folders_config",
+        "ExportFoldersConfig",
+        labels_files=True,
+    ),
+    CollectorKind(
         "logins",
         "collectors.logins",
         "LoginsCollector",

@@ -104,7 +104,8 @@ def watch(folders: tuple[Path, ...], as_json: bool, config_path: Path | None) ->
     from agent.watching import watch as watch_collectors  # noqa: PLC0415
 
     config = _load(config_path)
-    start_log("warning")
+    # People read below what cannot run here, in words.
+    start_log("warning" if as_json else "error", for_people=not as_json)
     watch_collectors(config, folders, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from event_schema.byte_size import byte_size
 from event_schema.ocsf_account_events import (
     ApiActivity,
+    ApiActivityKind,
     Authentication,
     AuthenticationActivity,
     DatastoreActivity,
@@ -22,7 +23,7 @@ from event_schema.ocsf_endpoint_events import (
     ProcessActivity,
 )
 from event_schema.ocsf_events import Event, account_of
-from event_schema.ocsf_network import DestinationEndpoint, SourceEndpoint
+from event_schema.ocsf_network import DestinationEndpoint, Resource, SourceEndpoint
 from event_schema.ocsf_objects import File, Process
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 
@@ -44,6 +45,13 @@ _LOGIN_ACTS = {
     AuthenticationActivity.LOGON: "logged in",
     AuthenticationActivity.LOGOFF: "logged out",
     AuthenticationActivity.ACCOUNT_SWITCH: "became",
+}
+_API_ACTS = {
+    ApiActivityKind.CREATE: "created",
+    ApiActivityKind.READ: "read",
+    ApiActivityKind.UPDATE: "changed",
+    ApiActivityKind.DELETE: "deleted",
+    ApiActivityKind.OTHER: "did",
 }
 _Columns = tuple[str, str, str, str, str]
 """Act, size, program, where, what."""
@@ -71,7 +79,13 @@ def _process(event: ProcessActivity) -> _Columns:
 @_columns.register
 def _upload(event: FileHostingActivity) -> _Columns:
     size, program = readable_size(event.file.size), _program(event.actor.process)
-    return "uploaded", size, program, _destination(event.dst_endpoint), event.file.path or event.file.name
+    # The client sends it by and by: what is seen is that it came into the folder.
+    act = "synced" if event.unmapped.evidence.observed_by == "watchdog" else "uploaded"
+    sent = event.unmapped.transfer.bytes_sent
+    what = (event.file.path or event.file.name) + _labels(event.file)
+    if sent is not None:
+        what += f", {readable_size(sent)} sent"
+    return act, size, program, _destination(event.dst_endpoint), what
 
 
 @_columns.register
@@ -83,9 +97,12 @@ def _mail(event: EmailActivity) -> _Columns:
 
 @_columns.register
 def _act(event: ApiActivity) -> _Columns:
-    names = ", ".join(resource.name for resource in event.resources or ())
+    names = ", ".join(_resource(each) for each in event.resources or ())
     count = "" if event.count is None else f"{event.count:,}"
-    return "did", count, "", _source(event.src_endpoint), f"{event.api.operation} {names}".rstrip()
+    act = "refused" if event.status_id is Outcome.FAILURE else _API_ACTS[event.activity_id]
+    application = "" if event.api.service is None else f"{event.api.service.name}: "
+    what = f"{application}{event.api.operation} {names}".rstrip()
+    return act, count, "", _source(event.src_endpoint), what
 
 
 @_columns.register
@@ -99,6 +116,8 @@ def _file(event: FileSystemActivity) -> _Columns:
         name += f" → {(event.file_result.path or event.file_result.name).removeprefix(folder)}"
     name += _labels(event.file_result or event.file)
     act = _FILE_ACTS[event.activity_id]
+    if event.unmapped.origin is not None:
+        act = "exported"
     if event.file.is_deleted and event.activity_id is not FileActivity.DELETE:
         act = "new, gone"
     return act, readable_size(event.file.size), _program(event.actor.process), where, name
@@ -132,6 +151,11 @@ def _statement(event: DatastoreActivity) -> _Columns:
     size = "" if event.query_info.bytes is None else readable_size(event.query_info.bytes)
     act = "exported" if query.is_export else "queried"
     return act, size, query.program or "", _source(event.src_endpoint), f"{event.database.name}: {what}{rows}"
+
+
+def _resource(resource: Resource) -> str:
+    is_named = resource.type is not None and resource.type != resource.name
+    return f"{resource.type} {resource.name}" if is_named else resource.name
 
 
 def _labels(file: File) -> str:

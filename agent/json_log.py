@@ -36,6 +36,17 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(line, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
 
 
+class PlainLines(logging.Formatter):
+    """The same for people who look on: `collector failed: logins, OSError EACCES at …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = getattr(record, "facts", None)
+        parts = [str(each) for each in facts.values()] if isinstance(facts, dict) else []
+        if record.exc_info and record.exc_info[1] is not None:
+            parts.append(exception_facts(record.exc_info[1]))
+        return record.getMessage() + (f": {', '.join(parts)}" if parts else "")
+
+
 def exception_facts(error: BaseException) -> str:
     """Type, errno, the innermost place in our own code, and where below it a library raised: nothing that
     the user named."""
@@ -57,10 +68,11 @@ def _place(trace: TracebackType | None) -> str:
     return place if ours[-1] == last else f"{place} in {last[0]}:{last[1]}"
 
 
-def start_log(level: str) -> None:
-    """Only our loggers at `level`: libraries may log what the user named, so only that they warn."""
+def start_log(level: str, *, for_people: bool = False) -> None:
+    """Only our loggers at `level`: libraries may log what the user named, so only that they warn.
+    for_people: plain words instead of JSON."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(PlainLines() if for_people else JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)

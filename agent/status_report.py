@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,6 +21,10 @@ FOOTPRINT_SECONDS = 60
 """Before, starting is most of what the agent did: no percentage."""
 RENEWAL_GRACE_DAYS = 30
 """As the server has it."""
+
+_TOO_SHORT: Final = frozenset({"process_ended_before_it_was_read"})
+"""Counted with the drops, but these are all programs that lived for milliseconds: hardly ever one of those
+looked for."""
 
 
 class StatusReport(msgspec.Struct, frozen=True):
@@ -101,16 +107,28 @@ def _lines(found: StatusReport, now: int) -> list[str]:
         *_settings(beat),
     ]
     for collector in beat.collectors:
-        dropped = sum(collector.dropped.values())
+        lost = {why: number for why, number in collector.dropped.items() if why not in _TOO_SHORT}
         lines.append(
-            f"collector   {collector.name}: {collector.state}, {collector.observed} seen, "
-            f"{dropped} dropped, {collector.restarts} restarts"
+            f"collector   {collector.name}: {readable_state(collector.state)}, {collector.observed:,} seen, "
+            f"{sum(lost.values()):,} dropped, {collector.restarts} restarts"
         )
+        lines += [f"            dropped: {line}" for line in _reasons(lost)]
+        rest = {why: number for why, number in collector.dropped.items() if why in _TOO_SHORT}
+        lines += [f"            not looked at: {line}" for line in _reasons(rest)]
         if collector.detail:
             lines.append(f"            {collector.detail}")
     if found.problem is not None:
         lines.append(f"problem     {found.problem}")
     return lines
+
+
+def readable_state(state: str) -> str:
+    """Most that keeps a collector from running is missing here, not unsupported: its detail says what."""
+    return "cannot run" if state == "unsupported" else state
+
+
+def _reasons(dropped: Mapping[str, int]) -> list[str]:
+    return [f"{number:,} × {why.replace('_', ' ')}" for why, number in sorted(dropped.items())]
 
 
 def _settings(beat: Heartbeat) -> list[str]:

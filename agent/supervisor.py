@@ -106,7 +106,7 @@ class Supervisor:
                 self._observe_until_stopped()
             except Unsupported as error:
                 self._now("unsupported", f"{error}: {error.remedy}" if error.remedy else str(error))
-                _log.warning("collector unsupported here", extra={"facts": {"collector": self.name}})
+                _log.warning("collector cannot run here", extra={"facts": {"collector": self.name}})
                 self._stop.wait(self._unsupported_retry)
             except Exception as error:  # noqa: BLE001 - one collector's fault must not end the agent
                 if time.monotonic() - began > HEALTHY_AFTER_SECONDS:

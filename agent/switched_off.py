@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class SwitchedOff:
-    """`cursor`: of a collector, as the spool has it. One thread's."""
+    """`cursor`: of a collector, as the spool has it. `note` is one thread's; `resume_from` anybody's."""
 
     def __init__(self, state_dir: Path, cursor: Callable[[str], str | None]) -> None:
         self._state_dir, self._cursor = state_dir, cursor

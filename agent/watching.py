@@ -25,6 +25,7 @@ from agent.host import this_host
 from agent.identity import IdentityError, NotEnrolled, load_identity
 from agent.settings_keeper import settings_in_force
 from agent.spool_segment import NewEntry
+from agent.status_report import readable_state
 from agent.supervisor import Supervisor
 from agent.version import agent_version
 from collectors.storage_config import RemovableStorageConfig
@@ -108,7 +109,10 @@ def _say_what_is_watched(supervisors: Sequence[Supervisor], stop: threading.Even
         if all(state.state not in {"starting"} for state in states):
             break
     for state in (supervisor.state() for supervisor in supervisors):
-        _write(sys.stderr, f"{state.name}: {state.state}{f', {state.detail}' if state.detail else ''}")
+        _write(
+            sys.stderr,
+            f"{state.name}: {readable_state(state.state)}{f', {state.detail}' if state.detail else ''}",
+        )
     _write(sys.stderr, "Ctrl-C ends it.")
 
 

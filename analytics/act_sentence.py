@@ -13,6 +13,7 @@ from event_schema.byte_size import byte_size
 _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "uploads": ("sent out", "file", "向外发送"),
     "sync_folders": ("put into a synchronised folder", "file", "放入同步文件夹"),
+    "export_folders": ("finished in folders for exports", "file", "在导出文件夹中写完"),
     "mail": ("mailed", "attachment", "以邮件发送"),
     "postgresql": ("read from databases", "row", "从数据库读取"),
     "mariadb": ("read from databases", "row", "从数据库读取"),
@@ -22,7 +23,17 @@ _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "screenshots": ("screenshot tools started", "", "启动截图工具"),
 }
 """By channel: what was done, what is counted (empty: the acts themselves), the same in Chinese."""
+_MAY_BE_UNKNOWN: Final = ("row", "page")
+"""Of these 0 means that the server did not say how many."""
 _COUNTED_ZH: Final = {"file": "个文件", "attachment": "个附件", "row": "行", "page": "页", "": "次"}
+
+
+class ChannelAmount(msgspec.Struct, frozen=True):
+    """How much on one channel; as in ActFacts."""
+
+    channel: str
+    items: int
+    bytes: int
 
 
 class ActFacts(msgspec.Struct, frozen=True):
@@ -30,6 +41,7 @@ class ActFacts(msgspec.Struct, frozen=True):
 
     channel: str
     items: int
+    """Of what the channel counts: files, attachments, rows, pages, else acts."""
     bytes: int
     new_place: bool
     """To a destination that the subject used for the first time on this day."""
@@ -37,26 +49,49 @@ class ActFacts(msgspec.Struct, frozen=True):
     """Negative after the last working day; None: not leaving, or not known."""
     person_known: bool
     """False: an account that belongs to nobody known."""
+    others: tuple[ChannelAmount, ...] = ()
+    """What the same alert holds of that day on other channels."""
+    other_days: int = 0
+    """Days that the alert holds beside this one."""
 
 
 def act_sentence(facts: ActFacts, language: Language = "en") -> str:
     """The sentence; gender-free, never a name in it."""
-    done, counted, done_zh = _WORDS.get(facts.channel, (facts.channel.replace("_", " "), "", facts.channel))
-    size = f" ({byte_size(facts.bytes)})" if facts.bytes else ""
+    own = ChannelAmount(facts.channel, facts.items, facts.bytes)
     end = leaving(facts.days_to_last_day, language)
     if language == "zh":
         account = "" if facts.person_known else "（账号不属于任何已知人员）"
         where = "，目的地当天首次出现" if facts.new_place else ""
-        size = f"（{byte_size(facts.bytes)}）" if facts.bytes else ""
-        what = f"{done_zh} {facts.items:,} {_COUNTED_ZH[counted]}{size}"
-        return what + where + account + (end and f"；{end}")
+        others = "".join(f"，另{_amount_zh(each)}" for each in facts.others)
+        days = f"；另有 {facts.other_days} 天也有记录" if facts.other_days else ""
+        return _amount_zh(own) + where + others + account + days + (end and f"；{end}")
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     where = ", to a destination first seen that day" if facts.new_place else ""
-    if counted:
-        what = f"{facts.items:,} {counted}{'' if facts.items == 1 else 's'}{size} {done}"
-    else:
-        what = f"{facts.items:,} {done if facts.items != 1 else _singular(done)}{size}"
-    return what + where + account + (end and f"; {end}")
+    others = "".join(f", and {_amount(each)}" for each in facts.others)
+    days = f"; more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
+    return _amount(own) + where + others + account + (days if facts.other_days else "") + (end and f"; {end}")
+
+
+def _words(channel: str) -> tuple[str, str, str]:
+    return _WORDS.get(channel, (channel.replace("_", " "), "", channel))
+
+
+def _amount(taken: ChannelAmount) -> str:
+    done, counted, _ = _words(taken.channel)
+    size = f" ({byte_size(taken.bytes)})" if taken.bytes else ""
+    if not counted:
+        return f"{taken.items:,} {done if taken.items != 1 else _singular(done)}{size}"
+    is_unknown = not taken.items and counted in _MAY_BE_UNKNOWN
+    number = "an unknown number of" if is_unknown else f"{taken.items:,}"
+    return f"{number} {counted}{'' if taken.items == 1 else 's'}{size} {done}"
+
+
+def _amount_zh(taken: ChannelAmount) -> str:
+    _, counted, done = _words(taken.channel)
+    size = f"（{byte_size(taken.bytes)}）" if taken.bytes else ""
+    is_unknown = not taken.items and counted in _MAY_BE_UNKNOWN
+    number = "若干" if is_unknown else f" {taken.items:,} "
+    return f"{done}{number}{_COUNTED_ZH[counted]}{size}"
 
 
 def _singular(words: str) -> str:

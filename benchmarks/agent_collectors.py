@@ -82,6 +82,7 @@ class _Place(msgspec.Struct, frozen=True):
                 f'[[collectors.access_log.sources]]\nname = "shop"\npath = "{self.logs}/access.log"\n'
                 'format = "combined"\nrules = [{ action = "a", activity = "read", path = "/a" }]\n'
             ),
+            "export_folders": f'folders = ["{self.home}/exports"]\n{hashing}',
             "logins": f'source = "log_file"\nlog_file = "{self.logs}/auth.log"\n',
             "mail": (
                 f'own_domains = ["a.example"]\narchive = "{self.logs}/mail"\nlog = "{self.logs}/mail.log"\n'

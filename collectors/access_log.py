@@ -33,7 +33,8 @@ from event_schema.ocsf_objects import Host
 
 __all__ = ["AccessLogCollector", "AccessLogConfig"]
 
-_TURN_S: Final = 0.2
+_TURN_S: Final = 0.4
+"""While nothing is written to it: each turn costs a look at the file."""
 _WINDOW: Final = "window"
 _TOO_MANY: Final = f"more than {KINDS_MAX} different acts within the window: the rest is put together"
 

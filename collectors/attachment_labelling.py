@@ -2,7 +2,8 @@
 
 An attachment is no file of its own, and what reads it wants to go back and forth. So a copy of it, of
 bounded size, is held in memory, one at a time, until its labels are there or are not waited for any longer.
-What parses it is the confined process that reads files (labels/). The copy goes nowhere else, to no disk.
+What parses it is the confined process that reads files (labels/), at the pace that all labelling shares
+(reading_pace.py). The copy goes nowhere else, to no disk.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collectors.drive_reading import yield_to_users
 from collectors.file_labelling import PARTIAL, LabelResult
 from collectors.labels import FileLabels, Labeller, LabelSettings
 from collectors.labels.file_labels import failed
+from collectors.reading_pace import OF_THE_AGENT, ReadingPace
 from event_schema.ocsf_labels import ClassificationStatus
 
 COPY_BYTES_MAX: Final = 32 << 20
@@ -94,8 +96,10 @@ class AttachmentReader:
 class AttachmentLabelling:
     """Starts its thread with the first attachment. All but what is said otherwise is for one thread."""
 
-    def __init__(self, settings: LabelSettings) -> None:
-        self._labeller = Labeller(settings)
+    def __init__(self, settings: LabelSettings, pace: ReadingPace = OF_THE_AGENT) -> None:
+        self._cpu_share, self._pace = settings.cpu_share, pace
+        self._labeller = Labeller(settings, self._rest)
+        self._stop = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[AttachmentReader, str] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -143,11 +147,15 @@ class AttachmentLabelling:
 
     def close(self) -> None:
         """May be called twice."""
+        self._stop.set()
         if self._thread is not None:
             self._jobs.put(None)
             self._labeller.give_up()
             self._thread.join(_JOIN_S)
             self._thread = None
+
+    def _rest(self, used_s: float) -> None:
+        self._stop.wait(self._pace.rest_s(used_s, self._cpu_share))
 
     def _run(self) -> None:
         yield_to_users()

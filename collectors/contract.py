@@ -76,7 +76,7 @@ class Collector(Protocol):
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         """Observations as they happen, from after `resume_from` where the source has history.
 
-        Yields None at least every 0.2 s while nothing happens, so that the caller can do its work;
+        Yields None at least every 0.5 s while nothing happens, so that the caller can do its work;
         ends within 1 s once `stop` is set, having yielded what was already seen. Errors propagate: the
         supervisor restarts the collector with backoff.
         """

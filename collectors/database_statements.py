@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from collectors.file_extension import extension_of
 from collectors.sql_exports import Method
 from collectors.sql_fingerprint import TABLES_MAX, Fingerprint
 from event_schema.ocsf_account_events import (
@@ -38,7 +40,9 @@ from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 
 ObservedBy = Literal["pgaudit", "server_audit", "slow_log"]
 _ADDRESS_CHARACTERS = 64
-_LONGEST_EXTENSION = 16
+_PROGRAM_WORDS: Final = 5
+_VERSION: Final = re.compile(r"[vV]?\d{1,4}(\.\d{1,4}){0,3}")
+_PROPER_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9+]*")
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -50,6 +54,7 @@ class Session(msgspec.Struct, frozen=True):
     client: str | None = None
     port: int | None = None
     program: str | None = None
+    """As the client calls itself; events have `program_name` of it."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -129,7 +134,7 @@ class StatementEvents:
                     method=statement.method,
                     rows=statement.rows,
                     tables=tables or None,
-                    program=_shown(session.program) or None,
+                    program=program_name(session.program) or None,
                 ),
             ),
             table=DatabaseTable(name=tables[0]) if tables else None,
@@ -154,7 +159,7 @@ class StatementEvents:
                 name=name[:PATH_CHARACTERS],
                 type_id=FileType.REGULAR,
                 path=short_path(shown, PATH_CHARACTERS),
-                ext=_extension(name),
+                ext=extension_of(name),
                 size=size,
                 hashes=hashes,
             ),
@@ -188,10 +193,18 @@ def _is_address(client: str) -> bool:
     return ":" in client or client.replace(".", "").isdigit()
 
 
+def program_name(told: str | None) -> str:
+    """What a client calls itself without what may stand behind: some hand over their whole command line, or
+    which script is open. A name, more words of it if it is written like one, a version; no folder."""
+    first, *others = _shown(told).split()[:_PROGRAM_WORDS] or [""]
+    kept = [re.split(r"[/\\]", first)[-1]]
+    for word in others:
+        is_named = _PROPER_NAME.fullmatch(kept[0]) is not None and _PROPER_NAME.fullmatch(word) is not None
+        if not (is_named or _VERSION.fullmatch(word)):
+            break
+        kept.append(word)
+    return " ".join(kept)
+
+
 def _shown(name: str | None) -> str:
     return printable_name(name or "")[:NAME_CHARACTERS]
-
-
-def _extension(name: str) -> str | None:
-    stem, _, extension = name.rpartition(".")
-    return extension.lower() if stem and 0 < len(extension) <= _LONGEST_EXTENSION else None

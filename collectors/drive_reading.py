@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -37,6 +38,8 @@ SILENT_AFTER_S: Final = 3.0
 ABANDON_AFTER_S: Final = 10.0
 _MOST_ABANDONED: Final = 4
 _CLOSE_WITHIN_S: Final = 0.3
+_LOOK_UP_S: Final = 2.0
+"""How often a thread without work wakes; `close` wakes it at once."""
 
 _Result = TypeVar("_Result")
 
@@ -89,7 +92,7 @@ class DriveReader(Generic[_Result]):
 
     def __init__(self, name: str, most_waiting: int) -> None:
         self._name = name
-        self._jobs: queue.Queue[DriveJob[_Result]] = queue.Queue(most_waiting)
+        self._jobs: queue.Queue[DriveJob[_Result] | None] = queue.Queue(most_waiting)
         self._done: queue.SimpleQueue[DriveJob[_Result]] = queue.SimpleQueue()
         self._dropped: Counter[str] = Counter()
         self._stop = threading.Event()
@@ -143,6 +146,8 @@ class DriveReader(Generic[_Result]):
     def close(self) -> None:
         """Ends the thread; what waits is left without a result. May be called twice."""
         self._stop.set()
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(None)
         self._worker.thread.join(_CLOSE_WITHIN_S)
         with self._lock:
             if self._worker.thread.is_alive():
@@ -202,9 +207,11 @@ class DriveReader(Generic[_Result]):
         self._started(worker)
         while not self._stop.is_set():
             try:
-                job = self._jobs.get(timeout=0.2)
+                job = self._jobs.get(timeout=_LOOK_UP_S)
             except queue.Empty:
                 self._between(worker)
+                continue
+            if job is None:
                 continue
             result = self._no_answer() if job.root in self.silent() else self._process(job, worker)
             with self._lock:

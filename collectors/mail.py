@@ -37,6 +37,8 @@ from event_schema.ocsf_objects import Host
 from event_schema.ocsf_transfer_events import EmailActivity
 
 _TURN_S: Final = 0.1
+_CALM_S: Final = 0.4
+"""While nothing is written to the log."""
 _ARCHIVE_EVERY_MS: Final = 500
 _REST: Final = 20
 """An archive of 100,000 messages takes 0.2 s to look through: so many times as long it is left alone then."""
@@ -133,8 +135,8 @@ class MailCollector:
         try:
             self._start(resume_from)
             while not (stop.is_set() or self._closing.is_set()):
-                yield from self._turn(stop)
-                stop.wait(_TURN_S)
+                found = yield from self._turn(stop)
+                stop.wait(_TURN_S if found else _CALM_S)
                 yield None
             if self._join is not None and not self._closing.is_set():
                 self._read_log()
@@ -212,8 +214,8 @@ class MailCollector:
         self._end_by = self._end_by or time.monotonic() + _END_WITHIN_S
         return time.monotonic() > self._end_by
 
-    def _turn(self, stop: threading.Event) -> Iterator[Observation | None]:
-        """One piece of the log, and what came into the archive."""
+    def _turn(self, stop: threading.Event) -> Generator[Observation | None, None, bool]:
+        """One piece of the log, and what came into the archive. Whether there was anything in the log."""
         more = self._read_log()
         now = self._clock.now_ms()
         if now >= self._archive_at:
@@ -225,6 +227,7 @@ class MailCollector:
         yield from self._departures(stop)
         if more:
             yield None
+        return more
 
     def _read_log(self) -> bool:
         """Whether there was anything."""

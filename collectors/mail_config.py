@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePath
 from typing import Annotated, ClassVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
 from collectors.contract import narrowed_by
+from collectors.logins_config import check_time_zone
 from collectors.mail_domains import domain_of_setting
 
 
@@ -60,7 +60,4 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 if domain_of_setting(domain) is None:
                     raise ValueError(f"{name}: {domain!r} is no domain, as example.com would be")
         if self.time_zone:
-            try:
-                ZoneInfo(self.time_zone)
-            except (OSError, ValueError, KeyError) as error:
-                raise ValueError(f"time_zone: {self.time_zone!r} is not known here") from error
+            check_time_zone(self.time_zone)

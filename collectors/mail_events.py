@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from collectors.file_extension import extension_of
 from collectors.mail_domains import MailDomains, domain_of_address
-from collectors.mail_headers import extension
 from collectors.mail_parts import Attachment, Attachments, MessageHead
 from collectors.postfix_log import LoggedMail
 from event_schema.ocsf_events import event_metadata
@@ -115,7 +115,7 @@ def _file(attachment: Attachment) -> File:
     return File(
         name=attachment.name,
         type_id=FileType.REGULAR,
-        ext=extension(attachment.name),
+        ext=extension_of(attachment.name),
         mime_type=kind[:NAME_CHARACTERS],
         size=attachment.size,
         hashes=hashes,

@@ -21,7 +21,6 @@ from collectors.mail_domains import domain_of_address
 from event_schema.printable import printable_name
 
 NAME_MAX: Final = 255
-_EXTENSION_MAX: Final = 16
 _CHINESE: Final = frozenset({"gb2312", "gbk", "gb18030", "cp936", "x-gbk", "hz-gb-2312", "euc-cn"})
 _PARSED_MAX: Final = 1_000
 _DOMAINS_MAX: Final = 5_000
@@ -49,13 +48,6 @@ def attachment_name(headers: Message) -> str | None:
         if text:
             return printable_name(text)[:NAME_MAX]
     return None
-
-
-def extension(name: str) -> str | None:
-    stem, dot, last = name.rpartition(".")
-    if not dot or not stem.strip(".") or not 0 < len(last) <= _EXTENSION_MAX:
-        return None
-    return last.lower()
 
 
 def recipient_domains(headers: Message) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ _NAMES: Final = (
 _EVENTS: Final = ("CONNECT", "QUERY", "TABLE")
 _SMALLEST_LIMIT: Final = 8192
 _MOST_EXAMINED: Final = 1000
+_WANTED_EXAMINED: Final = 100
+"""What a server gets that has no slow log yet: less would log every small read."""
 _KEPT_BYTES: Final = 100_000_000
 """So much the audit log should keep: while the agent is restarted a busy server writes more than the ten
 megabytes that it keeps by itself."""
@@ -43,7 +45,7 @@ def account_lines(config: MariadbConfig) -> tuple[str, ...]:
         "CREATE USER leaver_monitor@localhost IDENTIFIED BY '…';",
         "GRANT PROCESS ON *.* TO leaver_monitor@localhost;",
         "GRANT SELECT ON performance_schema.* TO leaver_monitor@localhost;",
-        f"install -m 600 /dev/null {file}",
+        f"install -D -m 600 /dev/null {file}",
         f"printf '[client]\\nsocket=/run/mysqld/mysqld.sock\\nuser=leaver_monitor\\npassword=…\\n' > {file}",
     )
 
@@ -104,8 +106,9 @@ def missing_lines(found: Mapping[str, str], config: MariadbConfig) -> Iterator[s
         yield "slow_query_log = ON"
     if float(found.get("long_query_time", "10")) > 0:
         yield "long_query_time = 0"
-    if int(found.get("min_examined_row_limit", "0")) > _MOST_EXAMINED:
-        yield f"min_examined_row_limit = {_MOST_EXAMINED}"
+    examined = int(found.get("min_examined_row_limit", "0"))
+    if examined > _MOST_EXAMINED or (found.get("slow_query_log") != "ON" and examined < _WANTED_EXAMINED):
+        yield f"min_examined_row_limit = {_WANTED_EXAMINED}"
     if "FILE" not in found.get("log_output", ""):
         yield "log_output = FILE"
     if config.slow_log and not _is_same(found, "slow_query_log_file", config.slow_log):

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresqlCollector", "PostgresqlConfig"]
 
-_TURN_S: Final = 0.2
+_TURN_S: Final = 0.4
+"""While nothing is written to it: each turn costs a look at the file."""
 WAITING_MAX: Final = 1_000
 UNREADABLE: Final = "log entry could not be read"
 TOO_LONG: Final = "log entry too long to be read whole"
@@ -184,7 +185,7 @@ class _Reading:
     def describe(self) -> str:
         parts = [f"reads {printable_name(str(self._series.path))}"]
         if not self._audited:
-            parts.append("nothing of pgaudit in it yet")
+            parts.append("nothing of pgaudit in it since it began to read")
         if self._rows is None:
             parts.append(NO_ACCOUNT)
         elif self._rows.trouble is not None:

@@ -45,7 +45,7 @@ def account_lines(config: PostgresqlConfig) -> tuple[str, ...]:
     return (
         f"sudo -u postgres psql -c \"CREATE ROLE leaver_monitor LOGIN PASSWORD '…' IN ROLE pg_monitor\" "
         f'-c "{_EXTENSION}"',
-        f"install -m 600 /dev/null {file}",
+        f"install -D -m 600 /dev/null {file}",
         f"echo \"host=/var/run/postgresql user=leaver_monitor password='…'\" > {file}",
     )
 

@@ -28,6 +28,8 @@ from event_schema.ocsf_objects import Actor, Host, PeripheralDevice, PeripheralT
 from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, PrintJob
 
 _TURN_S: Final = 0.1
+_CALM_S: Final = 0.4
+"""While no pages are printed."""
 DUE_MAX: Final = 8
 """Jobs that are not told of yet; beyond that the oldest is told of at once."""
 REMEMBERED_MAX: Final = 256
@@ -95,14 +97,17 @@ class PrintingCollector:
         config, found = self._config, []
         if config.page_log:
             is_there = Path(config.page_log).exists()
-            missing = f"{config.page_log} is not there yet: set PageLog in cups-files.conf, and print a page"
+            files = Path(config.cupsd_conf).with_name("cups-files.conf")
+            missing = f"{config.page_log} is not there yet: set PageLog in {files}, and print a page"
             found.append(Advice("page_log", is_there, config.page_log if is_there else missing))
         form = _page_log_format(Path(config.cupsd_conf))
         if form is not None:
             why = "is empty, so no pages are logged" if not form else f"does not begin with {NEEDED_FORMAT}"
             wrong = f"PageLogFormat in {config.cupsd_conf} {why}: write PageLogFormat {NEEDED_FORMAT}"
             is_met = form.startswith(NEEDED_FORMAT)
-            found.append(Advice("PageLogFormat", is_met, form if is_met else wrong))
+            found.append(
+                Advice("PageLogFormat", is_met, f"{form}, in {config.cupsd_conf}" if is_met else wrong)
+            )
         return found
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
@@ -112,7 +117,7 @@ class PrintingCollector:
             while not (stop.is_set() or self._closing.is_set()):
                 yield from self._read()
                 yield from self._quiet(everything=False)
-                stop.wait(_TURN_S)
+                stop.wait(_TURN_S if self._jobs else _CALM_S)
                 yield None
             if not self._closing.is_set():
                 yield from self._read()

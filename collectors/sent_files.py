@@ -23,6 +23,7 @@ from collectors.file_labelling import FileLabelling, LabelJob, LabelResult
 from collectors.labels import FileLabels, LabelSettings
 from collectors.linux.beneath import Root
 from collectors.sent_file_settings import SentFileSettings
+from event_schema.ocsf_objects import FileType
 
 STOPPED: Final = ("hash skipped: the agent was stopped", "labels skipped: the agent was stopped")
 OUTSIDE: Final = "hash skipped: the file lies in none of the watched folders"
@@ -88,7 +89,7 @@ class SentFiles:
         self._dropped: Counter[str] = Counter()
 
     def begin(self, root: Root | None, path: str, facts: FileFacts) -> SentFile:
-        """Has a file read that had these facts when it was sent. `root`: see `root_of`."""
+        """Has a file read that had these facts when it was sent. `root`: the place that it lies in."""
         if root is None:
             self._dropped[OUTSIDE] += 1
             return SentFile(None, None, 0.0, OUTSIDE)
@@ -103,7 +104,14 @@ class SentFiles:
             self._labelling.submit(label_job)
         return SentFile(hash_job, label_job, time.monotonic() + self._config.hash_wait_s)
 
-    def root_of(self, folders: Sequence[str], path: str, device: int) -> Root | None:
+    def begin_below(
+        self, folders: Sequence[str], path: str, key: tuple[int, int], size: int, modified_ns: int
+    ) -> SentFile:
+        """The same for a file in watched folders, of which only this is known. key: device and inode."""
+        facts = FileFacts(*key, FileType.REGULAR, size, 0, 1, modified_ns, modified_ns)
+        return self.begin(self._root_of(folders, path, key[0]), path, facts)
+
+    def _root_of(self, folders: Sequence[str], path: str, device: int) -> Root | None:
         """The watched folder that a path lies in, as a place to read from. One for each file system, so that
         one that does not answer keeps nobody else waiting."""
         folder = next((each for each in folders if path.startswith(each.rstrip("/") + "/")), None)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from collectors.file_changes import FileFacts, ObservedBy
+from collectors.file_extension import extension_of
 from collectors.finished_files import FinishedFile
 from collectors.labels import FileLabels
 from collectors.linux.process_identity import Who
@@ -37,7 +38,6 @@ from event_schema.printable import printable_name
 from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 
-_LONGEST_EXTENSION = 16
 _OF_FIDELITY = {
     "audit": "exact",
     "proc_events": "likely",
@@ -175,7 +175,7 @@ def _file(
         name=shown.rpartition("/")[2][:PATH_CHARACTERS],
         type_id=type_id,
         path=short_path(shown, PATH_CHARACTERS),
-        ext=_extension(name) if is_regular else None,
+        ext=extension_of(name) if is_regular else None,
         size=facts.size if facts is not None and is_regular else None,
         hashes=hashes,
         drive_type_id=DriveType.REMOVABLE,
@@ -185,10 +185,3 @@ def _file(
         is_encrypted=None if labels is None else labels.is_encrypted,
         data_classifications=None if labels is None else labels.classifications(),
     )
-
-
-def _extension(name: str) -> str | None:
-    stem, dot, extension = name.rpartition(".")
-    if not dot or not stem.strip(".") or not 0 < len(extension) <= _LONGEST_EXTENSION:
-        return None
-    return printable_name(extension).lower()

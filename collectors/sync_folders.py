@@ -46,8 +46,11 @@ from event_schema.printable import printable_name
 __all__ = ["SyncFoldersCollector", "SyncFoldersConfig"]
 
 _TURN_S: Final = 0.2
+_CALM_S: Final = 0.4
+"""While no file is under way."""
 _LOOK_FOR_FOLDERS_S: Final = 30.0
 _LOOK_FOR_CLIENTS_S: Final = 5.0
+_LOOK_IDLE_S: Final = 60.0
 _CLIENTS_CPU_SHARE: Final = 0.005
 """Of one core: where there are many processes, clients are looked for more seldom."""
 _MOST_WAITING: Final = 10_000
@@ -93,6 +96,7 @@ class SyncFoldersCollector:
         self._places: dict[str, tuple[Application, WatchedPlace]] = {}
         self._names: UserNames | None = None
         self._running: frozenset[str] = frozenset()
+        self._has_looked = False
         self._look_s = _LOOK_FOR_CLIENTS_S
         self._waiting: deque[_Carried] = deque()
         self._reading: deque[_Carried] = deque()
@@ -111,7 +115,7 @@ class SyncFoldersCollector:
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()
         self._names = UserNames()
-        folders_at = clients_at = 0.0
+        folders_at = clients_at = idle_at = 0.0
         try:
             while not (stop.is_set() or self._closing.is_set()):
                 now = time.monotonic()
@@ -119,14 +123,18 @@ class SyncFoldersCollector:
                     folders_at = now + _LOOK_FOR_FOLDERS_S
                     self._update_places()
                 self._turn()
-                if self._waiting and now >= clients_at:
+                if now >= (clients_at if self._waiting else idle_at) and self._places:
                     began = time.thread_time()
                     self._running = self._clients()
                     took = time.thread_time() - began
                     self._look_s = max(_LOOK_FOR_CLIENTS_S, took / _CLIENTS_CPU_SHARE)
-                    clients_at = now + self._look_s
+                    if self._waiting:
+                        clients_at = now + self._look_s
+                    # Else only so that `detail` can say that none runs: a file has a look of its own.
+                    idle_at = now + max(self._look_s, _LOOK_IDLE_S)
+                    self._has_looked = True
                 yield from self._observations()
-                stop.wait(_TURN_S)
+                stop.wait(_TURN_S if self._is_busy() else _CALM_S)
             if not self._closing.is_set():
                 self._turn()
                 for application, place in self._places.values():
@@ -152,6 +160,9 @@ class SyncFoldersCollector:
         if not clients:
             return "no sync folder of a known cloud drive is here"
         parts = [f"{count} × {name}" if count > 1 else name for name, count in sorted(clients.items())]
+        ids = {application.id for application, _ in list(self._places.values())}
+        if self._has_looked and not ids & self._running:
+            parts[-1] += "; no client of theirs runs: nothing is told until one does"
         waiting = f"; {len(self._waiting)} files wait for their client" if self._waiting else ""
         confined = self._sent_files.describe()
         labels = f"; labels: read by a process confined by {confined}" if confined else ""
@@ -160,6 +171,9 @@ class SyncFoldersCollector:
     def close(self) -> None:
         self._closing.set()
         self._release()
+
+    def _is_busy(self) -> bool:
+        return bool(self._waiting or self._reading) or any(place.files for _, place in self._places.values())
 
     def _update_places(self) -> None:
         wanted = self._folders()
@@ -173,7 +187,8 @@ class SyncFoldersCollector:
             volume = Volume(PeripheralDevice(name=application.name, type_id=PeripheralType.UNKNOWN), None)
             try:
                 place = WatchedPlace(path, volume, self._storage, whole_file_system=False, clock=self._clock)
-            except (OSError, Unsupported):
+            except (OSError, RuntimeError, Unsupported):
+                # RuntimeError: no more threads, of which each folder takes three.
                 self._dropped["folders_that_cannot_be_watched"] += 1
                 continue
             self._places[path] = (application, place)
@@ -295,4 +310,4 @@ class SyncFoldersCollector:
         self._sent_files.close()
         self._waiting.clear()
         self._reading.clear()
-        self._running = frozenset()
+        self._running, self._has_looked = frozenset(), False

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from collectors.destinations import Place
+from collectors.dump_files import DumpFile
+from collectors.file_extension import extension_of
 from collectors.sent_files import SentFile
 from collectors.upload_facts import Upload
-from event_schema.ocsf_events import Event, event_metadata
+from event_schema.ocsf_events import Event, FileActivity, event_metadata, file_system_activity
 from event_schema.ocsf_network import DestinationEndpoint
 from event_schema.ocsf_objects import (
     Actor,
@@ -21,7 +23,7 @@ from event_schema.ocsf_objects import (
     User,
 )
 from event_schema.ocsf_transfer_events import file_upload
-from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped
+from event_schema.ocsf_unmapped import Evidence, Transfer, TransferUnmapped, Unmapped
 from event_schema.printable import printable_name
 from event_schema.short_paths import short_path
 from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
@@ -29,13 +31,10 @@ from event_schema.struct_base import NAME_CHARACTERS, PATH_CHARACTERS
 ObservedBy = Literal[
     "fanotify_permission", "fanotify_open", "polling", "proc_events", "watchdog", "fanotify_fid"
 ]
-_LONGEST_EXTENSION = 16
 
 
 def upload_event(
-    collector: str,
-    version: str,
-    host: Host,
+    source: tuple[str, str, Host],
     upload: Upload,
     place: Place,
     user_name: str | None,
@@ -43,7 +42,8 @@ def upload_event(
     at_ms: int,
     sent: SentFile | None = None,
 ) -> Event:
-    """One uploaded file. at_ms: ms since 1970 UTC."""
+    """One uploaded file. source: collector, version, endpoint. at_ms: ms since 1970 UTC."""
+    collector, version, host = source
     read, party = upload.read, upload.party
     application = None if party is None else party.application
     recognised = place.host
@@ -88,6 +88,32 @@ def upload_event(
     )
 
 
+def dump_event(
+    source: tuple[str, str, Host], dump: DumpFile, user_name: str | None, observed_by: ObservedBy, at_ms: int
+) -> Event:
+    """A file that a database's client wrote. source: collector, version, endpoint. at_ms: ms, 1970 UTC."""
+    collector, version, host = source
+    client, opened = dump.client, dump.opened
+    file = file_of(opened.path, opened.size, dump.sent)
+    return file_system_activity(
+        FileActivity.CREATE,
+        time=max(0, at_ms),
+        metadata=event_metadata(collector, version, labelled=file.data_classifications is not None),
+        actor=actor_of(client.uid, user_name, client.pid, client.executable, client.login_uid),
+        device=host,
+        file=file,
+        unmapped=Unmapped(
+            evidence=Evidence(
+                fidelity="likely",
+                observed_by=observed_by,
+                actor_from="proc",
+                gap=gap_of(None, dump.sent),
+            ),
+            origin="database_export",
+        ),
+    )
+
+
 def actor_of(
     uid: int | None, user_name: str | None, pid: int, executable: str | None, login_uid: int | None
 ) -> Actor:
@@ -122,13 +148,11 @@ def file_of(path: str, size: int | None, sent: SentFile | None, *, is_folder: bo
         hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=sent.sha256),)
     shown = short_path(printable_name(path), PATH_CHARACTERS)
     name = shown.rpartition("/")[2] or shown
-    stem, dot, extension = name.rpartition(".")
-    has_extension = bool(dot and stem.strip(".")) and 0 < len(extension) <= _LONGEST_EXTENSION
     return File(
         name=name,
         type_id=FileType.FOLDER if is_folder else FileType.REGULAR,
         path=shown,
-        ext=extension.lower() if has_extension and not is_folder else None,
+        ext=None if is_folder else extension_of(name),
         size=size,
         hashes=hashes,
         mime_type=None if labels is None else labels.mime_type,

@@ -79,3 +79,8 @@ class Upload(msgspec.Struct, frozen=True):
     fidelity: Fidelity
     share: float | None
     gap: str | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names of the destination in the sender's command line; they do not leave the endpoint."""
+        return () if self.party is None else self.party.hosts

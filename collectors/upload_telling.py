@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from collectors.destinations import Destinations, Place
-from collectors.file_changes import FileFacts
 from collectors.linux.user_names import UserNames
 from collectors.sent_files import SentFile, SentFiles
 from collectors.steady_clock import SteadyClock
 from collectors.upload_events import ObservedBy, upload_event
 from collectors.upload_facts import Read, Upload
 from event_schema.ocsf_events import Event
-from event_schema.ocsf_objects import FileType, Host
+from event_schema.ocsf_objects import Host
 
 _LOOK_S: Final = 0.2
 _NAME_WAIT_MS: Final = 3_000
@@ -37,29 +36,21 @@ class _Waiting(msgspec.Struct, eq=False):
     sent: SentFile | None
     place: Place | None = None
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        return () if self.upload.party is None else self.upload.party.hosts
-
 
 class UploadTelling:
     """`destinations`, `names` and `sent_files` are the caller's. Not for several threads."""
 
     def __init__(
         self,
-        collector: str,
-        version: str,
-        host: Host,
-        folders: Sequence[str],
+        source: tuple[str, str, Host],
+        folders: tuple[str, ...],
         clock: SteadyClock,
         destinations: Destinations,
         names: UserNames,
         sent_files: SentFiles,
     ) -> None:
-        """`folders`: where files may be read."""
-        self._collector = collector
-        self._version = version
-        self._host = host
+        """`source`: collector, version, endpoint. `folders`: where files may be read."""
+        self._source = source
         self._folders = folders
         self._clock = clock
         self._destinations = destinations
@@ -76,8 +67,8 @@ class UploadTelling:
             self._dropped["uploads_over_the_limit"] += 1
             return
         each = _Waiting(self._clock.now_ms(), upload, observed_by, None)
-        self._destinations.prepare(upload.address, each.hosts)
-        if self._destinations.place(upload.address, each.hosts).is_trusted:
+        self._destinations.prepare(upload.address, upload.hosts)
+        if self._destinations.place(upload.address, upload.hosts).is_trusted:
             return
         # Read before the destination has its name: each moment more, and the file may be gone.
         each.sent = self._begin(upload.read)
@@ -91,7 +82,7 @@ class UploadTelling:
             if self._destinations.is_asking and now_ms - each.since_ms < _NAME_WAIT_MS and not at_end:
                 break
             self._waiting.popleft()
-            each.place = self._destinations.place(each.upload.address, each.hosts)
+            each.place = self._destinations.place(each.upload.address, each.upload.hosts)
             if not each.place.is_trusted:
                 self._reading.append(each)
             elif each.sent is not None:
@@ -116,12 +107,7 @@ class UploadTelling:
     def _begin(self, read: Read | None) -> SentFile | None:
         if read is None:
             return None
-        device, inode = read.key
-        facts = FileFacts(
-            device, inode, FileType.REGULAR, read.size, read.uid or 0, 1, read.modified_ns, read.modified_ns
-        )
-        root = self._sent_files.root_of(self._folders, read.path, device)
-        return self._sent_files.begin(root, read.path, facts)
+        return self._sent_files.begin_below(self._folders, read.path, read.key, read.size, read.modified_ns)
 
     def _event(self, waiting: _Waiting) -> list[Event]:
         upload, place = waiting.upload, waiting.place
@@ -132,9 +118,7 @@ class UploadTelling:
             uid = upload.party.uid
         return [
             upload_event(
-                self._collector,
-                self._version,
-                self._host,
+                self._source,
                 upload,
                 place,
                 self._names.name(uid),

@@ -24,6 +24,7 @@ from typing import ClassVar, Final, Protocol
 from collectors.contract import Observation, Unsupported
 from collectors.destination_settings import DestinationSettings
 from collectors.destinations import Destinations
+from collectors.dump_files import DumpFiles
 from collectors.labels import LabelSettings
 from collectors.linux import openings
 from collectors.linux.audit_connects import AuditConnects, ConnectFact
@@ -34,12 +35,12 @@ from collectors.linux.tcp_sockets import TcpClosings, held_by, open_sockets
 from collectors.linux.user_names import UserNames
 from collectors.sent_files import SentFiles
 from collectors.steady_clock import SteadyClock
-from collectors.upload_events import ObservedBy
+from collectors.upload_events import ObservedBy, dump_event
 from collectors.upload_facts import Read, Upload
 from collectors.upload_join import UploadJoin
 from collectors.upload_telling import UploadTelling
 from collectors.uploads_config import UploadsConfig
-from event_schema.ocsf_events import Event
+from event_schema.ocsf_events import Event, FileSystemActivity
 from event_schema.ocsf_objects import Host
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.printable import printable_name
@@ -48,7 +49,11 @@ __all__ = ["UploadsCollector", "UploadsConfig"]
 
 _TURN_S: Final = 0.2
 _GATHER_S: Final = 0.02
-"""What comes within a moment is taken together. Longer, and short-lived processes are gone from /proc."""
+"""What comes within a moment is taken together; longer, and when a connection closed is not well known."""
+_LOOK_S: Final = 0.008
+"""Processes are looked at meanwhile: a small dump is gone from /proc after 10 ms."""
+_GATHER_OPENINGS_S: Final = 0.1
+"""They bring their own time and program."""
 _COUNT_S: Final = 0.5
 _BASELINE_S: Final = 5.0
 _OBSERVED: Final[Mapping[str, ObservedBy]] = {
@@ -68,7 +73,7 @@ class UploadsCollector:
     """See Collector. `clock` gives ms since 1970 UTC. `destinations` may be given by tests."""
 
     name: ClassVar[str] = "uploads"
-    emits: ClassVar[tuple[type, ...]] = (FileHostingActivity,)
+    emits: ClassVar[tuple[type, ...]] = (FileHostingActivity, FileSystemActivity)
 
     def __init__(
         self,
@@ -83,8 +88,7 @@ class UploadsCollector:
         self._places = destination_settings or DestinationSettings()
         self._config = config
         self._sent_files = SentFiles(config, label_settings)
-        self._host = host
-        self._version = version
+        self._source = (self.name, version, host)
         self._clock = SteadyClock(clock)
         self._catalogue = self._places.catalogue()
         self._given = destinations
@@ -100,6 +104,7 @@ class UploadsCollector:
         self._destinations: Destinations | None = None
         self._names: UserNames | None = None
         self._join: UploadJoin | None = None
+        self._dumps: DumpFiles | None = None
         self._telling: UploadTelling | None = None
         self._count_at = self._baseline_at = 0.0
 
@@ -126,7 +131,7 @@ class UploadsCollector:
         opened, tree = self._openings, self._tree
         if opened is None or tree is None:
             return None
-        parts = [opened.describe(), self._how_connected()]
+        parts = [opened.describe(), self._how_connected(), self._left_out()]
         if tree.fileno() < 0:
             parts.append("which processes belong together: /proc only")
         confined = self._sent_files.describe()
@@ -138,6 +143,12 @@ class UploadsCollector:
     def close(self) -> None:
         self._closing.set()
         self._release()
+
+    def _left_out(self) -> str:
+        """What is never told of, so that nobody waits for it."""
+        inside = ", ".join(self._config.inside_networks)
+        files = f"files outside {', '.join(self._config.folders)} and in hidden folders there"
+        return f"left out: {files}" + (f", and what goes to {inside}" if inside else "")
 
     def _how_connected(self) -> str:
         if self._connects is None:
@@ -155,7 +166,8 @@ class UploadsCollector:
         if self._join is not None and self._telling is not None:
             self._take()
             self._tell(self._telling, self._join.due(self._clock.now_ms(), everything=True))
-            yield from self._observations(self._telling.ready(at_end=True))
+            ready = self._telling.ready(at_end=True)
+            yield from self._observations(ready + self._dump_events(at_end=True))
 
     def _observations(self, events: list[Event]) -> Iterator[Observation | None]:
         if not events:
@@ -169,14 +181,17 @@ class UploadsCollector:
         domains = [place for place in self._places.trusted if self._catalogue.is_trusted(host=place)]
         self._destinations = self._given or Destinations(self._catalogue, trusted_domains=domains)
         self._tree = tree = ProcessTree(self._catalogue, self._clock.now_ms)
+        # A home may be a link; what is opened is told by its real path.
+        folders = tuple(os.path.realpath(folder) for folder in config.folders)
+        if config.export_files:
+            self._dumps = DumpFiles(self._sent_files, tree, folders)
+            tree.started = self._dumps.writers.started
         with self._or_reason("which processes belong together"):
             tree.follow()
         with self._or_reason("who connects"):
             self._connects = AuditConnects(config.first_user_uid)
         with self._or_reason("how much is sent"):
             self._closings = TcpClosings()
-        # A home may be a link; what is opened is told by its real path.
-        folders = tuple(os.path.realpath(folder) for folder in config.folders)
         self._openings = Openings(config.step, folders, config.most_folders, config.first_user_uid)
         self._join = UploadJoin(
             tree,
@@ -186,9 +201,7 @@ class UploadsCollector:
             late_ms=openings.LATE_MS[self._openings.step],
         )
         self._telling = UploadTelling(
-            self.name,
-            self._version,
-            self._host,
+            self._source,
             folders,
             self._clock,
             self._destinations,
@@ -206,16 +219,32 @@ class UploadsCollector:
             self._reasons.pop(what, None)
 
     def _wait(self) -> None:
+        """Until there is something to join, or the turn is over. Processes are only noted meanwhile."""
+        tree, opened = self._tree, self._openings
         ready = select.poll()
-        for source in (self._tree, self._connects, self._closings):
+        for source in (tree, self._connects, self._closings):
             if source is not None and source.fileno() >= 0:
                 ready.register(source.fileno(), select.POLLIN)
-        opened = self._openings
+        born = -1 if tree is None else tree.fileno()
+        told = -1 if opened is None else opened.fileno()
         for descriptor in [] if opened is None else opened.descriptors():
             ready.register(descriptor, select.POLLIN)
-        walking = opened is not None and opened.is_walking
-        if ready.poll(10 if walking else _TURN_S * 1000):
-            self._closing.wait(_GATHER_S)
+        until = time.monotonic() + (0.01 if opened is not None and opened.is_walking else _TURN_S)
+        while (left := until - time.monotonic()) > 0:
+            found = {descriptor for descriptor, _ in ready.poll(left * 1000)}
+            if not found <= {born, told}:
+                until = time.monotonic() + _GATHER_S
+                while time.monotonic() < until and not self._closing.wait(_LOOK_S):
+                    if tree is not None:
+                        tree.pump()
+                return
+            if told in found:
+                until = min(until, time.monotonic() + _GATHER_OPENINGS_S)
+                ready.unregister(told)
+            if born in found and tree is not None:
+                if self._closing.wait(_LOOK_S):
+                    return
+                tree.pump()
 
     def _turn(self) -> list[Event]:
         join, tree, telling = self._join, self._tree, self._telling
@@ -231,12 +260,22 @@ class UploadsCollector:
             self._count(join, tree, now)
         join.guesses = self._connects is None or not self._connects.is_complete()
         self._tell(telling, join.due(known_ms))
-        return telling.ready()
+        return telling.ready() + self._dump_events()
 
     def _tell(self, telling: UploadTelling, uploads: list[Upload]) -> None:
         step = "polling" if self._openings is None else self._openings.step
         for upload in uploads:
             telling.add(upload, "proc_events" if upload.read is None else _OBSERVED[step])
+
+    def _dump_events(self, *, at_end: bool = False) -> list[Event]:
+        names, opened, dumps = self._names, self._openings, self._dumps
+        if names is None or opened is None or dumps is None:
+            return []
+        seen, clock = _OBSERVED[opened.step], self._clock
+        return [
+            dump_event(self._source, each, names.name(each.client.uid), seen, clock.wall_ms(each.closed_ms))
+            for each in dumps.ready(at_end=at_end)
+        ]
 
     def _take(self) -> None:
         join, tree = self._join, self._tree
@@ -262,12 +301,15 @@ class UploadsCollector:
         join.closed(closed, closed_ms)
 
     def _opening(self, join: UploadJoin, tree: ProcessTree, opened: OpenedFile) -> None:
+        if opened.written:
+            if self._dumps is not None:
+                # Also of those who are no person: what they export, a person may take.
+                self._dumps.closed(opened, self._clock.steady_ms(opened.at_ms))
+            join.written(opened.pid, (opened.device, opened.inode))
+            return
         facts = tree.of(opened.pid)
         uid = opened.uid if opened.uid is not None or facts is None else facts.uid
         if opened.pid == os.getpid() or (uid is not None and self._is_no_person(uid, opened.login_uid)):
-            return
-        if opened.written:
-            join.written(opened.pid, (opened.device, opened.inode))
             return
         if facts is not None and (_only_reads(facts) or _is_synchronised(facts, opened.path)):
             return
@@ -318,8 +360,8 @@ class UploadsCollector:
         return not any(number in network for network in self._networks)
 
     def _sources(self) -> list[_Source]:
-        sources = (self._tree, self._connects, self._closings, self._openings, self._join, self._telling)
-        return [each for each in sources if each is not None]
+        seen = (self._tree, self._connects, self._closings, self._openings)
+        return [each for each in (*seen, self._join, self._telling, self._dumps) if each is not None]
 
     def _release(self) -> None:
         for source in self._sources():
@@ -330,7 +372,7 @@ class UploadsCollector:
         if self._destinations is not None:
             self._destinations.close()
         self._openings = self._connects = self._closings = self._tree = None
-        self._names = self._join = self._destinations = self._telling = None
+        self._names = self._join = self._destinations = self._telling = self._dumps = None
         self._sent_files.close()
 
 

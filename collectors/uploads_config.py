@@ -31,6 +31,9 @@ class UploadsConfig(SentFileSettings, frozen=True, kw_only=True, forbid_unknown_
     outside through a proxy on the same machine."""
     window_s: Annotated[float, Meta(ge=2, le=3_600)] = 60.0
     """How long after a file was opened bytes may begin to leave."""
+    export_files: bool = True
+    """Whether files that a database's client programs (pg_dump, mysqldump, psql …) write in `folders` are
+    told with their hash, to recognise the same content when it leaves. Not where openings are polled."""
     first_user_uid: Annotated[int, Meta(ge=0, le=4_294_967_293)] = 1000
     """Smallest uid of a person. Below, only what a login account is behind is looked at (sudo)."""
 

@@ -38,7 +38,7 @@ from demo_steps import (
     say,
     step,
     wait_until,
-    write_noise,
+    write_customers,
 )
 
 BIN = Path(sys.executable).parent
@@ -162,7 +162,8 @@ class Demo:
         weights = [random.uniform(0.5, 1.5) for _ in range(count)]
         for number, weight in enumerate(weights, 1):
             size = max(1, round(self.options.megabytes * 1_000_000 * weight / sum(weights)))
-            write_noise(self.office / f"{self.options.name}-{number:02}.csv", size)
+            path = self.office / f"{self.options.name}-{number:02}.csv"
+            write_customers(path, size, random.Random(random.getrandbits(64)))
         files = sorted(self.office.iterdir())
         size = sum(path.stat().st_size for path in files)
         step(
@@ -322,7 +323,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed, another company")
     parser.add_argument("--name", default="customers", help="how the copied files are called")
     parser.add_argument("--files", type=int, default=24, help="how many files are copied")
-    parser.add_argument("--megabytes", type=int, default=120, help="how much is copied")
+    parser.add_argument("--megabytes", type=int, default=12, help="how much is copied")
     options = parser.parse_args()
     demo = Demo(options)
     if options.stop:

@@ -161,9 +161,10 @@ class Catalogue:
             found = self._by_program.get(executable.rpartition("/")[2])
             if found is not None:
                 return found
-        texts = [text[:_LONGEST_WORD] for text in (executable, *words) if text]
+        # In one text, since there are many markers. No word of a command line has a NUL in it, and no marker.
+        texts = "\0".join(text[:_LONGEST_WORD] for text in (executable, *words) if text)
         for marker, application in self._markers:
-            if any(marker in text for text in texts):
+            if marker in texts:
                 return application
         return None
 

@@ -8,6 +8,7 @@ from typing import Final
 CHANNELS: Final = frozenset(
     {
         "access_log",
+        "export_folders",
         "logins",
         "mail",
         "mariadb",

@@ -88,8 +88,11 @@ class TimeFields(Word, frozen=True):
 
 
 class FileFields(Word, frozen=True):
-    known_export: Annotated[bool | None, purpose("content of a known database export")] = None
+    known_export: Annotated[
+        bool | None, purpose("content that a database or a file server is known to have given out")
+    ] = None
     origin: Annotated[Name | None, purpose("where the content came from")] = None
+    exported_at: Annotated[int | None, purpose("when it was given out, to find that act; ms UTC")] = None
 
 
 class EvidenceFields(Word, frozen=True):

@@ -23,8 +23,8 @@ in the machine's own byte order):
                         u32 uid  u32 uid on files  u32 login uid (all ones: not known)
                         u64 device  u64 inode  u64 size  i64 last change, ns
                         u64 CLOCK_REALTIME ns
-                        u16 length of the program's path  u16 length of the file's path (0: of what was
-                        written only the inode is told)  then both
+                        u16 length of the program's path  u16 length of the file's path  then both
+                        (of a program that is ending, and has no path any more: its name, without a "/")
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _LONGEST_PATH = 8192
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _Program = tuple[int, int, int, int, bytes]
-"""Parent, uid, uid on files, login uid, path of the program."""
+"""Parent, uid, uid on files, login uid, path or name of the program."""
 
 
 class _SignalEvent(ctypes.Structure):
@@ -199,10 +199,9 @@ class OpenReader:
         what = WRITTEN if mask & _FAN_CLOSE_WRITE else OPENED
         if what == OPENED and status.st_size == 0:
             return b""
-        path = b""
-        if what == OPENED:
-            path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
+        # Before the path: what ends while it closes the file is gone in a moment.
         parent, uid, on_files, login, program = self._program(pid)
+        path = os.readlink(b"/proc/self/fd/%d" % fd)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         return (
             RECORD.pack(
                 what,
@@ -228,14 +227,18 @@ class OpenReader:
         try:
             program = os.readlink(b"/proc/%d/exe" % pid)[:_LONGEST_PATH]  # noqa: PTH115 - bytes, and speed
         except OSError:
+            # Over, or about to be: a process that ends has no program when its files close.
             program = b""
         known = self._known.get(pid)
-        if known is not None and now - known[0] < _KNOWN_S and (not program or known[1][4] == program):
+        is_fresh = known is not None and now - known[0] < _KNOWN_S
+        if known is not None and is_fresh and known[1][4] == program != b"":
+            return known[1]
+        found = _look_at(pid, program)
+        if known is not None and is_fresh and not found[4]:
             # Of one that has ended the user is known, but not what it had become.
-            return (*known[1][:4], program)
+            return (*known[1][:4], b"")
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        found = _look_at(pid, program)
         self._known[pid] = (now, found)
         return found
 

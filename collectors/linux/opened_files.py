@@ -36,7 +36,8 @@ _SO_SNDBUFFORCE: Final = 32
 
 
 class OpenedFile(msgspec.Struct, frozen=True, gc=False):
-    """A regular file was opened, or closed after it could be written to. `at_ms`: ms since 1970 UTC."""
+    """A regular file was opened, or closed after it could be written to: of that only process and file are
+    told. `at_ms`: ms since 1970 UTC."""
 
     at_ms: int
     pid: int
@@ -50,6 +51,8 @@ class OpenedFile(msgspec.Struct, frozen=True, gc=False):
     size: int
     modified_ns: int
     written: bool
+    name: str | None = None
+    """Of the program, where it was ending and had no path any more; as it calls itself, at most 15 bytes."""
 
 
 class OpenedFiles:
@@ -200,21 +203,23 @@ class OpenedFiles:
             ) = record.unpack_from(message, at)
             names = at + record.size
             at = names + program + path
-            executable = os.fsdecode(message[names : names + program])
+            told = os.fsdecode(message[names : names + program])
+            executable = plain_path(told) if told.startswith("/") else None
             found.append(
                 OpenedFile(
                     at_ms=at_ns // 1_000_000,
                     pid=pid,
                     parent=parent,
                     uid=None if uid == _NOT_KNOWN else acting_uid(uid, on_files),
-                    login_uid=None if executable == "" else login,
-                    executable=plain_path(executable) or None,
+                    login_uid=login if told else None,
+                    executable=executable or None,
                     path=os.fsdecode(message[names + program : at]),
                     device=device,
                     inode=inode,
                     size=size,
                     modified_ns=modified_ns,
                     written=what == open_reader.WRITTEN,
+                    name=None if executable else told or None,
                 )
             )
 

@@ -87,8 +87,12 @@ class Openings:
         """The process that reads fanotify; 0 where there is none."""
         return 0 if self._reader is None else self._reader.pid
 
+    def fileno(self) -> int:
+        """The descriptor that tells of openings; -1 where there is none."""
+        return -1 if self._reader is None else self._reader.fileno()
+
     def descriptors(self) -> list[int]:
-        """What to poll."""
+        """What to poll: that one, and the one that tells of new folders, which are to be marked at once."""
         found = [each.fileno() for each in (self._reader, self._folders) if each is not None]
         return [fd for fd in found if fd >= 0]
 

@@ -12,6 +12,7 @@ _SO_ATTACH_FILTER: Final = 26
 _LOAD_HALF: Final = 0x28
 _LOAD_WORD: Final = 0x20
 _EQUAL: Final = 0x15
+_EQUAL_TO_INDEX: Final = 0x1D
 _LOAD_LENGTH: Final = 0x80
 _AT_LEAST: Final = 0x35
 _SUBTRACT: Final = 0x14
@@ -43,6 +44,11 @@ def if_half(value: int, then: int, otherwise: int) -> Instruction:
 def if_word(value: int, then: int, otherwise: int) -> Instruction:
     """The same for 32 bits."""
     return _EQUAL, then, otherwise, socket.htonl(value)
+
+
+def if_same_words(first: int, second: int, then: int, otherwise: int) -> list[Instruction]:
+    """Skips `then` instructions if the 32 bits at both offsets are the same, else `otherwise`."""
+    return [load_word(first), (_TO_INDEX, 0, 0, 0), load_word(second), (_EQUAL_TO_INDEX, then, otherwise, 0)]
 
 
 def drop_what_ends_with(ending: bytes) -> list[Instruction]:

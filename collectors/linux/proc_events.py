@@ -1,6 +1,7 @@
 """Remembers processes by the kernel's process events, so that a short-lived one is still known afterwards.
 
-The kernel tells of each fork, exec, change of user and exit; what the process is must then be read from
+The kernel tells of each fork, exec, change of user and exit of a process (those of threads are dropped inside
+the kernel); what the process is must then be read from
 /proc, which one that ends at once may win. Its user is right even then (inherited from its parent); its
 program is not known then, rather than guessed.
 
@@ -203,9 +204,7 @@ def _listen(wanted: Sequence[int] = _ALL) -> socket.socket:
             socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
             _NETLINK_CONNECTOR,
         )
-        steps = [bpf.load_word(_WHAT_AT)]
-        steps += [bpf.if_word(what, len(wanted) - at, 0) for at, what in enumerate(wanted)]
-        bpf.attach(listener, [*steps, bpf.RETURN_NONE, bpf.RETURN_ALL])
+        bpf.attach(listener, _of_processes(wanted))
         listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, SOCKET_BYTES)
         listener.bind((0, _CN_IDX_PROC))
         _operate(listener, _LISTEN)
@@ -216,6 +215,17 @@ def _listen(wanted: Sequence[int] = _ALL) -> socket.socket:
             f"process events are refused ({problem.strerror}): the agent needs CAP_NET_ADMIN"
         ) from problem
     return listener
+
+
+def _of_processes(wanted: Sequence[int]) -> list[bpf.Instruction]:
+    """These events, but not of threads (their own pid, their leader's tgid), which may be most of them."""
+    steps: list[bpf.Instruction] = []
+    for what in wanted:
+        pid_at = _WORDS_AT + (8 if what == FORK else 0)
+        same = bpf.if_same_words(pid_at, pid_at + 4, 0, 1)
+        steps += [bpf.load_word(_WHAT_AT), bpf.if_word(what, 0, len(same) + 2), *same]
+        steps += [bpf.RETURN_ALL, bpf.RETURN_NONE]
+    return [*steps, bpf.RETURN_NONE]
 
 
 def _operate(on: socket.socket, operation: int) -> None:

@@ -19,6 +19,7 @@ import re
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ _MOST_ENDED: Final = MOST_PROCESSES // 2
 _MOST_AT_ONCE: Final = 65_536
 """More than the socket holds: whoever asks next must not hear of a birth after what the child did."""
 _MOST_LAUNCHES: Final = 1024
+_MOST_PROGRAMS: Final = 1024
 _HIGHEST_PARTY: Final = 16
 _LONGEST_COMMAND: Final = 16_384
 _MOST_HOSTS: Final = 16
@@ -75,8 +77,14 @@ class ProcessTree:
         self, catalogue: Catalogue, now_ms: Callable[[], int], *, only_launches: bool = False
     ) -> None:
         """`only_launches`: nothing is remembered; what is no catalogued program costs one look."""
+        self.started: Callable[[ProcessFacts], None] | None = None
+        """Told at once of each program that starts, and of those that run when all are looked at."""
         self._only_launches = only_launches
         self._catalogue = catalogue
+        # A look costs as much as asking the kernel, and the same programs start again and again.
+        self._of_program: Callable[[str | None], Application | None] = lru_cache(_MOST_PROGRAMS)(
+            catalogue.of_program
+        )
         self._now_ms = now_ms
         self._known: OrderedDict[int, ProcessFacts] = OrderedDict()
         self._ended: deque[tuple[float, int]] = deque()
@@ -158,7 +166,7 @@ class ProcessTree:
         if known is not None:
             parent = parent if parent > 1 else known.parent
             uid = known.uid if uid is None else uid
-        application = self._catalogue.of_program(executable)
+        application = self._of_program(executable)
         self._remember(
             ProcessFacts(
                 pid,
@@ -205,6 +213,10 @@ class ProcessTree:
         """The living processes of these parties. Looks at all processes: not for every event."""
         return [pid for pid in list(self._known) if pid not in self._gone and self.party(pid) in tops]
 
+    def beside(self, parent: int) -> list[ProcessFacts]:
+        """The living processes that this one started. Looks at all processes: not for every event."""
+        return [each for pid, each in self._known.items() if each.parent == parent and pid not in self._gone]
+
     def of_kind(self, *kinds: str) -> list[ProcessFacts]:
         """Living processes of catalogued applications of these kinds."""
         return [
@@ -229,7 +241,7 @@ class ProcessTree:
         except OSError:
             self._dropped["process_ended_before_it_was_read"] += 1
             return
-        if self._catalogue.of_program(executable) is None and not _runs_others(executable):
+        if self._of_program(executable) is None and not _runs_others(executable):
             return
         facts = self._look(pid)
         if facts is not None and facts.application is not None:
@@ -249,6 +261,8 @@ class ProcessTree:
             self._remember(facts)
             if facts.application is not None:
                 self._launches.append(facts)
+            if self.started is not None:
+                self.started(facts)
         elif what == FORK and third == fourth:
             parent = self._known.get(second)
             if parent is None:
@@ -276,7 +290,7 @@ class ProcessTree:
             login = _login_uid(pid)
         except (OSError, ValueError, IndexError):
             return None
-        application = self._catalogue.of_program(executable)
+        application = self._of_program(executable)
         hosts: tuple[str, ...] = ()
         action: Action | None = None
         folder = None
@@ -328,6 +342,8 @@ class ProcessTree:
             if facts is not None:
                 living.add(facts.pid)
                 self._remember(facts)
+                if self.started is not None:
+                    self.started(facts)
         for pid in self._known.keys() - living - self._gone.keys():
             # Its end was among the events that were lost.
             self._end(pid)

@@ -1,17 +1,19 @@
 """What all agents are to collect: settings that administrators set, versioned and signed for the agents.
 
-The server checks their form alone. What the keys mean the agents know: each checks them all before it uses
-any, and says in its heartbeat which version it uses, or why it does not use a newer one.
+The server checks their form and the collectors' names. What the keys mean the agents know: each checks them
+all before it uses any, and says in its heartbeat which version it uses, or why it does not use a newer one.
 """
 
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
+from event_schema.channels import CHANNELS
 from event_schema.config_bundle import SETTINGS_CHARACTERS, ConfigBundle, signed_bundle
 from server import audit
 from server.pki.authority import Authority
@@ -105,6 +107,10 @@ def check_settings(text: str) -> list[str]:
     for name, table in collectors.items():
         if not isinstance(table, dict):
             raise SettingsRefused(f"collectors.{name} must be a table, written [collectors.{name}]")
+        if name not in CHANNELS:
+            near = get_close_matches(name, CHANNELS, n=1)
+            told = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(CHANNELS))}"
+            raise SettingsRefused(f"[collectors.{name}]: no such collector; {told}")
     shared = [name for name in tables if name != "collectors"]
     return [*shared, *(f"collectors.{name}" for name in collectors)]
 

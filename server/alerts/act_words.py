@@ -39,7 +39,7 @@ def act_of(event: Event) -> str:
         case ProcessActivity():
             word = "start"
         case FileHostingActivity():
-            word = "upload"
+            word = "sync" if event.metadata.log_name == "sync_folders" else "upload"
         case EmailActivity():
             word = "mail"
         case Authentication():

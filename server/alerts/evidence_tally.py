@@ -1,4 +1,5 @@
-"""What an alert's events come to: the largest files in full, everything else as counts, in bounded memory."""
+"""What an alert's events come to: the telling files in full (marked, known exports, labelled, then the
+largest), everything else as counts, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,14 +13,17 @@ import msgspec
 from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_endpoint_events import FileSystemActivity
 from event_schema.ocsf_events import Event, account_of
-from event_schema.ocsf_objects import PeripheralDevice
+from event_schema.ocsf_objects import File, PeripheralDevice
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from server.alerts.act_words import act_of
 from server.enrich.amounts import Amounts, amounts_of, destination_name
 
+_TELLING: Final = ("mark_", "private_key")
+PROGRAMS_MAX: Final = 5
 DESTINATIONS_MAX: Final = 50
 ACCOUNTS_MAX: Final = 200
 GAPS_MAX: Final = 20
+LABEL_TYPES_MAX: Final = 50
 
 
 class EvidenceEvent(msgspec.Struct, frozen=True):
@@ -47,7 +51,8 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """`events` are the largest written files first, then by time; all else is of all that were read."""
+    """`events`: marked files, keys and known exports first, then other labelled files, then the rest; each by
+    size, then by time. All else is of all that were read."""
 
     events: tuple[EvidenceEvent, ...]
     total: int
@@ -61,7 +66,11 @@ class Evidence(msgspec.Struct, frozen=True):
     accounts: tuple[tuple[str, str], ...]
     """(account, host) that acted, at most ACCOUNTS_MAX."""
     gaps: tuple[str, ...]
-    """What could not be seen, in the collectors' words, at most GAPS_MAX."""
+    """What could not be seen, in the collectors' words, with how many events and which programs' it is of;
+    at most GAPS_MAX."""
+    labels: dict[str, int]
+    """What all files hold, by label, most first; the same value in two files counts twice. At most
+    LABEL_TYPES_MAX; languages of source code are left out."""
     missing: int
     """Events of the alert's ranges that are not stored any more."""
     damaged: tuple[str, ...]
@@ -76,11 +85,12 @@ class EvidenceTally:
         self.total = 0
         self._limit = limit
         self._files = self._bytes = 0
-        self._largest: list[tuple[int, int, str, str, int, EvidenceEvent]] = []
+        self._largest: list[tuple[int, int, int, str, str, int, EvidenceEvent]] = []
         self._acts: Counter[str] = Counter()
         self._destinations: dict[tuple[str | None, str | None, str | None], Destination] = {}
         self._accounts: dict[tuple[str, str], None] = {}
-        self._gaps: dict[str, None] = {}
+        self._gaps: dict[str, _Gap] = {}
+        self._labels: Counter[str] = Counter()
 
     def add(self, found: EvidenceEvent) -> None:
         event = found.event
@@ -91,7 +101,12 @@ class EvidenceTally:
         self._bytes += taken.bytes
         if taken.files:
             self._add_places(event, taken)
-        entry = (taken.bytes, -found.time, found.agent, found.epoch, -found.seq, found)
+        labels = _labels_of(event)
+        for label, count in labels:
+            if label in self._labels or len(self._labels) < LABEL_TYPES_MAX:
+                self._labels[label] += count
+        rank = _rank({label for label, _ in labels}, found)
+        entry = (rank, taken.bytes, -found.time, found.agent, found.epoch, -found.seq, found)
         if len(self._largest) < self._limit:
             heapq.heappush(self._largest, entry)
         elif self._limit:
@@ -100,8 +115,8 @@ class EvidenceTally:
         if user is not None and user.name and len(self._accounts) < ACCOUNTS_MAX:
             self._accounts[user.name, event.device.hostname] = None
         gap = found.leaver.evidence.gap
-        if gap and len(self._gaps) < GAPS_MAX:
-            self._gaps[gap] = None
+        if gap and (gap in self._gaps or len(self._gaps) < GAPS_MAX):
+            self._gaps.setdefault(gap, _Gap()).add(event)
 
     def result(self, *, missing: int, read_all: bool, damaged: Sequence[str]) -> Evidence:
         by_size = sorted(
@@ -115,7 +130,8 @@ class EvidenceTally:
             acts=dict(sorted(self._acts.items())),
             destinations=tuple(by_size),
             accounts=tuple(sorted(self._accounts)),
-            gaps=tuple(sorted(self._gaps)),
+            gaps=tuple(f"{gap}{self._gaps[gap].place(self.total)}" for gap in sorted(self._gaps)),
+            labels=dict(sorted(self._labels.items(), key=lambda each: (-each[1], each[0]))),
             missing=missing,
             damaged=tuple(damaged),
             read_all=read_all,
@@ -131,6 +147,52 @@ class EvidenceTally:
                 self._destinations[key] = msgspec.structs.replace(
                     known, files=known.files + taken.files, bytes=known.bytes + taken.bytes
                 )
+
+
+class _Gap:
+    """Of which events one gap is told."""
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._programs: dict[str, None] = {}
+
+    def add(self, event: Event) -> None:
+        self._events += 1
+        process = event.actor.process
+        if process is not None and process.name and len(self._programs) < PROGRAMS_MAX:
+            self._programs[process.name] = None
+
+    def place(self, total: int) -> str:
+        """Empty where it is of all events."""
+        if self._events == total:
+            return ""
+        programs = f", with {', '.join(sorted(self._programs))}" if self._programs else ""
+        return f" ({self._events:,} of {total:,} events{programs})"
+
+
+def _labels_of(event: Event) -> list[tuple[str, int]]:
+    match event:
+        case FileSystemActivity() | FileHostingActivity():
+            files: tuple[File, ...] = (event.file,)
+        case EmailActivity():
+            files = event.email.files or ()
+        case _:
+            files = ()
+    return [
+        (detail.type, detail.count)
+        for file in files
+        for each in file.data_classifications or ()
+        for detail in each.discovery_details
+        if not detail.type.startswith("source_code.")
+    ]
+
+
+def _rank(labels: set[str], found: EvidenceEvent) -> int:
+    """A small marked file must not hide behind large ones, nor behind many with a telephone number each."""
+    of_file = found.leaver.file
+    if (of_file is not None and of_file.known_export) or any(label.startswith(_TELLING) for label in labels):
+        return 2
+    return 1 if labels - {"source_code"} else 0
 
 
 def _destinations(event: Event) -> tuple[Destination, ...]:

@@ -86,14 +86,19 @@ class DestinationView(msgspec.Struct, frozen=True):
 
 
 class EvidenceView(msgspec.Struct, frozen=True):
-    """`largest` are the events with most bytes; the counts are of all events that were read."""
+    """`largest` are the events in full, ordered as `Evidence.events`: marked files and known exports, other
+    labelled files, then by size. The counts are of all events that were read."""
 
     total: int
     files: int
     bytes: int
     acts: dict[str, int]
     destinations: tuple[DestinationView, ...]
+    labels: dict[str, int]
+    """As in `Evidence`."""
     largest: tuple[EventView, ...]
+    not_shown: int
+    """Events that were read and are not in `largest`."""
     not_seen: tuple[str, ...]
     missing: int
     damaged: tuple[str, ...]

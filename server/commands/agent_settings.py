@@ -40,9 +40,11 @@ def settings() -> None:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @data_option
 def set_from_file(file: Path, reason: str, data: Path | None) -> None:
-    """Hand FILE ("-": standard input) to all agents: tables [collectors.…] as in deploy/agent.toml.
+    """Hand FILE ("-": standard input) to all agents: tables [collectors.…], [labels] and [destinations] as
+    in deploy/agent.toml.
 
-    An empty file takes all settings back. Agents fetch it within five minutes.
+    FILE replaces the whole earlier version; an empty one takes all settings back. Agents fetch it within
+    five minutes and check the keys and values; who refused: leaver agents list, leaver status.
     """
     reason = checked_reason(reason, REASON_CHARACTERS_MAX)
     with open_installation(data) as installation:
@@ -62,7 +64,8 @@ def set_from_file(file: Path, reason: str, data: Path | None) -> None:
             fail(f"{file}: {error}")
         except PkiError as error:
             fail(str(error))
-    click.echo(f"version {version}: agents fetch it within five minutes (leaver agents list)")
+    click.echo(f"version {version}: replaces the whole version before; agents fetch it within five minutes")
+    click.echo("Agents check the keys and values: leaver agents list and leaver status show who refused.")
 
 
 @settings.command("show")

@@ -15,6 +15,7 @@ from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, Share
 from server.commands.alert_words import (
     counted,
     destination_words,
+    label_words,
     local_time,
     moment,
     printable,
@@ -29,6 +30,8 @@ from server.commands.evidence_rows import evidence_row
 from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
+EVIDENCE_MAX = 10_000
+"""Most events that `leaver alerts show --evidence` takes."""
 _BAR_CELLS = 40
 _ACTS = {
     "create": ("file written", "files written"),
@@ -40,6 +43,7 @@ _ACTS = {
     "print": ("print job", "print jobs"),
     "start": ("program started", "programs started"),
     "upload": ("upload", "uploads"),
+    "sync": ("file put into a synced folder", "files put into synced folders"),
     "mail": ("mail", "mails"),
     "login": ("login", "logins"),
     "login refused": ("login refused", "logins refused"),
@@ -94,7 +98,7 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     parts += [
         "",
         _evidence_title(detail.evidence, zone_of(alert)),
-        _indented(_evidence_table(detail.evidence, zone_of(alert))),
+        _indented(_evidence_table(detail, zone_of(alert))),
     ]
     parts += ["", _proof_line(detail.proof), *_not_seen(detail.evidence), *_next_steps(alert)]
     return Group(*parts)
@@ -112,7 +116,10 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("suspected", who_words(alert.suspected_actor))
     if alert.traits:
         grid.add_row("because", ", ".join(alert.traits))
-    grid.add_row("what", _amount(detail.evidence))
+    without = ", without what was judged before" if detail.earlier else ""
+    grid.add_row("what", _amount(detail.evidence) + without)
+    if detail.evidence.labels:
+        grid.add_row("holds", label_words(detail.evidence.labels))
     for index, destination in enumerate(detail.evidence.destinations[:5]):
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
@@ -167,7 +174,8 @@ def _evidence_title(evidence: EvidenceView, zone: str) -> Text:
     return title.append(f"; times in {zone}", style="dim not bold")
 
 
-def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
+def _evidence_table(detail: AlertDetail, zone: str) -> RenderableType:
+    evidence = detail.evidence
     shown = evidence.largest
     if not shown:
         return Text("no events", style="dim")
@@ -179,12 +187,14 @@ def _evidence_table(evidence: EvidenceView, zone: str) -> RenderableType:
     table.add_column("sha-256", no_wrap=True)
     for event in shown:
         table.add_row(local_time(event.time, zone).strftime("%m-%d %H:%M:%S"), *evidence_row(event))
-    rest = evidence.total - len(shown)
+    rest = evidence.not_shown
     if rest <= 0:
         return table
-    word = "smaller file" if evidence.files == evidence.total else "further event"
+    word = "more file" if evidence.files == evidence.total else "further event"
+    wanted = min(evidence.total, EVIDENCE_MAX)
+    how = f"leaver alerts show {detail.alert.id} --evidence {wanted}"
     size = evidence.bytes - sum(event.bytes for event in shown)
-    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}", style="dim"))
+    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}: {how}", style="dim"))
 
 
 def _proof_line(proof: EvidenceProof) -> Text:

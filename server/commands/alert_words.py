@@ -72,6 +72,20 @@ def destination_words(destination: DestinationView) -> str:
     return f"{name}{f' [{single}]' if single else ''}{volume}: {taken}"
 
 
+def label_words(labels: dict[str, int]) -> str:
+    """ "400 resident ids, 1 secret mark". The company's own labels keep their names."""
+    words = []
+    for label, count in labels.items():
+        if label.startswith("mark_"):
+            name = f"{label.removeprefix('mark_')} mark"
+        elif label == "source_code":
+            name = "source code file"
+        else:
+            name = label
+        words.append(counted(count, printable_name(name).replace("_", " ")))
+    return ", ".join(words)
+
+
 def score_text(score: int) -> Text:
     return Text(str(score), style="bold red" if score >= 70 else "bold yellow" if score >= 50 else "bold")
 

@@ -17,7 +17,7 @@ from server.alerts.queries import (
 )
 from server.alerts.view_types import Unmasking
 from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
-from server.commands.alert_text import detail_text, echo_text, queue_text
+from server.commands.alert_text import EVIDENCE_MAX, detail_text, echo_text, queue_text
 from server.commands.opening import (
     Command,
     checked_reason,
@@ -72,10 +72,10 @@ def show_list(
 @click.option(
     "--evidence",
     "evidence_limit",
-    type=click.IntRange(0, 10_000),
+    type=click.IntRange(0, EVIDENCE_MAX),
     default=EVIDENCE_SHOWN,
     show_default=True,
-    help="How many of the events, the largest files first.",
+    help="How many of the events: marked files and known exports first, then labelled ones, then by size.",
 )
 @_unmask_options
 @data_option

@@ -14,12 +14,20 @@ from server.alerts.view_types import EventView
 Row = tuple[str, str, str, str]
 """Size or count, what, program or source, beginning of the SHA-256."""
 _NONE: Final = "-"
+_ORIGINS: Final = {
+    "database_export": "content of a database export",
+    "file_server": "content from a file server",
+}
 _LOGIN_ACTS: Final = {1: "logged in", 2: "logged out"}
 _DEVICE_ACTS: Final = {1: "plugged in", 2: "taken out"}
 
 
 def evidence_row(found: EventView) -> Row:
-    return _OF_CLASS.get(found.event["class_uid"], _other)(found.event)
+    size, what, program, sha256 = _OF_CLASS.get(found.event["class_uid"], _other)(found.event)
+    file = found.event["leaver"].get("file") or {}
+    if file.get("known_export"):
+        what += f" ({_ORIGINS.get(str(file.get('origin')), 'content of a known export')})"
+    return size, what, program, sha256
 
 
 def _file(event: dict[str, Any]) -> Row:
@@ -35,7 +43,8 @@ def _upload(event: dict[str, Any]) -> Row:
     size = file.get("size", event["unmapped"]["transfer"].get("bytes_sent"))
     place = event.get("dst_endpoint") or {}
     where = place.get("svc_name") or place.get("hostname") or place.get("ip")
-    what = f"{file['name']}{f' → {where}' if where else ''}{_labels(file)}"
+    arrow = "→ synced folder of" if event["metadata"]["log_name"] == "sync_folders" else "→"
+    what = f"{file['name']}{f' {arrow} {where}' if where else ''}{_labels(file)}"
     return _size(size), what, _program(event), _hash(file)
 
 

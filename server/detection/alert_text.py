@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from analytics.act_sentence import ActFacts, act_sentence
+from analytics.act_sentence import ActFacts, ChannelAmount, act_sentence
 from analytics.explanation import copy_facts, sentence
 from analytics.top_features import Explanation, explain, feature_line
 from server.detection.assessment import Assessment
@@ -14,8 +14,9 @@ from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, st
 from server.people.calendar import day_type
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
-_AGAIN_EN = "; part of it was judged before"
-_AGAIN_ZH = "；其中一部分此前已处理"
+# The sentence counts whole days; the alert's evidence leaves out what was judged.
+_AGAIN_EN = "; part of it was judged before and is not among this alert's evidence"
+_AGAIN_ZH = "；其中一部分此前已处理，不在本告警的证据中"
 
 
 class AlertText(msgspec.Struct, frozen=True):
@@ -101,14 +102,17 @@ def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> Aler
         for channel, at in assessment.places
         if at == day
     ]
-    row = max(rows, key=lambda each: (each.items, each.events, each.channel))
+    rows.sort(key=lambda each: (each.items, each.events, each.channel), reverse=True)
+    row = rows[0]
     facts = ActFacts(
         channel=row.channel,
-        items=row.items,
+        items=_counted(row),
         bytes=row.bytes,
         new_place=row.new_places > 0,
         days_to_last_day=about.days_to_last_day,
         person_known=about.person_known,
+        others=tuple(ChannelAmount(each.channel, _counted(each), each.bytes) for each in rows[1:]),
+        other_days=len(assessment.days) - 1,
     )
     return AlertText(
         sentence={
@@ -117,6 +121,11 @@ def _act_text(state: SubjectState, assessment: Assessment, about: _Whom) -> Aler
         },
         facts=_shared(assessment) | {"act": msgspec.to_builtins(facts)},
     )
+
+
+def _counted(row: ChannelDay) -> int:
+    """A mail's items are its recipients' domains (enrich/amounts.py); the sentence counts attachments."""
+    return row.files if row.channel == "mail" else row.items
 
 
 def _shared(assessment: Assessment) -> dict[str, Any]:

@@ -1,14 +1,17 @@
-"""Content that a database or a file server gave out, known by its hash: recognised on a stick or in an
-upload, renamed or not.
+"""Content that a database or a file server gave out, known by its hash: recognised on a stick, in an upload
+or a mail, renamed or not.
 
 What one event shows the next one knows, whichever endpoint it comes from; what was taken before the export
 was heard of stays as it was judged (its `leaver.file` says what was known then). An export is known for as
-long as events are kept, from the last time that it was made.
+long as events are kept, from the last day on which it was made.
+
+Nothing is kept between batches: each asks for its own hashes, so that it knows what other workers stored and
+not what was erased, and a batch that is worked out again stores what it shows.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -22,10 +25,9 @@ from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from server.retention import DAY_MS
 from server.store.tables import known_exports
 
-KNOWN_MAX: Final = 200_000
-"""The oldest are forgotten beyond."""
-_READ_AGAIN: Final = 500
-"""Numbers are given before the commit: a lower one may show after a higher one that another worker wrote."""
+SMALLEST_BYTES: Final = 256
+"""A smaller export recognises nothing: empty files and single lines are all the same."""
+_HASHES_A_QUERY: Final = 1_000
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -38,76 +40,64 @@ class Export(msgspec.Struct, frozen=True):
 
 
 class KnownExports:
-    """In memory, as the database has them (`refresh`), and beside those what the running batch adds: a batch
-    that is not committed leaves nothing behind."""
+    """What is known of one batch's files. `load` first."""
 
     def __init__(self) -> None:
-        self._stored: OrderedDict[str, Export] = OrderedDict()
-        self._running: dict[str, Export] = {}
-        self._last_id = 0
-        self._first_day: int | None = None
+        self._known: dict[str, Export] = {}
 
-    def refresh(self, connection: Connection, first_day: int) -> None:
-        """Before each batch: what was committed since. `first_day`: the oldest UTC day that counts."""
-        self._running.clear()
-        if first_day != self._first_day:
-            self.forget()
-            self._first_day = first_day
-        columns = (
-            known_exports.c.id,
-            known_exports.c.sha256,
-            known_exports.c.origin,
-            known_exports.c.seen_at,
-        )
+    def load(self, connection: Connection, events: Iterable[Event | None], first_day: int) -> None:
+        """Asks for the files of these events, and forgets those of other batches. `first_day`: the oldest UTC
+        day that counts."""
+        hashes = {
+            sha256
+            for event in events
+            if event is not None
+            for file in _files(event)
+            if (sha256 := _hash(file)) is not None
+        }
+        self._known = {}
+        if not hashes or connection.execute(select(known_exports.c.id).limit(1)).first() is None:
+            return
+        wanted = sorted(hashes)
         query = (
-            select(*columns)
-            .where(known_exports.c.id > self._last_id - _READ_AGAIN)
-            .order_by(known_exports.c.id.desc())
-            .limit(KNOWN_MAX)
+            select(known_exports.c.sha256, known_exports.c.origin, known_exports.c.seen_at)
+            .where(known_exports.c.seen_at >= first_day * DAY_MS)
+            .order_by(known_exports.c.seen_at, known_exports.c.id)
         )
-        for row in reversed(connection.execute(query).all()):
-            self._last_id = max(self._last_id, row.id)
-            known = self._stored.get(row.sha256)
-            if row.seen_at >= first_day * DAY_MS and (known is None or known.seen_at < row.seen_at):
-                self._stored[row.sha256] = Export(row.sha256, row.origin, row.seen_at)
-                self._stored.move_to_end(row.sha256)
-        while len(self._stored) > KNOWN_MAX:
-            self._stored.popitem(last=False)
-
-    def forget(self) -> None:
-        """All is read anew by the next `refresh`: rows went, or grew older."""
-        self._stored.clear()
-        self._running.clear()
-        self._last_id = 0
+        for first in range(0, len(wanted), _HASHES_A_QUERY):
+            some = wanted[first : first + _HASHES_A_QUERY]
+            for row in connection.execute(query.where(known_exports.c.sha256.in_(some))):
+                self._known[row.sha256] = Export(row.sha256, row.origin, row.seen_at)
 
     def look_at(self, event: Event, time: int) -> tuple[FileFields | None, Export | None]:
         """(what is known of the event's files, an export that is to be stored: a new one, or one that was not
-        made for a day)."""
-        if isinstance(event, FileSystemActivity) and event.unmapped.origin is not None:
-            sha256 = _hash(event.file)
-            if sha256 is None or not event.file.size:
-                # Nothing is recognised by an empty file: there are many.
-                return None, None
-            known = self._known(sha256)
+        made for a day). time: ms UTC."""
+        made = _made(event, time)
+        if made is not None:
+            known = self._known.get(made.sha256)
             if known is not None and time < known.seen_at + DAY_MS:
                 return _fields(known), None
-            made = Export(sha256, event.unmapped.origin if known is None else known.origin, time)
-            self._running[sha256] = made
+            self._known[made.sha256] = made
             return _fields(made), made
-        if not self._stored and not self._running:
-            return None, None
         for file in _files(event):
-            known = self._known(_hash(file) or "")
+            known = self._known.get(_hash(file) or "")
             if known is not None:
                 return _fields(known), None
         return None, None
 
-    def _known(self, sha256: str) -> Export | None:
-        return self._running.get(sha256) or self._stored.get(sha256)
+
+def _made(event: Event, time: int) -> Export | None:
+    """The export that an event tells of."""
+    if not isinstance(event, FileSystemActivity) or event.unmapped.origin is None:
+        return None
+    sha256 = _hash(event.file)
+    if sha256 is None or (event.file.size or 0) < SMALLEST_BYTES:
+        return None
+    return Export(sha256, event.unmapped.origin, time)
 
 
 def _fields(export: Export) -> FileFields:
-    return FileFields(known_export=True, origin=export.origin)
+    return FileFields(known_export=True, origin=export.origin, exported_at=export.seen_at)
 
 
 def _files(event: Event) -> tuple[File, ...]:

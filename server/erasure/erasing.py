@@ -219,9 +219,6 @@ class _Run:
                 self._count(connection, counts)
         self._progress("days", len(ordered), len(ordered))
         self.delete(known_exports, made_on(days[0], days[-1]))
-        with self._database.begin() as connection:
-            # Who remembers them forgets them when it takes over the people (Memory.refresh).
-            raise_people_version(connection)
 
     def blocks(self, selection: Selection, condition: ColumnElement[bool]) -> None:
         """Those that come from now on hold nothing of it."""

@@ -103,6 +103,8 @@ class BatchReader:
         # Longer ones are refused before anybody asks who that is.
         self._memory.look_at_agents(self._connection, {n for n in senders if len(n) <= _AGENT_CHARACTERS})
         admitted = [found for logged in records if (found := self._admit(logged)) is not None]
+        events = (event for found in admitted for event in found.events or ())
+        self._memory.exports.load(self._connection, events, self._memory.first_day)
         about = [self._about(found) for found in admitted]
         subjects = (who[1] for each in about for who in each if who is not None)
         self._memory.load_subjects(self._connection, subjects)

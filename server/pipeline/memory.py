@@ -75,8 +75,6 @@ class Memory:
             # Their versions may begin anew.
             erased = self.directory.erased
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
-            self.exports.forget()
-        self.exports.refresh(connection, self.first_day)
         self._load_model(connection)
 
     def _load_model(self, connection: Connection) -> None:

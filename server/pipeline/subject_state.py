@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from analytics.risk import Level
-from server.retention import EVER
+from server.retention import DAY_MS, EVER
 from server.store.tables import channel_days, rule_days, subject_agents, subject_events, subject_places
 
 
@@ -178,7 +178,9 @@ def _load_part(
     rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
     for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
-    for row in connection.execute(select(subject_places).where(subject_places.c.subject.in_(part))):
+    # As housekeeping drops them, whether it has by now or not.
+    used = (subject_places.c.subject.in_(part), subject_places.c.last_time >= since * DAY_MS)
+    for row in connection.execute(select(subject_places).where(*used)):
         uses = states[row.subject].places.setdefault(row.place, {})
         uses[row.channel] = PlaceUse(row.first_time, row.last_time)
     for row in connection.execute(select(subject_agents).where(subject_agents.c.subject.in_(part))):

@@ -49,7 +49,7 @@ def test_it_shows_what_is_mapped_what_is_not_and_why(log: Path) -> None:
     assert "3 mapped 3 manual_order_created POST /orders/manual first: line 1" in words
     assert "1 manual_order_created: it was no success POST /orders/manual first: line 4" in words
     assert "1 no rule has such a path GET /pages/* first: line 5" in words
-    assert "kefu did 203.0.113.66 manual_order_created" in words
+    assert "kefu created 203.0.113.66 shop: manual_order_created" in words
     assert "s3cret" not in done.output
 
 

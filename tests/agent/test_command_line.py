@@ -329,7 +329,11 @@ def test_watch_for_people_says_what_it_watches_and_ends_with_its_reader(tmp_path
     folder = tmp_path / "exchange"
     folder.mkdir()
     config = tmp_path / "agent.toml"
-    config.write_text("[collectors.removable_storage]\nenabled = false\n", encoding="utf-8")
+    settings = (
+        "[collectors.removable_storage]\nenabled = false\n"
+        f'[collectors.mariadb]\nenabled = true\naudit_log = "{tmp_path}/audit.log"\n'
+    )
+    config.write_text(settings, encoding="utf-8")
     process = watching(config, os.path.relpath(folder, ROOT))
     assert process.stdout is not None
     assert process.stderr is not None
@@ -338,6 +342,10 @@ def test_watch_for_people_says_what_it_watches_and_ends_with_its_reader(tmp_path
         said = os.read(process.stderr.fileno(), 4096)
         assert b"removable_storage: running" in said
         assert b"Ctrl-C ends it." in said
+        assert b"mariadb: cannot run, " in said
+        assert b"no such file" in said
+        # No line of the log's JSON.
+        assert b"{" not in said
         (folder / "list.csv").write_bytes(b"x" * 2_500_000)
         line = next_line(process, 15)
         assert b"list.csv" in line

@@ -26,7 +26,7 @@ def test_doctor_says_what_brings_what_is_missing_and_what_switches_on_what_is_of
     assert "leaver-agent enrol" in found["enrolment"]["remedy"]
     off = [finding for finding in found.values() if finding["state"] == "off"]
     assert {finding["check"].removeprefix("collector ") for finding in off} == {
-        *("access_log", "mail", "mariadb", "postgresql", "printing")
+        *("access_log", "export_folders", "mail", "mariadb", "postgresql", "printing")
     }
     # What is printed can be pasted.
     pasted = "\n".join(finding["remedy"] for finding in off)

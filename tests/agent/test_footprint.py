@@ -15,7 +15,13 @@ import pytest
 from agent.footprint import own_footprint
 
 
-def test_memory_is_the_kernels_proportional_share_and_cpu_grows_with_work() -> None:
+@pytest.fixture
+def childless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests' servers may be children of this process."""
+    monkeypatch.setattr("agent.footprint._children", lambda: iter(()))
+
+
+def test_memory_is_the_kernels_proportional_share_and_cpu_grows_with_work(childless: None) -> None:
     before = own_footprint()
     found = re.search(r"^Pss:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text("ascii"), re.MULTILINE)
     assert found is not None
@@ -30,7 +36,7 @@ def test_memory_is_the_kernels_proportional_share_and_cpu_grows_with_work() -> N
 
 
 def test_memory_is_the_resident_part_where_the_kernel_does_not_tell_the_share(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, childless: None
 ) -> None:
     def refused(_process: psutil.Process) -> None:
         raise psutil.AccessDenied

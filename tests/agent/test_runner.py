@@ -217,6 +217,14 @@ def test_sigterm_saves_what_was_seen_says_goodbye_and_ends_in_time(
     readable, _ = report(state_dir, as_json=False, now=int(time.time() * 1000))
     assert re.search(r"^this agent  \d+\.\d s of CPU since its start, [\d.]+ MB$", readable, re.MULTILINE)
     status = read_status(state_dir)
+    counts = {"process_ended_before_it_was_read": 1726, "cursor_too_long": 3}
+    told = msgspec.structs.replace(collector, state="unsupported", dropped=counts)
+    beat = msgspec.structs.replace(status.heartbeat, collectors=(told,))
+    write_status(state_dir, msgspec.structs.replace(status, heartbeat=beat))
+    readable, _ = report(state_dir, as_json=False, now=int(time.time() * 1000))
+    assert f"scripted: cannot run, {len(names):,} seen, 3 dropped, 0 restarts\n" in readable
+    assert "            dropped: 3 × cursor too long\n" in readable
+    assert "            not looked at: 1,726 × process ended before it was read\n" in readable
     sending = msgspec.structs.replace(status.shipping, last_success=None)
     later = msgspec.structs.replace(status, started_at=status.written_at - 60_000, shipping=sending)
     write_status(state_dir, later)

@@ -97,11 +97,11 @@ def test_settings_that_this_agent_does_not_know_change_nothing_and_are_told(
     keeper = _keeper(identity, tmp_path)
     _set(server, SLOW)
     assert keeper.ask()
-    _set(server, "[collectors.telepathy]\nrange_m = 10\n")
+    _set(server, "[collectors.removable_storage]\nrange_m = 10\n")
     assert not keeper.ask()
     assert _settle(keeper) == 5.0
     assert keeper.state.version == 1
-    assert "version 2: unknown key collectors.telepathy" in (keeper.state.problem or "")
+    assert "version 2: unknown key collectors.removable_storage.range_m" in (keeper.state.problem or "")
     # The next version may be one that it knows.
     _set(server, SLOW + "# again")
     assert keeper.ask()
@@ -234,6 +234,7 @@ def test_a_running_agent_changes_to_new_settings_and_loses_and_doubles_nothing(
     )
     agent = Agent(config, kinds=KINDS)
     monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("server.agents.settings.CHANNELS", {"scripted"})
     running = threading.Thread(target=agent.run)
     running.start()
     try:

@@ -17,7 +17,7 @@ from collectors.contract import Collector, Observation, Unsupported
 from event_schema.codec import decode_event, encode_event
 from tests.collectors.observing import Observing
 
-_IDLE_S = 0.2
+_IDLE_S = 0.5
 _TOLERANCE_S = 0.3
 _LONG_S = 10.0
 """The machine may be busy with other tests: one late turn is no fault, the usual one tells."""
@@ -70,7 +70,7 @@ class CollectorContract(ABC):
             assert decode_event(encode_event(event)) == event
             assert event.metadata.log_name == collector.name
 
-    def test_gives_control_back_five_times_a_second_while_nothing_happens(self, collector: Collector) -> None:
+    def test_gives_control_back_twice_a_second_while_nothing_happens(self, collector: Collector) -> None:
         stop = threading.Event()
         turns = collector.observe(None, stop)
         began = time.monotonic()

@@ -331,7 +331,9 @@ def test_the_places_in_as_many_logs_as_can_be_set_fit_into_one_cursor(tmp_path: 
 
 
 def test_without_a_source_it_says_how_to_describe_one() -> None:
-    with pytest.raises(Unsupported, match=r"what its lines mean in \[\[collectors.access_log.sources\]\]"):
+    with pytest.raises(
+        Unsupported, match=r"say what its lines mean in \[\[collectors.access_log.sources\]\]"
+    ):
         collector_of().check_supported()
 
 

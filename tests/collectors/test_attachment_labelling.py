@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 
@@ -13,6 +15,7 @@ from collectors.attachment_labelling import COPY_BYTES_MAX, TOO_LARGE, Attachmen
 from collectors.file_labelling import LabelResult
 from collectors.labels import FileLabels, Labeller, LabelSettings, Source
 from collectors.mail import TOO_LATE
+from collectors.reading_pace import ReadingPace
 from event_schema.codec import encode_event
 from tests.collectors.drives import needs_root, open_folder
 from tests.collectors.mail_lab import as_seen, collector_of, files_of, mail, mails
@@ -103,3 +106,49 @@ def test_the_copy_that_labels_are_made_of_is_bounded_and_goes_when_it_is_not_nee
     late.update(b"x")
     assert (late.is_ready(), late.result) == (True, LabelResult(gap="no time"))
     labelling.close()
+
+
+class TellingPace(ReadingPace):
+    """Remembers what it is told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[float, float]] = []
+
+    def rest_s(self, used_s: float, share: float) -> float:
+        self.told.append((used_s, share))
+        return super().rest_s(used_s, share)
+
+
+def test_attachments_are_labelled_at_the_pace_that_all_reading_shares() -> None:
+    pace = TellingPace()
+    labelling = AttachmentLabelling(LabelSettings(cpu_share=0.5, cpu_seconds=0.3), pace)
+    reader = labelling.reader(lambda: None)
+    reader.update(bytes(range(32, 127)) * 200_000)
+    reader.finish("0" * 64)
+    until = time.monotonic() + 60
+    while not reader.is_ready():
+        assert time.monotonic() < until
+    labelling.close()
+    assert reader.result is not None
+    assert reader.result.gap == "labels: limit cpu_seconds"
+    assert {share for _, share in pace.told} == {0.5}
+    assert sum(used for used, _ in pace.told) > 0.2
+
+
+def test_who_closes_does_not_wait_until_the_rest_is_over() -> None:
+    pace = ReadingPace()
+    pace.rest_s(1.0, 0.01)
+    labelling = AttachmentLabelling(LabelSettings(), pace)
+    reader = labelling.reader(lambda: None)
+    reader.update(bytes(range(32, 127)) * 20_000)
+    reader.finish("0" * 64)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert not reader.is_ready()
+    threads = [each for each in threading.enumerate() if each.name == "attachment-labelling"]
+    began = time.monotonic()
+    labelling.close()
+    assert time.monotonic() - began < 2
+    assert threads
+    assert not any(each.is_alive() for each in threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from agent.config import parse_config
 from agent.doctor import Finding, examine, finding_lines
 from collectors.contract import Unsupported
 from collectors.mariadb import MariadbCollector, MariadbConfig
+from collectors.mariadb_settings import account_lines as mariadb_account
 from collectors.mariadb_settings import advice as mariadb_advice
 from collectors.mariadb_settings import lines_to_enable as mariadb_lines
+from collectors.mariadb_settings import missing_lines as mariadb_missing
 from collectors.postgresql import PostgresqlCollector, PostgresqlConfig
+from collectors.postgresql_settings import account_lines as postgresql_account
 from collectors.postgresql_settings import advice as postgresql_advice
 from collectors.postgresql_settings import lines_to_enable as postgresql_lines
 from event_schema.ocsf_account_events import DatastoreActivity
@@ -263,3 +267,24 @@ def test_logs_that_are_not_there_are_said_with_the_remedy(tmp_path: Path) -> Non
     config = MariadbConfig(enabled=True, audit_log=str(tmp_path / "audit.log"))
     with pytest.raises(Unsupported, match="no such file"):
         MariadbCollector(config, HOST, "0.1.0").check_supported()
+
+
+def test_the_page_on_databases_and_doctor_name_the_same_lines_for_my_cnf() -> None:
+    table = tomllib.loads("\n".join(mariadb_lines()))["collectors"]["mariadb"]
+    page = Path(__file__).parents[2].joinpath("docs", "databases.md").read_text(encoding="utf-8")
+    block = page.split("    [mariadb]\n")[1].split("\n\n")[0]
+    config = msgspec.convert(table, MariadbConfig)
+    assert [line.strip() for line in block.splitlines()] == list(mariadb_missing({}, config))
+
+
+def test_the_account_files_folder_is_made_with_the_file() -> None:
+    for lines in (mariadb_account(MariadbConfig()), postgresql_account(PostgresqlConfig())):
+        assert any(line.startswith("install -D -m 600 /dev/null /etc/leaver-agent/") for line in lines)
+
+
+def test_a_server_whose_slow_log_holds_every_read_by_choice_is_left_so() -> None:
+    config = MariadbConfig(slow_log="/x/slow.log")
+    found = {"slow_query_log": "ON", "min_examined_row_limit": "0"}
+    assert not any("min_examined" in line for line in mariadb_missing(found, config))
+    found["min_examined_row_limit"] = "5000"
+    assert "min_examined_row_limit = 100" in mariadb_missing(found, config)

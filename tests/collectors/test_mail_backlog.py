@@ -46,7 +46,8 @@ def test_a_backlog_is_read_no_faster_than_it_is_told_and_told_to_its_end(
 ) -> None:
     """After a day of standing still; each mail waits for its archived half, and none is there."""
     monkeypatch.setattr("collectors.mail_join.QUEUE_MAX", 50)
-    monkeypatch.setattr("collectors.log_tail.READ_BYTES", 8 << 10)
+    for module in ("log_lines", "mail"):
+        monkeypatch.setattr(f"collectors.{module}.READ_BYTES", 8 << 10)
     write(tmp_path)
     waited = [0]
     with Observing(collector_of(tmp_path, join_wait_s=0.5)) as observing:
@@ -81,7 +82,8 @@ def test_archived_mails_wait_for_a_log_that_is_behind_and_none_is_told_twice(
 ) -> None:
     """Those in front are in no archive, so that the log stands still for longer than a mail waits for it."""
     monkeypatch.setattr("collectors.mail_join.QUEUE_MAX", 50)
-    monkeypatch.setattr("collectors.log_tail.READ_BYTES", 8 << 10)
+    for module in ("log_lines", "mail"):
+        monkeypatch.setattr(f"collectors.{module}.READ_BYTES", 8 << 10)
     write(tmp_path)
     (tmp_path / "archive/new").mkdir(parents=True)
     (tmp_path / "archive/cur").mkdir()

@@ -121,7 +121,10 @@ def test_doctor_is_told_whether_pages_are_logged_and_in_which_form(
     assert "PageLogFormat %p %u %j %T %P %C" in told()[0]
     conf.write_text("PageLogFormat %p %u %j %T %P %C\n")
     assert told() == []
-    assert "not there yet" in unmet(collector_of(tmp_path / "none"))[0]
+    is_well = collector_of(server.page_log, cupsd_conf=str(conf)).advice()
+    assert is_well[-1].text == f"%p %u %j %T %P %C, in {conf}"
+    (missing,) = unmet(collector_of(tmp_path / "none", cupsd_conf=str(conf)))
+    assert f"not there yet: set PageLog in {tmp_path / 'cups-files.conf'}" in missing
     with pytest.raises(Unsupported, match="page_log"):
         PrintingCollector(PrintingConfig(), HOST, "0").check_supported()
 

@@ -1,13 +1,17 @@
-"""Small reads are sums: none is lost where days of a log are read at once, nor where they are very many."""
+"""Small reads are sums: none is lost where days of a log are read at once, nor where they are very many. Of
+what a client calls itself only the program's name is told."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from collectors.database_statements import program_name
 from collectors.postgresql import PostgresqlCollector, PostgresqlConfig
 from collectors.statement_reports import SUMS_MAX
+from event_schema.codec import encode_event
 from event_schema.ocsf_account_events import DatastoreActivity
 from event_schema.ocsf_objects import Host, HostType
 from tests.collectors.observing import Observing
@@ -15,13 +19,14 @@ from tests.collectors.observing import Observing
 HOST = Host(hostname="db-1", type_id=HostType.SERVER)
 
 
-def audit_line(number: int, at: str, table: str, rows: int = 3) -> str:
+def audit_line(number: int, at: str, table: str, rows: int = 3, program: str = "psql") -> str:
     text = f"SELECT a FROM {table} WHERE id = {number}"
     what = f"READ,SELECT,TABLE,public.{table}"
     record = {
         "timestamp": f"2026-11-{at} UTC",
         "user": "bob",
         "dbname": "crm",
+        "application_name": program,
         "session_id": f"6b02.{number}",
         "message": f"AUDIT: SESSION,{number + 1},1,{what},{text},<not logged>,{rows}",
         "query_id": 5,
@@ -62,3 +67,30 @@ def test_very_many_different_reads_of_one_minute_are_one_sum_without_tables(tmp_
     assert len(events) == SUMS_MAX + 1
     assert sum(event.count or 0 for event in events) == count
     assert dropped == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("pg_dump", "pg_dump"),
+        ("DBeaver 23.1.2 - SQLEditor <li-wei-salaries.sql>", "DBeaver 23.1.2"),
+        ("PostgreSQL JDBC Driver", "PostgreSQL JDBC Driver"),
+        ("pgAdmin 4 - CONN:1234567", "pgAdmin 4"),
+        ("/home/li.wei/bin/export.py --customer=Zhang", "export.py"),
+        ("C:\\Users\\li.wei\\tool.exe /password:x", "tool.exe"),
+        ("python3 export.py 11010519491231002X", "python3"),
+        ("report 13800138000", "report"),
+        ("", ""),
+        ("  ", ""),
+        (None, ""),
+    ],
+)
+def test_of_what_a_client_calls_itself_no_argument_and_no_folder_is_left(told: str | None, name: str) -> None:
+    assert program_name(told) == name
+
+
+def test_a_command_line_that_a_client_hands_over_as_its_name_stays_on_the_server(tmp_path: Path) -> None:
+    line = audit_line(0, "22 10:00:00.000", "customers", program="/home/li/dump.py --secret=hunter2")
+    (event,), _ = read(tmp_path, [line])
+    assert event.unmapped.result.program == "dump.py"
+    assert b"hunter2" not in encode_event(event)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from watchdog.observers.api import BaseObserver
 
 from collectors.contract import Collector
 from collectors.labels import LabelSettings
@@ -141,4 +142,29 @@ def test_more_folders_can_be_named_for_a_drive_of_the_catalogue_only(tmp_path: P
     collector = make(tmp_path / "nowhere", extra={"dropbox": (str(tmp_path),)})
     with Observing(collector) as observing:
         observing.settle(0.5)
-        assert collector.detail() == "sync folders: Dropbox"
+        said = "sync folders: Dropbox; no client of theirs runs: nothing is told until one does"
+        observing.wait_for(lambda: collector.detail() == said, 10, "look for clients")
+
+
+def test_where_no_more_threads_can_be_had_one_folder_is_watched_and_the_other_counted(
+    folder: Path, client: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = folder.parents[1] / "li" / folder.name
+    others.mkdir(parents=True)
+    started: list[BaseObserver] = []
+    start = BaseObserver.start
+
+    def only_one(observer: BaseObserver) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(observer)
+        start(observer)
+
+    monkeypatch.setattr(BaseObserver, "start", only_one)
+    with Observing(make(folder.parents[1])) as observing:
+        for each in (folder, others):
+            (each / "plan.pdf").write_bytes(b"x" * 1234)
+        observing.wait_for(lambda: bool(uploads(observing)), 20, "the file")
+        assert observing.collector.dropped()["folders_that_cannot_be_watched"] >= 1
+    assert len(uploads(observing)) == 1
+    assert client.poll() is None

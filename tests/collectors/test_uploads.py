@@ -211,6 +211,7 @@ def test_what_goes_to_the_companys_own_places_or_stays_on_the_machine_is_not_col
             lab.run("curl", "-sT", lab.file(f"to{address}"), f"http://{address}:{port}/x")
         observing.settle(3)
         assert lab.uploads(observing) == []
+        assert "and what goes to 127.0.0.3/32" in (observing.collector.detail() or "")
 
 
 def test_a_destination_of_the_settings_is_named_and_a_trusted_name_is_not_collected(lab: UploadLab) -> None:
@@ -252,7 +253,9 @@ def test_polling_sees_what_stays_open_and_calls_it_possible(lab: UploadLab) -> N
         observing.settle(1)
         lab.run("curl", "-s", "--limit-rate", "1M", "-T", file, f"http://127.0.0.1:{web}/x")
         found = lab.wait(observing, 1)
-        assert "polling" in (observing.collector.detail() or "")
+        said = observing.collector.detail() or ""
+        assert "polling" in said
+        assert f"left out: files outside {lab.homes} and in hidden folders there" in said
     assert right(found, "curl", web) == {"long.iso"}
     assert found[0].unmapped.evidence.fidelity == "possible"
     assert found[0].unmapped.evidence.observed_by == "polling"

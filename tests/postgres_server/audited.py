@@ -77,6 +77,18 @@ class AuditedPostgres(PostgresServer):
         commands = [option for each in statements for option in ("-c", each)]
         return self.run("psql", "-qAtX", *options, *commands, program=program)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """With which PostgreSQL's clients are li.wei's."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGUSER": CLERK,
+            "PGPASSWORD": CLERK_PASSWORD,
+            "PGDATABASE": DATABASE,
+        }
+
     def run(self, command: str, *arguments: str, program: str | None = None) -> str:
         done = subprocess.run(
             [str(self._programs / command), *arguments],
@@ -84,15 +96,7 @@ class AuditedPostgres(PostgresServer):
             text=True,
             check=False,
             timeout=60,
-            env={
-                "PATH": os.environ["PATH"],
-                "PGHOST": "127.0.0.1",
-                "PGPORT": str(self.port),
-                "PGUSER": CLERK,
-                "PGPASSWORD": CLERK_PASSWORD,
-                "PGDATABASE": DATABASE,
-                **({} if program is None else {"PGAPPNAME": program}),
-            },
+            env=self.environment | ({} if program is None else {"PGAPPNAME": program}),
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

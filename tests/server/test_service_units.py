@@ -34,3 +34,9 @@ def test_systemd_waits_until_it_is_ready_and_watches_it(name: str) -> None:
     service = _unit(name)["Service"]
     assert service["Type"] == "notify"
     assert int(service["WatchdogSec"]) >= 60
+
+
+def test_an_agent_goes_on_when_the_kernel_ends_a_process_that_parses_files() -> None:
+    """systemd's default is to stop the whole unit then."""
+    service = _unit("leaver-agent.service")["Service"]
+    assert service["OOMPolicy"] == "continue"

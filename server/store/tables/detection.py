@@ -56,7 +56,7 @@ known_exports = Table(
     "known_exports",
     metadata,
     Column("id", RowId, primary_key=True, autoincrement=True),
-    Column("sha256", PlainText(64), nullable=False),
+    Column("sha256", PlainText(64), nullable=False, index=True),
     Column("origin", PlainText(64), nullable=False, comment="database_export, file_server"),
     Column("seen_at", BigInteger, nullable=False, comment="event's time; ms UTC"),
     comment="content that a database or a file server gave out, to recognise it wherever it goes",

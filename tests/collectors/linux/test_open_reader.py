@@ -370,7 +370,31 @@ def test_a_responder_without_the_rights_of_its_service_says_what_it_lacks(home: 
 
 
 def test_the_responder_imports_nothing_that_is_not_its_own() -> None:
-    program = Path(__file__).parents[3] / "collectors" / "linux" / "open_reader.py"
-    text = program.read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "collectors" / "linux" / "open_reader.py").read_text("utf-8")
     assert "from collectors" not in text
     assert "import collectors" not in text
+
+
+def test_a_program_that_a_shell_opens_a_file_for_is_told_as_what_it_has_become(
+    asking: Reading, home: Path
+) -> None:
+    (home / "out").write_bytes(b"x" * 50)  # An opening of an empty file is not told.
+    program = "import os, sys; os.write(1, open(sys.argv[1], 'rb').read()); sys.stdin.read()"
+    command = f'exec >> {home}/out; exec {sys.executable} -I -S -c "{program}" {home}/file'
+    child = subprocess.Popen(["/bin/bash", "-c", command], stdin=subprocess.PIPE)
+
+    def of_child(*, written: bool) -> list[OpenedFile]:
+        return [each for each in asking.seen if each.pid == child.pid and each.written == written]
+
+    try:
+        asking.until(lambda: len(of_child(written=False)) >= 2)
+        child.communicate(timeout=10)
+        asking.until(lambda: bool(of_child(written=True)))
+    finally:
+        child.kill()
+    names = {Path(each.path).name: Path(each.executable or "").name for each in of_child(written=False)}
+    assert names == {"out": "bash", "file": Path(sys.executable).resolve().name}
+    (closed,) = of_child(written=True)
+    # It closed the file by ending: no path any more, mostly still a name.
+    assert closed.name is None or closed.name.startswith("python")
+    assert (closed.executable, closed.path, closed.size) == (None, f"{home}/out", 150)

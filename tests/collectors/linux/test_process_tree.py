@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from collectors.linux import process_tree
-from collectors.linux.process_tree import ProcessTree
+from collectors.linux.process_tree import ProcessFacts, ProcessTree
 from event_schema.catalogue import load_catalogue
 from tests.collectors.linux.real_mounts import needs_root
 
@@ -138,3 +138,47 @@ def test_of_a_command_line_only_names_of_the_catalogue_and_of_the_company_are_ke
     assert facts is not None
     assert facts.application is not None
     assert facts.hosts == ("drive.google.com", "git.own.example")
+
+
+def test_a_child_that_starts_no_program_is_what_its_parent_is(tree: ProcessTree) -> None:
+    program = "import os; p = os.fork(); p or os._exit(0); os.waitpid(p, 0); print(p, flush=True); input()"
+    parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        tree.pump()
+        pid = int(parent.stdout.readline())
+        limit = time.monotonic() + 10
+        while not tree.has_ended(pid):
+            assert time.monotonic() < limit
+            tree.pump()
+            time.sleep(0.01)
+        known, above = tree.of(pid), tree.of(parent.pid)
+        assert known is not None
+        assert above is not None
+        assert (known.executable, known.parent) == (above.executable, parent.pid)
+    finally:
+        parent.communicate(b"\n", timeout=10)
+
+
+def test_each_program_that_starts_is_told_at_once_and_those_that_run_already_at_the_beginning() -> None:
+    tree = ProcessTree(load_catalogue(), now_ms)
+    started: list[ProcessFacts] = []
+    tree.started = started.append
+    before = subprocess.Popen(["/bin/sleep", "60"])
+    try:
+        tree.follow()
+        parent = next(each.parent for each in started if each.pid == before.pid)
+        after = subprocess.Popen(["/bin/sleep", "60"])
+        try:
+            limit = time.monotonic() + 10
+            while after.pid not in {each.pid for each in started}:
+                assert time.monotonic() < limit
+                tree.pump()
+            assert after.pid in {each.pid for each in tree.beside(parent)}
+        finally:
+            after.kill()
+            after.wait()
+    finally:
+        before.kill()
+        before.wait()
+        tree.close()

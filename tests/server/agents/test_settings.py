@@ -74,6 +74,8 @@ def test_tables_that_collectors_share_can_be_set_too(database: Database) -> None
     [
         ("[collectors", "Expected"),
         ("x = 1", "outside of any table"),
+        ("[collectors.upload]\nx = 1", r"\[collectors.upload\]: no such collector; did you mean uploads"),
+        ("[collectors.qqqq]", "no such collector; there are access_log, export_folders,"),
         ("[collectors]\nx = 1", r"written \[collectors.x\]"),
         ('[agent]\nstate_dir = "/"', "each endpoint's own"),
         ("[shipper]", "each endpoint's own"),

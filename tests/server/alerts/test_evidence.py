@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, insert, select, update
 
-from event_schema.ocsf_events import FileActivity
+from event_schema.leaver_fields import FileFields
+from event_schema.ocsf_events import Event, FileActivity, FileSystemActivity, event_metadata
+from event_schema.ocsf_labels import (
+    ClassificationStatus,
+    ClassifierDetails,
+    DataCategory,
+    DataClassification,
+    DiscoveryDetails,
+)
 from server.alerts.evidence import evidence, evidence_events
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.store.database import Database
@@ -58,8 +67,40 @@ def test_evidence_counts_everything_and_shows_the_largest(database: Database) ->
     assert [(d.volume, d.files, d.bytes) for d in found.destinations] == [
         ("Alice_Wang's stick", 30, found.bytes)
     ]
-    assert found.gaps == ("hash skipped: alice's file was gone",)
+    assert found.gaps == ("hash skipped: alice's file was gone (1 of 30 events, with cp)",)
     assert found.accounts == (("Alice", "alice-laptop"),)
+
+
+def test_marked_files_and_known_exports_come_before_labelled_and_large_ones(database: Database) -> None:
+    key = enrolled_agent(database)
+    labels = {0: ("mark_secret", 1), 2: ("resident_id", 400), 3: ("source_code", 1)}
+    events = [
+        _labelled(copied_file(number, size=10 + number), *labels[number])
+        if number in labels
+        else copied_file(number, size=10 + number)
+        for number in range(6)
+    ]
+    exported = msgspec.structs.replace(known_of(1), file=FileFields(known_export=True))
+    known = [(NOW + n, exported if n == 1 else known_of(n)) for n in range(6)]
+    store_block(database, pack(key, 0, events), list(known))
+    open_alert(database, events=6)
+    with database.read() as connection:
+        found = evidence(connection, 1, limit=4)
+    assert [event.seq for event in found.events] == [1, 0, 2, 5]
+    assert found.labels == {"resident_id": 400, "mark_secret": 1, "source_code": 1}
+
+
+def _labelled(event: Event, label: str, count: int) -> Event:
+    assert isinstance(event, FileSystemActivity)
+    classified = DataClassification(
+        category_id=DataCategory.PERSONAL,
+        classifier_details=ClassifierDetails(type="leaver"),
+        discovery_details=(DiscoveryDetails(type=label, count=count),),
+        status_id=ClassificationStatus.COMPLETE,
+    )
+    file = msgspec.structs.replace(event.file, data_classifications=(classified,))
+    metadata = event_metadata("removable_storage", "0.1.0", labelled=True)
+    return msgspec.structs.replace(event, file=file, metadata=metadata)
 
 
 def test_only_the_alerts_own_events_are_read_from_a_block(database: Database) -> None:

@@ -18,7 +18,8 @@ def test_settings_are_set_from_a_file_shown_and_taken_back(tmp_path: Path) -> No
     assert (none.returncode, none.stdout) == (0, "")
     done = leaver("agents", "settings", "set", str(file), "--reason", "too many halves", data=data)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("version 1: ")
+    assert done.stdout.startswith("version 1: replaces the whole version before")
+    assert "leaver status show who refused" in done.stdout
     assert leaver("agents", "settings", "show", data=data).stdout == SETTINGS
     file.write_text("")
     assert leaver("agents", "settings", "set", str(file), "--reason", "back", data=data).returncode == 0

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 
 from event_schema.ocsf_events import FileSystemActivity
 from server import audit
+from server.commands.alert_words import label_words
 from server.commands.alerts import alerts
 from server.store.database import Database
 from server.store.tables import audit as audit_table
@@ -120,7 +121,7 @@ def test_text_shows_a_score_that_its_parts_add_up_to_and_the_proof(
     text = _run(tmp_path, "show", "1", "--evidence", "2").stdout
     assert "Alert 1 · score 87 · open · removable_storage_copy" in text
     assert "on notice, last day in 6 days" in text
-    assert "… and 28 smaller files, 406 MB" in text
+    assert "… and 28 more files, 406 MB: leaver alerts show 1 --evidence 30" in text
     assert "30 events, 3 signed blocks, all signatures good" in text
     assert "Copies to removable storage in the notice period" in text
     lines = {line.split()[0]: line.rstrip() for line in text.splitlines() if line.strip()}
@@ -128,6 +129,19 @@ def test_text_shows_a_score_that_its_parts_add_up_to_and_the_proof(
     assert lines["Unusual"].endswith("57")
     assert lines["together"].count("█") == pytest.approx(87 * 40 / 100, abs=1)
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_the_files_hold_is_said_once_and_json_counts_what_is_not_shown(
+    database: Database, tmp_path: Path
+) -> None:
+    record_leak(database)
+    evidence = _json(_run(tmp_path, "show", "1", "--evidence", "2", "--json"))["evidence"]
+    assert (len(evidence["largest"]), evidence["not_shown"], evidence["labels"]) == (2, 28, {})
+    assert "holds" not in _run(tmp_path, "show", "1").stdout
+    labels = {"resident_id": 400, "mark_secret": 1, "source_code": 2, "our\x1b_list": 1}
+    words = label_words(labels)
+    assert words.startswith("400 resident ids, 1 secret mark, 2 source code files, 1 our")
+    assert "\x1b" not in words
 
 
 def test_times_name_their_zone_in_text_and_are_rfc_3339_beside_milliseconds_in_json(

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from event_schema.ocsf_account_events import Authentication, AuthenticationActivity, Outcome
 from event_schema.ocsf_events import Event
+from event_schema.ocsf_transfer_events import FileHostingActivity
 from server.alerts.act_words import act_of
 from server.alerts.view_types import EventView
 from server.commands.evidence_rows import evidence_row
@@ -33,7 +34,7 @@ READ = {
 
 
 def _view(event: Event) -> EventView:
-    plain: dict[str, Any] = msgspec.to_builtins(event)
+    plain: dict[str, Any] = msgspec.to_builtins(event) | {"leaver": {}}
     return EventView("a", "0" * 16, 0, event.time, act_of(event), amounts_of(event).bytes, plain)
 
 
@@ -48,6 +49,14 @@ def test_every_act_has_a_row_that_says_what_it_was(event: Event) -> None:
     with console.capture() as printed:
         console.print(*row)
     assert printed.get().strip()
+
+
+def test_a_file_in_a_synced_folder_is_not_called_an_upload() -> None:
+    sample = next(e for e in sample_events() if isinstance(e, FileHostingActivity))
+    metadata = msgspec.structs.replace(sample.metadata, log_name="sync_folders")
+    event = msgspec.structs.replace(sample, metadata=metadata)
+    assert (act_of(sample), act_of(event)) == ("upload", "sync")
+    assert evidence_row(_view(event))[1].startswith("客户名单.xlsx → synced folder of Netdisk")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
     gap = Unmapped(evidence=Evidence(fidelity="likely", observed_by="rescan", gap="10 s unseen"))
     event = msgspec.structs.replace(event, unmapped=gap)
     person, subject = enricher.who(event)
-    export = FileFields(known_export=True, origin="database_export")
+    export = FileFields(known_export=True, origin="database_export", exported_at=NOW)
 
     def filled(seen: Event) -> set[str]:
         found = enricher.enrich(

@@ -146,7 +146,7 @@ def test_hashes_of_exports_go_with_the_days_on_which_they_were_made(server: Serv
     assert counted["known_exports"] == removed["known_exports"] == 1
     with server.database.read() as connection:
         assert connection.execute(select(known_exports.c.sha256)).scalars().all() == ["50" * 32]
-    # A worker that remembers it does no more: the same content is a new one.
+    # What comes afterwards is counted as ever.
     stick = copied_file(NOW, account="bob")
     assert isinstance(stick, FileSystemActivity)
     server.take(endpoint.record([stick]))

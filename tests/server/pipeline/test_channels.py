@@ -11,20 +11,13 @@ from sigma.rule import SigmaRule
 from event_schema.ocsf_account_events import UNKNOWN_ACCOUNT, Authentication, DatastoreActivity
 from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActivity
 from event_schema.ocsf_events import Event, account_of
-from event_schema.ocsf_objects import Fingerprint, HashAlgorithm, User
+from event_schema.ocsf_objects import User
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from server.alerts.views import alert_detail, alert_views
 from server.enrich.amounts import amounts_of, places_of
 from server.pipeline.worker import PipelineWorker
-from server.store.tables import (
-    alert_days,
-    channel_days,
-    event_blocks,
-    known_exports,
-    rule_days,
-    subject_places,
-)
+from server.store.tables import alert_days, channel_days, event_blocks, rule_days, subject_places
 from tests.event_schema.sample_events import sample_events
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -39,7 +32,7 @@ SAMPLES = [
 """One of each activity of every channel but removable storage."""
 
 
-def _policy(number: int, detection: dict[str, Any]) -> ParsedPolicy:
+def parsed_policy(number: int, detection: dict[str, Any]) -> ParsedPolicy:
     rule_id = f"00000000-0000-4000-8000-{number:012d}"
     sigma = SigmaRule.from_dict(
         {
@@ -53,7 +46,7 @@ def _policy(number: int, detection: dict[str, Any]) -> ParsedPolicy:
     return ParsedPolicy(policy, tuple(c.parsed for c in sigma.detection.parsed_condition), rule_id.encode())
 
 
-def _take(server: Server, policies: PolicySet, *events: Event) -> None:
+def take(server: Server, policies: PolicySet, *events: Event) -> None:
     endpoint = Endpoint()
     endpoint.enrol(server.database)
     server.log.append([endpoint.record(list(events))])
@@ -70,7 +63,7 @@ def _now(event: Event, **changes: Any) -> Event:
 def test_an_act_of_any_channel_becomes_an_alert_with_its_evidence(server: Server, event: Event) -> None:
     server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
     server.employ("p2", "alice@company.example")
-    _take(server, PolicySet([_policy(1, {"type_uid": event.type_uid})]), _now(event))
+    take(server, PolicySet([parsed_policy(1, {"type_uid": event.type_uid})]), _now(event))
     (day,) = rows(server, channel_days)
     taken = amounts_of(event)
     assert (day["channel"], day["events"], day["items"]) == ("sample", 1, taken.items)
@@ -90,9 +83,9 @@ def test_where_an_upload_went_shows_and_is_new_only_on_its_first_day(server: Ser
     server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
     upload = next(e for e in SAMPLES if isinstance(e, FileHostingActivity))
     detection = {"leaver.remote.first_seen_for_person": True, "leaver.remote.category": "cloud_drive"}
-    new = _policy(1, {"class_uid": 6006} | detection)
+    new = parsed_policy(1, {"class_uid": 6006} | detection)
     yesterday = msgspec.structs.replace(upload, time=NOW - DAY)
-    _take(server, PolicySet([new]), yesterday, yesterday, _now(upload))
+    take(server, PolicySet([new]), yesterday, yesterday, _now(upload))
     assert [(row["day"], row["hits"]) for row in rows(server, rule_days)] == [(TODAY - 1, 2)]
     (shown,) = alert_views(server.database)
     (place,) = alert_detail(server.database, shown.id).evidence.destinations
@@ -102,11 +95,11 @@ def test_where_an_upload_went_shows_and_is_new_only_on_its_first_day(server: Ser
 def test_one_family_holds_acts_of_several_channels_in_one_alert(server: Server) -> None:
     server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
     acts = (("class_uid", 6006), ("class_uid", 6005), ("leaver.person.id", "p1"))
-    policies = PolicySet([_policy(n, {key: value}) for n, (key, value) in enumerate(acts)])
+    policies = PolicySet([parsed_policy(n, {key: value}) for n, (key, value) in enumerate(acts)])
     upload = next(e for e in SAMPLES if isinstance(e, FileHostingActivity))
     statement = next(e for e in SAMPLES if isinstance(e, DatastoreActivity))
     export = _now(statement, metadata=msgspec.structs.replace(statement.metadata, log_name="postgresql"))
-    _take(server, policies, _now(upload), export, copied_file(NOW, name="holiday.jpg"))
+    take(server, policies, _now(upload), export, copied_file(NOW, name="holiday.jpg"))
     (shown,) = [alert for alert in alert_views(server.database) if alert.family == "sent_out"]
     detail = alert_detail(server.database, shown.id)
     assert detail.facts["channels"] == ["postgresql", "removable_storage", "sample"]
@@ -114,67 +107,45 @@ def test_one_family_holds_acts_of_several_channels_in_one_alert(server: Server) 
     assert shown.events == detail.evidence.total == 3
 
 
-def test_an_export_is_recognised_on_the_stick_in_the_upload_and_in_the_mail_renamed_or_not(
-    server: Server,
-) -> None:
-    server.employ("p1", "alice")
-    sha256 = "c0" * 32
-    hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value=sha256),)
-    dump = copied_file(NOW, name="dump.sql")
-    assert isinstance(dump, FileSystemActivity)
-    stick = msgspec.structs.replace(
-        dump, file=msgspec.structs.replace(dump.file, name="x.jpg", hashes=hashes)
-    )
-    made = msgspec.structs.replace(
-        stick,
-        unmapped=msgspec.structs.replace(dump.unmapped, origin="database_export", peripheral_device=None),
-    )
+def test_the_sentence_counts_what_the_rows_count_on_every_channel_and_day(server: Server) -> None:
+    server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
     upload = next(e for e in SAMPLES if isinstance(e, FileHostingActivity))
-    sent = _now(upload, file=msgspec.structs.replace(upload.file, hashes=hashes))
-    mail = next(e for e in SAMPLES if isinstance(e, EmailActivity))
-    attached = msgspec.structs.replace(upload.file, name="holiday.zip", hashes=hashes)
-    mailed = _now(
-        mail,
-        email=msgspec.structs.replace(mail.email, sender_address="alice@laptop-1.example", files=(attached,)),
+    sent, synced = (
+        _now(upload, metadata=msgspec.structs.replace(upload.metadata, log_name=name))
+        for name in ("uploads", "sync_folders")
     )
-    other = copied_file(NOW, name="other.jpg")
-    known = _policy(1, {"leaver.file.known_export": True, "leaver.file.origin": "database_export"})
-    _take(server, PolicySet([known]), other, made, other, stick, sent, mailed)
-    assert [(row["sha256"], row["origin"]) for row in rows(server, known_exports)] == [
-        (sha256, "database_export")
-    ]
-    assert sum(row["hits"] for row in rows(server, rule_days)) == 4
+    before = msgspec.structs.replace(sent, time=NOW - DAY)
+    take(server, PolicySet([parsed_policy(1, {"class_uid": 6006})]), before, sent, sent, synced)
+    (shown,) = alert_views(server.database)
+    assert shown.sentence["en"].startswith("2 files (")
+    assert ", and 1 file (" in shown.sentence["en"]
+    assert "put into a synchronised folder" in shown.sentence["en"]
+    assert "; more on 1 other day;" in shown.sentence["en"]
+    assert alert_detail(server.database, shown.id).evidence.acts == {"sync": 1, "upload": 3}
 
 
-def test_another_worker_knows_the_export_with_its_next_batch(server: Server) -> None:
-    server.employ("p1", "alice")
-    hashes = (Fingerprint(algorithm_id=HashAlgorithm.SHA_256, value="c1" * 32),)
-    dump = copied_file(NOW)
-    assert isinstance(dump, FileSystemActivity)
-    stick = msgspec.structs.replace(dump, file=msgspec.structs.replace(dump.file, hashes=hashes))
-    origin = msgspec.structs.replace(dump.unmapped, origin="file_server", peripheral_device=None)
-    made = msgspec.structs.replace(stick, unmapped=origin)
-    policies = PolicySet([_policy(1, {"leaver.file.origin": "file_server", "file.drive_type_id": 1})])
-    endpoint = Endpoint()
-    endpoint.enrol(server.database)
-    workers = [
-        PipelineWorker(server.database, server.log, clock=server.clock, policies=policies) for _ in range(2)
-    ]
-    server.log.append([endpoint.record([made])])
-    workers[1].step(0)
-    server.log.append([endpoint.record([stick])])
-    # The second took the log over; a third begins with what is stored.
-    last = PipelineWorker(server.database, server.log, clock=server.clock, policies=policies)
-    last.step(0)
-    assert sum(row["hits"] for row in rows(server, rule_days)) == 2
+def test_a_mail_is_told_by_its_attachments_whoever_gets_it(server: Server) -> None:
+    server.employ("p1", "alice@company.example")
+    mail = next(e for e in SAMPLES if isinstance(e, EmailActivity))
+    metadata = msgspec.structs.replace(mail.metadata, log_name="mail")
+    email = msgspec.structs.replace(
+        mail.email, to=("*@a.example", "*@b.example"), files=(mail.email.files or ())[:1]
+    )
+    take(
+        server, PolicySet([parsed_policy(1, {"class_uid": 4009})]), _now(mail, metadata=metadata, email=email)
+    )
+    (day,) = rows(server, channel_days)
+    assert (day["items"], day["files"]) == (2, 1)
+    (shown,) = alert_views(server.database)
+    assert shown.sentence["en"].startswith("1 attachment (")
 
 
 def test_logins_tried_with_names_that_no_account_has_are_kept_and_are_nobodys(server: Server) -> None:
     server.employ("p1", "alice")
     known = next(e for e in SAMPLES if isinstance(e, Authentication))
     unknown = msgspec.structs.replace(known, user=User(name=UNKNOWN_ACCOUNT), count=5_000)
-    every = _policy(1, {"class_uid": 3002})
-    _take(server, PolicySet([every]), _now(unknown), _now(unknown), _now(known), _now(unknown))
+    every = parsed_policy(1, {"class_uid": 3002})
+    take(server, PolicySet([every]), _now(unknown), _now(unknown), _now(known), _now(unknown))
     (day,) = rows(server, channel_days)
     assert (day["subject"], day["events"]) == ("person:p1", 1)
     assert [row["hits"] for row in rows(server, rule_days)] == [1]

@@ -33,7 +33,7 @@ from tests.event_schema.sample_events import sample_events
 from tests.server.pipeline.company import TODAY, beat
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
-from tests.server.pipeline.test_channels import _policy
+from tests.server.pipeline.test_channels import parsed_policy
 from tests.server.pipeline.test_worker import rows
 
 SHA256 = "c2" * 32
@@ -94,7 +94,9 @@ def test_acts_of_all_channels_add_up_alike_in_any_order_however_cut_and_sent_twi
                 changes["dst_endpoint"] = DestinationEndpoint(svc_name=name)
             events.append(_seen_by(dice.choice(["uploads", "sync_folders", "mail"]), event, **changes))
         by_desk[desk].append(desk.record(events))
-    policies = PolicySet([_policy(1, {"class_uid": [6006, 4009]}), _policy(2, {"class_uid": 6005})])
+    policies = PolicySet(
+        [parsed_policy(1, {"class_uid": [6006, 4009]}), parsed_policy(2, {"class_uid": 6005})]
+    )
     found = []
     for turn in range(4):
         server = new_server()
@@ -116,7 +118,7 @@ def test_acts_of_all_channels_add_up_alike_in_any_order_however_cut_and_sent_twi
 def test_a_place_is_new_to_a_person_once_and_to_each_channel_once(server: Server) -> None:
     server.employ("p1", "alice")
     place = DestinationEndpoint(svc_name="mail.example")
-    new = _policy(1, {"leaver.remote.first_seen_for_person": True})
+    new = parsed_policy(1, {"leaver.remote.first_seen_for_person": True})
     endpoint = Endpoint()
     endpoint.enrol(server.database)
     flow = [
@@ -130,6 +132,21 @@ def test_a_place_is_new_to_a_person_once_and_to_each_channel_once(server: Server
     assert sorted(days) == [("mail", 0, 0), ("mail", 2, 1), ("uploads", 1, 1)]
     hits = {(row["channel"], TODAY - row["day"]) for row in rows(server, rule_days)}
     assert hits == {("uploads", 1), ("mail", 2)}
+
+
+def test_an_alert_about_mail_counts_attachments_however_many_domains_they_went_to(server: Server) -> None:
+    server.employ("p1", "alice", notice_date=TODAY - 10, last_working_day=TODAY + 6)
+    endpoint = Endpoint("mx")
+    endpoint.enrol(server.database)
+    attached = (MAIL.email.files or ())[0]
+    email = msgspec.structs.replace(MAIL.email, files=(attached,) * 3, to=("*@a.example", "*@b.example"))
+    _work(
+        server,
+        PolicySet([parsed_policy(1, {"class_uid": 4009})]),
+        [endpoint.record([_seen_by("mail", MAIL, time=NOW, email=email)])],
+    )
+    (alert,) = rows(server, alerts)
+    assert alert["sentence"]["en"].startswith("3 attachments (")
 
 
 def test_a_server_that_sees_her_mail_says_nothing_of_when_her_sticks_were_watched(server: Server) -> None:
@@ -189,7 +206,7 @@ def test_an_export_is_forgotten_at_its_end_by_a_worker_that_never_stopped(server
     server.employ("p1", "alice")
     endpoint = Endpoint()
     endpoint.enrol(server.database)
-    known = _policy(1, {"leaver.file.known_export": True, "file.drive_type_id": 1})
+    known = parsed_policy(1, {"leaver.file.known_export": True, "file.drive_type_id": 1})
     worker = PipelineWorker(
         server.database, server.log, clock=server.clock, policies=PolicySet([known]), events_days=10
     )
@@ -204,17 +221,6 @@ def test_an_export_is_forgotten_at_its_end_by_a_worker_that_never_stopped(server
         worker.step(0)
     hits = {row["day"] - TODAY: row["hits"] for row in rows(server, rule_days)}
     assert hits == {0: 2, 5: 1}
-
-
-def test_an_empty_file_is_no_export_that_others_are_recognised_by(server: Server) -> None:
-    server.employ("p1", "alice")
-    endpoint = Endpoint()
-    endpoint.enrol(server.database)
-    dump = _made(NOW)
-    assert isinstance(dump, FileSystemActivity)
-    empty = msgspec.structs.replace(dump, file=msgspec.structs.replace(dump.file, size=0))
-    _work(server, PolicySet([]), [endpoint.record([empty])])
-    assert rows(server, known_exports) == []
 
 
 def test_the_state_of_every_collector_shows_and_of_no_other_name(server: Server) -> None:

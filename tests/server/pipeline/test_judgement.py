@@ -117,5 +117,7 @@ def test_a_closed_alert_keeps_the_evidence_it_was_judged_by_and_the_next_one_sho
     assert [(each.proof.good, each.proof.events) for each in (closed, opened)] == [(True, 4), (True, 2)]
     assert [(one.id, one.verdict) for one in opened.earlier] == [(closed.alert.id, "expected")]
     assert closed.earlier == ()
-    assert opened.alert.sentence["en"].endswith("; part of it was judged before")
+    assert opened.alert.sentence["en"].endswith(
+        "; part of it was judged before and is not among this alert's evidence"
+    )
     assert "judged" not in closed.alert.sentence["en"]

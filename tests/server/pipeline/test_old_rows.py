@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, func, select
 
 from server.housekeeping import drop_old
-from server.store.tables import alerts, channel_days, rule_days
+from server.store.tables import alerts, channel_days, rule_days, subject_places
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
@@ -83,3 +84,23 @@ def test_late_events_of_days_past_their_end_change_no_row_that_waits_to_be_dropp
     with server.database.read() as connection:
         assert connection.execute(select(channel_days.c.files)).scalar_one() == 5
         assert connection.execute(select(func.count()).select_from(rule_days)).scalar_one() == 0
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_a_device_last_used_before_the_oldest_day_is_new_whether_it_was_dropped_by_then_or_not(
+    server: Server, is_dropped: bool
+) -> None:
+    server.employ()
+    endpoint = Endpoint()
+    endpoint.enrol(server.database)
+    server.log.append([endpoint.record([copied_file(NOW)])])
+    assert server.worker(events_days=10).step(0).events == 1
+    server.now += 20 * DAY
+    if is_dropped:
+        drop_old(server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event())
+    server.log.append([endpoint.record([copied_file(server.now)])])
+    assert server.worker(events_days=10).step(0).events == 1
+    with server.database.read() as connection:
+        last = channel_days.c.day == TODAY + 20
+        assert connection.execute(select(channel_days.c.new_places).where(last)).scalar_one() == 1
+        assert connection.execute(select(subject_places.c.first_time)).scalar_one() == server.now

@@ -21,6 +21,7 @@ from server.store.tables import (
     agent_findings,
     alerts,
     channel_days,
+    known_exports,
     log_positions,
     workers,
 )
@@ -38,6 +39,7 @@ from tests.server.pipeline.company import (
 )
 from tests.server.pipeline.conftest import NOW, NewServer
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.test_known_exports import SHA, copied, exported
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long]
 
@@ -102,6 +104,21 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
     assert _files(company) == [("person:p1", 4)]
     ((_, _, family, *_),) = company.rows(alerts)
     assert family == "removable_storage_copy"
+
+
+@_on_postgresql
+def test_an_export_of_a_batch_that_is_worked_out_again_is_stored(new_company: NewCompany) -> None:
+    company = new_company()
+    company.server.employ("p1", "alice")
+    first, place, other, other_place = _two_endpoints(company)
+    ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
+    company.log.append([first.record([exported()]), other.record([copied_file(NOW)])])
+    ours.meanwhile = lambda: theirs.step(5)
+    assert ours.step(5).conflicts == 1
+    assert [row[1] for row in company.rows(known_exports)] == [SHA]
+    # The other one, which has a memory of its own, knows it at once.
+    company.log.append([other.record([copied()])])
+    assert theirs.step(5).events == 1
 
 
 @_on_postgresql

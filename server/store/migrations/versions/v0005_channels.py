@@ -32,6 +32,7 @@ def upgrade() -> None:
         comment="content that a database or a file server gave out, to recognise it wherever it goes",
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_known_exports_sha256"), "known_exports", ["sha256"], unique=False)
 
 
 def _channel_days() -> None:
