@@ -92,7 +92,7 @@ class Shipping:
         self._finish = threading.Event()
         self._finish_by = 0.0
         self._lock = threading.Lock()
-        self._shipped_events = self._failed_heartbeats = self._held_back = 0
+        self._shipped_events = self._failed_heartbeats = self._failed_upkeeps = self._held_back = 0
         self._held_back_at = -HELD_BACK_QUIET_SECONDS
         self._last_success: int | None = None
         self._faults: dict[_What, tuple[str, str]] = {}
@@ -154,7 +154,8 @@ class Shipping:
         try:
             self._way = self._upkeep(self._way)
         except Exception:  # noqa: BLE001 - shipping goes on with the way that it has
-            _log.error("upkeep failed", exc_info=True)
+            self._failed_upkeeps += 1
+            _log.error("upkeep failed", exc_info=True, extra={"facts": {"times": self._failed_upkeeps}})
 
     def _say_goodbye(self) -> None:
         """Only where the far side answers: everything else is safe in the spool."""

@@ -18,6 +18,7 @@ import platform
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class Worker:
             self.at = None
 
 
-class DriveReader(Generic[_Result]):
+class DriveReader(ABC, Generic[_Result]):
     """Takes jobs, gives them back with their result. `fileno` is readable when some are done.
 
     What a subclass does with a file: `_process`; its words for what went wrong: `_no_result`.
@@ -102,17 +103,17 @@ class DriveReader(Generic[_Result]):
         self._worker = Worker(self._run, f"file-{name}")
         self._worker.thread.start()
 
+    @abstractmethod
     def _process(self, job: DriveJob[_Result], worker: Worker) -> _Result | None:
         """In the reading thread. None when the agent stops."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _no_answer(self) -> _Result:
         """The result for a drive that does not answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _gap_of(self, result: _Result) -> str | None:
         """What is to be counted as missing."""
-        raise NotImplementedError
 
     def _started(self, worker: Worker) -> None:
         """In the reading thread, before its first job."""

@@ -11,7 +11,6 @@ agent was away is looked for when it resumes.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -25,6 +24,7 @@ from collectors.contract import Observation, Unsupported
 from collectors.export_folders_config import ExportFoldersConfig
 from collectors.file_changes import Change, FileFacts
 from collectors.finished_files import FinishedFile
+from collectors.folder_watching import check_folder_watching
 from collectors.labels import LabelSettings
 from collectors.linux.process_identity import Who
 from collectors.linux.user_names import UserNames
@@ -93,12 +93,7 @@ class ExportFoldersCollector:
         self._done: deque[str] = deque(maxlen=MOST_DONE)
 
     def check_supported(self) -> None:
-        if not sys.platform.startswith("linux"):
-            raise Unsupported("export folders are watched by inotify; this is " + sys.platform)
-        try:
-            import watchdog  # noqa: F401, PLC0415 - only whether it is there
-        except ImportError as error:
-            raise Unsupported("install the package watchdog") from error
+        check_folder_watching("export folders")
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()

@@ -10,7 +10,6 @@ lack of rights. Hash and labels: sent_files, of the file as it was when it came 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -24,6 +23,7 @@ import psutil
 from collectors.contract import Observation, Unsupported
 from collectors.file_changes import Change, FileFacts
 from collectors.finished_files import FinishedFile
+from collectors.folder_watching import check_folder_watching
 from collectors.labels import LabelSettings
 from collectors.linux.beneath import Root
 from collectors.linux.process_identity import Who
@@ -102,15 +102,7 @@ class SyncFoldersCollector:
         self._reading: deque[_Carried] = deque()
 
     def check_supported(self) -> None:
-        if not sys.platform.startswith("linux"):
-            raise Unsupported("sync folders are watched by inotify; this is " + sys.platform)
-        try:
-            import watchdog  # noqa: F401, PLC0415 - only whether it is there
-        except ImportError as error:
-            raise Unsupported(
-                "the Python package watchdog is missing: this environment has no agent packages; install"
-                " leaver_agent-….whl (docs/install.md)"
-            ) from error
+        check_folder_watching("sync folders")
 
     def observe(self, resume_from: str | None, stop: threading.Event) -> Iterator[Observation | None]:
         self._closing.clear()

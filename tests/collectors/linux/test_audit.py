@@ -296,9 +296,9 @@ def test_overflow_of_the_socket_is_counted_and_reading_goes_on(
     source.watch(stick.target)
     try:
         # Another agent that ends just now switches auditing off for a moment: write until it shows.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while "audit_socket_overflow" not in source.dropped() and time.monotonic() < deadline:
-            for number in range(200):
+            for number in range(500):
                 Path(stick.target, str(number)).write_bytes(b"x")
             while source.pump():
                 pass

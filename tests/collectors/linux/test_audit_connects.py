@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.linux import audit_rules
 from collectors.linux.audit import AuditSource
 from collectors.linux.audit_connects import AuditConnects, ConnectFact
 from tests.collectors.linux.real_mounts import needs_root
@@ -29,8 +31,10 @@ pytestmark = [pytest.mark.root, needs_root]
 
 
 def test_what_is_written_on_a_watched_drive_does_not_come_to_the_one_who_asks_for_connects(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As in an agent's process: other tests in this one watched drives before.
+    monkeypatch.setattr(audit_rules, "_instances", itertools.count(1))
     folder = tmp_path / "drive"
     folder.mkdir()
     folder.chmod(0o777)

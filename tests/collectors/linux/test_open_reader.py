@@ -18,12 +18,10 @@ from collectors.linux.open_reader import DEADLINE_S
 from collectors.linux.opened_files import OpenedFile, OpenedFiles, Step
 from collectors.linux.openings import MOST_ENDS, Openings
 from tests.collectors.drives import Drive
+from tests.collectors.linux.held_openers import HELD_S, WAIT_S, is_running, open_took, wait_for_end
 from tests.collectors.linux.real_mounts import needs_root
 
 pytestmark = [pytest.mark.root, needs_root]
-
-WAIT_S = 1.0
-"""Longest time that an opener may wait."""
 
 
 @pytest.fixture
@@ -68,39 +66,6 @@ def asking(home: Path) -> Iterator[Reading]:
     opened = Reading(home, "permission")
     yield opened
     opened.close()
-
-
-HELD_S = 0.05
-"""Who waits for so long waited for somebody: an opening takes some microseconds."""
-OPENER = """
-import sys, time
-print(flush=True)
-sys.stdin.readline()
-began = time.monotonic()
-open(sys.argv[1]).close()
-print(time.monotonic() - began, flush=True)
-"""
-
-
-def open_took(path: Path, before: Callable[[], None] = lambda: None) -> float:
-    """How long another process waits to open the file; `before` is done right before it does."""
-    words = [sys.executable, "-I", "-S", "-c", OPENER, str(path)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as opener:
-        assert opener.stdout is not None
-        opener.stdout.readline()
-        before()
-        try:
-            told, _ = opener.communicate(b"\n", timeout=20)
-        finally:
-            opener.kill()
-    return float(told)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def test_who_opened_what_is_told_with_size_and_program(reading: Reading, home: Path) -> None:
@@ -259,17 +224,14 @@ def test_a_stopped_agent_with_a_stopped_responder_holds_nobody_up(
 
     assert open_took(home / "file", stop_both) < WAIT_S
     # The opener had to wait for the kernel to end it.
-    assert not is_running(agent[1])
+    wait_for_end(agent[1])
 
 
 def test_the_responder_ends_with_a_killed_agent(
     agent: tuple[subprocess.Popen[bytes], int], home: Path
 ) -> None:
     assert open_took(home / "file", agent[0].kill) < WAIT_S
-    limit = time.monotonic() + 5
-    while is_running(agent[1]):
-        assert time.monotonic() < limit
-        time.sleep(0.02)
+    wait_for_end(agent[1])
 
 
 LEASED = """
