@@ -85,6 +85,17 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "policy_engine",
+        ("--events", "1000"),
+        (
+            ("flat events, 50 rules: x orjson.loads", r"^flat +50 +index +[\d,]+ +([\d.]+)", "0.20"),
+            ("flat events, 200 rules: x orjson.loads", r"^flat +200 +index +[\d,]+ +([\d.]+)", "0.15"),
+            ("flat events, 3,000 rules: x orjson.loads", r"^flat +3,000 +index +[\d,]+ +([\d.]+)", "0.06"),
+            ("OCSF, 200 rules: x orjson.loads", r"^nested +200 +index +[\d,]+ +([\d.]+)", ""),
+            ("4 correlations: x their 4 rules alone", r"fire on +\d% of events .*: ([\d.]+) of that", "0.5"),
+        ),
+    ),
+    Benchmark(
         "login_reading",
         ("--acts", "5000"),
         (

@@ -37,8 +37,8 @@ class FieldReader:
                 if type(inside) is not dict:
                     rest = parents[at + 1 :]
                     if part.endswith("]"):
-                        inside = _chosen(inside, part)
-                    row += [_in_lists(inside, (*rest, last)) for last in lasts]
+                        inside = chosen_elements(inside, part)
+                    row += [values_in_lists(inside, (*rest, last)) for last in lasts]
                     break
             else:
                 row += map(inside.get, lasts)
@@ -48,7 +48,7 @@ class FieldReader:
         return row
 
 
-def _in_lists(value: Any, parts: Sequence[str]) -> Any:
+def values_in_lists(value: Any, parts: Sequence[str]) -> Any:
     return list(_values_in(value, parts, 0)) if isinstance(value, LISTS) else None
 
 
@@ -64,10 +64,12 @@ def _values_in(value: Any, parts: Sequence[str], depth: int) -> Iterator[Any]:
     elif type(value) is dict:
         part = parts[0]
         inside = value.get(part.partition("[")[0])
-        yield from _values_in(_chosen(inside, part) if part.endswith("]") else inside, parts[1:], depth + 1)
+        yield from _values_in(
+            chosen_elements(inside, part) if part.endswith("]") else inside, parts[1:], depth + 1
+        )
 
 
-def _chosen(value: Any, part: str) -> Any:
+def chosen_elements(value: Any, part: str) -> Any:
     """The elements of a list whose type is the one in brackets."""
     wanted = part[part.index("[") + 1 : -1]
     if not isinstance(value, LISTS):

@@ -6,6 +6,7 @@ and `yes`, `no`, `on`, `off`, which YAML 1.1 reads as booleans where people mean
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,16 @@ import yaml
 
 Path = tuple[str | int, ...]
 
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEAN_TAG: Final = "tag:yaml.org,2002:bool"
+_OPENING: Final = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING: Final = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+_NULL_TAG: Final = "tag:yaml.org,2002:null"
 _DEPTH_MAX: Final = 32
 
 
@@ -38,11 +48,31 @@ class YamlDocument(msgspec.Struct, frozen=True):
 
 def read_yaml(text: str) -> YamlDocument:
     """One document. Never raises: what is wrong with the text is in `faults`."""
+    found = _nodes(text, lambda: [yaml.compose(text, Loader=_LOADER)])
+    if isinstance(found, YamlDocument):
+        return found
+    return _document(found[0]) if found[0] is not None else _fault(1, "the file is empty")
+
+
+def read_yaml_documents(text: str) -> list[YamlDocument]:
+    """All documents of a text (between lines of ---), the empty ones left out. Never raises."""
+    found = _nodes(text, lambda: list(yaml.compose_all(text, Loader=_LOADER)))
+    if isinstance(found, YamlDocument):
+        return [found]
+    return [_document(node) for node in found if node is not None and node.tag != _NULL_TAG]
+
+
+def _nodes(text: str, compose: Callable[[], list[Any]]) -> list[Any] | YamlDocument:
     try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        # Before anything is built: composing goes as deep as the text does.
+        depth = 0
+        for token in yaml.scan(text, Loader=_LOADER):
             if isinstance(token, yaml.AliasToken):
                 return _fault(token.start_mark.line + 1, "aliases (*name) are not allowed: write it out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > _DEPTH_MAX:
+                return _fault(token.start_mark.line + 1, f"nested more than {_DEPTH_MAX} deep")
+        return compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.context, error.problem) if part)
@@ -51,9 +81,10 @@ def read_yaml(text: str) -> YamlDocument:
         return _fault(1, f"not YAML: {error}")
     except RecursionError:
         return _fault(1, f"nested more than {_DEPTH_MAX} deep")
-    if node is None:
-        return _fault(1, "the file is empty")
-    builder = _Builder()
+
+
+def _document(node: yaml.Node) -> YamlDocument:
+    builder = _Builder(node.start_mark.line + 1)
     value = builder.build(node, ())
     return YamlDocument(value, builder.lines, tuple(builder.faults))
 
@@ -63,8 +94,8 @@ def _fault(line: int, message: str) -> YamlDocument:
 
 
 class _Builder:
-    def __init__(self) -> None:
-        self.lines: Final[dict[Path, int]] = {(): 1}
+    def __init__(self, line: int) -> None:
+        self.lines: Final[dict[Path, int]] = {(): line}
         self.faults: Final[list[YamlFault]] = []
         self._constructor: Final = yaml.constructor.SafeConstructor()
 

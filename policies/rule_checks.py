@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
-from sigma.exceptions import SigmaError
-from sigma.rule import SigmaDetectionItem
 
-from event_schema.field_registry import field_registry
+from policies.detection_checks import Fault, detection_shape_faults, nearest
 from policies.engine import Level
 from policies.examples import Examples
+from policies.field_mapping import SOURCES, mapped_source
 from policies.positioned_yaml import Path as YamlPath
 
 _REQUIRED: Final = (
@@ -38,8 +36,6 @@ _OWN_KEYS: Final = frozenset({"leaver", "tests"})
 _TEXT_KEYS: Final = ("title", "id", "description", "level", "status")
 _LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 _PLACE: Final = re.compile(r" - at `\$(.*)`$")
-_CHOICE: Final = re.compile(r"\[[a-z0-9_.]{1,64}\](?=\.)")
-"""Of the elements of a list those of one type: discovery_details[resident_id].count"""
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -48,11 +44,6 @@ class Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     family: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
     runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
-
-
-class Fault(msgspec.Struct, frozen=True):
-    path: YamlPath
-    message: str
 
 
 def shape_faults(rule: Any) -> Iterator[Fault]:
@@ -65,7 +56,7 @@ def shape_faults(rule: Any) -> Iterator[Fault]:
             return
     for key in rule:
         if key not in _SIGMA_KEYS | _OWN_KEYS:
-            yield Fault((key,), f"unknown key {key}{_nearest(key, _SIGMA_KEYS | _OWN_KEYS)}")
+            yield Fault((key,), f"unknown key {key}{nearest(key, _SIGMA_KEYS | _OWN_KEYS)}")
     for key in _REQUIRED:
         if key not in rule:
             yield Fault((), f"the rule has no {key}")
@@ -75,70 +66,19 @@ def shape_faults(rule: Any) -> Iterator[Fault]:
     if isinstance(rule.get("level"), str) and rule["level"] not in _LEVELS:
         yield Fault(("level",), f"level {rule['level']} is none of {', '.join(_LEVELS)}")
     yield from _logsource_faults(rule.get("logsource", {"product": "leaver"}))
-    yield from _detection_shape_faults(rule.get("detection", {"condition": "x", "x": "x"}))
+    yield from detection_shape_faults(rule.get("detection", {"condition": "x", "x": "x"}))
 
 
 def _logsource_faults(logsource: Any) -> Iterator[Fault]:
     if not isinstance(logsource, dict):
         yield Fault(("logsource",), "logsource is a mapping: product: leaver, service: removable_storage")
-    elif logsource.get("product") != "leaver":
+    elif logsource.get("product") != "leaver" and mapped_source(logsource) is None:
+        known = ", ".join(" ".join(f"{k}: {v}" for k, v in each.logsource.items()) for each in SOURCES)
         yield Fault(
-            ("logsource",), f"product is {logsource.get('product')}, Leaver's events are product: leaver"
+            ("logsource",),
+            f"product is {logsource.get('product')}, Leaver's events are product: leaver; "
+            f"of other logsources it knows {known}",
         )
-
-
-def _detection_shape_faults(detection: Any) -> Iterator[Fault]:
-    if not isinstance(detection, dict):
-        yield Fault(("detection",), "detection is a mapping of selections and a condition")
-        return
-    conditions = detection.get("condition")
-    if conditions is None:
-        yield Fault(("detection",), "detection has no condition")
-    elif not all(isinstance(c, str) for c in (conditions if isinstance(conditions, list) else [conditions])):
-        yield Fault(("detection", "condition"), "condition is text, or a list of texts")
-    if len(detection) < 2:
-        yield Fault(("detection",), "detection has no selection")
-
-
-def detection_faults(detection: Mapping[str, Any]) -> Iterator[Fault]:
-    for selection, definition in detection.items():
-        if selection != "condition":
-            yield from _selection_faults(("detection", selection), definition)
-
-
-def _selection_faults(path: YamlPath, definition: Any) -> Iterator[Fault]:
-    if isinstance(definition, list):
-        for at, inner in enumerate(definition):
-            if isinstance(inner, dict | list):
-                yield from _selection_faults((*path, at), inner)
-    if not isinstance(definition, dict):
-        return
-    for key, value in definition.items():
-        field, *modifiers = key.split("|")
-        yield from _field_faults((*path, key), field)
-        try:
-            SigmaDetectionItem.from_mapping(key, value)
-        except (SigmaError, ValueError, TypeError, AttributeError) as error:
-            # pySigma lets some malformed values through to Python's own errors.
-            yield Fault((*path, key), str(error))
-            continue
-        if "fieldref" in modifiers:
-            for other in value if isinstance(value, list) else [value]:
-                yield from _field_faults((*path, key), str(other))
-
-
-def _field_faults(path: YamlPath, field: str) -> Iterator[Fault]:
-    field = _CHOICE.sub("", field)
-    if field and field not in field_registry():
-        yield Fault(path, f"no event has a field {field}{_nearest(field, field_registry())}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    if not near:
-        last = word.rsplit(".", 1)[-1]
-        near = [name for name in known if name.rsplit(".", 1)[-1] == last][:3]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def for_sigma(rule: Mapping[str, Any]) -> dict[str, Any]:

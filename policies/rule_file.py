@@ -5,8 +5,9 @@ A file holds one Sigma rule and two keys of our own, which pySigma never sees:
     leaver: {family: removable_storage_copy, runbook: what the analyst does first}
     tests:  {firing: [...], silent: [...]}          # see examples.py; they are run at loading
 
-Logsource is always `product: leaver`; `service` names the collector the rule looks at, for people. Fields are
-those of event_schema.field_registry: a rule about a field that nobody collects is a fault, not a silent rule.
+Logsource is `product: leaver`, where `service` names the collector that the rule looks at, for people; or one
+of the public ones that field_mapping.py translates. Fields are those of event_schema.field_registry: a rule
+about a field that nobody collects is a fault, not a silent rule.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import msgspec
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
+from event_schema.field_registry import field_registry
+from policies.detection.detection_set import DetectionSet, rule_tree
+from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
-from policies.matcher import ConditionSet
+from policies.field_mapping import map_fields, mapped_source
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
-from policies.rule_checks import Duties, Fault, detection_faults, for_sigma, own_keys, place_of, shape_faults
+from policies.rule_checks import Duties, for_sigma, own_keys, place_of, shape_faults
 
 SHIPPED_RULES: Final = Path(__file__).parent / "rules"
 FILE_BYTES_MAX: Final = 256 * 1024
@@ -35,9 +39,17 @@ FILES_MAX: Final = 5_000
 
 def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
     """All rules (*.yml) of a folder, compiled. Raises PolicyErrors that lists every fault of every file."""
+    policies, errors = load_good_policies(folder)
+    if errors:
+        raise PolicyErrors(errors)
+    return policies
+
+
+def load_good_policies(folder: Path) -> tuple[PolicySet, tuple[PolicyError, ...]]:
+    """The rules of a folder that are right, and every fault of the others."""
     files = sorted(folder.glob("*.yml"))
     if len(files) > FILES_MAX:
-        raise PolicyErrors((PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}"),))
+        return PolicySet([]), (PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}"),)
     rules: list[ParsedPolicy] = []
     errors: list[PolicyError] = []
     id_seen: dict[str, str] = {}
@@ -57,11 +69,9 @@ def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
         elif rule_id is not None:
             id_seen[rule_id] = name
         errors += found
-        if rule is not None:
+        if rule is not None and not found:
             rules.append(rule)
-    if errors:
-        raise PolicyErrors(tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message))))
-    return PolicySet(rules)
+    return PolicySet(rules), tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message)))
 
 
 def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, list[PolicyError]]:
@@ -71,16 +81,21 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     faults = list(shape_faults(document.value))
     rule = document.value
     if not faults:
-        faults += detection_faults(rule["detection"])
+        source = mapped_source(rule["logsource"])
+        names = field_registry().keys() | (source.fields.keys() if source is not None else set())
+        faults += detection_faults(rule["detection"], names)
     if faults:
         return None, _at_lines(name, document, faults)
     try:
         sigma = SigmaRule.from_dict(for_sigma(rule), collect_errors=True)
         faults += [Fault(place_of(error), str(error)) for error in sigma.errors]
+        if source is not None and not faults:
+            map_fields(sigma, source)
         conditions = () if faults else tuple(parsed.parsed for parsed in sigma.detection.parsed_condition)
-        ConditionSet(conditions)
+        if conditions:
+            DetectionSet([rule_tree(conditions)])
     except NotSupported as error:
-        faults.append(Fault(("detection",), f"not yet supported: {error}"))
+        faults.append(Fault(("detection",), str(error)))
     except (SigmaError, ValueError, TypeError, AttributeError) as error:
         # pySigma lets some malformed values through to Python's own errors.
         faults.append(Fault(place_of(error), str(error)))
@@ -115,8 +130,11 @@ def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tupl
         tags=tuple(rule.get("tags") or ()),
         file=name,
     )
+    decides = {"policy": msgspec.structs.replace(policy, file=""), "detection": rule["detection"]}
+    if mapped_source(rule["logsource"]) is not None:
+        decides["logsource"] = rule["logsource"]
     content = msgspec.json.encode(
-        {"policy": msgspec.structs.replace(policy, file=""), "detection": rule["detection"]},
+        decides,
         order="deterministic",
         enc_hook=_plain_date,
     )

@@ -21,7 +21,7 @@ def string_test(value: SigmaString) -> ValueTest:
         raise NotSupported("placeholders (|expand) are not supported")
     cased = isinstance(value, SigmaCasedString)
     parts = [part if cased or not isinstance(part, str) else part.lower() for part in value.s]
-    compare = _text_compare(parts)
+    compare = compare_parts(parts)
 
     def test(found: Any) -> bool:
         text = found if type(found) is str else as_text(found)
@@ -32,7 +32,7 @@ def string_test(value: SigmaString) -> ValueTest:
     return test
 
 
-def _text_compare(parts: list[Any]) -> Callable[[str], bool]:  # noqa: PLR0911 - one return a shape
+def compare_parts(parts: list[Any]) -> Callable[[str], bool]:  # noqa: PLR0911 - one return a shape
     """How to compare text with literal parts and wildcards, the cheapest way that says the same."""
     star = SpecialChars.WILDCARD_MULTI
     match parts:
@@ -109,7 +109,7 @@ class _Shapes:
             case [first, str(literal), last] if first is star and last is star:
                 self.inside.append(literal)
             case _:
-                self.other.append(_text_compare(parts))
+                self.other.append(compare_parts(parts))
 
     def test(self) -> Callable[[str], bool]:
         whole, inside, other = frozenset(self.whole), tuple(self.inside), tuple(self.other)

@@ -7,6 +7,7 @@ number. A test gets single values: lists are taken apart by the matcher. None (a
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import operator
 import re
@@ -21,6 +22,7 @@ from sigma.types import (
     SigmaCompareExpression,
     SigmaExists,
     SigmaExpansion,
+    SigmaFieldReference,
     SigmaNull,
     SigmaNumber,
     SigmaRegularExpression,
@@ -29,9 +31,12 @@ from sigma.types import (
     SigmaTimestampPart,
     SigmaType,
     SpecialChars,
+    TimestampPart,
 )
 
 from policies.errors import NotSupported
+from policies.event_time import milliseconds
+from policies.field_reader import LISTS
 from policies.string_tests import ValueTest, as_text, string_test
 
 _COMPARE: Final[dict[CompareOperators, Callable[[float, float], bool]]] = {
@@ -41,6 +46,22 @@ _COMPARE: Final[dict[CompareOperators, Callable[[float, float], bool]]] = {
     CompareOperators.GTE: operator.ge,
     CompareOperators.NEQ: operator.ne,
 }
+COMPARE_SIGNS: Final = {
+    CompareOperators.LT: "<",
+    CompareOperators.LTE: "<=",
+    CompareOperators.GT: ">",
+    CompareOperators.GTE: ">=",
+    CompareOperators.NEQ: "!=",
+}
+_TIME_PARTS: Final[dict[TimestampPart, Callable[[datetime.datetime], int]]] = {
+    TimestampPart.MINUTE: lambda at: at.minute,
+    TimestampPart.HOUR: lambda at: at.hour,
+    TimestampPart.DAY: lambda at: at.day,
+    TimestampPart.WEEK: lambda at: at.isocalendar().week,
+    TimestampPart.MONTH: lambda at: at.month,
+    TimestampPart.YEAR: lambda at: at.year,
+}
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _FLAGS: Final = {
     SigmaRegularExpressionFlag.IGNORECASE: re.IGNORECASE,
     SigmaRegularExpressionFlag.MULTILINE: re.MULTILINE,
@@ -53,8 +74,8 @@ def value_test(value: SigmaType) -> ValueTest:  # noqa: PLR0911 - one return a k
     match value:
         case SigmaString():
             return string_test(value)
-        case SigmaTimestampPart():
-            raise NotSupported("time modifiers are not supported; use leaver.time.local_hour or day_type")
+        case SigmaTimestampPart(timestamp_part=part, number=number):
+            return _time_part_test(part, int(number))
         case SigmaNumber(number=number):
             return _number_test(number)
         case SigmaBool(boolean=wanted):
@@ -154,3 +175,40 @@ def _network_test(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Val
         return address.version == network.version and address in network
 
     return test
+
+
+def _time_part_test(part: TimestampPart, wanted: int) -> ValueTest:
+    read = _TIME_PARTS[part]
+
+    def test(found: Any) -> bool:
+        at = milliseconds(found)
+        if at is None:
+            return False
+        try:
+            return read(_EPOCH + datetime.timedelta(milliseconds=at)) == wanted
+        except OverflowError:
+            return False
+
+    return test
+
+
+def field_values_fit(reference: SigmaFieldReference) -> Callable[[Any, Any], bool]:
+    """Two fields of an event compared as text, without regard to case; of lists one pair is enough."""
+
+    def holds(one: Any, other: Any) -> bool:
+        text, part = as_text(one), as_text(other)
+        if text is None or part is None:
+            return False
+        text, part = text.lower(), part.lower()
+        if reference.starts_with and reference.ends_with:
+            return part in text
+        if reference.starts_with:
+            return text.startswith(part)
+        return text.endswith(part) if reference.ends_with else text == part
+
+    def fits(one: Any, other: Any) -> bool:
+        ones = one if isinstance(one, LISTS) else [one]
+        others = other if isinstance(other, LISTS) else [other]
+        return any(holds(a, b) for a in ones for b in others)
+
+    return fits

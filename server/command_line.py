@@ -14,6 +14,7 @@ _COMMANDS = {
     "agents": ("server.commands.agents", "agents"),
     "people": ("server.commands.people", "people"),
     "alerts": ("server.commands.alerts", "alerts"),
+    "policy": ("server.commands.policy", "policy"),
     "erase": ("server.commands.erase", "erase"),
     "audit": ("server.commands.audit", "audit"),
     "dead-letters": ("server.commands.status", "dead_letters_group"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
 import msgspec
@@ -111,3 +112,27 @@ def test_a_keyword_sees_the_whole_event() -> None:
     policies = PolicySet([ParsedPolicy(policy, conditions, b"")])
     assert agreed(policies, {"file.name": "quarterly report.pdf"}) == ["00"]
     assert agreed(policies, {"file.name": "photo.jpg"}) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_random_rules_fire_alike_on_typed_and_plain_events(seed: int) -> None:
+    choice = random.Random(seed)
+    words = ["客户", "payroll", "holiday", ".xlsx", "sql", "a", "report"]
+    items: list[dict[str, Any]] = [
+        *({f"file.name|{how}": word} for how in ("contains", "startswith", "endswith") for word in words),
+        *({"file.ext": ext} for ext in ("xlsx", "gz", "py", ["zip", "PY"])),
+        *({"leaver.person.status": status} for status in ("notice", "left", ["left", "unknown"])),
+        *({f"file.size|{how}": 800_000_000} for how in ("gt", "lt")),
+        *({"file.drive_type_id": number} for number in (1, 2)),
+        *({"file.hashes.value|startswith": digit} for digit in "0123456789abcdef"),
+        *({field: None} for field in ("file_result.name", "leaver.remote", "file.path")),
+        {"leaver.time.day_type": "off"},
+        {"metadata.profiles|contains": "o"},
+    ]
+    detections = [
+        {key: value for item in choice.sample(items, choice.randint(1, 3)) for key, value in item.items()}
+        for _ in range(120)
+    ]
+    policies = rules(*detections)
+    fired = {rule for change in CHANGES for rule in agreed(policies, change)}
+    assert len(fired) > 20

@@ -9,7 +9,7 @@ import pytest
 
 from policies.engine import PolicySet
 from policies.errors import PolicyErrors
-from policies.rule_file import FILE_BYTES_MAX, load_policies
+from policies.rule_file import FILE_BYTES_MAX, load_good_policies, load_policies
 
 GOOD = """\
 title: A spreadsheet to removable storage
@@ -60,14 +60,15 @@ def test_a_good_rule_loads(tmp_path: Path) -> None:
     [
         ("file.ext: xlsx", "file.extension: xlsx", 10, "no event has a field file.extension; did you mean"),
         ("file.ext: xlsx", "actor.user.nam: x", 10, "did you mean actor.user.name"),
-        ("file.ext: xlsx", "file.ext|endwith: x", 10, "Unknown modifier 'endwith'"),
+        ("file.ext: xlsx", "file.ext|endwith: x", 10, "Unknown modifier 'endwith'; did you mean endswith"),
         ("file.ext: xlsx", "file.size|gte: many", 10, "incompatible to value type"),
         ("file.ext: xlsx", "file.name|re: '(['", 10, "(["),
         ("file.ext: xlsx", "leaver.device.trusted: yes", 10, "yes would be read as a boolean"),
         ("file.ext: xlsx", "file.ext: {a: 1}", 10, ""),
         ("file.ext: xlsx", "class_uid: 1010", 10, "key class_uid stands here twice"),
-        ("file.ext: xlsx", "file.name|expand: '%names%'", 7, "not yet supported: placeholders"),
-        ("file.ext: xlsx", "time|hour: 3", 7, "not yet supported: time modifiers"),
+        ("file.ext: xlsx", "file.name|expand: '%names%'", 7, "no list for the placeholder %names%"),
+        ("file.ext: xlsx", "file.name|re: 'a(?!b)'", 10, "Use two selections, one of them with `not`"),
+        ("file.ext: xlsx", "file.size|gte: .nan", 10, "nan is no number to compare with"),
         ("condition: copy", "condition: copy and thing", 11, "'thing' not defined"),
         ("condition: copy", "condition: copy and and", 11, ""),
         ("condition: copy", "condition: 1 of nothing_*", 11, "doesn't match any detection"),
@@ -176,3 +177,14 @@ def test_an_empty_folder_is_an_empty_set(tmp_path: Path) -> None:
     policies = load_policies(tmp_path)
     assert isinstance(policies, PolicySet)
     assert policies.match({"class_uid": 1001}) == []
+
+
+def test_bad_rules_do_not_take_the_good_ones_down(tmp_path: Path) -> None:
+    write(tmp_path, "a.yml", "title: [unclosed\n")
+    write(tmp_path, "b.yml", GOOD)
+    write(tmp_path, "c.yml", GOOD)
+    write(tmp_path, "d.yml", GOOD.replace("0f4d", "1f4d").replace("{file.ext: XLSX}", "{file.ext: pdf}"))
+    policies, errors = load_good_policies(tmp_path)
+    assert [policy.file for policy in policies.policies] == ["b.yml"]
+    assert [error.file for error in errors] == ["a.yml", "c.yml", "d.yml"]
+    assert len(policies.match({"class_uid": 1001, "file": {"ext": "xlsx"}})) == 1

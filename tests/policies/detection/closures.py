@@ -22,8 +22,8 @@ from sigma.types import SigmaFieldReference, SigmaNull, SigmaNumber, SigmaString
 
 from policies.errors import NotSupported
 from policies.field_reader import LISTS, FieldReader
-from policies.string_tests import ValueTest, any_string_test, as_text
-from policies.value_tests import keyword_test, value_test
+from policies.string_tests import ValueTest, any_string_test
+from policies.value_tests import field_values_fit, keyword_test, value_test
 
 Row = list[Any]
 """The whole record, the field values, and a place for the outcome of each shared group (None: not yet)."""
@@ -250,24 +250,8 @@ def _field_condition(position: int, test: ValueTest, null: bool) -> Condition:
 
 
 def _field_comparison(position: int, other_position: int, reference: SigmaFieldReference) -> Condition:
-    def holds(one: Any, other: Any) -> bool:
-        text, part = as_text(one), as_text(other)
-        if text is None or part is None:
-            return False
-        text, part = text.lower(), part.lower()
-        if reference.starts_with and reference.ends_with:
-            return part in text
-        if reference.starts_with:
-            return text.startswith(part)
-        return text.endswith(part) if reference.ends_with else text == part
-
-    def condition(row: Row) -> bool:
-        one, other = row[position], row[other_position]
-        ones = one if isinstance(one, LISTS) else [one]
-        others = other if isinstance(other, LISTS) else [other]
-        return any(holds(a, b) for a in ones for b in others)
-
-    return condition
+    fit = field_values_fit(reference)
+    return lambda row: fit(row[position], row[other_position])
 
 
 def _keyword_condition(test: ValueTest) -> Condition:

@@ -1,0 +1,258 @@
+"""Runs correlations over the hits of rules, event by event, within bounds that are counted.
+
+Events may come in any order. With an allowed lateness they wait in a buffer until the newest event is that
+much younger, and are judged in order of time; what comes later than that, and everything if nothing is
+allowed, takes its place in its group and has the events after it judged again (see group_window.py).
+Nothing is lost silently: what a bound drops is in `counts`, and bounds can only make fewer alerts.
+
+A correlation may count another's alerts; these carry the group and the time of the event that completed it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from policies.correlation.definition import Correlation, Number
+from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow
+from policies.correlation.source_values import bounded_value, field_getter, group_keys, values_of
+
+GroupKey = tuple[str | None, ...]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """`lateness`: ms that a younger event may come before an older one, and both are judged in order.
+    `keep`: ms that events are kept beyond their window, for those that come later still."""
+
+    lateness: int = 0
+    keep: int = 7 * 86_400_000
+    groups: int = 100_000
+    """Of one correlation; the one that was quiet for longest goes."""
+    entries_in_group: int = 10_000
+    entries: int = 1_000_000
+    waiting: int = 200_000
+    """In the buffer; beyond that the oldest is judged early."""
+
+
+class Counts(msgspec.Struct):
+    """What bounds did, since the state was new."""
+
+    groups_dropped: int = 0
+    entries_dropped: int = 0
+    judged_early: int = 0
+    too_old: int = 0
+    groups_not_counted: int = 0
+    """Of events whose group fields had very many values."""
+    suppressed: int = 0
+
+
+class CorrelationAlert(msgspec.Struct, frozen=True):
+    """`event`: the one that completed it. `value`: what was compared. `late`: others after it came before."""
+
+    correlation: int
+    event: EventId
+    time: int
+    group: dict[str, str]
+    value: float
+    late: bool
+
+
+class Share(msgspec.Struct, array_like=True, frozen=True):
+    """One event's share in one group of one correlation."""
+
+    correlation: int
+    group: GroupKey
+    entry: Entry
+
+
+class _Place:
+    """Where a rule's hits go: one source of one correlation, and how its fields are read from a record."""
+
+    __slots__ = ("carried", "fields", "group_by", "kind", "mask", "number")
+
+    def __init__(self, number: int, at: int, correlation: Correlation) -> None:
+        source = correlation.sources[at]
+        self.number, self.mask, self.kind = number, 1 << at, correlation.kind
+        self.group_by = [field_getter(path) for path in source.group_by]
+        self.fields = [field_getter(path) for path in source.fields]
+        self.carried = [field_getter(path) for path in correlation.carried]
+
+
+class Correlator:
+    """`correlations`: as define_correlations orders them."""
+
+    def __init__(self, correlations: Sequence[Correlation], limits: Limits | None = None) -> None:
+        self.correlations: Final = tuple(correlations)
+        self.limits: Final = limits or Limits()
+        self.counts = Counts()
+        self.groups: Final[list[dict[GroupKey, GroupWindow]]] = [{} for _ in correlations]
+        self.waiting: Final[list[tuple[int, EventId, int, list[Share]]]] = []
+        self.newest: int | None = None
+        self.arrivals = 0
+        self._entries = 0
+        self._above: Final[list[list[tuple[int, int]]]] = [[] for _ in correlations]
+        self._of_rule: Final[dict[int, list[_Place]]] = {}
+        for number, correlation in enumerate(correlations):
+            for at, source in enumerate(correlation.sources):
+                if source.is_correlation:
+                    self._above[source.number].append((number, at))
+                else:
+                    self._of_rule.setdefault(source.number, []).append(_Place(number, at, correlation))
+        self.rules: Final = frozenset(self._of_rule)
+        """Rules whose hits some correlation counts."""
+
+    def take(
+        self, time: int, event: EventId, rules: Sequence[int], record: Mapping[str, Any]
+    ) -> list[CorrelationAlert]:
+        """The event's hits. `time` in ms; `event` names it, and orders events of the same time."""
+        shares: list[Share] = []
+        for rule in rules:
+            for place in self._of_rule.get(rule, ()):
+                values = values_of(place.kind, [field(record) for field in place.fields])
+                if values is not None:
+                    groups = [field(record) for field in place.group_by]
+                    carried = tuple([bounded_value(field(record)) for field in place.carried])
+                    keys = self._keys(groups)
+                    entry = (time, event, place.mask, values, carried)
+                    shares += [Share(place.number, key, Entry(*entry)) for key in keys]
+        if not shares:
+            return []
+        if not self.limits.lateness:
+            return list(self._judge(shares))
+        return list(self._wait(time, event, shares))
+
+    def _keys(self, values: Sequence[Any]) -> list[GroupKey]:
+        keys, left_out = group_keys(values)
+        self.counts.groups_not_counted += left_out
+        return keys
+
+    def finish(self) -> list[CorrelationAlert]:
+        """Judges all that still waits."""
+        return list(self._release(None))
+
+    def _wait(self, time: int, event: EventId, shares: list[Share]) -> Iterator[CorrelationAlert]:
+        heapq.heappush(self.waiting, (time, event, self.arrivals, shares))
+        self.arrivals += 1
+        self.newest = time if self.newest is None else max(self.newest, time)
+        yield from self._release(self.newest - self.limits.lateness)
+
+    def _release(self, until: int | None) -> Iterator[CorrelationAlert]:
+        while self.waiting and (
+            until is None or self.waiting[0][0] < until or len(self.waiting) > self.limits.waiting
+        ):
+            if until is not None and self.waiting[0][0] >= until:
+                self.counts.judged_early += 1
+            yield from self._judge(heapq.heappop(self.waiting)[3])
+
+    def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
+        """Lower correlations first, whose alerts are shares in those above them."""
+        if len(shares) == 1 and not self._above[shares[0].correlation]:
+            for fired in self._put(shares[0]):
+                yield from self._alert(shares[0], fired)
+            return
+        waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]] = {}
+        for share in shares:
+            _join(waiting, share)
+        while waiting:
+            number = min(waiting)
+            for share in waiting.pop(number).values():
+                for fired in self._put(share):
+                    yield from self._alert(share, fired)
+                    for above, at in self._above[number]:
+                        for upper in self._upper(share, fired, above, at):
+                            _join(waiting, upper)
+
+    def _put(self, share: Share) -> list[Fired]:
+        correlation = self.correlations[share.correlation]
+        groups = self.groups[share.correlation]
+        window = groups.pop(share.group, None)
+        if window is None:
+            window = GroupWindow(correlation)
+            if len(groups) >= self.limits.groups:
+                self._drop_group(groups)
+        groups[share.group] = window  # last now: the first is the one that was quiet for longest
+        before = len(window.entries)
+        if before:
+            oldest_kept = window.times[-1] - correlation.timespan - self.limits.keep
+            if share.entry.time < oldest_kept:
+                self.counts.too_old += 1
+                return []
+        fired = window.take(share.entry)
+        oldest = window.times[-1] - correlation.timespan - self.limits.keep
+        if window.times[0] < oldest:
+            window.drop_before(oldest)
+        if len(window.entries) > self.limits.entries_in_group:
+            self.counts.entries_dropped += window.drop_first(1 + self.limits.entries_in_group // 16)
+        self._entries += len(window.entries) - before
+        while self._entries > self.limits.entries:
+            self._drop_group(max(self.groups, key=len))
+        return fired
+
+    def _drop_group(self, groups: dict[GroupKey, GroupWindow]) -> None:
+        dropped = groups.pop(next(iter(groups)))
+        self._entries -= len(dropped.entries)
+        self.counts.groups_dropped += 1
+        self.counts.entries_dropped += len(dropped.entries)
+
+    def _alert(self, share: Share, fired: Fired) -> Iterator[CorrelationAlert]:
+        """One, but for what is suppressed."""
+        correlation = self.correlations[share.correlation]
+        time = fired.entry.time
+        if correlation.suppress:
+            window = self.groups[share.correlation].get(share.group)
+            if window is not None:
+                until = window.quiet_until
+                if until is not None and until - correlation.suppress <= time < until:
+                    self.counts.suppressed += 1
+                    return
+                window.quiet_until = time + correlation.suppress
+        yield CorrelationAlert(
+            share.correlation,
+            fired.entry.event,
+            time,
+            _group(correlation, share.group),
+            _as_float(fired.value),
+            fired.late,
+        )
+
+    def _upper(self, share: Share, fired: Fired, above: int, at: int) -> Iterator[Share]:
+        lower, upper = self.correlations[share.correlation], self.correlations[above]
+        known = dict(zip(lower.carried, fired.entry.carried, strict=True))
+        known |= _group(lower, share.group)
+        source = upper.sources[at]
+        values = values_of(upper.kind, [known.get(field) for field in source.fields])
+        if values is not None:
+            carried = tuple(known.get(field) for field in upper.carried)
+            for key in self._keys([known.get(field) for field in source.group_by]):
+                entry = Entry(fired.entry.time, fired.entry.event, 1 << at, values, carried)
+                yield Share(above, key, entry)
+
+    def count_entries(self) -> int:
+        """After a state was restored: sets and gives how many events are kept."""
+        windows = itertools.chain.from_iterable(groups.values() for groups in self.groups)
+        self._entries = sum(len(window.entries) for window in windows)
+        return self._entries
+
+
+def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share: Share) -> None:
+    shares = waiting.setdefault(share.correlation, {})
+    key = (share.group, share.entry.time, share.entry.event)
+    if key in shares:
+        shares[key].entry.mask |= share.entry.mask
+    else:
+        shares[key] = share
+
+
+def _group(correlation: Correlation, key: GroupKey) -> dict[str, str]:
+    return {name: value for name, value in zip(correlation.group_by, key, strict=True) if value is not None}
+
+
+def _as_float(value: Number) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

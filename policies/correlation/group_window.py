@@ -1,0 +1,153 @@
+"""The events of one group of one correlation, by time, and which of them completed its condition.
+
+Windows slide and are inclusive: an event at t is judged with all events of [t - timespan, t] that come
+before it in the order (time, event), and itself. An event that arrives late takes its place among the others,
+and those after it are judged again: what fires does not depend on the order of arrival. What fired stays
+fired, also where a late event would have kept it from firing ("fewer than", "not").
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from policies.correlation.aggregates import Aggregate, Values, new_aggregate
+from policies.correlation.definition import Correlation, Number
+
+EventId = int | str
+
+
+class Entry(msgspec.Struct, array_like=True, gc=False):
+    """One event's share. `carried`: values of the correlation's carried fields."""
+
+    time: int
+    event: EventId
+    mask: int
+    values: Values
+    carried: tuple[Any, ...]
+    fired: bool = False
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """`late`: events after it had been judged before."""
+
+    entry: Entry
+    value: Number
+    late: bool
+
+
+class GroupWindow:
+    """`entries` by (time, event). `complete_from`: from this time (ms) on nothing was dropped."""
+
+    __slots__ = ("_aggregate", "_begin", "_correlation", "complete_from", "entries", "quiet_until", "times")
+
+    def __init__(self, correlation: Correlation) -> None:
+        self._correlation = correlation
+        self.entries: list[Entry] = []
+        self.times: list[int] = []
+        self.complete_from: int | None = None
+        self.quiet_until: int | None = None
+        self._aggregate: Aggregate = new_aggregate(correlation)
+        self._begin = 0
+        """Of the window that ends with the last entry."""
+
+    def restore(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.times = [entry.time for entry in entries]
+        self._rebuild()
+
+    def take(self, entry: Entry) -> list[Fired]:
+        """What fires now. An event that is here already adds no more than sources it was not seen with."""
+        if not self.entries or entry.time > self.times[-1] or _key(entry) > _key(self.entries[-1]):
+            return self._append(entry)
+        at = bisect.bisect_left(self.entries, _key(entry), key=_key)
+        if at < len(self.entries) and _key(self.entries[at]) == _key(entry):
+            known = self.entries[at]
+            if known.mask | entry.mask == known.mask:
+                return []
+            known.mask |= entry.mask
+        else:
+            self.entries.insert(at, entry)
+            self.times.insert(at, entry.time)
+        fired = list(self._judge_again(at))
+        self._rebuild()
+        return fired
+
+    def drop_before(self, time: int) -> int:
+        """Forgets what is older, some time after it is; how many it forgot."""
+        count = bisect.bisect_left(self.times, time)
+        if count * 2 < len(self.times) and count < 256:
+            return 0
+        return self.drop_first(count)
+
+    def drop_first(self, count: int) -> int:
+        if not count:
+            return 0
+        self.complete_from = self.times[count - 1] + 1
+        del self.entries[:count], self.times[:count]
+        if count > self._begin:
+            self._rebuild()
+        else:
+            self._begin -= count
+        return count
+
+    def _append(self, entry: Entry) -> list[Fired]:
+        self.entries.append(entry)
+        self.times.append(entry.time)
+        aggregate = self._aggregate
+        aggregate.add(entry.time, entry.mask, entry.values)
+        start = entry.time - self._correlation.timespan
+        begin = self._begin
+        while self.times[begin] < start:
+            out = self.entries[begin]
+            aggregate.remove(out.mask, out.values)
+            begin += 1
+        self._begin = begin
+        fired = self._judge(entry, aggregate, late=False)
+        return [] if fired is None else [fired]
+
+    def _judge(self, entry: Entry, aggregate: Aggregate, *, late: bool) -> Fired | None:
+        start = entry.time - self._correlation.timespan
+        if entry.fired:
+            return None
+        if self.complete_from is not None and start < self.complete_from and not self._correlation.only_grows:
+            return None
+        value = aggregate.value(start)
+        if value is None or not self._correlation.holds(value, aggregate.seen):
+            return None
+        entry.fired = True
+        return Fired(entry, value, late)
+
+    def _judge_again(self, at: int) -> Iterator[Fired]:
+        """Entries from `at` on, as far as the entry there reaches."""
+        span = self._correlation.timespan
+        time = self.times[at]
+        aggregate = new_aggregate(self._correlation)
+        begin = end = bisect.bisect_left(self.times, time - span)
+        while end < len(self.entries) and self.times[end] <= time + span:
+            entry = self.entries[end]
+            aggregate.add(entry.time, entry.mask, entry.values)
+            while self.times[begin] < entry.time - span:
+                aggregate.remove(self.entries[begin].mask, self.entries[begin].values)
+                begin += 1
+            if end >= at:
+                fired = self._judge(entry, aggregate, late=True)
+                if fired is not None:
+                    yield fired
+            end += 1
+
+    def _rebuild(self) -> None:
+        self._aggregate = new_aggregate(self._correlation)
+        self._begin = len(self.entries)
+        if not self.entries:
+            return
+        self._begin = bisect.bisect_left(self.times, self.times[-1] - self._correlation.timespan)
+        for entry in self.entries[self._begin :]:
+            self._aggregate.add(entry.time, entry.mask, entry.values)
+
+
+def _key(entry: Entry) -> tuple[int, EventId]:
+    return entry.time, entry.event

@@ -1,0 +1,1 @@
+"""Many Sigma detections at once: parsed, compiled to Python, and indexed by what an event must hold."""
