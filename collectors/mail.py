@@ -44,6 +44,8 @@ _REST: Final = 20
 """An archive of 100,000 messages takes 0.2 s to look through: so many times as long it is left alone then."""
 _END_WITHIN_S: Final = 0.5
 """Once it is to stop. What is not told by then is told after the next start."""
+_PIECES: Final = 16
+"""Of the log, in one turn: small ones, as at a rotation."""
 
 LOST_LINES: Final = "times that the mail log went on elsewhere than where we had stopped"
 LONG_LINES: Final = "lines of the mail log that are too long"
@@ -230,27 +232,32 @@ class MailCollector:
         return more
 
     def _read_log(self) -> bool:
-        """Whether there was anything."""
+        """Up to its end, also where it was rotated; one large piece at most. Whether there was anything."""
         if self._tail is None or self._join is None:
             return False
-        if self._join.is_full():
-            self._join.log_is_behind(self._clock.now_ms())
-            return False
-        try:
-            lines = self._tail.take()
-        except OSError as error:
-            self._trouble = self._trouble | {"log": str(error.strerror)}
-            return False
-        self._trouble = {what: why for what, why in self._trouble.items() if what != "log"}
-        if self._tail.lost_places > self._lost_places:
-            self._lost_places = self._tail.lost_places
-            self._join.lines_are_lost()
-        now, steady = self._clock.wall_ms(self._clock.now_ms()), self._clock.now_ms()
-        if len(lines) >= LINES_MAX or sum(len(line.content) for line in lines) > READ_BYTES // 2:
-            self._join.log_is_behind(steady)
-        for line in lines:
-            self._join.take_line(line, now, steady)
-        return bool(lines)
+        found = False
+        for _ in range(_PIECES):
+            if self._join.is_full():
+                break
+            try:
+                lines = self._tail.take()
+            except OSError as error:
+                self._trouble = self._trouble | {"log": str(error.strerror)}
+                return found
+            self._trouble = {what: why for what, why in self._trouble.items() if what != "log"}
+            if self._tail.lost_places > self._lost_places:
+                self._lost_places = self._tail.lost_places
+                self._join.lines_are_lost()
+            found = found or bool(lines)
+            now, steady = self._clock.wall_ms(self._clock.now_ms()), self._clock.now_ms()
+            for line in lines:
+                self._join.take_line(line, now, steady)
+            if self._tail.is_at_end:
+                return found
+            if len(lines) >= LINES_MAX or sum(len(line.content) for line in lines) > READ_BYTES // 2:
+                break
+        self._join.log_is_behind(self._clock.now_ms())
+        return found
 
     def _read_archive(self) -> None:
         if self._archive is None or self._join is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -99,6 +100,37 @@ def test_archived_mails_wait_for_a_log_that_is_behind_and_none_is_told_twice(
     assert len(events) == len(gaps) == MAILS + 2
     assert gaps[f"*@n{MAILS - 1}.example"] is None, "its log came late, and is waited for"
     assert gaps[f"*@n{MAILS}.example"] == NOT_LOGGED, "its log came after it was told"
+
+
+def test_an_archived_mail_waits_for_the_whole_log_also_where_it_was_rotated_while_the_collector_stood_still(
+    tmp_path: Path,
+) -> None:
+    """As where labels of the mail before took longer than a mail waits for its log."""
+    write(tmp_path, *lines_of(1))
+    (tmp_path / "archive/new").mkdir(parents=True)
+    (tmp_path / "archive/cur").mkdir()
+    stop = threading.Event()
+    collector = collector_of(tmp_path, join_wait_s=2)
+    turns = collector.observe(None, stop)
+    assert next(turns) is None
+    archive(tmp_path, 2)
+    while "1 mails wait" not in (collector.detail() or ""):
+        assert next(turns) is None
+    write(tmp_path, "smtpd[7]: disconnect from pc[192.0.2.7]")
+    (tmp_path / "mail.log").rename(tmp_path / "mail.log.1")
+    write(tmp_path, *lines_of(2))
+    time.sleep(2.2)
+    limit = time.monotonic() + 10
+    found = None
+    while found is None and time.monotonic() < limit:
+        found = next(turns)
+    stop.set()
+    list(turns)
+    assert found is not None
+    assert isinstance(found.event, EmailActivity)
+    assert found.event.unmapped.evidence.gap is None
+    assert found.event.actor.user is not None
+    assert found.event.actor.user.name == "lin@firm.example"
 
 
 def test_a_place_that_cannot_be_read_is_named_for_as_long_as_that_lasts(tmp_path: Path) -> None:
