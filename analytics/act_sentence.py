@@ -11,6 +11,7 @@ from analytics.explanation import Language, leaving
 from event_schema.byte_size import byte_size
 
 _WORDS: Final[dict[str, tuple[str, str, str]]] = {
+    "removable_storage": ("copied to removable storage", "file", "复制到移动存储"),
     "uploads": ("sent out", "file", "向外发送"),
     "sync_folders": ("put into a synchronised folder", "file", "放入同步文件夹"),
     "export_folders": ("finished in folders for exports", "file", "在导出文件夹中写完"),
@@ -53,6 +54,8 @@ class ActFacts(msgspec.Struct, frozen=True):
     """What the same alert holds of that day on other channels."""
     other_days: int = 0
     """Days that the alert holds beside this one."""
+    borrowed: bool = False
+    """Under an account that is somebody else's, or that several know."""
 
 
 def act_sentence(facts: ActFacts, language: Language = "en") -> str:
@@ -61,11 +64,13 @@ def act_sentence(facts: ActFacts, language: Language = "en") -> str:
     end = leaving(facts.days_to_last_day, language)
     if language == "zh":
         account = "" if facts.person_known else "（账号不属于任何已知人员）"
+        account = "，使用他人或共用账号" if facts.borrowed else account
         where = "，目的地当天首次出现" if facts.new_place else ""
         others = "".join(f"，另{_amount_zh(each)}" for each in facts.others)
         days = f"；另有 {facts.other_days} 天也有记录" if facts.other_days else ""
         return _amount_zh(own) + where + others + account + days + (end and f"；{end}")
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
+    account = ", under an account of somebody else" if facts.borrowed else account
     where = ", to a destination first seen that day" if facts.new_place else ""
     others = "".join(f", and {_amount(each)}" for each in facts.others)
     days = f"; more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"

@@ -81,6 +81,19 @@ class RemoteFields(Word, frozen=True):
     ] = None
 
 
+class SuspectFields(Word, frozen=True):
+    """Somebody else than the account's person: who has left, and to whom the traits of the act lead."""
+
+    id: Annotated[Name, purpose("joins acts behind whatever account", names_person=True)]
+    days_since_left: Annotated[
+        int, purpose("days since their last working day, in their time zone: older traits say less", ge=0)
+    ]
+    link: Annotated[
+        Literal["manager", "team"] | None,
+        purpose("the account is their former manager's, or that of somebody of their team"),
+    ] = None
+
+
 class TimeFields(Word, frozen=True):
     local_hour: Annotated[int, purpose("hour of the day where the person is", ge=0, le=23)]
     day_type: Annotated[Literal["work", "off"], purpose("working day or not, by the company's calendar")]
@@ -110,3 +123,4 @@ class LeaverFields(Word, frozen=True):
     device: Annotated[DeviceFields | None, purpose("with which device: see device")] = None
     remote: Annotated[RemoteFields | None, purpose("to which destination: see remote")] = None
     file: Annotated[FileFields | None, purpose("which content: see file")] = None
+    suspect: Annotated[SuspectFields | None, purpose("who else it may have been: see suspect")] = None

@@ -25,6 +25,7 @@ _EVENT_CLASSES: Final[dict[int, type[msgspec.Struct]]] = {
 }
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
+About = Literal["account", "suspect"]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -40,6 +41,10 @@ class Policy(msgspec.Struct, frozen=True):
     """What the analyst does first."""
     tags: tuple[str, ...]
     file: str
+    about: About = "account"
+    """Whose alert it is: the account's person, or the one whom the traits lead to (leaver.suspect)."""
+    fades: bool = False
+    """Whether it weighs less the longer ago they left (analytics/fading.py)."""
 
 
 class PolicyHit(msgspec.Struct, frozen=True):
@@ -47,6 +52,8 @@ class PolicyHit(msgspec.Struct, frozen=True):
     title: str
     level: Level
     family: str
+    about: About = "account"
+    fades: bool = False
 
 
 class ParsedPolicy(msgspec.Struct, frozen=True):
@@ -132,4 +139,4 @@ def record_of(event: Event, leaver: LeaverFields) -> dict[str, Any]:
 
 
 def _hit(policy: Policy) -> PolicyHit:
-    return PolicyHit(policy.rule_id, policy.title, policy.level, policy.family)
+    return PolicyHit(policy.rule_id, policy.title, policy.level, policy.family, policy.about, policy.fades)

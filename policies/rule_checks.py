@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 
 from policies.detection_checks import Fault, detection_shape_faults, nearest
-from policies.engine import Level
+from policies.engine import About, Level
 from policies.examples import Examples
 from policies.field_mapping import SOURCES, mapped_source
 from policies.positioned_yaml import Path as YamlPath
@@ -44,6 +44,8 @@ class Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     family: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
     runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+    about: About = "account"
+    fades: bool = False
 
 
 def shape_faults(rule: Any) -> Iterator[Fault]:

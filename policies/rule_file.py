@@ -2,7 +2,8 @@
 
 A file holds one Sigma rule and two keys of our own, which pySigma never sees:
 
-    leaver: {family: removable_storage_copy, runbook: what the analyst does first}
+    leaver: {family: removable_storage_copy, runbook: what the analyst does first,
+             about: suspect, fades: true}       # both may be left out: see engine.Policy
     tests:  {firing: [...], silent: [...]}          # see examples.py; they are run at loading
 
 Logsource is `product: leaver`, where `service` names the collector that the rule looks at, for people; or one
@@ -127,6 +128,8 @@ def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tupl
         family=duties.family,
         description=rule["description"].strip(),
         runbook=duties.runbook.strip(),
+        about=duties.about,
+        fades=duties.fades,
         tags=tuple(rule.get("tags") or ()),
         file=name,
     )

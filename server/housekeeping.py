@@ -38,6 +38,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    suspect_traits,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
@@ -68,6 +69,7 @@ def drop_old(
         (subject_events, subject_events.c.day < first_local),
         (channel_days, channel_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
+        (suspect_traits, suspect_traits.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
         (collector_days, collector_days.c.day < first_kept),
         (subject_places, subject_places.c.last_time < first_local * DAY),

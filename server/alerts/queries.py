@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select, tuple_, update
 from server import audit
 from server.alerts.evidence_blocks import note_judged_ranges
 from server.alerts.judgement import note_judged
+from server.alerts.traits import AlertTrait
 from server.alerts.view_types import EarlierAlert
 from server.store.column_types import is_storable
 from server.store.tables import alert_days, alerts
@@ -55,7 +56,7 @@ class Alert(msgspec.Struct, frozen=True):
     score: int
     account_owner: str | None
     suspected_actor: str | None
-    traits: tuple[str, ...]
+    traits: tuple[AlertTrait, ...]
     sentence: dict[str, str]
     """By language: "en", "zh"."""
     shares: tuple[AlertShare, ...]

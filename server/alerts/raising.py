@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from server.alerts.judgement import judged_of
+from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, Judged, assess
 from server.detection.storage_anomaly import FAMILY
@@ -134,13 +135,15 @@ def _values(
     # Rule hits may outlive their day's row: old rows go table by table.
     hits = [h for h in days_with_rules(state, found.family) if h.day in found.days]
     times = [(row.first_time, row.last_time) for row in days] + [(h.first_time, h.last_time) for h in hits]
-    person_id = person.id if person is not None else None
+    events = sum(row.events for row in days)
+    blamed = blame(
+        state, frozenset(found.places), person_id=person.id if person is not None else None, events=events
+    )
     return {
         "score": found.risk.score,
-        "account_owner": person_id,
-        # The one whose account was used, until a trait points to somebody else.
-        "suspected_actor": person_id,
-        "traits": ["own account"] if person_id is not None else ["account of nobody known"],
+        "account_owner": blamed.account_owner,
+        "suspected_actor": blamed.suspected_actor,
+        "traits": msgspec.to_builtins(blamed.traits),
         "sentence": text.sentence,
         "shares": [msgspec.to_builtins(share) for share in found.risk.shares],
         "facts": text.facts,
@@ -148,6 +151,6 @@ def _values(
         "model_id": model_id,
         "first_time": min(first for first, _ in times),
         "last_time": max(last for _, last in times),
-        "events": sum(row.events for row in days),
+        "events": events,
         "updated_at": now,
     }

@@ -40,6 +40,21 @@ class ShareView(msgspec.Struct, frozen=True):
     share: float
 
 
+class TraitView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an alert is about whom it is about, a trait; as traits.AlertTrait, masked."""
+
+    kind: str
+    words: dict[str, str]
+    """By language; the names in it are those of `leads_to` and `through`."""
+    value: str | None = None
+    leads_to: Who | None = None
+    through: Who | None = None
+    since: Milliseconds | None = None
+    until: Milliseconds | None = None
+    others: int | None = None
+    events: int = 0
+
+
 class AlertView(msgspec.Struct, frozen=True):
     """One alert as a line of the queue."""
 
@@ -50,7 +65,7 @@ class AlertView(msgspec.Struct, frozen=True):
     who: Who
     account_owner: Who | None
     suspected_actor: Who | None
-    traits: tuple[str, ...]
+    traits: tuple[TraitView, ...]
     sentence: dict[str, str]
     """By language; made without names."""
     events: int

@@ -19,6 +19,8 @@ from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
+from server.alerts.trait_words import trait_words
+from server.alerts.traits import AlertTrait
 from server.alerts.view_types import (
     AlertDetail,
     AlertView,
@@ -26,6 +28,7 @@ from server.alerts.view_types import (
     EventView,
     EvidenceView,
     ShareView,
+    TraitView,
     Unmasking,
     Who,
 )
@@ -102,6 +105,10 @@ def _share_title(source: str, titles: dict[str, str]) -> str:
     return titles.get(source, source)
 
 
+def _shown(who: Who | None) -> str | None:
+    return None if who is None else who.name or who.pseudonym
+
+
 class _Sight:
     """What one reader may see of some alerts: through a masker, or names where they were unmasked."""
 
@@ -121,6 +128,8 @@ class _Sight:
             for person_id in (alert.account_owner, alert.suspected_actor):
                 if person_id is not None:
                     subjects[person_subject(person_id)] = None
+            led = (each for trait in alert.traits for each in (trait.leads_to, trait.through))
+            subjects.update((subject, None) for subject in led if subject is not None)
         key, shown = shown_names(database, subjects)
         people = {subject.removeprefix("person:") for subject in subjects if subject.startswith("person:")}
         at = max((alert.last_time for alert in found), default=0)
@@ -160,7 +169,7 @@ class _Sight:
             who=self._who(alert.subject, alert.last_time),
             account_owner=self._person(alert.account_owner, alert.last_time),
             suspected_actor=self._person(alert.suspected_actor, alert.last_time),
-            traits=tuple(self.plain(list(alert.traits))),
+            traits=tuple(self._trait(trait, alert.last_time) for trait in alert.traits),
             sentence=alert.sentence,
             events=alert.events,
             first_time=alert.first_time,
@@ -231,6 +240,30 @@ class _Sight:
     def _blind_spot(self, spot: BlindSpot) -> str:
         detail = self.plain(spot.detail).replace(spot.agent, self._agent(spot.agent))
         return f"agent {self._agent(spot.agent)}, {spot.kind.replace('_', ' ')}: {detail}"
+
+    def _trait(self, trait: AlertTrait, at: int) -> TraitView:
+        value = trait.value
+        if value is not None and self._unmasked is None:
+            value = self._masker.trait(trait.kind, value)
+        leads_to = None if trait.leads_to is None else self._who(trait.leads_to, at)
+        through = None if trait.through is None else self._who(trait.through, at)
+        return TraitView(
+            kind=trait.kind,
+            words=trait_words(
+                trait,
+                value=value,
+                leads_to=_shown(leads_to),
+                through=_shown(through),
+                time_zone=None if leads_to is None else leads_to.time_zone,
+            ),
+            value=value,
+            leads_to=leads_to,
+            through=through,
+            since=trait.since,
+            until=trait.until,
+            others=trait.others,
+            events=trait.events,
+        )
 
     def _person(self, person_id: str | None, at: int) -> Who | None:
         return None if person_id is None else self._who(person_subject(person_id), at)

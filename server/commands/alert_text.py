@@ -33,6 +33,7 @@ WIDTH_PIPED, WIDTH_MAX = 100, 140
 EVIDENCE_MAX = 10_000
 """Most events that `leaver alerts show --evidence` takes."""
 _BAR_CELLS = 40
+_TRAITS_SHOWN = 8
 _ACTS = {
     "create": ("file written", "files written"),
     "update": ("file changed", "files changed"),
@@ -74,6 +75,8 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
     table.add_column("last seen", justify="right", no_wrap=True)
     for alert in found:
         words = Text(shown_name(alert.who)).append(f" · {status_words(alert.who)}", style="dim")
+        if alert.account_owner is not None and alert.account_owner != alert.who:
+            words.append(f" · account of {shown_name(alert.account_owner)}", style="dim")
         words.append("\n" + alert.sentence.get("en", ""))
         if alert.verdict:
             words.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
@@ -114,8 +117,10 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("account of", who_words(alert.account_owner))
     if alert.suspected_actor is not None and alert.suspected_actor != alert.who:
         grid.add_row("suspected", who_words(alert.suspected_actor))
-    if alert.traits:
-        grid.add_row("because", ", ".join(alert.traits))
+    for index, trait in enumerate(alert.traits[:_TRAITS_SHOWN]):
+        grid.add_row("" if index else "because", trait.words.get("en", trait.kind))
+    if len(alert.traits) > _TRAITS_SHOWN:
+        grid.add_row("", f"… and {len(alert.traits) - _TRAITS_SHOWN} more")
     without = ", without what was judged before" if detail.earlier else ""
     grid.add_row("what", _amount(detail.evidence) + without)
     if detail.evidence.labels:

@@ -113,6 +113,9 @@ def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, a
         person_known=about.person_known,
         others=tuple(ChannelAmount(each.channel, _counted(each), each.bytes) for each in rows[1:]),
         other_days=len(assessment.days) - 1,
+        borrowed=any(
+            each.day == day and each.through != state.subject for each in state.suspect_traits.values()
+        ),
     )
     return AlertText(
         sentence={

@@ -31,6 +31,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    suspect_traits,
 )
 
 NAMING = (
@@ -42,6 +43,7 @@ NAMING = (
     subject_agents.c.subject,
     subject_places.c.subject,
     subject_events.c.subject,
+    suspect_traits.c.subject,
     state_versions.c.key,
 )
 """Where subjects stand."""

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from server.erasure.erasing import OF_PERSON
 from server.erasure.letters import dead_letters_of
+from server.erasure.named_in_alerts import named_rows
 from server.erasure.plan import Plan
 from server.erasure.seen_on_days import made_on, seen_only_on
 from server.erasure.selection import DAY_MS
@@ -27,10 +28,14 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    suspect_traits,
 )
 
-_OF_SUBJECT = (alerts, judged_days, channel_days, rule_days, subject_agents, subject_places, pseudonyms)
-_OF_DAY = (channel_days, rule_days, judged_days)
+_OF_SUBJECT = (
+    *(alerts, judged_days, channel_days, rule_days, suspect_traits, subject_agents, subject_places),
+    pseudonyms,
+)
+_OF_DAY = (channel_days, rule_days, suspect_traits, judged_days)
 
 
 def count_rows(database: Database, plan: Plan) -> dict[str, int]:
@@ -58,6 +63,8 @@ def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
     counts["accounts"] = _count(connection, accounts.c.account.in_(plan.accounts) & ~_others_own(plan))
     for table in _OF_SUBJECT:
         counts[table.name] = _count(connection, table.c.subject.in_(plan.subjects))
+    if plan.person is not None:
+        counts[suspect_traits.name] += _count(connection, named_rows(plan))
     return counts
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from server import audit
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
+from server.erasure.named_in_alerts import blank_alerts
 from server.erasure.plan import NotFound, Plan, Target, read_plan
 from server.erasure.seen_on_days import made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
@@ -54,6 +55,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    suspect_traits,
     trait_bindings,
 )
 from server.store.upsert import upsert
@@ -63,7 +65,7 @@ SUBJECTS_AT_ONCE = 50
 Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
-_AT_ONCE = (alerts, judged_days, channel_days, rule_days)
+_AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (person_names, employments, leaver_flags, account_bindings, trait_bindings, people_changes)
 """What is declared of a person, and its history."""
@@ -213,15 +215,15 @@ class _Run:
                     table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
                     for table in _AT_ONCE
                 }
-                counts["alerts_blanked"] = _blank_alerts(connection, plan.person)
                 self._count(connection, counts)
+                self._count(connection, blank_alerts(connection, plan))
         for table in _IN_STEPS:
             for subject in plan.subjects:
                 self.delete(table, table.c.subject == subject)
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (channel_days, rule_days, judged_days, subject_events)
+        tables = (channel_days, rule_days, suspect_traits, judged_days, subject_events)
         gone: dict[Table, ColumnElement[bool]] = {
             table: table.c.day.between(days[0], days[-1]) for table in tables
         }
@@ -316,15 +318,3 @@ def _counts(taken: Taken) -> dict[str, int]:
         "blocks_rewritten": taken.blocks_rewritten,
         "blocks_unreadable": taken.unreadable,
     }
-
-
-def _blank_alerts(connection: Connection, person_id: str | None) -> int:
-    """Alerts of others that name the person."""
-    if person_id is None:
-        return 0
-    blanked = 0
-    for column in (alerts.c.account_owner, alerts.c.suspected_actor):
-        blanked += connection.execute(
-            update(alerts).where(column == person_id).values({column.name: None})
-        ).rowcount
-    return blanked

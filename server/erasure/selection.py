@@ -92,6 +92,9 @@ class OfSubject:
             if fields and fields.get(key) == self._person:
                 fields[key] = None
                 found = True
+        if (entry[1].get("suspect") or {}).get("id") == self._person:
+            entry[1]["suspect"] = None
+            found = True
         return found
 
 

@@ -35,7 +35,10 @@ from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import account_subject, candidate, label, person_subject
 
 _PERSON_IDS = frozenset(
-    {"leaver.person.id", "leaver.person.manager", "leaver.account.owner_id", "leaver.device.assigned_to"}
+    {
+        *("leaver.person.id", "leaver.person.manager", "leaver.account.owner_id"),
+        *("leaver.device.assigned_to", "leaver.suspect.id"),
+    }
 )
 _ACCOUNTS = frozenset({"actor.user.name", "user.name", "email.from"})
 _HOSTS = frozenset({"device.hostname", "device.uid", "src_endpoint.hostname"})
@@ -49,6 +52,7 @@ _OWNED_FOLDERS = re.compile(
 )
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
+_TRAITS = {"device": "D", "address": "N"}
 SEVERAL = "[name]"
 """Shown for a part of the names of several people concerned: which of them is meant cannot be said."""
 
@@ -107,6 +111,14 @@ class Masker:
 
     def host(self, name: str) -> str:
         return label(self._key, "H", name.casefold())
+
+    def trait(self, kind: str, value: str) -> str:
+        """A host, a device, an address or a key, as in events."""
+        return (
+            self.host(value)
+            if kind == "device" and ":" not in value
+            else label(self._key, _TRAITS.get(kind, "X"), value)
+        )
 
     def text(self, text: str) -> str:
         """The text without the accounts and names of the people concerned."""

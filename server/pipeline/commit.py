@@ -35,6 +35,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    suspect_traits,
 )
 from server.store.upsert import insert_missing, insert_new, upsert
 
@@ -277,6 +278,7 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
     days: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
+    traits: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
     ranges: list[dict[str, Any]] = []
     for state in subjects:
@@ -289,6 +291,7 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
             name | {"channel": channel, "place": place} | msgspec.structs.asdict(state.places[place][channel])
             for channel, place in state.dirty_places
         ]
+        traits += [name | msgspec.structs.asdict(state.suspect_traits[key]) for key in state.dirty_traits]
         seen_on += [
             name | {"agent": agent, "first_time": state.agents[agent]} for agent in state.dirty_agents
         ]
@@ -301,5 +304,6 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
     upsert(connection, channel_days, days)
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
+    upsert(connection, suspect_traits, traits)
     upsert(connection, subject_agents, seen_on)
     upsert(connection, subject_events, ranges)

@@ -11,9 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from analytics.fading import higher
 from analytics.risk import Level
 from server.retention import DAY_MS, EVER
-from server.store.tables import channel_days, rule_days, subject_agents, subject_events, subject_places
+from server.store.tables import (
+    channel_days,
+    rule_days,
+    subject_agents,
+    subject_events,
+    subject_places,
+    suspect_traits,
+)
 
 
 class ChannelDay(msgspec.Struct):
@@ -47,6 +55,22 @@ class RuleHits(msgspec.Struct):
     last_time: int = 0
 
 
+class SuspectTrait(msgspec.Struct):
+    """What leads acts of one day and channel to somebody who left: a row of `suspect_traits`. `trait` is
+    empty where all acts through that account are counted."""
+
+    channel: str
+    day: int
+    through: str
+    trait: str
+    person_id: str
+    owner_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    others: int | None = None
+    events: int = 0
+
+
 class PlaceUse(msgspec.Struct):
     first_time: int
     last_time: int
@@ -63,6 +87,8 @@ RangePlace = tuple[int, str, str, str]
 """(local day, channel, agent, epoch)."""
 RulePlace = tuple[str, str, int]
 """(rule id, channel, local day)."""
+TraitPlace = tuple[str, int, str, str, str]
+"""(channel, local day, through, trait, person id)."""
 ChannelPlace = tuple[str, str]
 """(channel, place)."""
 
@@ -75,11 +101,13 @@ class SubjectState:
         self.channels: dict[str, dict[int, ChannelDay]] = {}
         self.rules: dict[RulePlace, RuleHits] = {}
         self.places: dict[str, dict[str, PlaceUse]] = {}
+        self.suspect_traits: dict[TraitPlace, SuspectTrait] = {}
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
         self.dirty_places: set[ChannelPlace] = set()
+        self.dirty_traits: set[TraitPlace] = set()
         self.dirty_agents: set[str] = set()
         self.dirty_ranges: dict[tuple[RangePlace, int], int] = {}
 
@@ -136,8 +164,28 @@ class SubjectState:
         if hits is None:
             hits = self.rules[place] = RuleHits(*place, family, level, title)
         hits.hits += 1
+        hits.level = higher(hits.level, level)
         hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
         self.dirty_rules.add(place)
+
+    def suspect_trait(
+        self,
+        place: TraitPlace,
+        *,
+        owner_id: str | None,
+        since: int | None = None,
+        until: int | None = None,
+        others: int | None = None,
+    ) -> None:
+        """One more act of which this is true. since, until: ms UTC, of the suspect's own uses before."""
+        found = self.suspect_traits.get(place)
+        if found is None:
+            found = self.suspect_traits[place] = SuspectTrait(*place)
+        found.events += 1
+        found.owner_id = min((each for each in (found.owner_id, owner_id) if each), default=None)
+        found.since = least(found.since, since)
+        found.until, found.others = most_of(found.until, until), most_of(found.others, others)
+        self.dirty_traits.add(place)
 
     def drop_before(self, day: int) -> None:
         """Late events of days that are past their end: neither kept nor written."""
@@ -148,13 +196,16 @@ class SubjectState:
             for channel, days in self.channels.items()
         }
         self.rules = {key: hits for key, hits in self.rules.items() if key[2] >= day}
+        self.suspect_traits = {key: row for key, row in self.suspect_traits.items() if key[1] >= day}
+        self.dirty_traits = {key for key in self.dirty_traits if key[1] >= day}
         self.last_range = {place: last for place, last in self.last_range.items() if place[0] >= day}
         self.dirty_days = {key for key in self.dirty_days if key[1] >= day}
         self.dirty_rules = {key for key in self.dirty_rules if key[2] >= day}
         self.dirty_ranges = {key: last for key, last in self.dirty_ranges.items() if key[0][0] >= day}
 
     def written(self) -> None:
-        for dirty in (self.dirty_days, self.dirty_rules, self.dirty_places, self.dirty_agents):
+        dirty_sets = (self.dirty_days, self.dirty_rules, self.dirty_places, self.dirty_traits)
+        for dirty in (*dirty_sets, self.dirty_agents):
             dirty.clear()
         self.dirty_ranges.clear()
 
@@ -178,6 +229,11 @@ def _load_part(
     rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
     for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
+    traits = select(suspect_traits).where(suspect_traits.c.subject.in_(part), suspect_traits.c.day >= since)
+    for row in connection.execute(traits):
+        found = SuspectTrait(*row[1:])
+        place = (found.channel, found.day, found.through, found.trait, found.person_id)
+        states[row.subject].suspect_traits[place] = found
     # As housekeeping drops them, whether it has by now or not.
     used = (subject_places.c.subject.in_(part), subject_places.c.last_time >= since * DAY_MS)
     for row in connection.execute(select(subject_places).where(*used)):
@@ -200,6 +256,16 @@ def _load_part(
     )
     for subject, day, channel, agent, epoch, first_seq, last_seq in connection.execute(newest):
         states[subject].last_range[day, channel, agent, epoch] = EventRange(first_seq, last_seq)
+
+
+def least(*known: int | None) -> int | None:
+    """Of those that are known."""
+    return min((each for each in known if each is not None), default=None)
+
+
+def most_of(*known: int | None) -> int | None:
+    """Of those that are known."""
+    return max((each for each in known if each is not None), default=None)
 
 
 def days_with_rules(state: SubjectState, family: str) -> Iterable[RuleHits]:

@@ -47,3 +47,11 @@ def test_other_channels_and_other_days_of_the_alert_are_said() -> None:
     assert act_sentence(facts, "zh") == (
         "向外发送 2 个文件（227 kB），另放入同步文件夹 1 个文件（23 kB）；另有 2 天也有记录"
     )
+
+
+def test_an_act_under_an_account_of_somebody_else_is_said_to_be_so() -> None:
+    facts = ActFacts("access_log", 153, 0, False, -3, True, borrowed=True)
+    assert act_sentence(facts) == (
+        "153 acts in applications, under an account of somebody else; 3 days after the last working day"
+    )
+    assert act_sentence(facts, "zh").startswith("在业务系统中操作 153 次，使用他人或共用账号；")

@@ -55,7 +55,7 @@ def test_shipped_rules_say_who_wrote_them_which_technique_and_what_to_do(
     assert any(tag.startswith("attack.t") for tag in policy.tags)
     assert policy.runbook.count("\n") >= 1
     assert policy.family in {
-        *("database_export", "former_employee_access", "outbound_mail", "printing"),
+        *("database_export", "dormant_account", "former_employee_access", "outbound_mail", "printing"),
         *("removable_storage_copy", "screenshots", "upload"),
     }
 

@@ -21,7 +21,14 @@ from server.store.tables.agents import (
     enrolment_tokens,
 )
 from server.store.tables.alerts import alert_days, alerts, audit, judged_days, judged_ranges
-from server.store.tables.detection import channel_days, known_exports, models, rule_days, subject_places
+from server.store.tables.detection import (
+    channel_days,
+    known_exports,
+    models,
+    rule_days,
+    subject_places,
+    suspect_traits,
+)
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -87,6 +94,7 @@ __all__ = [
     "subject_agents",
     "subject_events",
     "subject_places",
+    "suspect_traits",
     "trait_bindings",
     "workers",
 ]

@@ -17,7 +17,7 @@ alerts = Table(
     Column("score", Integer, nullable=False),
     Column("account_owner", PlainText(128), comment="person id whose account was used"),
     Column("suspected_actor", PlainText(128), comment="person id that the traits point to"),
-    Column("traits", JSON, nullable=False, comment="why the suspect: list of words"),
+    Column("traits", JSON, nullable=False, comment="why the suspect: alerts/traits.py"),
     Column("sentence", JSON, nullable=False, comment='{"en": …, "zh": …}'),
     Column("shares", JSON, nullable=False, comment="[{source, points, share}], points add up to score"),
     Column("facts", JSON, nullable=False, comment="what the sentence was made from"),

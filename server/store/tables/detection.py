@@ -52,6 +52,23 @@ rule_days = Table(
     Column("last_time", BigInteger, nullable=False),
 )
 
+suspect_traits = Table(
+    "suspect_traits",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True, comment="whom the acts count for"),
+    Column("channel", PlainText(64), primary_key=True, comment="the collector that saw them"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("through", PlainText(128), primary_key=True, comment="the subject whose account it was"),
+    Column("trait", PlainText(520), primary_key=True, comment="host:NAME, address:IP, …; empty: all acts"),
+    Column("person_id", PlainText(128), primary_key=True, comment="who left, and whom it leads to"),
+    Column("owner_id", PlainText(128), comment="who answers for an account that several know"),
+    Column("since", BigInteger, comment="when they used it first; ms UTC"),
+    Column("until", BigInteger, comment="when they used it last, by their own account"),
+    Column("others", Integer, comment="how many others ever used it"),
+    Column("events", BigInteger, nullable=False),
+    comment="acts through an account of somebody else, or a shared one, and what leads to who left",
+)
+
 known_exports = Table(
     "known_exports",
     metadata,

@@ -205,7 +205,7 @@ def open_alert(
                 score=score,
                 account_owner="E1007",
                 suspected_actor="E1007",
-                traits=["own account"],
+                traits=[{"kind": "own_account", "events": events}],
                 sentence={
                     "en": "465 MB (30 files) to a device first seen that day; last day in 6 days",
                     "zh": "…",

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import insert, select
 
-from server.store.tables import accounts, alerts, audit, people, person_names
+from server.store.tables import account_bindings, accounts, alerts, audit, people, person_names
 from tests.server.api.running_server import RunningServer
 
 SUBJECT = "person:E-4711"
@@ -28,7 +28,10 @@ def alert_id(server: RunningServer) -> int:
             insert(people).values(id="E-4711", department="Sales", time_zone="Asia/Shanghai", changed_at=now)
         )
         connection.execute(insert(person_names).values(person_id="E-4711", name="Wang Fang"))
-        connection.execute(insert(accounts).values(account="wfang", person_id="E-4711"))
+        named = {"system": "", "account": "wfang", "source": "import"}
+        connection.execute(insert(accounts).values(kind="personal", changed_at=now, **named))
+        owned = {"person_id": "E-4711", "relation": "owner", "confidence": 1.0}
+        connection.execute(insert(account_bindings).values(**owned, **named))
         values = {
             "subject": SUBJECT,
             "family": "removable_storage",

@@ -95,4 +95,5 @@ def test_every_table_that_names_people_is_looked_at(server: Server) -> None:
         "account_bindings",
         "trait_bindings",
         "people_changes",
+        "suspect_traits",
     }
