@@ -45,6 +45,10 @@ class Policy(msgspec.Struct, frozen=True):
     """Whose alert it is: the account's person, or the one whom the traits lead to (leaver.suspect)."""
     fades: bool = False
     """Whether it weighs less the longer ago they left (analytics/fading.py)."""
+    version: int = 0
+    """1, 2 … as it was saved; 0: it comes from no store."""
+    hash: str = ""
+    """SHA-256 of its text."""
 
 
 class PolicyHit(msgspec.Struct, frozen=True):
@@ -54,6 +58,7 @@ class PolicyHit(msgspec.Struct, frozen=True):
     family: str
     about: About = "account"
     fades: bool = False
+    version: int = 0
 
 
 class ParsedPolicy(msgspec.Struct, frozen=True):
@@ -139,4 +144,12 @@ def record_of(event: Event, leaver: LeaverFields) -> dict[str, Any]:
 
 
 def _hit(policy: Policy) -> PolicyHit:
-    return PolicyHit(policy.rule_id, policy.title, policy.level, policy.family, policy.about, policy.fades)
+    return PolicyHit(
+        policy.rule_id,
+        policy.title,
+        policy.level,
+        policy.family,
+        policy.about,
+        policy.fades,
+        policy.version,
+    )

@@ -25,7 +25,7 @@ _REQUIRED: Final = (
     "leaver",
     "tests",
 )
-_SIGMA_KEYS: Final = frozenset(
+SIGMA_KEYS: Final = frozenset(
     {
         *("title", "id", "name", "related", "taxonomy", "status", "description", "license", "references"),
         *("author", "date", "modified", "tags", "logsource", "detection", "fields", "falsepositives"),
@@ -52,13 +52,12 @@ def shape_faults(rule: Any) -> Iterator[Fault]:
     if not isinstance(rule, dict):
         yield Fault((), "a rule is a mapping of keys such as title, id, logsource, detection")
         return
-    for kind in ("correlation", "filter"):
-        if kind in rule:
-            yield Fault((kind,), f"Sigma {kind}s are not yet supported")
-            return
+    if "correlation" in rule:
+        yield Fault(("correlation",), "Sigma correlations are not yet supported")
+        return
     for key in rule:
-        if key not in _SIGMA_KEYS | _OWN_KEYS:
-            yield Fault((key,), f"unknown key {key}{nearest(key, _SIGMA_KEYS | _OWN_KEYS)}")
+        if key not in SIGMA_KEYS | _OWN_KEYS:
+            yield Fault((key,), f"unknown key {key}{nearest(key, SIGMA_KEYS | _OWN_KEYS)}")
     for key in _REQUIRED:
         if key not in rule:
             yield Fault((), f"the rule has no {key}")
@@ -96,7 +95,7 @@ def place_of(error: BaseException) -> YamlPath:
         "tag": ("tags",),
         "reference": ("references",),
     }
-    return places.get(kind, (kind,) if kind in _SIGMA_KEYS else ("detection",))
+    return places.get(kind, (kind,) if kind in SIGMA_KEYS else ("detection",))
 
 
 def own_keys(rule: Mapping[str, Any]) -> tuple[Duties | None, Examples | None, list[Fault]]:
@@ -105,15 +104,16 @@ def own_keys(rule: Mapping[str, Any]) -> tuple[Duties | None, Examples | None, l
     try:
         duties = msgspec.convert(rule["leaver"], Duties)
     except msgspec.ValidationError as error:
-        faults.append(_convert_fault("leaver", error))
+        faults.append(convert_fault("leaver", error))
     try:
         examples = msgspec.convert(rule["tests"], Examples)
     except msgspec.ValidationError as error:
-        faults.append(_convert_fault("tests", error))
+        faults.append(convert_fault("tests", error))
     return duties, examples, faults
 
 
-def _convert_fault(key: str, error: msgspec.ValidationError) -> Fault:
+def convert_fault(key: str, error: msgspec.ValidationError) -> Fault:
+    """Of what stands under `key`, at the place that msgspec names."""
     message = str(error)
     place = _PLACE.search(message)
     steps = _STEP.findall(place.group(1)) if place else []

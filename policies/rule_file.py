@@ -1,6 +1,7 @@
 """Reads a folder of Sigma rules; reports every fault of every file with its line.
 
-A file holds one Sigma rule and two keys of our own, which pySigma never sees:
+A file holds an exception (exception_file.py), or one Sigma rule and two keys of our own, which pySigma
+never sees:
 
     leaver: {family: removable_storage_copy, runbook: what the analyst does first,
              about: suspect, fades: true}       # both may be left out: see engine.Policy
@@ -14,7 +15,8 @@ about a field that nobody collects is a fault, not a silent rule.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
+from policies.exception_file import parse_exception, reference_fault
+from policies.exceptions import ExceptionSet, ParsedException
 from policies.field_mapping import map_fields, mapped_source
 from policies.positioned_yaml import Path as YamlPath
 from policies.positioned_yaml import YamlDocument, read_yaml
@@ -36,6 +40,41 @@ from policies.rule_checks import Duties, for_sigma, own_keys, place_of, shape_fa
 SHIPPED_RULES: Final = Path(__file__).parent / "rules"
 FILE_BYTES_MAX: Final = 256 * 1024
 FILES_MAX: Final = 5_000
+
+
+class RuleText(msgspec.Struct, frozen=True):
+    """A rule or an exception as it is written. `version`: as it was saved; 0: it was not."""
+
+    file: str
+    text: str
+    version: int = 0
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, as sha256sum tells it of the file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class LoadedPolicies(msgspec.Struct, frozen=True):
+    """What is good, and every fault of the rest."""
+
+    policies: PolicySet
+    exceptions: ExceptionSet
+    errors: tuple[PolicyError, ...]
+
+
+Parsed = ParsedPolicy | ParsedException
+
+
+class ParsedText(msgspec.Struct, frozen=True):
+    """`rule_id`: as far as the text tells one. `parsed`: None where it has faults."""
+
+    text: RuleText
+    rule_id: str | None
+    logsource: Mapping[str, Any]
+    parsed: Parsed | None
+    errors: tuple[PolicyError, ...]
+    document: YamlDocument
 
 
 def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
@@ -48,31 +87,90 @@ def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
 
 def load_good_policies(folder: Path) -> tuple[PolicySet, tuple[PolicyError, ...]]:
     """The rules of a folder that are right, and every fault of the others."""
-    files = sorted(folder.glob("*.yml"))
+    texts, errors = read_folder(folder)
+    found = load_texts(map(parse_text, texts), errors)
+    return found.policies, found.errors
+
+
+def read_folder(folder: Path) -> tuple[list[RuleText], list[PolicyError]]:
+    """All *.yml files of a folder and those below it, by name; what begins with a dot is left out."""
+    files = sorted(
+        (str(file.relative_to(folder)), file)
+        for file in folder.rglob("*.yml")
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
     if len(files) > FILES_MAX:
-        return PolicySet([]), (PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}"),)
-    rules: list[ParsedPolicy] = []
+        return [], [PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}")]
+    texts: list[RuleText] = []
     errors: list[PolicyError] = []
-    id_seen: dict[str, str] = {}
-    for file in files:
-        name = file.name
+    for name, file in files:
         try:
-            text = _read(file)
+            texts.append(RuleText(name, read_rule_file(file)))
         except (OSError, ValueError) as error:
             errors.append(PolicyError(name, 1, f"cannot be read: {error}"))
-            continue
-        document = read_yaml(text)
-        rule, found = parse_rule(name, document)
-        rule_id = str(document.value.get("id")).lower() if isinstance(document.value, dict) else None
+    return texts, errors
+
+
+def load_texts(found: Iterable[ParsedText], errors: Iterable[PolicyError] = ()) -> LoadedPolicies:
+    """What is good of these together: ids stand once, exceptions name rules that are there. `errors`: of
+    files that could not be read."""
+    good, faults = good_texts(found)
+    rules = [each.parsed for each in good if isinstance(each.parsed, ParsedPolicy)]
+    exceptions = [each.parsed for each in good if isinstance(each.parsed, ParsedException)]
+    return LoadedPolicies(
+        PolicySet(rules), ExceptionSet(exceptions), tuple(sorted([*errors, *faults], key=_place))
+    )
+
+
+def good_texts(found: Iterable[ParsedText]) -> tuple[list[ParsedText], list[PolicyError]]:
+    """Those that are good together, and every fault."""
+    errors: list[PolicyError] = []
+    good: list[ParsedText] = []
+    id_seen: dict[str, str] = {}
+    for each in found:
+        faults = list(each.errors)
+        name, rule_id = each.text.file, each.rule_id
         if rule_id is not None and rule_id in id_seen:
-            line = document.line(("id",))
-            found.append(PolicyError(name, line, f"id {rule_id} is also that of {id_seen[rule_id]}"))
+            words = f"id {rule_id} is also that of {id_seen[rule_id]}"
+            faults.append(PolicyError(name, each.document.line(("id",)), words))
         elif rule_id is not None:
             id_seen[rule_id] = name
-        errors += found
-        if rule is not None and not found:
-            rules.append(rule)
-    return PolicySet(rules), tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message)))
+        errors += faults
+        if each.parsed is not None and not faults:
+            good.append(each)
+    known = {
+        each.rule_id: each.logsource
+        for each in good
+        if each.rule_id is not None and isinstance(each.parsed, ParsedPolicy)
+    }
+    whole: list[ParsedText] = []
+    for each in good:
+        fault = reference_fault(each.parsed, known) if isinstance(each.parsed, ParsedException) else None
+        if fault is None:
+            whole.append(each)
+        else:
+            errors.append(PolicyError(each.text.file, each.document.line(("filter", "rules")), fault))
+    return whole, errors
+
+
+def parse_text(text: RuleText) -> ParsedText:
+    """A rule or an exception, by itself."""
+    document = read_yaml(text.text)
+    value = document.value if isinstance(document.value, dict) else {}
+    rule_id = str(value["id"]).lower() if "id" in value else None
+    parsed: Parsed | None
+    if "filter" in value and not document.faults:
+        parsed, errors = parse_exception(text.file, document)
+        if parsed is not None:
+            parsed = msgspec.structs.replace(parsed, version=text.version, hash=text.hash)
+    else:
+        parsed, errors = parse_rule(text.file, document)
+        if parsed is not None:
+            policy = msgspec.structs.replace(parsed.policy, version=text.version, hash=text.hash)
+            parsed = msgspec.structs.replace(parsed, policy=policy)
+    source = value.get("logsource")
+    logsource = source if isinstance(source, dict) else {}
+    return ParsedText(text, rule_id, logsource, None if errors else parsed, tuple(errors), document)
 
 
 def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, list[PolicyError]]:
@@ -109,7 +207,12 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     return parsed_policy, _at_lines(name, document, list(_example_faults(parsed_policy, examples)))
 
 
-def _read(file: Path) -> str:
+def _place(error: PolicyError) -> tuple[str, int, str]:
+    return error.file, error.line, error.message
+
+
+def read_rule_file(file: Path) -> str:
+    """Raises OSError, ValueError where it is too large or no text."""
     with file.open("rb") as opened:
         data = opened.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:

@@ -105,6 +105,10 @@ class PeopleConfig(Section, frozen=True):
     refuse_bad_rows: bool = False
 
 
+class PoliciesConfig(Section, frozen=True):
+    folder: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class MetricsConfig(Section, frozen=True):
     token_file: Annotated[str, Meta(max_length=4096)] = ""
 
@@ -126,6 +130,7 @@ class ServerConfig(Section, frozen=True):
     pipeline: PipelineConfig = PipelineConfig()
     retention: RetentionConfig = RetentionConfig()
     people: PeopleConfig = PeopleConfig()
+    policies: PoliciesConfig = PoliciesConfig()
     metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 

@@ -17,6 +17,7 @@ from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
 from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
+from server.policies.state import policy_state
 from server.process_state import ProcessState
 from server.status_findings import status_findings
 from server.status_types import (
@@ -73,6 +74,7 @@ def read_status(
         retention=_retention(connection, process, kept),
         erasures=erasures,
         hr_folder=folder_state(connection),
+        policies=policy_state(connection, now=now),
         training=_training(connection, process),
         findings=(),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from event_schema.byte_size import byte_size
 from server.agents.health import AgentHealth
 from server.pipeline.worker_rows import SILENT_MS
+from server.policies.state import PolicyState
 from server.status_types import Status, StatusFinding
 from server.trusted_clock import CONFIRMED_MS, GAP_MS, STANDS_MS, ClockState
 
@@ -23,6 +25,8 @@ def status_findings(status: Status) -> Iterator[StatusFinding]:
     yield from _workers(status)
     yield from _log(status)
     yield from _storage(status)
+    if status.policies is not None:
+        yield from _policies(status.policies)
     for agent in status.agents:
         yield from _agent(agent)
 
@@ -109,6 +113,17 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
     past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS
     if overdue and kept.oldest_day is not None and kept.oldest_day < past_end:
         yield StatusFinding("retention_late", f"events older than {kept.events_days} days are still there")
+
+
+def _policies(policies: PolicyState) -> Iterator[StatusFinding]:
+    for fault in policies.faults:
+        yield StatusFinding("policy_refused", f"{fault.file}:{fault.line}: {fault.message}")
+    for ended in policies.ended:
+        day = datetime.fromtimestamp(ended.until / 1000 - 1, UTC).date()
+        words = (
+            f"exception {ended.exception_id} ran out on {day} and hides nothing any more: renew or disable it"
+        )
+        yield StatusFinding("exception_ended", words)
 
 
 def _agent(agent: AgentHealth) -> Iterator[StatusFinding]:

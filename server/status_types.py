@@ -9,6 +9,7 @@ from server.agents.health import AgentHealth
 from server.erasure.record import ErasureState
 from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
+from server.policies.state import PolicyState
 from server.process_state import LastDrop, ProcessState
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
@@ -84,3 +85,4 @@ class Status(msgspec.Struct, frozen=True):
     training: TrainingState
     findings: tuple[StatusFinding, ...]
     hr_folder: FolderState | None = None
+    policies: PolicyState | None = None

@@ -43,6 +43,8 @@ from server.periodic_training import TURN_SECONDS_MAX as TRAINING_TURN
 from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
+from server.policies.watched_folder import TURN_SECONDS_MAX as POLICIES_TURN
+from server.policies.watched_folder import PolicyFolder
 from server.process_state import ProcessState, steady_ms, write_process_state
 from server.pulse import Pulse
 from server.service_manager import ServiceManager
@@ -89,6 +91,7 @@ def run_up(
         created_installation(directory, config, clock=trusted) as (installation, authority),
     ):
         _keep_company(installation)
+        _policy_folder(installation).take()
         installation.prepare_log()
         with contextlib.ExitStack() as opened:
             log = installation.open_log()
@@ -105,6 +108,13 @@ def _keep_company(installation: Installation) -> None:
     with installation.database.begin() as connection:
         if keep_company(connection, calendar=settings.calendar, time_zone=settings.time_zone):
             raise_people_version(connection)
+
+
+def _policy_folder(installation: Installation, pulse: Pulse | None = None) -> PolicyFolder:
+    folder = installation.config.policies.folder
+    return PolicyFolder(
+        installation.database, Path(folder) if folder else None, clock=installation.clock, pulse=pulse
+    )
 
 
 def _go_on_behind_what_was_read(database: Database, log: EventLog) -> None:
@@ -194,6 +204,7 @@ class _Server:
             *([SupervisedThread("one server", self._keep_place)] if up_lock and up_lock.needed else []),
             *([self._pipeline] if config.pipeline.enabled else []),
             *self._watched_folder(),
+            *self._policies(),
             SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
                 "training",
@@ -242,6 +253,12 @@ class _Server:
             pulse=pulse,
         )
         return [SupervisedThread("HR folder", watched.run, pulse=pulse)]
+
+    def _policies(self) -> list[SupervisedThread]:
+        if not self._installation.config.policies.folder:
+            return []
+        pulse = Pulse(POLICIES_TURN)
+        return [SupervisedThread("policies", _policy_folder(self._installation, pulse).run, pulse=pulse)]
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

@@ -35,7 +35,6 @@ def raise_alerts(
     states: Sequence[SubjectState],
     people: Mapping[str, PersonRecord | None],
     *,
-    policy_version: str,
     now: int,
 ) -> list[int]:
     """Assesses every family of these subjects, also where none of their days changed: what is usual may have
@@ -45,7 +44,7 @@ def raise_alerts(
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
         for state in part:
-            scores += _raise(connection, memory, state, people[state.subject], known, policy_version, now)
+            scores += _raise(connection, memory, state, people[state.subject], known, now)
     return scores
 
 
@@ -70,7 +69,6 @@ def _raise(
     state: SubjectState,
     person: PersonRecord | None,
     known: _Known,
-    policy_version: str,
     now: int,
 ) -> list[int]:
     scores: list[int] = []
@@ -82,7 +80,7 @@ def _raise(
             continue
         again = not {day for _, day in judged}.isdisjoint(found.days)
         text = _text(memory, state, person, found, again=again)
-        values = _values(state, person, found, text, memory.scorer.model_id, policy_version, now)
+        values = _values(state, person, found, text, memory, now)
         alert_id = known.open_alerts.get((state.subject, family))
         if alert_id is not None:
             connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
@@ -127,8 +125,7 @@ def _values(
     person: PersonRecord | None,
     found: Assessment,
     text: AlertText,
-    model_id: int | None,
-    policy_version: str,
+    memory: Memory,
     now: int,
 ) -> dict[str, Any]:
     days = _rows(state, found)
@@ -146,11 +143,27 @@ def _values(
         "traits": msgspec.to_builtins(blamed.traits),
         "sentence": text.sentence,
         "shares": [msgspec.to_builtins(share) for share in found.risk.shares],
-        "facts": text.facts,
-        "policy_version": policy_version,
-        "model_id": model_id,
+        "facts": text.facts | {"rules": _with_hashes(text.facts["rules"], memory.rules.hashes)},
+        "policy_version": memory.rules.policies.version,
+        "model_id": memory.scorer.model_id,
         "first_time": min(first for first, _ in times),
         "last_time": max(last for _, last in times),
         "events": events,
         "updated_at": now,
     }
+
+
+def _with_hashes(
+    rules: Sequence[dict[str, Any]], hashes: Mapping[tuple[str, int], str]
+) -> list[dict[str, Any]]:
+    """The versions that fired, each with the hash of its text: what the alert stands on, whatever changes."""
+    return [
+        rule
+        | {
+            "versions": [
+                {"number": number, "hash": hashes.get((rule["id"], number), "")}
+                for number in rule["versions"]
+            ]
+        }
+        for rule in rules
+    ]

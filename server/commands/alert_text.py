@@ -97,7 +97,11 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     )
     parts: list[RenderableType] = [title, "", Text(alert.sentence.get("en", ""), style="bold"), ""]
     parts.append(Padding(_facts(detail), (0, 0, 0, 2)))
-    parts += ["", Text("Why ", style="bold").append(str(alert.score)), _indented(_bars(detail.shares))]
+    parts += [
+        "",
+        Text("Why ", style="bold").append(str(alert.score)),
+        _indented(_bars(detail.shares, _versions(detail))),
+    ]
     parts += [
         "",
         _evidence_title(detail.evidence, zone_of(alert)),
@@ -148,18 +152,28 @@ def _amount(evidence: EvidenceView) -> str:
     return f"{what}, {byte_size(evidence.bytes)}" if evidence.files or evidence.bytes else what
 
 
-def _bars(shares: tuple[ShareView, ...]) -> Table:
-    """A bar for each share, beginning where the one before ends: one sees that they add up."""
+def _bars(shares: tuple[ShareView, ...], fired: dict[str, str]) -> Table:
+    """A bar for each share, beginning where the one before ends: one sees that they add up. `fired`: which
+    versions of the rules."""
     table = Table.grid(padding=(0, 2))
     table.add_column(overflow="fold", max_width=WIDTH_PIPED - _BAR_CELLS - 12)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     reached = 0
     for share in shares:
-        table.add_row(share.title, _bar(reached, reached + share.points, "red"), str(share.points))
+        title = Text(share.title).append(fired.get(share.source, ""), style="dim")
+        table.add_row(title, _bar(reached, reached + share.points, "red"), str(share.points))
         reached += share.points
     table.add_row(Text("together", style="dim"), _bar(0, reached, "dim"), Text(str(reached), style="bold"))
     return table
+
+
+def _versions(detail: AlertDetail) -> dict[str, str]:
+    """By rule: " v3 9f2c1a4b", the versions that fired and how their texts' hashes begin."""
+    return {
+        rule["id"]: "".join(f" v{each['number']} {each['hash'][:8]}" for each in rule.get("versions", ()))
+        for rule in detail.facts.get("rules", ())
+    }
 
 
 def _bar(first: int, last: int, style: str) -> Text:

@@ -1,4 +1,4 @@
-"""`leaver policy match`: Sigma rules on a file of events, as they stand."""
+"""`leaver policy`, and its `match`: Sigma rules on a file of events, as they stand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from event_schema.printable import printable_name
 from policies.correlation.correlator import Limits
 from policies.event_time import milliseconds
 from policies.sigma_matching import RuleMatch, SigmaMatcher, load_matcher
+from server.commands.policy_check import check, test
+from server.commands.policy_list import show_list, show_one
 
 _LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _WAITING_MAX: Final = 1_000_000
@@ -24,7 +26,11 @@ _DEFAULT_TIMES: Final = ("time", "@timestamp", "timestamp")
 
 @click.group("policy")
 def policy() -> None:
-    """Sigma rules: try them."""
+    """Sigma rules and exceptions: what runs, in which version; check, test and change them."""
+
+
+for _command in (show_list, show_one, check, test):
+    policy.add_command(_command)
 
 
 @policy.command("match")

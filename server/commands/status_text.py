@@ -14,6 +14,7 @@ from event_schema.printable import printable_name
 from server.agents.health import AgentHealth
 from server.commands.tables import age, span
 from server.pipeline.worker_rows import WorkerRow
+from server.policies.state import PolicyState
 from server.status_types import SCORE_BANDS, Status, StatusFinding
 
 SHOWN_OF_A_KIND = 3
@@ -66,8 +67,19 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
         yield "gone", gone
     yield "agents", _agents(status)
     yield "alerts", _alerts(status)
+    if status.policies is not None:
+        yield "policies", _policies(status.policies)
     yield "database", _database(status)
     yield "model", _model(status)
+
+
+def _policies(policies: PolicyState) -> str:
+    if not policies.version:
+        return "the shipped rules; leaver up takes them over"
+    words = f"{policies.rules} {'rule' if policies.rules == 1 else 'rules'}"
+    if policies.exceptions or policies.ended:
+        words += f", {policies.exceptions} {'exception' if policies.exceptions == 1 else 'exceptions'}"
+    return f"{words}, version {policies.version} of the set"
 
 
 def _loops(status: Status) -> str:

@@ -38,9 +38,9 @@ def alert_text(
 ) -> AlertText:
     """Words and facts of the assessment's peak day. again: on its days something was judged before.
 
-    facts: `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits); of removable storage
-    `copy` (explanation.CopyFacts), `features` (lines by language), `explained`, `unusual_combination`,
-    `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
+    facts: `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits, versions); of removable
+    storage `copy` (explanation.CopyFacts), `features` (lines by language), `explained`,
+    `unusual_combination`, `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
     """
     about = _Whom(peer_group, days_to_last_day, person_known, again)
     if assessment.family == FAMILY:
@@ -145,8 +145,17 @@ def _rules(assessment: Assessment) -> list[dict[str, Any]]:
     for hits in assessment.hits:
         entry = by_rule.setdefault(
             hits.rule_id,
-            {"id": hits.rule_id, "title": hits.title, "level": hits.level, "days": 0, "hits": 0},
+            {
+                "id": hits.rule_id,
+                "title": hits.title,
+                "level": hits.level,
+                "days": 0,
+                "hits": 0,
+                "versions": [],
+            },
         )
+        fired = {*entry["versions"], hits.first_version, hits.last_version}
+        entry["versions"] = sorted(fired - {0})
         entry["days"] += 1
         entry["hits"] += hits.hits
     return sorted(by_rule.values(), key=lambda entry: str(entry["id"]))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from analytics.risk import Level, Risk, RuleDay, risk
+from analytics.risk import PI, Level, Risk, RuleDay, risk
 from server.detection.storage_anomaly import CHANNEL, FAMILY
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
 
@@ -93,8 +93,10 @@ def _hits_on(day: int, hits: list[RuleHits]) -> list[RuleHits]:
 
 
 def _risk_on(day: int, hits: list[RuleHits], anomaly: float) -> Risk:
-    together: dict[tuple[str, Level, int], int] = {}
-    for h in _hits_on(day, hits):
-        key = (h.rule_id, h.level, h.day)
-        together[key] = together.get(key, 0) + h.hits
-    return risk(anomaly, [RuleDay(*key, count) for key, count in together.items()], day)
+    together: dict[tuple[str, int], tuple[Level, int]] = {}
+    for h in sorted(_hits_on(day, hits), key=lambda h: (h.last_version, PI[h.level])):
+        # A rule that changed during the day has one level: that of its highest version.
+        _, before = together.get((h.rule_id, h.day), (h.level, 0))
+        together[h.rule_id, h.day] = (h.level, before + h.hits)
+    days = [RuleDay(rule_id, level, at, count) for (rule_id, at), (level, count) in together.items()]
+    return risk(anomaly, days, day)

@@ -156,6 +156,10 @@ class Masker:
         masked: dict[str, Any] = self._value(msgspec.to_builtins(device), "unmapped.peripheral_device", None)
         return masked
 
+    def value(self, field: str, value: str) -> str:
+        """What a field of an event shows that names people, by its dotted path."""
+        return self._named(value, field, None)
+
     def plain(self, value: Any) -> Any:
         """Any plain value with all its texts gone through the net, and ids of people replaced; keys stay."""
         match value:

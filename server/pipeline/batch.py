@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 from event_schema.control_records import Heartbeat, Loss
 from event_schema.ocsf_events import Event
 from event_schema.wire import Rejected, WireRecord
-from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, grid
 from server.enrich.amounts import amounts_of, places_of
 from server.enrich.enrichment import (
@@ -36,6 +35,7 @@ from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
+from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
 from server.pipeline.watched_days import GrownDays
@@ -65,7 +65,8 @@ class Block(msgspec.Struct, frozen=True):
 class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
-    `erased`: new events of erased accounts, dropped, by the account's digest. `touched`: subjects whose
+    `erased`: new events of erased accounts, dropped, by the account's digest. `hidden`: hits that exceptions
+    took out. `touched`: subjects whose
     watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
@@ -82,14 +83,14 @@ class Batch:
         self.duplicates = 0
         self.lost: Counter[str] = Counter()
         self.erased: Counter[str] = Counter()
+        self.hidden = HiddenHits()
 
 
 class BatchReader:
     """Works on one read snapshot of the database."""
 
-    def __init__(self, memory: Memory, policies: PolicySet, connection: Connection) -> None:
+    def __init__(self, memory: Memory, connection: Connection) -> None:
         self._memory = memory
-        self._policies = policies
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
@@ -337,13 +338,16 @@ class BatchReader:
         return row.day == day_of(person, state.first_use(place))
 
     def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
-        for hit in self._policies.match_event(event, enriched.known.plain):
+        found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
+        self._batch.hidden.add(found.hidden, enriched.day, enriched.time)
+        for hit in found.hits:
             state.rule_hit(
                 (hit.rule_id, channel_of(event), enriched.day),
                 family=hit.family,
                 level=hit.level,
                 title=hit.title,
                 time=enriched.time,
+                version=hit.version,
             )
 
     def _score(

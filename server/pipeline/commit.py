@@ -97,6 +97,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
+    batch.hidden.write(connection)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 

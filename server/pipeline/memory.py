@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from analytics.risk import notice_weights
 from analytics.storage_model import StorageModel
 from event_schema.leaver_fields import PersonStatus
+from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, StorageAnomaly
 from server.enrich.enrichment import Enricher
 from server.enrich.known_exports import KnownExports
@@ -22,6 +23,8 @@ from server.people.directory import Directory, PersonRecord, load_directory, peo
 from server.pipeline.agent_state import AgentState, load_agents, load_standings
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
 from server.pipeline.subject_state import SubjectState, load_subjects
+from server.policies.running import PolicyLoader, RunningPolicies
+from server.policies.versions import set_version
 from server.retention import first_day_kept, first_local_day
 from server.store.tables import models
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
@@ -35,10 +38,16 @@ STANDING_KEPT_MS = 1000
 class Memory:
     """`refresh` at the start of each batch, `tidy` after each commit.
 
-    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all."""
+    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all. policies: instead of
+    those that the database has."""
 
     def __init__(
-        self, connection: Connection, clock: Callable[[], int], *, events_days: int | None = None
+        self,
+        connection: Connection,
+        clock: Callable[[], int],
+        *,
+        events_days: int | None = None,
+        policies: PolicySet | None = None,
     ) -> None:
         self.clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._events_days = events_days
@@ -51,6 +60,9 @@ class Memory:
         self._current: dict[str, int] = {}
         self._weights: dict[int, tuple[float, float]] = {}
         self.enricher = Enricher(load_directory(connection))
+        self._loader = None if policies is not None else PolicyLoader()
+        self.rules = RunningPolicies(policies or PolicySet([]), number=-1)
+        self._load_policies(connection)
         self.exports = KnownExports()
         self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
         self._load_model(connection)
@@ -60,8 +72,8 @@ class Memory:
         return self.enricher.directory
 
     def refresh(self, connection: Connection, *, lock: bool = False) -> None:
-        """At the start of a batch: takes over newer people and another active model. `lock`: nobody else
-        may change what the batch will; the connection can write."""
+        """At the start of a batch: takes over newer people, newer policies and another active model. `lock`:
+        nobody else may change what the batch will; the connection can write."""
         self._locks = lock
         self._current.clear()
         first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
@@ -78,7 +90,15 @@ class Memory:
             # Their versions may begin anew.
             erased = self.directory.erased
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
+        self._load_policies(connection)
         self._load_model(connection)
+
+    def _load_policies(self, connection: Connection) -> None:
+        if self._loader is None:
+            return
+        number = set_version(connection)
+        if number != self.rules.number:
+            self.rules = self._loader.load(connection, number)
 
     def _load_model(self, connection: Connection) -> None:
         active = connection.execute(

@@ -53,6 +53,8 @@ class RuleHits(msgspec.Struct):
     hits: int = 0
     first_time: int = 2**62
     last_time: int = 0
+    first_version: int = 0
+    last_version: int = 0
 
 
 class SuspectTrait(msgspec.Struct):
@@ -159,12 +161,21 @@ class SubjectState:
             last = self.last_range[place] = EventRange(seq, seq)
         self.dirty_ranges[place, last.first_seq] = last.last_seq
 
-    def rule_hit(self, place: RulePlace, *, family: str, level: Level, title: str, time: int) -> None:
+    def rule_hit(
+        self, place: RulePlace, *, family: str, level: Level, title: str, time: int, version: int = 0
+    ) -> None:
+        """`version`: of the rule. What the day says of the rule is what its highest version says."""
         hits = self.rules.get(place)
         if hits is None:
-            hits = self.rules[place] = RuleHits(*place, family, level, title)
+            hits = self.rules[place] = RuleHits(
+                *place, family, level, title, first_version=version, last_version=version
+            )
+        if version > hits.last_version:
+            hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
+        if version == hits.last_version:
+            hits.level = higher(hits.level, level)
+        hits.first_version = min(hits.first_version, version)
         hits.hits += 1
-        hits.level = higher(hits.level, level)
         hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
         self.dirty_rules.add(place)
 

@@ -21,7 +21,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from policies.engine import PolicySet
-from policies.rule_file import load_policies
 from server.alerts.raising import raise_alerts
 from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PartitionShare, PositionLost
@@ -67,9 +66,9 @@ class _Committed(NamedTuple):
 
 
 class PipelineWorker:
-    """`clock`: ms UTC. `policies`: the shipped rules by default. `share`: all of the log by default.
-    `events_days`: how many days count, all by default. `seal_key`: for what is left of records without events
-    of erased accounts; one of its own by default."""
+    """`clock`: ms UTC. `policies`: those that the database has by default. `share`: all of the log by
+    default. `events_days`: how many days count, all by default. `seal_key`: for what is left of records
+    without events of erased accounts; one of its own by default."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class PipelineWorker:
         self._seal_key = seal_key or SealKey.new()
         self._log = log
         self._clock = clock
-        self._policies = load_policies() if policies is None else policies
+        self._policies = policies
         self._records_per_batch = records_per_batch
         self._observer: PipelineObserver = observer or Unobserved()
         self._partitions = HeldPartitions(database, log, share or WholeLog(log))
@@ -261,7 +260,9 @@ class PipelineWorker:
 
     def _new_memory(self) -> Memory:
         with self._database.read() as connection:
-            self._memory = Memory(connection, self._clock, events_days=self._events_days)
+            self._memory = Memory(
+                connection, self._clock, events_days=self._events_days, policies=self._policies
+            )
         # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
         # and again. Thawed first, for a worker that starts anew leaves an older memory behind.
         gc.unfreeze()
@@ -273,7 +274,7 @@ class PipelineWorker:
         self, connection: Connection, memory: Memory, records: list[LoggedRecord], *, lock: bool
     ) -> Batch:
         memory.refresh(connection, lock=lock)
-        return BatchReader(memory, self._policies, connection).read(records)
+        return BatchReader(memory, connection).read(records)
 
     def _write(self, connection: Connection, memory: Memory, batch: Batch) -> _Committed:
         """Raises FencedOut, StaleState."""
@@ -289,7 +290,6 @@ class PipelineWorker:
             memory,
             list(batch.subjects.values()),
             batch.people,
-            policy_version=self._policies.version,
             now=now,
         )
         self._sign.batch(connection, self._partitions.held, now)

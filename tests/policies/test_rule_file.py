@@ -143,7 +143,7 @@ def test_two_files_with_the_same_id_are_both_named(tmp_path: Path) -> None:
             "title: c\ncorrelation:\n  type: event_count\n",
             "x.yml:2: Sigma correlations are not yet supported",
         ),
-        ("title: f\nfilter:\n  rules: any\n", "x.yml:2: Sigma filters are not yet supported"),
+        ("title: f\nfilter:\n  rules: any\n", "x.yml:1: the exception has no leaver"),
         ("", "x.yml:1: the file is empty"),
         ("- a list\n", "x.yml:1: a rule is a mapping"),
         ("title: one\n---\ntitle: two\n", "x.yml:2: not YAML"),

@@ -54,6 +54,7 @@ from server.store.tables.people import (
     pseudonyms,
     trait_bindings,
 )
+from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
 
 __all__ = [
     "account_bindings",
@@ -75,6 +76,7 @@ __all__ = [
     "erased_accounts",
     "erasures",
     "event_blocks",
+    "hidden_hits",
     "installation",
     "judged_days",
     "judged_ranges",
@@ -87,6 +89,8 @@ __all__ = [
     "people_changes",
     "people_imports",
     "person_names",
+    "policy_faults",
+    "policy_versions",
     "pseudonyms",
     "rule_days",
     "seal_keys",

@@ -50,6 +50,18 @@ rule_days = Table(
     Column("hits", BigInteger, nullable=False),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
+    Column(
+        "first_version",
+        Integer,
+        nullable=False,
+        comment="of the rule, that fired; 0: not known",
+    ),
+    Column(
+        "last_version",
+        Integer,
+        nullable=False,
+        comment="of the rule, that fired; title, level and family are of this one",
+    ),
 )
 
 suspect_traits = Table(

@@ -1,0 +1,1 @@
+"""Policies as an installation has them: versions, files, exceptions, and what runs."""
