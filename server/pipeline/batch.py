@@ -18,7 +18,7 @@ from event_schema.control_records import Heartbeat, Loss
 from event_schema.ocsf_events import Event
 from event_schema.wire import Rejected, WireRecord
 from server.detection.storage_anomaly import CHANNEL, grid
-from server.enrich.amounts import amounts_of, places_of
+from server.enrich.amounts import places_of
 from server.enrich.enrichment import (
     CHANNEL_CHARACTERS,
     Enriched,
@@ -35,6 +35,7 @@ from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
+from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
@@ -42,8 +43,6 @@ from server.pipeline.watched_days import GrownDays
 from server.store.column_types import key_text
 
 DAY_MS = 86_400_000
-DAY_BYTES_MAX = 2**53
-"""More is no copy but a lie; sums over days stay within 64 bits."""
 _AGENT_CHARACTERS = 64
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
@@ -318,7 +317,7 @@ class BatchReader:
         place = (day, row.channel, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
         self._match(state, event, enriched)
-        _add_to_day(row, event, time)
+        add_to_day(row, event, time)
         self._score(state, row, before, person)
         return enriched
 
@@ -388,13 +387,3 @@ def _subjects(about: list[list[Who | WhoByTime | None]]) -> Iterable[str]:
             elif whose is not None:
                 found.update((who.subject, None) for who in whose.each)
     return found
-
-
-def _add_to_day(row: ChannelDay, event: Event, time: int) -> None:
-    row.events += 1
-    row.first_time = min(row.first_time, time)
-    row.last_time = max(row.last_time, time)
-    taken = amounts_of(event)
-    row.files += taken.files
-    row.bytes = min(row.bytes + taken.bytes, DAY_BYTES_MAX)
-    row.items = min(row.items + taken.items, DAY_BYTES_MAX)

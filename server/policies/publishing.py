@@ -105,24 +105,26 @@ def _good(
     place: FoundTexts, found: Sequence[FoundTexts], held: dict[str, PolicyVersion]
 ) -> tuple[list[ParsedText], list[PolicyError]]:
     """Of a place, among all rules that there are: an exception may name one from elsewhere."""
-    own = {each.rule_id for each in place.texts}
+    own = [each for each in place.texts if not each.errors]
+    ids = {each.rule_id for each in own}
     around = {
         each.rule_id: each
         for other in found
         for each in other.texts
-        if other is not place and each.rule_id not in own and not each.errors
+        if other is not place and each.rule_id not in ids and not each.errors
     }
-    named = {rule_id for each in place.texts if each.parsed for rule_id in getattr(each.parsed, "rules", ())}
-    saved = [
+    named = {rule_id for each in own for rule_id in getattr(each.parsed, "rules", ())}
+    # What runs, though its file is bad by now, or somebody saved it.
+    running = [
         parse_text(RuleText(version.file, version.text))
         for rule_id, version in held.items()
-        if rule_id in named and rule_id not in own and rule_id not in around and version.text is not None
+        if rule_id in named - ids - around.keys() and version.text is not None
     ]
-    others = [*around.values(), *saved]
-    outside = {id(each) for each in others}
-    good, errors = good_texts([*others, *place.texts])
+    others = {id(each) for each in (*around.values(), *running)}
+    good, errors = good_texts([*around.values(), *running, *own])
     files = {each.text.file for each in place.texts}
-    return [each for each in good if id(each) not in outside], [e for e in errors if e.file in files]
+    bad = [error for each in place.texts for error in each.errors]
+    return [each for each in good if id(each) not in others], [*bad, *(e for e in errors if e.file in files)]
 
 
 def _change(

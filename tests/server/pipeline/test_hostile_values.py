@@ -18,7 +18,7 @@ from event_schema.ocsf_events import Event, event_metadata
 from event_schema.wire import RecordKind, WireRecord, pack_control
 from server.alerts.views import alert_detail, alert_views
 from server.config import RetentionConfig
-from server.pipeline.batch import DAY_BYTES_MAX
+from server.pipeline.day_sums import DAY_BYTES_MAX
 from server.status import read_status
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (

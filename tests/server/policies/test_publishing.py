@@ -196,6 +196,13 @@ def test_an_exception_in_the_folder_may_name_a_shipped_rule_and_is_told_when_it_
     assert (after.exceptions, [each.until for each in after.ended]) == (0, [ENDS])
 
 
+def test_an_exception_stays_good_while_the_file_of_its_rule_is_bad(places: Places) -> None:
+    places.folder = {"a.yml": COPIED, "x.yml": BUILD_SERVER}
+    places.publish()
+    places.folder["a.yml"] = COPIED.replace("level: medium", "level: loud")
+    assert [(fault.file, fault.line) for fault in places.publish().faults] == [("a.yml", 13)]
+
+
 def test_the_folder_is_taken_over_when_it_has_come_to_rest(database: Database, tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     folder.mkdir()

@@ -99,7 +99,8 @@ def _rule_days() -> None:
     )
     op.execute(
         "INSERT INTO rule_days (subject, rule_id, channel, day, family, level, title, hits, first_time,"
-        " last_time, first_version, last_version) SELECT subject, rule_id, channel, day, family, level, title,"
-        " hits, first_time, last_time, 0, 0 FROM old_rule_days"
+        " last_time, first_version, last_version)"
+        " SELECT subject, rule_id, channel, day, family, level, title, hits, first_time, last_time, 0, 0"
+        " FROM old_rule_days"
     )
     op.drop_table("old_rule_days")
