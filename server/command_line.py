@@ -22,6 +22,7 @@ _COMMANDS = {
     "store": ("server.commands.store", "store"),
     "config": ("server.commands.running", "config_group"),
     "demo": ("server.commands.demo", "demo"),
+    "eval": ("server.commands.evaluation", "evaluation"),
     "kafka": ("server.commands.kafka", "kafka"),
     "token": ("server.commands.running", "token_group"),
 }

@@ -13,8 +13,15 @@ from agent.command_line import main as leaver_agent
 from server.command_line import main as leaver
 
 PROGRAMS = {"leaver": leaver, "leaver-agent": leaver_agent}
-MAKES_OR_NEEDS_NO_DATA = {"leaver up", "leaver init", "leaver config show", "leaver policy match"}
-"""`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files."""
+MAKES_OR_NEEDS_NO_DATA = {
+    "leaver up",
+    "leaver init",
+    "leaver config show",
+    "leaver policy match",
+    "leaver eval departures",
+}
+"""`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files,
+`eval departures` makes companies up."""
 
 
 def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
