@@ -13,6 +13,7 @@ _COMMANDS = {
     "status": ("server.commands.status", "status"),
     "agents": ("server.commands.agents", "agents"),
     "people": ("server.commands.people", "people"),
+    "leavers": ("server.commands.leavers", "leavers"),
     "alerts": ("server.commands.alerts", "alerts"),
     "policy": ("server.commands.policy", "policy"),
     "erase": ("server.commands.erase", "erase"),

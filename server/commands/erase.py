@@ -16,7 +16,13 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from sqlalchemy import Connection
 
 from event_schema.struct_base import Milliseconds
-from server.commands.erase_text import DIGEST_NOTE, counts_text, erasures_table, result_text, step_words
+from server.commands.erase_text import (
+    DIGEST_NOTE,
+    counts_text,
+    erasures_table,
+    result_text,
+    step_words,
+)
 from server.commands.opening import (
     FINDINGS,
     UNREACHABLE,
@@ -36,6 +42,7 @@ from server.erasure.counting import count_rows
 from server.erasure.erasing import OF_PERSON, begin, carry_out
 from server.erasure.plan import BelongsToPerson, NotFound, Target, account_target, days_target, person_target
 from server.erasure.record import list_erasures
+from server.erasure.staying import Stays, what_stays
 from server.housekeeping import trim_log
 from server.installation import Installation
 from server.log.contract import LogUnavailable
@@ -77,7 +84,8 @@ Find = Callable[[Connection], Target]
 
 class _Done(msgspec.Struct, frozen=True):
     """`rows` by table: what went, or (dry_run) would go; events too. `left`: what still lies in files, in
-    words. `waiting`: records on the log that the pipeline has yet to read."""
+    words. `waiting`: records on the log that the pipeline has yet to read. `stays`: what is kept all the
+    same, and until when."""
 
     kind: str
     dry_run: bool
@@ -85,6 +93,7 @@ class _Done(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     left: tuple[str, ...] = ()
     waiting: int | None = None
+    stays: tuple[Stays, ...] = ()
 
 
 @click.group("erase")
@@ -210,11 +219,12 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
         if asks and not sys.stdin.isatty():
             fail("nobody is there to be asked: say --yes", USAGE)
         rows = count_rows(database, target.plan) if is_known else {}
+        stays = _stays(installation, target) if is_known else ()
         if not as_json:
-            click.echo(counts_text(target, rows))
+            click.echo(counts_text(target, rows, stays))
         if dry_run:
             if as_json:
-                echo_json(_Done(target.kind, True, target.erased_at, rows))
+                echo_json(_Done(target.kind, True, target.erased_at, rows, stays=stays))
             return
         if asks:
             click.confirm("Erase this for good?", abort=True)
@@ -229,9 +239,15 @@ def _erase(find: Find, reason: str, dry_run: bool, yes: bool, data: Path | None,
         except MetAnother as error:
             fail(f"{error}; call it again to go on")
     if as_json:
-        echo_json(done)
+        echo_json(msgspec.structs.replace(done, stays=stays))
     else:
-        click.echo(result_text(done.rows, done.left, done.waiting))
+        click.echo(result_text(done.rows, done.left, done.waiting, stays))
+
+
+def _stays(installation: Installation, target: Target) -> tuple[Stays, ...]:
+    until = system_clock() + installation.config.retention.erased_accounts_days * DAY_MS
+    with installation.database.read() as connection:
+        return what_stays(connection, target.plan, accounts_until=until)
 
 
 def _carry_out(installation: Installation, find: Find, target: Target, reason: str, is_known: bool) -> _Done:

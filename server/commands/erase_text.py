@@ -10,6 +10,7 @@ from rich.table import Table
 from event_schema.printable import printable_name
 from server.erasure.plan import Target
 from server.erasure.record import Erasure
+from server.erasure.staying import Stays
 from server.people.dates import day_text
 
 _WORDS = {
@@ -18,6 +19,7 @@ _WORDS = {
     "person_names": ("name", "names"),
     "employments": ("employment", "employments"),
     "leaver_flags": ("flag as a leaver", "flags as a leaver"),
+    "leaver_sign_offs": ("sign-off of the leaving", "sign-offs of the leaving"),
     "account_bindings": ("account that was the person's", "accounts that were the person's"),
     "trait_bindings": ("machine that was the person's", "machines that were the person's"),
     "people_changes": ("entry of the person's history", "entries of the person's history"),
@@ -69,8 +71,8 @@ def step_words(step: str) -> str:
     return _STEPS.get(step, step)
 
 
-def counts_text(target: Target, rows: Mapping[str, int]) -> str:
-    """What would go."""
+def counts_text(target: Target, rows: Mapping[str, int], stays: Sequence[Stays]) -> str:
+    """What would go, and what would not."""
     shown = printable_name(target.shown)
     if not target.plan.subjects and target.plan.first_day is None:
         return f"{shown} was erased on {_date(target.erased_at)}; nothing is kept."
@@ -81,12 +83,15 @@ def counts_text(target: Target, rows: Mapping[str, int]) -> str:
         lines.append(
             "Signed blocks that hold such events go, or are written anew where others' are in them too."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_stays_lines(stays)])
 
 
-def result_text(rows: Mapping[str, int], left: Sequence[str], waiting: int | None) -> str:
+def result_text(
+    rows: Mapping[str, int], left: Sequence[str], waiting: int | None, stays: Sequence[Stays] = ()
+) -> str:
     """What went, and what is left."""
     lines = ["Erased:", *_lines(rows)] if rows else []
+    lines += _stays_lines(stays)
     if waiting:
         wait = "record waits" if waiting == 1 else "records wait"
         lines.append(f"{waiting:,} {wait} on the log: what is to be erased there is dropped as it is read.")
@@ -130,6 +135,14 @@ def _lines(rows: Mapping[str, int]) -> list[str]:
         if rows.get(name)
     ]
     return lines or ["  nothing"]
+
+
+def _stays_lines(stays: Sequence[Stays]) -> list[str]:
+    lines = ["Stays as proof of what was done here; by itself it names nobody:"] if stays else []
+    for each in stays:
+        until = "for good" if each.until is None else f"until {_date(each.until)}"
+        lines.append(f"  {each.number:,} {each.what}, {until}")
+    return lines
 
 
 def _date(at: int | None) -> str:

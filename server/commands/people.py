@@ -20,6 +20,7 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.people_accounts import account, show_accounts
+from server.commands.people_holdings import close_account, reissue, return_device
 from server.commands.people_import import import_file, imports
 from server.commands.tables import echo_table
 from server.people.dates import UnreadableDate, day_text, minute_text, read_day, read_minute
@@ -42,6 +43,9 @@ people.add_command(import_file)
 people.add_command(imports)
 people.add_command(account)
 people.add_command(show_accounts)
+people.add_command(close_account)
+people.add_command(return_device)
+people.add_command(reissue)
 
 
 @people.command("list")

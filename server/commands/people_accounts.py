@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from event_schema.printable import printable_name
+from server.commands.moments import read_moment
 from server.commands.opening import (
     checked_reason,
     data_option,
@@ -19,14 +20,12 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.tables import echo_table
-from server.people.account_facts import SYSTEM_CHARACTERS, AccountWords, declare_account
-from server.people.account_list import AccountView, list_accounts
+from server.leavers.account_list import AccountView, list_accounts
+from server.people.account_facts import SYSTEM_CHARACTERS, AccountWords, DateRefused, declare_account
 from server.people.account_names import account_key
-from server.people.dates import UnreadableDate, read_day
 from server.people.directory import load_directory
 from server.people.facts import AccountKind
 from server.people.flags import UnknownPerson
-from server.people.local_time import first_moment
 from server.people.person_rows import ACCOUNT_CHARACTERS
 
 REASON_CHARACTERS = 1000
@@ -94,27 +93,15 @@ def account(
             nobody=no_owner,
             knows=knows,
             forgets=forgets,
-            since=None if since is None else _moment("--since", since, zone, now),
-            rotated_at=None if rotated is None else _moment("--rotated", rotated, zone, now),
+            since=None if since is None else read_moment("--since", since, zone, now),
+            rotated_at=None if rotated is None else read_moment("--rotated", rotated, zone, now),
         )
         try:
             with installation.database.begin() as connection:
                 declare_account(connection, said, actor=system_actor(), at=now, reason=why)
-        except UnknownPerson as error:
+        except (UnknownPerson, DateRefused) as error:
             fail(str(error))
     click.echo(f"{printable_name(key)}: noted")
-
-
-def _moment(option: str, written: str, zone: str, now: int) -> int:
-    if written == "now":
-        return now
-    try:
-        day = read_day(written)
-    except UnreadableDate as error:
-        raise click.UsageError(f"{option}: {error}") from None
-    if day is None:
-        raise click.UsageError(f"{option}: is no day")
-    return first_moment(zone, day)
 
 
 def _accounts_table(found: list[AccountView]) -> Table:

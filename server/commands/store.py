@@ -19,10 +19,12 @@ from server.commands.opening import (
     echo_json,
     fail,
     json_option,
+    open_installation,
     system_clock,
 )
 from server.config import ConfigError, DatabaseConfig, ServerConfig, check_database
 from server.data_directory import AlreadyRunning, DataDirectory, DataDirectoryError, data_directory_from
+from server.people.hr_view import hr_grants
 from server.store.database import Database, StoreUnavailable, open_database
 from server.store.transfer import TransferFailed, Transferred, transfer
 from server.store.up_lock import UpLock
@@ -31,6 +33,21 @@ from server.store.up_lock import UpLock
 @click.group("store")
 def store() -> None:
     """The database behind an installation."""
+
+
+@store.command("hr-role")
+@data_option
+def hr_role(data: Path | None) -> None:
+    """SQL for PostgreSQL: a role that reads what HR may see, and nothing else.
+
+    For the database's administrator: `leaver store hr-role | psql DATABASE`. HR's views take the role on from
+    then on. With SQLite they are held to the same tables without it.
+    """
+    with open_installation(data) as installation:
+        user = make_url(installation.database.url).username
+        if installation.database.dialect != "postgresql" or not user:
+            fail("SQLite has no roles: HR's views are held to HR's tables there by themselves")
+        click.echo(hr_grants(user), nl=False)
 
 
 @store.command("migrate")

@@ -46,6 +46,7 @@ from server.store.tables import (
     judged_days,
     known_exports,
     leaver_flags,
+    leaver_sign_offs,
     people,
     people_changes,
     person_names,
@@ -67,7 +68,15 @@ Progress = Callable[[str, int, int], None]
 
 _AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
-OF_PERSON = (person_names, employments, leaver_flags, account_bindings, trait_bindings, people_changes)
+OF_PERSON = (
+    person_names,
+    employments,
+    leaver_flags,
+    leaver_sign_offs,
+    account_bindings,
+    trait_bindings,
+    people_changes,
+)
 """What is declared of a person, and its history."""
 _IN_STEPS = (subject_events, subject_places, subject_agents)
 

@@ -34,10 +34,51 @@ class AccountWords(msgspec.Struct, frozen=True):
     rotated_at: int | None = None
 
 
+class UnknownAccount(Exception):
+    """Nobody declared this account."""
+
+
+class DateRefused(Exception):
+    """It cannot have been then; the message says why."""
+
+
+def close_account(
+    connection: Connection,
+    account: str,
+    system: str,
+    *,
+    when: int | None,
+    actor: str,
+    at: int,
+    reason: str | None,
+) -> None:
+    """It works no more since `when` (ms UTC); None: it works again. Whose it is stays, so that an act after
+    it is known as theirs. `account` as account_key. In a write transaction. Raises UnknownAccount,
+    DateRefused."""
+    if when is not None and when > at:
+        raise DateRefused("an account is closed now or was before: this day is yet to come")
+    here = (accounts.c.system == system) & (accounts.c.account == account)
+    changed = update(accounts).where(here).values(closed_at=when, changed_at=at)
+    if not connection.execute(changed).rowcount:
+        others = connection.execute(
+            select(accounts.c.system).where(accounts.c.account == account).order_by(accounts.c.system)
+        ).scalars()
+        places = [each or "everywhere" for each in others]
+        known = f", but there is one of {', '.join(places)}" if places else ": leaver people accounts"
+        raise UnknownAccount(f"no account of this name is declared{known}")
+    shown = pseudonym(connection, account_subject(account, None))
+    action = "people.reopen_account" if when is None else "people.close_account"
+    audit.append(
+        connection, at=at, actor=actor, action=action, object=shown, reason=reason, detail={"closed_at": when}
+    )
+
+
 def declare_account(
     connection: Connection, said: AccountWords, *, actor: str, at: int, reason: str | None
 ) -> None:
-    """In a write transaction that is alone. Raises UnknownPerson."""
+    """In a write transaction that is alone. Raises UnknownPerson, DateRefused."""
+    if said.rotated_at is not None and said.rotated_at > at:
+        raise DateRefused("a password was changed now or before: this day is yet to come")
     named = [*said.knows, *said.forgets, *([said.owner] if said.owner else [])]
     known = load_facts(connection, sorted(set(named)))
     for person_id in named:

@@ -6,6 +6,9 @@
   account that nobody takes over: HR's systems empty the row of whoever leaves, and what still works of it is
   what must be watched.
 - Listed again, and nobody had it meanwhile: as if it had always been listed.
+- What somebody said by hand (source `flag`) stands over the file: a machine that was given back stays so
+  however long the file lists it, unless the row's `since` is later; and what only a hand gave is not taken by
+  the file's silence.
 """
 
 from __future__ import annotations
@@ -46,11 +49,13 @@ def merged_holdings(
             still |= {held.name} if held.until is None else set()
         elif taker is not None and taker.person_id != person_id:
             found += _ended(held, at if taker.since is None else taker.since)
-        elif keeps:
+        elif keeps or held.source == "flag":
             found.append(held)
         else:
             found += _ended(held, at)
     for name in wanted - still:
+        if gave_back(found, name, since):
+            continue
         last = max((h for h in found if h.name == name), key=lambda h: h.until or 0, default=None)
         if last is not None and since is None and not had_by_others(name):
             found[found.index(last)] = msgspec.structs.replace(last, until=None)
@@ -58,6 +63,18 @@ def merged_holdings(
             begins = at if since is None and had_by_others(name) else since
             found.append(Holding(name, since=begins))
     return tuple(found)
+
+
+def gave_back(stored: Iterable[Holding], name: str, since: int | None) -> bool:
+    """Whether somebody said by hand that it is no longer the person's, and the row tells no later start."""
+    held = [each for each in stored if each.name == name]
+    last = max(held, key=lambda each: (each.until is None, each.until or 0), default=None)
+    return (
+        last is not None
+        and last.source == "flag"
+        and last.until is not None
+        and (since is None or since < last.until)
+    )
 
 
 def _ended(held: Holding, at: int) -> list[Holding]:

@@ -26,7 +26,7 @@ from server.people.dates import day_text
 from server.people.employment_merge import DoesNotFit, merged_employments
 from server.people.erased import ErasedNames
 from server.people.facts import Holding, PersonFacts
-from server.people.holding_merge import Taker, merged_holdings
+from server.people.holding_merge import Taker, gave_back, merged_holdings
 from server.people.hr_columns import Problem, Table
 from server.people.import_mapping import ImportMapping
 from server.people.local_time import first_moment
@@ -90,6 +90,7 @@ class _Planning:
             for each in rows.values()
             for row in each
             for name in row.devices
+            if not self._gave_back(rows, row.id, host_trait(name))
         }
         had = self._had_by()
         wanted: list[tuple[int, PersonFacts]] = []
@@ -211,6 +212,10 @@ class _Planning:
         row = rows[person_id][-1]
         return None if row.since is None else first_moment(self._zone_of(person_id, row), row.since)
 
+    def _gave_back(self, rows: Rows, person_id: str, trait: str) -> bool:
+        stored = self._stored.get(person_id)
+        return stored is not None and gave_back(stored.traits, trait, self._since(rows, person_id))
+
     def _had_by(self) -> dict[str, set[str]]:
         """Who ever had an account or a machine."""
         had: dict[str, set[str]] = {}
@@ -296,7 +301,7 @@ class _Planning:
 
     def _note_kept(self, row: PersonRow, held: tuple[Holding, ...], listed: set[str]) -> None:
         for each in held:
-            if each.until is None and each.name not in listed:
+            if each.until is None and each.name not in listed and each.source != "flag":
                 message = "no longer listed, and kept: the person is leaving, and nobody else has it"
                 self._notes.append(Problem(row.line, "accounts", each.name, message))
 

@@ -128,11 +128,7 @@ def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: s
     if not reason.strip():
         raise ValueError("unmasking needs a reason")
     wanted = _normalised(shown)
-    subject = connection.execute(
-        select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == wanted)
-    ).scalar()
-    if subject is None:
-        raise UnknownPseudonym(f"nobody has the pseudonym {wanted}")
+    subject = subject_of(connection, wanted)
     audit.append(connection, at=at, actor=actor, action="pseudonym.unmask", object=wanted, reason=reason)
     kind, _, rest = subject.partition(":")
     if kind != "person":
@@ -145,6 +141,16 @@ def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: s
         .order_by(account_bindings.c.account)
     ).scalars()
     return Unmasked(wanted, subject, name, tuple(own))
+
+
+def subject_of(connection: Connection, shown: str) -> str:
+    """For the program, never to be shown: that is `unmask`. Raises UnknownPseudonym."""
+    wanted = _normalised(shown)
+    query = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == wanted)
+    subject = connection.execute(query).scalar()
+    if subject is None:
+        raise UnknownPseudonym(f"nobody has the pseudonym {wanted}")
+    return str(subject)
 
 
 def candidate(key: bytes, subject: str) -> str:

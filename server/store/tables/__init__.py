@@ -40,6 +40,7 @@ from server.store.tables.events import (
     subject_events,
     workers,
 )
+from server.store.tables.leavers import leaver_sign_offs
 from server.store.tables.metadata import metadata
 from server.store.tables.people import (
     account_bindings,
@@ -82,6 +83,7 @@ __all__ = [
     "judged_ranges",
     "known_exports",
     "leaver_flags",
+    "leaver_sign_offs",
     "log_positions",
     "metadata",
     "models",

@@ -78,6 +78,7 @@ accounts = Table(
     Column("rotated_at", BigInteger, comment="when its password or key last changed"),
     Column("source", PlainText(8), nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, comment="null: it works"),
     comment="entities of their own: one may belong to nobody",
 )
 
@@ -148,7 +149,7 @@ people_changes = Table(
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("changed_at", BigInteger, nullable=False),
     Column("changed_by", PlainText(256), nullable=False),
-    Column("way", PlainText(8), nullable=False, comment="import, flag, unflag, undo, account"),
+    Column("way", PlainText(8), nullable=False, comment="import, flag, unflag, undo, account, device"),
     Column("import_id", BigInteger, index=True),
     Column("before", PlainText(), comment="PersonFacts as JSON (people/facts.py); null: not there before"),
     comment="history of what is declared of a person: corrections, withdrawals, undo",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,11 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(data: Path) -> None:
     assert "1  row of HR's list\n" in done.stdout
     assert "written anew where others' are in them too" in done.stdout
     assert "2  people whose manager is left empty" in done.stdout
+    stays = done.stdout[done.stdout.index("Stays as proof") :].splitlines()
+    assert stays[1] == "  2 entries of the audit trail about this erasure, by digest, for good"
+    assert re.fullmatch(
+        r"  3 digests of accounts, so that their later events are dropped, until 20\d\d-\d\d-\d\d", stays[2]
+    )
     assert _people(data) == 3
 
 
@@ -88,6 +94,8 @@ def test_what_went_is_said_to_people_and_to_programs_and_a_second_time_nothing_i
     said = json.loads(done.stdout)
     assert (said["kind"], said["dry_run"], said["left"], said["waiting"]) == ("person", False, [], 0)
     assert said["rows"]["blocks_rewritten"] > 0
+    assert [stays["number"] for stays in said["stays"]] == [2, 3]
+    assert [stays["until"] is None for stays in said["stays"]] == [True, False]
     for table, rows in would["rows"].items():
         assert said["rows"][table] == rows, table
     server = Server(data, f"sqlite:///{data}/leaver.db")

@@ -13,8 +13,12 @@ from server.people.account_facts import AccountWords, declare_account
 from server.people.facts import LeaverFlag
 from server.people.facts_store import load_facts
 from server.people.flags import flag_person
+from server.people.leaver_ledger import load_leaver
+from server.people.pseudonyms import known_pseudonyms
+from server.people.roles import Role
+from server.people.sign_offs import Item, sign_off
 from server.people.undo import CannotUndo, undo_import
-from server.store.tables import accounts, metadata, people_changes
+from server.store.tables import accounts, audit, metadata, people_changes
 from tests.server.erasure.shared_machine import (
     PERSON,
     SEAL_KEY,
@@ -43,7 +47,13 @@ def test_nothing_of_what_was_declared_and_corrected_is_left(server: Server) -> N
     _declare(server, AccountWords("kefu", "shipping", kind="shared", owner="E2", knows=(PERSON,)))
     with server.database.begin() as connection:
         flag_person(connection, PERSON, LeaverFlag(server.now // DAY), actor="t", at=server.now, reason=None)
+        gone = load_leaver(connection, PERSON, server.now)
+        assert gone is not None
+        note = "Xanthippe keeps the quixotry mail until May"
+        sign_off(connection, gone, Item.DATES, role=Role.HR, actor="test", at=server.now, note=note)
+        shown = known_pseudonyms(connection, [f"person:{PERSON}"])
     assert any("people_changes.before" in trace for trace in traces_in_rows(server))
+    assert any("leaver_sign_offs.note" in trace for trace in traces_in_rows(server))
     server.take(desk.record([file_of("xanthippe", random.Random(1))]))
     removed = erase(server)
     assert traces_in_rows(server) == []
@@ -54,7 +64,10 @@ def test_nothing_of_what_was_declared_and_corrected_is_left(server: Server) -> N
         "trait_bindings": 1,
     }
     assert (removed["people_changes"], removed["account_bindings"], removed["accounts"]) == (3, 4, 3)
+    assert removed["leaver_sign_offs"] == 1
     with server.database.read() as connection:
+        trail = connection.execute(select(audit.c.action).where(audit.c.object.in_(shown.values())))
+        assert "leaver.sign_off" in trail.scalars().all()
         assert set(load_facts(connection)) == {"E2", "E3"}
         assert set(connection.execute(select(accounts.c.account)).scalars()) == {"bob", "carol", "kefu"}
         history = connection.execute(select(people_changes.c.person_id, people_changes.c.before)).all()
@@ -92,6 +105,7 @@ def test_every_table_that_names_people_is_looked_at(server: Server) -> None:
         "person_names",
         "employments",
         "leaver_flags",
+        "leaver_sign_offs",
         "account_bindings",
         "trait_bindings",
         "people_changes",

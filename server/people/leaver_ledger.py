@@ -1,0 +1,90 @@
+"""Everybody who is leaving or has left, with what is still open, from what is declared alone.
+
+All of it runs on a connection that reads HR's tables only (hr_view.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, union
+
+from server.people.directory import AccountRecord
+from server.people.facts import LEARNED
+from server.people.facts_store import load_facts
+from server.people.holders import Binding
+from server.people.leaving import Leaver, leaver
+from server.people.sign_offs import SignOff, load_sign_offs
+from server.store.tables import account_bindings, accounts, employments, leaver_flags, trait_bindings
+
+_AT_ONCE = 500
+
+
+def load_leavers(connection: Connection, now: int) -> list[Leaver]:
+    """By id. now: ms UTC."""
+    ends = employments.c.last_day.is_not(None) | employments.c.notice_day.is_not(None)
+    said = union(select(employments.c.person_id).where(ends), select(leaver_flags.c.person_id))
+    return _leavers(connection, sorted(connection.execute(said).scalars()), now)
+
+
+def load_leaver(connection: Connection, person_id: str, now: int) -> Leaver | None:
+    """None: nobody has the id, or the person stays."""
+    return next(iter(_leavers(connection, [person_id], now)), None)
+
+
+def signed_off(connection: Connection, found: Iterable[Leaver]) -> dict[str, tuple[SignOff, ...]]:
+    """What holds of these people's leaving, by person."""
+    leaves = {each.id: each.last_day for each in found}
+    return load_sign_offs(connection, leaves)
+
+
+def _leavers(connection: Connection, ids: Sequence[str], now: int) -> list[Leaver]:
+    known = load_facts(connection, ids)
+    keys: dict[str, set[tuple[str, str]]] = {
+        person.id: {(held.system, held.name) for held in person.accounts} for person in known.values()
+    }
+    bound = account_bindings.c
+    for row in _of(connection, account_bindings, "person_id", list(known)):
+        if row.relation == "knows":
+            keys[row.person_id].add((row.system, row.account))
+    names = sorted({name for each in keys.values() for _, name in each})
+    owners: dict[tuple[str, str], list[Binding]] = {}
+    knowers: dict[tuple[str, str], list[Binding]] = {}
+    for row in _of(connection, account_bindings, bound.account.name, names):
+        found = owners if row.relation == "owner" else knowers
+        found.setdefault((row.system, row.account), []).append(_binding(row))
+    records: dict[tuple[str, str], AccountRecord] = {}
+    closed: dict[tuple[str, str], int] = {}
+    for row in _of(connection, accounts, "account", names):
+        key = (row.system, row.account)
+        records[key] = AccountRecord(
+            row.account,
+            row.system,
+            row.kind,
+            row.rotated_at,
+            tuple(owners.get(key, ())),
+            tuple(knowers.get(key, ())),
+        )
+        if row.closed_at is not None:
+            closed[key] = row.closed_at
+    traits: dict[str, tuple[Binding, ...]] = {}
+    held = sorted({each.name for person in known.values() for each in person.traits})
+    for row in _of(connection, trait_bindings, "trait", held):
+        if row.source != LEARNED:
+            traits[row.trait] = (*traits.get(row.trait, ()), _binding(row))
+    found_leavers = (
+        leaver(person, [records[k] for k in sorted(keys[person.id]) if k in records], closed, traits, now)
+        for person in (known[person_id] for person_id in ids if person_id in known)
+    )
+    return [each for each in found_leavers if each is not None]
+
+
+def _of(connection: Connection, table: Table, column: str, values: Sequence[str]) -> Iterator[Any]:
+    for start in range(0, len(values), _AT_ONCE):
+        part = values[start : start + _AT_ONCE]
+        yield from connection.execute(select(table).where(table.c[column].in_(part)))
+
+
+def _binding(row: Any) -> Binding:
+    return Binding(row.person_id, row.valid_from, row.valid_until, row.source, row.confidence)
