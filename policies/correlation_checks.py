@@ -11,7 +11,6 @@ from sigma.correlations import (
     SigmaCorrelationTimespan,
     SigmaExtendedCorrelationCondition,
 )
-from sigma.rule import SigmaRule
 
 from policies.detection_checks import Fault, nearest
 
@@ -24,6 +23,10 @@ _KEYS: Final = frozenset({"type", "rules", "generate", "group-by", "timespan", "
 _TIMESPAN: Final = re.compile(r"0*[1-9][0-9]{0,8}[smhdwMy]")
 _WORD: Final = re.compile(r"[^\s()]+")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_DAYS: Final = ("event_count", "value_count", "value_sum", "value_avg")
+_DAY_SECONDS: Final = 86_400
+DAYS_MAX: Final = 92
+VALUES_MAX: Final = 10_000
 RULES_MAX: Final = 100
 CHAIN_MAX: Final = 8
 
@@ -32,16 +35,50 @@ Path = tuple[str | int, ...]
 
 def suppressed_ms(value: Mapping[str, Any]) -> int:
     """How long a group stays quiet after an alert: `leaver: {suppress: 1d}` beside `correlation`; else 0."""
-    own = value.get("leaver")
-    written = own.get("suppress") if isinstance(own, dict) else None
+    written = _own(value, "suppress")
     return 0 if written is None else SigmaCorrelationTimespan(written).seconds * 1000
 
 
-def suppress_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
-    own = value.get("leaver")
-    written = own.get("suppress") if isinstance(own, dict) else None
+def whole_days(value: Mapping[str, Any]) -> int:
+    """Of a window of whole days: `leaver: {window: days}` beside `correlation`; else 0."""
+    if _own(value, "window") is None:
+        return 0
+    return int(SigmaCorrelationTimespan(value["correlation"]["timespan"]).seconds) // _DAY_SECONDS
+
+
+def own_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
+    """Of what is Leaver's own beside `correlation`, which has no faults."""
+    written = _own(value, "suppress")
     if written is not None and not (isinstance(written, str) and _TIMESPAN.fullmatch(written)):
         yield Fault(("leaver", "suppress"), f"suppress {written} is no number with s, m, h, d, w, M or y: 1d")
+    window = _own(value, "window")
+    if window is None:
+        return
+    correlation = value["correlation"]
+    if window != "days":
+        yield Fault(("leaver", "window"), f"window is {window}: only days is possible, else it slides")
+    elif correlation["type"] not in _OF_DAYS:
+        words = f"{correlation['type']} needs each event: windows of days are for {', '.join(_OF_DAYS)}"
+        yield Fault(("leaver", "window"), words)
+    else:
+        seconds = SigmaCorrelationTimespan(correlation["timespan"]).seconds
+        if seconds % _DAY_SECONDS or not 1 <= seconds // _DAY_SECONDS <= DAYS_MAX:
+            words = f"a window of days has 1 to {DAYS_MAX} whole days: {correlation['timespan']} has not"
+            yield Fault(("correlation", "timespan"), words)
+        if correlation["type"] == "value_count" and _bound(correlation) > VALUES_MAX:
+            words = f"a window of days tells at most {VALUES_MAX:,} values a day apart"
+            yield Fault(("correlation", "condition"), words)
+
+
+def _bound(correlation: Mapping[str, Any]) -> float:
+    condition = correlation.get("condition")
+    bounds = [condition.get(name) for name in _OPERATORS] if isinstance(condition, dict) else []
+    return max((each for each in bounds if isinstance(each, int | float)), default=0)
+
+
+def _own(value: Mapping[str, Any], key: str) -> Any:
+    own = value.get("leaver")
+    return own.get(key) if isinstance(own, dict) else None
 
 
 def correlation_faults(value: Any) -> Iterator[Fault]:
@@ -115,7 +152,7 @@ def by_reference(rules: Sequence[Any]) -> dict[str, int]:
 
 
 def reference_faults(
-    rules: Sequence[SigmaRule], correlations: Sequence[SigmaCorrelationRule]
+    rules: Sequence[Any], correlations: Sequence[SigmaCorrelationRule]
 ) -> dict[int, list[Fault]]:
     """By place in `correlations`: names that no good rule has, and circles."""
     known = by_reference([*rules, *correlations])

@@ -15,6 +15,7 @@ import msgspec
 
 from event_schema.leaver_fields import LeaverFields
 from event_schema.ocsf_events import EVENT_CLASSES, Event
+from policies.correlated_policies import CorrelatedPolicies, Named, Wanted
 from policies.detection.condition_tree import Tree
 from policies.detection.detection_set import DetectionSet, rule_tree
 from policies.detection.routing import pinned_classes
@@ -35,7 +36,7 @@ class Policy(msgspec.Struct, frozen=True):
     title: str
     level: Level
     family: str
-    """Alerts of one subject and one family are one alert."""
+    """Alerts of one subject and one family are one alert. "": it makes none, correlations count it."""
     description: str
     runbook: str
     """What the analyst does first."""
@@ -68,6 +69,18 @@ class ParsedPolicy(msgspec.Struct, frozen=True):
     conditions: tuple[Any, ...]
     content: bytes
     """Canonical form of all that decides about hits and alerts."""
+    name: str | None = None
+    """What correlations may call it by, beside its id."""
+    detects: bytes = b""
+    """Canonical form of what decides about hits: correlations over it go on while it is the same."""
+
+
+class ParsedCorrelation(msgspec.Struct, frozen=True):
+    """A correlation that the loader found good, whose rules are there."""
+
+    policy: Policy
+    wanted: Wanted
+    content: bytes
 
 
 class _Program:
@@ -101,14 +114,26 @@ class _Program:
 
 
 class PolicySet:
-    """Rules in the order of their ids; the order of files does not matter."""
+    """Rules in the order of their ids, then correlations; the order of files does not matter.
 
-    def __init__(self, rules: Sequence[ParsedPolicy]) -> None:
+    `correlated`: what is to be done with the hits of rules that correlations count."""
+
+    def __init__(self, rules: Sequence[ParsedPolicy], correlations: Sequence[ParsedCorrelation] = ()) -> None:
         in_order = sorted(rules, key=lambda parsed: parsed.policy.rule_id)
-        self.policies: Final = tuple(parsed.policy for parsed in in_order)
-        self.version: Final = hashlib.sha256(b"\n".join(parsed.content for parsed in in_order)).hexdigest()
+        above = sorted(correlations, key=lambda parsed: parsed.policy.rule_id)
+        self.policies: Final = (
+            *(parsed.policy for parsed in in_order),
+            *(parsed.policy for parsed in above),
+        )
+        contents = [parsed.content for parsed in in_order] + [parsed.content for parsed in above]
+        self.version: Final = hashlib.sha256(b"\n".join(contents)).hexdigest()
         """Changes when, and only when, what a rule does changes."""
         trees = [rule_tree(parsed.conditions) for parsed in in_order]
+        self.correlated: Final = CorrelatedPolicies(
+            [_named(parsed) for parsed in in_order],
+            [parsed.wanted for parsed in above],
+        )
+        self._correlation_hits: Final = {each.policy.rule_id: _hit(each.policy) for each in above}
         routed = [
             (tree, _hit(parsed.policy), pinned_classes(tree))
             for tree, parsed in zip(trees, in_order, strict=True)
@@ -135,6 +160,10 @@ class PolicySet:
         """As match(record_of(event, …)), several times as fast. `leaver` is plain; it must not change."""
         return self._by_kind[type(event)].match_event(event, leaver)
 
+    def correlation_hit(self, rule_id: str) -> PolicyHit:
+        """What a correlation fires as."""
+        return self._correlation_hits[rule_id]
+
 
 def record_of(event: Event, leaver: LeaverFields) -> dict[str, Any]:
     """An event and what enrichment knew of it, as policies see them."""
@@ -153,3 +182,8 @@ def _hit(policy: Policy) -> PolicyHit:
         policy.fades,
         policy.version,
     )
+
+
+def _named(parsed: ParsedPolicy) -> Named:
+    content = hashlib.sha256(parsed.detects or parsed.content).hexdigest()
+    return Named(parsed.policy.rule_id, parsed.name, content)

@@ -40,20 +40,36 @@ _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
 class Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rule's `leaver` key."""
+    """The rule's `leaver` key: what an alert needs, or that it makes none (see duties_faults)."""
 
-    family: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+    family: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")] | msgspec.UnsetType = msgspec.UNSET
+    runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)] | msgspec.UnsetType = msgspec.UNSET
     about: About = "account"
     fades: bool = False
+    building_block: bool = False
+    """It is there for correlations to count."""
+
+    @property
+    def of_alerts(self) -> tuple[str, str]:
+        """Family and runbook; empty where it makes no alerts."""
+        return self.family or "", self.runbook or ""
+
+
+def duties_faults(duties: Duties) -> Iterator[Fault]:
+    if duties.building_block:
+        if any(duties.of_alerts):
+            yield Fault(("leaver",), "a building_block makes no alerts: it has neither family nor runbook")
+        return
+    for key, value in zip(("family", "runbook"), duties.of_alerts, strict=True):
+        if not value:
+            yield Fault(
+                ("leaver",), f"the rule has no {key}; one that correlations count is a building_block"
+            )
 
 
 def shape_faults(rule: Any) -> Iterator[Fault]:
     if not isinstance(rule, dict):
         yield Fault((), "a rule is a mapping of keys such as title, id, logsource, detection")
-        return
-    if "correlation" in rule:
-        yield Fault(("correlation",), "Sigma correlations are not yet supported")
         return
     for key in rule:
         if key not in SIGMA_KEYS | _OWN_KEYS:
@@ -99,10 +115,11 @@ def place_of(error: BaseException) -> YamlPath:
 
 
 def own_keys(rule: Mapping[str, Any]) -> tuple[Duties | None, Examples | None, list[Fault]]:
-    faults = []
+    faults: list[Fault] = []
     duties = examples = None
     try:
         duties = msgspec.convert(rule["leaver"], Duties)
+        faults += duties_faults(duties)
     except msgspec.ValidationError as error:
         faults.append(convert_fault("leaver", error))
     try:

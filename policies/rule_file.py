@@ -1,7 +1,7 @@
 """Reads a folder of Sigma rules; reports every fault of every file with its line.
 
-A file holds an exception (exception_file.py), or one Sigma rule and two keys of our own, which pySigma
-never sees:
+A file holds an exception (exception_file.py), a correlation (correlation_file.py), or one Sigma rule and two
+keys of our own, which pySigma never sees:
 
     leaver: {family: removable_storage_copy, runbook: what the analyst does first,
              about: suspect, fades: true}       # both may be left out: see engine.Policy
@@ -25,6 +25,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from event_schema.field_registry import field_registry
+from policies.correlation_file import ReadCorrelation, good_correlations, parse_correlation
 from policies.detection.detection_set import DetectionSet, rule_tree
 from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedPolicy, Policy, PolicySet
@@ -63,7 +64,7 @@ class LoadedPolicies(msgspec.Struct, frozen=True):
     errors: tuple[PolicyError, ...]
 
 
-Parsed = ParsedPolicy | ParsedException
+Parsed = ParsedPolicy | ParsedException | ReadCorrelation
 
 
 class ParsedText(msgspec.Struct, frozen=True):
@@ -112,13 +113,16 @@ def read_folder(folder: Path) -> tuple[list[RuleText], list[PolicyError]]:
 
 
 def load_texts(found: Iterable[ParsedText], errors: Iterable[PolicyError] = ()) -> LoadedPolicies:
-    """What is good of these together: ids stand once, exceptions name rules that are there. `errors`: of
-    files that could not be read."""
+    """What is good of these together: ids stand once, exceptions and correlations name rules that are there.
+    `errors`: of files that could not be read."""
     good, faults = good_texts(found)
     rules = [each.parsed for each in good if isinstance(each.parsed, ParsedPolicy)]
+    correlations = [each.parsed.parsed for each in good if isinstance(each.parsed, ReadCorrelation)]
     exceptions = [each.parsed for each in good if isinstance(each.parsed, ParsedException)]
     return LoadedPolicies(
-        PolicySet(rules), ExceptionSet(exceptions), tuple(sorted([*errors, *faults], key=_place))
+        PolicySet(rules, correlations),
+        ExceptionSet(exceptions),
+        tuple(sorted([*errors, *faults], key=_place)),
     )
 
 
@@ -143,8 +147,15 @@ def good_texts(found: Iterable[ParsedText]) -> tuple[list[ParsedText], list[Poli
         for each in good
         if each.rule_id is not None and isinstance(each.parsed, ParsedPolicy)
     }
+    rules = [each.parsed for each in good if isinstance(each.parsed, ParsedPolicy)]
+    correlations = [each.parsed for each in good if isinstance(each.parsed, ReadCorrelation)]
+    complete, faults = good_correlations(rules, correlations)
+    errors += faults
+    runs = {each.parsed.policy.rule_id for each in complete}
     whole: list[ParsedText] = []
     for each in good:
+        if isinstance(each.parsed, ReadCorrelation) and each.rule_id not in runs:
+            continue
         fault = reference_fault(each.parsed, known) if isinstance(each.parsed, ParsedException) else None
         if fault is None:
             whole.append(each)
@@ -163,6 +174,10 @@ def parse_text(text: RuleText) -> ParsedText:
         parsed, errors = parse_exception(text.file, document)
         if parsed is not None:
             parsed = msgspec.structs.replace(parsed, version=text.version, hash=text.hash)
+    elif "correlation" in value and not document.faults:
+        parsed, errors = parse_correlation(text.file, document)
+        if parsed is not None:
+            parsed = parsed.saved_as(text.version, text.hash)
     else:
         parsed, errors = parse_rule(text.file, document)
         if parsed is not None:
@@ -201,7 +216,7 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     if faults:
         return None, _at_lines(name, document, faults)
     duties, examples, faults = own_keys(rule)
-    if duties is None or examples is None:
+    if duties is None or examples is None or faults:
         return None, _at_lines(name, document, faults)
     parsed_policy = _parsed(name, rule, duties, conditions)
     return parsed_policy, _at_lines(name, document, list(_example_faults(parsed_policy, examples)))
@@ -224,13 +239,14 @@ def read_rule_file(file: Path) -> str:
 
 
 def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tuple[Any, ...]) -> ParsedPolicy:
+    family, runbook = duties.of_alerts
     policy = Policy(
         rule_id=rule["id"].lower(),
         title=rule["title"],
         level=rule["level"],
-        family=duties.family,
+        family=family,
         description=rule["description"].strip(),
-        runbook=duties.runbook.strip(),
+        runbook=runbook.strip(),
         about=duties.about,
         fades=duties.fades,
         tags=tuple(rule.get("tags") or ()),
@@ -239,12 +255,12 @@ def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tupl
     decides = {"policy": msgspec.structs.replace(policy, file=""), "detection": rule["detection"]}
     if mapped_source(rule["logsource"]) is not None:
         decides["logsource"] = rule["logsource"]
-    content = msgspec.json.encode(
-        decides,
-        order="deterministic",
-        enc_hook=_plain_date,
-    )
-    return ParsedPolicy(policy, conditions, content)
+    detects = {key: value for key, value in decides.items() if key != "policy"}
+    return ParsedPolicy(policy, conditions, _canonical(decides), rule.get("name"), _canonical(detects))
+
+
+def _canonical(decides: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(decides, order="deterministic", enc_hook=_plain_date)
 
 
 def _plain_date(value: Any) -> str:

@@ -16,7 +16,7 @@ from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
-from policies.correlation_checks import correlation_faults, reference_faults, suppress_faults
+from policies.correlation_checks import correlation_faults, own_faults, reference_faults
 from policies.detection.condition_tree import Placeholders, Tree
 from policies.detection.detection_set import rule_tree
 from policies.detection_checks import Fault, detection_faults, detection_shape_faults
@@ -189,8 +189,8 @@ def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 def _faults(value: Mapping[str, Any], fields: Collection[str] | None) -> Iterator[Fault]:
     if "correlation" in value:
-        yield from correlation_faults(value["correlation"])
-        yield from suppress_faults(value)
+        found = list(correlation_faults(value["correlation"]))
+        yield from found or own_faults(value)
     elif "filter" in value:
         if not isinstance(value["filter"], dict):
             yield Fault(("filter",), "filter is a mapping of rules, selections and a condition")

@@ -11,7 +11,7 @@ import msgspec
 
 from policies.correlation.correlator import CorrelationAlert, Correlator, Limits
 from policies.correlation.definition import define_correlations
-from policies.correlation_checks import suppressed_ms
+from policies.correlation_checks import suppressed_ms, whole_days
 from policies.detection.condition_tree import Placeholders
 from policies.detection.detection_set import DetectionSet
 from policies.errors import PolicyError
@@ -40,6 +40,7 @@ class SigmaMatcher:
             [rule.sigma for rule in files.rules],
             [correlation.sigma for correlation in files.correlations],
             suppress={at: suppressed_ms(each.value) for at, each in enumerate(files.correlations)},
+            days={at: whole_days(each.value) for at, each in enumerate(files.correlations)},
             contents=[hashlib.sha256(repr(tree).encode()).hexdigest() for tree in files.trees],
         )
         self.correlator: Final = Correlator(correlations, limits)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.correlation_retention import shorten_windows
 from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
@@ -27,6 +28,7 @@ from server.store.tables import (
     alerts,
     channel_days,
     collector_days,
+    correlation_groups,
     dead_letters,
     enrolment_tokens,
     event_blocks,
@@ -71,6 +73,10 @@ def drop_old(
         (rule_days, rule_days.c.day < first_local),
         (suspect_traits, suspect_traits.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
+        (
+            correlation_groups,
+            (correlation_groups.c.last_day < first_local) | (correlation_groups.c.until_day < now // DAY - 1),
+        ),
         (collector_days, collector_days.c.day < first_kept),
         (subject_places, subject_places.c.last_time < first_local * DAY),
         (known_exports, known_exports.c.seen_at < first_kept * DAY),
@@ -85,7 +91,9 @@ def drop_old(
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]
-    return {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
+    dropped = {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
+    dropped["correlation_windows"] = shorten_windows(database, first_local, stopped=stop.is_set)
+    return dropped
 
 
 def trim_log(database: Database, log: EventLog) -> None:

@@ -85,11 +85,11 @@ class _Sum:
         self._count = 0
 
     def add(self, time: int, mask: int, values: Values) -> None:
-        self._total += sum(map(_exact, values))
+        self._total += sum(map(exact, values))
         self._count += len(values)
 
     def remove(self, mask: int, values: Values) -> None:
-        self._total -= sum(map(_exact, values))
+        self._total -= sum(map(exact, values))
         self._count -= len(values)
 
     def value(self, start: int) -> Number | None:
@@ -111,11 +111,11 @@ class _Percentile:
 
     def add(self, time: int, mask: int, values: Values) -> None:
         for value in values:
-            bisect.insort(self._sorted, _exact(value))
+            bisect.insort(self._sorted, exact(value))
 
     def remove(self, mask: int, values: Values) -> None:
         for value in values:
-            del self._sorted[bisect.bisect_left(self._sorted, _exact(value))]
+            del self._sorted[bisect.bisect_left(self._sorted, exact(value))]
 
     def value(self, start: int) -> Number | None:
         return percentile_of(self._sorted, self._percentile)
@@ -185,10 +185,11 @@ class _InOrder(_Seen):
         return 0
 
 
-def _exact(value: float) -> int | Fraction:
+def exact(value: float | Fraction) -> int | Fraction:
+    """The number as it is, whole where it is whole."""
     if isinstance(value, int):
         return value
-    return int(value) if value.is_integer() else Fraction(value)
+    return int(value) if value == int(value) else Fraction(value)
 
 
 _MAKERS: Final[dict[str, Callable[[], Aggregate]]] = {

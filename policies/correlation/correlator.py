@@ -17,9 +17,11 @@ from typing import Any, Final
 
 import msgspec
 
+from policies.correlation.day_window import DAY_MS, DayWindow
 from policies.correlation.definition import Correlation, Number
-from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow
-from policies.correlation.source_values import bounded_value, field_getter, group_keys, values_of
+from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow, Window
+from policies.correlation.plan import CorrelationPlan
+from policies.correlation.source_values import bounded_value, group_keys, values_of
 
 GroupKey = tuple[str | None, ...]
 
@@ -51,7 +53,8 @@ class Counts(msgspec.Struct):
 
 
 class CorrelationAlert(msgspec.Struct, frozen=True):
-    """`event`: the one that completed it. `value`: what was compared. `late`: others after it came before."""
+    """`event`: the one that completed it. `value`: what was compared. `late`: others after it came before.
+    `count` events since `begun` make the alert: one, but for windows of whole days (day_window.py)."""
 
     correlation: int
     event: EventId
@@ -59,6 +62,9 @@ class CorrelationAlert(msgspec.Struct, frozen=True):
     group: dict[str, str]
     value: float
     late: bool
+    day: int
+    begun: int
+    count: int
 
 
 class Share(msgspec.Struct, array_like=True, frozen=True):
@@ -69,55 +75,58 @@ class Share(msgspec.Struct, array_like=True, frozen=True):
     entry: Entry
 
 
-class _Place:
-    """Where a rule's hits go: one source of one correlation, and how its fields are read from a record."""
-
-    __slots__ = ("carried", "fields", "group_by", "kind", "mask", "number")
-
-    def __init__(self, number: int, at: int, correlation: Correlation) -> None:
-        source = correlation.sources[at]
-        self.number, self.mask, self.kind = number, 1 << at, correlation.kind
-        self.group_by = [field_getter(path) for path in source.group_by]
-        self.fields = [field_getter(path) for path in source.fields]
-        self.carried = [field_getter(path) for path in correlation.carried]
+def new_window(correlation: Correlation) -> Window:
+    return DayWindow(correlation) if correlation.days else GroupWindow(correlation)
 
 
 class Correlator:
-    """`correlations`: as define_correlations orders them."""
+    """`correlations`: as define_correlations orders them, or a plan that several correlators share, as they
+    may the `counts`. `of_one_subject`: one of many that are kept apart; `changed` names the groups that are
+    no longer what they were, and those that have to go are found by their times, not by when they came."""
 
-    def __init__(self, correlations: Sequence[Correlation], limits: Limits | None = None) -> None:
-        self.correlations: Final = tuple(correlations)
+    def __init__(
+        self,
+        correlations: Sequence[Correlation] | CorrelationPlan,
+        limits: Limits | None = None,
+        *,
+        counts: Counts | None = None,
+        of_one_subject: bool = False,
+    ) -> None:
+        self._plan: Final = (
+            correlations if isinstance(correlations, CorrelationPlan) else CorrelationPlan(correlations)
+        )
+        self.correlations: Final = self._plan.correlations
         self.limits: Final = limits or Limits()
-        self.counts = Counts()
-        self.groups: Final[list[dict[GroupKey, GroupWindow]]] = [{} for _ in correlations]
+        self.counts = Counts() if counts is None else counts
+        self.groups: Final[list[dict[GroupKey, Window]]] = [{} for _ in self.correlations]
+        self.changed: Final[set[tuple[int, GroupKey]]] = set()
+        self._of_one_subject: Final = of_one_subject
         self.waiting: Final[list[tuple[int, EventId, int, list[Share]]]] = []
         self.newest: int | None = None
         self.arrivals = 0
         self._entries = 0
-        self._above: Final[list[list[tuple[int, int]]]] = [[] for _ in correlations]
-        self._of_rule: Final[dict[int, list[_Place]]] = {}
-        for number, correlation in enumerate(correlations):
-            for at, source in enumerate(correlation.sources):
-                if source.is_correlation:
-                    self._above[source.number].append((number, at))
-                else:
-                    self._of_rule.setdefault(source.number, []).append(_Place(number, at, correlation))
-        self.rules: Final = frozenset(self._of_rule)
-        """Rules whose hits some correlation counts."""
 
     def take(
-        self, time: int, event: EventId, rules: Sequence[int], record: Mapping[str, Any]
+        self,
+        time: int,
+        event: EventId,
+        rules: Sequence[int],
+        record: Mapping[str, Any],
+        day: int | None = None,
     ) -> list[CorrelationAlert]:
-        """The event's hits. `time` in ms; `event` names it, and orders events of the same time."""
+        """The event's hits. `time` in ms; `event` names it, and orders events of the same time. `day`: of
+        windows of whole days, UTC's by default."""
+        if day is None:
+            day = time // DAY_MS
         shares: list[Share] = []
         for rule in rules:
-            for place in self._of_rule.get(rule, ()):
+            for place in self._plan.of_rule.get(rule, ()):
                 values = values_of(place.kind, [field(record) for field in place.fields])
                 if values is not None:
                     groups = [field(record) for field in place.group_by]
                     carried = tuple([bounded_value(field(record)) for field in place.carried])
                     keys = self._keys(groups)
-                    entry = (time, event, place.mask, values, carried)
+                    entry = (time, event, place.mask, values, carried, False, day)
                     shares += [Share(place.number, key, Entry(*entry)) for key in keys]
         if not shares:
             return []
@@ -150,7 +159,7 @@ class Correlator:
 
     def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
         """Lower correlations first, whose alerts are shares in those above them."""
-        if len(shares) == 1 and not self._above[shares[0].correlation]:
+        if len(shares) == 1 and not self._plan.above[shares[0].correlation]:
             for fired in self._put(shares[0]):
                 yield from self._alert(shares[0], fired)
             return
@@ -162,7 +171,7 @@ class Correlator:
             for share in waiting.pop(number).values():
                 for fired in self._put(share):
                     yield from self._alert(share, fired)
-                    for above, at in self._above[number]:
+                    for above, at in self._plan.above[number]:
                         for upper in self._upper(share, fired, above, at):
                             _join(waiting, upper)
 
@@ -171,37 +180,42 @@ class Correlator:
         groups = self.groups[share.correlation]
         window = groups.pop(share.group, None)
         if window is None:
-            window = GroupWindow(correlation)
+            window = new_window(correlation)
             if len(groups) >= self.limits.groups:
-                self._drop_group(groups)
+                self._drop_group(share.correlation)
         groups[share.group] = window  # last now: the first is the one that was quiet for longest
-        before = len(window.entries)
-        if before:
-            oldest_kept = window.times[-1] - correlation.timespan - self.limits.keep
-            if share.entry.time < oldest_kept:
-                self.counts.too_old += 1
-                return []
+        before = window.size
+        keep = self.limits.keep
+        if window.is_too_old(share.entry, keep):
+            self.counts.too_old += 1
+            return []
+        if self._of_one_subject:
+            self.changed.add((share.correlation, share.group))
         fired = window.take(share.entry)
-        oldest = window.times[-1] - correlation.timespan - self.limits.keep
-        if window.times[0] < oldest:
-            window.drop_before(oldest)
-        if len(window.entries) > self.limits.entries_in_group:
-            self.counts.entries_dropped += window.drop_first(1 + self.limits.entries_in_group // 16)
-        self._entries += len(window.entries) - before
+        self.counts.entries_dropped += window.trim(keep, self.limits.entries_in_group)
+        self._entries += window.size - before
         while self._entries > self.limits.entries:
-            self._drop_group(max(self.groups, key=len))
+            largest = max(self.groups, key=len)
+            self._drop_group(next(at for at, each in enumerate(self.groups) if each is largest))
         return fired
 
-    def _drop_group(self, groups: dict[GroupKey, GroupWindow]) -> None:
-        dropped = groups.pop(next(iter(groups)))
-        self._entries -= len(dropped.entries)
-        self.counts.groups_dropped += 1
-        self.counts.entries_dropped += len(dropped.entries)
+    def _drop_group(self, number: int) -> None:
+        groups = self.groups[number]
+        going = [next(iter(groups))]
+        if self._of_one_subject:
+            going = sorted(groups, key=lambda key: _quietest(groups, key))[: 1 + len(groups) // 16]
+        for key in going:
+            dropped = groups.pop(key)
+            if self._of_one_subject:
+                self.changed.add((number, key))
+            self._entries -= dropped.size
+            self.counts.groups_dropped += 1
+            self.counts.entries_dropped += dropped.size
 
     def _alert(self, share: Share, fired: Fired) -> Iterator[CorrelationAlert]:
         """One, but for what is suppressed."""
         correlation = self.correlations[share.correlation]
-        time = fired.entry.time
+        time = fired.time
         if correlation.suppress:
             window = self.groups[share.correlation].get(share.group)
             if window is not None:
@@ -217,6 +231,9 @@ class Correlator:
             _group(correlation, share.group),
             _as_float(fired.value),
             fired.late,
+            fired.day,
+            fired.begun,
+            fired.count,
         )
 
     def _upper(self, share: Share, fired: Fired, above: int, at: int) -> Iterator[Share]:
@@ -228,14 +245,23 @@ class Correlator:
         if values is not None:
             carried = tuple(known.get(field) for field in upper.carried)
             for key in self._keys([known.get(field) for field in source.group_by]):
-                entry = Entry(fired.entry.time, fired.entry.event, 1 << at, values, carried)
+                entry = Entry(fired.time, fired.entry.event, 1 << at, values, carried, False, fired.day)
                 yield Share(above, key, entry)
+
+    @property
+    def size(self) -> int:
+        """Of all that is kept."""
+        return self._entries
 
     def count_entries(self) -> int:
         """After a state was restored: sets and gives how many events are kept."""
         windows = itertools.chain.from_iterable(groups.values() for groups in self.groups)
-        self._entries = sum(len(window.entries) for window in windows)
+        self._entries = sum(window.size for window in windows)
         return self._entries
+
+
+def _quietest(groups: Mapping[GroupKey, Window], key: GroupKey) -> tuple[int, tuple[str, ...]]:
+    return groups[key].newest or 0, tuple(part or "" for part in key)
 
 
 def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share: Share) -> None:

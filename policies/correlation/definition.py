@@ -48,7 +48,8 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Correlation(msgspec.Struct, frozen=True):
-    """`timespan` in ms. `suppress`: ms in which a group stays quiet after an alert; 0: never."""
+    """`timespan` in ms. `suppress`: ms in which a group stays quiet after an alert; 0: never. `days`: of a
+    window of whole days (day_window.py); 0: it slides."""
 
     rule_id: str | None
     title: str
@@ -66,6 +67,7 @@ class Correlation(msgspec.Struct, frozen=True):
     carried: tuple[str, ...]
     """Fields of the completing event that correlations above want."""
     suppress: int
+    days: int
     fingerprint: str
     """Changes when, and only when, what it counts changes: state is kept across restarts by it."""
 
@@ -87,11 +89,13 @@ def define_correlations(
     correlations: Sequence[SigmaCorrelationRule],
     *,
     suppress: Mapping[int, int] | None = None,
+    days: Mapping[int, int] | None = None,
     contents: Sequence[str] | None = None,
 ) -> list[Correlation]:
     """In an order in which each comes after those that it counts. What reference_faults accepts only.
 
-    `suppress`: ms by place. `contents`: of each rule what decides what it matches, for the fingerprint.
+    `suppress`: ms by place. `days`: by place, of windows of whole days. `contents`: of each rule what decides
+    what it matches, for the fingerprint.
     """
     known = by_reference([*rules, *correlations])
     order = _lower_first(correlations, known, len(rules))
@@ -102,7 +106,10 @@ def define_correlations(
         draft = _draft(correlations[at], known, number_of, len(rules))
         carried = wanted[number_of[len(rules) + at]] - set(draft.group_by)
         draft = msgspec.structs.replace(
-            draft, carried=tuple(sorted(carried)), suppress=(suppress or {}).get(at, 0)
+            draft,
+            carried=tuple(sorted(carried)),
+            suppress=(suppress or {}).get(at, 0),
+            days=(days or {}).get(at, 0),
         )
         for source in draft.sources:
             if source.is_correlation:
@@ -182,6 +189,7 @@ def _draft(
         ordered_mask=ordered,
         carried=(),
         suppress=0,
+        days=0,
         fingerprint="",
     )
 
@@ -218,6 +226,7 @@ def _with_fingerprint(
     contents: Sequence[str] | None,
 ) -> Correlation:
     said = [draft.rule_id or draft.title, repr(correlation.to_dict()["correlation"]), repr(draft.carried)]
+    said.append(str(draft.days))
     for source in draft.sources:
         if source.is_correlation:
             said.append(lower[source.number].fingerprint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ EventId = int | str
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
-    """One event's share. `carried`: values of the correlation's carried fields."""
+    """One event's share. `carried`: values of the correlation's carried fields. `day`: as it was given."""
 
     time: int
     event: EventId
@@ -29,14 +29,73 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     values: Values
     carried: tuple[Any, ...]
     fired: bool = False
+    day: int = 0
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """`late`: events after it had been judged before."""
+    """`late`: events after it had been judged before. `time`, `day`: what it is an alert of; `count` events
+    from `begun` on: of a window of whole days all that the day has."""
 
     entry: Entry
     value: Number
     late: bool
+    time: int
+    day: int
+    begun: int
+    count: int
+
+
+class KeptDay(msgspec.Struct, array_like=True, frozen=True):
+    """One day of a window of whole days (day_window.py). `total`: a fraction, as text."""
+
+    day: int
+    events: int
+    first: int
+    last: int
+    fired: bool
+    total: str
+    number: int
+    values: list[bytes]
+
+
+class Kept(msgspec.Struct, array_like=True, frozen=True):
+    """A group's state. `entries` by (time, event), or `days` of a window of whole days."""
+
+    complete_from: int | None
+    quiet_until: int | None
+    entries: list[Entry]
+    days: list[KeptDay] = []
+
+
+class Window(Protocol):
+    """One group of one correlation. `size`: of its state."""
+
+    quiet_until: int | None
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def newest(self) -> int | None:
+        """Time (ms) of the newest event."""
+        ...
+
+    @property
+    def newest_day(self) -> int | None: ...
+    @property
+    def oldest_day(self) -> int | None: ...
+    def is_too_old(self, entry: Entry, keep: int) -> bool: ...
+    def take(self, entry: Entry) -> list[Fired]: ...
+    def trim(self, keep: int, most: int) -> int:
+        """Lets go of what is `keep` ms older than the newest window, and of what is more than `most`; how
+        much that was more."""
+        ...
+
+    def drop_before_day(self, oldest: int) -> int:
+        """Forgets the events of older days; how many entries of the state that were."""
+        ...
+
+    def kept(self) -> Kept: ...
+    def restore(self, kept: Kept) -> None: ...
 
 
 class GroupWindow:
@@ -54,10 +113,50 @@ class GroupWindow:
         self._begin = 0
         """Of the window that ends with the last entry."""
 
-    def restore(self, entries: list[Entry]) -> None:
-        self.entries = entries
-        self.times = [entry.time for entry in entries]
+    @property
+    def size(self) -> int:
+        return len(self.entries)
+
+    @property
+    def newest(self) -> int | None:
+        return self.times[-1] if self.times else None
+
+    @property
+    def newest_day(self) -> int | None:
+        return max((entry.day for entry in self.entries), default=None)
+
+    @property
+    def oldest_day(self) -> int | None:
+        return min((entry.day for entry in self.entries), default=None)
+
+    def kept(self) -> Kept:
+        return Kept(self.complete_from, self.quiet_until, self.entries)
+
+    def restore(self, kept: Kept) -> None:
+        self.complete_from, self.quiet_until = kept.complete_from, kept.quiet_until
+        self.entries = kept.entries
+        self.times = [entry.time for entry in kept.entries]
         self._rebuild()
+
+    def is_too_old(self, entry: Entry, keep: int) -> bool:
+        return bool(self.times) and entry.time < self.times[-1] - self._correlation.timespan - keep
+
+    def trim(self, keep: int, most: int) -> int:
+        oldest = self.times[-1] - self._correlation.timespan - keep
+        if self.times[0] < oldest:
+            self.drop_before(oldest)
+        return self.drop_first(1 + most // 16) if len(self.entries) > most else 0
+
+    def drop_before_day(self, oldest: int) -> int:
+        left = [entry for entry in self.entries if entry.day >= oldest]
+        dropped = len(self.entries) - len(left)
+        if dropped:
+            last = max(entry.time for entry in self.entries if entry.day < oldest)
+            self.complete_from = max(last + 1, self.complete_from or last + 1)
+            self.entries = left
+            self.times = [entry.time for entry in left]
+            self._rebuild()
+        return dropped
 
     def take(self, entry: Entry) -> list[Fired]:
         """What fires now. An event that is here already adds no more than sources it was not seen with."""
@@ -119,7 +218,7 @@ class GroupWindow:
         if value is None or not self._correlation.holds(value, aggregate.seen):
             return None
         entry.fired = True
-        return Fired(entry, value, late)
+        return Fired(entry, value, late, entry.time, entry.day, entry.time, 1)
 
     def _judge_again(self, at: int) -> Iterator[Fired]:
         """Entries from `at` on, as far as the entry there reaches."""

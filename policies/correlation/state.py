@@ -1,13 +1,14 @@
 """A correlator's state as bytes, and back.
 
-    b"leaver correlations 1\\n"     magic, with the version of the format
+    b"leaver correlations 2\\n"     magic, with the version of the format
     MessagePack array:
       newest    ms or nil: the time of the newest event that waited
       arrivals  how many events ever waited
       counts    map: see Counts
       kept      array of [fingerprint, groups]; groups: array, the longest quiet first, of
-                [group key, complete_from, quiet_until, entries]; entries: array by (time, event) of
-                [time, event, mask, values, carried, fired]
+                [group key, [complete_from, quiet_until, entries, days]]; entries: array by (time, event) of
+                [time, event, mask, values, carried, fired, day]; days (of a window of whole days): array of
+                [day, events, first, last, fired, total as text, number of values, digests of values]
       waiting   array of [time, event, arrival, shares]; shares: array of [fingerprint, group key, entry]
 
 Parts are found again by the correlation's fingerprint: a correlation that counts something else now starts
@@ -21,10 +22,10 @@ from typing import Final
 
 import msgspec
 
-from policies.correlation.correlator import Correlator, Counts, GroupKey, Share
-from policies.correlation.group_window import Entry, EventId, GroupWindow
+from policies.correlation.correlator import Correlator, Counts, GroupKey, Share, new_window
+from policies.correlation.group_window import Entry, EventId, Kept
 
-_MAGIC: Final = b"leaver correlations 1\n"
+_MAGIC: Final = b"leaver correlations 2\n"
 
 
 class StateError(ValueError):
@@ -33,9 +34,7 @@ class StateError(ValueError):
 
 class _Group(msgspec.Struct, array_like=True, frozen=True):
     key: GroupKey
-    complete_from: int | None
-    quiet_until: int | None
-    entries: list[Entry]
+    kept: Kept
 
 
 class _WaitingShare(msgspec.Struct, array_like=True, frozen=True):
@@ -64,10 +63,7 @@ def save_state(correlator: Correlator) -> bytes:
     kept = [
         (
             prints[number],
-            [
-                _Group(key, window.complete_from, window.quiet_until, window.entries)
-                for key, window in groups.items()
-            ],
+            [_Group(key, window.kept()) for key, window in groups.items()],
         )
         for number, groups in enumerate(correlator.groups)
     ]
@@ -98,9 +94,8 @@ def restore_state(correlator: Correlator, saved: bytes) -> None:
         if number is None:
             continue
         for group in groups:
-            window = GroupWindow(correlator.correlations[number])
-            window.complete_from, window.quiet_until = group.complete_from, group.quiet_until
-            window.restore(group.entries)
+            window = new_window(correlator.correlations[number])
+            window.restore(group.kept)
             correlator.groups[number][tuple(group.key)] = window
     for each in state.waiting:
         shares = [

@@ -73,9 +73,9 @@ def _raise(
 ) -> list[int]:
     scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
-    for family in sorted(families):
+    for family in sorted(families - {""}):
         judged = known.judged.get((state.subject, family), {})
-        found = assess(state, family, judged)
+        found = assess(state, family, judged, memory.rules.policies.correlated.reaches)
         if found is None:
             continue
         again = not {day for _, day in judged}.isdisjoint(found.days)

@@ -57,6 +57,7 @@ from server.store.tables import (
     accounts,
     alerts,
     channel_days,
+    correlation_groups,
     dead_letters,
     erasures,
     event_blocks,
@@ -75,7 +76,8 @@ REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
     people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
-    subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks, known_exports,
+    correlation_groups, subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks,
+    known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
 

@@ -29,6 +29,7 @@ _WORDS = {
     "judged_days": ("note of what a verdict was about", "notes of what verdicts were about"),
     "channel_days": ("day's sums of a channel", "days' sums of channels"),
     "rule_days": ("day on which a rule hit", "days on which rules hit"),
+    "correlation_groups": ("window of a correlation", "windows of correlations"),
     "subject_places": ("device or destination seen", "devices and destinations seen"),
     "subject_agents": ("endpoint seen", "endpoints seen"),
     "known_exports": (

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from analytics.risk import PI, Level, Risk, RuleDay, risk
+from policies.correlated_policies import Reach
 from server.detection.storage_anomaly import CHANNEL, FAMILY
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
 
@@ -21,6 +22,8 @@ RULE_DAYS_BACK = 90
 """Older hits weigh 1 % and less; they take no part."""
 ANOMALY = ""
 """In the place of a rule's id: the anomaly of a day."""
+
+NO_REACHES: Mapping[str, Reach] = {}
 
 Judged = Mapping[tuple[str, int], int]
 """(rule id or ANOMALY, day): how many hits, or events of the day, a person had before them at closing."""
@@ -39,9 +42,13 @@ class Assessment(msgspec.Struct, frozen=True):
     """Rule hits that take part in the peak's risk, youngest first."""
 
 
-def assess(state: SubjectState, family: str, judged: Judged) -> Assessment | None:
+def assess(
+    state: SubjectState, family: str, judged: Judged, reaches: Mapping[str, Reach] = NO_REACHES
+) -> Assessment | None:
     """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
-    how much came, not when it happened: a laptop may deliver old days after the closing."""
+    how much came, not when it happened: a laptop may deliver old days after the closing.
+
+    `reaches`: of correlations, whose evidence lies where the rules hit that they count."""
     hits = _unjudged(list(days_with_rules(state, family)), judged)
     anomalies = _anomalies(state.days(CHANNEL), judged) if family == FAMILY else {}
     best: tuple[int, int] | None = None
@@ -58,7 +65,7 @@ def assess(state: SubjectState, family: str, judged: Judged) -> Assessment | Non
     return Assessment(
         family=family,
         days=tuple(over),
-        places=tuple(sorted(_places(over, hits, anomalies))),
+        places=tuple(sorted(_places(state, over, hits, anomalies, reaches))),
         peak=peak,
         risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
@@ -74,10 +81,26 @@ def _unjudged(hits: list[RuleHits], judged: Judged) -> list[RuleHits]:
 
 
 def _places(
-    days: Collection[int], hits: list[RuleHits], anomalies: Mapping[int, float]
+    state: SubjectState,
+    days: Collection[int],
+    hits: list[RuleHits],
+    anomalies: Mapping[int, float],
+    reaches: Mapping[str, Reach],
 ) -> set[tuple[str, int]]:
-    of_rules = {(h.channel, h.day) for h in hits if h.day in days}
-    return of_rules | {(CHANNEL, day) for day in days if day in anomalies}
+    found = {(CHANNEL, day) for day in days if day in anomalies}
+    for h in hits:
+        if h.day not in days:
+            continue
+        reach = reaches.get(h.rule_id)
+        if reach is None:
+            found.add((h.channel, h.day))
+        else:
+            found.update(
+                (below.channel, below.day)
+                for below in state.rules.values()
+                if below.rule_id in reach.rules and h.day - reach.days <= below.day <= h.day
+            )
+    return found
 
 
 def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:

@@ -10,7 +10,7 @@ from server.erasure.erasing import OF_PERSON
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import named_rows
 from server.erasure.plan import Plan
-from server.erasure.seen_on_days import made_on, seen_only_on
+from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS
 from server.store.database import Database
 from server.store.tables import (
@@ -18,6 +18,7 @@ from server.store.tables import (
     accounts,
     alerts,
     channel_days,
+    correlation_groups,
     dead_letters,
     event_blocks,
     judged_days,
@@ -32,8 +33,8 @@ from server.store.tables import (
 )
 
 _OF_SUBJECT = (
-    *(alerts, judged_days, channel_days, rule_days, suspect_traits, subject_agents, subject_places),
-    pseudonyms,
+    *(alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups),
+    *(subject_agents, subject_places, pseudonyms),
 )
 _OF_DAY = (channel_days, rule_days, suspect_traits, judged_days)
 
@@ -83,6 +84,7 @@ def _of_days(connection: Connection, first: int, last: int) -> dict[str, int]:
         counts[table.name] = _count(connection, table.c.day.between(first, last))
     for table, seen in seen_only_on(first, last).items():
         counts[table.name] = _count(connection, seen)
+    counts[correlation_groups.name] = _count(connection, correlated_on(first, last))
     counts[known_exports.name] = _count(connection, made_on(first, last))
     received = dead_letters.c.received_at.between(first * DAY_MS, (last + 1) * DAY_MS - 1)
     counts["dead_letters"] = _count(connection, received)

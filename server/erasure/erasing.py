@@ -22,7 +22,7 @@ from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, las
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
 from server.erasure.plan import NotFound, Plan, Target, read_plan
-from server.erasure.seen_on_days import made_on, seen_only_on
+from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
 from server.evidence_seal import SealKey
 from server.people.dates import day_text
@@ -38,6 +38,7 @@ from server.store.tables import (
     accounts,
     alerts,
     channel_days,
+    correlation_groups,
     dead_letters,
     employments,
     erased_accounts,
@@ -66,7 +67,7 @@ SUBJECTS_AT_ONCE = 50
 Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
-_AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits)
+_AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (
     person_names,
@@ -237,6 +238,7 @@ class _Run:
             table: table.c.day.between(days[0], days[-1]) for table in tables
         }
         gone |= seen_only_on(days[0], days[-1])
+        gone |= {correlation_groups: correlated_on(days[0], days[-1])}
         subjects: set[str] = set()
         with self._database.read() as connection:
             for table, within in gone.items():

@@ -1,11 +1,17 @@
-"""What was seen of devices and endpoints on erased days, and at no other time."""
+"""What was seen of devices and endpoints on erased days, and at no other time; what correlations remember."""
 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Table, exists
 
 from server.erasure.selection import DAY_MS
-from server.store.tables import known_exports, subject_agents, subject_events, subject_places
+from server.store.tables import (
+    correlation_groups,
+    known_exports,
+    subject_agents,
+    subject_events,
+    subject_places,
+)
 
 
 def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[bool]]:
@@ -22,6 +28,12 @@ def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[boo
         subject_places: (used.first_time >= begin) & (used.last_time < end),
         subject_agents: (seen.first_time >= begin) & (seen.first_time < end) & ~on_others,
     }
+
+
+def correlated_on(first_day: int, last_day: int) -> ColumnElement[bool]:
+    """Which windows of correlations hold any of these days: they go whole, and begin anew. Local days."""
+    held = correlation_groups.c
+    return (held.first_day <= last_day) & (held.last_day >= first_day)
 
 
 def made_on(first_day: int, last_day: int) -> ColumnElement[bool]:

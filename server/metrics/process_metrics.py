@@ -47,6 +47,8 @@ class PipelineMetrics:
             self._add("leaver_dead_letters_total", number, reason)
         for reason, number in done.lost.items():
             self._add("leaver_events_lost_total", number, reason)
+        for bound, number in done.correlations_dropped.items():
+            self._add("leaver_correlations_dropped_total", number, bound)
         for score in done.alerts_opened:
             self._add("leaver_alerts_opened_total", 1, score_band(score))
         self._add("leaver_batch_conflicts_total", done.conflicts)

@@ -11,6 +11,7 @@ import msgspec
 
 from event_schema.control_records import LossReason
 from event_schema.wire import Rejected
+from policies.correlation.correlator import Counts
 from server.agents.health import SETTINGS_FINDINGS
 from server.pipeline.agent_state import FindingKind
 from server.status_types import SCORE_BANDS
@@ -39,6 +40,7 @@ LOOPS = ("https", "http", "pipeline", "housekeeping", "training", "one server")
 Labels = dict[str, tuple[str, ...]]
 _REASON: Labels = {"reason": tuple(reason.value for reason in Rejected)}
 _LOSS: Labels = {"reason": tuple(reason.value for reason in LossReason)}
+_BOUND: Labels = {"reason": Counts.__struct_fields__}
 _SCORE: Labels = {"score": tuple(SCORE_BANDS)}
 _LOOP: Labels = {"loop": LOOPS}
 _COUNTER, _GAUGE, _HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
@@ -52,6 +54,13 @@ COUNTED = (
         "leaver_dead_letters_total", _COUNTER, "letters", "Records or events that were set aside.", _REASON
     ),
     Metric("leaver_events_lost_total", _COUNTER, "events", "Events that agents say they had to drop.", _LOSS),
+    Metric(
+        "leaver_correlations_dropped_total",
+        _COUNTER,
+        "events or groups",
+        "What correlations left out, by the bound that was met; suppressed alerts.",
+        _BOUND,
+    ),
     Metric("leaver_alerts_opened_total", _COUNTER, "alerts", "Alerts opened, by their first score.", _SCORE),
     Metric("leaver_batch_seconds", _HISTOGRAM, "seconds", "From records in hand to their commit."),
     Metric("leaver_batch_failures_total", _COUNTER, "batches", "Batches not committed, and done again."),

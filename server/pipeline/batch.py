@@ -35,6 +35,7 @@ from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
+from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
@@ -83,6 +84,7 @@ class Batch:
         self.lost: Counter[str] = Counter()
         self.erased: Counter[str] = Counter()
         self.hidden = HiddenHits()
+        self.correlations_dropped: dict[str, int] = {}
 
 
 class BatchReader:
@@ -95,6 +97,7 @@ class BatchReader:
         self._batch = Batch()
         self._grown = GrownDays()
         self._asked_anew: set[str] = set()
+        self._correlating = Correlating(memory.rules.policies)
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
         senders = (logged.record.agent for logged in records if logged.record is not None)
@@ -117,6 +120,7 @@ class BatchReader:
         self._memory.scorer.settle()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
+        self._batch.correlations_dropped = self._correlating.dropped()
         for logged in records:
             after = logged.offset + 1
             self._batch.positions[logged.partition] = max(
@@ -316,7 +320,7 @@ class BatchReader:
             self._memory.scorer.forget_subject(subject)
         place = (day, row.channel, agent.name, found.record.epoch)
         state.index_event(place, found.record.first_seq + index)
-        self._match(state, event, enriched)
+        self._match(state, event, enriched, (agent.name, found.record.epoch, found.record.first_seq + index))
         add_to_day(row, event, time)
         self._score(state, row, before, person)
         return enriched
@@ -336,7 +340,9 @@ class BatchReader:
                 state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
         return row.day == day_of(person, state.first_use(place))
 
-    def _match(self, state: SubjectState, event: Event, enriched: Enriched) -> None:
+    def _match(
+        self, state: SubjectState, event: Event, enriched: Enriched, place: tuple[str, str, int]
+    ) -> None:
         found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
         self._batch.hidden.add(found.hidden, enriched.day, enriched.time)
         for hit in found.hits:
@@ -348,6 +354,9 @@ class BatchReader:
                 time=enriched.time,
                 version=hit.version,
             )
+        if found.hits:
+            known, at = enriched.known.plain, (enriched.time, enriched.day)
+            self._correlating.take(state, event, known, found.hits, place=place, at=at)
 
     def _score(
         self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None

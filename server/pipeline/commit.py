@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, case, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, case, delete, func, insert, select, update
 
 from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
@@ -26,6 +26,7 @@ from server.store.tables import (
     block_seals,
     channel_days,
     collector_days,
+    correlation_groups,
     dead_letters,
     erased_accounts,
     event_blocks,
@@ -97,6 +98,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
     _write_subjects(connection, batch.subjects.values())
+    _write_correlations(connection, batch.subjects.values())
     batch.hidden.write(connection)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
@@ -308,3 +310,20 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
     upsert(connection, suspect_traits, traits)
     upsert(connection, subject_agents, seen_on)
     upsert(connection, subject_events, ranges)
+
+
+def _write_correlations(connection: Connection, subjects: Iterable[SubjectState]) -> None:
+    """Groups that changed."""
+    rows: list[dict[str, Any]] = []
+    for state in subjects:
+        changed, gone = state.correlations.changes()
+        rows += [{"subject": state.subject} | row._asdict() for row in changed]
+        for place in gone:
+            connection.execute(
+                delete(correlation_groups).where(
+                    correlation_groups.c.subject == state.subject,
+                    correlation_groups.c.fingerprint == place.fingerprint,
+                    correlation_groups.c.group_digest == place.group_digest,
+                )
+            )
+    upsert(connection, correlation_groups, rows)

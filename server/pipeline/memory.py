@@ -31,6 +31,8 @@ from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
 AGENTS_KEPT = 20_000
+CORRELATED_KEPT = 1_000_000
+"""Events in the windows of all subjects' correlations, or about as much."""
 STANDING_KEPT_MS = 1000
 """Keys and revocations made by other processes hold after this time."""
 
@@ -59,6 +61,8 @@ class Memory:
         self._loaded: dict[str, int] = {}
         self._current: dict[str, int] = {}
         self._weights: dict[int, tuple[float, float]] = {}
+        self._correlated: dict[str, int] = {}
+        self._correlated_total = 0
         self.enricher = Enricher(load_directory(connection))
         self._loader = None if policies is not None else PolicyLoader()
         self.rules = RunningPolicies(policies or PolicySet([]), number=-1)
@@ -130,6 +134,7 @@ class Memory:
                 self._standing_at.pop(key.removeprefix(AGENT), None)
             else:
                 self.subjects.pop(key, None)
+                self._correlated_total -= self._correlated.pop(key, 0)
                 self.scorer.forget_subject(key)
 
     def forget_all(self) -> None:
@@ -188,12 +193,20 @@ class Memory:
             since = first_local_day(self.first_day)
             self.subjects.update(load_subjects(connection, missing, since=since))
             self._loaded.update(self.versions(missing))
+            self.measure(missing)
         seen_on = {agent for subject in wanted for agent in self.subjects[subject].agents}
         # Of agents that are not this batch's only the watched days matter. Whoever adds one raises the
         # versions of all subjects seen there too.
         self._look_at(connection, map(agent_key, seen_on), lock=False)
         for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_day):
             self._keep(state)
+
+    def measure(self, subjects: Iterable[str]) -> None:
+        """What their correlations take by now, for `tidy`."""
+        for subject in subjects:
+            size = self.subjects[subject].correlations.size
+            self._correlated_total += size - self._correlated.get(subject, 0)
+            self._correlated[subject] = size
 
     def watched_days(self, state: SubjectState) -> set[int]:
         """UTC days on which removable storage was watched on an endpoint that the subject was seen on."""
@@ -227,5 +240,5 @@ class Memory:
         if len(self.agents) > AGENTS_KEPT:
             # Subjects refer to agents for their watched days.
             self.forget_all()
-        elif len(self.subjects) > SUBJECTS_KEPT:
+        elif len(self.subjects) > SUBJECTS_KEPT or self._correlated_total > CORRELATED_KEPT:
             self.forget(list(self.subjects))

@@ -11,7 +11,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
     that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
     worked out again, since another worker changed what it was worked out from; `erased`: new events of erased
-    accounts, which were dropped."""
+    accounts, which were dropped; `correlations_dropped`: what bounds of correlations dropped, by which."""
 
     records: int
     events: int
@@ -23,6 +23,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     conflicts: int = 0
     erased: int = 0
+    correlations_dropped: dict[str, int] = {}
 
 
 class PipelineObserver(Protocol):

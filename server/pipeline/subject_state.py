@@ -13,15 +13,20 @@ from sqlalchemy import Connection, func, select
 
 from analytics.fading import higher
 from analytics.risk import Level
+from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
 from server.store.tables import (
     channel_days,
+    correlation_groups,
     rule_days,
     subject_agents,
     subject_events,
     subject_places,
     suspect_traits,
 )
+
+CORRELATED = "correlations"
+"""In the place of a channel: hits of correlations, which several channels may have led to."""
 
 
 class ChannelDay(msgspec.Struct):
@@ -106,6 +111,7 @@ class SubjectState:
         self.suspect_traits: dict[TraitPlace, SuspectTrait] = {}
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
+        self.correlations = SubjectCorrelations()
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
         self.dirty_places: set[ChannelPlace] = set()
@@ -162,9 +168,19 @@ class SubjectState:
         self.dirty_ranges[place, last.first_seq] = last.last_seq
 
     def rule_hit(
-        self, place: RulePlace, *, family: str, level: Level, title: str, time: int, version: int = 0
+        self,
+        place: RulePlace,
+        *,
+        family: str,
+        level: Level,
+        title: str,
+        time: int,
+        version: int = 0,
+        begun: int | None = None,
+        count: int = 1,
     ) -> None:
-        """`version`: of the rule. What the day says of the rule is what its highest version says."""
+        """`version`: of the rule. What the day says of the rule is what its highest version says. begun: the
+        time of the first of `count` hits, where they are several."""
         hits = self.rules.get(place)
         if hits is None:
             hits = self.rules[place] = RuleHits(
@@ -175,8 +191,9 @@ class SubjectState:
         if version == hits.last_version:
             hits.level = higher(hits.level, level)
         hits.first_version = min(hits.first_version, version)
-        hits.hits += 1
-        hits.first_time, hits.last_time = min(hits.first_time, time), max(hits.last_time, time)
+        hits.hits += count
+        hits.first_time = min(hits.first_time, time if begun is None else begun)
+        hits.last_time = max(hits.last_time, time)
         self.dirty_rules.add(place)
 
     def suspect_trait(
@@ -213,12 +230,14 @@ class SubjectState:
         self.dirty_days = {key for key in self.dirty_days if key[1] >= day}
         self.dirty_rules = {key for key in self.dirty_rules if key[2] >= day}
         self.dirty_ranges = {key: last for key, last in self.dirty_ranges.items() if key[0][0] >= day}
+        self.correlations.drop_before(day)
 
     def written(self) -> None:
         dirty_sets = (self.dirty_days, self.dirty_rules, self.dirty_places, self.dirty_traits)
         for dirty in (*dirty_sets, self.dirty_agents):
             dirty.clear()
         self.dirty_ranges.clear()
+        self.correlations.written()
 
 
 def load_subjects(
@@ -252,6 +271,10 @@ def _load_part(
         uses[row.channel] = PlaceUse(row.first_time, row.last_time)
     for row in connection.execute(select(subject_agents).where(subject_agents.c.subject.in_(part))):
         states[row.subject].agents[row.agent] = row.first_time
+    groups = select(correlation_groups).where(correlation_groups.c.subject.in_(part))
+    for row in connection.execute(groups):
+        group = GroupPlace(row.fingerprint, row.group_digest)
+        states[row.subject].correlations.restore(group, bytes(row.state), since)
     places = (
         subject_events.c.subject,
         subject_events.c.day,

@@ -234,6 +234,7 @@ class PipelineWorker:
             seconds=time.monotonic() - begun,
             conflicts=conflicts,
             erased=batch.erased.total(),
+            correlations_dropped=batch.correlations_dropped,
         )
         self._observer.batch_done(done)
         return done
@@ -302,6 +303,7 @@ class PipelineWorker:
         for agent in batch.agents.values():
             agent.written()
         memory.committed(versions)
+        memory.measure(batch.subjects)
         memory.tidy()
 
     def _skip_lost(self, lost: PositionLost) -> None:

@@ -80,7 +80,7 @@ def test_a_good_rule_loads(tmp_path: Path) -> None:
         ("id: 0f4d1c0e-95a5-4d8f-b3c4-1c6f8f5d7a10", "id: usb-1", 2, "must be an UUID"),
         ("product: leaver", "product: windows", 5, "product is windows"),
         ("family: removable_storage_copy", "family: USB copy", 14, "matching regex"),
-        ("  runbook: Look at it.\n", "", 13, "missing required field `runbook`"),
+        ("  runbook: Look at it.\n", "", 13, "the rule has no runbook"),
         ("record: file_copied\n      with", "record: file_eaten\n      with", 19, "file_eaten"),
         ("{file.ext: XLSX}", "{file.ext: pdf}", 18, "the rule does not fire on its example 'a spreadsheet'"),
         ("{file.ext: XLSX}", "{file.extension: pdf}", 18, "is no valid record"),
@@ -141,7 +141,7 @@ def test_two_files_with_the_same_id_are_both_named(tmp_path: Path) -> None:
     [
         (
             "title: c\ncorrelation:\n  type: event_count\n",
-            "x.yml:2: Sigma correlations are not yet supported",
+            "x.yml:2: timespan None is no number",
         ),
         ("title: f\nfilter:\n  rules: any\n", "x.yml:1: the exception has no leaver"),
         ("", "x.yml:1: the file is empty"),

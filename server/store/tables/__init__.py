@@ -23,6 +23,7 @@ from server.store.tables.agents import (
 from server.store.tables.alerts import alert_days, alerts, audit, judged_days, judged_ranges
 from server.store.tables.detection import (
     channel_days,
+    correlation_groups,
     known_exports,
     models,
     rule_days,
@@ -71,6 +72,7 @@ __all__ = [
     "block_seals",
     "channel_days",
     "collector_days",
+    "correlation_groups",
     "dead_letters",
     "employments",
     "enrolment_tokens",

@@ -81,6 +81,25 @@ suspect_traits = Table(
     comment="acts through an account of somebody else, or a shared one, and what leads to who left",
 )
 
+correlation_groups = Table(
+    "correlation_groups",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column(
+        "fingerprint",
+        PlainText(32),
+        primary_key=True,
+        comment="of what the correlation counts: one that changes starts anew",
+    ),
+    Column("group_digest", PlainText(32), primary_key=True, comment="of the group's fields"),
+    Column("rule_id", PlainText(64), nullable=False),
+    Column("first_day", Integer, nullable=False, comment="of what it holds; local"),
+    Column("last_day", Integer, nullable=False, comment="of what it holds; local"),
+    Column("until_day", Integer, nullable=False, comment="after this one nothing needs it; local"),
+    Column("state", LargeBinary, nullable=False, comment="policies/correlation/group_state.py"),
+    comment="the windows of correlations, a group of one subject each",
+)
+
 known_exports = Table(
     "known_exports",
     metadata,

@@ -94,7 +94,7 @@ def test_a_rule_that_changed_starts_the_correlations_over_it_anew() -> None:
     [
         lambda saved: b"",
         lambda saved: saved[:-3],
-        lambda saved: saved.replace(b"correlations 1", b"correlations 9"),
+        lambda saved: saved.replace(b"correlations 2", b"correlations 9"),
         lambda saved: saved[:22] + b"\xc1" + saved[23:],
         lambda saved: saved + b"more",
     ],

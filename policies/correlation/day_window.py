@@ -1,0 +1,218 @@
+"""One group of a correlation whose window is whole days: a few numbers a day instead of its events.
+
+For windows of a week or four, which many small acts fill (`leaver: {window: days}` beside `correlation`).
+A window of N days ends with the event's day, and holds that day and the N - 1 before it, whole; the days are
+those that the caller gives with the events (on the server the person's own), else UTC's. What completes a
+condition is a day: when its window fulfils the condition for the first time, whichever event of the window
+brought that about, the day fires with all of its events so far, and after that with each further one. An
+event that comes late is added to its day, and all days whose window holds it are judged again. So for
+conditions that only grow (gt, gte of counts; of sums of what is not negative) the days that fire, and with
+how many events, are the same in every order of arrival.
+
+Counts, sums and averages are exact. Different values are kept as digests of 64 bits, a day at most more than
+the condition asks for: so it is judged as if all were there, and the value that is told is "at least".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from typing import Any, Final
+
+import msgspec
+
+from policies.correlation.aggregates import exact
+from policies.correlation.definition import Correlation, Number
+from policies.correlation.group_window import Entry, Fired, Kept, KeptDay
+
+DAY_MS: Final = 86_400_000
+VALUES_A_DAY: Final = 1_000
+"""At least, and more than the condition's bound."""
+
+
+class _Day(msgspec.Struct, gc=False):
+    """`first`, `last`: times of its events. `number`: of the values that `total` adds up."""
+
+    events: int = 0
+    first: int = 1 << 62
+    last: int = -(1 << 62)
+    fired: bool = False
+    total: int | Fraction = 0
+    number: int = 0
+    values: set[bytes] | None = None
+
+
+class DayWindow:
+    """`complete_from`: from this day on nothing was dropped."""
+
+    __slots__ = (
+        "_correlation",
+        "_days",
+        "_most",
+        "_newest",
+        "_union",
+        "complete_from",
+        "quiet_until",
+        "size",
+    )
+
+    def __init__(self, correlation: Correlation) -> None:
+        self._correlation = correlation
+        self._days: dict[int, _Day] = {}
+        self._newest: int | None = None
+        self._union: set[bytes] | None = None
+        """Different values of the window that ends with the newest day; None: to be made again."""
+        self._most = VALUES_A_DAY
+        if correlation.kind == "value_count":
+            self._most = max(VALUES_A_DAY, int(correlation.bound) + 2)
+        self.complete_from: int | None = None
+        self.quiet_until: int | None = None
+        self.size = 0
+        """Of its state, in days and in eighths of values."""
+
+    @property
+    def newest(self) -> int | None:
+        """ms."""
+        return None if self._newest is None else self._days[self._newest].last
+
+    @property
+    def newest_day(self) -> int | None:
+        return self._newest
+
+    @property
+    def oldest_day(self) -> int | None:
+        return min(self._days, default=None)
+
+    def is_too_old(self, entry: Entry, keep: int) -> bool:
+        return self._newest is not None and entry.day < self._oldest_kept(keep)
+
+    def take(self, entry: Entry) -> list[Fired]:
+        """What fires now. It cannot know an event again: each is to be given once."""
+        day = self._days.get(entry.day)
+        if day is None:
+            day = self._days[entry.day] = _Day()
+            self.size += 1
+            if self._newest is None or entry.day > self._newest:
+                self._newest = entry.day
+                self._union = None
+        day.events += 1
+        day.first, day.last = min(day.first, entry.time), max(day.last, entry.time)
+        self._add(day, entry)
+        if entry.day == self._newest:
+            return self._judge(entry, entry.day)
+        last = entry.day + self._correlation.days
+        later = sorted(number for number in self._days if entry.day <= number < last)
+        return [fired for number in later for fired in self._judge(entry, number)]
+
+    def _add(self, day: _Day, entry: Entry) -> None:
+        kind = self._correlation.kind
+        if kind == "value_count":
+            day.values = set() if day.values is None else day.values
+            for value in entry.values:
+                digest = _digest(value)
+                if digest not in day.values and len(day.values) < self._most:
+                    day.values.add(digest)
+                    self.size += len(day.values) % 8 == 0
+                    if (
+                        self._union is not None
+                        and entry.day > self._newest_or_none() - self._correlation.days
+                    ):
+                        self._union.add(digest)
+        elif kind != "event_count":
+            day.total += sum(map(exact, entry.values))
+            day.number += len(entry.values)
+
+    def _newest_or_none(self) -> int:
+        return 0 if self._newest is None else self._newest
+
+    def _judge(self, entry: Entry, number: int) -> list[Fired]:
+        correlation, day = self._correlation, self._days[number]
+        own = number == entry.day
+        if day.fired and not own:
+            return []
+        begin = number - correlation.days + 1
+        if self.complete_from is not None and begin < self.complete_from and not correlation.only_grows:
+            return []
+        value = self._value(number)
+        if not day.fired and (value is None or not correlation.holds(value, 0)):
+            return []
+        value = 0 if value is None else value
+        late = number != self._newest
+        if day.fired:
+            return [Fired(entry, value, late, entry.time, number, entry.time, 1)]
+        day.fired = True
+        return [Fired(entry, value, late, day.last, number, day.first, day.events)]
+
+    def _value(self, number: int) -> Number | None:
+        """Of the window that ends with the day."""
+        kind = self._correlation.kind
+        begin = number - self._correlation.days + 1
+        if kind == "value_count" and number == self._newest and self._union is not None:
+            return len(self._union)
+        window = [day for at, day in self._days.items() if begin <= at <= number]
+        if kind == "event_count":
+            return sum(day.events for day in window)
+        if kind == "value_count":
+            union: set[bytes] = set().union(*(day.values for day in window if day.values))
+            if number == self._newest:
+                self._union = union
+            return len(union)
+        total = sum((day.total for day in window), start=0)
+        if kind == "value_sum":
+            return total
+        values = sum(day.number for day in window)
+        return Fraction(total, values) if values else None
+
+    def _oldest_kept(self, keep: int) -> int:
+        return self._newest_or_none() - self._correlation.days + 1 - keep // DAY_MS
+
+    def trim(self, keep: int, most: int) -> int:
+        """Lets go of days that are `keep` ms older than the newest window: that is bound enough."""
+        self.drop_before_day(self._oldest_kept(keep))
+        return 0
+
+    def drop_before_day(self, oldest: int) -> int:
+        old = [number for number in self._days if number < oldest]
+        for number in old:
+            values = self._days.pop(number).values
+            self.size -= 1 + (len(values) // 8 if values else 0)
+        if old:
+            self.complete_from = max(oldest, self.complete_from or oldest)
+            self._union = None
+            self._newest = max(self._days, default=None)
+        return len(old)
+
+    def kept(self) -> Kept:
+        days = [
+            KeptDay(
+                number,
+                day.events,
+                day.first,
+                day.last,
+                day.fired,
+                str(day.total),
+                day.number,
+                sorted(day.values or ()),
+            )
+            for number, day in sorted(self._days.items())
+        ]
+        return Kept(self.complete_from, self.quiet_until, [], days)
+
+    def restore(self, kept: Kept) -> None:
+        self.complete_from, self.quiet_until = kept.complete_from, kept.quiet_until
+        for each in kept.days:
+            self._days[each.day] = _Day(
+                each.events,
+                each.first,
+                each.last,
+                each.fired,
+                exact(Fraction(each.total)),
+                each.number,
+                set(each.values) or None,
+            )
+        self._newest = max(self._days, default=None)
+        self.size = sum(1 + len(each.values) // 8 for each in kept.days)
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.blake2b(str(value).encode("utf-8", "surrogatepass"), digest_size=8).digest()
