@@ -103,6 +103,7 @@ class PeopleConfig(Section, frozen=True):
     watch_folder: Annotated[str, Meta(max_length=4096)] = ""
     mapping: Annotated[str, Meta(max_length=4096)] = ""
     refuse_bad_rows: bool = False
+    look_back_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
 class PoliciesConfig(Section, frozen=True):

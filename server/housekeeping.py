@@ -35,6 +35,7 @@ from server.store.tables import (
     judged_days,
     known_exports,
     log_positions,
+    look_backs,
     people_changes,
     rule_days,
     subject_agents,
@@ -89,6 +90,7 @@ def drop_old(
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
+        (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]
     dropped = {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}

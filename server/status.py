@@ -15,6 +15,7 @@ from server.detection.storage_anomaly import CHANNEL
 from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
+from server.look_back.queue import look_back_state
 from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.policies.state import policy_state
@@ -75,6 +76,7 @@ def read_status(
         erasures=erasures,
         hr_folder=folder_state(connection),
         policies=policy_state(connection, now=now),
+        look_backs=look_back_state(connection),
         training=_training(connection, process),
         findings=(),
     )

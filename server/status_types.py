@@ -7,6 +7,7 @@ import msgspec
 from event_schema.struct_base import Milliseconds
 from server.agents.health import AgentHealth
 from server.erasure.record import ErasureState
+from server.look_back.queue import LookBackState
 from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
@@ -86,3 +87,4 @@ class Status(msgspec.Struct, frozen=True):
     findings: tuple[StatusFinding, ...]
     hr_folder: FolderState | None = None
     policies: PolicyState | None = None
+    look_backs: LookBackState | None = None

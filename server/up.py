@@ -31,6 +31,8 @@ from server.housekeeping import Housekeeping
 from server.installation import Installation, created_installation
 from server.log.contract import EventLog
 from server.log.embedded import PARTITION, EmbeddedLog
+from server.look_back.looking_back import TURN_SECONDS_MAX as LOOK_BACK_TURN
+from server.look_back.looking_back import LookingBack
 from server.metrics.process_metrics import ProcessMetrics
 from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.people.company import keep_company
@@ -205,6 +207,7 @@ class _Server:
             *([self._pipeline] if config.pipeline.enabled else []),
             *self._watched_folder(),
             *self._policies(),
+            self._looking_back(),
             SupervisedThread("housekeeping", self._housekeeping.run, pulse=pulses[1]),
             SupervisedThread(
                 "training",
@@ -259,6 +262,17 @@ class _Server:
             return []
         pulse = Pulse(POLICIES_TURN)
         return [SupervisedThread("policies", _policy_folder(self._installation, pulse).run, pulse=pulse)]
+
+    def _looking_back(self) -> SupervisedThread:
+        config, pulse = self._installation.config, Pulse(LOOK_BACK_TURN)
+        looking_back = LookingBack(
+            self._installation.database,
+            clock=self._clock,
+            events_days=config.retention.events_days,
+            days=config.people.look_back_days,
+            pulse=pulse,
+        )
+        return SupervisedThread("looking back", looking_back.run, pulse=pulse)
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

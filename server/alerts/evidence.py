@@ -1,4 +1,4 @@
-"""The events that prove an alert, read back from their signed blocks with what was known of each.
+"""The events that prove an alert, read back from their signed blocks with what is known of each.
 
 In a block, an event whose `leaver` entry is null was a duplicate or a dead letter: it is no evidence here,
 its other copy is.
@@ -6,26 +6,25 @@ its other copy is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
-import zstandard
 from sqlalchemy import Connection
 
-from event_schema.leaver_fields import LeaverFields
+from event_schema.ocsf_events import Event
 from event_schema.wire import WireError, decode_events
 from server.alerts.evidence_blocks import EventBlock, alert_ranges, range_blocks
 from server.alerts.evidence_tally import Evidence, EvidenceEvent, EvidenceTally
+from server.pipeline.leaver_entries import (
+    DamagedEntries,
+    Entry,
+    current_entries,
+    fields_of,
+    later_versions,
+)
 
 EVENTS_READ_MAX = 200_000
 """Most events that are read for one alert; `Evidence.read_all` says whether that was all."""
-LEAVER_BYTES_MAX = 4 << 20
-
-_leaver_decoder = msgspec.json.Decoder(list[tuple[int, LeaverFields] | None])
-
-
-class _DamagedBlock(Exception):
-    """What the server stored beside a block cannot be read."""
 
 
 def evidence(connection: Connection, alert_id: int, limit: int = 100) -> Evidence:
@@ -54,25 +53,27 @@ def evidence_events(connection: Connection, alert_id: int, damaged: list[str]) -
             if block.first_seq + block.count <= next_seq:
                 continue
             try:
-                known = _leaver_entries(block)
+                later = later_versions(connection, [block.id]).get(block.id, [])
+                known = current_entries(block.leaver, later, block.count)
                 events = decode_events(block.record).events
-            except (WireError, _DamagedBlock) as error:
+                found = [
+                    EvidenceEvent(block.agent, block.epoch, seq, entry[0], event, fields_of(entry[1]))
+                    for seq, entry, event in _within(block, known, events, next_seq, wanted.last_seq)
+                ]
+            except (WireError, DamagedEntries) as error:
                 damaged.append(f"block {block.id}: {error}")
                 continue
-            last = min(wanted.last_seq, block.first_seq + block.count - 1)
-            for seq in range(max(next_seq, block.first_seq), last + 1):
-                entry, event = known[seq - block.first_seq], events[seq - block.first_seq]
-                if entry is not None and event is not None:
-                    yield EvidenceEvent(block.agent, block.epoch, seq, entry[0], event, entry[1])
-                    next_seq = seq + 1
+            yield from found
+            if found:
+                next_seq = found[-1].seq + 1
 
 
-def _leaver_entries(block: EventBlock) -> list[tuple[int, LeaverFields] | None]:
-    try:
-        content = zstandard.ZstdDecompressor().decompress(block.leaver, max_output_size=LEAVER_BYTES_MAX)
-        entries = _leaver_decoder.decode(content)
-    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _DamagedBlock(f"what was known of its events: {error}") from error
-    if len(entries) != block.count:
-        raise _DamagedBlock(f"{len(entries)} entries for {block.count} events")
-    return entries
+def _within(
+    block: EventBlock, known: Sequence[Entry], events: Sequence[Event | None], first: int, last: int
+) -> Iterator[tuple[int, tuple[int, msgspec.Raw], Event]]:
+    """Events of the block that are there, from number `first` to `last`."""
+    end = min(last, block.first_seq + block.count - 1)
+    for seq in range(max(first, block.first_seq), end + 1):
+        entry, event = known[seq - block.first_seq], events[seq - block.first_seq]
+        if entry is not None and event is not None:
+            yield seq, entry, event

@@ -47,12 +47,15 @@ class EventBlock(msgspec.Struct, frozen=True):
 
 def alert_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
     """By agent, epoch and number. Of a closed alert what it held when it was closed, as far as it is still
-    kept; of an open one without what was judged with an earlier alert of the same subject and family."""
+    kept; of an open one without what was judged with an earlier alert of the same subject and family, unless
+    it was found by looking back: then the same events mean something else."""
     found = _indexed(connection, alert_id)
     own = select(alerts).where(alerts.c.id == alert_id)
     row = connection.execute(own).one()
     if row.status == "closed":
         return common(found, _judged(connection, judged_ranges.c.alert == alert_id))
+    if row.looked_back_at is not None:
+        return found
     earlier = select(alerts.c.id).where(
         alerts.c.subject == row.subject, alerts.c.family == row.family, alerts.c.status == "closed"
     )

@@ -72,6 +72,8 @@ class Alert(msgspec.Struct, frozen=True):
     reason: str | None
     closed_at: int | None
     closed_by: str | None
+    looked_back_at: int | None
+    """When looking back, under what HR said by then, opened it or added to it last."""
 
 
 def list_alerts(connection: Connection, status: StatusFilter = "open", limit: int = 100) -> list[Alert]:

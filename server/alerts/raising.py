@@ -7,10 +7,10 @@ server opened and changed it are the server's clock's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from server.alerts.judgement import judged_of
 from server.alerts.traits import blame
@@ -36,30 +36,49 @@ def raise_alerts(
     people: Mapping[str, PersonRecord | None],
     *,
     now: int,
+    looking_back: int | None = None,
 ) -> list[int]:
     """Assesses every family of these subjects, also where none of their days changed: what is usual may have
-    (watched_days.py). now: ms UTC. Returns the scores of the alerts that it opened."""
+    (watched_days.py). now: ms UTC. `looking_back`: from this local day on all was scored again; what is
+    found anew says that it was found so. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
         for state in part:
-            scores += _raise(connection, memory, state, people[state.subject], known, now)
+            person = people[state.subject]
+            scores += _raise(connection, memory, state, person, known, now, looking_back=looking_back)
     return scores
+
+
+class _OpenAlert(NamedTuple):
+    id: int
+    score: int
+    sentence: dict[str, str]
+    facts: dict[str, Any]
+    looked_back_at: int | None
+
+    def lacks(self, values: Mapping[str, Any]) -> bool:
+        """Whether the values say more or less than the alert does."""
+        told = (self.score, self.facts.get("rules"), self.facts.get("days"))
+        return told != (values["score"], values["facts"]["rules"], values["facts"]["days"])
 
 
 class _Known(NamedTuple):
     """By subject and family: open alerts, and what was judged."""
 
-    open_alerts: dict[tuple[str, str], int]
+    open_alerts: dict[tuple[str, str], _OpenAlert]
     judged: dict[tuple[str, str], Judged]
 
     @classmethod
     def of(cls, connection: Connection, subjects: list[str]) -> _Known:
-        query = select(alerts.c.subject, alerts.c.family, alerts.c.id).where(
+        columns = [alerts.c[name] for name in _OpenAlert._fields]
+        query = select(*columns, alerts.c.subject, alerts.c.family).where(
             alerts.c.subject.in_(subjects), alerts.c.status == "open"
         )
-        open_alerts = {(row.subject, row.family): row.id for row in connection.execute(query)}
+        open_alerts = {
+            (row.subject, row.family): _OpenAlert(*row[: len(columns)]) for row in connection.execute(query)
+        }
         return cls(open_alerts, judged_of(connection, subjects))
 
 
@@ -70,19 +89,31 @@ def _raise(
     person: PersonRecord | None,
     known: _Known,
     now: int,
+    *,
+    looking_back: int | None,
 ) -> list[int]:
     scores: list[int] = []
     families = {hits.family for hits in state.rules.values()} | {FAMILY}
+    if looking_back is not None:
+        families |= {family for subject, family in known.open_alerts if subject == state.subject}
     for family in sorted(families - {""}):
         judged = known.judged.get((state.subject, family), {})
         found = assess(state, family, judged, memory.rules.policies.correlated.reaches)
+        known_alert = known.open_alerts.get((state.subject, family))
         if found is None:
+            if looking_back is not None and known_alert is not None:
+                _say_nothing_is_left(connection, known_alert, now)
             continue
-        again = not {day for _, day in judged}.isdisjoint(found.days)
+        seen_anew = (
+            looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
+        )
+        again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
         text = _text(memory, state, person, found, again=again)
         values = _values(state, person, found, text, memory, now)
-        alert_id = known.open_alerts.get((state.subject, family))
-        if alert_id is not None:
+        if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
+            values["looked_back_at"] = now
+        if known_alert is not None:
+            alert_id = known_alert.id
             connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
         else:
             pseudonym(connection, state.subject)
@@ -93,7 +124,35 @@ def _raise(
             scores.append(found.risk.score)
         days = [{"alert": alert_id, "channel": channel, "day": day} for channel, day in found.places]
         insert_missing(connection, alert_days, days)
+        if looking_back is not None:
+            _drop_days(connection, alert_id, found, looking_back)
     return scores
+
+
+_NOTHING_LEFT: Final = {
+    "en": "; by what HR says now nothing of it reaches the line",
+    "zh": "；按人事现有信息，均未达到告警线",
+}
+
+
+def _say_nothing_is_left(connection: Connection, alert: _OpenAlert, now: int) -> None:
+    """It stays open: whether it is closed is for people to say."""
+    sentence = {
+        language: words if words.endswith(_NOTHING_LEFT[language]) else words + _NOTHING_LEFT[language]
+        for language, words in alert.sentence.items()
+    }
+    if sentence != alert.sentence:
+        values = {"sentence": sentence, "updated_at": now, "looked_back_at": now}
+        connection.execute(update(alerts).where(alerts.c.id == alert.id).values(values))
+
+
+def _drop_days(connection: Connection, alert_id: int, found: Assessment, first_day: int) -> None:
+    """Days that are none of the alert's by what HR says now."""
+    at = alert_days.c
+    mine = (at.alert == alert_id) & (at.day >= first_day)
+    stored = {(row.channel, row.day) for row in connection.execute(select(at.channel, at.day).where(mine))}
+    for channel, day in sorted(stored.difference(found.places)):
+        connection.execute(delete(alert_days).where(mine, at.channel == channel, at.day == day))
 
 
 def _text(

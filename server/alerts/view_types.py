@@ -77,6 +77,8 @@ class AlertView(msgspec.Struct, frozen=True):
     reason: str | None
     closed_at: Milliseconds | None
     closed_by: str | None
+    looked_back_at: Milliseconds | None = None
+    """As in `Alert`."""
 
 
 class EventView(msgspec.Struct, frozen=True):

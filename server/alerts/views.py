@@ -180,6 +180,7 @@ class _Sight:
             reason=self.plain(alert.reason),
             closed_at=alert.closed_at,
             closed_by=alert.closed_by,
+            looked_back_at=alert.looked_back_at,
         )
 
     def evidence(self, proven: Evidence, unseen: list[BlindSpot]) -> EvidenceView:

@@ -125,7 +125,11 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("" if index else "because", trait.words.get("en", trait.kind))
     if len(alert.traits) > _TRAITS_SHOWN:
         grid.add_row("", f"… and {len(alert.traits) - _TRAITS_SHOWN} more")
-    without = ", without what was judged before" if detail.earlier else ""
+    if alert.looked_back_at is not None:
+        when = moment(alert.looked_back_at, zone_of(alert))
+        grid.add_row("found", f"by looking back, under what HR said by {when}")
+    judged = detail.earlier and alert.looked_back_at is None
+    without = ", without what was judged before" if judged else ""
     grid.add_row("what", _amount(detail.evidence) + without)
     if detail.evidence.labels:
         grid.add_row("holds", label_words(detail.evidence.labels))

@@ -65,6 +65,8 @@ def _subjects(status: Status) -> Iterator[tuple[str, str]]:
     yield "dead letters", f"{sum(status.dead_letters.values()):,}: {dead}" if dead else "none"
     if gone := _gone(status):
         yield "gone", gone
+    if looked := _looked_back(status):
+        yield "looking back", looked
     yield "agents", _agents(status)
     yield "alerts", _alerts(status)
     if status.policies is not None:
@@ -138,6 +140,27 @@ def _gone(status: Status) -> str:
     if erased.accounts:
         words.append(
             f"{erased.accounts:,} erased accounts shut out, {erased.events_dropped:,} events dropped"
+        )
+    return "; ".join(words)
+
+
+def _looked_back(status: Status) -> str:
+    """Empty where nobody's past ever changed."""
+    found = status.look_backs
+    if found is None or not (found.waiting or found.finished):
+        return ""
+    words = []
+    if found.waiting:
+        since = "" if found.oldest_at is None else f", since {span(status.at - found.oldest_at)}"
+        scored = f", {found.events:,} events scored again so far" if found.events else ""
+        words.append(
+            f"{found.waiting:,} {'person waits' if found.waiting == 1 else 'people wait'}{since}{scored}"
+        )
+    if found.finished:
+        at = "" if found.last_at is None else f", the last {age(found.last_at, status.at)}"
+        words.append(
+            f"{found.finished:,} done{at}: {found.events_finished:,} events scored again,"
+            f" {found.opened:,} alerts opened, {found.joined:,} added to"
         )
     return "; ".join(words)
 

@@ -92,6 +92,7 @@ class Enricher:
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
         self._whose: dict[tuple[str | None, str, str], Who | WhoByTime] = {}
+        self._forgot = False
         self._person_of: dict[str, PersonRecord] | None = None
         self._known: dict[_Words, Known] = {}
 
@@ -106,6 +107,7 @@ class Enricher:
             found = self._look_up(account or NO_ACCOUNT, *place[1:])
             if len(self._whose) >= _WORDS_KEPT:
                 self._whose.clear()
+                self._forgot = True
             self._whose[place] = found
         return found
 
@@ -155,6 +157,15 @@ class Enricher:
         if self._person_of is None:
             self._person_of = {_subject(person): person for person in self.directory.people()}
         return self._person_of.get(subject)
+
+    def agrees_with(self, other: Enricher) -> bool:
+        """Whether another one says the same of all that this one was asked for."""
+        if self._forgot or self.directory.calendar.name != other.directory.calendar.name:
+            return False
+        return all(
+            other._look_up(account or NO_ACCOUNT, host, system) == found
+            for (account, host, system), found in self._whose.items()
+        )
 
     def day_of(self, person: PersonRecord | None, time: int) -> int:
         return self.directory.local_day_and_hour(person, time)[0]

@@ -7,7 +7,7 @@ erasures at once do not undo each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,16 +17,16 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from event_schema.wire import WireRecord, unpack_content
 from server.alerts.evidence_blocks import EventBlock
-from server.erasure.selection import DAY_MS, Selection
+from server.erasure.selection import DAY_MS, Entry, Selection
 from server.evidence_seal import Seal, SealKey, read_seal, seal_holds, value_digest
 from server.ingest.redaction import NOTHING, raw_events, without_events
+from server.pipeline.leaver_entries import unpacked
 from server.store.database import Database
-from server.store.tables import block_seals, event_blocks
+from server.store.tables import block_seals, event_blocks, leaver_versions
 from server.store.upsert import upsert
 
 BLOCKS_PER_SEARCH = 100
 BLOCKS_PER_TRANSACTION = 8
-LEAVER_BYTES_MAX = 16 << 20
 _UNREADABLE = (ValueError, msgspec.DecodeError, zstandard.ZstdError)
 _COLUMNS = [event_blocks.c[name] for name in EventBlock.__struct_fields__]
 
@@ -47,12 +47,14 @@ class Taken(msgspec.Struct):
 
 
 class Rest(msgspec.Struct, frozen=True):
-    """What is left of a block; `record` None: nothing."""
+    """What is left of a block; `record` None: nothing. `later`: of its later versions, by number; None:
+    nothing of that one."""
 
     record: WireRecord | None
     leaver: bytes
     last_day: int
     erased: int
+    later: dict[int, bytes | None] = {}
 
 
 def last_block(connection: Connection) -> int:
@@ -72,11 +74,13 @@ def candidates(
                 .order_by(event_blocks.c.id)
                 .limit(BLOCKS_PER_SEARCH)
             ).all()
+            later = _later(connection, [row.id for row in rows])
         found: list[int] = []
         unreadable = 0
         for block in (EventBlock(*row) for row in rows):
             try:
-                if selection.may_touch(unpack_content(block.record), _unpacked(block.leaver)):
+                known = b"".join(map(unpacked, (block.leaver, *later.get(block.id, {}).values())))
+                if selection.may_touch(unpack_content(block.record), known):
                     found.append(block.id)
             except _UNREADABLE:
                 unreadable += 1
@@ -92,9 +96,10 @@ def take_out(
     rows = connection.execute(
         select(*_COLUMNS).where(event_blocks.c.id.in_(numbers)).order_by(event_blocks.c.id).with_for_update()
     ).all()
+    later = _later(connection, numbers)
     for block in (EventBlock(*row) for row in rows):
         try:
-            rest = _rest(block.record, block.leaver, selection)
+            rest = _rest(block.record, block.leaver, later.get(block.id, {}), selection)
         except _UNREADABLE:
             taken.unreadable += 1
             continue
@@ -111,29 +116,70 @@ def take_out(
             _seal(connection, block, rest.record, rest.erased, seal_key, now)
             taken.blocks_rewritten += 1
         connection.execute(update(event_blocks).where(event_blocks.c.id == block.id).values(values))
+        _write_later(connection, block.id, rest.later)
     return taken
 
 
-def _rest(record: WireRecord, leaver: bytes, selection: Selection) -> Rest | None:
+def _later(connection: Connection, numbers: list[int]) -> dict[int, dict[int, bytes]]:
+    """Later versions of what is known of these blocks' events, by number, the earliest first; also of
+    look-backs that are not finished, which begin anew after an erasure."""
+    query = select(leaver_versions).where(leaver_versions.c.block.in_(numbers))
+    found: dict[int, dict[int, bytes]] = {}
+    for row in connection.execute(query.order_by(leaver_versions.c.version)):
+        found.setdefault(row.block, {})[row.version] = row.leaver
+    return found
+
+
+def _write_later(connection: Connection, block: int, later: Mapping[int, bytes | None]) -> None:
+    for version, leaver in later.items():
+        here = (leaver_versions.c.block == block) & (leaver_versions.c.version == version)
+        if leaver is None:
+            connection.execute(delete(leaver_versions).where(here))
+        else:
+            connection.execute(update(leaver_versions).where(here).values(leaver=leaver))
+
+
+def _rest(record: WireRecord, leaver: bytes, later: Mapping[int, bytes], selection: Selection) -> Rest | None:
     """None: nothing goes."""
-    entries = orjson.loads(_unpacked(leaver))
+    versions = [orjson.loads(unpacked(each)) for each in (leaver, *later.values())]
     raws = raw_events(record)
+    # An event is whom it is about by now.
+    current = [
+        next((entry for entry in reversed(each) if entry is not None), None) if each[0] is not None else None
+        for each in zip(*versions, strict=True)
+    ]
     gone = [
         index
-        for index, (entry, raw) in enumerate(zip(entries, raws, strict=True))
+        for index, (entry, raw) in enumerate(zip(current, raws, strict=True))
         if raw != NOTHING and selection.takes(entry, raw)
     ]
-    blanked = [selection.blank(entry) for entry in entries]
-    if not gone and not any(blanked):
+    changed = bool(gone)
+    for version in versions:
+        for index, entry in enumerate(version):
+            if index in gone:
+                version[index] = None
+            elif selection.was_about(entry):
+                # It was thought to be about whoever is erased, and is about somebody else.
+                version[index] = current[index]
+                changed = True
+            else:
+                changed |= selection.blank(entry)
+    if not changed:
         return None
-    for index in gone:
-        entries[index] = None
+    entries = versions[0]
     times = [entry[0] for entry in entries if entry is not None]
     if not times:
         return Rest(None, b"", 0, len(gone))
-    packed = zstandard.ZstdCompressor(level=1).compress(orjson.dumps(entries))
     rest = without_events(record, gone) if gone else record
-    return Rest(rest, packed, max(times) // DAY_MS, len(gone))
+    left = {
+        number: _packed(version) if any(entry is not None for entry in version) else None
+        for number, version in zip(later, versions[1:], strict=True)
+    }
+    return Rest(rest, _packed(entries), max(times) // DAY_MS, len(gone), left)
+
+
+def _packed(entries: list[Entry]) -> bytes:
+    return zstandard.ZstdCompressor(level=1).compress(orjson.dumps(entries))
 
 
 def _seal(
@@ -153,7 +199,3 @@ def _seal(
 
 def _plain(sealed: Seal) -> dict[str, Any]:
     return {str(key): value for key, value in msgspec.structs.asdict(sealed).items()}
-
-
-def _unpacked(leaver: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(leaver, max_output_size=LEAVER_BYTES_MAX)

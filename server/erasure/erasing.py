@@ -48,6 +48,7 @@ from server.store.tables import (
     known_exports,
     leaver_flags,
     leaver_sign_offs,
+    look_backs,
     people,
     people_changes,
     person_names,
@@ -77,6 +78,7 @@ OF_PERSON = (
     account_bindings,
     trait_bindings,
     people_changes,
+    look_backs,
 )
 """What is declared of a person, and its history."""
 _IN_STEPS = (subject_events, subject_places, subject_agents)

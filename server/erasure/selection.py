@@ -1,8 +1,8 @@
 """Which events of a stored block an erasure takes out. Pure.
 
-An event is whom it was about when it came: the person that enrichment knew, else the account. One of which
-nothing is known (a duplicate, or a dead letter's original) goes by its account; one that cannot be read goes
-where its bytes hold the account, the id or the name.
+An event is whom it is about by what is known of it now: the person that enrichment knew, else the account.
+One of which nothing is known (a duplicate, or a dead letter's original) goes by its account; one that cannot
+be read goes where its bytes hold the account, the id or the name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class Selection(Protocol):
         """A quick look at the unpacked bytes of a block: false where nothing of it can go."""
 
     def takes(self, entry: Entry, event: bytes) -> bool:
-        """Whether this event goes."""
+        """Whether this event goes; `entry`: what is known of it by now."""
+
+    def was_about(self, entry: Entry) -> bool:
+        """Whether this is about whom is erased; asked of what an event that stays was thought to be."""
 
     def blank(self, entry: Entry) -> bool:
         """Removes names from what is known of an event that stays; whether there were any."""
@@ -83,6 +86,11 @@ class OfSubject:
             return False
         return self._directory.person_by_account(account, host, event.time) is None
 
+    def was_about(self, entry: Entry) -> bool:
+        if entry is None or self._person is None:
+            return False
+        return bool((entry[1].get("person") or {}).get("id") == self._person)
+
     def blank(self, entry: Entry) -> bool:
         if entry is None or self._person is None:
             return False
@@ -114,6 +122,9 @@ class OfDays:
             return decode_event(event).time in self._times
         except SchemaError:
             return False
+
+    def was_about(self, entry: Entry) -> bool:
+        return False
 
     def blank(self, entry: Entry) -> bool:
         return False

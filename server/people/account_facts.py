@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
@@ -11,6 +13,7 @@ from server.people.erased import load_erased
 from server.people.facts import LEARNED, AccountKind, Holding, PersonFacts
 from server.people.facts_store import load_facts, sorted_holdings, write_facts
 from server.people.flags import UnknownPerson
+from server.people.look_back_queue import queue_people
 from server.people.pseudonyms import account_subject, pseudonym
 from server.store.tables import account_bindings, accounts
 from server.store.upsert import insert_missing, insert_new
@@ -90,6 +93,9 @@ def declare_account(
     values: dict[str, object] = {"changed_at": at}
     if said.kind is not None:
         values["kind"] = said.kind
+        if connection.execute(select(accounts.c.kind).where(here)).scalar_one() != said.kind:
+            # What was done with it may be about the account now, or about its owner.
+            queue_people(connection, _owners(connection, said), at=at, way="account")
     if said.rotated_at is not None:
         values["rotated_at"] = said.rotated_at
     connection.execute(update(accounts).where(here).values(values))
@@ -133,6 +139,14 @@ def _hand_over(connection: Connection, said: AccountWords, actor: str, at: int) 
                 (before, msgspec.structs.replace(before, accounts=sorted_holdings((*before.accounts, new))))
             )
     write_facts(connection, changes, at=at, actor=actor, way="account")
+
+
+def _owners(connection: Connection, said: AccountWords) -> Collection[PersonFacts]:
+    """All who ever owned it."""
+    bound = account_bindings.c
+    here = (bound.system == said.system) & (bound.account == said.account) & (bound.relation == "owner")
+    ids = connection.execute(select(bound.person_id).where(here).distinct()).scalars()
+    return load_facts(connection, sorted(ids)).values()
 
 
 def _is(held: Holding, said: AccountWords) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, exists, select, upd
 
 from server.people.directory import leaver_flag, raise_people_version
 from server.people.facts import LEARNED, Employment, Holding, PersonFacts
+from server.people.look_back_queue import queue_look_backs
 from server.people.pseudonyms import give_pseudonyms, person_subject
 from server.store.tables import (
     account_bindings,
@@ -88,7 +89,8 @@ def write_facts(
     import_id: int | None = None,
 ) -> None:
     """Makes what is stored of these people what it is after, and keeps what was before. In a write
-    transaction that is alone. at: ms UTC. `way`: as in `people_changes`."""
+    transaction that is alone; queues a look back at those whose past changed. at: ms UTC. `way`: as in
+    `people_changes`."""
     if not changes:
         return
     gone = [before.id for before, after in changes if before is not None and after is None]
@@ -125,6 +127,7 @@ def write_facts(
     )
     if gone:
         _drop_unbound(connection)
+    queue_look_backs(connection, changes, at=at, way=way)
     give_pseudonyms(connection, [person_subject(person.id) for person in new])
     raise_people_version(connection)
 

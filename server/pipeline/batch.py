@@ -17,29 +17,18 @@ from sqlalchemy import Connection
 from event_schema.control_records import Heartbeat, Loss
 from event_schema.ocsf_events import Event
 from event_schema.wire import Rejected, WireRecord
-from server.detection.storage_anomaly import CHANNEL, grid
-from server.enrich.amounts import places_of
-from server.enrich.enrichment import (
-    CHANNEL_CHARACTERS,
-    Enriched,
-    Who,
-    WhoByTime,
-    channel_of,
-    is_at_endpoint,
-    is_nobodys,
-    peer_group_of,
-)
+from server.detection.storage_anomaly import CHANNEL
+from server.enrich.enrichment import CHANNEL_CHARACTERS, Enriched, Who, WhoByTime, channel_of, is_nobodys
 from server.enrich.known_exports import Export
 from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
 from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
 from server.people.directory import PersonRecord
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
-from server.pipeline.correlating import Correlating
-from server.pipeline.day_sums import add_to_day
+from server.pipeline.event_scoring import EventPlace, EventScoring
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.subject_state import SubjectState
 from server.pipeline.watched_days import GrownDays
 from server.store.column_types import key_text
 
@@ -66,8 +55,7 @@ class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
     `erased`: new events of erased accounts, dropped, by the account's digest. `hidden`: hits that exceptions
-    took out. `touched`: subjects whose
-    watched days it widens; their own states did not change."""
+    took out. `touched`: subjects whose watched days it widens; their own states did not change."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -95,9 +83,9 @@ class BatchReader:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
+        self._scoring = EventScoring(memory, self._batch.hidden)
         self._grown = GrownDays()
         self._asked_anew: set[str] = set()
-        self._correlating = Correlating(memory.rules.policies)
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
         senders = (logged.record.agent for logged in records if logged.record is not None)
@@ -120,7 +108,7 @@ class BatchReader:
         self._memory.scorer.settle()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
-        self._batch.correlations_dropped = self._correlating.dropped()
+        self._batch.correlations_dropped = self._scoring.correlating.dropped()
         for logged in records:
             after = logged.offset + 1
             self._batch.positions[logged.partition] = max(
@@ -296,78 +284,16 @@ class BatchReader:
             nobody = enricher.who(event, time)
             return enricher.enrich(event, time=time, day=day, hour=hour, who=nobody, new_place=None)
         who = whose if isinstance(whose, Who) else whose.at(time)
-        person, subject = who.person, who.subject
-        day, hour = directory.local_day_and_hour(person, time)
-        state = self._memory.subjects[subject]
-        row = state.channel_day(channel_of(event), day, directory.day_type(day))
-        before = grid(row)
-        new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
         file, export = self._memory.exports.look_at(event, time)
         if export is not None:
             self._batch.exports.append(export)
-        enriched = enricher.enrich(
-            event,
-            time=time,
-            day=day,
-            hour=hour,
-            who=who,
-            new_place=any(new) if new else None,
-            file=file,
-        )
-        self._batch.subjects[subject] = state
-        self._batch.people[subject] = person
-        if is_at_endpoint(event) and state.seen_on(agent.name, time):
-            self._memory.scorer.forget_subject(subject)
-        place = (day, row.channel, agent.name, found.record.epoch)
-        state.index_event(place, found.record.first_seq + index)
-        self._match(state, event, enriched, (agent.name, found.record.epoch, found.record.first_seq + index))
-        add_to_day(row, event, time)
-        self._score(state, row, before, person)
+        source = EventPlace(agent.name, found.record.epoch, found.record.first_seq + index)
+        enriched = self._scoring.take_in(event, source, time=time, who=who, file=file)
+        state = self._batch.subjects[who.subject] = self._memory.subjects[who.subject]
+        place = (enriched.day, channel_of(event), agent.name, found.record.epoch)
+        state.index_event(place, source.seq)
+        self._batch.people[who.subject] = who.person
         return enriched
-
-    def _novelty(
-        self, state: SubjectState, row: ChannelDay, place: str, person: PersonRecord | None, time: int
-    ) -> bool:
-        """Whether this is the day of the place's first use, on whatever channel, as far as is known.
-        Keeps the counts of the channel's days."""
-        day_of = self._memory.enricher.day_of
-        before = state.use_place(row.channel, place, time)
-        known_day = None if before is None else day_of(person, before)
-        if known_day is None or row.day < known_day:
-            row.new_places += 1
-            if known_day is not None and known_day in state.days(row.channel):
-                # A late event shows that it was used before: that day was not its first.
-                state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
-        return row.day == day_of(person, state.first_use(place))
-
-    def _match(
-        self, state: SubjectState, event: Event, enriched: Enriched, place: tuple[str, str, int]
-    ) -> None:
-        found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
-        self._batch.hidden.add(found.hidden, enriched.day, enriched.time)
-        for hit in found.hits:
-            state.rule_hit(
-                (hit.rule_id, channel_of(event), enriched.day),
-                family=hit.family,
-                level=hit.level,
-                title=hit.title,
-                time=enriched.time,
-                version=hit.version,
-            )
-        if found.hits:
-            known, at = enriched.known.plain, (enriched.time, enriched.day)
-            self._correlating.take(state, event, known, found.hits, place=place, at=at)
-
-    def _score(
-        self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
-    ) -> None:
-        scorer = self._memory.scorer
-        if row.channel != CHANNEL:
-            return
-        scorer.forget(state.subject, row.day)
-        if row.files and grid(row) != before:
-            weight = self._memory.anomaly_weight(person, row.day)
-            scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
 
     def _epoch(self, agent: AgentState, found: Admitted) -> EpochState:
         epoch, further = agent.epoch(found.record.epoch, found.logged.appended_at)

@@ -97,8 +97,8 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     _write_dead_letters(connection, batch)
     _write_agents(connection, batch.agents.values())
     _write_findings(connection, batch.findings)
-    _write_subjects(connection, batch.subjects.values())
-    _write_correlations(connection, batch.subjects.values())
+    write_subjects(connection, batch.subjects.values())
+    write_correlations(connection, batch.subjects.values())
     batch.hidden.write(connection)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
@@ -277,7 +277,8 @@ def _sum(column: Column[Any], more: int) -> ColumnElement[int]:
     return case((column > WHOLE_MAX - more, WHOLE_MAX), else_=column + more)
 
 
-def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
+def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
+    """All that is dirty."""
     days: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
@@ -312,7 +313,7 @@ def _write_subjects(connection: Connection, subjects: Iterable[SubjectState]) ->
     upsert(connection, subject_events, ranges)
 
 
-def _write_correlations(connection: Connection, subjects: Iterable[SubjectState]) -> None:
+def write_correlations(connection: Connection, subjects: Iterable[SubjectState]) -> None:
     """Groups that changed."""
     rows: list[dict[str, Any]] = []
     for state in subjects:

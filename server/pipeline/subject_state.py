@@ -232,6 +232,11 @@ class SubjectState:
         self.dirty_ranges = {key: last for key, last in self.dirty_ranges.items() if key[0][0] >= day}
         self.correlations.drop_before(day)
 
+    def all_places_dirty(self) -> None:
+        """Places and endpoints are all to be written."""
+        self.dirty_places = {(channel, place) for place, uses in self.places.items() for channel in uses}
+        self.dirty_agents = set(self.agents)
+
     def written(self) -> None:
         dirty_sets = (self.dirty_days, self.dirty_rules, self.dirty_places, self.dirty_traits)
         for dirty in (*dirty_sets, self.dirty_agents):

@@ -42,6 +42,7 @@ from server.store.tables.events import (
     workers,
 )
 from server.store.tables.leavers import leaver_sign_offs
+from server.store.tables.look_backs import leaver_versions, look_backs
 from server.store.tables.metadata import metadata
 from server.store.tables.people import (
     account_bindings,
@@ -86,7 +87,9 @@ __all__ = [
     "known_exports",
     "leaver_flags",
     "leaver_sign_offs",
+    "leaver_versions",
     "log_positions",
+    "look_backs",
     "metadata",
     "models",
     "people",

@@ -32,6 +32,7 @@ alerts = Table(
     Column("reason", PlainText()),
     Column("closed_at", BigInteger),
     Column("closed_by", PlainText(256)),
+    Column("looked_back_at", BigInteger, comment="when looking back opened it or added to it last"),
     Index(
         "uq_alerts_one_open",
         "subject",

@@ -159,21 +159,21 @@ def outcome_of_others(server: HasDatabase) -> dict[str, list[tuple[Any, ...]]]:
 
 def _events(connection: Connection) -> Iterable[tuple[Any, ...]]:
     from event_schema.wire import decode_events  # noqa: PLC0415
-    from server.alerts.evidence import _leaver_entries  # noqa: PLC0415 - the way evidence is read
     from server.alerts.evidence_blocks import EventBlock  # noqa: PLC0415
+    from server.pipeline.leaver_entries import entries_of, fields_of  # noqa: PLC0415 - as evidence is read
 
     columns = [event_blocks.c[name] for name in EventBlock.__struct_fields__]
     for row in connection.execute(select(*columns)):
         block = EventBlock(*row)
         for index, (entry, event) in enumerate(
-            zip(_leaver_entries(block), decode_events(block.record).events, strict=True)
+            zip(entries_of(block.leaver, block.count), decode_events(block.record).events, strict=True)
         ):
             if entry is None or event is None:
                 continue
             user = account_of(event)
             account = user.name if user else None
             if "xanthippe" not in str(account).casefold():
-                person = entry[1].person
+                person = fields_of(entry[1]).person
                 yield (block.agent, block.epoch, block.first_seq + index, entry[0], event, person.id)
 
 

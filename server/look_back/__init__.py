@@ -1,0 +1,1 @@
+"""A person's stored events scored again under what HR says now."""

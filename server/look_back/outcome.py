@@ -1,0 +1,91 @@
+"""Writes what looking back found: states of the window in place of what was there, and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, delete, exists, func, select
+
+from server.alerts.raising import raise_alerts
+from server.look_back.moved_events import MovedEvents
+from server.pipeline.commit import write_correlations, write_subjects
+from server.pipeline.memory import Memory
+from server.pipeline.state_versions import raise_versions
+from server.pipeline.subject_state import SubjectState
+from server.store.tables import (
+    alerts,
+    channel_days,
+    correlation_groups,
+    rule_days,
+    subject_agents,
+    subject_events,
+    subject_places,
+    suspect_traits,
+)
+
+
+def write_outcome(
+    connection: Connection,
+    memory: Memory,
+    states: Sequence[SubjectState],
+    moved: MovedEvents,
+    versions: Mapping[str, int],
+    *,
+    first_day: int,
+    now: int,
+) -> tuple[int, int]:
+    """How many alerts it opened, and to how many it added. In a write transaction that is alone. `versions`:
+    of the subjects, locked."""
+    subjects = [state.subject for state in states]
+    rules = [policy.rule_id for policy in memory.rules.policies.policies]
+    _clear(connection, subjects, first_day, rules)
+    moved.write(connection)
+    for state in states:
+        state.all_places_dirty()
+    write_subjects(connection, states)
+    write_correlations(connection, states)
+    if moved:
+        _forget_empty(connection, subjects)
+    raise_versions(connection, versions)
+    opened = raise_alerts(
+        connection,
+        memory,
+        states,
+        {subject: memory.enricher.person_of(subject) for subject in subjects},
+        now=now,
+        looking_back=first_day,
+    )
+    touched = select(func.count()).where(alerts.c.subject.in_(subjects), alerts.c.looked_back_at == now)
+    return len(opened), connection.execute(touched).scalar_one() - len(opened)
+
+
+def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rules: Sequence[str]) -> None:
+    for subject in subjects:
+        connection.execute(
+            delete(channel_days).where(channel_days.c.subject == subject, channel_days.c.day >= first_day)
+        )
+        connection.execute(
+            delete(rule_days).where(
+                rule_days.c.subject == subject, rule_days.c.day >= first_day, rule_days.c.rule_id.in_(rules)
+            )
+        )
+        connection.execute(
+            delete(suspect_traits).where(
+                suspect_traits.c.subject == subject, suspect_traits.c.day >= first_day
+            )
+        )
+        connection.execute(
+            delete(correlation_groups).where(
+                correlation_groups.c.subject == subject, correlation_groups.c.rule_id.in_(rules)
+            )
+        )
+        for table in (subject_places, subject_agents):
+            connection.execute(delete(table).where(table.c.subject == subject))
+
+
+def _forget_empty(connection: Connection, subjects: Sequence[str]) -> None:
+    """Accounts whose events are all somebody's by now."""
+    for subject in subjects:
+        left = exists().where(subject_events.c.subject == subject)
+        for table in (subject_places, subject_agents):
+            connection.execute(delete(table).where(table.c.subject == subject, ~left))

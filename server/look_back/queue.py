@@ -1,0 +1,103 @@
+"""What waits to be looked back at, and how far it is: `look_backs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, case, func, select
+
+from event_schema.struct_base import Milliseconds
+from server.store.tables import look_backs
+
+Account = tuple[str, str]
+"""(system, name as account_key)."""
+_GROUPS_MAX = 5_000
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """People who are looked at together, since accounts went from one to another. `ids`: their rows."""
+
+    ids: tuple[int, ...]
+    people: tuple[str, ...]
+    accounts: tuple[Account, ...]
+
+
+class LookBackState(msgspec.Struct, frozen=True):
+    """`waiting`: people, with whoever is looked back at now. `events`: scored again so far of those that are
+    begun. The others are of all that is on record: how often, events scored again, alerts opened and added
+    to."""
+
+    waiting: int
+    oldest_at: Milliseconds | None
+    events: int
+    finished: int
+    last_at: Milliseconds | None
+    events_finished: int
+    opened: int
+    joined: int
+
+
+def waiting_groups(connection: Connection) -> list[Waiting]:
+    """Those that a person marked first, then imports; in each the oldest first."""
+    rows = connection.execute(
+        select(look_backs.c.id, look_backs.c.person_id, look_backs.c.accounts)
+        .where(look_backs.c.finished_at.is_(None))
+        .order_by(case((look_backs.c.way == "import", 1), else_=0), look_backs.c.id)
+        .limit(_GROUPS_MAX)
+    ).all()
+    return _groups([(row.id, row.person_id, tuple(map(tuple, row.accounts))) for row in rows])
+
+
+def _groups(rows: Sequence[tuple[int, str, tuple[Account, ...]]]) -> list[Waiting]:
+    """Joined where they share a person or an account."""
+    group_of: dict[str | Account, int] = {}
+    members: dict[int, list[int]] = {}
+    for index, (_, person, accounts) in enumerate(rows):
+        keys: list[str | Account] = [person, *accounts]
+        mine = min((group_of[key] for key in keys if key in group_of), default=index)
+        members.setdefault(mine, []).append(index)
+        for other in {group_of[key] for key in keys if key in group_of} - {mine}:
+            members[mine] += members.pop(other)
+            group_of.update((key, mine) for key, group in list(group_of.items()) if group == other)
+        group_of.update((key, mine) for key in keys)
+    return [_waiting([rows[index] for index in sorted(members[number])]) for number in sorted(members)]
+
+
+def _waiting(rows: Iterable[tuple[int, str, tuple[Account, ...]]]) -> Waiting:
+    found = list(rows)
+    return Waiting(
+        tuple(number for number, _, _ in found),
+        tuple(sorted({person for _, person, _ in found})),
+        tuple(sorted({account for _, _, accounts in found for account in accounts})),
+    )
+
+
+def look_back_state(connection: Connection) -> LookBackState:
+    at = look_backs.c
+    waiting = connection.execute(
+        select(
+            func.count(at.person_id.distinct()),
+            func.min(at.queued_at),
+            func.coalesce(func.sum(at.events), 0),
+        ).where(at.finished_at.is_(None))
+    ).one()
+    done = connection.execute(
+        select(
+            func.count(),
+            func.max(at.finished_at),
+            func.coalesce(func.sum(at.events), 0),
+            func.coalesce(func.sum(at.opened), 0),
+            func.coalesce(func.sum(at.joined), 0),
+        ).where(at.finished_at.is_not(None))
+    ).one()
+    return LookBackState(
+        int(waiting[0]),
+        waiting[1],
+        int(waiting[2]),
+        int(done[0]),
+        done[1],
+        int(done[2]),
+        int(done[3]),
+        int(done[4]),
+    )

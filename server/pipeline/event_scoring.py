@@ -1,0 +1,107 @@
+"""What one event does to its subject: the day that it adds to, the policies that fire, how strange the day is
+by now. The same code for events as they come (batch.py) and for stored ones that are scored again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from event_schema.leaver_fields import FileFields
+from event_schema.ocsf_events import Event
+from server.detection.storage_anomaly import CHANNEL, grid
+from server.enrich.amounts import places_of
+from server.enrich.enrichment import Enriched, Who, channel_of, is_at_endpoint, peer_group_of
+from server.people.directory import PersonRecord
+from server.pipeline.correlating import Correlating
+from server.pipeline.day_sums import add_to_day
+from server.pipeline.hidden_hits import HiddenHits
+from server.pipeline.memory import Memory
+from server.pipeline.subject_state import ChannelDay, SubjectState
+
+
+class EventPlace(NamedTuple):
+    """By which an event is known."""
+
+    agent: str
+    epoch: str
+    seq: int
+
+
+class EventScoring:
+    """Over the states that a Memory holds: those of the events' subjects must be loaded. By its rules.
+    `hidden`: takes what exceptions hide."""
+
+    def __init__(self, memory: Memory, hidden: HiddenHits) -> None:
+        self._memory = memory
+        self._hidden = hidden
+        self.correlating = Correlating(memory.rules.policies)
+
+    def take_in(
+        self, event: Event, source: EventPlace, *, time: int, who: Who, file: FileFields | None
+    ) -> Enriched:
+        """`time`: corrected. `file`: what is known of its content. Changes the state of `who.subject`, not
+        its index of events."""
+        memory, enricher = self._memory, self._memory.enricher
+        directory = enricher.directory
+        person = who.person
+        day, hour = directory.local_day_and_hour(person, time)
+        state = memory.subjects[who.subject]
+        row = state.channel_day(channel_of(event), day, directory.day_type(day))
+        before = grid(row)
+        new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
+        enriched = enricher.enrich(
+            event,
+            time=time,
+            day=day,
+            hour=hour,
+            who=who,
+            new_place=any(new) if new else None,
+            file=file,
+        )
+        if is_at_endpoint(event) and state.seen_on(source.agent, time):
+            memory.scorer.forget_subject(who.subject)
+        self._match(state, event, enriched, source)
+        add_to_day(row, event, time)
+        self._score(state, row, before, person)
+        return enriched
+
+    def _novelty(
+        self, state: SubjectState, row: ChannelDay, place: str, person: PersonRecord | None, time: int
+    ) -> bool:
+        """Whether this is the day of the place's first use, on whatever channel, as far as is known.
+        Keeps the counts of the channel's days."""
+        day_of = self._memory.enricher.day_of
+        before = state.use_place(row.channel, place, time)
+        known_day = None if before is None else day_of(person, before)
+        if known_day is None or row.day < known_day:
+            row.new_places += 1
+            if known_day is not None and known_day in state.days(row.channel):
+                # A late event shows that it was used before: that day was not its first.
+                state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
+        return row.day == day_of(person, state.first_use(place))
+
+    def _match(self, state: SubjectState, event: Event, enriched: Enriched, source: EventPlace) -> None:
+        found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
+        self._hidden.add(found.hidden, enriched.day, enriched.time)
+        for hit in found.hits:
+            state.rule_hit(
+                (hit.rule_id, channel_of(event), enriched.day),
+                family=hit.family,
+                level=hit.level,
+                title=hit.title,
+                time=enriched.time,
+                version=hit.version,
+            )
+        if found.hits:
+            known, at = enriched.known.plain, (enriched.time, enriched.day)
+            self.correlating.take(state, event, known, found.hits, place=source, at=at)
+
+    def _score(
+        self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
+    ) -> None:
+        scorer = self._memory.scorer
+        if row.channel != CHANNEL:
+            return
+        scorer.forget(state.subject, row.day)
+        if row.files and grid(row) != before:
+            weight = self._memory.anomaly_weight(person, row.day)
+            scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
