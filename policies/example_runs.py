@@ -27,9 +27,12 @@ class ExampleRun(msgspec.Struct, frozen=True):
 
 
 def example_runs(file: str, document: YamlDocument) -> Iterator[ExampleRun]:
-    """Of a text that reads as a rule, also where its examples do not do as they should; else none."""
+    """Of a text that reads as a rule, also where its examples do not do as they should; else none. Those of
+    correlations are run with the rules that they count (rule_file.good_texts)."""
     value = document.value
-    parsed, _ = (None, []) if not isinstance(value, dict) or "filter" in value else parse_rule(file, document)
+    if not isinstance(value, dict) or "filter" in value or "correlation" in value:
+        return
+    parsed, _ = parse_rule(file, document)
     if parsed is None:
         return
     _, examples, faults = own_keys(document.value)

@@ -28,7 +28,7 @@ from event_schema.field_registry import field_registry
 from policies.correlation_file import ReadCorrelation, good_correlations, parse_correlation
 from policies.detection.detection_set import DetectionSet, rule_tree
 from policies.detection_checks import Fault, detection_faults
-from policies.engine import ParsedPolicy, Policy, PolicySet
+from policies.engine import ParsedCorrelation, ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
 from policies.exception_file import parse_exception, reference_fault
@@ -112,10 +112,14 @@ def read_folder(folder: Path) -> tuple[list[RuleText], list[PolicyError]]:
     return texts, errors
 
 
-def load_texts(found: Iterable[ParsedText], errors: Iterable[PolicyError] = ()) -> LoadedPolicies:
+def load_texts(
+    found: Iterable[ParsedText],
+    errors: Iterable[PolicyError] = (),
+    out_of_use: Iterable[ParsedText] = (),
+) -> LoadedPolicies:
     """What is good of these together: ids stand once, exceptions and correlations name rules that are there.
-    `errors`: of files that could not be read."""
-    good, faults = good_texts(found)
+    `errors`: of files that could not be read. `out_of_use`: see good_texts."""
+    good, faults = good_texts(found, out_of_use)
     rules = [each.parsed for each in good if isinstance(each.parsed, ParsedPolicy)]
     correlations = [each.parsed.parsed for each in good if isinstance(each.parsed, ReadCorrelation)]
     exceptions = [each.parsed for each in good if isinstance(each.parsed, ParsedException)]
@@ -126,8 +130,11 @@ def load_texts(found: Iterable[ParsedText], errors: Iterable[PolicyError] = ()) 
     )
 
 
-def good_texts(found: Iterable[ParsedText]) -> tuple[list[ParsedText], list[PolicyError]]:
-    """Those that are good together, and every fault."""
+def good_texts(
+    found: Iterable[ParsedText], out_of_use: Iterable[ParsedText] = ()
+) -> tuple[list[ParsedText], list[PolicyError]]:
+    """Those that are good together, and every fault. `out_of_use`: rules that do not run, but which
+    exceptions may name."""
     errors: list[PolicyError] = []
     good: list[ParsedText] = []
     id_seen: dict[str, str] = {}
@@ -144,7 +151,7 @@ def good_texts(found: Iterable[ParsedText]) -> tuple[list[ParsedText], list[Poli
             good.append(each)
     known = {
         each.rule_id: each.logsource
-        for each in good
+        for each in (*out_of_use, *good)
         if each.rule_id is not None and isinstance(each.parsed, ParsedPolicy)
     }
     rules = [each.parsed for each in good if isinstance(each.parsed, ParsedPolicy)]
@@ -162,6 +169,15 @@ def good_texts(found: Iterable[ParsedText]) -> tuple[list[ParsedText], list[Poli
         else:
             errors.append(PolicyError(each.text.file, each.document.line(("filter", "rules")), fault))
     return whole, errors
+
+
+def policy_of(found: ParsedText) -> Policy | None:
+    """The rule or correlation as people see it; None: it is none, or has faults."""
+    match found.parsed:
+        case ParsedPolicy(policy=policy) | ReadCorrelation(parsed=ParsedCorrelation(policy=policy)):
+            return policy
+        case _:
+            return None
 
 
 def parse_text(text: RuleText) -> ParsedText:

@@ -46,7 +46,7 @@ from server.pipeline.worker import TURN_SECONDS_MAX as PIPELINE_TURN
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.policies.watched_folder import TURN_SECONDS_MAX as POLICIES_TURN
-from server.policies.watched_folder import PolicyFolder
+from server.policies.watched_folder import policy_folder
 from server.process_state import ProcessState, steady_ms, write_process_state
 from server.pulse import Pulse
 from server.service_manager import ServiceManager
@@ -93,7 +93,7 @@ def run_up(
         created_installation(directory, config, clock=trusted) as (installation, authority),
     ):
         _keep_company(installation)
-        _policy_folder(installation).take()
+        policy_folder(installation).take()
         installation.prepare_log()
         with contextlib.ExitStack() as opened:
             log = installation.open_log()
@@ -110,13 +110,6 @@ def _keep_company(installation: Installation) -> None:
     with installation.database.begin() as connection:
         if keep_company(connection, calendar=settings.calendar, time_zone=settings.time_zone):
             raise_people_version(connection)
-
-
-def _policy_folder(installation: Installation, pulse: Pulse | None = None) -> PolicyFolder:
-    folder = installation.config.policies.folder
-    return PolicyFolder(
-        installation.database, Path(folder) if folder else None, clock=installation.clock, pulse=pulse
-    )
 
 
 def _go_on_behind_what_was_read(database: Database, log: EventLog) -> None:
@@ -261,7 +254,7 @@ class _Server:
         if not self._installation.config.policies.folder:
             return []
         pulse = Pulse(POLICIES_TURN)
-        return [SupervisedThread("policies", _policy_folder(self._installation, pulse).run, pulse=pulse)]
+        return [SupervisedThread("policies", policy_folder(self._installation, pulse).run, pulse=pulse)]
 
     def _looking_back(self) -> SupervisedThread:
         config, pulse = self._installation.config, Pulse(LOOK_BACK_TURN)

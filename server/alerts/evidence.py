@@ -6,13 +6,14 @@ its other copy is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireError, decode_events
+from server.alerts.event_ranges import EventRange
 from server.alerts.evidence_blocks import EventBlock, alert_ranges, range_blocks
 from server.alerts.evidence_tally import Evidence, EvidenceEvent, EvidenceTally
 from server.pipeline.leaver_entries import (
@@ -47,7 +48,14 @@ def evidence_events(connection: Connection, alert_id: int, damaged: list[str]) -
 
     A block that cannot be read does not hide the others; what is wrong with it is added to `damaged`.
     """
-    for wanted in alert_ranges(connection, alert_id):
+    yield from stored_events(connection, alert_ranges(connection, alert_id), damaged)
+
+
+def stored_events(
+    connection: Connection, ranges: Iterable[EventRange], damaged: list[str]
+) -> Iterator[EvidenceEvent]:
+    """As evidence_events, of any ranges."""
+    for wanted in ranges:
         next_seq = wanted.first_seq
         for block in range_blocks(connection, wanted):
             if block.first_seq + block.count <= next_seq:

@@ -14,7 +14,9 @@ from event_schema.printable import printable_name
 from policies.correlation.correlator import Limits
 from policies.event_time import milliseconds
 from policies.sigma_matching import RuleMatch, SigmaMatcher, load_matcher
+from server.commands.policy_changes import disable, enable, history, rollback, save_file
 from server.commands.policy_check import check, test
+from server.commands.policy_except import make_exception
 from server.commands.policy_list import show_list, show_one
 
 _LINE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -29,7 +31,9 @@ def policy() -> None:
     """Sigma rules and exceptions: what runs, in which version; check, test and change them."""
 
 
-for _command in (show_list, show_one, check, test):
+_READING = (show_list, show_one, check, test, history)
+_CHANGING = (save_file, enable, disable, rollback, make_exception)
+for _command in (*_READING, *_CHANGING):
     policy.add_command(_command)
 
 

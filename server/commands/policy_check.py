@@ -19,6 +19,7 @@ from policies.rule_file import (
     read_folder,
     read_rule_file,
 )
+from server.commands.alert_words import counted
 from server.commands.opening import FINDINGS, data_option, echo_json, json_option, open_installation
 
 _paths = click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
@@ -87,7 +88,10 @@ def _echo(runs: list[ExampleRun], broken: list[ExampleRun], faults: list[PolicyE
         click.echo(printable_name(str(fault)))
     rules = len({run.file for run in runs})
     fire = sum(run.should_fire for run in runs)
-    words = f"{rules} rules, {fire} examples that must fire, {len(runs) - fire} that must stay silent"
+    words = (
+        f"{counted(rules, 'rule')}, {counted(fire, 'example')} that must fire, "
+        f"{len(runs) - fire} that must stay silent"
+    )
     click.echo(f"{words}: {'all do' if not broken else f'{len(broken)} do not'}")
 
 

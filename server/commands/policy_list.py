@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from event_schema.printable import printable_name
-from policies.engine import ParsedPolicy
-from policies.rule_file import RuleText, parse_text
+from policies.rule_file import RuleText, parse_text, policy_of
 from server.commands.opening import (
     FINDINGS,
     data_option,
@@ -105,10 +104,9 @@ def show_one(
             except UnknownPolicy as error:
                 fail(str(error))
         sight = sight_of(installation.database, [found.text or "", found.title], unmasking, found.rule_id)
-    parsed = parse_text(RuleText(found.file, found.text, found.number)).parsed if found.text else None
+    about = policy_of(parse_text(RuleText(found.file, found.text, found.number))) if found.text else None
     if as_json:
         shown = msgspec.to_builtins(msgspec.structs.replace(found, text=None))
-        about = parsed.policy if isinstance(parsed, ParsedPolicy) else None
         echo_json(
             shown
             | {
@@ -119,7 +117,7 @@ def show_one(
             | {"policy": about}
         )
         return
-    _echo_one(found, parsed.policy.runbook if isinstance(parsed, ParsedPolicy) else None, sight(found.title))
+    _echo_one(found, about.runbook if about is not None else None, sight(found.title))
     click.echo()
     click.echo(sight(found.text) if found.text is not None else "Its file is gone.")
 

@@ -11,10 +11,17 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from event_schema.struct_base import Milliseconds
-from policies.engine import ParsedPolicy
 from policies.errors import PolicyError
 from policies.exceptions import ParsedException
-from policies.rule_file import SHIPPED_RULES, ParsedText, RuleText, good_texts, parse_text, read_folder
+from policies.rule_file import (
+    SHIPPED_RULES,
+    ParsedText,
+    RuleText,
+    good_texts,
+    parse_text,
+    policy_of,
+    read_folder,
+)
 from server.policies.versions import Origin, PolicyVersion, UnknownPolicy, change_of, current_versions
 from server.store.tables import hidden_hits, rule_days
 
@@ -124,7 +131,11 @@ def policy_listing(connection: Connection, *, now: int) -> Listing:
         for each in held.values()
         if each.text is not None
     }
-    good, faults = good_texts(parsed[rule_id] for rule_id, each in held.items() if each.runs)
+    used, others = (
+        [parsed[rule_id] for rule_id, each in held.items() if rule_id in parsed and each.runs is runs]
+        for runs in (True, False)
+    )
+    good, faults = good_texts(used, others)
     runs = {each.rule_id for each in good}
     shipped = {rule_id: each.text.hash for rule_id, each in shipped_texts().items()}
     hits = _hits(connection, now // _DAY_MS - HITS_DAYS)
@@ -174,7 +185,7 @@ def _rule_row(
     hits: dict[str, tuple[int, int]],
     exceptions: Sequence[ExceptionRow],
 ) -> RuleRow:
-    policy = text.parsed.policy if text is not None and isinstance(text.parsed, ParsedPolicy) else None
+    policy = policy_of(text) if text is not None else None
     number, people = hits.get(version.rule_id, (0, 0))
     return RuleRow(
         id=version.rule_id,

@@ -37,6 +37,7 @@ def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
         for field, value in _naming_values(text):
             words.setdefault(value.casefold(), masker.value(field, value))
     pattern = net({word for word in words if len(word) >= _SHORTEST})
+    shown_for = {joined(word): label for word, label in words.items()}
 
     def mask(text: str) -> str:
         return "\n".join(map(line, text.split("\n")))
@@ -45,7 +46,7 @@ def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
         if _OWN.match(text):
             return text
         if pattern is not None:
-            text = pattern.sub(lambda found: words.get(joined(found[0]), "[name]"), text)
+            text = pattern.sub(lambda found: shown_for[joined(found[0])], text)
         return masker.text(text)
 
     return mask

@@ -113,12 +113,11 @@ def _good(
         for each in other.texts
         if other is not place and each.rule_id not in ids and not each.errors
     }
-    named = {rule_id for each in own for rule_id in getattr(each.parsed, "rules", ())}
-    # What runs, though its file is bad by now, or somebody saved it.
+    # What runs, though its file is bad by now, or somebody saved it: exceptions and correlations name these.
     running = [
         parse_text(RuleText(version.file, version.text))
         for rule_id, version in held.items()
-        if rule_id in named - ids - around.keys() and version.text is not None
+        if rule_id not in ids and rule_id not in around and version.text is not None
     ]
     others = {id(each) for each in (*around.values(), *running)}
     good, errors = good_texts([*around.values(), *running, *own])

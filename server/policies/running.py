@@ -50,9 +50,10 @@ class PolicyLoader:
         is left out, and logged; the others run."""
         if not number:
             return RunningPolicies(_shipped())
-        held = [each for each in current_versions(connection).values() if each.runs]
+        held = [each for each in current_versions(connection).values() if each.text is not None]
         self._parsed = {(each.rule_id, each.number): self._parse(each) for each in held}
-        loaded = load_texts(self._parsed.values())
+        used, others = ([self._parse(each) for each in held if each.runs is runs] for runs in (True, False))
+        loaded = load_texts(used, out_of_use=others)
         for error in loaded.errors:
             _logger.error("policy_left_out", extra={"file": error.file, "line": error.line})
         return RunningPolicies(loaded.policies, loaded.exceptions, number, hashes(connection))

@@ -196,17 +196,28 @@ def roll_back(
 
 
 def check_together(parsed: ParsedText, held: dict[str, PolicyVersion]) -> None:
-    """Raises PolicyErrors where it has faults, or names rules that do not run."""
+    """Raises PolicyErrors where it has faults, names rules that are not there, or takes away what others
+    name."""
     if parsed.errors:
         raise PolicyErrors(parsed.errors)
     if parsed.rule_id is None:
         raise PolicyErrors((PolicyError(parsed.text.file, 1, "the rule has no id"),))
-    if isinstance(parsed.parsed, ParsedException):
-        named = [held[rule_id] for rule_id in parsed.parsed.rules if rule_id in held]
-        others = [parse_text(RuleText(each.file, each.text)) for each in named if each.text is not None]
-        _, errors = good_texts([*others, parsed])
-        if errors:
-            raise PolicyErrors(tuple(errors))
+    before = _together(held.values())
+    after = _together([each for each in held.values() if each.rule_id != parsed.rule_id], parsed)
+    known = {str(error) for error in before}
+    new = tuple(error for error in after if str(error) not in known)
+    if new:
+        raise PolicyErrors(new)
+
+
+def _together(versions: Iterable[PolicyVersion], *more: ParsedText) -> list[PolicyError]:
+    """Faults of all that is in use, with what is to come."""
+    texts = [(each.runs, RuleText(each.file, each.text)) for each in versions if each.text is not None]
+    parsed = [(runs, parse_text(text)) for runs, text in texts]
+    _, errors = good_texts(
+        [*(each for runs, each in parsed if runs), *more], [each for runs, each in parsed if not runs]
+    )
+    return errors
 
 
 def change_of(

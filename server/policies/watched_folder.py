@@ -17,6 +17,7 @@ from typing import Final
 
 from policies.errors import PolicyError
 from policies.rule_file import SHIPPED_RULES, ParsedText, RuleText, parse_text, read_folder
+from server.installation import Installation
 from server.policies.publishing import FoundTexts, Published, publish
 from server.pulse import Pulse
 from server.store.database import Database, StoreUnavailable
@@ -104,6 +105,14 @@ class PolicyFolder:
 
     def _parse(self, text: RuleText) -> ParsedText:
         return self._parsed.get((text.file, text.hash)) or parse_text(text)
+
+
+def policy_folder(installation: Installation, pulse: Pulse | None = None) -> PolicyFolder:
+    """The one that the installation's settings name."""
+    folder = installation.config.policies.folder
+    return PolicyFolder(
+        installation.database, Path(folder) if folder else None, clock=installation.clock, pulse=pulse
+    )
 
 
 @cache

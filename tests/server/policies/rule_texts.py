@@ -47,3 +47,28 @@ leaver:
 """
 """It ends at ENDS."""
 ENDS = 1_798_761_600_000
+MANY = "2f4d1c0e-95a5-4d8f-b3c4-1c6f8f5d7a10"
+MANY_COPIED = f"""\
+title: Many spreadsheets in a day
+id: {MANY}
+status: test
+description: For tests.
+correlation:
+  type: event_count
+  rules: [copied]
+  timespan: 1d
+  condition:
+    gte: 3
+level: high
+leaver:
+  family: removable_storage_copy
+  runbook: Look at them.
+tests:
+  firing:
+    - name: three
+      events: [{{record: file_copied, at: 1h, times: 3, every: 1m, with: {{file.ext: xlsx}}}}]
+  silent:
+    - name: two
+      events: [{{record: file_copied, at: 1h, times: 2, every: 1m, with: {{file.ext: xlsx}}}}]
+"""
+"""Of the rule COPIED, if that is named `copied`."""

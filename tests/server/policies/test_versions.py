@@ -6,6 +6,7 @@ import pytest
 
 from policies.errors import PolicyErrors
 from server import audit
+from server.policies.listing import policy_listing
 from server.policies.running import PolicyLoader
 from server.policies.versions import (
     PolicyVersion,
@@ -19,7 +20,7 @@ from server.policies.versions import (
     versions_of_rule,
 )
 from server.store.database import Database
-from tests.server.policies.rule_texts import BUILD_SERVER, COPIED, EXCEPTION, RULE
+from tests.server.policies.rule_texts import BUILD_SERVER, COPIED, EXCEPTION, MANY, MANY_COPIED, RULE
 
 NOW = 1_795_305_600_000
 HIGH = COPIED.replace("level: medium", "level: high")
@@ -132,3 +133,24 @@ def test_a_rule_that_this_leaver_cannot_run_is_left_out_and_the_others_run(datab
             f"UPDATE policy_versions SET text = 'title: newer' WHERE rule_id = '{RULE}'"
         )
     assert [rule_id for rule_id, _, _ in running(database)] == [RULE.replace("0f4d1c0e", "1f4d1c0e")]
+
+
+def test_an_exception_of_a_rule_that_is_out_of_use_stays_good(database: Database) -> None:
+    saved(database, COPIED)
+    saved(database, BUILD_SERVER)
+    with database.begin() as connection:
+        switch(connection, RULE, enabled=False, actor="cli:lin", reason="holidays", now=NOW)
+    with database.read() as connection:
+        found = PolicyLoader().load(connection, set_version(connection))
+        listed = policy_listing(connection, now=NOW)
+    assert [each.exception_id for each in found.exceptions.exceptions] == [EXCEPTION]
+    assert (listed.faults, [row.state for row in listed.exceptions]) == ((), ["on"])
+
+
+def test_a_rule_is_not_saved_so_that_what_others_name_goes(database: Database) -> None:
+    named = COPIED.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e")
+    saved(database, named)
+    saved(database, MANY_COPIED)
+    with pytest.raises(PolicyErrors, match="copied"):
+        saved(database, COPIED)
+    assert [rule_id for rule_id, _, _ in running(database)] == [RULE, MANY]

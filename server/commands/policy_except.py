@@ -1,0 +1,207 @@
+"""`leaver policy except`: an exception without writing YAML, counted on what is stored before it is saved."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import click
+import msgspec
+from sqlalchemy import Connection
+
+from event_schema.printable import printable_name
+from policies.errors import PolicyErrors
+from policies.exceptions import ParsedException
+from policies.rule_file import RuleText, parse_text
+from server.commands.opening import (
+    FINDINGS,
+    checked_reason,
+    data_option,
+    echo_json,
+    fail,
+    json_option,
+    open_installation,
+    system_actor,
+    system_clock,
+)
+from server.commands.policy_changes import publish_first
+from server.commands.policy_sight import sight_of
+from server.people.directory import load_directory
+from server.people.pseudonyms import UnknownPseudonym, subject_of
+from server.policies.listing import find_version
+from server.policies.making_exceptions import LONGEST_DAYS, Wanted, exception_text
+from server.policies.preview import Preview, preview
+from server.policies.versions import (
+    REASON_CHARACTERS,
+    PolicyVersion,
+    UnknownPolicy,
+    check_together,
+    current_versions,
+    save,
+)
+
+_FILE = "leaver policy except"
+
+
+@click.command("except")
+@click.argument("rules", metavar="RULE...", nargs=-1, required=True)
+@click.option("--person", metavar="ID", help="An id, or a pseudonym.")
+@click.option("--account", metavar="NAME", help="As events name it.")
+@click.option("--host", metavar="NAME", help="A machine.")
+@click.option("--device", metavar="UID", help="A removable device, by its unique id.")
+@click.option("--destination", metavar="DOMAIN", help="A host or service that is sent to, or a mail domain.")
+@click.option("--where", "fields", metavar="FIELD=VALUE", multiple=True, help="Any field. Again for more.")
+@click.option("--until", metavar="DAY", required=True, help="Its last day, UTC: 2026-12-31; a year at most.")
+@click.option("--reason", required=True, help="Why; kept with it and in the audit trail.")
+@click.option("--owner", help="Who answers for it; else who runs this command.")
+@click.option("--title", help="Else one is made that names nobody.")
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="How far back to count."
+)
+@click.option("--dry-run", is_flag=True, help="Only show it, and count.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_option
+@json_option
+def make_exception(
+    rules: tuple[str, ...],
+    person: str | None,
+    account: str | None,
+    host: str | None,
+    device: str | None,
+    destination: str | None,
+    fields: tuple[str, ...],
+    until: str,
+    reason: str,
+    owner: str | None,
+    title: str | None,
+    days: int,
+    dry_run: bool,
+    yes: bool,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Leave some events out of what RULE finds, until a day. All that is given must be true of an event.
+
+    What it would have hidden is counted first, on the stored events. Hits of before stay. One that has
+    run out stops by itself; leaver policy list tells what each hides.
+
+    \b
+      leaver policy except leaver_uploads_files --destination partner.example \\
+        --until 2026-12-31 --reason "contract 17" --owner lin
+    """
+    why = checked_reason(reason, REASON_CHARACTERS)
+    with open_installation(data) as installation:
+        now = system_clock()
+        wanted = Wanted(person, account, host, device, destination, _fields(fields))
+        last_day = _last_day(until, now)
+        if wanted.empty:
+            raise click.UsageError(
+                "say what is left out: --person, --host, --device, --destination or --where"
+            )
+        if as_json and not (dry_run or yes):
+            raise click.UsageError("--json cannot ask: give --yes or --dry-run")
+        publish_first(installation)
+        try:
+            with installation.database.read() as connection:
+                held = current_versions(connection)
+                found = _parsed(connection, wanted, rules, held, last_day, owner, why, title)
+                counted = preview(connection, found[1], list(held.values()), now=now, days=days)
+        except (UnknownPolicy, UnknownPseudonym) as error:
+            fail(str(error))
+        except PolicyErrors as errors:
+            for fault in errors.errors:
+                click.echo(printable_name(fault.message), err=True)
+            raise SystemExit(FINDINGS) from errors
+        # A pseudonym that was given stays one.
+        shown = sight_of(installation.database, [found[0]], None, _FILE)(found[0])
+        if not as_json:
+            click.echo(shown)
+            click.echo(_words(counted))
+        if not dry_run:
+            if not yes:
+                click.confirm("Save it?", abort=True)
+            with installation.database.begin() as connection:
+                version = save(
+                    connection,
+                    found[0],
+                    file=_FILE,
+                    actor=system_actor(),
+                    reason=why,
+                    now=now,
+                    preview=msgspec.to_builtins(counted),
+                )
+            if not as_json:
+                click.echo(f"exception {version.rule_id} holds until {last_day} is over")
+    if as_json:
+        echo_json({"id": found[1].exception_id, "saved": not dry_run, "text": shown, "preview": counted})
+
+
+def _parsed(
+    connection: Connection,
+    wanted: Wanted,
+    rules: tuple[str, ...],
+    held: dict[str, PolicyVersion],
+    until: datetime.date,
+    owner: str | None,
+    reason: str,
+    title: str | None,
+) -> tuple[str, ParsedException]:
+    """The exception's text, and what it says."""
+    if wanted.person is not None:
+        wanted = msgspec.structs.replace(wanted, person=_person(connection, wanted.person))
+    named = [find_version([each for each in held.values() if each.kind == "rule"], rule) for rule in rules]
+    text = exception_text(
+        wanted,
+        [(each.rule_id, each.title) for each in named],
+        until=until,
+        owner=owner or system_actor().partition(":")[2],
+        reason=reason,
+        title=title,
+    )
+    parsed = parse_text(RuleText(_FILE, text))
+    check_together(parsed, held)
+    assert isinstance(parsed.parsed, ParsedException)
+    return text, parsed.parsed
+
+
+def _last_day(given: str, now: int) -> datetime.date:
+    try:
+        day = datetime.date.fromisoformat(given)
+    except ValueError as error:
+        raise click.UsageError(f"--until {given}: write a day, as 2026-12-31") from error
+    today = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC).date()
+    if not today <= day <= today + datetime.timedelta(days=LONGEST_DAYS):
+        raise click.UsageError(f"--until {given} is not between today and {LONGEST_DAYS} days from now")
+    return day
+
+
+def _person(connection: Connection, given: str) -> str:
+    """An id that is known, by itself or by its pseudonym. Raises UnknownPseudonym."""
+    if load_directory(connection).person(given.strip()) is not None:
+        return given.strip()
+    kind, _, person_id = subject_of(connection, given).partition(":")
+    if kind != "person":
+        raise UnknownPseudonym(f"{given} is an account, not a person: use --account")
+    return person_id
+
+
+def _fields(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for each in given:
+        path, equals, value = each.partition("=")
+        if not equals or not path or not value:
+            raise click.UsageError(f"--where {each}: write FIELD=VALUE")
+        found.append((path.strip(), value.strip()))
+    return tuple(found)
+
+
+def _words(counted: Preview) -> str:
+    if not counted.hits:
+        return f"In the last {counted.days} days the rule found nothing."
+    of_alerts = f"{counted.alerts_gone:,} of {counted.alerts:,} alerts would not have been"
+    of_people = f"{counted.people:,} {'person' if counted.people == 1 else 'people'}"
+    words = (
+        f"In the last {counted.days} days it would have hidden {counted.hidden:,} of {counted.hits:,} hits, "
+        f"of {of_people}; {of_alerts}."
+    )
+    return words if counted.read_all else words + " Not all events were read: there are too many."

@@ -1,0 +1,52 @@
+"""Texts of exceptions name nobody to those who may not see names, and stay readable."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from server.people.hr_import import ImportOptions, prepare_import, take_over
+from server.policies.masked_text import text_mask
+from server.store.database import Database
+from tests.server.policies.rule_texts import BUILD_SERVER, RULE
+
+NOW = 1_795_305_600_000
+
+pytestmark = pytest.mark.databases("sqlite")
+
+NAMING = BUILD_SERVER.replace(
+    "  build_server:\n    device.hostname: build-1\n",
+    "  build_server:\n    leaver.person.id: E1002\n    device.hostname: wang-laptop\n"
+    "    actor.user.name: mei.w\n",
+).replace("Nightly copies, change 4711", "agreed with Wang Mei and mei.w for PC wang-laptop")
+
+
+@pytest.fixture
+def known(database: Database) -> Database:
+    data = b"id,name,account\nE1002,Wang Mei,mei.w\nE7,Jo Alder,joe\n"
+    with database.read() as connection:
+        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
+    with database.begin() as connection:
+        take_over(connection, prepared, actor="test")
+    return database
+
+
+def test_nothing_that_names_somebody_is_left_and_the_rest_stays(known: Database) -> None:
+    shown = text_mask(known, [NAMING])(NAMING)
+    for word in ("E1002", "Wang", "Mei", "mei.w", "wang-laptop"):
+        assert word.casefold() not in shown.casefold(), shown
+    read = yaml.safe_load(shown)
+    assert read["filter"]["rules"] == [RULE]
+    assert str(read["leaver"]["until"]) == "2026-12-31"
+    assert read["filter"]["build_server"]["leaver.person.id"].startswith("P-")
+    assert read["filter"]["build_server"]["device.hostname"].startswith("H-")
+    assert (
+        read["filter"]["build_server"]["actor.user.name"]
+        == (read["filter"]["build_server"]["leaver.person.id"])
+    )
+    assert shown.count("\n") == NAMING.count("\n")
+
+
+def test_a_text_that_names_nobody_stays_as_it_is(known: Database) -> None:
+    text = BUILD_SERVER.replace("device.hostname: build-1", "unmapped.transfer.application: rsync")
+    assert text_mask(known, [text])(text) == text
