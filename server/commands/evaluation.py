@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from server.alerts.traits import AlertTrait
 from server.commands.opening import echo_json, fail, json_option
 from server.commands.tables import echo_table, span
 from server.evaluation.departures.evaluation import GOOD, Outcome, evaluate
@@ -92,12 +93,18 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         )
         seconds = [o.seconds for o in played if o.seconds is not None]
         rules = {rule for o in played for alert in o.alerts for rule in alert.rules}
-        traits = {trait for o in played for alert in o.alerts for trait in alert.traits}
+        traits = {_trait(trait) for o in played for alert in o.alerts for trait in alert.traits}
         after = "" if not seconds else _between(min(seconds), max(seconds))
         table.add_row(
             name, str(len(played)), told, after, "; ".join(sorted(rules)), ", ".join(sorted(traits))
         )
     return table
+
+
+def _trait(trait: AlertTrait) -> str:
+    """Its kind, and how rare it is."""
+    kind = trait.kind.replace("_", " ")
+    return kind if trait.others is None else f"{kind} (others: {trait.others})"
 
 
 def _between(least: float, most: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from event_schema.ocsf_events import Event
 from server.evaluation.departures import observed_acts as acts
 from server.evaluation.departures.company import Employee, Machine
@@ -37,6 +39,9 @@ def _old_teams_chat(script: Script) -> None:
         opens_page(script, script.some_time(day, 19, 22), leaver.account, leaver.home, own)
     script.leaves(leaver, last_day, told=last_day - dice.randrange(10, 28))
     script.suspect, script.owner = leaver.id, lead.id
+    if company.tells_devices and dice.random() < 0.5:
+        # Meanwhile the provider gave the home another address.
+        leaver = msgspec.structs.replace(leaver, home=company.public_address())
     records = 0
     for day in sorted(dice.sample(range(begins, ends), 40)):
         time = script.some_time(day, 19, 23)
@@ -87,8 +92,10 @@ def _shared_service_login(script: Script) -> None:
     leaver = company.new_employee("support", clerks[0].id)
     last_day = joined + dice.randrange(9, 25)
     begins = last_day + dice.randrange(2, 20)
-    # That the clerk knows the password is declared, or shows: at an own desk, or at the rostered ones.
-    known_by = dice.choice(("declared", "own desk", "rostered desks"))
+    # That the clerk knows the password is declared, or shows, where the application tells devices apart: at
+    # an own desk, or at the rostered ones.
+    shows = ("declared", "own desk", "rostered desks")
+    known_by = dice.choice(shows) if company.tells_devices else "declared"
     desk = ServiceDesk(script)
     own = company.new_machine("desk") if known_by == "own desk" else None
     devices = () if own is None else (own.name,)
@@ -218,6 +225,8 @@ def _partner_after_contract(script: Script) -> None:
     last_day = dice.randrange(30, 50)
     begins = last_day + dice.randrange(5, 60)
     script.roster(HrRow(partner, (partner.account,), (), None, "support", start=-200, kind="partner"))
+    if dice.random() < 0.5:
+        script.account(0, 0.7, partner.account, kind="partner")
     everybody_works(script, range(1, begins + 4))
     for day in range(1, last_day + 1):
         if not is_weekend(day):
@@ -228,6 +237,25 @@ def _partner_after_contract(script: Script) -> None:
     for day in range(begins, begins + 3):
         time = script.some_time(day, 10, 23)
         script.leak(_enquiries(script, time, partner, elsewhere, elsewhere.machine, dice.randint(3, 30)))
+
+
+def _dormant_account_wakes(script: Script) -> None:
+    """X4: a second account that nobody used for months logs in from a new place, at night."""
+    dice, company = script.dice, script.company
+    owner = next(e for e in company.staff if e.department == "engineering")
+    account, build = f"adm.{owner.account}", acts.server("srv-build")
+    script.roster(msgspec.structs.replace(script.row(owner), accounts=(owner.account, account)))
+    last_used = dice.randrange(12, 20)
+    wakes = last_used + dice.randrange(50, 150)
+    everybody_works(script, range(1, wakes + 3))
+    for day in range(1, last_used, 2):
+        time, address = script.some_time(day, 10, 17), script.address(owner.machine, day=day)
+        script.send(acts.login(time, build, account, service="sshd", address=address))
+    script.suspect = script.owner = owner.id
+    elsewhere = company.public_address()
+    for day in range(wakes, wakes + 2):
+        time = script.some_time(day, 0.5, 4)
+        script.leak(acts.login(time, build, account, service="sshd", address=elsewhere))
 
 
 STREAMS = (
@@ -254,6 +282,12 @@ STREAMS = (
         "alert",
         "Weeks after leaving, the own account still works",
         _own_account_still_open,
+    ),
+    Stream(
+        "dormant_account_wakes",
+        "alert",
+        "An account that slept for months logs in at night from a new place",
+        _dormant_account_wakes,
     ),
     Stream(
         "key_that_outlived",

@@ -15,8 +15,8 @@ from server.evaluation.departures.replay import RaisedAlert, Replay, Template
 from server.evaluation.departures.script import Expectation, Script, Stream
 
 Verdict = Literal["found", "silent", "missed", "wrong_person", "false_alarm"]
-"""missed: no alert names the suspect. wrong_person: an alert beside it names another owner or suspect.
-false_alarm: an alert where there should be none, or before the act began."""
+"""missed: no alert is about the suspect and names the account's owner. wrong_person: an alert beside it is
+about somebody else. false_alarm: an alert where there should be none, or before the act began."""
 GOOD: frozenset[Verdict] = frozenset({"found", "silent"})
 
 
@@ -66,7 +66,7 @@ def judged(stream: Stream, script: Script, raised: tuple[RaisedAlert, ...], vari
     else:
         assert script.leak_begins is not None
         begins = script.leak_begins
-        right = [each for each in raised if (each.suspect, each.owner) == (script.suspect, script.owner)]
+        right = [each for each in raised if _is_right(each, script)]
         if any(each.opened_at < begins for each in raised):
             verdict = "false_alarm"
         elif not right:
@@ -86,3 +86,9 @@ def judged(stream: Stream, script: Script, raised: tuple[RaisedAlert, ...], vari
         owner=script.owner,
         alerts=raised,
     )
+
+
+def _is_right(alert: RaisedAlert, script: Script) -> bool:
+    """The risk goes to whoever did it; whose account it was stands beside."""
+    about = (alert.subject, alert.suspect, alert.owner)
+    return about == (f"person:{script.suspect}", script.suspect, script.owner)

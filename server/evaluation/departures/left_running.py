@@ -131,6 +131,8 @@ def _partners_dates_come_late(script: Script) -> None:
         kind="partner",
     )
     script.roster(row)
+    if dice.random() < 0.5:
+        script.account(0, 0.7, partner.account, kind="partner")
     everybody_works(script, range(1, told + 20))
     for day in range(1, told + 20):
         if not is_weekend(day):

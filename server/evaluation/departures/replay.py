@@ -27,6 +27,7 @@ from event_schema.control_records import CollectorState, Heartbeat, encode_contr
 from event_schema.wire import EVENTS_PER_RECORD_MAX, RecordKind, WireRecord, pack_control, pack_events
 from policies.engine import PolicySet
 from server.agents.registry import create_token, redeem_token
+from server.alerts.traits import AlertTrait
 from server.config import ServerConfig
 from server.data_directory import DataDirectory
 from server.evaluation.departures.observed_acts import VERSION
@@ -53,7 +54,7 @@ _DROP_EVERY_MS: Final = 7 * _DAY_MS
 
 class RaisedAlert(msgspec.Struct, frozen=True):
     """As it stands when the script has ended. `opened_at`: ms UTC. subject, owner, suspect: as `alerts` has
-    them. `traits`: what was matched. `rules`: titles."""
+    them. `traits`: what leads to the suspect. `rules`: titles."""
 
     family: str
     opened_at: int
@@ -61,7 +62,7 @@ class RaisedAlert(msgspec.Struct, frozen=True):
     subject: str
     owner: str | None
     suspect: str | None
-    traits: tuple[str, ...]
+    traits: tuple[AlertTrait, ...]
     rules: tuple[str, ...]
     sentence: str
 
@@ -281,11 +282,7 @@ class Replay:
                 subject=row.subject,
                 owner=row.account_owner,
                 suspect=row.suspected_actor,
-                traits=tuple(map(_trait_words, row.traits)),
+                traits=msgspec.convert(row.traits, tuple[AlertTrait, ...]),
                 rules=tuple(rule["title"] for rule in row.facts["rules"]),
                 sentence=row.sentence["en"],
             )
-
-
-def _trait_words(trait: Any) -> str:
-    return trait if isinstance(trait, str) else msgspec.json.encode(trait).decode()

@@ -20,7 +20,7 @@ NOT_YET = {
     "old_teams_chat": "rules about whoever the traits point to are being built",
     "shared_service_login": "the same",
     "key_that_outlived": "the same",
-    "mail_client_keeps_trying": "failed logins weigh too much",
+    "dormant_account_wakes": "the same",
     "sync_client_runs_on": "what a client brought down counts as sent",
     "partners_dates_come_late": "partners are judged as employees are",
 }
