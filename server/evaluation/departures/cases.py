@@ -36,10 +36,10 @@ def _old_teams_chat(script: Script) -> None:
     works(script, leaver, range(1, last_day + 1), leaving=True)
     for day in dice.sample(range(2, last_day), 10):
         # In the evening, at home, on a machine of their own.
-        opens_page(script, script.some_time(day, 19, 22), leaver.account, leaver.home, own)
+        opens_page(script, script.some_time(day, 19, 22), leaver.account, leaver.home, own, user=leaver)
     script.leaves(leaver, last_day, told=last_day - dice.randrange(10, 28))
     script.suspect, script.owner = leaver.id, lead.id
-    if company.tells_devices and dice.random() < 0.5:
+    if company.device_ids == "browser" and dice.random() < 0.5:
         # Meanwhile the provider gave the home another address.
         leaver = msgspec.structs.replace(leaver, home=company.public_address())
     records = 0
@@ -65,7 +65,7 @@ def _chat(script: Script, time: int, account: Employee, who: Employee, machine: 
         account.account,
         "signed_in",
         address=who.home,
-        device=script.device(machine),
+        device=script.device(machine, who),
     )
 
 
@@ -79,7 +79,7 @@ def _enquiries(
         account.account,
         "enquiry_opened",
         address=who.home,
-        device=script.device(machine),
+        device=script.device(machine, who),
         object_type="enquiry",
         count=count,
     )
@@ -95,7 +95,7 @@ def _shared_service_login(script: Script) -> None:
     # That the clerk knows the password is declared, or shows, where the application tells devices apart: at
     # an own desk, or at the rostered ones.
     shows = ("declared", "own desk", "rostered desks")
-    known_by = dice.choice(shows) if company.tells_devices else "declared"
+    known_by = "declared" if company.device_ids == "none" else dice.choice(shows)
     desk = ServiceDesk(script)
     own = company.new_machine("desk") if known_by == "own desk" else None
     devices = () if own is None else (own.name,)
@@ -111,7 +111,7 @@ def _shared_service_login(script: Script) -> None:
     for number in range(_ORDERS):
         day = begins + number * 4 // _ORDERS
         time = script.some_time(day, *dice.choice(((0.5, 3), (10, 13), (20, 23.5))))
-        desk.act(time, "manual_order_created", phone, leaver.home, leak=True)
+        desk.act(time, "manual_order_created", phone, leaver.home, leaver, leak=True)
 
 
 def _long_goodbye(script: Script) -> None:
@@ -221,7 +221,7 @@ def _key_that_outlived(script: Script) -> None:
 def _partner_after_contract(script: Script) -> None:
     """X6."""
     dice, company = script.dice, script.company
-    partner = company.new_employee("support")
+    partner = company.new_employee("support", machine="private")
     last_day = dice.randrange(30, 50)
     begins = last_day + dice.randrange(5, 60)
     script.roster(HrRow(partner, (partner.account,), (), None, "support", start=-200, kind="partner"))
@@ -233,7 +233,7 @@ def _partner_after_contract(script: Script) -> None:
             works_on(script, partner, day, at_home=True)
     script.leaves(partner, last_day, told=last_day - 10, leaving_type="partner end")
     script.suspect = script.owner = partner.id
-    elsewhere = company.new_employee("support")
+    elsewhere = company.new_employee("support", machine="private")
     for day in range(begins, begins + 3):
         time = script.some_time(day, 10, 23)
         script.leak(_enquiries(script, time, partner, elsewhere, elsewhere.machine, dice.randint(3, 30)))

@@ -7,6 +7,7 @@ documentation, since these are private to whoever sorts addresses.
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import msgspec
 
@@ -16,14 +17,18 @@ _DEPARTMENTS = ("sales", "sales", "sales", "support", "support", "support", "fin
 _TIME_ZONES = ("Asia/Shanghai", "Asia/Shanghai", "Europe/Berlin", "America/New_York", "UTC")
 _CARRIERS = (59, 60, 101, 113, 117, 119, 171, 180, 183, 218, 222)
 _MANAGERS = {"sales": 0, "support": 3}
+DeviceIds = Literal["none", "browser", "certificate"]
+"""By what applications tell devices apart: not at all; by what they left in a browser, which is of one
+machine and one user of it; by the name in a certificate that the company's own machines have."""
+_PRIVATE = frozenset({"private", "phone"})
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """`address`: in the office. `fingerprint`: by which applications tell it from others."""
+    """`address`: in the office. `is_companys`: handed out by the company, with a certificate of its own."""
 
     name: str
     address: str
-    fingerprint: str
+    is_companys: bool
 
 
 class Employee(msgspec.Struct, frozen=True):
@@ -56,7 +61,7 @@ class Office(msgspec.Struct, frozen=True):
 
 
 class Company:
-    """Its first staff, and makers of what comes later. `tells_devices`: whether applications write down from
+    """Its first staff, and makers of what comes later. `device_ids`: whether applications write down from
     which device somebody works."""
 
     def __init__(self, dice: random.Random) -> None:
@@ -65,7 +70,7 @@ class Company:
         dice.shuffle(self._names)
         self._numbers = dice.sample(range(1000, 9999), 200)
         self.time_zone = dice.choice(_TIME_ZONES)
-        self.tells_devices = dice.random() < 0.6
+        self.device_ids: DeviceIds = dice.choice(("none", "browser", "certificate"))
         self.office = self.new_office()
         self.staff: list[Employee] = []
         for department in _DEPARTMENTS:
@@ -86,11 +91,11 @@ class Company:
         return Machine(
             name=f"{kind}-{self._numbers.pop()}",
             address=f"{self.office.network.removesuffix('.0/24')}.{self._dice.randrange(2, 254)}",
-            fingerprint=self._dice.randbytes(8).hex(),
+            is_companys=kind not in _PRIVATE,
         )
 
-    def new_employee(self, department: str, manager: str = "") -> Employee:
-        """Not on the staff list: somebody who comes later, or a partner's."""
+    def new_employee(self, department: str, manager: str = "", *, machine: str = "laptop") -> Employee:
+        """Not on the staff list: somebody who comes later, or a partner's. `machine`: its kind."""
         name = self._names.pop()
         return Employee(
             id=f"E{self._numbers.pop()}",
@@ -98,7 +103,7 @@ class Company:
             account=name.lower().replace(" ", "."),
             department=department,
             manager=manager,
-            machine=self.new_machine(),
+            machine=self.new_machine(machine),
             home=self.public_address(),
             homeworking=self._dice.choice((0.0, 0.2, 0.4)),
         )

@@ -116,7 +116,7 @@ def _handover_to_successor(script: Script) -> None:
 def _partners_dates_come_late(script: Script) -> None:
     """A partner's contract goes on; that it does is told days after its old end."""
     dice, company = script.dice, script.company
-    partner = company.new_employee("support")
+    partner = company.new_employee("support", machine="private")
     ended = 7 * dice.randrange(4, 6) + 4
     told = ended + dice.randrange(4, 8)
     row = HrRow(

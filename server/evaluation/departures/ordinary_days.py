@@ -79,10 +79,12 @@ def works_on(
         at_home = dice.random() < employee.homeworking
     address = employee.home if at_home else script.address(own, day=day)
     begins = min(dice.uniform(8.0, 9.5), until - 0.5)
-    script.send(acts.login(script.at(day, begins), acts.laptop(own.name), name))
+    if own.is_companys:
+        # Others have no agent.
+        script.send(acts.login(script.at(day, begins), acts.laptop(own.name), name))
     for _ in range(dice.randint(2, 5)):
         time = script.some_time(day, begins + 0.1, until)
-        opens_page(script, time, name, address, own)
+        opens_page(script, time, name, address, own, user=employee)
     if employee.department in {"it", "engineering"} and dice.random() < 0.7:
         key = ssh_key(name)
         time = script.some_time(day, begins + 0.1, until)
@@ -117,19 +119,19 @@ def works_on(
 
 
 def opens_page(
-    script: Script, time: int, account: str, address: str, machine: Machine, *, action: str = "page_viewed"
+    script: Script, time: int, account: str, address: str, machine: Machine, *, user: Employee
 ) -> None:
-    """In the back office, with an account of one's own or somebody else's."""
+    """In the back office. `user`: who sits at the machine."""
     script.send(
         acts.act(
             time,
             _OFFICE_SERVER,
             BACK_OFFICE,
             account,
-            action,
+            "page_viewed",
             address=address,
-            device=script.device(machine),
-            object_type="page" if action == "page_viewed" else "enquiry",
+            device=script.device(machine, user),
+            object_type="page",
             count=script.dice.randint(1, 12),
         )
     )
@@ -187,13 +189,17 @@ class ServiceDesk:
         )
         for _ in range(2):
             time = script.some_time(day, first + 0.2, last)
-            opens_page(script, time, clerk.account, address, machine)
+            opens_page(script, time, clerk.account, address, machine, user=clerk)
         for _ in range(3):
-            self.act(script.some_time(day, first + 0.2, last), "orders_viewed", machine, address)
+            self.act(script.some_time(day, first + 0.2, last), "orders_viewed", machine, address, clerk)
         for _ in range(round(dice.gauss(1, 0.3) * self.usual_orders * orders)):
-            self.act(script.some_time(day, first + 0.2, last), "manual_order_created", machine, address)
+            self.act(
+                script.some_time(day, first + 0.2, last), "manual_order_created", machine, address, clerk
+            )
 
-    def act(self, time: int, action: str, machine: Machine, address: str, *, leak: bool = False) -> None:
+    def act(
+        self, time: int, action: str, machine: Machine, address: str, user: Employee, *, leak: bool = False
+    ) -> None:
         """With the shared login."""
         creates = action == "manual_order_created"
         script = self.script
@@ -204,7 +210,7 @@ class ServiceDesk:
             SERVICE_LOGIN,
             action,
             address=address,
-            device=script.device(machine),
+            device=script.device(machine, user),
             activity="create" if creates else "read",
             object_type="order",
             name=f"M-{script.dice.randrange(10**6)}" if creates else None,

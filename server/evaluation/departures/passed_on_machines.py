@@ -30,13 +30,9 @@ def _leaves_and_is_replaced(script: Script) -> tuple[Employee, Employee, int]:
 
 
 def _reissued_laptop(script: Script) -> None:
-    dice, company = script.dice, script.company
     leaver, comer, last_day = _leaves_and_is_replaced(script)
-    starts = last_day + dice.randrange(3, 21)
+    starts = last_day + script.dice.randrange(3, 21)
     laptop = leaver.machine
-    if dice.random() < 0.5:
-        # Installed anew; else an application knows it by a certificate that stays.
-        laptop = msgspec.structs.replace(laptop, fingerprint=company.new_machine().fingerprint)
     script.hr_file(
         starts - 1,
         2,
@@ -67,7 +63,7 @@ def _laptop_through_it(script: Script) -> None:
         time = script.some_time(day, 9, 17)
         script.send(acts.login(time, acts.laptop(leaver.machine.name), admin.account))
         address = script.address(leaver.machine, day=day)
-        opens_page(script, time + 60_000, admin.account, address, leaver.machine)
+        opens_page(script, time + 60_000, admin.account, address, leaver.machine, user=admin)
     script.hr_file(
         given_out - 1,
         2,

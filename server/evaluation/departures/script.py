@@ -7,6 +7,7 @@ comes from the script's dice, so that a seed gives the same script again.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import random
 from collections.abc import Callable
@@ -128,9 +129,15 @@ class Script:
         """From one moment to another (ms UTC): what it saw arrives afterwards."""
         self.offline.append((machine, first, last))
 
-    def device(self, machine: Machine) -> str | None:
-        """As an application's log tells it, if it does."""
-        return machine.fingerprint if self.company.tells_devices else None
+    def device(self, machine: Machine, user: Employee) -> str | None:
+        """As an application's log tells it, if it does. `user`: of the machine, whatever account they use."""
+        match self.company.device_ids:
+            case "browser":
+                return hashlib.sha256(f"{machine.name}/{user.id}".encode()).hexdigest()[:16]
+            case "certificate":
+                return machine.name if machine.is_companys else None
+            case _:
+                return None
 
     def address(self, machine: Machine, *, day: int) -> str:
         """From where applications see a machine that stands in the office."""

@@ -33,7 +33,7 @@ def _one_leaves(script: Script, after: int = 40) -> tuple[Employee, int]:
 def _sits_at(script: Script, who: Employee, day: int, address: str) -> None:
     """With their own machine."""
     for _ in range(script.dice.randint(1, 4)):
-        opens_page(script, script.some_time(day, 10, 20), who.account, address, who.machine)
+        opens_page(script, script.some_time(day, 10, 20), who.account, address, who.machine, user=who)
 
 
 def _cafe(script: Script) -> None:
