@@ -133,17 +133,20 @@ def _long_goodbye(script: Script) -> None:
     chosen = [dice.choice(days)] if way == "all at once" else sorted(dice.sample(days, 8))
     for day in chosen:
         for number in range(dice.randint(60, 150) if len(chosen) == 1 else dice.randint(2, 5)):
-            script.leak(
-                acts.copy_to_stick(
-                    script.at(day, dice.uniform(12, 13)),
-                    acts.laptop(leaver.machine.name),
-                    leaver.account,
-                    stick=stick,
-                    name=f"{dice.choice(('客户名单', 'customers', 'quotations'))}-{day}-{number}.xlsx",
-                    size=dice.randrange(40_000, 4_000_000),
-                    digest=dice.randbytes(32).hex(),
-                )
-            )
+            script.leak(_copied(script, leaver, day, number, stick))
+
+
+def _copied(script: Script, who: Employee, day: int, number: int, stick: str) -> Event:
+    dice = script.dice
+    return acts.copy_to_stick(
+        script.some_time(day, 12, 13),
+        acts.laptop(who.machine.name),
+        who.account,
+        stick=stick,
+        name=f"{dice.choice(('客户名单', 'customers', 'quotations'))}-{day}-{number}.xlsx",
+        size=dice.randrange(40_000, 4_000_000),
+        digest=dice.randbytes(32).hex(),
+    )
 
 
 def _takes_table(script: Script, leaver: Employee, day: int) -> None:
@@ -172,6 +175,24 @@ def _takes_table(script: Script, leaver: Employee, day: int) -> None:
             digest=dice.randbytes(32).hex(),
         )
     )
+
+
+def _copied_before_it_was_known(script: Script) -> None:
+    """Counted from the moment at which somebody is flagged: only then the copies are a case."""
+    dice, company = script.dice, script.company
+    leaver = dice.choice(company.staff[1:])
+    told = dice.randrange(45, 60)
+    script.roster()
+    everybody_works(script, range(1, told + 5), but=(leaver,))
+    works(script, leaver, range(1, told + 5), leaving=True)
+    day = dice.choice([day for day in range(told - 30, told - 1) if not is_weekend(day)])
+    stick = dice.randbytes(6).hex().upper()
+    for number in range(dice.randint(5, 60)):
+        script.send(_copied(script, leaver, day, number, stick))
+    hour = dice.uniform(9, 17)
+    script.flag(told, hour, leaver, told + dice.randrange(0, 20), dice.choice((None, 1050)))
+    script.suspect = script.owner = leaver.id
+    script.leak_begins = script.at(told, hour)
 
 
 def _own_account_still_open(script: Script) -> None:
@@ -276,6 +297,12 @@ STREAMS = (
         "alert",
         "Somebody on notice copies customer lists to a stick, or sends an exported table away",
         _long_goodbye,
+    ),
+    Stream(
+        "copied_before_it_was_known",
+        "alert",
+        "Customer lists were copied weeks before somebody is flagged as leaving",
+        _copied_before_it_was_known,
     ),
     Stream(
         "own_account_still_open",

@@ -2,8 +2,8 @@
 
 Agents enrol, with keys and certificates of their own, and sign what they send; records go over the embedded
 log; the pipeline's worker takes them into SQLite under a clock that the script moves. HR files and
-declarations come in between, each at its moment. Old data goes as it does in an installation (events are kept
-for 90 days).
+declarations come in between, each at its moment, and what they change of the past is looked back at. Old
+data goes as it does in an installation (events are kept for 90 days).
 
 Until an alert is raised, each event of a leak is worked on as it arrives: so "how long after" is true. Else a
 day's records are worked on together; cuts do not show in alerts.
@@ -35,6 +35,7 @@ from server.evaluation.departures.script import ACTOR, Script, ScriptFailed, Sen
 from server.housekeeping import drop_old
 from server.installation import created_installation
 from server.log.embedded import EmbeddedLog
+from server.look_back.looking_back import LookingBack
 from server.people.company import keep_company
 from server.people.directory import raise_people_version
 from server.pipeline.worker import PipelineWorker
@@ -141,6 +142,9 @@ class Replay:
             policies=policies,
             events_days=_EVENTS_DAYS,
         )
+        self._looking_back = LookingBack(
+            self._database, clock=self._clock, policies=policies, events_days=_EVENTS_DAYS
+        )
         self._agents: dict[str, _Agent] = {}
         self._drop_at = self._now + _DROP_EVERY_MS
         self._has_alert = False
@@ -223,6 +227,10 @@ class Replay:
         def declare() -> None:
             with self._database.begin() as connection:
                 apply(connection, self._now)
+            while self._looking_back.step():
+                pass
+            with self._database.read() as connection:
+                self._has_alert = connection.execute(select(alerts.c.id).limit(1)).first() is not None
 
         return declare
 
