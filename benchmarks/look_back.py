@@ -11,6 +11,7 @@ page cache as the making of it left it; memory is what the process has more than
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import random
 import tempfile
 import threading
@@ -59,7 +60,12 @@ def main(events: int, people: int, of_person: int, shared: float) -> None:
         database = open_database(f"sqlite:///{folder}/leaver.db", clock=lambda: NOW)
         upgrade(database)
         begun = time.monotonic()
-        _make(database, events, people, of_person, round(of_person * shared))
+        # In a process of its own, whose memory this one does not go on using.
+        making = multiprocessing.get_context("spawn").Process(
+            target=_make, args=(database.url, events, people, of_person, round(of_person * shared))
+        )
+        making.start()
+        making.join()
         with database.read() as connection:
             stored = connection.execute(select(func.sum(event_blocks.c.count))).scalar_one()
             ranges = connection.execute(select(func.count()).select_from(subject_events)).scalar_one()
@@ -85,14 +91,14 @@ def main(events: int, people: int, of_person: int, shared: float) -> None:
             versions = connection.execute(select(func.count()).select_from(leaver_versions)).scalar_one()
             found = connection.execute(select(alerts.c.score, alerts.c.events)).all()
         database.close()
-    click.echo(
-        f"{state.events_finished:,} scored again, {versions:,} blocks with a new version, alerts {found}"
-    )
+    click.echo(f"{state.events_finished:,} scored again, {versions:,} blocks with a new version")
+    click.echo(f"alerts: {', '.join(f'score {row.score}, {row.events:,} events' for row in found)}")
     click.echo(f"{seconds:.1f} s, {cpu:.1f} CPU s, {state.events_finished / cpu:,.0f} events a CPU second")
     click.echo(f"memory {peak[0] / 1e6:.0f} MB; longest transaction {max(longest) * 1000:.0f} ms")
 
 
-def _make(database: Database, events: int, people: int, of_person: int, shared: int) -> None:
+def _make(url: str, events: int, people: int, of_person: int, shared: int) -> None:
+    database = open_database(url, clock=lambda: NOW)
     with database.begin() as connection:
         company = [
             (None, PersonFacts(id=f"E{n:05}", time_zone="UTC", accounts=(Holding(f"user{n:05}"),)))

@@ -14,6 +14,8 @@ from server.trusted_clock import CONFIRMED_MS, GAP_MS, STANDS_MS, ClockState
 
 WAITING_MS_MAX = 5 * 60 * 1000
 """A record that waits longer for the pipeline is a finding."""
+LOOK_BACK_MS_MAX = 15 * 60 * 1000
+"""Whoever waits longer to be looked back at is a finding."""
 DISK_FREE_MIN = 1 << 30
 OVERDUE_DAYS = 2
 """So many days past its end old data may lie: the sweep is hourly, and a block's youngest event counts."""
@@ -108,6 +110,16 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         words = "was not taken over" if folder.stopped else f"left out {folder.refused:,} bad rows"
         detail = f"HR's last file (import {folder.import_id}) {words}: see the report in the watched folder"
         yield StatusFinding("hr_file_refused", detail)
+    looked = status.look_backs
+    if (
+        looked is not None
+        and looked.oldest_at is not None
+        and status.at - looked.oldest_at > LOOK_BACK_MS_MAX
+    ):
+        minutes = (status.at - looked.oldest_at) // 60_000
+        why = "an erasure is unfinished" if status.erasures.unfinished else "is leaver up running?"
+        words = f"what HR said of {looked.waiting:,} people {minutes} min ago is not looked back at: {why}"
+        yield StatusFinding("look_back_late", words)
     kept = status.retention
     overdue = kept.next_drop_at is None or kept.next_drop_at < status.at
     past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS

@@ -49,6 +49,7 @@ DAYS = 90
 LOOK_SECONDS = 1.0
 UNAVAILABLE_SECONDS = 5.0
 BLOCKS_A_PORTION = 50
+VERSIONS_A_TRANSACTION = 200
 BLOCKS_AT_THE_END = 20
 """So many may be left for the last transaction, in which nobody else writes."""
 ROUNDS_MAX = 8
@@ -238,16 +239,24 @@ class _Run:
 
     def _score(self, places: StoredPlaces, stop: threading.Event) -> bool:
         """Whether it came to its end."""
+        versions: list[tuple[int, bytes]] = []
         for portion in places.portions(BLOCKS_A_PORTION):
             if stop.is_set():
                 return False
             self._pulse.beat()
             with self._database.read() as connection:
-                versions = list(self._rescoring.read(connection, portion))
-            with self._database.begin(alone=False, brief=True) as connection:
-                self._write_versions(connection, versions)
+                versions += self._rescoring.read(connection, portion)
+            if len(versions) >= VERSIONS_A_TRANSACTION:
+                self._write_aside(versions)
+                versions = []
+        self._write_aside(versions)
         self._memory.scorer.settle()
         return True
+
+    def _write_aside(self, versions: Sequence[tuple[int, bytes]]) -> None:
+        """With how far it is, also where nothing changed."""
+        with self._database.begin(alone=False, brief=True) as connection:
+            self._write_versions(connection, versions)
 
     def _write_versions(self, connection: Connection, versions: Sequence[tuple[int, bytes]]) -> None:
         self._require_waiting(connection)

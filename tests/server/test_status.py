@@ -10,6 +10,7 @@ import pytest
 from server.agents.health import AgentHealth, Finding
 from server.commands.status_text import status_lines
 from server.erasure.record import ErasureState
+from server.look_back.queue import LookBackState
 from server.people.undo import FolderState
 from server.pipeline.worker_rows import SILENT_MS, WorkerRow
 from server.process_state import LastDrop, ProcessState
@@ -201,6 +202,15 @@ def test_bands_of_scores_meet_without_a_gap() -> None:
     assert [score_band(score) for score in (0, 39, 40, 69, 70, 100)] == [
         "0-39", "0-39", "40-69", "40-69", "70-100", "70-100",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(None, None), (14, None), (16, "of 2 people 16 min ago")])
+def test_who_waits_for_long_to_be_looked_back_at_is_a_finding(minutes: int | None, words: str | None) -> None:
+    oldest = None if minutes is None else NOW - minutes * 60_000
+    state = LookBackState(0 if minutes is None else 2, oldest, 0, 5, NOW, 40, 1, 0)
+    found = list(status_findings(msgspec.structs.replace(WELL, look_backs=state)))
+    assert [finding.kind for finding in found] == ([] if words is None else ["look_back_late"])
+    assert all(words is not None and words in finding.detail for finding in found)
 
 
 @pytest.mark.parametrize(

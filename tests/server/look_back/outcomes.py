@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from policies.engine import PolicySet
 from policies.rule_file import load_policies
 from server.look_back.looking_back import LookingBack
 from server.pipeline.leaver_entries import current_entries, later_versions
@@ -14,6 +15,7 @@ from server.store.tables import (
     alert_days,
     alerts,
     channel_days,
+    correlation_groups,
     event_blocks,
     rule_days,
     subject_agents,
@@ -26,12 +28,12 @@ POLICIES = load_policies()
 
 
 def looking_back(server: Server, **settings: Any) -> LookingBack:
-    return LookingBack(server.database, clock=server.clock, policies=POLICIES, **settings)
+    return LookingBack(server.database, clock=server.clock, **({"policies": POLICIES} | settings))
 
 
-def look_back(server: Server) -> int:
+def look_back(server: Server, policies: PolicySet = POLICIES) -> int:
     """Until nobody waits. How many groups of people were finished."""
-    worker, done = looking_back(server), 0
+    worker, done = looking_back(server, policies=policies), 0
     while found := worker.step():
         done += found
     return done
@@ -80,6 +82,7 @@ def outcome(server: Server) -> dict[str, Any]:
     return {
         "days": rows(server, channel_days),
         "rules": rows(server, rule_days),
+        "correlated": rows(server, correlation_groups),
         "places": rows(server, subject_places),
         "agents": rows(server, subject_agents),
         "index": indexed(server),

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import date, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
 
 from analytics.storage_model import StorageModel
-from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
+from policies.engine import PolicySet
 from server.alerts.evidence import evidence
 from server.alerts.queries import Verdict, close_alert
 from server.detection.storage_anomaly import CHANNEL
 from server.look_back.queue import look_back_state
-from server.people.facts import LeaverFlag
-from server.people.flags import flag_person, unflag_person
-from server.people.hr_import import import_people
 from server.people.undo import undo_import
+from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
     alerts,
     event_blocks,
@@ -28,56 +24,18 @@ from server.store.tables import (
     look_backs,
     models,
     people_imports,
-    rule_days,
-    state_versions,
 )
 from tests.analytics.simulated_company import simulated_histories, training_set
+from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over, unflag
 from tests.server.look_back.outcomes import (
     LEFT,
-    indexed,
-    known,
     look_back,
-    looking_back,
     outcome,
     rows,
 )
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.correlated import FAMILY, adds_up, rule
 from tests.server.pipeline.endpoint import Endpoint, copied_file
-
-TODAY = NOW // DAY
-STAYS = "id,accounts,department,last working day\nE1,alice,sales,\nE2,bob,sales,\nE3,carol,lab,\n"
-
-
-def _date(day: int) -> str:
-    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
-
-
-def _import(server: Server, text: str) -> None:
-    with server.database.begin() as connection:
-        import_people(connection, text.encode(), actor="HR", at=server.now)
-
-
-def _flag(server: Server, last_day: int = TODAY + 6, person: str = "E1", notice: int | None = None) -> None:
-    with server.database.begin() as connection:
-        flag = LeaverFlag(last_day=last_day, notice_day=notice)
-        flag_person(connection, person, flag, actor="x", at=server.now, reason="r")
-
-
-def _unflag(server: Server, person: str = "E1") -> None:
-    with server.database.begin() as connection:
-        unflag_person(connection, person, actor="x", at=server.now, reason="r")
-
-
-def _enrolled(server: Server, endpoints: list[Endpoint]) -> None:
-    for endpoint in endpoints:
-        endpoint.enrol(server.database)
-
-
-def _secrets(
-    time: int, *, account: str = "alice", name: str = "customers.zip", size: int = 50_000_000
-) -> Event:
-    """An archive on a stick: policies look at it once its person is leaving."""
-    return copied_file(time, name=name, size=size, account=account)
 
 
 def _flow(dice: random.Random, endpoints: list[Endpoint]) -> list[WireRecord]:
@@ -103,22 +61,23 @@ def _flow(dice: random.Random, endpoints: list[Endpoint]) -> list[WireRecord]:
 
 
 FACTS: dict[str, Callable[[Server], None]] = {
-    "who is flagged": _flag,
-    "who left weeks ago": lambda server: _flag(server, TODAY - 12, notice=TODAY - 40),
-    "who left by HR's file": lambda server: _import(
-        server, f"id,accounts,last working day\nE1,alice,{_date(TODAY - 9)}\n"
+    "who is flagged": flag,
+    "who left weeks ago": lambda server: flag(server, TODAY - 12, notice=TODAY - 40),
+    "who left by HR's file": lambda server: take_over(
+        server, f"id,accounts,last working day\nE1,alice,{date_of(TODAY - 9)}\n"
     ),
-    "who was in no file before": lambda server: _import(
+    "who was in no file before": lambda server: take_over(
         server,
         "id,accounts,department,last working day,time zone\n"
-        f"E9,nobody,lab,{_date(TODAY - 3)},Asia/Shanghai\n",
+        f"E9,nobody,lab,{date_of(TODAY - 3)},Asia/Shanghai\n",
     ),
-    "whose account goes to somebody else": lambda server: _import(
+    "whose account goes to somebody else": lambda server: take_over(
         server,
-        f"id,accounts,since,last working day\nE1,,,\nE2,bob alice,{_date(TODAY - 10)},{_date(TODAY + 3)}\n",
+        "id,accounts,since,last working day\nE1,,,\n"
+        f"E2,bob alice,{date_of(TODAY - 10)},{date_of(TODAY + 3)}\n",
     ),
-    "who moves to another time zone": lambda server: _import(
-        server, f"id,accounts,time zone,last working day\nE1,alice,America/New_York,{_date(TODAY - 5)}\n"
+    "who moves to another time zone": lambda server: take_over(
+        server, f"id,accounts,time zone,last working day\nE1,alice,America/New_York,{date_of(TODAY - 5)}\n"
     ),
 }
 
@@ -135,8 +94,8 @@ def test_facts_that_come_late_leave_what_they_would_have_left_in_time(
     servers = []
     for late in (False, True):
         server = new_server()
-        _enrolled(server, endpoints)
-        _import(server, STAYS)
+        enrolled(server, endpoints)
+        take_over(server, STAYS)
         if not late:
             FACTS[facts](server)
         server.take(*records, records_per_batch=dice.randint(1, 5))
@@ -155,19 +114,19 @@ def test_the_anomaly_of_a_day_is_weighed_as_if_notice_had_been_known(new_server:
     found = []
     for late in (False, True):
         server, endpoint = new_server(), Endpoint("desk-1")
-        _enrolled(server, [endpoint])
-        _import(server, STAYS)
+        enrolled(server, [endpoint])
+        take_over(server, STAYS)
         with server.database.begin() as connection:
             row = {"kind": CHANNEL, "created_at": 0, "active": True, "summary": {}}
             connection.execute(insert(models).values(**row, state=model.to_bytes()))
         if not late:
-            _flag(server)
+            flag(server)
         for day in range(4, -1, -1):
             files = [copied_file(NOW - day * DAY + n, size=10**9, device=f"s{day}") for n in range(3)]
             server.take(endpoint.record(files))
         if late:
             without = [row["anomaly"] for row in outcome(server)["days"]]
-            _flag(server)
+            flag(server)
             assert look_back(server) == 1
         found.append(outcome(server))
     assert found[0] == found[1]
@@ -178,13 +137,13 @@ def test_a_flag_raises_an_alert_about_what_was_done_before_and_says_that_it_was_
     server: Server,
 ) -> None:
     endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
-    server.take(endpoint.record([_secrets(NOW - 20 * DAY), _secrets(NOW - 20 * DAY, account="bob")]))
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(endpoint.record([archive(NOW - 20 * DAY), archive(NOW - 20 * DAY, account="bob")]))
     assert rows(server, alerts) == []
     before = rows(server, event_blocks)
     server.now += DAY
-    _flag(server)
+    flag(server)
     assert look_back(server) == 1
     (alert,) = rows(server, alerts)
     assert (alert["subject"], alert["family"]) == ("person:E1", "removable_storage_copy")
@@ -200,7 +159,7 @@ def test_a_flag_raises_an_alert_about_what_was_done_before_and_says_that_it_was_
     assert rows(server, event_blocks) == before
     assert len(rows(server, leaver_versions)) == 1
     # The alert goes on as any other: what comes later joins it, and does not take the mark away.
-    server.take(endpoint.record([_secrets(NOW + 1000, name="b.zip")]))
+    server.take(endpoint.record([archive(NOW + 1000, name="b.zip")]))
     (joined,) = rows(server, alerts)
     assert (joined["id"], joined["looked_back_at"]) == (alert["id"], alert["looked_back_at"])
     assert joined["last_time"] == NOW + 1000
@@ -208,34 +167,64 @@ def test_a_flag_raises_an_alert_about_what_was_done_before_and_says_that_it_was_
 
 def test_a_withdrawn_resignation_takes_the_hits_back_and_leaves_the_alert_to_people(server: Server) -> None:
     endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
     server.take(endpoint.record([copied_file(NOW - DAY)]))
     without = outcome(server)["rules"]
-    _flag(server)
-    server.take(endpoint.record([_secrets(NOW - DAY, name="small.zip", size=1000)]))
+    flag(server)
+    server.take(endpoint.record([archive(NOW - DAY, name="small.zip", size=1000)]))
     (alert,) = rows(server, alerts)
-    _unflag(server)
+    unflag(server)
     assert look_back(server) == 1
     (left,) = rows(server, alerts)
     assert (left["status"], left["score"]) == ("open", alert["score"])
     assert left["sentence"]["en"] == alert["sentence"]["en"] + LEFT
     assert outcome(server)["rules"] == without
     # Said again, it is an alert like before.
-    _flag(server)
+    flag(server)
     look_back(server)
     (again,) = rows(server, alerts)
     assert again["sentence"] == alert["sentence"]
 
 
+NOTICED = "00000000-0000-4000-8000-000000000005"
+
+
+def test_what_correlations_count_adds_up_as_if_notice_had_been_known(new_server: NewServer) -> None:
+    policies = PolicySet(
+        [rule(NOTICED, "copied", {"leaver.person.status": "notice", "file.name|endswith": ".zip"})],
+        [adds_up(total=250_000_000, days=7)],
+    )
+    found = []
+    for late in (False, True):
+        server, endpoint = new_server(), Endpoint("desk-1")
+        enrolled(server, [endpoint])
+        take_over(server, STAYS)
+        if not late:
+            flag(server)
+        server.log.append([endpoint.record([archive(NOW - day * DAY)]) for day in (9, 0, 5, 2, 4, 3, 1)])
+        worker = PipelineWorker(server.database, server.log, clock=server.clock, policies=policies)
+        while worker.step(0).records:
+            pass
+        if late:
+            assert rows(server, alerts) == []
+            flag(server)
+            assert look_back(server, policies) == 1
+        found.append(outcome(server))
+    assert found[0] == found[1]
+    (alert,) = found[1]["alerts"]
+    assert alert["family"] == FAMILY
+    assert found[1]["correlated"]
+
+
 def test_an_import_that_is_undone_leaves_what_was_before_it(server: Server) -> None:
     endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
-    server.take(endpoint.record([_secrets(NOW - DAY, account="nobody"), _secrets(NOW - DAY)]))
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(endpoint.record([archive(NOW - DAY, account="nobody"), archive(NOW - DAY)]))
     before = outcome(server)
-    day = _date(TODAY + 3)
-    _import(server, f"id,accounts,last working day\nE9,nobody,{day}\nE1,alice,{day}\n")
+    day = date_of(TODAY + 3)
+    take_over(server, f"id,accounts,last working day\nE9,nobody,{day}\nE1,alice,{day}\n")
     assert look_back(server) == 2
     assert outcome(server)["index"] != before["index"]
     assert {alert["subject"] for alert in outcome(server)["alerts"]} == {"person:E1", "person:E9"}
@@ -250,8 +239,8 @@ def test_an_import_that_is_undone_leaves_what_was_before_it(server: Server) -> N
 
 def test_what_was_judged_under_other_facts_is_evidence_again(server: Server) -> None:
     endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
     server.take(
         endpoint.record(
             [copied_file(NOW - DAY, name="a.zip", size=3 * 10**9, device=f"d{n}") for n in range(3)]
@@ -261,7 +250,7 @@ def test_what_was_judged_under_other_facts_is_evidence_again(server: Server) -> 
     if found:
         with server.database.begin() as connection:
             close_alert(connection, found[0]["id"], Verdict.EXPECTED, "his work", "analyst", NOW)
-    _flag(server, TODAY - 3)
+    flag(server, TODAY - 3)
     look_back(server)
     (alert,) = [row for row in rows(server, alerts) if row["status"] == "open"]
     with server.database.read() as connection:
@@ -271,112 +260,14 @@ def test_what_was_judged_under_other_facts_is_evidence_again(server: Server) -> 
 
 def test_only_what_changes_a_past_is_queued(server: Server) -> None:
     endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
     assert rows(server, look_backs) == [], "nothing was stored yet"
-    server.take(endpoint.record([_secrets(NOW - DAY)]))
-    _import(server, STAYS)
-    _import(server, STAYS.replace("sales", "research"))
-    _import(server, f"id,last working day\nE1,{_date(TODAY + 200)}\n")
-    _import(server, "id,name\nE7,Somebody New\n")
+    server.take(endpoint.record([archive(NOW - DAY)]))
+    take_over(server, STAYS)
+    take_over(server, STAYS.replace("sales", "research"))
+    take_over(server, f"id,last working day\nE1,{date_of(TODAY + 200)}\n")
+    take_over(server, "id,name\nE7,Somebody New\n")
     assert rows(server, look_backs) == []
-    _import(server, f"id,last working day\nE1,{_date(TODAY + 80)}\n")
+    take_over(server, f"id,last working day\nE1,{date_of(TODAY + 80)}\n")
     assert [row["person_id"] for row in rows(server, look_backs)] == ["E1"]
-
-
-def test_events_that_come_while_it_goes_on_count_once(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 2)
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_AT_THE_END", 1)
-    endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
-    server.take(*[endpoint.record([_secrets(NOW - n * DAY, name=f"{n}.zip")]) for n in range(10)])
-    _flag(server)
-    worker = looking_back(server)
-    left = [3, 3, 2, 1, 1]
-
-    class MeanwhileRead(type(worker._pulse)):  # type: ignore[misc]
-        def beat(self) -> None:
-            super().beat()
-            if left:
-                server.take(
-                    *[endpoint.record([_secrets(NOW - DAY, name="more.zip")]) for _ in range(left.pop())]
-                )
-
-    worker._pulse = MeanwhileRead(60.0)
-    assert worker.step() == 1
-    assert not left
-    assert sum(row["files"] for row in outcome(server)["days"]) == 20
-    hits = {row["rule_id"]: 0 for row in rows(server, rule_days)}
-    for row in rows(server, rule_days):
-        hits[row["rule_id"]] += row["hits"]
-    assert max(hits.values()) == 20
-    assert len(indexed(server)) == 20
-
-
-def test_whatever_it_dies_of_it_begins_anew_and_counts_once(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 1)
-    endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
-    server.take(*[endpoint.record([_secrets(NOW - n * DAY, name=f"{n}.zip")]) for n in range(6)])
-    unknown = known(server)
-    _flag(server)
-    whole = server.database.begin
-    for fatal in range(1, 12):
-        calls = 0
-
-        def dies(**settings: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == fatal:  # noqa: B023 - called within this turn of the loop
-                raise ConnectionResetError
-            return whole(**settings)
-
-        monkeypatch.setattr(server.database, "begin", dies)
-        try:
-            looking_back(server).step()
-        except ConnectionResetError:
-            # What is written beside the blocks does not count before the end.
-            assert known(server) == unknown
-            assert rows(server, alerts) == []
-        else:
-            break
-    monkeypatch.undo()
-    assert fatal > 8
-    assert len(rows(server, alerts)) == 1
-    assert len({row["version"] for row in rows(server, leaver_versions)}) == 1
-    assert {entry["person"]["status"] for _, entry in known(server).values()} == {"notice"}
-    assert look_back(server) == 0
-
-
-def test_what_hr_says_meanwhile_begins_it_anew_where_it_is_about_the_same_people(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endpoint = Endpoint("desk-1")
-    _enrolled(server, [endpoint])
-    _import(server, STAYS)
-    server.take(endpoint.record([_secrets(NOW - DAY), _secrets(NOW - DAY, account="bob")]))
-    worker = looking_back(server)
-    said: list[Callable[[], None]] = []
-
-    def meanwhile() -> None:
-        if said:
-            said.pop()()
-
-    monkeypatch.setattr(worker._pulse, "beat", meanwhile)
-    _flag(server)
-    said.append(lambda: _flag(server, person="E3"))
-    # That is about others, and waits by itself.
-    assert [worker.step(), worker.step(), worker.step()] == [1, 1, 0]
-    _flag(server, TODAY + 7)
-    said.append(lambda: _flag(server, TODAY + 9))
-    assert [worker.step(), worker.step(), worker.step()] == [0, 1, 0]
-    assert {entry["person"].get("days_to_last_day") for _, entry in known(server).values()} == {10, None}
-    assert len(rows(server, leaver_versions)) == 2
-    versions = {row["key"]: row["version"] for row in rows(server, state_versions)}
-    assert versions["person:E1"] > versions["person:E2"]

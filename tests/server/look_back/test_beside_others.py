@@ -1,0 +1,113 @@
+"""Looking back while the pipeline goes on, HR says more, or the process dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from server.store.tables import alerts, leaver_versions, rule_days, state_versions
+from tests.server.look_back.company import STAYS, TODAY, archive, enrolled, flag, take_over
+from tests.server.look_back.outcomes import indexed, known, look_back, looking_back, outcome, rows
+from tests.server.pipeline.conftest import DAY, NOW, Server
+from tests.server.pipeline.endpoint import Endpoint
+
+
+def test_events_that_come_while_it_goes_on_count_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 2)
+    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_AT_THE_END", 1)
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(*[endpoint.record([archive(NOW - n * DAY, name=f"{n}.zip")]) for n in range(10)])
+    flag(server)
+    worker = looking_back(server)
+    left = [3, 3, 2, 1, 1]
+
+    class MeanwhileRead(type(worker._pulse)):  # type: ignore[misc]
+        def beat(self) -> None:
+            super().beat()
+            if left:
+                server.take(
+                    *[endpoint.record([archive(NOW - DAY, name="more.zip")]) for _ in range(left.pop())]
+                )
+
+    worker._pulse = MeanwhileRead(60.0)
+    assert worker.step() == 1
+    assert not left
+    assert sum(row["files"] for row in outcome(server)["days"]) == 20
+    hits = {row["rule_id"]: 0 for row in rows(server, rule_days)}
+    for row in rows(server, rule_days):
+        hits[row["rule_id"]] += row["hits"]
+    assert max(hits.values()) == 20
+    assert len(indexed(server)) == 20
+
+
+def test_whatever_it_dies_of_it_begins_anew_and_counts_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 1)
+    monkeypatch.setattr("server.look_back.looking_back.VERSIONS_A_TRANSACTION", 1)
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(*[endpoint.record([archive(NOW - n * DAY, name=f"{n}.zip")]) for n in range(6)])
+    unknown = known(server)
+    flag(server)
+    whole = server.database.begin
+    for fatal in range(1, 40):
+        calls = 0
+
+        def dies(**settings: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == fatal:  # noqa: B023 - called within this turn of the loop
+                raise ConnectionResetError
+            return whole(**settings)
+
+        monkeypatch.setattr(server.database, "begin", dies)
+        try:
+            looking_back(server).step()
+        except ConnectionResetError:
+            # What is written beside the blocks does not count before the end.
+            assert known(server) == unknown
+            assert rows(server, alerts) == []
+        else:
+            break
+    monkeypatch.undo()
+    assert fatal > 8
+    assert len(rows(server, alerts)) == 1
+    assert len({row["version"] for row in rows(server, leaver_versions)}) == 1
+    assert {entry["person"]["status"] for _, entry in known(server).values()} == {"notice"}
+    assert look_back(server) == 0
+
+
+def test_what_hr_says_meanwhile_begins_it_anew_where_it_is_about_the_same_people(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(endpoint.record([archive(NOW - DAY), archive(NOW - DAY, account="bob")]))
+    worker = looking_back(server)
+    said: list[Callable[[], None]] = []
+
+    def meanwhile() -> None:
+        if said:
+            said.pop()()
+
+    monkeypatch.setattr(worker._pulse, "beat", meanwhile)
+    flag(server)
+    said.append(lambda: flag(server, person="E3"))
+    # That is about others, and waits by itself.
+    assert [worker.step(), worker.step(), worker.step()] == [1, 1, 0]
+    flag(server, TODAY + 7)
+    said.append(lambda: flag(server, TODAY + 9))
+    assert [worker.step(), worker.step(), worker.step()] == [0, 1, 0]
+    assert {entry["person"].get("days_to_last_day") for _, entry in known(server).values()} == {10, None}
+    assert len(rows(server, leaver_versions)) == 2
+    versions = {row["key"]: row["version"] for row in rows(server, state_versions)}
+    assert versions["person:E1"] > versions["person:E2"]
