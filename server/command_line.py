@@ -25,7 +25,7 @@ _COMMANDS = {
     "demo": ("server.commands.demo", "demo"),
     "eval": ("server.commands.evaluation", "evaluation"),
     "kafka": ("server.commands.kafka", "kafka"),
-    "token": ("server.commands.running", "token_group"),
+    "token": ("server.commands.tokens", "token_group"),
 }
 
 

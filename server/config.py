@@ -102,6 +102,7 @@ class PeopleConfig(Section, frozen=True):
     time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
     watch_folder: Annotated[str, Meta(max_length=4096)] = ""
     mapping: Annotated[str, Meta(max_length=4096)] = ""
+    mappings_folder: Annotated[str, Meta(max_length=4096)] = ""
     refuse_bad_rows: bool = False
     look_back_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 

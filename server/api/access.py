@@ -8,8 +8,9 @@
 | renewing_agent | the same, but the key's certificate may have ended a little while ago |
 | admin | `Authorization: Bearer` with the administrator's token |
 | metrics | the same, or with the token in the file that metrics.token_file names |
+| hr_import, scim | the same header with a service account's token of that role and no other |
 
-Of the last two, addresses that fail too often wait until they show the right token: it is too long to guess,
+Of the last four, addresses that fail too often wait until they show the right token: it is too long to guess,
 and whoever fails behind the same proxy must not keep the administrator out.
 
 Handlers are plain functions that may block: they run in a thread of their own, after the checks.
@@ -19,7 +20,7 @@ Bodies are read before signatures can be checked, but never kept beyond the rout
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -41,17 +42,19 @@ from event_schema.request_signing import (
 )
 from server.admin_token import is_admin_token
 from server.agents.registry import RENEWAL_GRACE, AgentKey
-from server.api.errors import ApiError, error_response, not_authenticated
+from server.api.errors import ApiError, closing, not_authenticated, refusal_response
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import RequestBody
 from server.api.service import RETRY_SECONDS, Service
 from server.metrics_token import is_metrics_token
+from server.service_tokens import ServiceToken, TokenRole, find_token, note_use
 from server.store.database import StoreUnavailable
 
 _logger = logging.getLogger("leaver.api")
 THREADS = 16
 DISCARD_SECONDS = 5.0
 _HEARTBEAT_BYTES_MAX = CONTROL_BYTES_MAX + 4096
+ANY = "*/*"
 _ID_MAX = 2**31 - 1
 """Greater numbers are no row's id on any database."""
 
@@ -63,32 +66,45 @@ class Access(StrEnum):
     RENEWING_AGENT = "renewing_agent"
     ADMIN = "admin"
     METRICS = "metrics"
+    HR_IMPORT = "hr_import"
+    SCIM = "scim"
+
+
+_ROLES = {Access.HR_IMPORT: TokenRole.HR_IMPORT, Access.SCIM: TokenRole.SCIM}
+_BY_TOKEN = {Access.ADMIN, Access.METRICS, *_ROLES}
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What a handler gets: a request whose caller was checked as the route's access says."""
+    """What a handler gets: a request whose caller was checked as the route's access says. `caller`: the
+    agent's or the service account's name. `headers`: names in lower case."""
 
     body: bytes
+    path: str
     path_values: dict[str, int]
     query: dict[str, str]
-    agent: str | None
+    headers: Mapping[str, str]
+    caller: str | None
 
 
 Check = Callable[[bytes], str | None]
-"""Looks at the body, returns the agent's name if it is one. Raises ApiError. May block."""
+"""Looks at the body, returns the caller's name if there is one. Raises ApiError. May block."""
+Refusal = Callable[[ApiError], Response]
+"""How a refusal is written."""
 
 Served = TypeVar("Served", bound=Service)
 
 
 class Endpoint(msgspec.Struct, Generic[Served], frozen=True):
-    """One route. `content_type` is what a body must be; None: there is none."""
+    """One route. `content_type` is what a body must be, or one of several; None: there is no body; ANY: the
+    handler looks for itself."""
 
     method: str
     path: str
     access: Access
     handler: Callable[[Served, Call], Response]
-    content_type: str | None = None
+    content_type: str | tuple[str, ...] | None = None
     body_limit: int = 0
+    refusal: Refusal = refusal_response
 
 
 class _Threads:
@@ -123,9 +139,9 @@ def _guarded(
             except ApiError as error:
                 if error.status != 408:
                     await body.discard(2 * endpoint.body_limit, DISCARD_SECONDS)
-                response = error_response(error, close=not body.complete)
+                response = endpoint.refusal(error)
         if not body.complete:
-            response.headers["connection"] = "close"
+            closing(response)
         service.count(f"{endpoint.method} {endpoint.path} {response.status_code}")
         return response
 
@@ -167,7 +183,7 @@ async def _answer(
             check = _nothing
         case Access.AGENT | Access.RENEWING_AGENT:
             check = await _agent_check(endpoint, service, request, held)
-        case Access.ADMIN | Access.METRICS:
+        case Access.ADMIN | Access.METRICS | Access.HR_IMPORT | Access.SCIM:
             check = await _token_check(service, request, endpoint.access, address)
     data = b""
     if endpoint.content_type is not None:
@@ -177,15 +193,16 @@ async def _answer(
     query = dict(request.query_params)
 
     def work() -> Response:
-        agent = check(data)
-        return endpoint.handler(service, Call(data, path_values, query, agent))
+        caller = check(data)
+        path = str(request.scope["path"])
+        return endpoint.handler(service, Call(data, path, path_values, query, request.headers, caller))
 
     try:
         return await threads.run(work)
     except ApiError as error:
         if endpoint.access is Access.ENROLMENT_TOKEN and error.status == 403:
             service.enrol_failures.failed(address)
-        if endpoint.access in {Access.ADMIN, Access.METRICS} and error.status == 401:
+        if endpoint.access in _BY_TOKEN and error.status == 401:
             service.admin_failures.failed(address)
         raise
 
@@ -237,22 +254,51 @@ async def _token_check(service: Service, request: Request, access: Access, addre
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     presented = token.strip() if scheme.lower() == "bearer" else ""
 
-    def check(_body: bytes) -> None:
+    def check(_body: bytes) -> str | None:
+        if access in _ROLES:
+            return _service_account(service, presented, _ROLES[access])
         if access is Access.METRICS and is_metrics_token(service.config.metrics.token_file, presented):
-            return
+            return None
         with service.database.read() as connection:
             if presented and is_admin_token(connection, presented):
-                return
-        raise ApiError(401, "unauthorised", "the token is missing or wrong")
+                return None
+        raise _no_token()
 
     if not service.admin_failures.wait_seconds(address):
         return check
     try:
-        await anyio.to_thread.run_sync(check, b"")
-    except ApiError:
-        _refuse_while_waiting(service.admin_failures, address)
+        caller = await anyio.to_thread.run_sync(check, b"")
+    except ApiError as error:
+        if error.status == 401:
+            _refuse_while_waiting(service.admin_failures, address)
         raise
-    return _nothing
+    return lambda _body: caller
+
+
+def _service_account(service: Service, presented: str, role: TokenRole) -> str:
+    now = service.clock()
+    with service.database.read() as connection:
+        found = find_token(connection, presented)
+        is_other = found is None and bool(presented) and is_admin_token(connection, presented)
+    if found is None and not is_other:
+        raise _no_token()
+    if found is None or found.role is not role:
+        message = f"this needs a token of the role {role}: leaver token create NAME --role {role}"
+        raise ApiError(403, "not_allowed", message)
+    if found.expires_at <= now:
+        raise ApiError(401, "token_ended", "this token has ended: leaver token create makes another")
+    _note_use(service, found, now)
+    return found.name
+
+
+def _note_use(service: Service, token: ServiceToken, now: int) -> None:
+    if token.is_use_worth_noting(now):
+        with service.database.begin() as connection:
+            note_use(connection, token, now=now)
+
+
+def _no_token() -> ApiError:
+    return ApiError(401, "unauthorised", "the token is missing or wrong")
 
 
 def _refuse_while_waiting(failures: FailureLimit, address: str) -> None:
@@ -262,13 +308,14 @@ def _refuse_while_waiting(failures: FailureLimit, address: str) -> None:
 
 
 def _path_values(request: Request) -> dict[str, int]:
-    values = {name: int(value) for name, value in request.path_params.items()}
+    values = {name: value for name, value in request.path_params.items() if isinstance(value, int)}
     if any(value > _ID_MAX for value in values.values()):
         raise ApiError(404, "not_found", "Not Found")
     return values
 
 
-def _require_content_type(request: Request, expected: str) -> None:
+def _require_content_type(request: Request, expected: str | tuple[str, ...]) -> None:
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if found != expected:
-        raise ApiError(415, "content_type", f"the content type must be {expected}")
+    known = (expected,) if isinstance(expected, str) else expected
+    if found not in known and ANY not in known:
+        raise ApiError(415, "content_type", f"the content type must be {' or '.join(known)}")

@@ -76,12 +76,12 @@ def take_records(service: ApiService, call: Call) -> Response:
         status = 413 if error.reason == "oversized" else 400
         raise ApiError(status, error.reason, str(error)) from None
     for index, record in enumerate(records):
-        if record.agent != call.agent:
+        if record.agent != call.caller:
             raise ApiError(400, "wrong_agent", f"record {index} is not of the agent that sent the request")
     if records:
-        assert call.agent is not None
+        assert call.caller is not None
         events = sum(record.count for record in records if record.kind == RecordKind.EVENTS)
-        service.quota.take(call.agent, events)
+        service.quota.take(call.caller, events)
         service.append(records)
     return json_response({"accepted": len(records)})
 
@@ -109,7 +109,7 @@ def enrol(service: ApiService, call: Call) -> Response:
 
 def renew(service: ApiService, call: Call) -> Response:
     """POST /v1/renew: the agent's present key vouches for its next one."""
-    assert call.agent is not None
+    assert call.caller is not None
     try:
         request = _renew_decoder.decode(call.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -118,16 +118,16 @@ def renew(service: ApiService, call: Call) -> Response:
     try:
         now = service.clock()
         with service.database.read() as connection:
-            issued = renewed_today(connection, call.agent, public_key, service.authority, now=now)
+            issued = renewed_today(connection, call.caller, public_key, service.authority, now=now)
         if issued is None:
             with service.database.begin() as connection:
-                issued = renew_key(connection, call.agent, public_key, service.authority, now=now)
+                issued = renew_key(connection, call.caller, public_key, service.authority, now=now)
     except TooManyKeys:
         raise ApiError(
             429, "too_many_keys", "this agent renewed its key too often today", retry_after=3600
         ) from None
     # An agent that does not hear this answer asks again, and gets another password.
-    return _certificate_answer(service, issued, service.admit_to_broker(call.agent))
+    return _certificate_answer(service, issued, service.admit_to_broker(call.caller))
 
 
 def config(service: ApiService, call: Call) -> Response:

@@ -12,14 +12,20 @@ from starlette.responses import Response
 from server.api.access import Endpoint, Served, routes
 from server.api.admin_routes import ADMIN_ENDPOINTS
 from server.api.agent_routes import AGENT_ENDPOINTS
-from server.api.errors import ApiError, error_response
+from server.api.errors import ApiError, closing, refusal_response
+from server.api.hr_routes import HR_ENDPOINTS
 from server.api.operation_routes import operation_endpoints
 from server.api.service import ApiService, Service
 
 OTHER = "other"
 """Method and route, for counting requests that fit none."""
 
-ENDPOINTS: list[Endpoint[ApiService]] = [*AGENT_ENDPOINTS, *ADMIN_ENDPOINTS, *operation_endpoints()]
+ENDPOINTS: list[Endpoint[ApiService]] = [
+    *AGENT_ENDPOINTS,
+    *ADMIN_ENDPOINTS,
+    *HR_ENDPOINTS,
+    *operation_endpoints(),
+]
 
 
 def create_app(service: ApiService) -> Starlette:
@@ -37,11 +43,11 @@ def _app(endpoints: Sequence[Endpoint[Served]], service: Served) -> Starlette:
         assert isinstance(error, HTTPException)
         service.count(f"{OTHER} {OTHER} {error.status_code}")
         reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        return error_response(ApiError(error.status_code, reason, error.detail), close=True)
+        return closing(refusal_response(ApiError(error.status_code, reason, error.detail)))
 
     def failed(_request: Request, error: Exception) -> Response:
         service.count(f"{OTHER} {OTHER} 500")
-        return error_response(ApiError(500, "internal", "internal error"), close=True)
+        return closing(refusal_response(ApiError(500, "internal", "internal error")))
 
     app = Starlette(
         routes=routes(endpoints, service),

@@ -27,13 +27,21 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
-def error_response(error: ApiError, *, close: bool) -> Response:
-    """`close` ends the connection: a part of the request's body was not read."""
+def refusal_response(error: ApiError) -> Response:
+    """The refusal in our own format; routes of a protocol have that protocol's."""
     response = json_response({"error": error.message, "reason": error.reason}, error.status)
-    if error.retry_after is not None:
-        response.headers["retry-after"] = str(error.retry_after)
     if error.status == 401:
         response.headers["www-authenticate"] = "leaver"
-    if close:
-        response.headers["connection"] = "close"
+    return with_retry_after(response, error)
+
+
+def with_retry_after(response: Response, error: ApiError) -> Response:
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
+
+
+def closing(response: Response) -> Response:
+    """Ends the connection: a part of the request's body was not read."""
+    response.headers["connection"] = "close"
     return response

@@ -1,4 +1,4 @@
-"""`leaver up`, `leaver init`, `leaver config show`, `leaver token rotate`."""
+"""`leaver up`, `leaver init`, `leaver config show`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from server.admin_token import rotate_token
 from server.commands.opening import (
     UNREACHABLE,
     USAGE,
@@ -17,8 +16,6 @@ from server.commands.opening import (
     echo_json,
     fail,
     json_option,
-    open_installation,
-    system_actor,
     system_clock,
 )
 from server.config import ConfigError, show_config
@@ -122,17 +119,3 @@ def show(data: Path | None, config_path: Path | None, as_json: bool) -> None:
         echo_json(config)
     else:
         click.echo(show_config(config), nl=False)
-
-
-@click.group("token")
-def token_group() -> None:
-    """The administrator's token for the HTTPS interface."""
-
-
-@token_group.command("rotate")
-@data_option
-def rotate(data: Path | None) -> None:
-    """Make a new token and print it, once. The one before ends at once."""
-    with open_installation(data) as installation, installation.database.begin() as connection:
-        token = rotate_token(connection, now=system_clock(), actor=system_actor())
-    click.echo(token)

@@ -24,7 +24,8 @@ from server.people.hr_columns import Table
 from server.people.hr_file import read_table
 from server.people.import_mapping import ImportMapping
 from server.people.import_plan import Options, Plan, is_leaving, make_plan
-from server.people.import_report import ImportReport, PersonChange, field_changes
+from server.people.import_report import ImportReport, PersonChange, Stop, field_changes
+from server.people.json_table import read_json
 from server.people.pseudonyms import person_subject
 from server.store.tables import erasures, people_imports
 
@@ -37,12 +38,14 @@ WITHDRAWN_SHARE, WITHDRAWN_MIN = 0.50, 5
 
 
 class ImportOptions(msgspec.Struct, frozen=True):
-    """`time_zone`: for new people without one. `encoding`: skips the guess. `expect_leavers`: so many new
+    """`time_zone`: for new people without one. `encoding`: skips the guess. `is_json`: the data is a list of
+    objects (json_table.py). `expect_leavers`: so many new
     leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back. `add_unmatched`:
     whom nobody knows by an account is a new person."""
 
     time_zone: str = DEFAULT_TIME_ZONE
     encoding: str | None = None
+    is_json: bool = False
     mapping: ImportMapping = ImportMapping()
     dry_run: bool = False
     skip_bad_rows: bool = False
@@ -72,7 +75,10 @@ def prepare_import(
 ) -> PreparedImport:
     """Reads only. at: ms UTC. Raises UnreadableFile."""
     options = options or ImportOptions()
-    table = read_table(data, mapping=options.mapping, encoding=options.encoding)
+    if options.is_json:
+        table = read_json(data, names=options.mapping.names())
+    else:
+        table = read_table(data, mapping=options.mapping, encoding=options.encoding)
     return _prepared(connection, data, table, at, options)
 
 
@@ -94,7 +100,8 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
         prepared = _prepared(connection, prepared.data, prepared.table, prepared.at, prepared.options)
     options, at = prepared.options, prepared.at
     leavers = _Leavers(prepared.stored, [person for _, person in prepared.changed])
-    stopped = _why_stopped(prepared.plan, leavers, options)
+    stop = _why_stopped(prepared.plan, leavers, options)
+    stopped = None if stop is None else stop.why
     changes: list[Change] = [(prepared.stored.get(person.id), person) for _, person in prepared.changed]
     applies = stopped is None and not options.dry_run
     if applies:
@@ -104,7 +111,7 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
         import_id = _note_import(connection, prepared, actor, stopped)
     if applies:
         write_facts(connection, changes, at=at, actor=actor, way="import", import_id=import_id)
-    return _report(connection, prepared, leavers, stopped, import_id)
+    return _report(connection, prepared, leavers, stop, import_id)
 
 
 def import_people(
@@ -131,27 +138,31 @@ class _Leavers:
         self.active = len(stored) - len(before) + sum(person.id not in stored for person in changed)
 
 
-def _why_stopped(plan: Plan, leavers: _Leavers, options: ImportOptions) -> str | None:
+def _why_stopped(plan: Plan, leavers: _Leavers, options: ImportOptions) -> Stop | None:
     if plan.problems and not options.skip_bad_rows:
-        return f"{len(plan.problems)} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
+        count = len(plan.problems)
+        why = f"{count} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
+        return Stop(why, "skip_bad_rows=true")
     new, withdrawn = len(leavers.new), len(leavers.withdrawn)
     if (
         new > NEW_LEAVERS_MIN
         and new > NEW_LEAVERS_SHARE * leavers.active
         and (options.expect_leavers is None or new > options.expect_leavers)
     ):
-        return (
+        return Stop(
             f"it would mark {new:,} of {leavers.active:,} people as leaving;"
-            f" if that is meant: --expect-leavers {new}"
+            f" if that is meant: --expect-leavers {new}",
+            f"expect_leavers={new}",
         )
     if (
         withdrawn > WITHDRAWN_MIN
         and withdrawn > WITHDRAWN_SHARE * leavers.leaving
         and (options.expect_withdrawn is None or withdrawn > options.expect_withdrawn)
     ):
-        return (
+        return Stop(
             f"it would take back the leaving dates of {withdrawn:,} of {leavers.leaving:,} people;"
-            f" if that is meant: --expect-withdrawn {withdrawn}"
+            f" if that is meant: --expect-withdrawn {withdrawn}",
+            f"expect_withdrawn={withdrawn}",
         )
     return None
 
@@ -160,16 +171,17 @@ def _report(
     connection: Connection,
     prepared: PreparedImport,
     leavers: _Leavers,
-    stopped: str | None,
+    stop: Stop | None,
     import_id: int | None,
 ) -> ImportReport:
     table, plan, stored = prepared.table, prepared.plan, prepared.stored
     options, changed = prepared.options, prepared.changed
     added = sum(person.id not in stored for _, person in changed)
     return ImportReport(
-        applied=stopped is None and not options.dry_run,
+        applied=stop is None and not options.dry_run,
         import_id=import_id,
-        stopped=stopped,
+        stopped=None if stop is None else stop.why,
+        answer=None if stop is None else stop.answer,
         dry_run=options.dry_run,
         encoding=table.format,
         delimiter=table.delimiter,

@@ -30,6 +30,13 @@ class PersonChange(msgspec.Struct, frozen=True):
     fields: tuple[FieldChange, ...]
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """Why nothing of a file is taken over, and the parameter of the API that says that it is meant."""
+
+    why: str
+    answer: str
+
+
 class ImportReport(msgspec.Struct, frozen=True):
     """What an import did, or (not `applied`) would do."""
 
@@ -37,6 +44,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     import_id: int | None
     stopped: str | None
     """Why nothing was taken over; None: it was, or only a look was wanted."""
+    answer: str | None
+    """The parameter of the API that says that it is meant, such as `expect_leavers=12`."""
     dry_run: bool
     encoding: str
     """Of a text; "XLSX" of a workbook."""

@@ -77,6 +77,12 @@ def list_imports(connection: Connection, limit: int = 1000) -> list[PastImport]:
     return [PastImport(*row) for row in connection.execute(query)]
 
 
+def find_import(connection: Connection, import_id: int) -> PastImport | None:
+    columns = [people_imports.c[name] for name in PastImport.__struct_fields__]
+    row = connection.execute(select(*columns).where(people_imports.c.id == import_id)).first()
+    return None if row is None else PastImport(*row)
+
+
 def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) -> Undone:
     """In a write transaction that is alone. Raises UnknownImport, CannotUndo; nothing is changed then."""
     changes = _changes_back(connection, import_id)

@@ -22,7 +22,7 @@ from event_schema.control_records import Heartbeat, Loss, LossReason, decode_hea
 from event_schema.wire import RecordKind, WireRecord, unpack_content
 from server.agents.registry import revoke
 from server.api.app import create_app
-from server.api.errors import ApiError, error_response
+from server.api.errors import ApiError, closing, refusal_response
 from server.api.https_server import HttpsServer
 from tests.agent.enrolled import SHORT, all_logged, enrolled, stop_https
 from tests.server.api.running_server import RunningServer
@@ -235,7 +235,7 @@ class Narrow:
         if length <= self._limit[0]:
             await self._app(scope, receive, send)
             return
-        refusal = error_response(ApiError(413, "oversized", "too large for the proxy"), close=True)
+        refusal = closing(refusal_response(ApiError(413, "oversized", "too large for the proxy")))
         await refusal(scope, receive, send)
 
 

@@ -19,7 +19,7 @@ from server.agents.registry import create_token
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
-from server.config import LimitsConfig, ListenConfig, MetricsConfig, ServerConfig
+from server.config import LimitsConfig, ListenConfig, MetricsConfig, PeopleConfig, ServerConfig
 from server.health import Health
 from server.log.embedded import EmbeddedLog
 from server.metrics.process_metrics import ProcessMetrics
@@ -27,6 +27,8 @@ from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.pki.authority import Authority
 from server.pki.files import PkiFiles
 from server.pulse import Pulse
+from server.service_tokens import TokenRole, list_tokens
+from server.service_tokens import create_token as create_service_token
 from server.status import read_status
 from server.status_types import Status
 from server.store.database import Database, open_database, upgrade
@@ -52,6 +54,7 @@ class RunningServer:
         *,
         limits: LimitsConfig | None = None,
         clock: Clock | None = None,
+        people: PeopleConfig | None = None,
         log_bytes: int = 1 << 30,
         database_url: str | None = None,
     ) -> None:
@@ -61,6 +64,7 @@ class RunningServer:
             listen=ListenConfig(address="127.0.0.1:0"),
             metrics=MetricsConfig(str(directory / "metrics.token")),
             limits=limits or LimitsConfig(),
+            people=people or PeopleConfig(),
         )
         url = database_url or f"sqlite:///{directory / 'leaver.db'}"
         self.database: Database = open_database(url, clock=self.clock)
@@ -121,6 +125,12 @@ class RunningServer:
     def admin_token(self) -> str:
         with self.database.begin() as connection:
             return rotate_token(connection, now=self.clock(), actor="test")
+
+    def service_token(self, role: TokenRole, *, name: str | None = None, days: int = 90) -> str:
+        """Of a service account; each has another name."""
+        with self.database.begin() as connection:
+            known = name or f"{role}-{len(list_tokens(connection)) + 1}"
+            return create_service_token(connection, known, role, days=days, now=self.clock(), actor="test")
 
     def raw_connection(self) -> ssl.SSLSocket:
         plain = socket.create_connection(("127.0.0.1", self.https.port), timeout=15)

@@ -12,6 +12,7 @@ from server.api.access import Access
 from server.api.app import ENDPOINTS, create_app
 from server.api.failure_limit import FailureLimit
 from server.json_times import rfc3339
+from server.service_tokens import TokenRole, list_tokens, revoke_token
 from tests.server.api.running_server import RunningServer, TestAgent
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -28,14 +29,21 @@ EXPECTED = {
     "GET /v1/alerts": Access.ADMIN,
     "GET /v1/alerts/{id:int}": Access.ADMIN,
     "POST /v1/alerts/{id:int}/close": Access.ADMIN,
+    "POST /v1/people/imports": Access.HR_IMPORT,
+    "GET /v1/people/imports": Access.HR_IMPORT,
+    "GET /v1/people/imports/{id:int}": Access.HR_IMPORT,
+    "POST /v1/people/imports/{id:int}/undo": Access.HR_IMPORT,
 }
 TOKEN_ONLY = {Access.ADMIN, Access.METRICS}
+ROLES = {Access.HR_IMPORT: TokenRole.HR_IMPORT, Access.SCIM: TokenRole.SCIM}
 REFUSAL = {
     Access.ENROLMENT_TOKEN: 403,
     Access.AGENT: 401,
     Access.RENEWING_AGENT: 401,
     Access.ADMIN: 401,
     Access.METRICS: 401,
+    Access.HR_IMPORT: 401,
+    Access.SCIM: 401,
 }
 
 
@@ -74,6 +82,58 @@ def test_neither_an_agent_nor_a_wrong_or_replaced_token_is_an_administrator(
         assert response.headers["www-authenticate"]
     allowed = _call(client, method, path, {b"authorization": f"Bearer {current}".encode()})
     assert allowed.status_code not in {401, 403, 429}
+
+
+def _status(client: httpx.Client, place: str, token: str) -> int:
+    method, _, path = place.partition(" ")
+    path = path.replace("{id:int}", "1").replace("{id}", "1").replace("{path:path}", "x")
+    return _call(client, method, path, {b"authorization": f"Bearer {token}".encode()}).status_code
+
+
+@pytest.mark.parametrize("role", list(TokenRole))
+def test_a_service_account_calls_what_its_role_says_and_nothing_else(
+    server: RunningServer, client: httpx.Client, role: TokenRole
+) -> None:
+    server.service.admin_failures = FailureLimit(1000)
+    token = server.service_token(role)
+    admin = server.admin_token()
+    for place, access in EXPECTED.items():
+        if access is Access.PUBLIC:
+            continue
+        status = _status(client, place, token)
+        if ROLES.get(access) is role:
+            assert status not in {401, 403, 429}, place
+            assert _status(client, place, admin) == 403, place
+        else:
+            assert status in {401, 403}, place
+
+
+def test_a_token_that_ended_or_was_revoked_opens_nothing(server: RunningServer, client: httpx.Client) -> None:
+    server.service.admin_failures = FailureLimit(1000)
+    place = "GET /v1/people/imports"
+    token = server.service_token(TokenRole.HR_IMPORT, days=2)
+    assert _status(client, place, token) == 200
+    assert _status(client, place, token[:-1]) == _status(client, place, token + "x" * 200) == 401
+    server.clock.now += 2 * 86_400_000
+    assert _status(client, place, token) == 401
+    second = server.service_token(TokenRole.HR_IMPORT)
+    assert _status(client, place, second) == 200
+    with server.database.begin() as connection:
+        name = list_tokens(connection)[0].name
+        revoke_token(connection, name, now=server.clock(), actor="test", reason="lost")
+    assert _status(client, place, second) == 401
+
+
+def test_the_right_role_opens_though_others_fail_from_the_same_address(
+    server: RunningServer, client: httpx.Client
+) -> None:
+    token = server.service_token(TokenRole.HR_IMPORT)
+    other = server.service_token(TokenRole.SCIM)
+    for _ in range(server.config.limits.enrol_failures_per_minute + 3):
+        assert _status(client, "GET /v1/people/imports", "x") in {401, 429}
+        assert _status(client, "GET /v1/people/imports", token) == 200
+        assert _status(client, "GET /v1/people/imports", other) == 403
+    assert _status(client, "GET /v1/people/imports", "x") == 429
 
 
 def test_the_token_for_metrics_reads_them_and_nothing_else(
@@ -147,8 +207,8 @@ def test_the_status_tells_agents_lag_and_findings(server: RunningServer, client:
 
 
 def _call(client: httpx.Client, method: str, path: str, headers: dict[bytes, bytes]) -> httpx.Response:
-    if method == "GET":
-        return client.get(path, headers=headers)
+    if method in {"GET", "DELETE"}:
+        return client.request(method, path, headers=headers)
     content_type = b"application/x-leaver-records" if path == "/v1/records" else b"application/json"
     body = b'{"token": "x", "public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}'
-    return client.post(path, content=body, headers={**headers, b"content-type": content_type})
+    return client.request(method, path, content=body, headers={**headers, b"content-type": content_type})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
+
+import openpyxl
 
 from server.people.directory import PersonRecord, load_directory
 from server.people.hr_import import ImportOptions, import_people
@@ -45,3 +48,13 @@ def why(report: ImportReport) -> list[tuple[int, str, str]]:
 
 def counts(report: ImportReport) -> tuple[int, int, int, int]:
     return report.added, report.changed, report.unchanged, report.refused
+
+
+def workbook(*rows: list[Any], sheet: str | None = None) -> bytes:
+    book = openpyxl.Workbook()
+    chosen: Any = book.active if sheet is None else book.create_sheet(sheet)
+    for row in rows:
+        chosen.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()

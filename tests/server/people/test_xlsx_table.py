@@ -14,16 +14,7 @@ from server.people import xlsx_table
 from server.people.csv_encoding import UnreadableFile
 from server.people.hr_file import read_table
 from server.people.import_mapping import ImportMapping
-
-
-def workbook(*rows: list[Any], sheet: str | None = None) -> bytes:
-    book = openpyxl.Workbook()
-    chosen: Any = book.active if sheet is None else book.create_sheet(sheet)
-    for row in rows:
-        chosen.append(row)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
+from tests.server.people.hr_files import workbook
 
 
 def _with_member(data: bytes, name: str, content: bytes) -> bytes:
