@@ -103,6 +103,7 @@ class PeopleConfig(Section, frozen=True):
     watch_folder: Annotated[str, Meta(max_length=4096)] = ""
     mapping: Annotated[str, Meta(max_length=4096)] = ""
     mappings_folder: Annotated[str, Meta(max_length=4096)] = ""
+    scim_url: Annotated[str, Meta(pattern=r"\A(https://[^\s?#]{1,500})?\Z")] = ""
     refuse_bad_rows: bool = False
     look_back_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 

@@ -15,6 +15,7 @@ from server.api.agent_routes import AGENT_ENDPOINTS
 from server.api.errors import ApiError, closing, refusal_response
 from server.api.hr_routes import HR_ENDPOINTS
 from server.api.operation_routes import operation_endpoints
+from server.api.scim_routes import SCIM_ENDPOINTS
 from server.api.service import ApiService, Service
 
 OTHER = "other"
@@ -24,6 +25,7 @@ ENDPOINTS: list[Endpoint[ApiService]] = [
     *AGENT_ENDPOINTS,
     *ADMIN_ENDPOINTS,
     *HR_ENDPOINTS,
+    *SCIM_ENDPOINTS,
     *operation_endpoints(),
 ]
 

@@ -27,6 +27,7 @@ from server.people.hr_import import (
     prepare_import,
     take_over,
 )
+from server.people.hr_view import hr_reading
 from server.people.import_history import CHANGES_MAX, import_changes
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
@@ -89,7 +90,7 @@ def bring(service: ApiService, call: Call) -> Response:
 def list_of_imports(service: ApiService, call: Call) -> Response:
     """GET /v1/people/imports?limit=N: whoever brought them, the latest first."""
     query = _query(call, ListQuery)
-    with service.database.read() as connection:
+    with hr_reading(service.database) as connection:
         found = list_imports(connection, query.limit)
     return json_response(with_datetimes(found))
 
@@ -98,7 +99,7 @@ def one_import(service: ApiService, call: Call) -> Response:
     """GET /v1/people/imports/{id}?after=N&limit=N: what it changed, person by person, a page at a time."""
     query = _query(call, ChangesQuery)
     try:
-        with service.database.read() as connection:
+        with hr_reading(service.database) as connection:
             found = import_changes(connection, call.path_values["id"], after=query.after, limit=query.limit)
     except UnknownImport:
         raise _unknown(call) from None

@@ -26,6 +26,7 @@ from server.store.tables import (
     people,
     pseudonyms,
     rule_days,
+    scim_users,
     subject_agents,
     subject_events,
     subject_places,
@@ -62,6 +63,8 @@ def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
         named = (alerts.c.account_owner == plan.person, alerts.c.suspected_actor == plan.person)
         counts["alerts_blanked"] = _count(connection, or_(*named) & alerts.c.subject.not_in(plan.subjects))
     counts["accounts"] = _count(connection, accounts.c.account.in_(plan.accounts) & ~_others_own(plan))
+    nobodys = scim_users.c.user_key.in_(plan.accounts) & scim_users.c.person_id.is_(None)
+    counts["scim_users"] = counts.get("scim_users", 0) + _count(connection, nobodys)
     for table in _OF_SUBJECT:
         counts[table.name] = _count(connection, table.c.subject.in_(plan.subjects))
     if plan.person is not None:

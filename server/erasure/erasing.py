@@ -31,6 +31,7 @@ from server.people.erased import erased_digest, is_no_account
 from server.people.history import forget_manager
 from server.people.pseudonyms import pseudonym_key
 from server.pipeline.state_versions import raise_versions
+from server.scim.user_store import forget_manager_words
 from server.store.database import Database
 from server.store.deletion import delete_rows
 from server.store.tables import (
@@ -54,6 +55,7 @@ from server.store.tables import (
     person_names,
     pseudonyms,
     rule_days,
+    scim_users,
     state_versions,
     subject_agents,
     subject_events,
@@ -79,6 +81,7 @@ OF_PERSON = (
     trait_bindings,
     people_changes,
     look_backs,
+    scim_users,
 )
 """What is declared of a person, and its history."""
 _IN_STEPS = (subject_events, subject_places, subject_agents)
@@ -96,6 +99,7 @@ def begin(
         raise NotFound("nothing is left to erase: another erasure was faster")
     removed = _forget_person(connection, plan) if plan.person is not None else {}
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))
+    _count_up(removed, "scim_users", _forget_users(connection, plan.accounts))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())
@@ -143,12 +147,13 @@ def carry_out(
 
 
 def _forget_person(connection: Connection, plan: Plan) -> dict[str, int]:
+    assert plan.person is not None
+    forget_manager_words(connection, plan.person, plan.accounts)
     counts = {
         str(table.name): connection.execute(delete(table).where(table.c.person_id == plan.person)).rowcount
         for table in OF_PERSON
     }
     counts["people"] = connection.execute(delete(people).where(people.c.id == plan.person)).rowcount
-    assert plan.person is not None
     forget_manager(connection, plan.person)
     led = update(people).where(people.c.manager_id == plan.person).values(manager_id=None)
     counts["people_led"] = connection.execute(led).rowcount
@@ -166,6 +171,15 @@ def _forget_accounts(connection: Connection, names: Sequence[str]) -> int:
     for start in range(0, len(names), 500):
         named = accounts.c.account.in_(names[start : start + 500])
         gone += connection.execute(delete(accounts).where(named, ~bound)).rowcount
+    return gone
+
+
+def _forget_users(connection: Connection, names: Sequence[str]) -> int:
+    """Those of identity providers that are nobody's."""
+    gone = 0
+    for start in range(0, len(names), 500):
+        named = scim_users.c.user_key.in_(names[start : start + 500])
+        gone += connection.execute(delete(scim_users).where(named, scim_users.c.person_id.is_(None))).rowcount
     return gone
 
 

@@ -9,6 +9,7 @@ from event_schema.struct_base import Milliseconds
 from server.people.directory import AccountRecord, Directory
 from server.people.erased import is_cut
 from server.people.facts import AccountKind
+from server.people.holders import precedence
 from server.store.tables import subject_agents
 
 _ACCOUNT = "account:"
@@ -43,7 +44,7 @@ def list_accounts(
 
 def _declared(record: AccountRecord, now: int) -> AccountView:
     holds = [binding for binding in record.owners if binding.holds_at(now)]
-    owner = min(holds, key=lambda b: (b.source == "learned", -(b.since or 0)), default=None)
+    owner = min(holds, key=precedence, default=None)
     ended = max((b.until for b in record.owners if b.until is not None and b.until <= now), default=None)
     return AccountView(
         account=record.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from server.people.facts import PersonFacts
+from server.people.facts import SCIM, PersonFacts
 from server.people.hr_columns import Problem
 from server.people.person_rows import PersonRow
 
@@ -14,8 +14,13 @@ Rows = dict[str, list[PersonRow]]
 
 
 def open_accounts(person: PersonFacts) -> tuple[str, ...]:
-    """Accounts, valid everywhere, that nobody has said an end of."""
-    return tuple(held.name for held in person.accounts if held.until is None and not held.system)
+    """Accounts, valid everywhere, that nobody has said an end of. What an identity provider says binds no
+    file."""
+    return tuple(
+        held.name
+        for held in person.accounts
+        if held.until is None and not held.system and held.source != SCIM
+    )
 
 
 def claimed(rows: Rows, stored: Mapping[str, PersonFacts]) -> tuple[dict[str, str], list[Problem]]:

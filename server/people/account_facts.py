@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, select, update
 from server import audit
 from server.people.directory import raise_people_version
 from server.people.erased import load_erased
-from server.people.facts import LEARNED, AccountKind, Holding, PersonFacts
-from server.people.facts_store import load_facts, sorted_holdings, write_facts
+from server.people.facts import LEARNED, AccountKind, Holding, PersonFacts, sorted_holdings
+from server.people.facts_store import load_facts, write_facts
 from server.people.flags import UnknownPerson
 from server.people.look_back_queue import queue_people
 from server.people.pseudonyms import account_subject, pseudonym

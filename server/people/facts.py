@@ -7,6 +7,7 @@ their defaults. A field that a later version adds needs a default.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,7 @@ AccountKind = Literal["personal", "shared", "service", "partner"]
 Source = Literal["import", "flag", "api", "scim", "learned"]
 
 LEARNED: Source = "learned"
+SCIM: Source = "scim"
 
 
 class Employment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +61,8 @@ class Holding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class PersonFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """`accounts`: those that the person owns or owned, sorted; not those that the person only knows.
-    `traits`: likewise. `employments`: by number."""
+    `traits`: likewise. `employments`: by number. `scim_fields`: names of the fields above `employments` whose
+    value is an identity provider's word; HR's stands over it."""
 
     id: str
     time_zone: str
@@ -72,6 +75,7 @@ class PersonFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     flag: LeaverFlag | None = None
     accounts: tuple[Holding, ...] = ()
     traits: tuple[Holding, ...] = ()
+    scim_fields: tuple[str, ...] = ()
 
     def account_names(self, time: int) -> tuple[str, ...]:
         """Of accounts that are valid everywhere, at a time."""
@@ -83,3 +87,16 @@ def latest_employment(employments: tuple[Employment, ...]) -> Employment | None:
     if not employments:
         return None
     return max(employments, key=lambda each: (each.start_day is not None, each.start_day or 0, each.number))
+
+
+def sorted_holdings(held: Iterable[Holding]) -> tuple[Holding, ...]:
+    return tuple(sorted(held, key=_order))
+
+
+def sorted_by_word(held: Iterable[tuple[Holding, str]]) -> list[tuple[Holding, str]]:
+    """Who has what: an identity provider's word first, so that what is declared here, behind it, counts."""
+    return sorted(held, key=lambda each: each[0].source != SCIM)
+
+
+def _order(held: Holding) -> tuple[str, str, int, int, str]:
+    return (held.system, held.name, held.since or 0, held.until or 0, held.source)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, exists, select, update
 
 from server.people.directory import leaver_flag, raise_people_version
-from server.people.facts import LEARNED, Employment, Holding, PersonFacts
+from server.people.facts import LEARNED, Employment, Holding, PersonFacts, sorted_holdings
 from server.people.look_back_queue import queue_look_backs
 from server.people.pseudonyms import give_pseudonyms, person_subject
 from server.store.tables import (
@@ -60,13 +60,10 @@ def load_facts(connection: Connection, ids: Sequence[str] | None = None) -> dict
             flag=flags.get(row.id),
             accounts=sorted_holdings(owned.get(row.id, ())),
             traits=sorted_holdings(traits.get(row.id, ())),
+            scim_fields=tuple((row.scim_fields or "").split()),
         )
         for row in _rows(connection, people, ids, "id")
     }
-
-
-def sorted_holdings(held: Iterable[Holding]) -> tuple[Holding, ...]:
-    return tuple(sorted(held, key=lambda each: (each.system, each.name, each.since or 0, each.until or 0)))
 
 
 def _rows(
@@ -139,6 +136,7 @@ def _columns(person: PersonFacts, at: int) -> dict[str, object]:
         "manager_id": person.manager_id,
         "time_zone": person.time_zone,
         "priority": person.priority,
+        "scim_fields": " ".join(person.scim_fields) or None,
         "changed_at": at,
     }
 

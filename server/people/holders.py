@@ -1,21 +1,23 @@
 """Who holds an account or a machine at which time, worked out from bindings that may overlap or contradict.
 
-What is declared stands over what was learned, whatever the confidence; then the greater confidence counts,
-then the younger binding, then the lower id of the person. Most things have one holder for ever: that is the
-person alone, without anything around it.
+What HR and people here declare stands over an identity provider's word, and that over what was learned,
+whatever the confidence; then the greater confidence counts, then the younger binding, then the lower id of
+the person. Most things have one holder for ever: that is the person alone, without anything around it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from server.people.facts import LEARNED, Source
+from server.people.facts import LEARNED, SCIM, Source
 
 Holder = TypeVar("Holder")
+_BELOW: Final[dict[Source, int]] = {SCIM: 1, LEARNED: 2}
+"""All that is declared here is 0."""
 
 
 class Binding(msgspec.Struct, frozen=True, gc=False):
@@ -73,8 +75,9 @@ def _holder(bindings: Iterable[Binding], time: int) -> str | None:
     held = [binding for binding in bindings if binding.holds_at(time)]
     if not held:
         return None
-    return min(held, key=_rank).person_id
+    return min(held, key=precedence).person_id
 
 
-def _rank(binding: Binding) -> tuple[bool, float, int, str]:
-    return (binding.source == LEARNED, -binding.confidence, -(binding.since or 0), binding.person_id)
+def precedence(binding: Binding) -> tuple[int, float, int, str]:
+    """The lowest of those that hold at a time counts."""
+    return (_BELOW.get(binding.source, 0), -binding.confidence, -(binding.since or 0), binding.person_id)

@@ -9,6 +9,8 @@ written. Pure.
 - Several rows of one person are several employments: each with its reference, or its start date. What is said
   of the person counts from the one that started last; accounts and machines add up.
 - Without a column for the id a row is whoever has its account; whom nobody knows cannot be matched.
+- What an identity provider says (source scim) binds no file: HR's word stands over it, for the fields that
+  the file has and, by holders.py, for accounts.
 - A person who was erased is refused, unless the erased are to be taken back, and the erasure is finished; a
   manager who was erased, and is not taken back now, is left empty.
 """
@@ -25,7 +27,7 @@ from server.people.account_names import host_trait
 from server.people.dates import day_text
 from server.people.employment_merge import DoesNotFit, merged_employments
 from server.people.erased import ErasedNames
-from server.people.facts import Holding, PersonFacts
+from server.people.facts import SCIM, Holding, PersonFacts, sorted_by_word, sorted_holdings
 from server.people.holding_merge import Taker, gave_back, merged_holdings
 from server.people.hr_columns import Problem, Table
 from server.people.import_mapping import ImportMapping
@@ -149,12 +151,8 @@ class _Planning:
 
     def _matched(self, read: list[PersonRow]) -> list[PersonRow]:
         """Rows without ids with the ids of those whose accounts they name."""
-        owners = {
-            held.name: person.id
-            for person in self._stored.values()
-            for held in person.accounts
-            if held.until is None
-        }
+        held_now = ((held, p.id) for p in self._stored.values() for held in p.accounts if held.until is None)
+        owners = {held.name: person_id for held, person_id in sorted_by_word(held_now)}
         found: list[PersonRow] = []
         for row in read:
             ids = sorted({owners[name] for name in row.accounts if name in owners})
@@ -217,11 +215,11 @@ class _Planning:
         return stored is not None and gave_back(stored.traits, trait, self._since(rows, person_id))
 
     def _had_by(self) -> dict[str, set[str]]:
-        """Who ever had an account or a machine."""
+        """Who ever had an account or a machine, as far as HR or somebody here said it."""
         had: dict[str, set[str]] = {}
         for person in self._stored.values():
             for held in (*person.accounts, *person.traits):
-                if not held.system:
+                if not held.system and held.source != SCIM:
                     had.setdefault(held.name, set()).add(person.id)
         return had
 
@@ -252,11 +250,12 @@ class _Planning:
             flag=kept.flag,
             accounts=kept.accounts,
             traits=kept.traits,
+            scim_fields=tuple(name for name in kept.scim_fields if not _says(row, name)),
         )
         since = None if row.since is None else first_moment(zone, row.since)
         leaves = is_leaving(person)
-        of_systems = tuple(held for held in kept.accounts if held.system)
-        everywhere = tuple(held for held in kept.accounts if not held.system)
+        others = tuple(held for held in kept.accounts if held.system or held.source == SCIM)
+        everywhere = tuple(held for held in kept.accounts if not held.system and held.source != SCIM)
         if "accounts" in given:
             listed = {name for each in rows for name in each.accounts}
             everywhere = merged_holdings(
@@ -283,8 +282,8 @@ class _Planning:
                 keeps=False,
             )
         self._note_flag(row, person)
-        accounts = tuple(sorted((*of_systems, *everywhere), key=_order))
-        return msgspec.structs.replace(person, accounts=accounts, traits=tuple(sorted(traits, key=_order)))
+        accounts = sorted_holdings((*others, *everywhere))
+        return msgspec.structs.replace(person, accounts=accounts, traits=sorted_holdings(traits))
 
     def _had(self, had: Mapping[str, set[str]], name: str, person_id: str) -> bool:
         if had.get(name, set()) - {person_id}:
@@ -306,5 +305,8 @@ class _Planning:
                 self._notes.append(Problem(row.line, "accounts", each.name, message))
 
 
-def _order(held: Holding) -> tuple[str, str, int, int]:
-    return (held.system, held.name, held.since or 0, held.until or 0)
+def _says(row: PersonRow, field: str) -> bool:
+    """Whether HR's row speaks of a field of PersonFacts. A zone that is left empty stays what it is."""
+    if field == "time_zone":
+        return row.time_zone is not None
+    return ("manager" if field == "manager_id" else field) in row.given

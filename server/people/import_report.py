@@ -94,6 +94,7 @@ def _fields(person: PersonFacts | None) -> Iterator[tuple[str, str | None]]:
         yield from employment_fields(main)
     others = [each for each in person.employments if each is not main]
     yield "other_employments", "; ".join(_employment_text(each) for each in others) or None
+    yield "from_identity_provider", " ".join(person.scim_fields) or None
     if person.flag is not None:
         yield "flagged_last_day", day_and_minute(person.flag.last_day, person.flag.last_minute)
 
@@ -123,4 +124,4 @@ def _held(holdings: tuple[Holding, ...]) -> str | None:
     names = [
         f"{held.system}:{held.name}" if held.system else held.name for held in holdings if held.until is None
     ]
-    return " ".join(sorted(names)) or None
+    return " ".join(sorted(set(names))) or None

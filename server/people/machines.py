@@ -13,8 +13,8 @@ from event_schema.leaver_fields import PersonStatus
 from server import audit
 from server.people.account_names import account_key, host_trait
 from server.people.dates import day_text
-from server.people.facts import LEARNED, Holding, PersonFacts
-from server.people.facts_store import Change, load_facts, sorted_holdings, write_facts
+from server.people.facts import LEARNED, Holding, PersonFacts, sorted_holdings
+from server.people.facts_store import Change, load_facts, write_facts
 from server.people.flags import UnknownPerson
 from server.people.local_time import local_day_and_hour
 from server.people.pseudonyms import person_subject, pseudonym

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from server.people.account_claims import Rows
 from server.people.account_names import account_key
-from server.people.facts import PersonFacts
+from server.people.facts import PersonFacts, sorted_by_word
 from server.people.hr_columns import Problem
 from server.people.person_rows import PersonRow
 
@@ -17,9 +17,8 @@ class Managers:
 
     def __init__(self, rows: Iterable[PersonRow], stored: Mapping[str, PersonFacts]) -> None:
         self._ids = set(stored)
-        self._by_account = {
-            held.name: p.id for p in stored.values() for held in p.accounts if not held.system
-        }
+        of_stored = sorted_by_word((held, p.id) for p in stored.values() for held in p.accounts)
+        self._by_account = {held.name: person_id for held, person_id in of_stored if not held.system}
         self._by_name: dict[str, set[str]] = {}
         for person in stored.values():
             self._name(person.name, person.id)

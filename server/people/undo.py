@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, select, update
 
 from event_schema.struct_base import Milliseconds
 from server import audit
-from server.people.facts import PersonFacts
+from server.people.facts import LEARNED, SCIM, PersonFacts
 from server.people.facts_store import Change, load_facts, write_facts
 from server.store.tables import account_bindings, people, people_changes, people_imports
 
@@ -180,7 +180,7 @@ def _refuse_lost_accounts(
             bound.account.in_(names[start : start + _AT_ONCE]),
             bound.relation == "owner",
             bound.valid_until.is_(None),
-            bound.source != "learned",
+            bound.source.not_in((SCIM, LEARNED)),
         )
         for row in connection.execute(query):
             owner = back.get((row.system, row.account))

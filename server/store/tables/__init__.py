@@ -58,6 +58,7 @@ from server.store.tables.people import (
     trait_bindings,
 )
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
+from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "policy_versions",
     "pseudonyms",
     "rule_days",
+    "scim_users",
     "seal_keys",
     "service_tokens",
     "state_versions",

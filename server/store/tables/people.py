@@ -31,6 +31,7 @@ people = Table(
     Column("manager_id", PlainText(128)),
     Column("time_zone", PlainText(64), nullable=False),
     Column("priority", Integer, comment="0 to 9; more sensitive work weighs more"),
+    Column("scim_fields", PlainText(64), comment="by spaces: which fields an identity provider filled"),
     Column("changed_at", BigInteger, nullable=False),
 )
 
@@ -149,7 +150,7 @@ people_changes = Table(
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("changed_at", BigInteger, nullable=False),
     Column("changed_by", PlainText(256), nullable=False),
-    Column("way", PlainText(8), nullable=False, comment="import, flag, unflag, undo, account, device"),
+    Column("way", PlainText(8), nullable=False, comment="import, flag, unflag, undo, account, device, scim"),
     Column("import_id", BigInteger, index=True),
     Column("before", PlainText(), comment="PersonFacts as JSON (people/facts.py); null: not there before"),
     comment="history of what is declared of a person: corrections, withdrawals, undo",

@@ -33,6 +33,23 @@ EXPECTED = {
     "GET /v1/people/imports": Access.HR_IMPORT,
     "GET /v1/people/imports/{id:int}": Access.HR_IMPORT,
     "POST /v1/people/imports/{id:int}/undo": Access.HR_IMPORT,
+    "GET /scim/v2/ServiceProviderConfig": Access.PUBLIC,
+    "GET /scim/v2/ResourceTypes": Access.SCIM,
+    "GET /scim/v2/ResourceTypes/{name}": Access.SCIM,
+    "GET /scim/v2/Schemas": Access.SCIM,
+    "GET /scim/v2/Schemas/{name}": Access.SCIM,
+    "GET /scim/v2/Users": Access.SCIM,
+    "POST /scim/v2/Users": Access.SCIM,
+    "POST /scim/v2/Users/.search": Access.SCIM,
+    "GET /scim/v2/Users/{name}": Access.SCIM,
+    "PUT /scim/v2/Users/{name}": Access.SCIM,
+    "PATCH /scim/v2/Users/{name}": Access.SCIM,
+    "DELETE /scim/v2/Users/{name}": Access.SCIM,
+    "GET /scim/v2/{rest:path}": Access.SCIM,
+    "POST /scim/v2/{rest:path}": Access.SCIM,
+    "PUT /scim/v2/{rest:path}": Access.SCIM,
+    "PATCH /scim/v2/{rest:path}": Access.SCIM,
+    "DELETE /scim/v2/{rest:path}": Access.SCIM,
 }
 TOKEN_ONLY = {Access.ADMIN, Access.METRICS}
 ROLES = {Access.HR_IMPORT: TokenRole.HR_IMPORT, Access.SCIM: TokenRole.SCIM}
@@ -86,7 +103,7 @@ def test_neither_an_agent_nor_a_wrong_or_replaced_token_is_an_administrator(
 
 def _status(client: httpx.Client, place: str, token: str) -> int:
     method, _, path = place.partition(" ")
-    path = path.replace("{id:int}", "1").replace("{id}", "1").replace("{path:path}", "x")
+    path = path.replace("{id:int}", "1").replace("{name}", "1").replace("{rest:path}", "x")
     return _call(client, method, path, {b"authorization": f"Bearer {token}".encode()}).status_code
 
 
