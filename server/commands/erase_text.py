@@ -30,6 +30,10 @@ _WORDS = {
     "judged_days": ("note of what a verdict was about", "notes of what verdicts were about"),
     "channel_days": ("day's sums of a channel", "days' sums of channels"),
     "rule_days": ("day on which a rule hit", "days on which rules hit"),
+    "policy_versions": (
+        "version of a rule or exception, in which the person is no longer named",
+        "versions of rules and exceptions, in which the person is no longer named",
+    ),
     "correlation_groups": ("window of a correlation", "windows of correlations"),
     "subject_places": ("device or destination seen", "devices and destinations seen"),
     "subject_agents": ("endpoint seen", "endpoints seen"),

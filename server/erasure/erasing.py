@@ -21,6 +21,7 @@ from server import audit
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
+from server.erasure.named_in_policies import blank_policies
 from server.erasure.plan import NotFound, Plan, Target, read_plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
@@ -100,6 +101,7 @@ def begin(
     removed = _forget_person(connection, plan) if plan.person is not None else {}
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))
     _count_up(removed, "scim_users", _forget_users(connection, plan.accounts))
+    _count_up(removed, "policy_versions", blank_policies(connection, plan, actor=actor, now=at))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())
