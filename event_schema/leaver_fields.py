@@ -2,7 +2,7 @@
 
 They stand beside the event, never inside it. Sigma rules name them by their dotted path
 (`leaver.person.status`). None means "not known", and matches no rule that asks for a value.
-Those marked `not_yet` are reserved words of rules that are still to come: enrichment leaves them None.
+One marked `not_yet` would be a reserved word of rules that are still to come, which enrichment leaves None.
 The registry of all of them, and of the event's own fields, is field_registry.py.
 """
 
@@ -38,46 +38,60 @@ class AccountFields(Word, frozen=True):
         Literal["personal", "shared", "service", "partner"] | None, purpose("whose act a shared login can be")
     ] = None
     owner_id: Annotated[Name | None, purpose("whom the account belongs to", names_person=True)] = None
-    known_to_left: Annotated[bool | None, purpose("someone who left knows its password", not_yet=True)] = None
-    rotated_since_left: Annotated[bool | None, purpose("its password changed since then", not_yet=True)] = (
-        None
-    )
-    dormant_days: Annotated[int | None, purpose("an unused account that wakes up", not_yet=True)] = None
-    first_seen_ip: Annotated[bool | None, purpose("used from an address that is new to it", not_yet=True)] = (
-        None
-    )
+    known_to_left: Annotated[
+        bool | None,
+        purpose("someone who left knew its password on leaving, and it was not changed since; see people.md"),
+    ] = None
+    rotated_since_left: Annotated[
+        bool | None,
+        purpose("its password was changed after all who knew it and left had left; none: nobody such"),
+    ] = None
+    dormant_days: Annotated[
+        int | None, purpose("whole days since the account was last used: one that wakes up")
+    ] = None
+    first_seen_ip: Annotated[
+        bool | None,
+        purpose("first used from this address, not the company's own, within the last day; none: too early"),
+    ] = None
     first_seen_device: Annotated[
-        bool | None, purpose("used from a device that is new to it", not_yet=True)
+        bool | None, purpose("first used from this machine within the last day; none: too early to tell")
     ] = None
     credential_issued_before_departure: Annotated[
-        bool | None, purpose("a token that outlived its owner's leaving", not_yet=True)
+        bool | None, purpose("a key that was in use before whose it is left, and is used now")
     ] = None
 
 
 class DeviceFields(Word, frozen=True):
-    assigned_to: Annotated[Name | None, purpose("whose device it is", names_person=True, not_yet=True)] = None
-    bound_to_left_person: Annotated[bool | None, purpose("only someone who left used it", not_yet=True)] = (
+    assigned_to: Annotated[Name | None, purpose("whose device it is declared to be", names_person=True)] = (
         None
     )
-    reissued: Annotated[bool | None, purpose("it was given to someone else since", not_yet=True)] = None
+    bound_to_left_person: Annotated[
+        bool | None,
+        purpose("of those who used the machine or the storage device then only people remain who left"),
+    ] = None
+    reissued: Annotated[
+        bool | None, purpose("it is declared to be somebody's now, and to have been somebody else's")
+    ] = None
     first_seen_for_person: Annotated[
         bool | None, purpose("the person never used this storage device before")
     ] = None
-    trusted: Annotated[
-        bool | None, purpose("an administrator named it as the company's own", not_yet=True)
-    ] = None
+    trusted: Annotated[bool | None, purpose("an administrator named it as the company's own")] = None
 
 
 class RemoteFields(Word, frozen=True):
     category: Annotated[Name | None, purpose("kind of destination")] = None
-    company_owned: Annotated[bool | None, purpose("the destination is the company's own", not_yet=True)] = (
-        None
-    )
+    company_owned: Annotated[
+        bool | None, purpose("the destination is the company's own: see [company] in server.toml")
+    ] = None
     first_seen_for_person: Annotated[bool | None, purpose("the person never sent there before")] = None
-    historical_users: Annotated[int | None, purpose("how many people used this address", not_yet=True)] = None
-    corporate_network: Annotated[bool | None, purpose("inside the company's network", not_yet=True)] = None
+    historical_users: Annotated[
+        int | None, purpose("how many people had come from this address before, not the company's own")
+    ] = None
+    corporate_network: Annotated[
+        bool | None, purpose("they came from inside the company's network: see [company] in server.toml")
+    ] = None
     bound_to_left_person: Annotated[
-        bool | None, purpose("only someone who left used the address", not_yet=True)
+        bool | None, purpose("of those who came from the address then only people remain who left")
     ] = None
 
 
@@ -100,7 +114,9 @@ class SuspectFields(Word, frozen=True):
 class TimeFields(Word, frozen=True):
     local_hour: Annotated[int, purpose("hour of the day where the person is", ge=0, le=23)]
     day_type: Annotated[Literal["work", "off"], purpose("working day or not, by the company's calendar")]
-    off_shift: Annotated[bool | None, purpose("outside the person's working hours", not_yet=True)] = None
+    off_shift: Annotated[bool | None, purpose("outside the company's working hours, where the person is")] = (
+        None
+    )
 
 
 class FileFields(Word, frozen=True):

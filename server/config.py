@@ -20,6 +20,8 @@ from msgspec import Meta
 
 from event_schema.kafka_security import KafkaSecurity
 from server.people.calendar import Calendar, UnknownCalendar
+from server.people.company_places import PRIVATE_NETWORKS
+from server.people.working_hours import parse_hours
 
 CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
@@ -94,12 +96,14 @@ class PipelineConfig(Section, frozen=True):
 class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     alerts_days: Annotated[int, Meta(ge=1, le=3650)] = 730
+    uses_days: Annotated[int, Meta(ge=60, le=3650)] = 730
     erased_accounts_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
 
 class PeopleConfig(Section, frozen=True):
     calendar: Annotated[str, Meta(pattern=r"\A([A-Za-z]{2}(-[A-Za-z0-9]{1,8})?)?\Z")] = ""
     time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
+    working_hours: Annotated[str, Meta(max_length=11)] = ""
     watch_folder: Annotated[str, Meta(max_length=4096)] = ""
     mapping: Annotated[str, Meta(max_length=4096)] = ""
     mappings_folder: Annotated[str, Meta(max_length=4096)] = ""
@@ -110,6 +114,15 @@ class PeopleConfig(Section, frozen=True):
 
 class PoliciesConfig(Section, frozen=True):
     folder: Annotated[str, Meta(max_length=4096)] = ""
+
+
+Named = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class CompanyConfig(Section, frozen=True):
+    networks: Annotated[tuple[Named, ...], Meta(max_length=1000)] = PRIVATE_NETWORKS
+    destinations: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
+    devices: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
 
 
 class MetricsConfig(Section, frozen=True):
@@ -134,6 +147,7 @@ class ServerConfig(Section, frozen=True):
     retention: RetentionConfig = RetentionConfig()
     people: PeopleConfig = PeopleConfig()
     policies: PoliciesConfig = PoliciesConfig()
+    company: CompanyConfig = CompanyConfig()
     metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 
@@ -169,6 +183,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         _check_log(config.log)
         check_database(config.database)
         _check_people(config.people)
+        _check_company(config.company)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -299,6 +314,22 @@ def _check_people(people: PeopleConfig) -> None:
             Calendar(people.calendar)
         except UnknownCalendar as error:
             raise ValueError(f"people.calendar: {error}") from None
+    if people.working_hours:
+        try:
+            parse_hours(people.working_hours)
+        except ValueError as error:
+            raise ValueError(f"people.working_hours: {error}") from None
+
+
+def _check_company(company: CompanyConfig) -> None:
+    for network in company.networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError(f"company.networks: {error}") from None
+    for destination in company.destinations:
+        if not is_host_name(destination.strip(".")):
+            raise ValueError(f"company.destinations: {destination!r} is not a domain")
 
 
 def _check_pipeline(config: ServerConfig) -> None:

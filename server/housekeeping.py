@@ -42,6 +42,7 @@ from server.store.tables import (
     subject_events,
     subject_places,
     suspect_traits,
+    trait_uses,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
@@ -55,12 +56,18 @@ _logger = logging.getLogger("leaver.housekeeping")
 
 
 def drop_old(
-    database: Database, *, now: int, events_days: int, alerts_days: int, stop: threading.Event
+    database: Database,
+    *,
+    now: int,
+    events_days: int,
+    alerts_days: int,
+    uses_days: int,
+    stop: threading.Event,
 ) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
     `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
-    gone, which would raise them again."""
+    gone, which would raise them again; uses for `uses_days` after the last one."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
     still_seen = exists().where(
@@ -80,6 +87,7 @@ def drop_old(
         ),
         (collector_days, collector_days.c.day < first_kept),
         (subject_places, subject_places.c.last_time < first_local * DAY),
+        (trait_uses, trait_uses.c.last_time < first_day_kept(now, uses_days) * DAY),
         (known_exports, known_exports.c.seen_at < first_kept * DAY),
         (subject_agents, (subject_agents.c.first_time < first_local * DAY) & ~still_seen),
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),
@@ -119,6 +127,7 @@ class Housekeeping:
         *,
         events_days: int,
         alerts_days: int,
+        uses_days: int,
         clock: Callable[[], int],
         renew_certificate: Callable[[], None],
         keep_time: Callable[[], None] = lambda: None,
@@ -133,6 +142,7 @@ class Housekeeping:
         self._log = log
         self._events_days = events_days
         self._alerts_days = alerts_days
+        self._uses_days = uses_days
         self._clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
@@ -182,6 +192,7 @@ class Housekeeping:
                 now=self._clock.for_deletion(),
                 events_days=self._events_days,
                 alerts_days=self._alerts_days,
+                uses_days=self._uses_days,
                 stop=stop,
             )
         except StoreUnavailable as error:

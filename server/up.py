@@ -36,6 +36,7 @@ from server.look_back.looking_back import LookingBack
 from server.metrics.process_metrics import ProcessMetrics
 from server.metrics.snapshot_metrics import SnapshotMetrics
 from server.people.company import keep_company
+from server.people.company_places import NamedPlaces
 from server.people.directory import raise_people_version
 from server.people.hr_import import ImportOptions
 from server.people.watched_folder import TURN_SECONDS_MAX as FOLDER_TURN
@@ -106,9 +107,17 @@ def run_up(
 
 
 def _keep_company(installation: Installation) -> None:
-    settings = installation.config.people
+    people = installation.config.people
+    own = installation.config.company
     with installation.database.begin() as connection:
-        if keep_company(connection, calendar=settings.calendar, time_zone=settings.time_zone):
+        changed = keep_company(
+            connection,
+            calendar=people.calendar,
+            time_zone=people.time_zone,
+            working_hours=people.working_hours,
+            places=NamedPlaces(own.networks, own.destinations, own.devices),
+        )
+        if changed:
             raise_people_version(connection)
 
 
@@ -152,6 +161,7 @@ class _Server:
             observer=metrics.pipeline,
             share=installation.open_share(log, f"up-{socket.gethostname()}"),
             events_days=config.retention.events_days,
+            uses_days=config.retention.uses_days,
             seal_key=installation.seal_key("leaver up"),
         )
         self._pipeline = SupervisedThread("pipeline", self._worker.run, pulse=pulses[0])
@@ -186,6 +196,7 @@ class _Server:
             log,
             events_days=config.retention.events_days,
             alerts_days=config.retention.alerts_days,
+            uses_days=config.retention.uses_days,
             clock=installation.clock,
             renew_certificate=self._renew_certificate,
             keep_time=self._keep_time,

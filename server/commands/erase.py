@@ -70,13 +70,15 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_uses,
 )
 
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
     people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
-    correlation_groups, subject_agents, subject_events, state_versions, dead_letters, erasures, event_blocks,
+    correlation_groups, trait_uses, subject_agents, subject_events, state_versions, dead_letters, erasures,
+    event_blocks,
     known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3

@@ -36,6 +36,10 @@ _WORDS = {
     ),
     "correlation_groups": ("window of a correlation", "windows of correlations"),
     "subject_places": ("device or destination seen", "devices and destinations seen"),
+    "trait_uses": (
+        "use of a machine, address or account noted",
+        "uses of machines, addresses and accounts noted",
+    ),
     "subject_agents": ("endpoint seen", "endpoints seen"),
     "known_exports": (
         "hash of what a database or file server gave out",

@@ -33,6 +33,7 @@ from server.store.tables import (
     subject_events,
     subject_places,
     suspect_traits,
+    trait_uses,
 )
 
 NAMING = (
@@ -44,6 +45,7 @@ NAMING = (
     correlation_groups.c.subject,
     subject_agents.c.subject,
     subject_places.c.subject,
+    trait_uses.c.subject,
     subject_events.c.subject,
     suspect_traits.c.subject,
     state_versions.c.key,

@@ -32,11 +32,12 @@ from server.store.tables import (
     subject_events,
     subject_places,
     suspect_traits,
+    trait_uses,
 )
 
 _OF_SUBJECT = (
     *(alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups),
-    *(subject_agents, subject_places, pseudonyms),
+    *(subject_agents, subject_places, trait_uses, pseudonyms),
 )
 _OF_DAY = (channel_days, rule_days, suspect_traits, judged_days)
 

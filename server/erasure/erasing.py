@@ -63,6 +63,7 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_bindings,
+    trait_uses,
 )
 from server.store.upsert import upsert
 
@@ -85,7 +86,7 @@ OF_PERSON = (
     scim_users,
 )
 """What is declared of a person, and its history."""
-_IN_STEPS = (subject_events, subject_places, subject_agents)
+_IN_STEPS = (subject_events, subject_places, subject_agents, trait_uses)
 
 
 def begin(

@@ -11,6 +11,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_uses,
 )
 
 
@@ -18,6 +19,7 @@ def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[boo
     """By table, which rows. UTC days. An endpoint: where the index knows no other day of the subject."""
     begin, end = first_day * DAY_MS, (last_day + 1) * DAY_MS
     used = subject_places.c
+    of_traits = trait_uses.c
     seen = subject_agents.c
     on_others = exists().where(
         subject_events.c.subject == seen.subject,
@@ -26,6 +28,7 @@ def seen_only_on(first_day: int, last_day: int) -> dict[Table, ColumnElement[boo
     )
     return {
         subject_places: (used.first_time >= begin) & (used.last_time < end),
+        trait_uses: (of_traits.first_time >= begin) & (of_traits.last_time < end),
         subject_agents: (seen.first_time >= begin) & (seen.first_time < end) & ~on_others,
     }
 

@@ -16,7 +16,7 @@ import orjson
 from event_schema.codec import decode_event
 from event_schema.errors import SchemaError
 from event_schema.ocsf_events import Event, account_of
-from server.enrich.enrichment import is_nobodys
+from server.enrich.who import is_nobodys
 from server.erasure.plan import Plan
 from server.people.account_names import account_key
 from server.people.directory import Directory

@@ -1,7 +1,8 @@
 """Scores stored events again: enriched under what is declared now, then through the code that scored them
 when they came (pipeline/event_scoring.py), in the order in which they came.
 
-What HR does not say stays as it was known then: the corrected time, whether the content was a known export.
+What HR does not say stays as it was known then: the corrected time, whether the content was a known export,
+how long the account had slept.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Rescoring:
     ) -> Iterator[tuple[int, bytes]]:
         """Scores the events of some blocks. Yields what is known by now of those in which that changed:
         (block, a version of its `leaver`). Raises OthersConcerned."""
+        memory = self._memory
+        memory.surroundings.load_as_needed(connection, memory.first_use_day)
         numbers = sorted(portion)
         later = later_versions(connection, numbers)
         columns = [event_blocks.c[name] for name in EventBlock.__struct_fields__]
@@ -107,7 +110,10 @@ class Rescoring:
         if who.subject not in self._known:
             raise OthersConcerned([who.subject])
         source = EventPlace(block.agent, block.epoch, block.first_seq + index)
-        enriched = self._scoring.take_in(event, source, time=time, who=who, file=known.file)
+        dormant = known.account.dormant_days
+        enriched = self._scoring.take_in(
+            event, source, time=time, who=who, file=known.file, dormant_days=dormant
+        )
         self.events += 1
         old = (self._subjects[place.subject], place.day)
         if (who.subject, enriched.day) != old:

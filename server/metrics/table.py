@@ -51,6 +51,9 @@ COUNTED = (
     Metric("leaver_duplicate_events_total", _COUNTER, "events", "Events that came again; they count once."),
     Metric("leaver_erased_events_total", _COUNTER, "events", "New events of erased accounts; not stored."),
     Metric(
+        "leaver_uses_dropped_total", _COUNTER, "uses", "Users of a machine or address with 256; not noted."
+    ),
+    Metric(
         "leaver_dead_letters_total", _COUNTER, "letters", "Records or events that were set aside.", _REASON
     ),
     Metric("leaver_events_lost_total", _COUNTER, "events", "Events that agents say they had to drop.", _LOSS),

@@ -26,11 +26,13 @@ from event_schema.leaver_fields import PersonStatus
 from server.people.account_names import account_key
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.company import DEFAULT_TIME_ZONE, load_company
+from server.people.company_places import CompanyPlaces
 from server.people.erased import ErasedNames, account_forms, load_erased
 from server.people.facts import AccountKind, Employment, LeaverFlag
 from server.people.holders import Binding, Changing, changing, holders, moments_of
 from server.people.local_time import first_moment, local_day_and_hour
 from server.people.standing import Timeline, timeline
+from server.people.working_hours import WorkingHours
 from server.store.tables import (
     account_bindings,
     accounts,
@@ -91,11 +93,14 @@ class Directory:
         time_zone: str = DEFAULT_TIME_ZONE,
         calendar: Calendar = MONDAY_TO_FRIDAY,
         erased: ErasedNames | None = None,
+        places: CompanyPlaces | None = None,
+        working_hours: str = "",
     ) -> None:
         """`traits`: who holds what besides accounts ('host:laptop-7'). `time_zone`: for accounts that nobody
         owns."""
         self.version = version
         self.erased = erased or ErasedNames()
+        self.places = places or CompanyPlaces()
         self._by_id = {record.id: record for record in records}
         self._everywhere: dict[str, AccountRecord] = {}
         self._of_systems: dict[tuple[str, str], AccountRecord] = {}
@@ -110,6 +115,7 @@ class Directory:
         self._calendar = calendar
         self.day_type = calendar.day_type
         """Of a local day."""
+        self._working_hours = WorkingHours(working_hours, self.day_type) if working_hours else None
         self._timelines: dict[str, Timeline] = {}
         self._resolved: dict[tuple[str, str | None, str], Owner] = {}
         self._erased_forms: dict[str, str | None] = {}
@@ -276,6 +282,12 @@ class Directory:
             found = self._local[zone, slot] = local_day_and_hour(zone, time_ms)
             return found
 
+    def off_shift(self, person: PersonRecord | None, time_ms: int) -> bool | None:
+        """Whether it is outside the company's working hours where the person is; None: nobody named any."""
+        if self._working_hours is None:
+            return None
+        return self._working_hours.is_off(self._time_zone if person is None else person.time_zone, time_ms)
+
 
 def people_version(connection: Connection) -> int:
     """Rises with every change of what is declared; 0 before the first. One row read by its key."""
@@ -314,6 +326,8 @@ def load_directory(connection: Connection) -> Directory:
         time_zone=company.time_zone,
         calendar=company.calendar,
         erased=load_erased(connection),
+        places=CompanyPlaces(company.places),
+        working_hours=company.working_hours,
     )
 
 

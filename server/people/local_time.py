@@ -18,11 +18,17 @@ def zone(name: str) -> ZoneInfo:
 
 def local_day_and_hour(zone_name: str, time_ms: int) -> tuple[int, int]:
     """(day since 1970-01-01, hour) in a time zone."""
+    day, minute = local_day_and_minute(zone_name, time_ms)
+    return day, minute // 60
+
+
+def local_day_and_minute(zone_name: str, time_ms: int) -> tuple[int, int]:
+    """(day since 1970-01-01, minute of the day) in a time zone."""
     seconds = time_ms // 1000
     offset = datetime.fromtimestamp(seconds, zone(zone_name)).utcoffset()
     assert offset is not None
     local = seconds + int(offset.total_seconds())
-    return local // 86_400, local % 86_400 // 3600
+    return local // 86_400, local % 86_400 // 60
 
 
 def first_moment(zone_name: str, day: int) -> int:

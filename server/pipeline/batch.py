@@ -6,7 +6,6 @@ known (enrich), which policies fire, what does the day add up to, how strange is
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -14,65 +13,27 @@ import orjson
 import zstandard
 from sqlalchemy import Connection
 
-from event_schema.control_records import Heartbeat, Loss
 from event_schema.ocsf_events import Event
-from event_schema.wire import Rejected, WireRecord
-from server.detection.storage_anomaly import CHANNEL
-from server.enrich.enrichment import CHANNEL_CHARACTERS, Enriched, Who, WhoByTime, channel_of, is_nobodys
-from server.enrich.known_exports import Export
-from server.ingest.admission import Admitted, AgentStanding, DeadLetter, admit, dead_letter
+from event_schema.wire import Rejected
+from server.enrich.enrichment import Enriched, channel_of
+from server.enrich.who import Who, WhoByTime, is_nobodys
+from server.ingest.admission import Admitted, AgentStanding, admit, dead_letter
 from server.ingest.event_clock import is_future_dated
 from server.log.contract import LoggedRecord
-from server.people.directory import PersonRecord
-from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
+from server.pipeline.agent_records import AgentRecords
+from server.pipeline.agent_state import AgentState, FindingKind
+from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.event_scoring import EventPlace, EventScoring
-from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import SubjectState
 from server.pipeline.watched_days import GrownDays
-from server.store.column_types import key_text
+from server.retention import DAY_MS
 
-DAY_MS = 86_400_000
 _AGENT_CHARACTERS = 64
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
     Rejected.UNKNOWN_AGENT: FindingKind.UNKNOWN_AGENT,
     Rejected.REVOKED_AGENT: FindingKind.REVOKED_AGENT,
 }
-
-
-class Block(msgspec.Struct, frozen=True):
-    """A row of `event_blocks`. `erased`: indexes of events that must not be stored."""
-
-    record: WireRecord
-    received_at: int
-    last_day: int
-    leaver: bytes
-    erased: frozenset[int] = frozenset()
-
-
-class Batch:
-    """Everything that one commit writes, besides the dirty parts of the Memory's states.
-
-    `erased`: new events of erased accounts, dropped, by the account's digest. `hidden`: hits that exceptions
-    took out. `touched`: subjects whose watched days it widens; their own states did not change."""
-
-    def __init__(self) -> None:
-        self.positions: dict[int, int] = {}
-        self.blocks: list[Block] = []
-        self.dead_letters: list[DeadLetter] = []
-        self.findings: list[Finding] = []
-        self.subjects: dict[str, SubjectState] = {}
-        self.exports: list[Export] = []
-        self.people: dict[str, PersonRecord | None] = {}
-        self.agents: dict[str, AgentState] = {}
-        self.touched: set[str] = set()
-        self.events = 0
-        self.duplicates = 0
-        self.lost: Counter[str] = Counter()
-        self.erased: Counter[str] = Counter()
-        self.hidden = HiddenHits()
-        self.correlations_dropped: dict[str, int] = {}
 
 
 class BatchReader:
@@ -85,6 +46,7 @@ class BatchReader:
         self._batch = Batch()
         self._scoring = EventScoring(memory, self._batch.hidden)
         self._grown = GrownDays()
+        self._agents = AgentRecords(memory, self._batch, self._grown)
         self._asked_anew: set[str] = set()
 
     def read(self, records: Sequence[LoggedRecord]) -> Batch:
@@ -96,15 +58,18 @@ class BatchReader:
         self._memory.exports.load(self._connection, events, self._memory.first_day)
         about = [self._about(found) for found in admitted]
         self._memory.load_subjects(self._connection, _subjects(about))
+        self._load_uses(admitted, about)
         for found, each in zip(admitted, about, strict=True):
             agent = self._memory.agents[found.record.agent]
             self._batch.agents[agent.name] = agent
             if found.events is not None:
                 self._events(agent, found, found.events, each)
             elif found.loss is not None:
-                self._loss(agent, found, found.loss)
+                self._agents.loss(agent, found, found.loss)
             elif found.heartbeat is not None:
-                self._heartbeat(agent, found, found.heartbeat)
+                self._agents.heartbeat(agent, found, found.heartbeat)
+        self._batch.uses = self._memory.uses.rows()
+        self._batch.uses_dropped = self._memory.uses.dropped
         self._memory.scorer.settle()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
@@ -124,6 +89,15 @@ class BatchReader:
             self._batch.subjects[subject] = self._memory.subjects[subject]
             self._batch.people[subject] = self._memory.enricher.person_of(subject)
         self._batch.touched = self._grown.touched(self._connection)
+
+    def _load_uses(self, admitted: list[Admitted], about: list[list[Who | WhoByTime | None]]) -> None:
+        acts = [
+            (event, whose)
+            for found, each in zip(admitted, about, strict=True)
+            for event, whose in zip(found.events or (), each, strict=True)
+            if event is not None and whose is not None
+        ]
+        self._memory.surroundings.load(self._connection, acts, self._memory.first_use_day)
 
     def _about(self, found: Admitted) -> list[Who | WhoByTime | None]:
         """Whom each event of the record is about, whenever it was; None: nobody, somebody who was erased, or
@@ -166,46 +140,8 @@ class BatchReader:
             kind = _FINDING_OF.get(letter.reason, FindingKind.UNREADABLE)
             # An unreadable record's message may repeat what it holds: the dead letter alone tells that.
             detail = f"set aside: {letter.reason.value}" if kind is FindingKind.UNREADABLE else letter.message
-            self._find(letter.agent or "", kind, detail, letter.received_at)
+            self._agents.find(letter.agent or "", kind, detail, letter.received_at)
         return admission.admitted
-
-    def _heartbeat(self, agent: AgentState, found: Admitted, heartbeat: Heartbeat) -> None:
-        received_at = found.logged.appended_at
-        self._look_for_copy(agent, found)
-        if agent.falls_behind(found.record.epoch, heartbeat, received_at):
-            detail = f"a copy of spool {found.record.epoch} is in use, or an older state of the machine"
-            self._find(agent.name, FindingKind.CLONED, detail, received_at)
-        can_judge = self._memory.clock.hear(agent.name, heartbeat.sent_at, received_at)
-        received_at = self._memory.clock.restamped(received_at)
-        if agent.hear(heartbeat, received_at, judge_clock=can_judge) and agent.clock.offset:
-            self._find(
-                agent.name,
-                FindingKind.CLOCK_WRONG,
-                f"its clock is off by {-agent.clock.offset / 1000:.0f} s; times of its events are corrected",
-                received_at,
-            )
-        today = received_at // DAY_MS
-        first = max(today - 90, self._memory.first_day)
-        for collector in heartbeat.collectors:
-            days = (d for d in collector.days_watched[:90] if first <= d <= today)
-            new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
-            if new and collector.name == CHANNEL:
-                # Silence on these days was unknown until now: histories that were read before are stale.
-                self._memory.scorer.forget_all()
-                self._grown.add(agent.name, new)
-
-    def _loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
-        epoch = self._epoch(agent, found)
-        new = epoch.seen.add(loss.first_seq, loss.first_seq + loss.count - 1)
-        count = sum(last - first + 1 for first, last in new)
-        epoch.lost += count
-        self._batch.lost[loss.reason.value] += count
-        agent.gap_changed = True
-        if count:
-            detail = (
-                f"events {loss.first_seq} to {loss.first_seq + loss.count - 1} were dropped: {loss.reason}"
-            )
-            self._find(agent.name, FindingKind.EVENTS_LOST, detail, found.logged.appended_at, count)
 
     def _events(
         self,
@@ -215,10 +151,10 @@ class BatchReader:
         about: list[Who | WhoByTime | None],
     ) -> None:
         record, received_at = found.record, found.logged.appended_at
-        epoch = self._epoch(agent, found)
+        epoch = self._agents.epoch(agent, found)
         new = epoch.seen.add(record.first_seq, record.first_seq + record.count - 1)
         if new:
-            self._look_for_copy(agent, found)
+            self._agents.look_for_copy(agent, found)
         agent.gap_changed = True
         known = sum(last - first + 1 for first, last in new)
         epoch.duplicates += record.count - known
@@ -289,27 +225,12 @@ class BatchReader:
             self._batch.exports.append(export)
         source = EventPlace(agent.name, found.record.epoch, found.record.first_seq + index)
         enriched = self._scoring.take_in(event, source, time=time, who=who, file=file)
+        self._memory.surroundings.note(event, who, time)
         state = self._batch.subjects[who.subject] = self._memory.subjects[who.subject]
         place = (enriched.day, channel_of(event), agent.name, found.record.epoch)
         state.index_event(place, source.seq)
         self._batch.people[who.subject] = who.person
         return enriched
-
-    def _epoch(self, agent: AgentState, found: Admitted) -> EpochState:
-        epoch, further = agent.epoch(found.record.epoch, found.logged.appended_at)
-        if further:
-            detail = f"a further spool began, epoch {found.record.epoch}: rebuilt, or a copy of the agent"
-            self._find(agent.name, FindingKind.NEW_EPOCH, detail, found.logged.appended_at)
-        return epoch
-
-    def _look_for_copy(self, agent: AgentState, found: Admitted) -> None:
-        newer = agent.newer_epoch(found.record.epoch, found.logged.appended_at)
-        if newer is not None:
-            detail = f"spools {found.record.epoch} and {newer} are in use at the same time: a copied identity"
-            self._find(agent.name, FindingKind.CLONED, detail, found.logged.appended_at)
-
-    def _find(self, agent: str, kind: FindingKind, detail: str, at: int, count: int = 1) -> None:
-        self._batch.findings.append(Finding(agent, kind, detail, at, count))
 
 
 def _subjects(about: list[list[Who | WhoByTime | None]]) -> Iterable[str]:

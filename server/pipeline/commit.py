@@ -16,7 +16,7 @@ from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
-from server.pipeline.batch import Batch, Block
+from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
@@ -37,6 +37,7 @@ from server.store.tables import (
     subject_events,
     subject_places,
     suspect_traits,
+    trait_uses,
 )
 from server.store.upsert import insert_missing, insert_new, upsert
 
@@ -100,6 +101,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     write_subjects(connection, batch.subjects.values())
     write_correlations(connection, batch.subjects.values())
     batch.hidden.write(connection)
+    upsert(connection, trait_uses, batch.uses)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 

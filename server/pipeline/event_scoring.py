@@ -9,7 +9,8 @@ from event_schema.leaver_fields import FileFields
 from event_schema.ocsf_events import Event
 from server.detection.storage_anomaly import CHANNEL, grid
 from server.enrich.amounts import places_of
-from server.enrich.enrichment import Enriched, Who, channel_of, is_at_endpoint, peer_group_of
+from server.enrich.enrichment import Enriched, channel_of, is_at_endpoint, peer_group_of
+from server.enrich.who import Who
 from server.people.directory import PersonRecord
 from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
@@ -36,10 +37,18 @@ class EventScoring:
         self.correlating = Correlating(memory.rules.policies)
 
     def take_in(
-        self, event: Event, source: EventPlace, *, time: int, who: Who, file: FileFields | None
+        self,
+        event: Event,
+        source: EventPlace,
+        *,
+        time: int,
+        who: Who,
+        file: FileFields | None,
+        dormant_days: int | None = None,
     ) -> Enriched:
-        """`time`: corrected. `file`: what is known of its content. Changes the state of `who.subject`, not
-        its index of events."""
+        """`time`: corrected. `file`: what is known of its content. `dormant_days`: where later uses, known by
+        now, hide it. Changes the state of `who.subject`, not its index of events, and no
+        uses."""
         memory, enricher = self._memory, self._memory.enricher
         directory = enricher.directory
         person = who.person
@@ -48,6 +57,9 @@ class EventScoring:
         row = state.channel_day(channel_of(event), day, directory.day_type(day))
         before = grid(row)
         new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
+        around = memory.surroundings.look_at(event, who, time)
+        if around.dormant_days is None:
+            around = around._replace(dormant_days=dormant_days)
         enriched = enricher.enrich(
             event,
             time=time,
@@ -56,6 +68,7 @@ class EventScoring:
             who=who,
             new_place=any(new) if new else None,
             file=file,
+            around=around,
         )
         if is_at_endpoint(event) and state.seen_on(source.agent, time):
             memory.scorer.forget_subject(who.subject)

@@ -18,6 +18,8 @@ from policies.engine import PolicySet
 from server.detection.storage_anomaly import CHANNEL, StorageAnomaly
 from server.enrich.enrichment import Enricher
 from server.enrich.known_exports import KnownExports
+from server.enrich.surroundings import Surroundings, surroundings_of
+from server.enrich.trait_uses import TraitUses
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory, people_version
 from server.pipeline.agent_state import AgentState, load_agents, load_standings
@@ -40,8 +42,8 @@ STANDING_KEPT_MS = 1000
 class Memory:
     """`refresh` at the start of each batch, `tidy` after each commit.
 
-    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all. policies: instead of
-    those that the database has."""
+    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all. uses_days: the same of
+    uses (trait_uses.py). policies: instead of those that the database has."""
 
     def __init__(
         self,
@@ -49,10 +51,12 @@ class Memory:
         clock: Callable[[], int],
         *,
         events_days: int | None = None,
+        uses_days: int | None = None,
         policies: PolicySet | None = None,
     ) -> None:
         self.clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._events_days = events_days
+        self._uses_days = uses_days
         self.first_day = first_day_kept(self.clock.for_deletion(), events_days)
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
@@ -68,8 +72,22 @@ class Memory:
         self.rules = RunningPolicies(policies or PolicySet([]), number=-1)
         self._load_policies(connection)
         self.exports = KnownExports()
+        self.uses = TraitUses()
+        self._surroundings = surroundings_of(self.enricher, self.uses)
         self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
         self._load_model(connection)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Over the people that are known now."""
+        if self._surroundings.who_is_who is not self.enricher:
+            self._surroundings = surroundings_of(self.enricher, self.uses)
+        return self._surroundings
+
+    @property
+    def first_use_day(self) -> int:
+        """The oldest UTC day of which uses of machines, addresses and accounts count."""
+        return first_day_kept(self.clock.for_deletion(), self._uses_days)
 
     @property
     def directory(self) -> Directory:

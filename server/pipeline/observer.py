@@ -11,7 +11,8 @@ class BatchDone(msgspec.Struct, frozen=True):
     """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
     that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
     worked out again, since another worker changed what it was worked out from; `erased`: new events of erased
-    accounts, which were dropped; `correlations_dropped`: what bounds of correlations dropped, by which."""
+    accounts, which were dropped; `correlations_dropped`: what bounds of correlations dropped, by which;
+    `uses_dropped`: uses of machines and addresses of a crowd, not noted."""
 
     records: int
     events: int
@@ -24,6 +25,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     conflicts: int = 0
     erased: int = 0
     correlations_dropped: dict[str, int] = {}
+    uses_dropped: int = 0
 
 
 class PipelineObserver(Protocol):

@@ -27,7 +27,8 @@ from server.log.contract import EventLog, LoggedRecord, LogUnavailable, Partitio
 from server.log.whole_log import WholeLog
 from server.people.directory import people_version
 from server.pipeline.agent_state import Finding, FindingKind
-from server.pipeline.batch import Batch, BatchReader
+from server.pipeline.batch import BatchReader
+from server.pipeline.batch_outcome import Batch
 from server.pipeline.commit import FencedOut, move_positions, write_batch
 from server.pipeline.held_partitions import HeldPartitions
 from server.pipeline.memory import Memory
@@ -67,8 +68,8 @@ class _Committed(NamedTuple):
 
 class PipelineWorker:
     """`clock`: ms UTC. `policies`: those that the database has by default. `share`: all of the log by
-    default. `events_days`: how many days count, all by default. `seal_key`: for what is left of records
-    without events of erased accounts; one of its own by default."""
+    default. `events_days`: how many days count, all by default; `uses_days`: of uses. `seal_key`: for what
+    is left of records without events of erased accounts; one of its own by default."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class PipelineWorker:
         observer: PipelineObserver | None = None,
         share: PartitionShare | None = None,
         events_days: int | None = None,
+        uses_days: int | None = None,
         seal_key: SealKey | None = None,
     ) -> None:
         self._database = database
@@ -94,6 +96,7 @@ class PipelineWorker:
         self._sign = SignOfLife(self._partitions.name, clock())
         self._dice = random.Random()
         self._events_days = events_days
+        self._uses_days = uses_days
         self._memory: Memory | None = None
         self._locked_batches = 0
         self._waits_for: str | None = None
@@ -235,6 +238,7 @@ class PipelineWorker:
             conflicts=conflicts,
             erased=batch.erased.total(),
             correlations_dropped=batch.correlations_dropped,
+            uses_dropped=batch.uses_dropped,
         )
         self._observer.batch_done(done)
         return done
@@ -262,7 +266,11 @@ class PipelineWorker:
     def _new_memory(self) -> Memory:
         with self._database.read() as connection:
             self._memory = Memory(
-                connection, self._clock, events_days=self._events_days, policies=self._policies
+                connection,
+                self._clock,
+                events_days=self._events_days,
+                uses_days=self._uses_days,
+                policies=self._policies,
             )
         # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
         # and again. Thawed first, for a worker that starts anew leaves an older memory behind.

@@ -49,7 +49,9 @@ def _add_block(database: Database, last_day: int, first_seq: int) -> None:
 def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(database: Database) -> None:
     for number, age in enumerate([0, 89, 90, 91, 92, 400]):
         _add_block(database, TODAY - age, number)
-    dropped = drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
+    dropped = drop_old(
+        database, now=NOW, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event()
+    )
     assert (dropped["event_blocks"], dropped["subject_events"]) == (3, 2)
     with database.read() as connection:
         kept = connection.execute(select(event_blocks.c.last_day)).scalars().all()
@@ -57,7 +59,9 @@ def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(datab
     assert sorted(TODAY - day for day in kept) == [0, 89, 90]
     # The index is by the person's day, which may begin earlier.
     assert sorted(TODAY - day for day in indexed) == [0, 89, 90, 91]
-    again = drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
+    again = drop_old(
+        database, now=NOW, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event()
+    )
     assert not any(again.values())
 
 
@@ -68,7 +72,9 @@ def test_a_great_many_old_rows_go_in_several_transactions(database: Database) ->
         connection.execute(insert(dead_letters), [{**row, "offset": offset} for offset in range(5450)])
         connection.execute(insert(dead_letters).values(**{**row, "received_at": NOW}, offset=5450))
     assert (
-        drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())["dead_letters"]
+        drop_old(database, now=NOW, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event())[
+            "dead_letters"
+        ]
         == 5450
     )
     assert _count(database, dead_letters) == 1
@@ -89,7 +95,7 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
         connection.execute(insert(subject_agents), [{**seen, "agent": "a"}, {**seen, "agent": "gone"}])
         connection.execute(insert(agent_findings).values(**odd, kind="gap", last_at=NOW - 91 * DAY))
         connection.execute(insert(agent_findings).values(**odd, kind="cloned", last_at=NOW - 89 * DAY))
-    drop_old(database, now=NOW, events_days=90, alerts_days=730, stop=threading.Event())
+    drop_old(database, now=NOW, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event())
     with database.read() as connection:
         assert connection.execute(select(subject_places.c.place)).scalars().all() == ["new"]
         assert connection.execute(select(known_exports.c.seen_at)).scalars().all() == [NOW - 89 * DAY]
@@ -108,7 +114,12 @@ def test_closed_alerts_go_at_their_end_with_their_days_and_open_ones_stay(databa
 
     def dropped(events_days: int) -> int:
         found = drop_old(
-            database, now=later, events_days=events_days, alerts_days=730, stop=threading.Event()
+            database,
+            now=later,
+            events_days=events_days,
+            alerts_days=730,
+            uses_days=730,
+            stop=threading.Event(),
         )
         return found["alerts"]
 
@@ -124,15 +135,15 @@ def test_spent_tokens_are_kept_a_week_and_then_go(database: Database) -> None:
         create_token(connection, "a", now=NOW, actor="test")
     at_end = NOW + TOKEN_LIFE + TOKEN_KEPT
     assert (
-        drop_old(database, now=at_end, events_days=90, alerts_days=730, stop=threading.Event())[
-            "enrolment_tokens"
-        ]
+        drop_old(
+            database, now=at_end, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event()
+        )["enrolment_tokens"]
         == 0
     )
     assert (
-        drop_old(database, now=at_end + 1, events_days=90, alerts_days=730, stop=threading.Event())[
-            "enrolment_tokens"
-        ]
+        drop_old(
+            database, now=at_end + 1, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event()
+        )["enrolment_tokens"]
         == 1
     )
     assert _count(database, enrolment_tokens) == 0
@@ -170,6 +181,7 @@ def test_the_loop_does_every_job_at_start_and_ends_when_told(database: Database,
         log,
         events_days=90,
         alerts_days=730,
+        uses_days=730,
         clock=lambda: NOW,
         renew_certificate=renewed,
     )

@@ -30,6 +30,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_uses,
 )
 
 _NOT_OF_EVENTS = frozenset({"id", "opened_at", "updated_at"})
@@ -132,6 +133,7 @@ def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dic
         "storage days": rows(channel_days),
         "rule days": rows(rule_days),
         "devices of subjects": rows(subject_places),
+        "uses of machines and accounts": rows(trait_uses),
         "endpoints of subjects": rows(subject_agents),
         "index of events": sorted(
             (

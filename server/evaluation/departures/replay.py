@@ -50,6 +50,7 @@ _TOGETHER_MS: Final = 1000
 _SENT_TWICE: Final = 0.02
 _EVENTS_DAYS: Final = 90
 _ALERTS_DAYS: Final = 730
+_USES_DAYS: Final = 730
 _DROP_EVERY_MS: Final = 7 * _DAY_MS
 
 
@@ -141,6 +142,7 @@ class Replay:
             clock=self._clock,
             policies=policies,
             events_days=_EVENTS_DAYS,
+            uses_days=_USES_DAYS,
         )
         self._looking_back = LookingBack(
             self._database, clock=self._clock, policies=policies, events_days=_EVENTS_DAYS
@@ -260,6 +262,7 @@ class Replay:
                 now=self._now,
                 events_days=_EVENTS_DAYS,
                 alerts_days=_ALERTS_DAYS,
+                uses_days=_USES_DAYS,
                 stop=threading.Event(),
             )
 

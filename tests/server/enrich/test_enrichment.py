@@ -11,6 +11,7 @@ from event_schema.leaver_fields import FileFields
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.ocsf_unmapped import Evidence, Unmapped
+from server.enrich.around import Around
 from server.enrich.enrichment import Enricher
 from server.people.directory import Directory, PersonRecord
 from server.people.facts import Employment
@@ -20,6 +21,27 @@ from tests.server.pipeline.endpoint import copied_file
 
 NOW = 1_795_305_600_000
 TODAY = NOW // 86_400_000
+
+
+AROUND = Around(
+    known_to_left=True,
+    rotated_since_left=False,
+    dormant_days=0,
+    first_seen_ip=True,
+    first_seen_device=True,
+    has_device=True,
+    device_of_left=True,
+    has_address=True,
+    address_of_left=False,
+    historical_users=3,
+    corporate_network=False,
+    credential_outlived=True,
+    assigned_to="p1",
+    reissued=True,
+    trusted=False,
+    company_owned=False,
+    off_shift=True,
+)
 
 
 def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> None:
@@ -46,6 +68,7 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
             who=who,
             new_place=True,
             file=export,
+            around=AROUND,
         )
         return _filled(found.known.plain, "leaver")
 
@@ -54,8 +77,24 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
     }
     upload = next(e for e in sample_events() if isinstance(e, FileHostingActivity))
     assert filled(event) | filled(upload) == declared
-    assert {path for path in filled(event) if path.startswith("leaver.remote.")} == set()
-    assert {path for path in filled(upload) if path.startswith("leaver.device.")} == set()
+
+
+def test_an_event_has_the_sides_that_it_shows_and_no_others() -> None:
+    enricher = Enricher(Directory(1, []))
+    event = copied_file(NOW)
+    upload = next(e for e in sample_events() if isinstance(e, FileHostingActivity))
+
+    def sides(seen: Event, around: Around) -> tuple[bool, bool]:
+        who = enricher.who(seen, NOW)
+        found = enricher.enrich(
+            seen, time=NOW, day=TODAY, hour=9, who=who, new_place=True, around=around
+        ).known.fields
+        return found.device is not None, found.remote is not None
+
+    assert sides(event, Around()) == (True, False)
+    assert sides(upload, Around()) == (False, True)
+    assert sides(upload, Around(has_device=True)) == (True, True)
+    assert sides(event, Around(has_address=True)) == (True, True)
 
 
 def _filled(value: Any, path: str) -> set[str]:

@@ -31,6 +31,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_uses,
 )
 from tests.server.pipeline.company import TODAY, beat
 from tests.server.pipeline.conftest import DAY, NOW, Server
@@ -144,6 +145,8 @@ def outcome_of_others(server: HasDatabase) -> dict[str, list[tuple[Any, ...]]]:
         for table in (channel_days, rule_days, subject_agents, subject_places, subject_events, judged_days):
             rows = [tuple(row) for row in connection.execute(select(table))]
             found[table.name] = sorted((row for row in rows if not _is_hers(row[0])), key=repr)
+        uses = (tuple(row) for row in connection.execute(select(trait_uses)))
+        found["trait_uses"] = sorted(row for row in uses if not _is_hers(row[1]))
         kept = [column for column in alerts.c if column.name not in {"id", "opened_at", "updated_at"}]
         found["alerts"] = sorted(
             (tuple(row) for row in connection.execute(select(*kept)) if not _is_hers(row.subject)), key=repr

@@ -19,7 +19,7 @@ from policies.rule_file import load_policies
 from server.log.contract import LoggedRecord
 from server.log.kafka import KafkaLog
 from server.log.kafka_topic import ensure_topic
-from server.pipeline.batch import Batch
+from server.pipeline.batch_outcome import Batch
 from server.pipeline.memory import Memory
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
@@ -34,6 +34,7 @@ from server.store.tables import (
     subject_agents,
     subject_events,
     subject_places,
+    trait_uses,
 )
 from tests.kafka_broker.broker import KafkaBroker
 from tests.server.pipeline.conftest import DAY, NOW, Server
@@ -49,6 +50,7 @@ _TABLES = {
     rule_days: (),
     subject_agents: (),
     subject_places: (),
+    trait_uses: (),
     subject_events: (),
     agent_epochs: ("first_seen",),
     pseudonyms: ("pseudonym",),

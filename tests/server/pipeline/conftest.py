@@ -38,13 +38,20 @@ class Server:
     def clock(self) -> int:
         return self.now
 
-    def worker(self, records_per_batch: int = 100, *, events_days: int | None = None) -> PipelineWorker:
+    def worker(
+        self,
+        records_per_batch: int = 100,
+        *,
+        events_days: int | None = None,
+        uses_days: int | None = None,
+    ) -> PipelineWorker:
         return PipelineWorker(
             self.database,
             self.log,
             clock=self.clock,
             records_per_batch=records_per_batch,
             events_days=events_days,
+            uses_days=uses_days,
         )
 
     def take(self, *records: WireRecord, records_per_batch: int = 100) -> None:

@@ -301,7 +301,9 @@ def test_windows_lose_the_days_that_are_past_their_end(server: Server) -> None:
     events = [copied_file(NOW - day * DAY, name="x.doc", size=2_000) for day in days]
     take(server, policies(), laptop.record(events[:2]))
     take(server, policies(), laptop.record(events[2:]))
-    dropped = drop_old(server.database, now=NOW, events_days=8, alerts_days=90, stop=threading.Event())
+    dropped = drop_old(
+        server.database, now=NOW, events_days=8, alerts_days=90, uses_days=730, stop=threading.Event()
+    )
     assert dropped["correlation_windows"] == 1
     (group,) = rows(server, correlation_groups)
     assert TODAY - group["first_day"] == 9, "local days may begin a day earlier"
@@ -311,9 +313,9 @@ def test_windows_lose_the_days_that_are_past_their_end(server: Server) -> None:
     assert _days_that_add_up(server) == [2], "day 4's window is no longer whole, and a sum might be less"
     late = NOW + 60 * DAY
     assert (
-        drop_old(server.database, now=late, events_days=90, alerts_days=90, stop=threading.Event())[
-            "correlation_groups"
-        ]
+        drop_old(
+            server.database, now=late, events_days=90, alerts_days=90, uses_days=730, stop=threading.Event()
+        )["correlation_groups"]
         == 1
     ), "no event can come any more that needs it"
 

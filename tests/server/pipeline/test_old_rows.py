@@ -63,9 +63,21 @@ def test_days_past_their_end_count_no_more_whether_the_server_restarted_and_when
                 pass
             if drops:
                 drop_old(
-                    server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event()
+                    server.database,
+                    now=server.now,
+                    events_days=10,
+                    alerts_days=730,
+                    uses_days=730,
+                    stop=threading.Event(),
                 )
-        drop_old(server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event())
+        drop_old(
+            server.database,
+            now=server.now,
+            events_days=10,
+            alerts_days=730,
+            uses_days=730,
+            stop=threading.Event(),
+        )
         outcomes.append(_outcome(server))
     assert [row["day"] - TODAY for row in outcomes[0]["channel_days"]] == [15, 18, 21, 24]
     (alert,) = outcomes[0]["alerts"]
@@ -97,7 +109,14 @@ def test_a_device_last_used_before_the_oldest_day_is_new_whether_it_was_dropped_
     assert server.worker(events_days=10).step(0).events == 1
     server.now += 20 * DAY
     if is_dropped:
-        drop_old(server.database, now=server.now, events_days=10, alerts_days=730, stop=threading.Event())
+        drop_old(
+            server.database,
+            now=server.now,
+            events_days=10,
+            alerts_days=730,
+            uses_days=730,
+            stop=threading.Event(),
+        )
     server.log.append([endpoint.record([copied_file(server.now)])])
     assert server.worker(events_days=10).step(0).events == 1
     with server.database.read() as connection:

@@ -255,6 +255,7 @@ def test_brokers_that_were_away_hear_of_a_revocation_later(
             log,
             events_days=90,
             alerts_days=730,
+            uses_days=730,
             clock=system_clock,
             renew_certificate=lambda: None,
             broker=access,

@@ -1,0 +1,76 @@
+"""What the uses of account, device and address say of one event, as `leaver.*` fields. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from event_schema.leaver_fields import AccountFields, DeviceFields, RemoteFields
+
+
+class Around(NamedTuple):
+    """Fields as event_schema/leaver_fields.py has them. A tuple, since it is a part of a key for each event.
+    `has_device`, `has_address`: whether the event has such a side."""
+
+    known_to_left: bool | None = None
+    rotated_since_left: bool | None = None
+    dormant_days: int | None = None
+    first_seen_ip: bool | None = None
+    first_seen_device: bool | None = None
+    has_device: bool = False
+    device_of_left: bool | None = None
+    has_address: bool = False
+    address_of_left: bool | None = None
+    historical_users: int | None = None
+    corporate_network: bool | None = None
+    credential_outlived: bool | None = None
+    assigned_to: str | None = None
+    reissued: bool | None = None
+    trusted: bool | None = None
+    company_owned: bool | None = None
+    off_shift: bool | None = None
+
+
+NOTHING_AROUND: Final = Around()
+
+
+def account_fields(account: AccountFields, around: Around) -> AccountFields:
+    return msgspec.structs.replace(
+        account,
+        known_to_left=around.known_to_left,
+        rotated_since_left=around.rotated_since_left,
+        dormant_days=around.dormant_days,
+        first_seen_ip=around.first_seen_ip,
+        first_seen_device=around.first_seen_device,
+        credential_issued_before_departure=around.credential_outlived,
+    )
+
+
+def device_fields(around: Around, first_seen_for_person: bool | None) -> DeviceFields | None:
+    """None: the event has no such side."""
+    if not around.has_device and first_seen_for_person is None:
+        return None
+    return DeviceFields(
+        assigned_to=around.assigned_to,
+        bound_to_left_person=around.device_of_left,
+        reissued=around.reissued,
+        first_seen_for_person=first_seen_for_person,
+        trusted=around.trusted,
+    )
+
+
+def remote_fields(
+    around: Around, category: str | None, first_seen_for_person: bool | None
+) -> RemoteFields | None:
+    """Of the destination, or of the address that somebody came from. None: the event has no such side."""
+    if category is None and not around.has_address:
+        return None
+    return RemoteFields(
+        category=category,
+        company_owned=around.company_owned,
+        first_seen_for_person=first_seen_for_person,
+        historical_users=around.historical_users,
+        corporate_network=around.corporate_network,
+        bound_to_left_person=around.address_of_left,
+    )

@@ -1,0 +1,207 @@
+"""What is known around an act at its own time, from all uses of its device, its address, its account.
+
+`look_at` is for enrichment, `left_traits` for whoever asks to whom an act points. Over one batch's uses
+(trait_uses.py); an act is looked at before it is noted, so that it is judged by what was there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection
+
+from event_schema.ocsf_events import Event
+from server.enrich.account_uses import (
+    MANY_KNOW,
+    NOT_KNOWN,
+    AccountName,
+    KnownToLeft,
+    dormant_days,
+    is_new,
+    known_to_left,
+    used_since,
+)
+from server.enrich.around import Around
+from server.enrich.declared import assigned_to, company_owned, reissued, trusted
+from server.enrich.left_traits import LeftTrait, LeftTraits, Users
+from server.enrich.trait_uses import TraitUses, Use
+from server.enrich.traits import Traits, address_trait, traits_of
+from server.enrich.who import Who, WhoByTime, WhoIsWho
+from server.people.directory import PersonRecord
+from server.people.holders import Binding
+
+
+def surroundings_of(who_is_who: WhoIsWho, uses: TraitUses) -> Surroundings:
+    """`uses`: the running batch's."""
+    return Surroundings(who_is_who, LeftTraits(who_is_who.directory, who_is_who.person_of), uses)
+
+
+class Surroundings:
+    """Over one version of the directory; `uses` are the running batch's."""
+
+    def __init__(self, who_is_who: WhoIsWho, left: LeftTraits, uses: TraitUses) -> None:
+        self.who_is_who = who_is_who
+        self._directory = directory = who_is_who.directory
+        self._left = left
+        self._uses = uses
+        self._places = directory.places
+        self._users: dict[str, tuple[int, Users]] = {}
+
+    def load(
+        self,
+        connection: Connection,
+        acts: Iterable[tuple[Event, Who | WhoByTime]],
+        first_day: int,
+    ) -> None:
+        """Before a batch's acts are looked at. `first_day`: the oldest UTC day that counts."""
+        self._users.clear()
+        traits: set[str] = set()
+        shared: set[str] = set()
+        for event, whose in acts:
+            # An account's name is the same, whoever has it.
+            who = whose if isinstance(whose, Who) else whose.each[0]
+            traits.update(who.name.names)
+            traits.update(self._shown(traits_of(event)))
+            if who.record is not None and who.record.kind in MANY_KNOW:
+                shared.update(who.name.names)
+        self._uses.load(connection, traits, shared, first_day)
+
+    def load_as_needed(self, connection: Connection, first_day: int) -> None:
+        """The same where nobody knows what acts will come, and none will be noted."""
+        self._users.clear()
+        self._uses.load_as_needed(connection, first_day)
+
+    def look_at(self, event: Event, who: Who, time: int) -> Around:
+        """`time`: corrected."""
+        shown = traits_of(event)
+        own = self._of_account(who)
+        known = self._known_to_left(who, time)
+        since = used_since(own)
+        machine = shown.machine
+        address = self._address(shown.address)
+        devices = [trait for trait in (shown.storage, machine) if trait is not None]
+        return Around(
+            known_to_left=known.known,
+            rotated_since_left=known.rotated,
+            dormant_days=dormant_days(own, time),
+            first_seen_ip=None if address is None else is_new(self._uses.of(address), who.name, since, time),
+            first_seen_device=None
+            if machine is None
+            else is_new(self._uses.of(machine), who.name, since, time),
+            has_device=machine is not None or shown.storage is not None,
+            device_of_left=self._is_of_left((machine, shown.storage), who, time),
+            has_address=shown.address is not None,
+            address_of_left=self._is_of_left((address,), who, time),
+            historical_users=None if address is None else self._users_of(address).number(time),
+            corporate_network=None if shown.address is None else self._places.is_corporate(shown.address),
+            credential_outlived=None if shown.key is None else self._outlived(shown.key, who, time),
+            assigned_to=assigned_to(self._directory, devices, time),
+            reissued=reissued(self._directory, devices, time),
+            trusted=trusted(self._directory, shown, time),
+            company_owned=company_owned(event, self._places),
+            off_shift=self._directory.off_shift(who.person, time),
+        )
+
+    def left_traits(self, event: Event, who: Who, time: int) -> tuple[LeftTrait, ...]:
+        """Traits of an act that are bound to people who have left, with how many others ever used each:
+        machine, storage device, address, key, in that order. `time`: corrected."""
+        found = (self._bound(trait, who.subject, time) for trait in self._shown(traits_of(event)))
+        return tuple(each for each in found if each is not None)
+
+    def left_who_know(self, who: Who, time: int) -> tuple[str, ...]:
+        """Ids of people who left and still know the account's password, the latest to leave first."""
+        return self._known_to_left(who, time).people
+
+    def note(self, event: Event, who: Who, time: int) -> None:
+        """Takes the act into the uses."""
+        shown = traits_of(event)
+        if shown.shows_use:
+            account = who.name.trait
+            self._uses.add(account, who.subject, account, time)
+            for trait in self._shown(shown):
+                self._uses.add(trait, who.subject, account, time)
+
+    def _outlived(self, key: str, who: Who, time: int) -> bool | None:
+        """Whether a key was in use before whose it is left. Whose it is: declared; else who used it; else who
+        answered for the account when it first used the key. None: nobody knows."""
+        if self._bound(key, who.subject, time) is not None:
+            return True
+        if self._directory.holder(key, time) is not None:
+            return False
+        uses = [use for use in self._uses.of(key).uses.values() if use.account in who.name.names]
+        first = min((use.first_time for use in uses), default=time)
+        if first >= time or who.record is None:
+            return None
+        owner = self._directory.owner(who.record, first)
+        if owner is None:
+            return None
+        left_at = self._left.left_since(owner, time)
+        # A service's key that somebody else answers for by now is theirs.
+        now = self._directory.owner(who.record, time)
+        return left_at is not None and first < left_at and (now is None or now.id == owner.id)
+
+    def _known_to_left(self, who: Who, time: int) -> KnownToLeft:
+        record = who.record
+        if record is None:
+            return NOT_KNOWN
+        used_by = self._used_by(who.name, time) if record.kind in MANY_KNOW else ()
+        return known_to_left(record, used_by, time, directory=self._directory, left=self._left)
+
+    def _used_by(self, name: AccountName, time: int) -> Iterator[Binding]:
+        """Who used an account that many know, as far as the machines tell: each use from a machine that was
+        declared to be somebody's then, or that only one person uses."""
+        for trait, use in self._uses.machines_of(name.names):
+            if use.first_time > time:
+                continue
+            person = self._directory.holder(trait, use.first_time) or self._only_user(trait, time)
+            if person is not None:
+                # Nobody forgets it before it is changed.
+                yield Binding(person.id, use.first_time, min(use.last_time, time) + 1, "learned")
+
+    def _only_user(self, machine: str, time: int) -> PersonRecord | None:
+        if self._uses.of(machine).is_crowd:
+            return None
+        found = {
+            user.id: user.person
+            for user in self._users_of(machine).users
+            if user.is_one and user.use.first_time <= time
+        }
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def _of_account(self, who: Who) -> list[Use]:
+        return [use for name in who.name.names for use in self._uses.of(name).uses.values()]
+
+    def _shown(self, shown: Traits) -> Iterator[str]:
+        for trait in (shown.machine, shown.storage, self._address(shown.address), shown.key):
+            if trait is not None:
+                yield trait
+
+    def _address(self, address: str | None) -> str | None:
+        """Its trait; the company's own addresses go from hand to hand and tell of nobody."""
+        if address is None or self._places.is_corporate(address):
+            return None
+        return address_trait(address)
+
+    def _users_of(self, trait: str) -> Users:
+        known = self._uses.of(trait)
+        kept = self._users.get(trait)
+        if kept is not None and kept[0] == known.changed:
+            return kept[1]
+        found = self._left.users(known)
+        self._users[trait] = (known.changed, found)
+        return found
+
+    def _bound(self, trait: str, subject: str, time: int) -> LeftTrait | None:
+        known = self._uses.of(trait)
+        return self._left.bound(trait, known, self._users_of(trait), subject=subject, time=time)
+
+    def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
+        """Whether one of them is bound to people who left; None: nothing is known of any."""
+        is_known = False
+        for trait in traits:
+            if trait is None:
+                continue
+            if self._bound(trait, who.subject, time) is not None:
+                return True
+            is_known = is_known or bool(self._uses.of(trait).uses) or bool(self._directory.holdings(trait))
+        return False if is_known else None
