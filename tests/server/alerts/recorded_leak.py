@@ -242,5 +242,7 @@ def open_alert(
                 hits=events,
                 first_time=NOW,
                 last_time=NOW,
+                first_version=1,
+                last_version=1,
             )
         )
