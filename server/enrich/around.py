@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from event_schema.leaver_fields import AccountFields, DeviceFields, RemoteFields
+from event_schema.leaver_fields import AccountFields, DeviceFields, LeaverFields, RemoteFields
 
 
 class Around(NamedTuple):
@@ -33,6 +33,16 @@ class Around(NamedTuple):
 
 
 NOTHING_AROUND: Final = Around()
+
+
+def as_it_was(around: Around, was: LeaverFields) -> Around:
+    """With what was known when the event came of what HR does not say: later uses are known by now."""
+    return around._replace(
+        dormant_days=was.account.dormant_days,
+        first_seen_ip=was.account.first_seen_ip,
+        first_seen_device=was.account.first_seen_device,
+        historical_users=None if was.remote is None else was.remote.historical_users,
+    )
 
 
 def account_fields(account: AccountFields, around: Around) -> AccountFields:

@@ -1,7 +1,7 @@
 """Which traits point to somebody who left: over all uses of a trait, for a moment. Pure.
 
 A trait is bound to people who left where, at the moment that is asked about,
-- somebody who has left used it before they left, or it is declared to be theirs;
+- somebody else than whose account it is has left and used it before, or it is declared to be theirs;
 - nobody else did meanwhile: no person who has not left used it both after those people had begun to and
   before the last of them left. Who had it before them does not count, nor who began afterwards: such uses
   are what is asked about;
@@ -104,17 +104,27 @@ class LeftTraits:
         return line.starts[number]
 
     def bound(
-        self, trait: str, known: UsesOfTrait, users: Users, *, subject: str, time: int
+        self,
+        trait: str,
+        known: UsesOfTrait,
+        users: Users,
+        *,
+        subject: str,
+        time: int,
+        own: str | None = None,
     ) -> LeftTrait | None:
-        """The trait as bound to people who left; None: it is not. `subject`: who acts at that time."""
+        """The trait as bound to people who left; None: it is not. `subject`: who acts at that time.
+        `own`: the id of a person who is not looked for, since it is their account."""
         if known.is_crowd:
             return None
         declared, given_back, is_anothers = self._declared(trait, time)
         if is_anothers or not (declared or users.may_have_left):
             return None
         begun = [user for user in users.users if user.use.first_time <= time]
-        gone = dict(declared)
+        gone = {person: left_at for person, left_at in declared.items() if person != own}
         for user in begun:
+            if user.id == own:
+                continue
             if user.person is not None and user.id not in gone and user.id not in given_back:
                 left_at = self.left_since(user.person, time)
                 if left_at is not None and user.use.first_time < left_at:

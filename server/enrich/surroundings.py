@@ -103,9 +103,9 @@ class Surroundings:
         )
 
     def left_traits(self, event: Event, who: Who, time: int) -> tuple[LeftTrait, ...]:
-        """Traits of an act that are bound to people who have left, with how many others ever used each:
+        """Traits of an act that are bound to others who have left, with how many more ever used each:
         machine, storage device, address, key, in that order. `time`: corrected."""
-        found = (self._bound(trait, who.subject, time) for trait in self._shown(traits_of(event)))
+        found = (self._bound(trait, who, time) for trait in self._shown(traits_of(event)))
         return tuple(each for each in found if each is not None)
 
     def left_who_know(self, who: Who, time: int) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Surroundings:
     def _outlived(self, key: str, who: Who, time: int) -> bool | None:
         """Whether a key was in use before whose it is left. Whose it is: declared; else who used it; else who
         answered for the account when it first used the key. None: nobody knows."""
-        if self._bound(key, who.subject, time) is not None:
+        if self._bound(key, who, time, but_their_own=False) is not None:
             return True
         if self._directory.holder(key, time) is not None:
             return False
@@ -191,17 +191,15 @@ class Surroundings:
         self._users[trait] = (known.changed, found)
         return found
 
-    def _bound(self, trait: str, subject: str, time: int) -> LeftTrait | None:
+    def _bound(self, trait: str, who: Who, time: int, *, but_their_own: bool = True) -> LeftTrait | None:
+        own = who.person.id if but_their_own and who.person is not None else None
+        users = self._users_of(trait)
         known = self._uses.of(trait)
-        return self._left.bound(trait, known, self._users_of(trait), subject=subject, time=time)
+        return self._left.bound(trait, known, users, subject=who.subject, time=time, own=own)
 
     def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
-        """Whether one of them is bound to people who left; None: nothing is known of any."""
-        is_known = False
-        for trait in traits:
-            if trait is None:
-                continue
-            if self._bound(trait, who.subject, time) is not None:
-                return True
-            is_known = is_known or bool(self._uses.of(trait).uses) or bool(self._directory.holdings(trait))
-        return False if is_known else None
+        """Whether one of them is bound to people who left; None: there are none."""
+        shown = [trait for trait in traits if trait is not None]
+        if not shown:
+            return None
+        return any(self._bound(trait, who, time) is not None for trait in shown)

@@ -2,7 +2,7 @@
 when they came (pipeline/event_scoring.py), in the order in which they came.
 
 What HR does not say stays as it was known then: the corrected time, whether the content was a known export,
-how long the account had slept.
+what was new to the account and how long it had slept.
 """
 
 from __future__ import annotations
@@ -110,10 +110,7 @@ class Rescoring:
         if who.subject not in self._known:
             raise OthersConcerned([who.subject])
         source = EventPlace(block.agent, block.epoch, block.first_seq + index)
-        dormant = known.account.dormant_days
-        enriched = self._scoring.take_in(
-            event, source, time=time, who=who, file=known.file, dormant_days=dormant
-        )
+        enriched = self._scoring.take_in(event, source, time=time, who=who, file=known.file, was=known)
         self.events += 1
         old = (self._subjects[place.subject], place.day)
         if (who.subject, enriched.day) != old:

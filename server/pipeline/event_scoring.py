@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from event_schema.leaver_fields import FileFields
+from event_schema.leaver_fields import FileFields, LeaverFields
 from event_schema.ocsf_events import Event
 from server.detection.storage_anomaly import CHANNEL, grid
 from server.enrich.amounts import places_of
+from server.enrich.around import as_it_was
 from server.enrich.enrichment import Enriched, channel_of, is_at_endpoint, peer_group_of
 from server.enrich.who import Who
 from server.people.directory import PersonRecord
@@ -44,11 +45,10 @@ class EventScoring:
         time: int,
         who: Who,
         file: FileFields | None,
-        dormant_days: int | None = None,
+        was: LeaverFields | None = None,
     ) -> Enriched:
-        """`time`: corrected. `file`: what is known of its content. `dormant_days`: where later uses, known by
-        now, hide it. Changes the state of `who.subject`, not its index of events, and no
-        uses."""
+        """`time`: corrected. `file`: what is known of its content. `was`: what was known when it came, of one
+        that is scored again. Changes the state of `who.subject`, not its index of events, and no uses."""
         memory, enricher = self._memory, self._memory.enricher
         directory = enricher.directory
         person = who.person
@@ -58,8 +58,8 @@ class EventScoring:
         before = grid(row)
         new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
         around = memory.surroundings.look_at(event, who, time)
-        if around.dormant_days is None:
-            around = around._replace(dormant_days=dormant_days)
+        if was is not None:
+            around = as_it_was(around, was)
         enriched = enricher.enrich(
             event,
             time=time,

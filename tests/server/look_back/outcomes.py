@@ -27,6 +27,15 @@ from tests.server.pipeline.conftest import Server
 POLICIES = load_policies()
 
 
+_BY_USES = {
+    "account": ("dormant_days", "first_seen_ip", "first_seen_device"),
+    "device": ("bound_to_left_person",),
+    "remote": ("historical_users", "bound_to_left_person"),
+}
+"""By the uses that were known when the event came, which knew fewer the later it came, and under which name
+the account was listed then."""
+
+
 def looking_back(server: Server, **settings: Any) -> LookingBack:
     return LookingBack(server.database, clock=server.clock, **({"policies": POLICIES} | settings))
 
@@ -66,6 +75,9 @@ def known(server: Server) -> dict[tuple[str, str, int], Any]:
             for index, entry in enumerate(entries):
                 if entry is not None:
                     plain = entry[0], msgspec.json.decode(entry[1])
+                    for side, fields in _BY_USES.items():
+                        for field in fields:
+                            plain[1].get(side, {}).pop(field, None)
                     found[block.agent, block.epoch, block.first_seq + index] = plain
     return found
 
