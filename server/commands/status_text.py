@@ -160,7 +160,7 @@ def _looked_back(status: Status) -> str:
         at = "" if found.last_at is None else f", the last {age(found.last_at, status.at)}"
         words.append(
             f"{found.finished:,} done{at}: {found.events_finished:,} events scored again,"
-            f" {found.opened:,} alerts opened, {found.joined:,} added to"
+            f" {found.opened:,} {'alert' if found.opened == 1 else 'alerts'} opened, {found.joined:,} changed"
         )
     return "; ".join(words)
 

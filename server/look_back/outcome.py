@@ -34,7 +34,7 @@ def write_outcome(
     first_day: int,
     now: int,
 ) -> tuple[int, int]:
-    """How many alerts it opened, and to how many it added. In a write transaction that is alone. `versions`:
+    """How many alerts it opened, and how many it changed. In a write transaction that is alone. `versions`:
     of the subjects, locked."""
     subjects = [state.subject for state in states]
     rules = [policy.rule_id for policy in memory.rules.policies.policies]

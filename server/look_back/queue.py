@@ -25,8 +25,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class LookBackState(msgspec.Struct, frozen=True):
     """`waiting`: people, with whoever is looked back at now. `events`: scored again so far of those that are
-    begun. The others are of all that is on record: how often, events scored again, alerts opened and added
-    to."""
+    begun. The others are of all that is on record: how often, events scored again, alerts opened, open ones
+    that say something else since."""
 
     waiting: int
     oldest_at: Milliseconds | None

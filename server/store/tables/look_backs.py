@@ -29,7 +29,7 @@ look_backs = Table(
         "changed", BigInteger, nullable=False, comment="of them, those that something else is known of now"
     ),
     Column("opened", Integer, nullable=False, comment="alerts"),
-    Column("joined", Integer, nullable=False, comment="open alerts that something was added to"),
+    Column("joined", Integer, nullable=False, comment="open alerts that say something else since"),
     Index(
         "ix_look_backs_waiting",
         "id",

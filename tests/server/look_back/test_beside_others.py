@@ -13,6 +13,8 @@ from tests.server.look_back.outcomes import indexed, known, look_back, looking_b
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
 
+ON_NOTICE = "A person on notice copies to removable storage"
+
 
 def test_events_that_come_while_it_goes_on_count_once(
     server: Server, monkeypatch: pytest.MonkeyPatch
@@ -44,6 +46,23 @@ def test_events_that_come_while_it_goes_on_count_once(
         hits[row["rule_id"]] += row["hits"]
     assert max(hits.values()) == 20
     assert len(indexed(server)) == 20
+
+
+def test_a_worker_that_remembers_a_person_forgets_what_looking_back_replaced(server: Server) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    worker = server.worker()
+    server.log.append([endpoint.record([archive(NOW - DAY)])])
+    assert worker.step(0).events == 1
+    flag(server)
+    look_back(server)
+    server.log.append([endpoint.record([archive(NOW)])])
+    assert worker.step(0).events == 1
+    (alert,) = rows(server, alerts)
+    assert alert["events"] == 2
+    noticed = {row["day"]: row["hits"] for row in rows(server, rule_days) if row["title"] == ON_NOTICE}
+    assert noticed == {TODAY - 1: 1, TODAY: 1}
 
 
 def test_whatever_it_dies_of_it_begins_anew_and_counts_once(

@@ -55,5 +55,5 @@ def test_a_flag_raises_an_alert_about_the_weeks_before_within_a_minute(tmp_path:
     assert (state["waiting"], state["finished"], state["events_finished"], state["opened"]) == (0, 1, 40, 1)
     words = " ".join(leaver("status", data=up.data).stdout.split())
     assert "looking back 1 done" in words
-    assert "40 events scored again, 1 alerts opened, 0 added to" in words
+    assert "40 events scored again, 1 alert opened, 0 changed" in words
     assert up.terminate()[0] == 0

@@ -40,7 +40,9 @@ def upgrade() -> None:
             comment="of them, those that something else is known of now",
         ),
         sa.Column("opened", sa.Integer(), nullable=False, comment="alerts"),
-        sa.Column("joined", sa.Integer(), nullable=False, comment="open alerts that something was added to"),
+        sa.Column(
+            "joined", sa.Integer(), nullable=False, comment="open alerts that say something else since"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_look_backs")),
         comment="queued in the transaction that changes what is declared (people/look_back_queue.py)",
         sqlite_autoincrement=True,
