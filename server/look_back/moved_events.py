@@ -55,6 +55,14 @@ class MovedEvents:
     def _number(self, key: Key) -> int:
         return self._keys.setdefault(key, len(self._keys))
 
+    def went_to(self) -> dict[str, set[str]]:
+        """By the subject that they were of, all that they are of now."""
+        keys = list(self._keys)
+        found: dict[str, set[str]] = {}
+        for old, new in self._last_of:
+            found.setdefault(keys[old].subject, set()).add(keys[new].subject)
+        return found
+
     def write(self, connection: Connection) -> None:
         """Brings the index up to date, in the transaction that writes the states."""
         keys = list(self._keys)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, delete, exists, func, select
 
 from server.alerts.raising import raise_alerts
+from server.look_back.alerts_follow import follow_events
 from server.look_back.moved_events import MovedEvents
 from server.pipeline.commit import write_correlations, write_subjects
 from server.pipeline.memory import Memory
@@ -46,6 +47,7 @@ def write_outcome(
     write_correlations(connection, states)
     if moved:
         _forget_empty(connection, subjects)
+        follow_events(connection, moved.went_to(), now)
     raise_versions(connection, versions)
     opened = raise_alerts(
         connection,

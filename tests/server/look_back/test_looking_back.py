@@ -258,6 +258,38 @@ def test_what_was_judged_under_other_facts_is_evidence_again(server: Server) -> 
     assert "judged before" not in alert["sentence"]["en"]
 
 
+def test_alerts_about_an_account_follow_its_events_to_whose_it_turned_out_to_be(server: Server) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+
+    def copies(day: int) -> None:
+        files = [
+            copied_file(NOW - day * DAY, name=f"{n}.zip", size=3 * 10**9, account="nobody", device=f"d{day}")
+            for n in range(3)
+        ]
+        server.take(endpoint.record(files))
+
+    copies(5)
+    (closed,) = rows(server, alerts)
+    with server.database.begin() as connection:
+        close_alert(connection, closed["id"], Verdict.EXPECTED, "a test", "analyst", NOW)
+    copies(1)
+    opened = rows(server, alerts)[1]
+    assert [alert["subject"] for alert in (closed, opened)] == ["account:nobody@laptop-1"] * 2
+    take_over(server, "id,accounts\nE9,nobody\n")
+    look_back(server)
+    found = {alert["id"]: alert for alert in rows(server, alerts)}
+    assert {alert["subject"] for alert in found.values()} == {"person:E9"}
+    assert found[opened["id"]]["status"] == "open"
+    assert found[opened["id"]]["account_owner"] == "E9"
+    with server.database.read() as connection:
+        assert evidence(connection, closed["id"]).total == 3
+        assert evidence(connection, opened["id"]).total == 3
+    # What was judged is not judged again.
+    assert found[opened["id"]]["facts"]["days"] == opened["facts"]["days"]
+
+
 def test_only_what_changes_a_past_is_queued(server: Server) -> None:
     endpoint = Endpoint("desk-1")
     enrolled(server, [endpoint])
