@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from server.alerts.view_types import Unmasking
 from server.commands.alert_text import echo_text
 from server.commands.leavers_text import leaver_text, ledger_text
 from server.commands.opening import (
@@ -20,13 +20,14 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.commands.policy_sight import unmask_options, unmasking_of
+from server.leavers.activity import with_activity
 from server.leavers.ledger import SHOWN_DAYS, ledger
 from server.leavers.named import UnknownLeaver, person_named
 from server.people.leaver_ledger import load_leaver
-from server.people.roles import NotAllowed, Role
+from server.people.roles import NotAllowed, Right, Role, may
 from server.people.sign_offs import NOTE_CHARACTERS, CannotSign, Item, sign_off, take_back
 
-REASON_CHARACTERS = 1000
 _ROLES = [role.value for role in Role]
 _ROLE_HELP = "In whose place: HR and administrators see ids, analysts pseudonyms; only analysts see alerts."
 
@@ -35,9 +36,7 @@ def _view_options(command: Command) -> Command:
     role = click.option(
         "--as", "role", type=click.Choice(_ROLES), default="analyst", show_default=True, help=_ROLE_HELP
     )
-    unmask = click.option("--unmask", is_flag=True, help="Show names to an analyst; needs --reason.")
-    reason = click.option("--reason", help="Why names are needed; kept in the audit trail.")
-    return role(unmask(reason(data_option(json_option(command)))))
+    return role(unmask_options(data_option(json_option(command))))
 
 
 @click.group("leavers", invoke_without_command=True)
@@ -67,8 +66,11 @@ def leavers(
     given back or reissued, passwords that several know until they are changed.
     """
     if context.invoked_subcommand is not None:
+        for name in context.params:
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"options go behind {context.invoked_subcommand}")
         return
-    unmasking = _unmasking(unmask, reason)
+    unmasking = unmasking_of(unmask, reason)
     with open_installation(data) as installation:
         now = system_clock()
         try:
@@ -96,7 +98,7 @@ def leavers(
 @_view_options
 def show(person: str, role: str, unmask: bool, reason: str | None, data: Path | None, as_json: bool) -> None:
     """One leaver: each account, machine and password, and each sign-off with its note."""
-    unmasking = _unmasking(unmask, reason)
+    unmasking = unmasking_of(unmask, reason)
     with open_installation(data) as installation:
         database = installation.database
         try:
@@ -143,6 +145,9 @@ def sign(person: str, item: str, role: str, note: str | None, takes_back: bool, 
                     leaving = load_leaver(connection, person_id, now)
                     if leaving is None:
                         raise UnknownLeaver(f"{person} is not leaving")
+                    if may(Role(role), Right.SEE_LAST_USE):
+                        # Passwords too of which only the use of an account tells.
+                        leaving, _ = with_activity(connection, [leaving], now)[person_id]
                     sign_off(connection, leaving, Item(item), role=Role(role), actor=actor, at=now, note=said)
         except NotAllowed as error:
             raise click.UsageError(str(error)) from None
@@ -156,13 +161,3 @@ def _checked_note(note: str) -> str:
         return checked_reason(note, NOTE_CHARACTERS)
     except click.UsageError:
         raise click.UsageError(f"--note needs 1 to {NOTE_CHARACTERS} characters of plain text") from None
-
-
-def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:
-    if not unmask:
-        if reason is not None:
-            raise click.UsageError("--reason goes with --unmask")
-        return None
-    if reason is None:
-        raise click.UsageError("--unmask needs --reason: it is kept in the audit trail")
-    return Unmasking(system_actor(), system_clock(), checked_reason(reason, REASON_CHARACTERS))

@@ -184,7 +184,10 @@ def _machine_words(machine: Machine, zone: str) -> Text:
     if machine.state is State.HANDED_OVER:
         state = "somebody else's now"
     since = "" if machine.until is None else f" since {_when(machine.until, zone)}"
-    return words.append(f": {state}{since}", style="yellow" if machine.state is State.OPEN else "dim")
+    words.append(f": {state}{since}", style="yellow" if machine.state is State.OPEN else "dim")
+    if machine.used_at is not None:
+        words.append(f" · used {_when(machine.used_at, zone)}", style="red")
+    return words
 
 
 def _secret_words(secret: Secret, zone: str) -> Text:

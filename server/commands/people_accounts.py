@@ -116,7 +116,7 @@ def _accounts_table(found: list[AccountView]) -> Table:
         table.add_row(
             printable_name(view.account),
             printable_name(place),
-            view.kind or "-",
+            "-" if view.kind is None else view.kind if view.closed_at is None else f"{view.kind}, closed",
             printable_name(view.owner or "nobody"),
             str(len(view.known_to)) if view.known_to else "-",
         )

@@ -29,7 +29,12 @@ REASON_CHARACTERS = 1000
 def _options(command: Command) -> Command:
     """--at, --reason and --data."""
     at = click.option(
-        "--at", "when", default="now", metavar="DATE", show_default=True, help="2026-11-13, or with a time."
+        "--at",
+        "when",
+        default="now",
+        metavar="DATE",
+        show_default=True,
+        help="2026-11-13, or '2026-11-13 17:30'; in [people] time_zone.",
     )
     reason = click.option("--reason", help="Why; kept in the audit trail for good, so without any name.")
     return at(reason(data_option(command)))

@@ -10,7 +10,7 @@ from server.people.directory import AccountRecord, Directory
 from server.people.erased import is_cut
 from server.people.facts import AccountKind
 from server.people.holders import precedence
-from server.store.tables import subject_agents
+from server.store.tables import accounts, subject_agents
 
 _ACCOUNT = "account:"
 
@@ -28,6 +28,7 @@ class AccountView(msgspec.Struct, frozen=True):
     owner_until: Milliseconds | None
     known_to: tuple[str, ...]
     rotated_at: Milliseconds | None
+    closed_at: Milliseconds | None
     first_seen_at: Milliseconds | None
     hosts: int
 
@@ -36,13 +37,20 @@ def list_accounts(
     connection: Connection, directory: Directory, *, now: int, unowned: bool
 ) -> list[AccountView]:
     """Declared ones by name, then those that only events know. now: ms UTC."""
-    declared = [_declared(record, now) for record in directory.accounts()]
+    query = select(accounts.c.system, accounts.c.account, accounts.c.closed_at)
+    closed = {
+        (row.system, row.account): row.closed_at
+        for row in connection.execute(query.where(accounts.c.closed_at.is_not(None)))
+    }
+    declared = [
+        _declared(record, now, closed.get((record.system, record.name))) for record in directory.accounts()
+    ]
     declared.sort(key=lambda view: (view.account, view.system))
     found = [*declared, *_seen(connection)]
     return [view for view in found if view.owner is None] if unowned else found
 
 
-def _declared(record: AccountRecord, now: int) -> AccountView:
+def _declared(record: AccountRecord, now: int, closed_at: int | None) -> AccountView:
     holds = [binding for binding in record.owners if binding.holds_at(now)]
     owner = min(holds, key=precedence, default=None)
     ended = max((b.until for b in record.owners if b.until is not None and b.until <= now), default=None)
@@ -56,6 +64,7 @@ def _declared(record: AccountRecord, now: int) -> AccountView:
         owner_until=ended if owner is None else owner.until,
         known_to=tuple(sorted({binding.person_id for binding in record.knowers if binding.holds_at(now)})),
         rotated_at=record.rotated_at,
+        closed_at=closed_at,
         first_seen_at=None,
         hosts=0,
     )
@@ -75,5 +84,5 @@ def _seen(connection: Connection) -> list[AccountView]:
         account, at, host = name.removeprefix(_ACCOUNT).rpartition("@")
         if is_cut(name) or not at:
             account, host = name.removeprefix(_ACCOUNT), None
-        found.append(AccountView(account, "", host, None, False, None, None, (), None, first, hosts))
+        found.append(AccountView(account, "", host, None, False, None, None, (), None, None, first, hosts))
     return found

@@ -24,7 +24,7 @@ import msgspec
 from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
 from server.alerts.view_types import Unmasking
-from server.leavers.activity import last_uses, open_alerts
+from server.leavers.activity import open_alerts, with_activity
 from server.leavers.sight import Sight, sight_for
 from server.people.dates import day_text, minute_text
 from server.people.facts import LeavingType
@@ -105,18 +105,18 @@ def ledger(
         if person_id is not None:
             found = [each for each in found if each.id == person_id]
         signed = signed_off(connection, found)
-    used: dict[str, int] = {}
+    seen: dict[str, tuple[Leaver, int | None]] = {each.id: (each, None) for each in found}
     alerted: dict[str, int] | None = None
     if may(role, Right.SEE_LAST_USE) or may(role, Right.SEE_ALERTS):
         with database.read() as connection:
             if may(role, Right.SEE_LAST_USE):
-                used = dict(last_uses(connection, found))
+                seen = with_activity(connection, found, now)
             if may(role, Right.SEE_ALERTS):
-                alerted = dict(open_alerts(connection, [each.id for each in found]))
+                alerted = dict(open_alerts(connection, list(seen)))
     rows: list[tuple[Leaver, LedgerRow]] = []
-    for each in found:
+    for each, used_at in seen.values():
         count = None if alerted is None else alerted.get(each.id, 0)
-        rows.append((each, _row(each, signed.get(each.id, ()), used.get(each.id), count)))
+        rows.append((each, _row(each, signed.get(each.id, ()), used_at, count)))
     shown = [
         (each, row) for each, row in rows if everybody or person_id is not None or _is_shown(each, row, days)
     ]

@@ -57,12 +57,14 @@ class OpenAccount(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """`machine`: 'host:NAME' or 'device:UID'. `until`: when it was given back or went to somebody else."""
+    """`machine`: 'host:NAME' or 'device:UID'. `until`: when it was given back or went to somebody else.
+    `used_at`: as of an account."""
 
     machine: str
     state: State
     since: Milliseconds | None = None
     until: Milliseconds | None = None
+    used_at: Milliseconds | None = None
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -159,6 +161,9 @@ def _accounts(
             continue
         seen.add(key)
         closed_at = closed.get(key)
+        if closed_at is not None and held.since is not None and closed_at < held.since:
+            # Of whoever had it before: it was given out again.
+            closed_at = None
         state = State.OPEN
         if closed_at is not None and closed_at <= now:
             state = State.CLOSED

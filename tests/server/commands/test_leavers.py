@@ -32,7 +32,7 @@ def data(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for module in ("leavers", "people_holdings", "people_accounts"):
         monkeypatch.setattr(f"server.commands.{module}.system_clock", lambda: NOW)
     make_company(database)
-    use(database, "E1001", USED_AT)
+    use(database, "account:yanzm", USED_AT, person_id="E1001")
     alert(database, "person:E1001")
     return tmp_path
 
@@ -80,6 +80,7 @@ def test_one_leaver_is_shown_with_every_item_and_every_sign_off(data: Path) -> N
     text = _run(data, "leavers", "show", "E1001", "--as", "administrator").stdout
     assert "E1001 · sales · left" in text
     assert "corp\\yanzm (personal): open" in text
+    assert "yanzm (personal): open · used 2026-11-21 21:14" in text
     assert "yanzm-laptop: not returned" in text
     assert "kefu (shared, shipping): still known; last changed 2026-06-03 09:00" in text
     done = _run(data, "leavers", "show", "E1008", "--as", "administrator").stdout
@@ -99,6 +100,10 @@ def test_the_list_empties_as_the_work_is_done(data: Path, database: Database) ->
         assert (done.exit_code, done.stderr) == (0, "")
     row = json.loads(_run(data, "leavers", "show", "E1001", "--as", "hr", "--json").stdout)
     assert {each["state"] for each in row["accounts"]} == {"closed"}
+    listed = json.loads(_run(data, "people", "accounts", "--json").stdout)
+    closed = {each["account"]: each["closed_at_dt"] for each in listed if each["closed_at"]}
+    assert closed["corp\\yanzm"] == "2026-11-21T18:00:00.000Z"
+    assert "personal, closed" in _run(data, "people", "accounts").stdout
     assert [each["state"] for each in row["machines"]] == ["ended"]
     assert [each["state"] for each in row["secrets"]] == ["rotated"]
     for item, role in (
@@ -148,6 +153,7 @@ def test_a_machine_goes_to_somebody_else(data: Path) -> None:
         (("leavers", "--reason", "x"), 2, "--reason goes with --unmask"),
         (("leavers", "--as", "hr", "--unmask", "--reason", "x"), 2, "HR may not unmask"),
         (("leavers", "--days", "-1"), 2, "--days"),
+        (("leavers", "--as", "hr", "show", "E1001"), 2, "options go behind show"),
         (("people", "close-account", "nobodys"), 1, "no account of this name is declared"),
         (("people", "close-account", "kefu"), 1, "but there is one of shipping"),
         (("people", "close-account", "yanzm", "--at", "2026-11-23"), 1, "yet to come"),

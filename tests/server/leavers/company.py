@@ -11,7 +11,7 @@ from server.people.machines import reissue_machine, return_machine
 from server.people.roles import Role
 from server.people.sign_offs import Item, sign_off
 from server.store.database import Database
-from server.store.tables import alerts, channel_days
+from server.store.tables import alerts, trait_uses
 from server.store.upsert import insert_new
 from tests.server.people.directories import day, ms
 
@@ -78,25 +78,26 @@ def make_company(database: Database) -> None:
             sign_off(connection, gone, item, role=role, actor="cli:root", at=NOW, note=note)
 
 
-def use(database: Database, person_id: str, at: int) -> None:
-    """Something was seen of the person."""
+def use(
+    database: Database,
+    account: str,
+    at: int,
+    *,
+    person_id: str | None = None,
+    trait: str | None = None,
+    until: int | None = None,
+) -> None:
+    """An account was used, by somebody where that is known; with `trait`, from there. ms UTC."""
     with database.begin() as connection:
         row = {
-            "subject": f"person:{person_id}",
-            "channel": "logins",
-            "day": at // 86_400_000,
-            "day_type": "work",
-            "bytes": 0,
-            "files": 0,
-            "items": 1,
-            "new_places": 0,
+            "trait": trait or account,
+            "subject": f"person:{person_id}" if person_id else f"{account}@somewhere",
+            "account": account,
             "first_time": at,
-            "last_time": at,
-            "events": 1,
-            "anomaly": 0.0,
-            "model_id": None,
+            "last_time": until or at,
+            "count": 1,
         }
-        insert_new(connection, channel_days, [row])
+        insert_new(connection, trait_uses, [row])
 
 
 def alert(database: Database, subject: str, *, suspect: str | None = None, status: str = "open") -> None:

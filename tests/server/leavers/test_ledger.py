@@ -9,6 +9,7 @@ from sqlalchemy import select
 from server.alerts.view_types import Unmasking
 from server.leavers.ledger import Ledger, LedgerRow, Urgency, ledger
 from server.leavers.named import UnknownLeaver, person_named
+from server.people.account_facts import AccountWords, declare_account
 from server.people.leaving import State
 from server.people.pseudonyms import known_pseudonyms, unmask
 from server.people.roles import NotAllowed, Role
@@ -30,7 +31,7 @@ def _by_id(found: Ledger) -> dict[str, LedgerRow]:
 
 
 def _active(database: Database) -> None:
-    use(database, "E1001", USED_AT)
+    use(database, "account:yanzm", USED_AT, person_id="E1001")
     alert(database, "person:E1001")
     alert(database, "account:kefu@shipping", suspect="E1001")
     alert(database, "person:E1002", status="closed")
@@ -59,7 +60,7 @@ def test_who_left_long_ago_is_back_on_it_when_something_of_theirs_is_used(databa
     make_company(database)
     assert "E1006" not in _by_id(_ledger(database, Role.ADMINISTRATOR))
     assert "E1006" in _by_id(_ledger(database, Role.ADMINISTRATOR, days=1000))
-    use(database, "E1006", USED_AT)
+    use(database, "account:kuangwl", USED_AT, person_id="E1006")
     row = _by_id(_ledger(database, Role.ADMINISTRATOR))["E1006"]
     assert (row.urgency, row.used_at, row.days_left) == (Urgency.USED, USED_AT, -601)
 
@@ -87,14 +88,77 @@ def test_a_row_says_what_is_open(database: Database) -> None:
     assert rows["E1008"].unsigned == ()
 
 
+def _used(database: Database) -> dict[str, int | None]:
+    return {row.person: row.used_at for row in _ledger(database, Role.ADMINISTRATOR, everybody=True).rows}
+
+
 def test_use_up_to_the_last_moment_is_work_and_after_it_is_not(database: Database) -> None:
     make_company(database)
-    left_at = _by_id(_ledger(database, Role.ANALYST, unmasking=_why()))["E1001"].left_at
+    left_at = _by_id(_ledger(database, Role.ADMINISTRATOR))["E1001"].left_at
     assert left_at is not None
-    use(database, "E1001", left_at - 1)
-    assert _by_id(_ledger(database, Role.ADMINISTRATOR))["E1001"].used_at is None
-    use(database, "E1002", left_at - 1)
-    assert _by_id(_ledger(database, Role.ADMINISTRATOR))["E1002"].used_at == left_at - 1
+    use(database, "account:yanzm", left_at - 900, person_id="E1001", until=left_at - 1)
+    use(database, "account:luxy", left_at - 900, person_id="E1002", until=left_at - 1)
+    assert _used(database)["E1001"] is None
+    # She had left a week before.
+    assert _used(database)["E1002"] == left_at - 1
+    use(database, "account:corp\\yanzm", left_at, person_id="E1001")
+    assert _used(database)["E1001"] == left_at
+
+
+def test_each_account_says_when_it_was_used_since(database: Database) -> None:
+    make_company(database)
+    use(database, "account:yanzm", USED_AT, person_id="E1001")
+    use(database, "account:y@corp.example", USED_AT - 5)
+    row = _by_id(_ledger(database, Role.ADMINISTRATOR))["E1001"]
+    assert {each.account: each.used_at for each in row.accounts} == {
+        "corp\\yanzm": None,
+        "y@corp.example": USED_AT - 5,
+        "yanzm": USED_AT,
+    }
+    assert row.used_at == USED_AT
+
+
+def test_an_account_as_no_list_has_it_counts_for_whom_it_is_thought_to_be(database: Database) -> None:
+    make_company(database)
+    use(database, "account:yanzm@desk-9", USED_AT, person_id="E1001")
+    assert _used(database)["E1001"] == USED_AT
+
+
+def test_a_machine_that_was_not_given_back_is_used_by_whoever_uses_it_and_a_reissued_one_is_not(
+    database: Database,
+) -> None:
+    make_company(database)
+    use(database, "account:baisz", USED_AT, person_id="E1007", trait="host:yanzm-laptop")
+    use(database, "account:baisz", USED_AT, person_id="E1007", trait="host:luxy-laptop")
+    rows = _by_id(_ledger(database, Role.ADMINISTRATOR))
+    assert (rows["E1001"].used_at, rows["E1001"].machines[0].used_at) == (USED_AT, USED_AT)
+    assert (rows["E1002"].used_at, rows["E1002"].machines[0].used_at) == (None, None)
+
+
+def test_a_shared_account_that_others_go_on_using_is_not_the_leavers_use(database: Database) -> None:
+    make_company(database)
+    use(database, "account:shipping\\kefu", USED_AT)
+    assert set(_used(database).values()) == {None}
+
+
+def test_whoever_used_a_shared_account_from_a_machine_of_theirs_knows_its_password(
+    database: Database,
+) -> None:
+    make_company(database)
+    with database.begin() as connection:
+        desk = AccountWords("front", "desk", kind="shared", owner="E1007")
+        declare_account(connection, desk, actor="test", at=NOW, reason=None)
+    early = USED_AT - 90 * 86_400_000
+    use(database, "account:desk\\front", early, trait="host:yanzm-laptop", until=USED_AT)
+    # From a machine that was somebody else's by then, or after leaving, it says nothing of her.
+    use(database, "account:desk\\front", USED_AT, trait="host:luxy-laptop")
+    rows = _by_id(_ledger(database, Role.ADMINISTRATOR))
+    assert [(each.account, each.by_use, each.state) for each in rows["E1001"].secrets] == [
+        ("kefu", False, State.OPEN),
+        ("front", True, State.OPEN),
+    ]
+    assert [each.account for each in rows["E1002"].secrets] == ["kefu"]
+    assert [each.account for each in _by_id(_ledger(database, Role.HR))["E1001"].secrets] == ["kefu"]
 
 
 # ---- roles ------------------------------------------------------------------------------------------------
@@ -120,7 +184,7 @@ def test_hr_gets_the_same_to_the_last_byte_whatever_anybody_did(database: Databa
     quiet = msgspec.json.encode(_ledger(database, Role.HR, everybody=True))
     shown = msgspec.json.encode(_ledger(database, Role.HR))
     _active(database)
-    use(database, "E1006", USED_AT)
+    use(database, "account:kuangwl", USED_AT, person_id="E1006")
     assert msgspec.json.encode(_ledger(database, Role.HR, everybody=True)) == quiet
     assert msgspec.json.encode(_ledger(database, Role.HR)) == shown
     assert b"4,000 files" not in quiet

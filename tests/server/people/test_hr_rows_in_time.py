@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from server.people.account_facts import AccountWords, declare_account
 from server.people.dates import read_day
 from server.people.directory import load_directory
 from server.people.facts import Employment, LeaverFlag
 from server.people.flags import flag_person
+from server.people.machines import reissue_machine
 from server.store.database import Database
 from tests.server.people.hr_files import owners_of, people_of, take, why
 
@@ -146,3 +148,21 @@ def test_an_account_that_is_listed_again_is_as_if_it_always_had_been(database: D
     assert (_owner_at(database, "ada", 1500), _owner_at(database, "ada", 2500)) == ("1", None)
     take(database, "id,accounts\n1,ada\n", at=3000)
     assert _owner_at(database, "ada", 2500) == "1"
+
+
+def test_what_only_a_hand_gave_is_not_taken_by_a_file_that_never_knew_it(database: Database) -> None:
+    take(database, "id,accounts,devices\n1,ada,pc-1\n2,bob,\n")
+    with database.begin() as connection:
+        said = AccountWords("kefu", kind="shared", owner="1")
+        declare_account(connection, said, actor="x", at=1500, reason=None)
+        reissue_machine(connection, "tablet", "1", when=1500, actor="x", at=1500)
+    report = take(database, "id,accounts,devices\n1,ada,pc-1\n2,bob,\n", at=2000)
+    assert (report.changed, report.notes) == (0, ())
+    assert owners_of(database, 3000) == {"ada": "1", "kefu": "1", "bob": "2"}
+    # Somebody else's row takes it, as any other.
+    take(database, "id,accounts,devices\n1,ada,pc-1\n2,bob kefu,tablet\n", at=2500)
+    assert owners_of(database, 3000) == {"ada": "1", "kefu": "2", "bob": "2"}
+    with database.read() as connection:
+        holder = load_directory(connection).holder("host:tablet", 3000)
+    assert holder is not None
+    assert holder.id == "2"

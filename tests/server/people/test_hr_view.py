@@ -12,9 +12,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 import server.people
+from server.people.facts_store import load_facts
 from server.people.hr_import import ImportOptions, import_people
 from server.people.hr_view import HR_ROLE, HR_TABLES, hr_grants, hr_reading
 from server.people.leaver_ledger import load_leavers, signed_off
+from server.people.undo import list_imports
 from server.store.database import Database
 from server.store.tables import (
     audit,
@@ -32,6 +34,7 @@ SETS_GOING = {("look_back_queue.py", "event_blocks"), ("look_back_queue.py", "lo
 """What HR says sets the look-back going: whether any event is stored is all that is asked for it."""
 OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts}
 """What the modules of server/people may name at all: for the directory and pseudonyms, not for HR."""
+_SERVER = Path(server.people.__path__[0]).parent
 _REFUSED = r"prohibited|permission denied|not authorized|read-only"
 GONE = "id,name,accounts,notice date,last working day\nE1,Ann Example,ann,2026-10-01,2026-11-13\n"
 
@@ -70,6 +73,26 @@ def test_no_module_of_what_is_declared_names_a_table_of_what_was_observed() -> N
     assert {each for each in found if each[1] not in allowed} == SETS_GOING
 
 
+def test_names_are_read_where_files_come_in_where_somebody_is_unmasked_and_where_they_go() -> None:
+    """Whoever else shows a name would do it off the record."""
+    readers = {
+        str(path.relative_to(_SERVER))
+        for path in _SERVER.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("server.store.tables")
+        and "person_names" in {name.name for name in node.names}
+    }
+    assert readers == {
+        "people/facts_store.py",
+        "people/hr_view.py",
+        "people/pseudonyms.py",
+        "erasure/erasing.py",
+        "erasure/plan.py",
+        "store/tables/__init__.py",
+    }
+
+
 @pytest.fixture
 def company(database: Database) -> Iterator[Database]:
     """With the role, where the database has roles."""
@@ -89,10 +112,12 @@ def company(database: Database) -> Iterator[Database]:
         connection.exec_driver_sql(f"DROP OWNED BY {HR_ROLE}; DROP ROLE {HR_ROLE}")
 
 
-def test_the_ledger_is_worked_out_on_hrs_tables_alone(company: Database) -> None:
+def test_what_hr_works_with_is_read_from_hrs_tables_alone(company: Database) -> None:
     with hr_reading(company) as connection:
         (found,) = load_leavers(connection, NOW)
         assert signed_off(connection, [found]) == {}
+        assert load_facts(connection)["E1"].name == "Ann Example"
+        assert [each.added for each in list_imports(connection)] == [1]
     assert (found.id, [account.account for account in found.accounts]) == ("E1", ["ann"])
 
 

@@ -142,6 +142,13 @@ def test_a_closing_that_is_yet_to_come_closes_nothing() -> None:
     assert found.accounts[0].state is State.OPEN
 
 
+def test_an_account_that_was_closed_and_given_out_again_is_open() -> None:
+    person = _gone(accounts=(Holding("reused", since=LEFT - 1000),))
+    bound = _account("reused", Binding("E0", until=LEFT - 9000), Binding("E1", since=LEFT - 1000))
+    assert _leaver(person, bound, closed={("", "reused"): LEFT - 5000}).accounts[0].state is State.OPEN
+    assert _leaver(person, bound, closed={("", "reused"): LEFT - 500}).accounts[0].state is State.CLOSED
+
+
 def test_a_machine_is_open_until_it_is_back_or_reissued() -> None:
     person = _gone(
         traits=(
