@@ -176,7 +176,7 @@ def _rules(rows: tuple[RuleRow, ...]) -> Table:
 def _exceptions(rows: tuple[ExceptionRow, ...], now: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("id", no_wrap=True)
-    table.add_column("exception", overflow="fold")
+    table.add_column("exception", overflow="fold", min_width=30)
     for name in ("from", "owner", "last day"):
         table.add_column(name, no_wrap=True)
     table.add_column("hid", justify="right", no_wrap=True)
@@ -186,13 +186,18 @@ def _exceptions(rows: tuple[ExceptionRow, ...], now: int) -> Table:
         table.add_row(
             row.id[:SHORT_ID],
             words,
-            ", ".join(rule_id[:SHORT_ID] for rule_id in row.rules),
+            _from(row.rules),
             printable_name(row.owner),
             _until(row),
             f"{row.hidden:,}",
             "never" if row.last_hidden_at is None else age(row.last_hidden_at, now),
         )
     return table
+
+
+def _from(rules: tuple[str, ...]) -> str:
+    more = f" +{len(rules) - 1}" if len(rules) > 1 else ""
+    return rules[0][:SHORT_ID] + more
 
 
 def _until(row: ExceptionRow) -> str:
