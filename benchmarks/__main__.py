@@ -279,6 +279,11 @@ BENCHMARKS = (
             ("roster: CPU s of its transaction", r"^good rows in .* ([\d.]+) in the", ""),
         ),
     ),
+    Benchmark(
+        "scim_provisioning",
+        ("--people", "5000", "--users", "200"),
+        (("SCIM: CPU ms to make a user", r"made: ([\d.]+)", ""),),
+    ),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )
 

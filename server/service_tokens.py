@@ -21,6 +21,7 @@ from server.store.tables import service_tokens
 
 DAY_MS: Final = 86_400_000
 DAYS_MAX: Final = 730
+ENDING_MS: Final = 14 * DAY_MS
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TOKEN_CHARACTERS_MAX: Final = 128
 _PREFIX: Final = "leaver_"
@@ -34,6 +35,10 @@ class TokenRole(StrEnum):
 
 class TokenRefused(Exception):
     """The message says why."""
+
+
+class BadTokenName(TokenRefused):
+    """That is no name."""
 
 
 class ServiceToken(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ def create_token(
 ) -> str:
     """The token, which cannot be read again. Raises TokenRefused: a name that holds, or that is none."""
     if NAME_PATTERN.fullmatch(name) is None:
-        raise TokenRefused(
+        raise BadTokenName(
             "a name has small letters, digits, dots and dashes, and begins with one of the first"
         )
     if any(token.name == name and token.state_at(now) == "holds" for token in list_tokens(connection)):
@@ -82,6 +87,15 @@ def list_tokens(connection: Connection) -> list[ServiceToken]:
     """All that ever were, the latest first."""
     query = select(*_columns()).order_by(service_tokens.c.id.desc())
     return [_token(row) for row in connection.execute(query)]
+
+
+def ending_tokens(connection: Connection, *, now: int) -> tuple[ServiceToken, ...]:
+    """Those in use that end within ENDING_MS or did so lately: what they bring stops then."""
+    return tuple(
+        token
+        for token in list_tokens(connection)
+        if token.revoked_at is None and token.used_at is not None and abs(token.expires_at - now) < ENDING_MS
+    )
 
 
 def revoke_token(connection: Connection, name: str, *, now: int, actor: str, reason: str) -> None:

@@ -20,6 +20,7 @@ from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.policies.state import policy_state
 from server.process_state import ProcessState
+from server.service_tokens import ending_tokens
 from server.status_findings import status_findings
 from server.status_types import (
     LogState,
@@ -75,6 +76,7 @@ def read_status(
         retention=_retention(connection, process, kept),
         erasures=erasures,
         hr_folder=folder_state(connection),
+        tokens_ending=ending_tokens(connection, now=now),
         policies=policy_state(connection, now=now),
         look_backs=look_back_state(connection),
         training=_training(connection, process),

@@ -110,6 +110,11 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         words = "was not taken over" if folder.stopped else f"left out {folder.refused:,} bad rows"
         detail = f"HR's last file (import {folder.import_id}) {words}: see the report in the watched folder"
         yield StatusFinding("hr_file_refused", detail)
+    for token in status.tokens_ending:
+        day = datetime.fromtimestamp(token.expires_at / 1000, UTC).strftime("%Y-%m-%d")
+        word = "ended" if token.expires_at <= status.at else "ends"
+        detail = f"the token of {token.name} ({token.role}) {word} on {day}: leaver token create, then revoke"
+        yield StatusFinding("token_ends", detail)
     looked = status.look_backs
     if (
         looked is not None

@@ -12,6 +12,7 @@ from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
 from server.process_state import LastDrop, ProcessState
+from server.service_tokens import ServiceToken
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
 """How alerts are counted: each band and its lowest score."""
@@ -86,5 +87,6 @@ class Status(msgspec.Struct, frozen=True):
     training: TrainingState
     findings: tuple[StatusFinding, ...]
     hr_folder: FolderState | None = None
+    tokens_ending: tuple[ServiceToken, ...] = ()
     policies: PolicyState | None = None
     look_backs: LookBackState | None = None

@@ -26,6 +26,7 @@ from server.json_times import rfc3339
 from server.service_tokens import (
     DAY_MS,
     DAYS_MAX,
+    BadTokenName,
     ServiceToken,
     TokenRefused,
     TokenRole,
@@ -81,8 +82,10 @@ def create(name: str, role: str, days: int, data: Path | None, as_json: bool) ->
                 token = create_token(
                     connection, name, TokenRole(role), days=days, now=now, actor=system_actor()
                 )
-        except TokenRefused as error:
+        except BadTokenName as error:
             fail(str(error), USAGE)
+        except TokenRefused as error:
+            fail(str(error))
     ends = now + days * DAY_MS
     if as_json:
         shown = {

@@ -10,6 +10,7 @@ from server.service_tokens import (
     TokenRefused,
     TokenRole,
     create_token,
+    ending_tokens,
     find_token,
     list_tokens,
     note_use,
@@ -85,3 +86,21 @@ def test_use_is_noted_to_the_hour(database: Database) -> None:
         False,
         True,
     )
+
+
+def test_those_in_use_that_end_within_two_weeks_are_told(database: Database) -> None:
+    used, unused, long, gone = (
+        _create(database, name, days=days) for name, days in (("a", 20), ("b", 20), ("c", 200), ("d", 20))
+    )
+    assert unused
+    with database.begin() as connection:
+        for token in (used, long, gone):
+            found = find_token(connection, token)
+            assert found is not None
+            note_use(connection, found, now=NOW)
+        revoke_token(connection, "d", now=NOW, actor="cli:root", reason="replaced")
+        told = [
+            [token.name for token in ending_tokens(connection, now=NOW + days * DAY_MS)]
+            for days in (5, 7, 20, 33, 35)
+        ]
+    assert told == [[], ["a"], ["a"], ["a"], []]

@@ -14,6 +14,7 @@ from server.look_back.queue import LookBackState
 from server.people.undo import FolderState
 from server.pipeline.worker_rows import SILENT_MS, WorkerRow
 from server.process_state import LastDrop, ProcessState
+from server.service_tokens import ServiceToken, TokenRole
 from server.status_findings import DISK_FREE_MIN, WAITING_MS_MAX, status_findings
 from server.status_types import (
     LogState,
@@ -231,3 +232,12 @@ def test_hrs_file_that_was_not_taken_whole_is_a_finding(
     found = list(status_findings(msgspec.structs.replace(WELL, hr_folder=folder)))
     assert [finding.kind for finding in found] == ([] if words is None else ["hr_file_refused"])
     assert all(words is not None and words in finding.detail for finding in found)
+
+
+@pytest.mark.parametrize(("days", "words"), [(13, "ends on 2026-12-05"), (-3, "ended on 2026-11-19")])
+def test_a_token_in_use_that_ends_soon_or_did_is_a_finding(days: int, words: str) -> None:
+    ends = NOW + days * 86_400_000
+    token = ServiceToken(1, "workday", TokenRole.HR_IMPORT, 0, "cli:root", ends, NOW - 86_400_000, None)
+    found = list(status_findings(msgspec.structs.replace(WELL, tokens_ending=(token,))))
+    assert [finding.kind for finding in found] == ["token_ends"]
+    assert f"the token of workday (hr-import) {words}" in found[0].detail
