@@ -28,6 +28,7 @@ from policies.correlation_checks import (
     correlation_faults,
     own_faults,
     reference_faults,
+    references,
     suppressed_ms,
     whole_days,
 )
@@ -35,7 +36,7 @@ from policies.detection_checks import Fault, nearest
 from policies.engine import Level, ParsedCorrelation, ParsedPolicy, Policy, PolicySet
 from policies.errors import PolicyError
 from policies.examples import ExampleError
-from policies.positioned_yaml import YamlDocument
+from policies.positioned_yaml import Path, YamlDocument
 from policies.rule_checks import Duties, convert_fault, duties_faults
 from policies.sequence_examples import Sequences, fired_on
 
@@ -62,6 +63,15 @@ class ReadCorrelation(msgspec.Struct, frozen=True):
     parsed: ParsedCorrelation
     examples: Sequences
     document: YamlDocument
+
+    @property
+    def policy(self) -> Policy:
+        return self.parsed.policy
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What it names, by id or name."""
+        return tuple(references(self.parsed.wanted.sigma))
 
     def saved_as(self, version: int, digest: str) -> ReadCorrelation:
         policy = msgspec.structs.replace(self.parsed.policy, version=version, hash=digest)
@@ -192,15 +202,16 @@ def good_correlations(
             break
     if not good:
         return [], errors
-    wanted = [each.parsed.wanted for each in good]
-    reaches = CorrelatedPolicies(named, wanted).reaches
-    counted = frozenset[str]().union(*(reach.rules for reach in reaches.values()))
-    policies = PolicySet(
-        [rule for rule in rules if rule.policy.rule_id in counted], [each.parsed for each in good]
-    )
+    policies = policies_of_sequences(rules, good)
     failing: list[ReadCorrelation] = []
     for each in good:
-        faults = list(_example_faults(policies, each))
+        faults = [
+            Fault(run.path, f"example {run.name!r} has no valid record: {run.fault}")
+            if run.fault is not None
+            else Fault(run.path, f"the correlation {run.says} on its example {run.name!r}")
+            for run in sequence_runs(policies, each)
+            if run.fault is not None or run.fires != run.should_fire
+        ]
         if faults:
             failing.append(each)
             errors += _at_lines(each, faults)
@@ -211,22 +222,43 @@ def good_correlations(
     return good, errors
 
 
-def _example_faults(policies: PolicySet, read: ReadCorrelation) -> Iterator[Fault]:
-    rule_id = read.parsed.policy.rule_id
-    for kind, wanted, listed in (
+def policies_of_sequences(rules: Sequence[ParsedPolicy], good: Sequence[ReadCorrelation]) -> PolicySet:
+    """These correlations, and of the rules those that they count."""
+    named = [Named(rule.policy.rule_id, rule.name, "") for rule in rules]
+    reaches = CorrelatedPolicies(named, [each.parsed.wanted for each in good]).reaches
+    counted = frozenset[str]().union(*(reach.rules for reach in reaches.values()))
+    return PolicySet(
+        [rule for rule in rules if rule.policy.rule_id in counted], [each.parsed for each in good]
+    )
+
+
+class SequenceRun(msgspec.Struct, frozen=True):
+    """What one example did. `fault`: why one of its records is no valid event."""
+
+    path: Path
+    name: str
+    should_fire: bool
+    fires: bool
+    fault: str | None
+
+    @property
+    def says(self) -> str:
+        return "fires" if self.fires else "does not fire"
+
+
+def sequence_runs(policies: PolicySet, read: ReadCorrelation) -> Iterator[SequenceRun]:
+    """`policies`: policies_of_sequences, with this one among them."""
+    for kind, should_fire, listed in (
         ("firing", True, read.examples.firing),
         ("silent", False, read.examples.silent),
     ):
         for at, example in enumerate(listed):
-            path = ("tests", kind, at)
+            fires, fault = False, None
             try:
-                fired = rule_id in fired_on(policies, example)
+                fires = read.policy.rule_id in fired_on(policies, example)
             except ExampleError as error:
-                yield Fault(path, f"example {example.name!r} has no valid record: {error}")
-                continue
-            if fired != wanted:
-                says = "does not fire" if wanted else "fires"
-                yield Fault(path, f"the correlation {says} on its example {example.name!r}")
+                fault = str(error)
+            yield SequenceRun(("tests", kind, at), example.name, should_fire, fires, fault)
 
 
 def _at_lines(read: ReadCorrelation, faults: Sequence[Fault]) -> list[PolicyError]:

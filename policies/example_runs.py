@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from policies.engine import PolicySet
+from policies.correlation_file import ReadCorrelation, policies_of_sequences, sequence_runs
+from policies.engine import ParsedPolicy, PolicySet
 from policies.examples import ExampleError, example_record
 from policies.positioned_yaml import YamlDocument
 from policies.rule_checks import own_keys
-from policies.rule_file import parse_rule
+from policies.rule_file import ParsedText, parse_rule
 
 
 class ExampleRun(msgspec.Struct, frozen=True):
@@ -49,3 +50,18 @@ def example_runs(file: str, document: YamlDocument) -> Iterator[ExampleRun]:
             line = document.line(("tests", kind, at))
             about = parsed.policy
             yield ExampleRun(file, line, about.rule_id, about.title, example.name, should_fire, fires, fault)
+
+
+def correlation_runs(good: Iterable[ParsedText]) -> Iterator[ExampleRun]:
+    """Of all correlations among these texts, which are good together (rule_file.good_texts)."""
+    parsed = [each.parsed for each in good]
+    correlations = [each for each in parsed if isinstance(each, ReadCorrelation)]
+    policies = policies_of_sequences(
+        [each for each in parsed if isinstance(each, ParsedPolicy)], correlations
+    )
+    for each in correlations:
+        about = each.policy
+        for run in sequence_runs(policies, each):
+            line = each.document.line(run.path)
+            told = (about.file, line, about.rule_id, about.title, run.name)
+            yield ExampleRun(*told, run.should_fire, run.fires, run.fault)

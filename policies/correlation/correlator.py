@@ -24,6 +24,7 @@ from policies.correlation.plan import CorrelationPlan
 from policies.correlation.source_values import bounded_value, group_keys, values_of
 
 GroupKey = tuple[str | None, ...]
+_ONE_GROUP: Final[list[GroupKey]] = [()]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Limits(msgspec.Struct, frozen=True):
     groups: int = 100_000
     """Of one correlation; the one that was quiet for longest goes."""
     entries_in_group: int = 10_000
+    """Of one subject at least: a correlation that counts to more keeps more (Correlation.entries_needed)."""
     entries: int = 1_000_000
     waiting: int = 200_000
     """In the buffer; beyond that the oldest is judged early."""
@@ -118,16 +120,22 @@ class Correlator:
         windows of whole days, UTC's by default."""
         if day is None:
             day = time // DAY_MS
+        bare: dict[int, int] = {}
         shares: list[Share] = []
         for rule in rules:
-            for place in self._plan.of_rule.get(rule, ()):
+            for number, mask in self._plan.bare.get(rule, ()):
+                bare[number] = bare.get(number, 0) | mask
+            for place in self._plan.reading.get(rule, ()):
                 values = values_of(place.kind, [field(record) for field in place.fields])
                 if values is not None:
                     groups = [field(record) for field in place.group_by]
                     carried = tuple([bounded_value(field(record)) for field in place.carried])
-                    keys = self._keys(groups)
+                    keys = self._keys(groups) if groups else _ONE_GROUP
                     entry = (time, event, place.mask, values, carried, False, day)
                     shares += [Share(place.number, key, Entry(*entry)) for key in keys]
+        shares += [
+            Share(number, (), Entry(time, event, mask, (), (), False, day)) for number, mask in bare.items()
+        ]
         if not shares:
             return []
         if not self.limits.lateness:
@@ -159,9 +167,12 @@ class Correlator:
 
     def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
         """Lower correlations first, whose alerts are shares in those above them."""
-        if len(shares) == 1 and not self._plan.above[shares[0].correlation]:
-            for fired in self._put(shares[0]):
-                yield from self._alert(shares[0], fired)
+        alone = self._plan.alone
+        numbers = {share.correlation for share in shares}
+        if len(numbers) == len(shares) and all(alone[number] for number in numbers):
+            for share in sorted(shares, key=_number) if len(shares) > 1 else shares:
+                for fired in self._put(share):
+                    yield from self._alert(share, fired)
             return
         waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]] = {}
         for share in shares:
@@ -185,15 +196,19 @@ class Correlator:
                 self._drop_group(share.correlation)
         groups[share.group] = window  # last now: the first is the one that was quiet for longest
         before = window.size
-        keep = self.limits.keep
-        if window.is_too_old(share.entry, keep):
+        most = self.limits.entries_in_group
+        if self._of_one_subject:
+            most = max(most, correlation.entries_needed)
+            self.changed.add((share.correlation, share.group))
+        fired = window.take(share.entry, self.limits.keep)
+        if fired is None:
             self.counts.too_old += 1
             return []
-        if self._of_one_subject:
-            self.changed.add((share.correlation, share.group))
-        fired = window.take(share.entry)
-        self.counts.entries_dropped += window.trim(keep, self.limits.entries_in_group)
-        self._entries += window.size - before
+        after = window.size
+        if after > most:
+            self.counts.entries_dropped += window.trim(most)
+            after = window.size
+        self._entries += after - before
         while self._entries > self.limits.entries:
             largest = max(self.groups, key=len)
             self._drop_group(next(at for at, each in enumerate(self.groups) if each is largest))
@@ -262,6 +277,10 @@ class Correlator:
 
 def _quietest(groups: Mapping[GroupKey, Window], key: GroupKey) -> tuple[int, tuple[str, ...]]:
     return groups[key].newest or 0, tuple(part or "" for part in key)
+
+
+def _number(share: Share) -> int:
+    return share.correlation
 
 
 def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share: Share) -> None:

@@ -46,20 +46,16 @@ class DayWindow:
     """`complete_from`: from this day on nothing was dropped."""
 
     __slots__ = (
-        "_correlation",
-        "_days",
-        "_most",
-        "_newest",
-        "_union",
-        "complete_from",
-        "quiet_until",
-        "size",
+        *("_correlation", "_days", "_most", "_newest", "_running", "_union"),
+        *("complete_from", "quiet_until", "size"),
     )
 
     def __init__(self, correlation: Correlation) -> None:
         self._correlation = correlation
         self._days: dict[int, _Day] = {}
         self._newest: int | None = None
+        self._running: _Day | None = None
+        """Events, total and number of the window that ends with the newest day; None: to be made again."""
         self._union: set[bytes] | None = None
         """Different values of the window that ends with the newest day; None: to be made again."""
         self._most = VALUES_A_DAY
@@ -83,18 +79,18 @@ class DayWindow:
     def oldest_day(self) -> int | None:
         return min(self._days, default=None)
 
-    def is_too_old(self, entry: Entry, keep: int) -> bool:
-        return self._newest is not None and entry.day < self._oldest_kept(keep)
-
-    def take(self, entry: Entry) -> list[Fired]:
-        """What fires now. It cannot know an event again: each is to be given once."""
+    def take(self, entry: Entry, keep: int) -> list[Fired] | None:
+        """It cannot know an event again: each is to be given once."""
+        if self._newest is not None and entry.day < self._oldest_kept(keep):
+            return None
         day = self._days.get(entry.day)
         if day is None:
             day = self._days[entry.day] = _Day()
             self.size += 1
             if self._newest is None or entry.day > self._newest:
                 self._newest = entry.day
-                self._union = None
+                self._running = self._union = None
+                self.drop_before_day(self._oldest_kept(keep))
         day.events += 1
         day.first, day.last = min(day.first, entry.time), max(day.last, entry.time)
         self._add(day, entry)
@@ -115,14 +111,24 @@ class DayWindow:
                     self.size += len(day.values) % 8 == 0
                     if (
                         self._union is not None
-                        and entry.day > self._newest_or_none() - self._correlation.days
+                        and entry.day > self._newest_or_first() - self._correlation.days
                     ):
                         self._union.add(digest)
-        elif kind != "event_count":
-            day.total += sum(map(exact, entry.values))
+            return
+        running = self._running
+        if running is not None and entry.day <= self._newest_or_first() - self._correlation.days:
+            running = None
+        if kind != "event_count":
+            total = sum(map(exact, entry.values))
+            day.total += total
             day.number += len(entry.values)
+            if running is not None:
+                running.total += total
+                running.number += len(entry.values)
+        if running is not None:
+            running.events += 1
 
-    def _newest_or_none(self) -> int:
+    def _newest_or_first(self) -> int:
         return 0 if self._newest is None else self._newest
 
     def _judge(self, entry: Entry, number: int) -> list[Fired]:
@@ -149,26 +155,32 @@ class DayWindow:
         begin = number - self._correlation.days + 1
         if kind == "value_count" and number == self._newest and self._union is not None:
             return len(self._union)
-        window = [day for at, day in self._days.items() if begin <= at <= number]
-        if kind == "event_count":
-            return sum(day.events for day in window)
-        if kind == "value_count":
-            union: set[bytes] = set().union(*(day.values for day in window if day.values))
+        running = self._running if number == self._newest else None
+        if running is None:
+            window = [day for at, day in self._days.items() if begin <= at <= number]
+            if kind == "value_count":
+                union: set[bytes] = set().union(*(day.values for day in window if day.values))
+                if number == self._newest:
+                    self._union = union
+                return len(union)
+            running = _Day(
+                events=sum(day.events for day in window),
+                total=sum((day.total for day in window), start=0),
+                number=sum(day.number for day in window),
+            )
             if number == self._newest:
-                self._union = union
-            return len(union)
-        total = sum((day.total for day in window), start=0)
+                self._running = running
+        if kind == "event_count":
+            return running.events
         if kind == "value_sum":
-            return total
-        values = sum(day.number for day in window)
-        return Fraction(total, values) if values else None
+            return running.total
+        return Fraction(running.total, running.number) if running.number else None
 
     def _oldest_kept(self, keep: int) -> int:
-        return self._newest_or_none() - self._correlation.days + 1 - keep // DAY_MS
+        return self._newest_or_first() - self._correlation.days + 1 - keep // DAY_MS
 
-    def trim(self, keep: int, most: int) -> int:
-        """Lets go of days that are `keep` ms older than the newest window: that is bound enough."""
-        self.drop_before_day(self._oldest_kept(keep))
+    def trim(self, most: int) -> int:
+        """Its days are bound enough."""
         return 0
 
     def drop_before_day(self, oldest: int) -> int:
@@ -178,7 +190,7 @@ class DayWindow:
             self.size -= 1 + (len(values) // 8 if values else 0)
         if old:
             self.complete_from = max(oldest, self.complete_from or oldest)
-            self._union = None
+            self._running = self._union = None
             self._newest = max(self._days, default=None)
         return len(old)
 

@@ -32,6 +32,8 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "neq": lambda value, bound: value != bound,
 }
 _GROWING: Final = frozenset({"event_count", "value_count", "temporal", "temporal_ordered"})
+_COUNTING: Final = frozenset({"event_count", "value_count"})
+_ENTRIES_MOST: Final = 10_000
 
 MaskTest = Callable[[int], bool]
 Number = int | float | Fraction
@@ -77,6 +79,11 @@ class Correlation(msgspec.Struct, frozen=True):
                 self.kind != "temporal_ordered" or value >= (seen & self.ordered_mask).bit_count()
             )
         return _COMPARE[self.operator](value, self.bound)
+
+    @property
+    def entries_needed(self) -> int:
+        """Of a group, so that what it counts to can be reached at all."""
+        return min(2 * int(self.bound), _ENTRIES_MOST) if self.kind in _COUNTING else 0
 
     @property
     def only_grows(self) -> bool:

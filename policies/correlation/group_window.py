@@ -83,11 +83,12 @@ class Window(Protocol):
     def newest_day(self) -> int | None: ...
     @property
     def oldest_day(self) -> int | None: ...
-    def is_too_old(self, entry: Entry, keep: int) -> bool: ...
-    def take(self, entry: Entry) -> list[Fired]: ...
-    def trim(self, keep: int, most: int) -> int:
-        """Lets go of what is `keep` ms older than the newest window, and of what is more than `most`; how
-        much that was more."""
+    def take(self, entry: Entry, keep: int) -> list[Fired] | None:
+        """What fires now. Lets go of what is `keep` ms older than the newest window; None: it is so old."""
+        ...
+
+    def trim(self, most: int) -> int:
+        """Lets go of the oldest where there are more than so many; how many went."""
         ...
 
     def drop_before_day(self, oldest: int) -> int:
@@ -138,14 +139,9 @@ class GroupWindow:
         self.times = [entry.time for entry in kept.entries]
         self._rebuild()
 
-    def is_too_old(self, entry: Entry, keep: int) -> bool:
-        return bool(self.times) and entry.time < self.times[-1] - self._correlation.timespan - keep
-
-    def trim(self, keep: int, most: int) -> int:
-        oldest = self.times[-1] - self._correlation.timespan - keep
-        if self.times[0] < oldest:
-            self.drop_before(oldest)
-        return self.drop_first(1 + most // 16) if len(self.entries) > most else 0
+    def trim(self, most: int) -> int:
+        # A quarter at once: what is left is added up anew.
+        return self.drop_first(1 + most // 4) if len(self.entries) > most else 0
 
     def drop_before_day(self, oldest: int) -> int:
         left = [entry for entry in self.entries if entry.day >= oldest]
@@ -158,9 +154,21 @@ class GroupWindow:
             self._rebuild()
         return dropped
 
-    def take(self, entry: Entry) -> list[Fired]:
-        """What fires now. An event that is here already adds no more than sources it was not seen with."""
-        if not self.entries or entry.time > self.times[-1] or _key(entry) > _key(self.entries[-1]):
+    def take(self, entry: Entry, keep: int) -> list[Fired] | None:
+        """An event that is here already adds no more than sources it was not seen with."""
+        times = self.times
+        if not times:
+            return self._append(entry)
+        reach = self._correlation.timespan + keep
+        if entry.time < times[-1] - reach:
+            return None
+        fired = self._insert(entry)
+        if times[0] < times[-1] - reach:
+            self.drop_before(times[-1] - reach)
+        return fired
+
+    def _insert(self, entry: Entry) -> list[Fired]:
+        if entry.time > self.times[-1] or _key(entry) > _key(self.entries[-1]):
             return self._append(entry)
         at = bisect.bisect_left(self.entries, _key(entry), key=_key)
         if at < len(self.entries) and _key(self.entries[at]) == _key(entry):

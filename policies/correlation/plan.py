@@ -37,16 +37,34 @@ class CorrelationPlan:
         self.correlations: Final = tuple(correlations)
         self.above: Final[list[list[tuple[int, int]]]] = [[] for _ in correlations]
         """By correlation: those that count its alerts, and as which of their sources."""
-        self.of_rule: Final[dict[int, list[Place]]] = {}
+        of_rule: dict[int, list[tuple[Place, Correlation, int]]] = {}
         for number, correlation in enumerate(correlations):
             for at, source in enumerate(correlation.sources):
                 if source.is_correlation:
                     self.above[source.number].append((number, at))
                 else:
-                    self.of_rule.setdefault(source.number, []).append(Place(number, at, correlation))
-        self.rules: Final = frozenset(self.of_rule)
+                    place = Place(number, at, correlation)
+                    of_rule.setdefault(source.number, []).append((place, correlation, at))
+        self.rules: Final = frozenset(of_rule)
         """Rules whose hits some correlation counts."""
-        self.reading: Final = frozenset(
-            rule for rule, places in self.of_rule.items() if any(place.reads for place in places)
-        )
-        """Of these, those of whose events something is read."""
+        self.reading: Final = {
+            rule: [place for place, _, _ in found if place.reads] for rule, found in of_rule.items()
+        }
+        """By rule: places that read something of its events."""
+        self.bare: Final = {
+            rule: [(place.number, place.mask) for place, _, _ in found if not place.reads]
+            for rule, found in of_rule.items()
+        }
+        """By rule: correlation and mask of places that read nothing, and have one group."""
+        self.alone: Final = [not above for above in self.above]
+        self.tops: Final = {
+            rule: frozenset(top for _, each, at in found for top in _tops(each, at))
+            for rule, found in of_rule.items()
+        }
+        """By rule: the parts of its events that are read, such as `file` and `leaver`."""
+
+
+def _tops(correlation: Correlation, at: int) -> list[str]:
+    source = correlation.sources[at]
+    paths = (*source.group_by, *source.fields, *correlation.carried)
+    return [path.partition(".")[0].partition("[")[0] for path in paths]

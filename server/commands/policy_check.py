@@ -9,7 +9,7 @@ import msgspec
 
 from event_schema.printable import printable_name
 from policies.errors import PolicyError
-from policies.example_runs import ExampleRun, example_runs
+from policies.example_runs import ExampleRun, correlation_runs, example_runs
 from policies.rule_file import (
     SHIPPED_RULES,
     ParsedText,
@@ -36,7 +36,7 @@ def check(paths: tuple[Path, ...], data: Path | None, as_json: bool) -> None:
     Exit code 0: nothing is wrong; 3: something is.
     """
     texts, errors = _texts(paths, data)
-    faults = [*errors, *_faults(texts)]
+    faults = [*errors, *_together(texts)[1]]
     faults.sort(key=lambda each: (each.file, each.line, each.message))
     if as_json:
         echo_json(
@@ -68,10 +68,13 @@ def test(paths: tuple[Path, ...], data: Path | None, as_json: bool) -> None:
     """
     texts, errors = _texts(paths, data, shipped=True)
     runs = [run for each in texts for run in example_runs(each.text.file, each.document)]
+    good, problems = _together(texts)
+    files = {each.text.file for each in texts}
+    runs += [run for run in correlation_runs(good) if run.file in files]
     broken = [run for run in runs if run.fault is not None or run.fires != run.should_fire]
     # What does not read as a rule has no examples that could be run.
     silent = {run.file for run in runs}
-    faults = [*errors, *(error for error in _faults(texts) if error.file not in silent)]
+    faults = [*errors, *(error for error in problems if error.file not in silent)]
     if as_json:
         echo_json({"examples": runs, "faults": [str(each) for each in faults]})
     else:
@@ -95,12 +98,13 @@ def _echo(runs: list[ExampleRun], broken: list[ExampleRun], faults: list[PolicyE
     click.echo(f"{words}: {'all do' if not broken else f'{len(broken)} do not'}")
 
 
-def _faults(texts: list[ParsedText]) -> list[PolicyError]:
+def _together(texts: list[ParsedText]) -> tuple[list[ParsedText], list[PolicyError]]:
+    """What is good of these and of what Leaver ships, and what is wrong with these."""
     own = {each.rule_id for each in texts}
     shipped = [each for each in map(parse_text, read_folder(SHIPPED_RULES)[0]) if each.rule_id not in own]
-    _, errors = good_texts([*shipped, *texts])
+    good, errors = good_texts([*shipped, *texts])
     files = {each.text.file for each in texts}
-    return [error for error in errors if error.file in files]
+    return good, [error for error in errors if error.file in files]
 
 
 def _texts(

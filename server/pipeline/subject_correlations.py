@@ -23,7 +23,7 @@ from policies.correlation.group_state import days_of, decode_group, encode_group
 from policies.correlation.state import StateError
 from server.retention import EVER
 
-LIMITS: Final = Limits(keep=14 * DAY_MS, groups=200, entries_in_group=2_000, entries=20_000)
+LIMITS: Final = Limits(keep=14 * DAY_MS, groups=200, entries_in_group=500, entries=20_000)
 """Of one subject. `keep`: a laptop may be away so long."""
 _ENTRY_BYTES: Final = 16
 """About what one takes in a row."""
