@@ -98,16 +98,14 @@ class RemoteFields(Word, frozen=True):
 class SuspectFields(Word, frozen=True):
     """Somebody else than the account's person: who has left, and to whom the traits of the act lead."""
 
-    id: Annotated[Name, purpose("joins acts behind whatever account", names_person=True, not_yet=True)]
+    id: Annotated[Name, purpose("joins acts behind whatever account", names_person=True)]
     days_since_left: Annotated[
         int,
-        purpose(
-            "days since their last working day, in their time zone: older traits say less", not_yet=True, ge=0
-        ),
+        purpose("days since their last working day, in their time zone: older traits say less", ge=0),
     ]
     link: Annotated[
         Literal["manager", "team"] | None,
-        purpose("the account is their former manager's, or that of somebody of their team", not_yet=True),
+        purpose("the account is their former manager's, or that of somebody of their team"),
     ] = None
 
 

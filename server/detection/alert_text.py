@@ -12,7 +12,7 @@ from analytics.top_features import Explanation, explain, feature_line
 from server.detection.assessment import Assessment
 from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, storage_day
 from server.people.calendar import Calendar
-from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.subject_state import BORROWED, ChannelDay, SubjectState, borrowed, is_borrowed
 
 # The sentence counts whole days; the alert's evidence leaves out what was judged.
 _AGAIN_EN = "; part of it was judged before and is not among this alert's evidence"
@@ -43,7 +43,10 @@ def alert_text(
     `unusual_combination`, `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
     """
     about = _Whom(peer_group, days_to_last_day, person_known, again)
-    if assessment.family == FAMILY:
+    through_others = {channel for channel, day in assessment.places if day == assessment.peak} == {
+        borrowed(CHANNEL)
+    }
+    if assessment.family == FAMILY and not through_others:
         return _storage_text(state, assessment, scorer, about)
     return _act_text(state, assessment, scorer.calendar, about)
 
@@ -105,17 +108,15 @@ def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, a
     rows.sort(key=lambda each: (each.items, each.events, each.channel), reverse=True)
     row = rows[0]
     facts = ActFacts(
-        channel=row.channel,
+        channel=_plain(row.channel),
         items=_counted(row),
         bytes=row.bytes,
         new_place=row.new_places > 0,
         days_to_last_day=about.days_to_last_day,
         person_known=about.person_known,
-        others=tuple(ChannelAmount(each.channel, _counted(each), each.bytes) for each in rows[1:]),
+        others=tuple(ChannelAmount(_plain(each.channel), _counted(each), each.bytes) for each in rows[1:]),
         other_days=len(assessment.days) - 1,
-        borrowed=any(
-            each.day == day and each.through != state.subject for each in state.suspect_traits.values()
-        ),
+        borrowed=is_borrowed(row.channel),
     )
     return AlertText(
         sentence={
@@ -126,16 +127,20 @@ def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, a
     )
 
 
+def _plain(channel: str) -> str:
+    return channel.removesuffix(BORROWED)
+
+
 def _counted(row: ChannelDay) -> int:
     """A mail's items are its recipients' domains (enrich/amounts.py); the sentence counts attachments."""
-    return row.files if row.channel == "mail" else row.items
+    return row.files if _plain(row.channel) == "mail" else row.items
 
 
 def _shared(assessment: Assessment) -> dict[str, Any]:
     return {
         "day": assessment.peak,
         "days": list(assessment.days),
-        "channels": sorted({channel for channel, _ in assessment.places}),
+        "channels": sorted({_plain(channel) for channel, _ in assessment.places}),
         "rules": _rules(assessment),
     }
 

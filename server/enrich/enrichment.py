@@ -16,6 +16,7 @@ from event_schema.leaver_fields import (
     FileFields,
     LeaverFields,
     PersonFields,
+    SuspectFields,
     TimeFields,
 )
 from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActivity, ProcessActivity
@@ -29,6 +30,7 @@ from server.enrich.around import (
     device_fields,
     remote_fields,
 )
+from server.enrich.suspicion import Suspicion
 from server.enrich.who import Who, WhoIsWho
 from server.people.calendar import DayType
 from server.people.directory import Directory, PersonRecord
@@ -38,9 +40,12 @@ CHANNEL_CHARACTERS = 64
 _WORDS_KEPT = 50_000
 
 
-_Words = tuple[str, int, int, int, str, str | None, bool | None, str | None, FileFields | None, Around]
-"""What LeaverFields are made from: whom, which of their standings, day, hour, fidelity, gap, new place,
-category, file, and what the uses of account, device and address say."""
+_Whom = tuple[str, int, int, int]
+_Words = tuple[
+    _Whom, str, str | None, bool | None, str | None, FileFields | None, Around, SuspectFields | None
+]
+"""What LeaverFields are made from: whom (and which of their standings, day, hour), fidelity, gap, new place,
+category, file, what the uses of account, device and address say, and the suspect."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -61,6 +66,7 @@ class Enriched(msgspec.Struct, frozen=True):
     day: int
     day_type: DayType
     known: Known
+    suspicion: Suspicion | None = None
 
 
 class Enricher(WhoIsWho):
@@ -84,35 +90,36 @@ class Enricher(WhoIsWho):
         new_place: bool | None,
         file: FileFields | None = None,
         around: Around = NOTHING_AROUND,
+        suspicion: Suspicion | None = None,
     ) -> Enriched:
         """`time`: corrected; `day`, `hour`: the same where the person is.
 
         `new_place`: the subject first used the device, or sent to the destination, on this local day; None:
-        there is no such side. `file`: what is known of the content. `around`: what uses say."""
+        there is no such side. `file`: what is known of the content. `around`: what uses say.
+        `suspicion`: who else it may be by."""
         evidence = event.unmapped.evidence
         kind = self.directory.day_type(day)
         unmapped = event.unmapped
         category = unmapped.transfer.category if isinstance(unmapped, TransferUnmapped) else None
-        place = (
-            who.key,
-            # Most people have one standing for ever.
-            0 if len(who.standing.starts) == 1 else who.standing.number(time),
-            day,
-            hour,
+        # Most people have one standing for ever.
+        number = 0 if len(who.standing.starts) == 1 else who.standing.number(time)
+        place: _Words = (
+            (who.key, number, day, hour),
             evidence.fidelity,
             evidence.gap,
             new_place,
             category,
             file,
             around,
+            None if suspicion is None else suspicion.fields,
         )
         known = self._known.get(place)
         if known is None:
-            known = self._make(who, time, hour, kind, evidence, new_place, category, file, around)
+            known = self._make(who, time, hour, kind, evidence, new_place, category, file, around, place[-1])
             if len(self._known) >= _WORDS_KEPT:
                 self._known.clear()
             self._known[place] = known
-        return Enriched(time, who.subject, day, kind, known)
+        return Enriched(time, who.subject, day, kind, known, suspicion)
 
     def _make(
         self,
@@ -125,6 +132,7 @@ class Enricher(WhoIsWho):
         category: str | None,
         file: FileFields | None,
         around: Around,
+        suspect: SuspectFields | None,
     ) -> Known:
         person = who.person
         status, days_left = self.directory.status_at(person, time)
@@ -144,6 +152,7 @@ class Enricher(WhoIsWho):
             device=device_fields(around, new_place if category is None else None),
             remote=remote_fields(around, category, new_place if category is not None else None),
             file=file,
+            suspect=suspect,
         )
         plain: dict[str, Any] = msgspec.to_builtins(fields, str_keys=True)
         return Known(fields, plain, orjson.dumps(plain))

@@ -68,7 +68,7 @@ class Users:
         self.may_have_left = may_have_left
         """Whether anybody among them ever leaves."""
         first: dict[str, int] = {}
-        for user in users:
+        for user in filter(lambda each: each.is_one, users):
             first[user.id] = min(user.use.first_time, first.get(user.id, user.use.first_time))
         self._first_times = sorted(first.values())
 

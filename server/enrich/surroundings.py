@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
+from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_events import Event
 from server.enrich.account_uses import (
     MANY_KNOW,
@@ -24,10 +25,10 @@ from server.enrich.account_uses import (
 from server.enrich.around import Around
 from server.enrich.declared import assigned_to, company_owned, reissued, trusted
 from server.enrich.left_traits import LeftTrait, LeftTraits, Users
+from server.enrich.suspicion import Suspicion, pointers, suspicion
 from server.enrich.trait_uses import TraitUses, Use
 from server.enrich.traits import Traits, address_trait, traits_of
 from server.enrich.who import Who, WhoByTime, WhoIsWho
-from server.people.directory import PersonRecord
 from server.people.holders import Binding
 
 
@@ -112,6 +113,18 @@ class Surroundings:
         """Ids of people who left and still know the account's password, the latest to leave first."""
         return self._known_to_left(who, time).people
 
+    def suspicion(self, event: Event, who: Who, time: int, around: Around) -> Suspicion | None:
+        """Who has left, and may be behind it. `around`: as `look_at` said. `time`: corrected."""
+        has_key = isinstance(event, Authentication) and event.user.credential_uid is not None
+        leads = around.device_of_left or around.address_of_left or around.known_to_left or has_key
+        if not leads:
+            # As with nearly every event.
+            return None
+        bound = self.left_traits(event, who, time)
+        knowing = self.left_who_know(who, time) if around.known_to_left and who.person is None else ()
+        found = pointers(event, bound, knowing, who.name.names[0].removeprefix("account:"))
+        return suspicion(self._directory, who.person, who.account.owner_id, time, found)
+
     def note(self, event: Event, who: Who, time: int) -> None:
         """Takes the act into the uses."""
         shown = traits_of(event)
@@ -148,25 +161,27 @@ class Surroundings:
         return known_to_left(record, used_by, time, directory=self._directory, left=self._left)
 
     def _used_by(self, name: AccountName, time: int) -> Iterator[Binding]:
-        """Who used an account that many know, as far as the machines tell: each use from a machine that was
-        declared to be somebody's then, or that only one person uses."""
+        """Who used an account that many know, as far as machines tell: from one that was declared to be
+        somebody's then, its holder; else all who used the machine meanwhile, for at rostered desks a
+        password goes round."""
         for trait, use in self._uses.machines_of(name.names):
             if use.first_time > time:
                 continue
-            person = self._directory.holder(trait, use.first_time) or self._only_user(trait, time)
-            if person is not None:
+            holder = self._directory.holder(trait, use.first_time)
+            if holder is not None:
                 # Nobody forgets it before it is changed.
-                yield Binding(person.id, use.first_time, min(use.last_time, time) + 1, "learned")
+                yield Binding(holder.id, use.first_time, min(use.last_time, time) + 1, "learned")
+            elif not self._uses.of(trait).is_crowd:
+                yield from self._sat_at(trait, use, time)
 
-    def _only_user(self, machine: str, time: int) -> PersonRecord | None:
-        if self._uses.of(machine).is_crowd:
-            return None
-        found = {
-            user.id: user.person
-            for user in self._users_of(machine).users
-            if user.is_one and user.use.first_time <= time
-        }
-        return next(iter(found.values())) if len(found) == 1 else None
+    def _sat_at(self, machine: str, shared: Use, time: int) -> Iterator[Binding]:
+        users = [u for u in self._users_of(machine).users if u.is_one and u.use.first_time <= time]
+        is_ones_own = len({user.id for user in users}) == 1
+        for user in users:
+            first = max(user.use.first_time, shared.first_time)
+            last = min(shared.last_time, time, time if is_ones_own else user.use.last_time)
+            if user.person is not None and first <= last:
+                yield Binding(user.person.id, first, last + 1, "learned")
 
     def _of_account(self, who: Who) -> list[Use]:
         return [use for name in who.name.names for use in self._uses.of(name).uses.values()]

@@ -8,16 +8,22 @@ leads to several people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
 
 from event_schema.leaver_fields import PersonStatus, SuspectFields
+from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActivity
+from event_schema.ocsf_events import Event
+from server.enrich.left_traits import LeftTrait
+from server.enrich.traits import ADDRESS, DEVICE, HOST
 from server.people.directory import Directory, PersonRecord
 
 KNOWS: Final = "knows:"
 """Before an account's name: whose password somebody knows. Other traits: host:, device:, address:, key:."""
+FEW_USERS: Final = 3
+"""An address that more people came from is a café's, a carrier's, a VPN's."""
 POINTERS_MAX: Final = 10
 """Of one act: so many people who left may know one password, and no more are listed."""
 
@@ -31,6 +37,24 @@ class Pointer(msgspec.Struct, frozen=True):
     since: int | None = None
     until: int | None = None
     others: int | None = None
+
+
+def pointers(
+    event: Event, bound: Iterable[LeftTrait], knowing: Iterable[str], account: str
+) -> Iterator[Pointer]:
+    """What of an act leads to people who left. `bound`: its traits that do. `knowing`: ids of those who know
+    the password of `account`, its name.
+
+    A stick that somebody left behind is nobody's sign, nor is an address that more than FEW_USERS used."""
+    plugged_in = isinstance(event, (FileSystemActivity, PeripheralActivity))
+    for each in bound:
+        is_stick = plugged_in and each.trait.startswith(DEVICE)
+        is_public = each.trait.startswith(ADDRESS) and each.users > FEW_USERS
+        if not is_stick and not is_public:
+            for person_id in each.people:
+                yield Pointer(each.trait, person_id, each.first_used, each.last_used, each.others)
+    for person_id in knowing:
+        yield Pointer(KNOWS + account, person_id)
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -50,12 +74,16 @@ def suspicion(
     pointers: Iterable[Pointer],
 ) -> Suspicion | None:
     """Of an act at a time (ms UTC). `user`: whose account it was; None: nobody's, or several people's. Who
-    has not left at that time, or came back, is no suspect."""
+    has not left at that time, or came back, is no suspect; nor does a machine lead from whoever was given one
+    of theirs."""
     left: dict[str, PersonRecord] = {}
     kept: list[Pointer] = []
     for pointer in sorted(pointers, key=lambda each: (each.trait, each.person_id)):
         person = directory.person(pointer.person_id)
         if person is None or (user is not None and person.id == user.id):
+            continue
+        if user is not None and _is_machine(pointer.trait) and user.id in directory.handed_to(person.id):
+            # An application may know it by another name than the one that was declared.
             continue
         if directory.status_at(person, time)[0] is PersonStatus.LEFT:
             left[person.id] = person
@@ -86,8 +114,12 @@ def _nearest(pointers: Iterable[Pointer]) -> str | None:
     return None
 
 
+def _is_machine(trait: str) -> bool:
+    return trait.startswith((HOST, DEVICE))
+
+
 def _tier(trait: str) -> int:
-    return 2 if trait.startswith(KNOWS) else 1 if trait.startswith("address:") else 0
+    return 2 if trait.startswith(KNOWS) else 1 if trait.startswith(ADDRESS) else 0
 
 
 def _link(suspect: PersonRecord, user: PersonRecord | None) -> Literal["manager", "team"] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select
 
 from server.alerts.raising import raise_alerts
 from server.look_back.alerts_follow import follow_events
@@ -12,7 +12,7 @@ from server.look_back.moved_events import MovedEvents
 from server.pipeline.commit import write_correlations, write_subjects
 from server.pipeline.memory import Memory
 from server.pipeline.state_versions import raise_versions
-from server.pipeline.subject_state import SubjectState
+from server.pipeline.subject_state import BORROWED, SubjectState
 from server.store.tables import (
     alerts,
     channel_days,
@@ -64,16 +64,23 @@ def write_outcome(
 def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rules: Sequence[str]) -> None:
     for subject in subjects:
         connection.execute(
-            delete(channel_days).where(channel_days.c.subject == subject, channel_days.c.day >= first_day)
+            delete(channel_days).where(
+                channel_days.c.subject == subject, channel_days.c.day >= first_day, _own(channel_days)
+            )
         )
         connection.execute(
             delete(rule_days).where(
-                rule_days.c.subject == subject, rule_days.c.day >= first_day, rule_days.c.rule_id.in_(rules)
+                rule_days.c.subject == subject,
+                rule_days.c.day >= first_day,
+                rule_days.c.rule_id.in_(rules),
+                _own(rule_days),
             )
         )
         connection.execute(
             delete(suspect_traits).where(
-                suspect_traits.c.subject == subject, suspect_traits.c.day >= first_day
+                suspect_traits.c.subject == subject,
+                suspect_traits.c.day >= first_day,
+                _own(suspect_traits),
             )
         )
         connection.execute(
@@ -83,6 +90,11 @@ def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rule
         )
         for table in (subject_places, subject_agents):
             connection.execute(delete(table).where(table.c.subject == subject))
+
+
+def _own(table: Table) -> ColumnElement[bool]:
+    """Not through accounts of others."""
+    return table.c.channel.not_like(f"%{BORROWED}")
 
 
 def _forget_empty(connection: Connection, subjects: Sequence[str]) -> None:

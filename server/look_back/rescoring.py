@@ -34,6 +34,7 @@ from server.pipeline.leaver_entries import (
     packed,
 )
 from server.pipeline.memory import Memory
+from server.pipeline.suspected_acts import counted_before
 from server.store.tables import event_blocks
 
 _FIELDS_KEPT = 20_000
@@ -53,7 +54,7 @@ class Rescoring:
     def __init__(self, memory: Memory, subjects: Sequence[str]) -> None:
         self._memory = memory
         # What exceptions hid was counted when the events came.
-        self._scoring = EventScoring(memory, HiddenHits())
+        self._scoring = EventScoring(memory, HiddenHits(), counted_before(memory))
         self._subjects = subjects
         self._known = frozenset(subjects)
         self._fields = lru_cache(_FIELDS_KEPT)(_decoded)

@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, exists, select
 
 from event_schema.wire import EVENTS_PER_RECORD_MAX
+from server.pipeline.subject_state import BORROWED
 from server.store.tables import event_blocks, subject_events
 
 _PAGE = 5_000
@@ -89,7 +90,8 @@ def stored_places(
     where = subject_events.c
     query = (
         select(where.agent, where.epoch, where.first_seq, where.last_seq, where.subject, where.day)
-        .where(where.subject.in_(subjects), where.day >= first_day)
+        # What somebody is suspected of is in the index of the account's subject too.
+        .where(where.subject.in_(subjects), where.day >= first_day, where.channel.not_like(f"%{BORROWED}"))
         .order_by(where.agent, where.epoch, where.first_seq)
         .execution_options(yield_per=_PAGE)
     )

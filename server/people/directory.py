@@ -29,7 +29,7 @@ from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.company_places import CompanyPlaces
 from server.people.erased import ErasedNames, account_forms, load_erased
 from server.people.facts import AccountKind, Employment, LeaverFlag
-from server.people.holders import Binding, Changing, changing, holders, moments_of
+from server.people.holders import Binding, Changing, changing, handed_on, holders, moments_of
 from server.people.local_time import first_moment, local_day_and_hour
 from server.people.standing import Timeline, timeline
 from server.people.working_hours import WorkingHours
@@ -111,6 +111,7 @@ class Directory:
                 self._everywhere[account.name] = account
         self._traits = traits or {}
         self._accounts_of: dict[str, list[AccountRecord]] | None = None
+        self._handed: dict[str, frozenset[str]] | None = None
         self._time_zone = time_zone
         self._calendar = calendar
         self.day_type = calendar.day_type
@@ -188,6 +189,12 @@ class Directory:
     def holdings(self, trait: str) -> tuple[Binding, ...]:
         """All who ever held it."""
         return self._traits.get(trait, ())
+
+    def handed_to(self, person_id: str) -> frozenset[str]:
+        """Who was given a machine, a device or an address after this person had had it."""
+        if self._handed is None:
+            self._handed = handed_on(self._traits.values())
+        return self._handed.get(person_id, frozenset())
 
     def _look_up(self, account: str, host: str | None, system: str) -> Owner:
         forms = account_forms(account_key(account), account_key(host or ""))

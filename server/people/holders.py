@@ -66,6 +66,23 @@ def changing(
     return Changing(tuple(starts), tuple(found)) if starts else found[0]
 
 
+def handed_on(each_thing: Iterable[Sequence[Binding]]) -> dict[str, frozenset[str]]:
+    """By person's id: who held one of these things after them."""
+    found: dict[str, set[str]] = {}
+    for bindings in each_thing:
+        for binding in bindings if len(bindings) > 1 else ():
+            later = {
+                other.person_id
+                for other in bindings
+                if other.since is not None
+                and other.person_id != binding.person_id
+                and (binding.since is None or binding.since < other.since)
+            }
+            if later:
+                found.setdefault(binding.person_id, set()).update(later)
+    return {person: frozenset(takers) for person, takers in found.items()}
+
+
 def moments_of(bindings: Iterable[Binding]) -> list[int]:
     """When anything changes."""
     return [m for binding in bindings for m in (binding.since, binding.until) if m is not None]

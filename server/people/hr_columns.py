@@ -57,7 +57,7 @@ _ALIASES: Final[dict[Column, str]] = {
     "设备 电脑 计算机名 主机名 电脑名",
     "since": "since validfrom effectivedate 生效日期 生效日",
     "employment": "employment employmentid contract contractid contractnumber assignment 合同编号 聘用编号",
-    "kind": "employmentkind employmenttype workertype employeetype persontype "
+    "kind": "kind employmentkind employmenttype workertype employeetype persontype "
     "用工类型 员工类型 人员类型 用工性质",
     "start_date": "startdate hiredate hired joined joiningdate entrydate 入职日期 入职时间 到岗日期",
     "notice_date": "noticedate notice noticegiven resignationdate resigned resignation 离职申请日 離職申請日 "

@@ -25,6 +25,7 @@ from server.pipeline.agent_state import AgentState, FindingKind
 from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.event_scoring import EventPlace, EventScoring
 from server.pipeline.memory import Memory
+from server.pipeline.suspected_acts import SuspectedActs
 from server.pipeline.watched_days import GrownDays
 from server.retention import DAY_MS
 
@@ -44,7 +45,8 @@ class BatchReader:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
-        self._scoring = EventScoring(memory, self._batch.hidden)
+        suspected = SuspectedActs(memory, self._batch, connection)
+        self._scoring = EventScoring(memory, self._batch.hidden, suspected.counted_for)
         self._grown = GrownDays()
         self._agents = AgentRecords(memory, self._batch, self._grown)
         self._asked_anew: set[str] = set()

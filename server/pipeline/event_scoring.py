@@ -18,6 +18,7 @@ from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.suspected_acts import CountedFor, level_of
 
 
 class EventPlace(NamedTuple):
@@ -30,9 +31,10 @@ class EventPlace(NamedTuple):
 
 class EventScoring:
     """Over the states that a Memory holds: those of the events' subjects must be loaded. By its rules.
-    `hidden`: takes what exceptions hide."""
+    `hidden`: takes what exceptions hide. `counted_for`: says whose an event's hits are."""
 
-    def __init__(self, memory: Memory, hidden: HiddenHits) -> None:
+    def __init__(self, memory: Memory, hidden: HiddenHits, counted_for: CountedFor) -> None:
+        self._counted_for = counted_for
         self._memory = memory
         self._hidden = hidden
         self.correlating = Correlating(memory.rules.policies)
@@ -69,10 +71,11 @@ class EventScoring:
             new_place=any(new) if new else None,
             file=file,
             around=around,
+            suspicion=memory.surroundings.suspicion(event, who, time, around),
         )
         if is_at_endpoint(event) and state.seen_on(source.agent, time):
             memory.scorer.forget_subject(who.subject)
-        self._match(state, event, enriched, source)
+        self._match(event, enriched, source)
         add_to_day(row, event, time)
         self._score(state, row, before, person)
         return enriched
@@ -92,21 +95,24 @@ class EventScoring:
                 state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
         return row.day == day_of(person, state.first_use(place))
 
-    def _match(self, state: SubjectState, event: Event, enriched: Enriched, source: EventPlace) -> None:
+    def _match(self, event: Event, enriched: Enriched, source: EventPlace) -> None:
         found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
         self._hidden.add(found.hidden, enriched.day, enriched.time)
+        counted = self._counted_for(found.hits, event, enriched, source) if found.hits else None
+        if counted is None:
+            return
+        state, channel, day = counted
         for hit in found.hits:
             state.rule_hit(
-                (hit.rule_id, channel_of(event), enriched.day),
+                (hit.rule_id, channel, day),
                 family=hit.family,
-                level=hit.level,
+                level=level_of(hit, enriched),
                 title=hit.title,
                 time=enriched.time,
                 version=hit.version,
             )
-        if found.hits:
-            known, at = enriched.known.plain, (enriched.time, enriched.day)
-            self.correlating.take(state, event, known, found.hits, place=source, at=at)
+        known, at = enriched.known.plain, (enriched.time, day)
+        self.correlating.take(state, event, known, found.hits, place=source, at=at)
 
     def _score(
         self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None

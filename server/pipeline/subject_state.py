@@ -15,6 +15,7 @@ from analytics.fading import higher
 from analytics.risk import Level
 from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
+from server.store.column_types import key_text
 from server.store.tables import (
     channel_days,
     correlation_groups,
@@ -25,6 +26,9 @@ from server.store.tables import (
     suspect_traits,
 )
 
+BORROWED = "~"
+"""Behind a channel's name: what the subject is suspected to have done through accounts of others."""
+_BORROWED_CHARACTERS = 63
 CORRELATED = "correlations"
 """In the place of a channel: hits of correlations, which several channels may have led to."""
 
@@ -295,6 +299,14 @@ def _load_part(
     )
     for subject, day, channel, agent, epoch, first_seq, last_seq in connection.execute(newest):
         states[subject].last_range[day, channel, agent, epoch] = EventRange(first_seq, last_seq)
+
+
+def borrowed(channel: str) -> str:
+    return key_text(channel, _BORROWED_CHARACTERS) + BORROWED
+
+
+def is_borrowed(channel: str) -> bool:
+    return channel.endswith(BORROWED)
 
 
 def least(*known: int | None) -> int | None:

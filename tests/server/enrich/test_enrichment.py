@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from event_schema.field_registry import field_registry
-from event_schema.leaver_fields import FileFields
+from event_schema.leaver_fields import FileFields, SuspectFields
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.ocsf_unmapped import Evidence, Unmapped
 from server.enrich.around import Around
 from server.enrich.enrichment import Enricher
+from server.enrich.suspicion import Suspicion
 from server.people.directory import Directory, PersonRecord
 from server.people.facts import Employment
 from tests.event_schema.sample_events import sample_events
@@ -69,6 +70,7 @@ def test_enrichment_fills_exactly_the_fields_that_are_not_marked_not_yet() -> No
             new_place=True,
             file=export,
             around=AROUND,
+            suspicion=Suspicion(None, SuspectFields(id="p9", days_since_left=3, link="team"), "p1", ()),
         )
         return _filled(found.known.plain, "leaver")
 

@@ -78,6 +78,8 @@ def known(server: Server) -> dict[tuple[str, str, int], Any]:
                     for side, fields in _BY_USES.items():
                         for field in fields:
                             plain[1].get(side, {}).pop(field, None)
+                    # Acts of others are not looked back at.
+                    plain[1].pop("suspect", None)
                     found[block.agent, block.epoch, block.first_seq + index] = plain
     return found
 

@@ -1,0 +1,117 @@
+"""Which subject an event's rule hits count for: whoever's account it was, or the one whom its traits lead to.
+
+An act is the suspect's once a rule that is about suspects fires on it: then all that it sets off is theirs,
+and it is among the evidence of theirs, in their own local day. What the account did on that day (sums,
+places, anomaly) stays the account's, whoever used it. Where traits lead to several people who left, the act
+stays the account's, and says so.
+
+With the suspect it stands on a channel of its own (`access_log~`): their own days and history stay what they
+did by their own accounts, and what is worked out again from these leaves the other alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import Connection
+
+from analytics.fading import faded
+from analytics.risk import Level
+from event_schema.ocsf_events import Event
+from policies.engine import PolicyHit
+from server.enrich.enrichment import Enriched, channel_of
+from server.enrich.suspicion import Suspicion
+from server.enrich.who import subject_of
+from server.people.directory import PersonRecord
+from server.pipeline.batch_outcome import Batch
+from server.pipeline.day_sums import add_to_day
+from server.pipeline.memory import Memory
+from server.pipeline.subject_state import SubjectState, TraitPlace, borrowed
+
+Counted = tuple[SubjectState, str, int]
+"""Where a hit counts: state, channel, local day."""
+CountedFor = Callable[[Collection[PolicyHit], Event, Enriched, tuple[str, str, int]], Counted | None]
+"""(hits of an event, it, what was known, (agent, epoch, seq)); None: they count already, for its suspect."""
+
+
+class SuspectedActs:
+    """Over one batch. The states of the events' own subjects must be loaded; those of suspects, who are few,
+    are as they come."""
+
+    def __init__(self, memory: Memory, batch: Batch, connection: Connection) -> None:
+        self._memory = memory
+        self._batch = batch
+        self._connection = connection
+
+    def counted_for(
+        self, hits: Collection[PolicyHit], event: Event, enriched: Enriched, at: tuple[str, str, int]
+    ) -> Counted:
+        suspicion = enriched.suspicion
+        if suspicion is None or not _about_suspect(hits):
+            return self._memory.subjects[enriched.subject], channel_of(event), enriched.day
+        if suspicion.person is None:
+            counted = self._memory.subjects[enriched.subject], channel_of(event), enriched.day
+        else:
+            counted = self._with_suspect(suspicion.person, event, enriched.time, at)
+        _note_traits(*counted, enriched.subject, suspicion)
+        return counted
+
+    def _with_suspect(
+        self, suspect: PersonRecord, event: Event, time: int, at: tuple[str, str, int]
+    ) -> Counted:
+        directory = self._memory.directory
+        subject = subject_of(suspect)
+        self._memory.load_subjects(self._connection, (subject,))
+        state = self._batch.subjects[subject] = self._memory.subjects[subject]
+        self._batch.people[subject] = suspect
+        day = directory.local_day_and_hour(suspect, time)[0]
+        row = state.channel_day(borrowed(channel_of(event)), day, directory.day_type(day))
+        add_to_day(row, event, time)
+        agent, epoch, seq = at
+        state.index_event((day, row.channel, agent, epoch), seq)
+        return state, row.channel, day
+
+
+def counted_before(memory: Memory) -> CountedFor:
+    """Of stored events that are scored again: those of suspects were counted when they came."""
+
+    def counted_for(
+        hits: Collection[PolicyHit], event: Event, enriched: Enriched, _at: tuple[str, str, int]
+    ) -> Counted | None:
+        suspicion = enriched.suspicion
+        counted = memory.subjects[enriched.subject], channel_of(event), enriched.day
+        if suspicion is not None and _about_suspect(hits):
+            if suspicion.person is not None:
+                return None
+            _note_traits(*counted, enriched.subject, suspicion)
+        return counted
+
+    return counted_for
+
+
+def level_of(hit: PolicyHit, enriched: Enriched) -> Level:
+    """It may have faded since the one whom the hit is about left."""
+    if not hit.fades:
+        return hit.level
+    fields = enriched.known.fields
+    if hit.about == "suspect" and fields.suspect is not None:
+        return faded(hit.level, fields.suspect.days_since_left)
+    return faded(hit.level, max(0, -(fields.person.days_to_last_day or 0)))
+
+
+def _about_suspect(hits: Collection[PolicyHit]) -> bool:
+    return any(hit.about == "suspect" for hit in hits)
+
+
+def _note_traits(state: SubjectState, channel: str, day: int, through: str, suspicion: Suspicion) -> None:
+    suspect_id = suspicion.person.id if suspicion.person is not None else ""
+    whole: TraitPlace = (channel, day, through, "", suspect_id)
+    state.suspect_trait(whole, owner_id=suspicion.owner_id)
+    for pointer in suspicion.pointers:
+        state.suspect_trait(
+            (channel, day, through, pointer.trait, pointer.person_id),
+            owner_id=suspicion.owner_id,
+            since=pointer.since,
+            until=pointer.until,
+            others=pointer.others,
+        )
