@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from scim2_models import SCIMException
+from scim2_models import Context, Resource, ResponseParameters, SCIMException
 from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
@@ -26,7 +26,16 @@ class ScimAnswer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-_service: Final = ScimService(PROVIDER)
+class _Service(ScimService):
+    def patch_response(
+        self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
+    ) -> ScimResponse:
+        """With the user as it is now: the RFC leaves it open, and providers compare it."""
+        published = self.publish(base_url, resource)
+        return self.resource_response(published, Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
+
+
+_service: Final = _Service(PROVIDER)
 
 
 def answer(

@@ -10,9 +10,9 @@ from scim2_client import BaseSyncSCIMClient
 from scim2_client.client import RawResponse
 from scim2_tester import Status, check_server
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
-MEANT = {"check_remove_attribute Attribute 'active' was not removed": "what is not said to be shut is open"}
-"""What this service decides otherwise, and why."""
+pytestmark = pytest.mark.databases("sqlite")
+MEANT = {"check_remove_attribute PATCH modify() did not remove attribute 'active'"}
+"""What this service decides otherwise: an account that nobody says is shut is open."""
 
 
 class OverHttps(BaseSyncSCIMClient):
@@ -39,5 +39,5 @@ def test_the_server_does_what_the_rfcs_say(provider: httpx.Client) -> None:
         for each in results
         if each.status not in {Status.SUCCESS, Status.COMPLIANT, Status.SKIPPED, Status.ACCEPTABLE}
     }
-    assert failed == set(MEANT)
+    assert failed == MEANT
     assert sum(each.status is Status.SUCCESS for each in results) > 50
