@@ -62,7 +62,8 @@ class Office(msgspec.Struct, frozen=True):
 
 class Company:
     """Its first staff, and makers of what comes later. `device_ids`: whether applications write down from
-    which device somebody works."""
+    which device somebody works. `names_networks`: whether an administrator named the office's addresses
+    as the company's own; `working_hours`: whether and when people work, as settings say."""
 
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
@@ -72,6 +73,8 @@ class Company:
         self.time_zone = dice.choice(_TIME_ZONES)
         self.device_ids: DeviceIds = dice.choice(("none", "browser", "certificate"))
         self.office = self.new_office()
+        self.names_networks = dice.random() < 0.7
+        self.working_hours = dice.choice(("", "07:30-19:00"))
         self.staff: list[Employee] = []
         for department in _DEPARTMENTS:
             lead = _MANAGERS.get(department)

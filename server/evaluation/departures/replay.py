@@ -36,8 +36,6 @@ from server.housekeeping import drop_old
 from server.installation import created_installation
 from server.log.embedded import EmbeddedLog
 from server.look_back.looking_back import LookingBack
-from server.people.company import keep_company
-from server.people.directory import raise_people_version
 from server.pipeline.worker import PipelineWorker
 from server.pki.authority import Authority
 from server.store.database import Database, open_database
@@ -170,8 +168,7 @@ class Replay:
 
     def _begin(self) -> None:
         with self._database.begin() as connection:
-            keep_company(connection, calendar="", time_zone=self._script.company.time_zone)
-            raise_people_version(connection)
+            self._script.settings(connection)
             for name in sorted({sent.agent for sent in self._script.sent}):
                 agent = self._agents[name] = _Agent(name, self._dice)
                 token = create_token(connection, name, now=self._now, actor=ACTOR)

@@ -21,6 +21,9 @@ from sqlalchemy import Connection
 from event_schema.ocsf_events import Event
 from server.evaluation.departures.company import Company, Employee, Machine, Office
 from server.people.account_facts import AccountWords, declare_account
+from server.people.company import keep_company
+from server.people.company_places import PRIVATE_NETWORKS, NamedPlaces
+from server.people.directory import raise_people_version
 from server.people.facts import AccountKind, LeaverFlag
 from server.people.flags import flag_person, unflag_person
 from server.people.hr_import import import_people
@@ -242,8 +245,25 @@ class Script:
         self.declare(day, hour, apply)
 
     def moves_office(self, day: int, office: Office) -> None:
-        """From that day machines are seen from there."""
+        """From that day machines are seen from there. An administrator names its addresses before."""
         self.offices.append((day, office))
+        self.company.names_networks = True
+        self.declare(day, 0.2, lambda connection, _at: self.settings(connection))
+
+    def settings(self, connection: Connection) -> None:
+        """The company's own, as `leaver up` writes them at its start."""
+        company = self.company
+        named = (
+            [net for _, office in self.offices for net in office.networks] if company.names_networks else []
+        )
+        keep_company(
+            connection,
+            calendar="",
+            time_zone=company.time_zone,
+            working_hours=company.working_hours,
+            places=NamedPlaces(networks=(*PRIVATE_NETWORKS, *named)),
+        )
+        raise_people_version(connection)
 
     def _csv(self, rows: tuple[HrRow, ...]) -> bytes:
         lines = io.StringIO()
