@@ -120,7 +120,8 @@ def ledger(
     shown = [
         (each, row) for each, row in rows if everybody or person_id is not None or _is_shown(each, row, days)
     ]
-    sight = sight_for(database, role, [each for each, _ in shown], unmasking)
+    notes = any(each.note for _, row in shown for each in row.sign_offs)
+    sight = sight_for(database, role, [each for each, _ in shown], unmasking, notes=notes)
     ordered = sorted(shown, key=lambda pair: _place(*pair))
     return Ledger(role, tuple(_seen(row, sight) for _, row in ordered), len(rows) - len(shown))
 

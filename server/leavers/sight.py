@@ -38,8 +38,11 @@ class Sight(Protocol):
     def sign_off(self, signed: SignOff) -> SignOff: ...
 
 
-def sight_for(database: Database, role: Role, found: Sequence[Leaver], unmasking: Unmasking | None) -> Sight:
-    """With `unmasking` each of the people leaves a row in the audit trail."""
+def sight_for(
+    database: Database, role: Role, found: Sequence[Leaver], unmasking: Unmasking | None, *, notes: bool
+) -> Sight:
+    """With `unmasking` each of the people leaves a row in the audit trail. `notes`: whether any note is to be
+    seen, in which the people's names may stand."""
     if may(role, Right.SEE_NAMES):
         return _AsCalled(role, {})
     people = [person_subject(each.id) for each in found]
@@ -50,8 +53,8 @@ def sight_for(database: Database, role: Role, found: Sequence[Leaver], unmasking
     if unmasking is None:
         with database.read() as connection:
             directory = load_directory(connection)
-            names = names_to_hide(connection, [each.id for each in found])
-        concerned = {each.id: names.get(each.id, "") for each in found}
+            concerned = dict.fromkeys([each.id for each in found] if notes else (), "")
+            concerned |= names_to_hide(connection, list(concerned))
         return _Masked(Masker(directory, key, shown, names=concerned), key)
     named: dict[str, str | None] = {}
     with database.begin() as connection:

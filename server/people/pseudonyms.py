@@ -165,8 +165,13 @@ def label(key: bytes, prefix: str, value: str) -> str:
 
 def names_to_hide(connection: Connection, person_ids: Iterable[str]) -> dict[str, str]:
     """Real names by person id, for the masker to find in labels that people gave; never to be shown."""
-    query = select(person_names).where(person_names.c.person_id.in_(list(person_ids)))
-    return {row.person_id: row.name for row in connection.execute(query)}
+    wanted = list(person_ids)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = person_names.c.person_id.in_(wanted[start : start + _AT_ONCE])
+        rows = connection.execute(select(person_names).where(some))
+        found.update({row.person_id: row.name for row in rows})
+    return found
 
 
 def pseudonym_key(connection: Connection) -> bytes:
