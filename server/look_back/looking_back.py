@@ -25,12 +25,13 @@ from policies.engine import PolicySet
 from server.enrich.enrichment import Enricher
 from server.erasure.account_subjects import account_subjects
 from server.erasure.blocks import last_block
+from server.look_back.neighbours import neighbours
 from server.look_back.outcome import write_outcome
 from server.look_back.queue import Waiting, waiting_groups
 from server.look_back.rescoring import OthersConcerned, Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, has_events, stored_places
-from server.people.directory import load_directory, people_version
+from server.people.directory import Directory, load_directory, people_version
 from server.people.erased import SUBJECT_CHARACTERS
 from server.people.pseudonyms import person_subject
 from server.pipeline.memory import Memory
@@ -121,7 +122,7 @@ class LookingBack:
         """Whether it was finished."""
         with self._database.read() as connection:
             memory.refresh(connection)
-            subjects = _subjects(connection, group)
+            subjects = _subjects(connection, memory.directory, group)
             if not has_events(connection, subjects):
                 return self._finish_empty(group)
         while not stop.is_set():
@@ -349,11 +350,14 @@ class _Run:
         )
 
 
-def _subjects(connection: Connection, group: Waiting) -> list[str]:
-    """Of the people, of their accounts as far as those were nobody's."""
+def _subjects(connection: Connection, directory: Directory, group: Waiting) -> list[str]:
+    """Of the people, of their accounts as far as those were nobody's, and whom their leaving touches."""
     people = [key_text(person_subject(person), SUBJECT_CHARACTERS) for person in group.people]
     of_accounts = account_subjects(connection, {name for _, name in group.accounts})
-    return [*people, *sorted(of_accounts)]
+    own = [*people, *sorted(of_accounts)]
+    if group.left_at is None:
+        return own
+    return [*own, *neighbours(connection, directory, group.people, own, group.left_at)]
 
 
 def _last_erasure(connection: Connection) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, case, func, select
@@ -16,11 +17,13 @@ _GROUPS_MAX = 5_000
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """People who are looked at together, since accounts went from one to another. `ids`: their rows."""
+    """People who are looked at together, since accounts went from one to another. `ids`: their rows.
+    left_at: since when the first of them has left; None: nobody has. ms UTC."""
 
     ids: tuple[int, ...]
     people: tuple[str, ...]
     accounts: tuple[Account, ...]
+    left_at: int | None = None
 
 
 class LookBackState(msgspec.Struct, frozen=True):
@@ -41,20 +44,29 @@ class LookBackState(msgspec.Struct, frozen=True):
 def waiting_groups(connection: Connection) -> list[Waiting]:
     """Those that a person marked first, then imports; in each the oldest first."""
     rows = connection.execute(
-        select(look_backs.c.id, look_backs.c.person_id, look_backs.c.accounts)
+        select(look_backs.c.id, look_backs.c.person_id, look_backs.c.accounts, look_backs.c.left_at)
         .where(look_backs.c.finished_at.is_(None))
         .order_by(case((look_backs.c.way == "import", 1), else_=0), look_backs.c.id)
         .limit(_GROUPS_MAX)
     ).all()
-    return _groups([(row.id, row.person_id, tuple(map(tuple, row.accounts))) for row in rows])
+    return _groups(
+        [_Row(row.id, row.person_id, tuple(map(tuple, row.accounts)), row.left_at) for row in rows]
+    )
 
 
-def _groups(rows: Sequence[tuple[int, str, tuple[Account, ...]]]) -> list[Waiting]:
+class _Row(NamedTuple):
+    id: int
+    person: str
+    accounts: tuple[Account, ...]
+    left_at: int | None
+
+
+def _groups(rows: Sequence[_Row]) -> list[Waiting]:
     """Joined where they share a person or an account."""
     group_of: dict[str | Account, int] = {}
     members: dict[int, list[int]] = {}
-    for index, (_, person, accounts) in enumerate(rows):
-        keys: list[str | Account] = [person, *accounts]
+    for index, row in enumerate(rows):
+        keys: list[str | Account] = [row.person, *row.accounts]
         mine = min((group_of[key] for key in keys if key in group_of), default=index)
         members.setdefault(mine, []).append(index)
         for other in {group_of[key] for key in keys if key in group_of} - {mine}:
@@ -64,12 +76,12 @@ def _groups(rows: Sequence[tuple[int, str, tuple[Account, ...]]]) -> list[Waitin
     return [_waiting([rows[index] for index in sorted(members[number])]) for number in sorted(members)]
 
 
-def _waiting(rows: Iterable[tuple[int, str, tuple[Account, ...]]]) -> Waiting:
-    found = list(rows)
+def _waiting(rows: Sequence[_Row]) -> Waiting:
     return Waiting(
-        tuple(number for number, _, _ in found),
-        tuple(sorted({person for _, person, _ in found})),
-        tuple(sorted({account for _, _, accounts in found for account in accounts})),
+        tuple(row.id for row in rows),
+        tuple(sorted({row.person for row in rows})),
+        tuple(sorted({account for row in rows for account in row.accounts})),
+        min((row.left_at for row in rows if row.left_at is not None), default=None),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
+from event_schema.leaver_fields import PersonStatus
 from server.people.facts import Holding, PersonFacts
 from server.people.standing import Standing, timeline
 from server.store.tables import event_blocks, look_backs
@@ -83,8 +84,21 @@ def _row(before: PersonFacts | None, after: PersonFacts | None, *, at: int, way:
         "accounts": [list(name) for name in sorted({(each.system, each.name) for each in held})],
         "way": way,
         "queued_at": at,
+        "left_at": _left_at(before, after, at),
         "events": 0,
         "changed": 0,
         "opened": 0,
         "joined": 0,
     }
+
+
+def _left_at(before: PersonFacts | None, after: PersonFacts | None, now: int) -> int | None:
+    """The first moment until now from which the person has left, by what was declared or is."""
+    starts = [
+        start
+        for facts in (before, after)
+        if facts is not None
+        for start, (status, _) in _past_standings(facts, now)
+        if status is PersonStatus.LEFT
+    ]
+    return min(starts, default=None)

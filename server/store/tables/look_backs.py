@@ -21,6 +21,7 @@ look_backs = Table(
     Column("accounts", JSON, nullable=False, comment="[[system, name], …]: owned before or after the change"),
     Column("way", PlainText(8), nullable=False, comment="as in people_changes"),
     Column("queued_at", BigInteger, nullable=False),
+    Column("left_at", BigInteger, comment="since when they have left, before or by now"),
     Column("begun_at", BigInteger),
     Column("version", BigInteger, index=True, comment="of what it writes to leaver_versions"),
     Column("finished_at", BigInteger),

@@ -65,8 +65,8 @@ def indexed(server: Server) -> set[tuple[Any, ...]]:
     return set(found)
 
 
-def known(server: Server) -> dict[tuple[str, str, int], Any]:
-    """What is known of each event by now."""
+def known(server: Server, *, whole: bool = False) -> dict[tuple[str, str, int], Any]:
+    """What is known of each event by now; `whole`: with what depends on the order in which uses came."""
     found: dict[tuple[str, str, int], Any] = {}
     with server.database.read() as connection:
         for block in connection.execute(select(event_blocks)).all():
@@ -75,7 +75,7 @@ def known(server: Server) -> dict[tuple[str, str, int], Any]:
             for index, entry in enumerate(entries):
                 if entry is not None:
                     plain = entry[0], msgspec.json.decode(entry[1])
-                    for side, fields in _BY_USES.items():
+                    for side, fields in () if whole else _BY_USES.items():
                         for field in fields:
                             plain[1].get(side, {}).pop(field, None)
                     # Acts of others are not looked back at.

@@ -29,6 +29,7 @@ from tests.analytics.simulated_company import simulated_histories, training_set
 from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over, unflag
 from tests.server.look_back.outcomes import (
     LEFT,
+    known,
     look_back,
     outcome,
     rows,
@@ -288,6 +289,28 @@ def test_alerts_about_an_account_follow_its_events_to_whose_it_turned_out_to_be(
         assert evidence(connection, opened["id"]).total == 3
     # What was judged is not judged again.
     assert found[opened["id"]]["facts"]["days"] == opened["facts"]["days"]
+
+
+def test_who_used_a_machine_after_its_user_left_is_scored_again_with_them(new_server: NewServer) -> None:
+    bound = []
+    for late in (False, True):
+        server, endpoint = new_server(), Endpoint("desk-1")
+        enrolled(server, [endpoint])
+        take_over(server, STAYS)
+        if not late:
+            flag(server, TODAY - 12, notice=TODAY - 40)
+        elsewhere = copied_file(NOW - 2 * DAY, account="carol", host="laptop-2", device="other")
+        server.take(endpoint.record([archive(NOW - 20 * DAY), elsewhere]))
+        server.take(endpoint.record([archive(NOW - 2 * DAY, account="bob")]))
+        if late:
+            flag(server, TODAY - 12, notice=TODAY - 40)
+            assert look_back(server) == 1
+            with server.database.read() as connection:
+                # Carol was elsewhere.
+                assert look_back_state(connection).events_finished == 2
+        bound.append({key: entry[1]["device"] for key, entry in known(server, whole=True).items()})
+    assert bound[0] == bound[1]
+    assert [device.get("bound_to_left_person") for device in bound[1].values()][2]
 
 
 def test_only_what_changes_a_past_is_queued(server: Server) -> None:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         ),
         sa.Column("way", _text(8), nullable=False, comment="as in people_changes"),
         sa.Column("queued_at", sa.BigInteger(), nullable=False),
+        sa.Column("left_at", sa.BigInteger(), comment="since when they have left, before or by now"),
         sa.Column("begun_at", sa.BigInteger()),
         sa.Column("version", sa.BigInteger(), comment="of what it writes to leaver_versions"),
         sa.Column("finished_at", sa.BigInteger()),
