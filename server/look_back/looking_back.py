@@ -28,9 +28,10 @@ from server.erasure.blocks import last_block
 from server.look_back.neighbours import neighbours
 from server.look_back.outcome import write_outcome
 from server.look_back.queue import Waiting, waiting_groups
-from server.look_back.rescoring import OthersConcerned, Rescoring
+from server.look_back.rescoring import Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, has_events, stored_places
+from server.look_back.suspected_again import CountedActs, OthersConcerned
 from server.people.directory import Directory, load_directory, people_version
 from server.people.erased import SUBJECT_CHARACTERS
 from server.people.pseudonyms import person_subject
@@ -166,7 +167,9 @@ class _Run:
         self._pulse = pulse
         self._group = group
         self._subjects = subjects
-        self._rescoring = Rescoring(memory, subjects)
+        with database.read() as connection:
+            self._counted = CountedActs(connection, subjects)
+        self._rescoring = Rescoring(memory, subjects, self._counted)
         self._version = 0
         self._erasures = 0
         self._first_day = 0
@@ -309,6 +312,8 @@ class _Run:
             if people_version(connection) != memory.directory.version:
                 raise _Anew("what is declared changed at the last moment")
             versions = lock_versions(connection, self._subjects)
+            if CountedActs(connection, self._subjects).ranges != self._counted.ranges:
+                raise _Anew("acts through accounts of others were counted meanwhile")
             places = stored_places(connection, self._subjects, self._first_day, above=above)
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))

@@ -22,6 +22,7 @@ from server.enrich.enrichment import channel_of
 from server.ingest.redaction import NOTHING, raw_events
 from server.look_back.moved_events import Key, MovedEvents
 from server.look_back.stored_places import Place
+from server.look_back.suspected_again import CountedActs, OthersConcerned, SuspectedAgain
 from server.pipeline.event_scoring import EventPlace, EventScoring
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.leaver_entries import (
@@ -34,27 +35,20 @@ from server.pipeline.leaver_entries import (
     packed,
 )
 from server.pipeline.memory import Memory
-from server.pipeline.suspected_acts import counted_before
 from server.store.tables import event_blocks
 
 _FIELDS_KEPT = 20_000
 
 
-class OthersConcerned(Exception):
-    """Events are these subjects' by now, whose states must be made anew too."""
-
-    def __init__(self, subjects: Sequence[str]) -> None:
-        super().__init__(f"{len(subjects)} further subjects")
-        self.subjects = tuple(subjects)
-
-
 class Rescoring:
-    """Over states that the caller puts into the Memory. `subjects`: as in the places."""
+    """Over states that the caller puts into the Memory. `subjects`: as in the places. `counted`: acts
+    through accounts of others that count for them."""
 
-    def __init__(self, memory: Memory, subjects: Sequence[str]) -> None:
+    def __init__(self, memory: Memory, subjects: Sequence[str], counted: CountedActs) -> None:
         self._memory = memory
         # What exceptions hid was counted when the events came.
-        self._scoring = EventScoring(memory, HiddenHits(), counted_before(memory))
+        suspected = SuspectedAgain(memory, counted, frozenset(subjects))
+        self._scoring = EventScoring(memory, HiddenHits(), suspected.counted_for)
         self._subjects = subjects
         self._known = frozenset(subjects)
         self._fields = lru_cache(_FIELDS_KEPT)(_decoded)

@@ -47,13 +47,13 @@ class SuspectedActs:
         self, hits: Collection[PolicyHit], event: Event, enriched: Enriched, at: tuple[str, str, int]
     ) -> Counted:
         suspicion = enriched.suspicion
-        if suspicion is None or not _about_suspect(hits):
+        if suspicion is None or not is_about_suspect(hits):
             return self._memory.subjects[enriched.subject], channel_of(event), enriched.day
         if suspicion.person is None:
             counted = self._memory.subjects[enriched.subject], channel_of(event), enriched.day
         else:
             counted = self._with_suspect(suspicion.person, event, enriched.time, at)
-        _note_traits(*counted, enriched.subject, suspicion)
+        note_traits(*counted, enriched.subject, suspicion)
         return counted
 
     def _with_suspect(
@@ -72,23 +72,6 @@ class SuspectedActs:
         return state, row.channel, day
 
 
-def counted_before(memory: Memory) -> CountedFor:
-    """Of stored events that are scored again: those of suspects were counted when they came."""
-
-    def counted_for(
-        hits: Collection[PolicyHit], event: Event, enriched: Enriched, _at: tuple[str, str, int]
-    ) -> Counted | None:
-        suspicion = enriched.suspicion
-        counted = memory.subjects[enriched.subject], channel_of(event), enriched.day
-        if suspicion is not None and _about_suspect(hits):
-            if suspicion.person is not None:
-                return None
-            _note_traits(*counted, enriched.subject, suspicion)
-        return counted
-
-    return counted_for
-
-
 def level_of(hit: PolicyHit, enriched: Enriched) -> Level:
     """It may have faded since the one whom the hit is about left."""
     if not hit.fades:
@@ -99,11 +82,13 @@ def level_of(hit: PolicyHit, enriched: Enriched) -> Level:
     return faded(hit.level, max(0, -(fields.person.days_to_last_day or 0)))
 
 
-def _about_suspect(hits: Collection[PolicyHit]) -> bool:
+def is_about_suspect(hits: Collection[PolicyHit]) -> bool:
+    """Whether a rule fired that is about suspects."""
     return any(hit.about == "suspect" for hit in hits)
 
 
-def _note_traits(state: SubjectState, channel: str, day: int, through: str, suspicion: Suspicion) -> None:
+def note_traits(state: SubjectState, channel: str, day: int, through: str, suspicion: Suspicion) -> None:
+    """What leads to whom, one act more of it. `through`: the subject of the account."""
     suspect_id = suspicion.person.id if suspicion.person is not None else ""
     whole: TraitPlace = (channel, day, through, "", suspect_id)
     state.suspect_trait(whole, owner_id=suspicion.owner_id)

@@ -26,6 +26,7 @@ from server.store.tables import (
     people_imports,
 )
 from tests.analytics.simulated_company import simulated_histories, training_set
+from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over, unflag
 from tests.server.look_back.outcomes import (
     LEFT,
@@ -61,6 +62,7 @@ def _flow(dice: random.Random, endpoints: list[Endpoint]) -> list[WireRecord]:
     return records
 
 
+HOUR = 3_600_000
 FACTS: dict[str, Callable[[Server], None]] = {
     "who is flagged": flag,
     "who left weeks ago": lambda server: flag(server, TODAY - 12, notice=TODAY - 40),
@@ -311,6 +313,37 @@ def test_who_used_a_machine_after_its_user_left_is_scored_again_with_them(new_se
         bound.append({key: entry[1]["device"] for key, entry in known(server, whole=True).items()})
     assert bound[0] == bound[1]
     assert [device.get("bound_to_left_person") for device in bound[1].values()][2]
+
+
+def test_a_colleagues_login_from_the_machine_of_somebody_whose_leaving_is_told_late_leads_to_them(
+    new_server: NewServer,
+) -> None:
+    found = []
+    for late in (False, True):
+        server, endpoint = new_server(), Endpoint("laptop-1")
+        enrolled(server, [endpoint])
+        take_over(server, "id,accounts,manager\nE2,boris,\nE1,alice,E2\n")
+        if not late:
+            flag(server, TODAY - 60, notice=TODAY - 70)
+        own = [act("alice", NOW - n * DAY, device="phone-1", ip="198.51.100.7") for n in (89, 85, 80)]
+        his = [act("boris", NOW - n * DAY, device="pc-2", ip="198.51.100.8") for n in (89, 70, 40, 3)]
+        server.take(endpoint.record(own + his))
+        hers = [act("boris", NOW - n * HOUR, device="phone-1", ip="198.51.100.7") for n in (5, 4, 3)]
+        server.take(endpoint.record(hers))
+        if late:
+            assert rows(server, alerts) == []
+            flag(server, TODAY - 60, notice=TODAY - 70)
+            look_back(server)
+            once = outcome(server)
+            # Said again in other words: what counts for her already counts once.
+            flag(server, TODAY - 60, notice=TODAY - 71)
+            look_back(server)
+            assert outcome(server)["days"] == once["days"]
+            assert outcome(server)["rules"] == once["rules"]
+        found.append(outcome(server))
+    assert [alert["suspected_actor"] for alert in found[0]["alerts"]] == ["E1"]
+    for part in ("days", "rules", "index", "alerts"):
+        assert found[1][part] == found[0][part], part
 
 
 def test_only_what_changes_a_past_is_queued(server: Server) -> None:

@@ -1,0 +1,95 @@
+"""Whose the hits of a stored event are that is scored again (pipeline/suspected_acts.py has it for new ones).
+
+What somebody is suspected to have done through accounts of others is added to their state, not made anew:
+an event that is in the index of theirs already was counted for them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, select
+
+from event_schema.ocsf_events import Event
+from policies.engine import PolicyHit
+from server.enrich.enrichment import Enriched, channel_of
+from server.enrich.who import subject_of
+from server.people.directory import PersonRecord
+from server.pipeline.day_sums import add_to_day
+from server.pipeline.memory import Memory
+from server.pipeline.subject_state import BORROWED, borrowed
+from server.pipeline.suspected_acts import Counted, is_about_suspect, note_traits
+from server.store.tables import subject_events
+
+Spool = tuple[str, str, str]
+"""(subject, agent, epoch)."""
+
+
+class OthersConcerned(Exception):
+    """Events are these subjects' by now, whose states must be made anew too."""
+
+    def __init__(self, subjects: Sequence[str]) -> None:
+        super().__init__(f"{len(subjects)} further subjects")
+        self.subjects = tuple(subjects)
+
+
+class CountedActs:
+    """Events that count for these subjects, though they were done through accounts of others."""
+
+    def __init__(self, connection: Connection, subjects: Collection[str]) -> None:
+        at = subject_events.c
+        query = select(at.subject, at.agent, at.epoch, at.first_seq, at.last_seq)
+        rows = connection.execute(
+            query.where(at.subject.in_(subjects), at.channel.like(f"%{BORROWED}")).order_by(at.first_seq)
+        )
+        self.ranges: dict[Spool, list[tuple[int, int]]] = {}
+        for subject, agent, epoch, first_seq, last_seq in rows:
+            self.ranges.setdefault((subject, agent, epoch), []).append((first_seq, last_seq))
+
+    def holds(self, spool: Spool, seq: int) -> bool:
+        found = self.ranges.get(spool)
+        if not found:
+            return False
+        number = bisect_right(found, (seq, 2**62)) - 1
+        return number >= 0 and seq <= found[number][1]
+
+
+class SuspectedAgain:
+    """`counted`: of all subjects whose states the Memory holds."""
+
+    def __init__(self, memory: Memory, counted: CountedActs, subjects: Collection[str]) -> None:
+        self._memory = memory
+        self._counted = counted
+        self._subjects = subjects
+
+    def counted_for(
+        self, hits: Collection[PolicyHit], event: Event, enriched: Enriched, at: tuple[str, str, int]
+    ) -> Counted | None:
+        suspicion = enriched.suspicion
+        own = self._memory.subjects[enriched.subject], channel_of(event), enriched.day
+        if suspicion is None or not is_about_suspect(hits):
+            return own
+        counted = own
+        if suspicion.person is not None:
+            subject = subject_of(suspicion.person)
+            if subject not in self._subjects:
+                raise OthersConcerned([subject])
+            agent, epoch, seq = at
+            if self._counted.holds((subject, agent, epoch), seq):
+                return None
+            counted = self._with_suspect(suspicion.person, event, enriched.time, at)
+        note_traits(*counted, enriched.subject, suspicion)
+        return counted
+
+    def _with_suspect(
+        self, suspect: PersonRecord, event: Event, time: int, at: tuple[str, str, int]
+    ) -> Counted:
+        directory = self._memory.directory
+        state = self._memory.subjects[subject_of(suspect)]
+        day = directory.local_day_and_hour(suspect, time)[0]
+        row = state.channel_day(borrowed(channel_of(event)), day, directory.day_type(day))
+        add_to_day(row, event, time)
+        agent, epoch, seq = at
+        state.index_event((day, row.channel, agent, epoch), seq)
+        return state, row.channel, day
