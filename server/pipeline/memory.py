@@ -33,8 +33,8 @@ from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
 AGENTS_KEPT = 20_000
-CORRELATED_KEPT = 1_000_000
-"""Events in the windows of all subjects' correlations, or about as much."""
+CORRELATED_KEPT = 500_000
+"""Events in the windows of all subjects' correlations, or about as much: 110 MB."""
 STANDING_KEPT_MS = 1000
 """Keys and revocations made by other processes hold after this time."""
 

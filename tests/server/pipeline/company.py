@@ -28,6 +28,7 @@ from server.store.tables import (
     alert_days,
     alerts,
     channel_days,
+    correlation_groups,
     event_blocks,
     pseudonyms,
     rule_days,
@@ -48,6 +49,7 @@ _topics = itertools.count()
 _TABLES = {
     channel_days: (),
     rule_days: (),
+    correlation_groups: (),
     subject_agents: (),
     subject_places: (),
     trait_uses: (),
