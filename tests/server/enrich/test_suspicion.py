@@ -6,10 +6,14 @@ import itertools
 
 import pytest
 
-from server.enrich.suspicion import Pointer, Suspicion, suspicion
+from server.enrich.left_traits import LeftTrait
+from server.enrich.suspicion import Pointer, Suspicion, pointers, suspicion
 from server.people.directory import Directory, PersonRecord
 from server.people.facts import Employment
+from server.people.holders import Binding
+from tests.server.enrich.people_who_left import act
 from tests.server.people.directories import day, ms
+from tests.server.pipeline.endpoint import copied_file
 
 LAST = day("2026-03-31")
 LATER = ms("2026-06-29T12:00:00Z")
@@ -32,9 +36,9 @@ OTHER = _person("other", "accounts")
 DIRECTORY = Directory(1, [GONE, ALSO_GONE, BOSS, BACK, MATE, OTHER])
 
 
-def _of(*pointers: tuple[str, str], user: PersonRecord | None = OTHER, at: int = LATER) -> Suspicion | None:
+def _of(*led_by: tuple[str, str], user: PersonRecord | None = OTHER, at: int = LATER) -> Suspicion | None:
     return suspicion(
-        DIRECTORY, user, user.id if user else "other", at, [Pointer(trait, who) for trait, who in pointers]
+        DIRECTORY, user, user.id if user else "other", at, [Pointer(trait, who) for trait, who in led_by]
     )
 
 
@@ -86,7 +90,7 @@ def test_the_link_is_that_of_the_accounts_owner(user: PersonRecord | None, link:
 
 
 @pytest.mark.parametrize(
-    ("pointers", "suspect"),
+    ("led_by", "suspect"),
     [
         ((("knows:kefu", "gone"),), "gone"),
         ((("knows:kefu", "gone"), ("knows:kefu", "also")), None),
@@ -98,9 +102,9 @@ def test_the_link_is_that_of_the_accounts_owner(user: PersonRecord | None, link:
     ],
 )
 def test_what_is_nearer_counts_first_and_what_is_farther_chooses(
-    pointers: tuple[tuple[str, str], ...], suspect: str | None
+    led_by: tuple[tuple[str, str], ...], suspect: str | None
 ) -> None:
-    for order in itertools.permutations(pointers):
+    for order in itertools.permutations(led_by):
         found = _of(*order)
         assert found is not None
         assert (found.person.id if found.person else None) == suspect
@@ -109,3 +113,39 @@ def test_what_is_nearer_counts_first_and_what_is_farther_chooses(
             assert {pointer.person_id for pointer in found.pointers} == {"gone", "also"}
         else:
             assert {pointer.person_id for pointer in found.pointers} == {suspect}
+
+
+def _given_on(*, since: int | None) -> Directory:
+    machine = (Binding("gone", None, since), Binding("other", since))
+    return Directory(1, [GONE, OTHER, MATE], traits={"host:pc-9": machine})
+
+
+@pytest.mark.parametrize("trait", ["host:pc-9", "device:certificate-of-pc-9"])
+def test_a_machine_does_not_lead_from_whoever_was_given_one_of_theirs(trait: str) -> None:
+    directory = _given_on(since=LATER - 30 * 86_400_000)
+    found = [Pointer(trait, "gone")]
+    assert suspicion(directory, OTHER, "other", LATER, found) is None
+    assert suspicion(directory, MATE, "mate", LATER, found) is not None
+
+
+def test_their_address_leads_from_whoever_was_given_their_machine_all_the_same() -> None:
+    directory = _given_on(since=LATER - 30 * 86_400_000)
+    found = suspicion(directory, OTHER, "other", LATER, [Pointer("address:203.0.113.9", "gone")])
+    assert found is not None
+    assert found.person == GONE
+
+
+def _bound(trait: str, *, users: int = 1) -> LeftTrait:
+    return LeftTrait(trait, ("gone",), LATER, None, None, users, 0)
+
+
+def test_neither_a_stick_left_behind_nor_a_busy_address_is_a_pointer() -> None:
+    copy, login = copied_file(LATER), act("cem", LATER)
+    assert list(pointers(copy, [_bound("device:0781:5591:S1")], (), "cem")) == []
+    assert [p.trait for p in pointers(login, [_bound("device:phone-1")], (), "cem")] == ["device:phone-1"]
+    assert list(pointers(login, [_bound("address:203.0.113.9", users=4)], (), "cem")) == []
+    assert len(list(pointers(login, [_bound("address:203.0.113.9", users=3)], (), "cem"))) == 1
+
+
+def test_who_knows_the_password_is_a_pointer_of_the_account() -> None:
+    assert list(pointers(act("kefu", LATER), [], ("gone",), "kefu")) == [Pointer("knows:kefu", "gone")]
