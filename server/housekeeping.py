@@ -32,6 +32,7 @@ from server.store.tables import (
     dead_letters,
     enrolment_tokens,
     event_blocks,
+    hidden_hits,
     judged_days,
     known_exports,
     log_positions,
@@ -81,6 +82,7 @@ def drop_old(
         (rule_days, rule_days.c.day < first_local),
         (suspect_traits, suspect_traits.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
+        (hidden_hits, hidden_hits.c.day < first_local),
         (
             correlation_groups,
             (correlation_groups.c.last_day < first_local) | (correlation_groups.c.until_day < now // DAY - 1),

@@ -61,9 +61,11 @@ from server.store.tables import (
     dead_letters,
     erasures,
     event_blocks,
+    hidden_hits,
     judged_days,
     known_exports,
     people,
+    policy_versions,
     pseudonyms,
     rule_days,
     state_versions,
@@ -78,7 +80,7 @@ DAY_MS = 86_400_000
 _TOUCHED = (
     people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
     correlation_groups, trait_uses, subject_agents, subject_events, state_versions, dead_letters, erasures,
-    event_blocks,
+    event_blocks, hidden_hits, policy_versions,
     known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3

@@ -34,6 +34,7 @@ _WORDS = {
         "version of a rule or exception, in which the person is no longer named",
         "versions of rules and exceptions, in which the person is no longer named",
     ),
+    "hidden_hits": ("day of an exception's count", "days of exceptions' counts"),
     "correlation_groups": ("window of a correlation", "windows of correlations"),
     "subject_places": ("device or destination seen", "devices and destinations seen"),
     "trait_uses": (

@@ -22,6 +22,7 @@ from server.store.tables import (
     correlation_groups,
     dead_letters,
     event_blocks,
+    hidden_hits,
     judged_days,
     known_exports,
     people,
@@ -92,6 +93,7 @@ def _of_days(connection: Connection, first: int, last: int) -> dict[str, int]:
         counts[table.name] = _count(connection, seen)
     counts[correlation_groups.name] = _count(connection, correlated_on(first, last))
     counts[known_exports.name] = _count(connection, made_on(first, last))
+    counts[hidden_hits.name] = _count(connection, hidden_hits.c.day.between(first, last))
     received = dead_letters.c.received_at.between(first * DAY_MS, (last + 1) * DAY_MS - 1)
     counts["dead_letters"] = _count(connection, received)
     counts["blocks_looked_at"] = _count(connection, event_blocks.c.last_day >= first)

@@ -46,6 +46,7 @@ from server.store.tables import (
     erased_accounts,
     erasures,
     event_blocks,
+    hidden_hits,
     judged_days,
     known_exports,
     leaver_flags,
@@ -278,6 +279,7 @@ class _Run:
                 self._count(connection, counts)
         self._progress("days", len(ordered), len(ordered))
         self.delete(known_exports, made_on(days[0], days[-1]))
+        self.delete(hidden_hits, hidden_hits.c.day.between(days[0], days[-1]))
 
     def blocks(self, selection: Selection, condition: ColumnElement[bool]) -> None:
         """Those that come from now on hold nothing of it."""

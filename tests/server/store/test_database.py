@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,21 @@ def _sqlite_schema(database: Database) -> set[str]:
         texts = connection.exec_driver_sql(
             "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
         ).scalars()
-        return {
-            f"{text.split('(')[0]}: {line.strip().rstrip(',')}"
-            for text in texts
-            for line in text.splitlines()
-        }
+        return {f"{text.split('(')[0].strip()}: {part}" for text in texts for part in _parts(text)}
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Columns and constraints of a table; a column that was added later stands on no line of its own."""
+    depth, part = 0, ""
+    for character in text[text.index("(") + 1 : text.rindex(")")]:
+        depth += (character == "(") - (character == ")")
+        if character == "," and not depth:
+            yield " ".join(part.split())
+            part = ""
+        else:
+            part += character
+    yield " ".join(part.split())
+    yield text[text.rindex(")") :]
 
 
 def _postgresql_schema(database: Database) -> set[str]:

@@ -229,7 +229,9 @@ def _changes() -> None:
         _person(),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_by", _text(256), nullable=False),
-        sa.Column("way", _text(8), nullable=False, comment="import, flag, unflag, undo, account"),
+        sa.Column(
+            "way", _text(8), nullable=False, comment="import, flag, unflag, undo, account, device, scim"
+        ),
         sa.Column("import_id", sa.BigInteger()),
         sa.Column("before", _text(), comment="PersonFacts as JSON (people/facts.py); null: not there before"),
         _to_person("people_changes"),
