@@ -45,7 +45,7 @@ def main(people: int, accounts: int, devices: int, bad_rows: int) -> None:
         database = open_database(f"sqlite:///{folder}/large.db", clock=lambda: NOW)
         upgrade(database)
         with database.begin() as connection:
-            company = [(None, person) for person in _company(people, accounts, devices)]
+            company = [(None, person) for person in company_of(people, accounts, devices)]
             write_facts(connection, company, at=NOW, actor="benchmark", way="import")
         del company
         _directory(database, people, accounts, devices)
@@ -56,7 +56,8 @@ def main(people: int, accounts: int, devices: int, bad_rows: int) -> None:
         roster.close()
 
 
-def _company(people: int, accounts: int, devices: int) -> list[PersonFacts]:
+def company_of(people: int, accounts: int, devices: int) -> list[PersonFacts]:
+    """People with their accounts, a tenth of which changed hands, and machines."""
     dice = random.Random(1)
     owned: list[list[Holding]] = [[] for _ in range(people)]
     for number in range(accounts):

@@ -46,6 +46,7 @@ class KnownToLeft(msgspec.Struct, frozen=True):
 
 
 NOT_KNOWN: Final = KnownToLeft()
+KNOWN_TO_NOBODY: Final = KnownToLeft(known=False)
 
 
 def account_name(account: str, host: str, record: AccountRecord | None) -> AccountName:
@@ -69,12 +70,14 @@ def known_to_left(
     since. Who knows it: whom it is declared to be known to; of a shared or service account also who answered
     for it, and who used it (`used_by`). Changes of the
     password that came later than `time` do not count, nor does what somebody learned after leaving."""
+    if not record.knowers and record.kind not in MANY_KNOW:
+        return KNOWN_TO_NOBODY
     knowing = [each for each in record.knowers if each.until is None or each.until > time]
     if record.kind in MANY_KNOW:
         knowing += record.owners
         knowing += used_by
     if not knowing:
-        return KnownToLeft(known=False)
+        return KNOWN_TO_NOBODY
     rotated_at = record.rotated_at if record.rotated_at is not None and record.rotated_at <= time else None
     ever: dict[str, int] = {}
     still: dict[str, int] = {}
@@ -107,11 +110,16 @@ def used_since(uses: Iterable[Use]) -> int | None:
     return min((use.first_time for use in uses), default=None)
 
 
-def is_new(known: UsesOfTrait, account: AccountName, used_since: int | None, time: int) -> bool | None:
+def is_new(
+    known: UsesOfTrait, account: AccountName, subject: str, used_since: int | None, time: int
+) -> bool | None:
     """Whether the account used this trait for the first time within the last day. None: too early to tell,
-    or it is a crowd's."""
+    or it is a crowd's. `subject`: who acts."""
     if used_since is None or time - used_since < LEARNING_MS:
         return None
+    own = known.uses.get((subject, account.trait))
+    if own is not None and time - own.first_time >= NEW_MS:
+        return False
     first = min((use.first_time for use in known.uses.values() if use.account in account.names), default=None)
     if first is None:
         return None if known.is_crowd else True

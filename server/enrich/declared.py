@@ -15,7 +15,7 @@ from server.people.facts import LEARNED
 def assigned_to(directory: Directory, traits: Iterable[str], time: int) -> str | None:
     """The id of whose the first of these is that is anybody's."""
     for trait in traits:
-        holder = directory.holder(trait, time)
+        holder = directory.holder(trait, time) if directory.holdings(trait) else None
         if holder is not None:
             return holder.id
     return None
@@ -43,7 +43,10 @@ def trusted(directory: Directory, shown: Traits, time: int) -> bool | None:
         return directory.places.trusts(shown.storage_names)
     if shown.machine is None:
         return None
-    declared = [each for each in directory.holdings(shown.machine) if each.source != LEARNED]
+    holdings = directory.holdings(shown.machine)
+    if not holdings:
+        return None
+    declared = [each for each in holdings if each.source != LEARNED]
     return any(each.holds_at(time) for each in declared) if declared else None
 
 

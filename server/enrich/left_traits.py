@@ -33,6 +33,7 @@ from server.people.erased import NO_ACCOUNT, is_cut
 _TELL_NOBODY: Final = frozenset({"root", "administrator", "admin", "guest", NO_ACCOUNT})
 _NOBODYS_KINDS: Final = frozenset({"shared", "service"})
 _PERSON: Final = "person:"
+_SUBJECTS_KEPT: Final = 200_000
 
 
 class LeftTrait(msgspec.Struct, frozen=True):
@@ -83,6 +84,25 @@ class LeftTraits:
     def __init__(self, directory: Directory, person_of: Callable[[str], PersonRecord | None]) -> None:
         self._directory = directory
         self._person_of = person_of
+        self._leaves: dict[str, bool] = {}
+
+    def nobody_leaves(self, trait: str, known: UsesOfTrait) -> bool:
+        """Whether the trait cannot be bound to anybody: quicker than to ask who is behind its uses."""
+        if self._directory.holdings(trait):
+            return False
+        leaves = self._leaves
+        for subject, _ in known.uses:
+            found = leaves.get(subject)
+            if found is None:
+                person = self._person_of(subject) if subject.startswith(_PERSON) else None
+                # Whose an account is that belonged to nobody is asked each time.
+                found = person is None or self.ever_leaves(person)
+                if len(leaves) >= _SUBJECTS_KEPT:
+                    leaves.clear()
+                leaves[subject] = found
+            if found:
+                return False
+        return True
 
     def users(self, known: UsesOfTrait) -> Users:
         """Who is behind its uses."""

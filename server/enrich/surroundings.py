@@ -47,6 +47,7 @@ class Surroundings:
         self._uses = uses
         self._places = directory.places
         self._users: dict[str, tuple[int, Users]] = {}
+        self._shown_by: dict[int, tuple[Event, Traits, str | None]] = {}
 
     def load(
         self,
@@ -56,13 +57,17 @@ class Surroundings:
     ) -> None:
         """Before a batch's acts are looked at. `first_day`: the oldest UTC day that counts."""
         self._users.clear()
+        self._shown_by.clear()
         traits: set[str] = set()
         shared: set[str] = set()
         for event, whose in acts:
             # An account's name is the same, whoever has it.
             who = whose if isinstance(whose, Who) else whose.each[0]
+            shown = traits_of(event)
+            address = self._address(shown.address)
+            self._shown_by[id(event)] = (event, shown, address)
             traits.update(who.name.names)
-            traits.update(self._shown(traits_of(event)))
+            traits.update(_pointing(shown, address))
             if who.record is not None and who.record.kind in MANY_KNOW:
                 shared.update(who.name.names)
         self._uses.load(connection, traits, shared, first_day)
@@ -70,30 +75,32 @@ class Surroundings:
     def load_as_needed(self, connection: Connection, first_day: int) -> None:
         """The same where nobody knows what acts will come, and none will be noted."""
         self._users.clear()
+        self._shown_by.clear()
         self._uses.load_as_needed(connection, first_day)
 
     def look_at(self, event: Event, who: Who, time: int) -> Around:
         """`time`: corrected."""
-        shown = traits_of(event)
+        shown, address = self._shown(event)
         own = self._of_account(who)
         known = self._known_to_left(who, time)
         since = used_since(own)
         machine = shown.machine
-        address = self._address(shown.address)
         devices = [trait for trait in (shown.storage, machine) if trait is not None]
         return Around(
             known_to_left=known.known,
             rotated_since_left=known.rotated,
             dormant_days=dormant_days(own, time),
-            first_seen_ip=None if address is None else is_new(self._uses.of(address), who.name, since, time),
+            first_seen_ip=None
+            if address is None
+            else is_new(self._uses.of(address), who.name, who.subject, since, time),
             first_seen_device=None
             if machine is None
-            else is_new(self._uses.of(machine), who.name, since, time),
+            else is_new(self._uses.of(machine), who.name, who.subject, since, time),
             has_device=machine is not None or shown.storage is not None,
             device_of_left=self._is_of_left((machine, shown.storage), who, time),
             has_address=shown.address is not None,
             address_of_left=self._is_of_left((address,), who, time),
-            historical_users=None if address is None else self._users_of(address).number(time),
+            historical_users=None if address is None else self._number(address, time),
             corporate_network=None if shown.address is None else self._places.is_corporate(shown.address),
             credential_outlived=None if shown.key is None else self._outlived(shown.key, who, time),
             assigned_to=assigned_to(self._directory, devices, time),
@@ -106,7 +113,7 @@ class Surroundings:
     def left_traits(self, event: Event, who: Who, time: int) -> tuple[LeftTrait, ...]:
         """Traits of an act that are bound to others who have left, with how many more ever used each:
         machine, storage device, address, key, in that order. `time`: corrected."""
-        found = (self._bound(trait, who, time) for trait in self._shown(traits_of(event)))
+        found = (self._bound(trait, who, time) for trait in _pointing(*self._shown(event)))
         return tuple(each for each in found if each is not None)
 
     def left_who_know(self, who: Who, time: int) -> tuple[str, ...]:
@@ -127,11 +134,11 @@ class Surroundings:
 
     def note(self, event: Event, who: Who, time: int) -> None:
         """Takes the act into the uses."""
-        shown = traits_of(event)
+        shown, address = self._shown(event)
         if shown.shows_use:
             account = who.name.trait
             self._uses.add(account, who.subject, account, time)
-            for trait in self._shown(shown):
+            for trait in _pointing(shown, address):
                 self._uses.add(trait, who.subject, account, time)
 
     def _outlived(self, key: str, who: Who, time: int) -> bool | None:
@@ -186,10 +193,13 @@ class Surroundings:
     def _of_account(self, who: Who) -> list[Use]:
         return [use for name in who.name.names for use in self._uses.of(name).uses.values()]
 
-    def _shown(self, shown: Traits) -> Iterator[str]:
-        for trait in (shown.machine, shown.storage, self._address(shown.address), shown.key):
-            if trait is not None:
-                yield trait
+    def _shown(self, event: Event) -> tuple[Traits, str | None]:
+        """Its traits, and that of its address where it points to somebody."""
+        found = self._shown_by.get(id(event))
+        if found is not None and found[0] is event:
+            return found[1], found[2]
+        shown = traits_of(event)
+        return shown, self._address(shown.address)
 
     def _address(self, address: str | None) -> str | None:
         """Its trait; the company's own addresses go from hand to hand and tell of nobody."""
@@ -206,10 +216,20 @@ class Surroundings:
         self._users[trait] = (known.changed, found)
         return found
 
+    def _number(self, trait: str, time: int) -> int:
+        uses = self._uses.of(trait).uses
+        if not uses:
+            return 0
+        if len(uses) == 1:
+            return int(next(iter(uses.values())).first_time < time)
+        return self._users_of(trait).number(time)
+
     def _bound(self, trait: str, who: Who, time: int, *, but_their_own: bool = True) -> LeftTrait | None:
+        known = self._uses.of(trait)
+        if self._left.nobody_leaves(trait, known):
+            return None
         own = who.person.id if but_their_own and who.person is not None else None
         users = self._users_of(trait)
-        known = self._uses.of(trait)
         return self._left.bound(trait, known, users, subject=who.subject, time=time, own=own)
 
     def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
@@ -218,3 +238,9 @@ class Surroundings:
         if not shown:
             return None
         return any(self._bound(trait, who, time) is not None for trait in shown)
+
+
+def _pointing(shown: Traits, address: str | None) -> Iterator[str]:
+    for trait in (shown.machine, shown.storage, address, shown.key):
+        if trait is not None:
+            yield trait

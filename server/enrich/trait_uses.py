@@ -101,8 +101,9 @@ class TraitUses:
         query = select(row.trait, row.subject, row.account, row.first_time, row.last_time, row.count)
         for start in range(0, len(wanted), _TRAITS_A_QUERY):
             some = row.trait.in_(wanted[start : start + _TRAITS_A_QUERY])
-            for trait, *use in connection.execute(query.where(some, row.last_time >= self._first_time)):
-                self._traits[trait].uses[use[0], use[1]] = Use(*use)
+            found = connection.execute(query.where(some, row.last_time >= self._first_time)).all()
+            for trait, subject, account, first, last, count in found:
+                self._traits[trait].uses[subject, account] = Use(subject, account, first, last, count)
 
     def _machines_of(self, connection: Connection, account: str) -> set[str]:
         row = trait_uses.c

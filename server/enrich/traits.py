@@ -59,11 +59,6 @@ class Traits(msgspec.Struct, frozen=True):
     storage_names: tuple[str, ...] = ()
     shows_use: bool = True
 
-    def all(self) -> tuple[str, ...]:
-        """Those that point to somebody."""
-        found = (self.machine, self.storage, address_trait(self.address), self.key)
-        return tuple(trait for trait in found if trait is not None)
-
 
 NOTHING: Final = Traits(shows_use=False)
 

@@ -23,7 +23,9 @@ trait_uses = Table(
         "account", PlainText(TRAIT_CHARACTERS), primary_key=True, index=True, comment="through which account"
     ),
     Column("first_time", BigInteger, nullable=False),
-    Column("last_time", BigInteger, nullable=False, index=True),
+    Column("last_time", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False, comment="events"),
     comment="what points to a person besides the account: who used it, since when, until when",
+    # A row is little more than its key.
+    sqlite_with_rowid=False,
 )

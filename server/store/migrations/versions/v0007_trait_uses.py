@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False, comment="events"),
         sa.PrimaryKeyConstraint("trait", "subject", "account", name=op.f("pk_trait_uses")),
         comment="what points to a person besides the account: who used it, since when, until when",
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_trait_uses_subject"), "trait_uses", ["subject"], unique=False)
     op.create_index(op.f("ix_trait_uses_account"), "trait_uses", ["account"], unique=False)
-    op.create_index(op.f("ix_trait_uses_last_time"), "trait_uses", ["last_time"], unique=False)
