@@ -16,6 +16,7 @@ from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
 from server.look_back.queue import look_back_state
+from server.people.leaver_ledger import passwords_known
 from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.policies.state import policy_state
@@ -79,6 +80,7 @@ def read_status(
         tokens_ending=ending_tokens(connection, now=now),
         policies=policy_state(connection, now=now),
         look_backs=look_back_state(connection),
+        passwords_known=passwords_known(connection, now),
         training=_training(connection, process),
         findings=(),
     )

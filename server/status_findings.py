@@ -115,6 +115,11 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         word = "ended" if token.expires_at <= status.at else "ends"
         detail = f"the token of {token.name} ({token.role}) {word} on {day}: leaver token create, then revoke"
         yield StatusFinding("token_ends", detail)
+    if status.passwords_known:
+        words = (
+            f"{status.passwords_known:,} with a password that somebody who left still knows: leaver leavers"
+        )
+        yield StatusFinding("password_not_changed", detail)
     looked = status.look_backs
     if (
         looked is not None

@@ -90,3 +90,5 @@ class Status(msgspec.Struct, frozen=True):
     tokens_ending: tuple[ServiceToken, ...] = ()
     policies: PolicyState | None = None
     look_backs: LookBackState | None = None
+    passwords_known: int = 0
+    """Shared and service accounts whose password somebody who left still knows."""

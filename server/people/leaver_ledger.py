@@ -14,7 +14,7 @@ from server.people.directory import AccountRecord
 from server.people.facts import LEARNED
 from server.people.facts_store import load_facts
 from server.people.holders import Binding
-from server.people.leaving import Leaver, leaver
+from server.people.leaving import Leaver, State, leaver
 from server.people.sign_offs import SignOff, load_sign_offs
 from server.store.tables import account_bindings, accounts, employments, leaver_flags, trait_bindings
 
@@ -26,6 +26,12 @@ def load_leavers(connection: Connection, now: int) -> list[Leaver]:
     ends = employments.c.last_day.is_not(None) | employments.c.notice_day.is_not(None)
     said = union(select(employments.c.person_id).where(ends), select(leaver_flags.c.person_id))
     return _leavers(connection, sorted(connection.execute(said).scalars()), now)
+
+
+def passwords_known(connection: Connection, now: int) -> int:
+    """How many accounts have a password that somebody who left still knows. now: ms UTC."""
+    left = (each for each in load_leavers(connection, now) if each.has_left)
+    return len({(s.system, s.account) for each in left for s in each.secrets if s.state is State.OPEN})
 
 
 def load_leaver(connection: Connection, person_id: str, now: int) -> Leaver | None:

@@ -241,3 +241,9 @@ def test_a_token_in_use_that_ends_soon_or_did_is_a_finding(days: int, words: str
     found = list(status_findings(msgspec.structs.replace(WELL, tokens_ending=(token,))))
     assert [finding.kind for finding in found] == ["token_ends"]
     assert f"the token of workday (hr-import) {words}" in found[0].detail
+
+
+def test_a_password_that_who_left_still_knows_is_a_task_and_no_alert() -> None:
+    (found,) = status_findings(msgspec.structs.replace(WELL, passwords_known=2))
+    assert found.kind == "password_not_changed"
+    assert found.detail.startswith("2 with a password that who left still knows")

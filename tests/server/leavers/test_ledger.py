@@ -10,6 +10,7 @@ from server.alerts.view_types import Unmasking
 from server.leavers.ledger import Ledger, LedgerRow, Urgency, ledger
 from server.leavers.named import UnknownLeaver, person_named
 from server.people.account_facts import AccountWords, declare_account
+from server.people.leaver_ledger import passwords_known
 from server.people.leaving import State
 from server.people.pseudonyms import known_pseudonyms, unmask
 from server.people.roles import NotAllowed, Role
@@ -261,3 +262,12 @@ def test_alerts_count_for_the_subject_and_for_the_suspect_and_not_for_whose_acco
         "E1001": 2,
         "E1004": 1,
     }
+
+
+def test_status_counts_passwords_that_who_left_still_knows_until_they_are_changed(database: Database) -> None:
+    make_company(database)
+    with database.begin() as connection:
+        assert passwords_known(connection, NOW) == 1
+        changed = AccountWords("kefu", "shipping", rotated_at=NOW - 1)
+        declare_account(connection, changed, actor="test", at=NOW, reason=None)
+        assert passwords_known(connection, NOW) == 0
