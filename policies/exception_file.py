@@ -17,7 +17,7 @@ leaver:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -85,9 +85,13 @@ def parse_exception(name: str, document: YamlDocument) -> tuple[ParsedException 
     return parsed, []
 
 
-def reference_fault(parsed: ParsedException, known: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """What is wrong with the rules that it names. `known`: logsources by id."""
+def reference_fault(
+    parsed: ParsedException, known: Mapping[str, Mapping[str, Any]], correlations: Collection[str] = ()
+) -> str | None:
+    """What is wrong with the rules that it names. `known`: logsources by id. `correlations`: ids."""
     for rule_id in parsed.rules:
+        if rule_id in correlations:
+            return f"{rule_id} is a correlation: name the rules that it counts"
         source = known.get(rule_id)
         if source is None:
             return f"no good rule has the id {rule_id}{nearest(rule_id, known)}"

@@ -163,7 +163,9 @@ def good_texts(
     for each in good:
         if isinstance(each.parsed, ReadCorrelation) and each.rule_id not in runs:
             continue
-        fault = reference_fault(each.parsed, known) if isinstance(each.parsed, ParsedException) else None
+        fault = (
+            reference_fault(each.parsed, known, runs) if isinstance(each.parsed, ParsedException) else None
+        )
         if fault is None:
             whole.append(each)
         else:

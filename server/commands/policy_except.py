@@ -149,7 +149,9 @@ def _parsed(
     """The exception's text, and what it says."""
     if wanted.person is not None:
         wanted = msgspec.structs.replace(wanted, person=_person(connection, wanted.person))
-    named = [find_version([each for each in held.values() if each.kind == "rule"], rule) for rule in rules]
+    named = [
+        find_version([each for each in held.values() if each.kind != "exception"], rule) for rule in rules
+    ]
     text = exception_text(
         wanted,
         [(each.rule_id, each.title) for each in named],

@@ -147,6 +147,13 @@ def test_an_exception_of_a_rule_that_is_out_of_use_stays_good(database: Database
     assert (listed.faults, [row.state for row in listed.exceptions]) == ((), ["on"])
 
 
+def test_an_exception_from_a_correlation_is_one_from_the_rules_that_it_counts(database: Database) -> None:
+    saved(database, COPIED.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e"))
+    saved(database, MANY_COPIED)
+    with pytest.raises(PolicyErrors, match=f"{MANY} is a correlation: name the rules that it counts"):
+        saved(database, BUILD_SERVER.replace(RULE, MANY))
+
+
 def test_a_rule_is_not_saved_so_that_what_others_name_goes(database: Database) -> None:
     named = COPIED.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e")
     saved(database, named)
