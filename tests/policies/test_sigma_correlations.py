@@ -46,3 +46,17 @@ def test_all_sequences_give_the_alerts_of_each_step(tmp_path: Path, lateness: in
                 wrong.append((case["id"], at, alerts, expected, titles))
     assert wrong == []
     assert len(cases) >= 33
+
+
+def test_windows_of_whole_days_run_on_files_too(tmp_path: Path) -> None:
+    rule = {"title": "copy", "name": "copy", "logsource": {"category": "test"}}
+    rule["detection"] = {"s": {"kind": "copy"}, "condition": "s"}  # type: ignore[assignment]
+    value = {"type": "value_sum", "rules": ["copy"], "timespan": "7d", "group-by": ["user"]}
+    value["condition"] = {"field": "size", "gte": 10}  # type: ignore[assignment]
+    documents = [rule, {"title": "adds up", "correlation": value, "leaver": {"window": "days"}}]
+    day = 86_400
+    event = {"kind": "copy", "user": "lin", "size": 4}
+    # A day longer than seven times 24 hours, and within seven days of the calendar only at its end.
+    steps = [{"ts": at, "event": event} for at in (day - 1, 3 * day, 7 * day, 7 * day + 1)]
+    found = alerts_by_step(loaded(tmp_path / "rules", documents), steps)
+    assert [[m.value for m in each if m.group is not None] for each in found] == [[], [], [], [12.0]]

@@ -19,7 +19,7 @@ from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence_events
 from server.erasure.erasing import begin, carry_out
-from server.erasure.plan import person_target
+from server.erasure.plan import days_target, person_target
 from server.evidence_seal import SealKey
 from server.housekeeping import drop_old
 from server.pipeline.observer import BatchDone, Unobserved
@@ -293,6 +293,17 @@ def _erase_person(server: Server, person: str) -> None:
         target = person_target(connection, person)
         number = begin(connection, target, actor="a", reason="r", at=NOW, blocked_until=NOW)
     carry_out(server.database, number, seal_key=SealKey.new(), actor="a", progress=lambda *_: None)
+
+
+def test_erased_days_take_the_windows_that_hold_them(server: Server) -> None:
+    (laptop,) = enrolled(server, "laptop")
+    events = [copied_file(NOW - 3 * DAY, name="x.doc"), copied_file(NOW, name="dump.sql")]
+    take(server, policies(), laptop.record(events))
+    with server.database.begin() as connection:
+        target = days_target(connection, TODAY - 3, TODAY - 3, "that day")
+        number = begin(connection, target, actor="a", reason="r", at=NOW, blocked_until=NOW)
+    carry_out(server.database, number, seal_key=SealKey.new(), actor="a", progress=lambda *_: None)
+    assert [row["rule_id"] for row in rows(server, correlation_groups)] == [IN_ORDER]
 
 
 def test_windows_lose_the_days_that_are_past_their_end(server: Server) -> None:
