@@ -50,7 +50,7 @@ def test_all_sequences_give_the_alerts_of_each_step(tmp_path: Path, lateness: in
 
 def test_windows_of_whole_days_run_on_files_too(tmp_path: Path) -> None:
     rule = {"title": "copy", "name": "copy", "logsource": {"category": "test"}}
-    rule["detection"] = {"s": {"kind": "copy"}, "condition": "s"}  # type: ignore[assignment]
+    rule["detection"] = {"s": {"kind": "copy"}, "condition": "s"}
     value = {"type": "value_sum", "rules": ["copy"], "timespan": "7d", "group-by": ["user"]}
     value["condition"] = {"field": "size", "gte": 10}  # type: ignore[assignment]
     documents = [rule, {"title": "adds up", "correlation": value, "leaver": {"window": "days"}}]
