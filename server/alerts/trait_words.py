@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from server.alerts.traits import AlertTrait, TraitKind
 
 _THINGS: Final[dict[TraitKind, tuple[str, str]]] = {
+    "machine": ("machine", "电脑"),
     "device": ("device", "设备"),
     "address": ("address", "地址"),
     "key": ("key", "密钥"),

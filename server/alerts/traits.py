@@ -17,9 +17,11 @@ import msgspec
 from server.pipeline.subject_state import SubjectState, SuspectTrait, least, most_of
 
 TRAITS_MAX: Final = 20
-TraitKind = Literal["own_account", "unknown_account", "device", "address", "key", "password", "other"]
+TraitKind = Literal[
+    "own_account", "unknown_account", "machine", "device", "address", "key", "password", "other"
+]
 _KINDS: Final[dict[str, TraitKind]] = {
-    "host": "device",
+    "host": "machine",
     "device": "device",
     "address": "address",
     "key": "key",

@@ -119,7 +119,8 @@ def _facts(detail: AlertDetail) -> Table:
     grid.add_row("who", who_words(alert.who))
     if alert.account_owner is not None and alert.account_owner != alert.who:
         grid.add_row("account of", who_words(alert.account_owner))
-    if alert.suspected_actor is not None and alert.suspected_actor != alert.who:
+    others = alert.account_owner is not None and alert.account_owner != alert.who
+    if alert.suspected_actor is not None and (others or alert.suspected_actor != alert.who):
         grid.add_row("suspected", who_words(alert.suspected_actor))
     for index, trait in enumerate(alert.traits[:_TRAITS_SHOWN]):
         grid.add_row("" if index else "because", trait.words.get("en", trait.kind))

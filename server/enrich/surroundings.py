@@ -220,8 +220,9 @@ class Surroundings:
         uses = self._uses.of(trait).uses
         if not uses:
             return 0
-        if len(uses) == 1:
-            return int(next(iter(uses.values())).first_time < time)
+        only = next(iter(uses.values()))
+        if len(uses) == 1 and only.subject.startswith("person:"):
+            return int(only.first_time < time)
         return self._users_of(trait).number(time)
 
     def _bound(self, trait: str, who: Who, time: int, *, but_their_own: bool = True) -> LeftTrait | None:

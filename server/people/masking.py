@@ -52,7 +52,7 @@ _OWNED_FOLDERS = re.compile(
 )
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
-_TRAITS = {"device": "D", "address": "N"}
+_TRAITS = {"address": "N"}
 SEVERAL = "[name]"
 """Shown for a part of the names of several people concerned: which of them is meant cannot be said."""
 
@@ -113,12 +113,8 @@ class Masker:
         return label(self._key, "H", name.casefold())
 
     def trait(self, kind: str, value: str) -> str:
-        """A host, a device, an address or a key, as in events."""
-        return (
-            self.host(value)
-            if kind == "device" and ":" not in value
-            else label(self._key, _TRAITS.get(kind, "X"), value)
-        )
+        """A machine, a device that somebody came from, an address or a key: shown as in events."""
+        return self.host(value) if kind == "machine" else label(self._key, _TRAITS.get(kind, "X"), value)
 
     def text(self, text: str) -> str:
         """The text without the accounts and names of the people concerned."""

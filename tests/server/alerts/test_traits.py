@@ -43,7 +43,7 @@ def test_the_one_who_left_is_the_suspect_and_the_colleague_the_owner() -> None:
         suspected_actor="gone",
         traits=(
             AlertTrait(
-                *("device", "pc-9", "person:gone", "person:boss", MARCH, JUNE, 1),
+                *("machine", "pc-9", "person:gone", "person:boss", MARCH, JUNE, 1),
                 events=2,
             ),
         ),

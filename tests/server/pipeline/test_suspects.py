@@ -93,6 +93,10 @@ def test_nobody_is_named_in_what_analysts_see(server: Server) -> None:
     assert alert.account_owner is not None
     assert f"used by {alert.who.pseudonym} 2026-08-10 to 2026-08-30, nobody else ever: 3 events" in words
     assert words.endswith(f"under the account of {alert.account_owner.pseudonym}")
+    # The same device, and the same address, are called the same in the evidence.
+    source = alert_detail(server.database, alert.id).evidence.largest[0].event["src_endpoint"]
+    shown = {trait.kind: trait.value for trait in alert.traits}
+    assert shown == {"device": source["uid"], "address": source["ip"]}
 
 
 def test_the_colleagues_own_acts_of_that_day_stay_the_colleagues(server: Server) -> None:
