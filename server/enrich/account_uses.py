@@ -70,8 +70,6 @@ def known_to_left(
     since. Who knows it: whom it is declared to be known to; of a shared or service account also who answered
     for it, and who used it (`used_by`). Changes of the
     password that came later than `time` do not count, nor does what somebody learned after leaving."""
-    if not record.knowers and record.kind not in MANY_KNOW:
-        return KNOWN_TO_NOBODY
     knowing = [each for each in record.knowers if each.until is None or each.until > time]
     if record.kind in MANY_KNOW:
         knowing += record.owners
@@ -99,7 +97,10 @@ def known_to_left(
 def dormant_days(uses: Iterable[Use], time: int) -> int | None:
     """Whole days since the account was last used. `uses`: of its own trait. None: never before, as far as is
     known, or it was used later too, so that the use before cannot be told."""
-    newest = max((use.last_time for use in uses if use.first_time <= time), default=None)
+    newest: int | None = None
+    for use in uses:
+        if use.first_time <= time and (newest is None or use.last_time > newest):
+            newest = use.last_time
     if newest is None or newest > time + NEARLY_AT_ONCE_MS:
         return None
     return max(0, time - newest) // DAY_MS
@@ -107,7 +108,11 @@ def dormant_days(uses: Iterable[Use], time: int) -> int | None:
 
 def used_since(uses: Iterable[Use]) -> int | None:
     """When the account was first used. `uses`: of its own trait."""
-    return min((use.first_time for use in uses), default=None)
+    first: int | None = None
+    for use in uses:
+        if first is None or use.first_time < first:
+            first = use.first_time
+    return first
 
 
 def is_new(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_events import Event
 from server.enrich.account_uses import (
+    KNOWN_TO_NOBODY,
     MANY_KNOW,
     NOT_KNOWN,
     AccountName,
@@ -164,6 +165,8 @@ class Surroundings:
         record = who.record
         if record is None:
             return NOT_KNOWN
+        if not record.knowers and record.kind not in MANY_KNOW:
+            return KNOWN_TO_NOBODY
         used_by = self._used_by(who.name, time) if record.kind in MANY_KNOW else ()
         return known_to_left(record, used_by, time, directory=self._directory, left=self._left)
 
@@ -191,7 +194,10 @@ class Surroundings:
                 yield Binding(user.person.id, first, last + 1, "learned")
 
     def _of_account(self, who: Who) -> list[Use]:
-        return [use for name in who.name.names for use in self._uses.of(name).uses.values()]
+        found: list[Use] = []
+        for name in who.name.names:
+            found += self._uses.of(name).uses.values()
+        return found
 
     def _shown(self, event: Event) -> tuple[Traits, str | None]:
         """Its traits, and that of its address where it points to somebody."""
@@ -235,10 +241,13 @@ class Surroundings:
 
     def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
         """Whether one of them is bound to people who left; None: there are none."""
-        shown = [trait for trait in traits if trait is not None]
-        if not shown:
-            return None
-        return any(self._bound(trait, who, time) is not None for trait in shown)
+        found: bool | None = None
+        for trait in traits:
+            if trait is not None:
+                if self._bound(trait, who, time) is not None:
+                    return True
+                found = False
+        return found
 
 
 def _pointing(shown: Traits, address: str | None) -> Iterator[str]:
