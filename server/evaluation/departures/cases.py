@@ -261,22 +261,25 @@ def _partner_after_contract(script: Script) -> None:
 
 
 def _dormant_account_wakes(script: Script) -> None:
-    """X4: a second account that nobody used for months logs in from a new place, at night."""
+    """X4: a second account that nobody used for months works on a machine that is new to it. Where no log
+    tells machines apart there is only an address, which decision 32 takes for too little."""
     dice, company = script.dice, script.company
+    company.device_ids = "browser"
     owner = next(e for e in company.staff if e.department == "engineering")
-    account, build = f"adm.{owner.account}", acts.server("srv-build")
-    script.roster(msgspec.structs.replace(script.row(owner), accounts=(owner.account, account)))
+    account = msgspec.structs.replace(owner, account=f"adm.{owner.account}")
+    script.roster(msgspec.structs.replace(script.row(owner), accounts=(owner.account, account.account)))
     last_used = dice.randrange(12, 20)
     wakes = last_used + dice.randrange(50, 150)
     everybody_works(script, range(1, wakes + 3))
     for day in range(1, last_used, 2):
-        time, address = script.some_time(day, 10, 17), script.address(owner.machine, day=day)
-        script.send(acts.login(time, build, account, service="sshd", address=address))
+        address = script.address(owner.machine, day=day)
+        time = script.some_time(day, 10, 17)
+        opens_page(script, time, account.account, address, owner.machine, user=owner)
     script.suspect = script.owner = owner.id
-    elsewhere = company.public_address()
+    stranger = company.new_employee("", machine="private")
     for day in range(wakes, wakes + 2):
         time = script.some_time(day, 0.5, 4)
-        script.leak(acts.login(time, build, account, service="sshd", address=elsewhere))
+        script.leak(_enquiries(script, time, account, stranger, stranger.machine, dice.randint(5, 40)))
 
 
 STREAMS = (
@@ -313,7 +316,7 @@ STREAMS = (
     Stream(
         "dormant_account_wakes",
         "alert",
-        "An account that slept for months logs in at night from a new place",
+        "An account that slept for months works at night on a machine that is new to it",
         _dormant_account_wakes,
     ),
     Stream(

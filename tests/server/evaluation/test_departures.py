@@ -15,16 +15,14 @@ from server.evaluation.departures.script import Script, Stream
 from server.evaluation.departures.streams import STREAMS
 
 LEAKS = {name for name, stream in STREAMS.items() if stream.expects == "alert"}
-QUICK = ("own_account_still_open", "long_goodbye", "cafe", "shift_roster", "night_clocks_are_set")
-NOT_YET = {
-    "old_teams_chat": "rules about whoever the traits point to are being built",
-    "shared_service_login": "the same",
-    "key_that_outlived": "the same",
-    "dormant_account_wakes": "the same",
-    "sync_client_runs_on": "what a client brought down counts as sent",
-    "partners_dates_come_late": "partners are judged as employees are",
-}
-"""Streams whose outcome is known to be wrong, and why."""
+QUICK = (
+    "shared_service_login",
+    "long_goodbye",
+    "key_that_outlived",
+    "reissued_laptop",
+    "cafe",
+    "new_password",
+)
 
 
 def wrong(outcomes: list[Outcome]) -> list[str]:
@@ -48,7 +46,7 @@ def test_leaks_are_found_and_look_alikes_stay_silent() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", [name for name in STREAMS if name not in NOT_YET])
+@pytest.mark.parametrize("name", STREAMS)
 def test_five_variants_of_each_are_found_or_stay_silent(name: str) -> None:
     assert wrong(list(evaluate([STREAMS[name]], load_policies(), seed=1, variants=5))) == []
 
