@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from event_schema.leaver_fields import PersonStatus
-from server.people.account_names import account_key
+from server.people.account_names import account_key, host_trait
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.company_places import CompanyPlaces
@@ -48,6 +48,7 @@ _SLOT_MS = 15 * 60 * 1000  # no zone's offset since 1973 is finer than a quarter
 _SLOTS_KEPT = 200_000
 _ACCOUNTS_KEPT = 65_536
 _PEOPLE_VERSION = "people_version"
+_DEVICE: Final = "device:"
 _USED_BY_ITS_OWNER: Final = frozenset({"personal", "partner"})
 
 
@@ -183,12 +184,16 @@ class Directory:
 
     def holder(self, trait: str, time_ms: int) -> PersonRecord | None:
         """Who holds a machine, a device or an address."""
-        found = holders(self._traits.get(trait, ()))
+        found = holders(self.holdings(trait))
         return self._named(found.at(time_ms) if isinstance(found, Changing) else found)
 
     def holdings(self, trait: str) -> tuple[Binding, ...]:
-        """All who ever held it."""
-        return self._traits.get(trait, ())
+        """All who ever held it. A device that an application names is the machine of that name, where only
+        the machine is declared: certificates of machines have their names."""
+        found = self._traits.get(trait, ())
+        if not found and trait.startswith(_DEVICE):
+            found = self._traits.get(host_trait(trait.removeprefix(_DEVICE)), ())
+        return found
 
     def handed_to(self, person_id: str) -> frozenset[str]:
         """Who was given a machine, a device or an address after this person had had it."""

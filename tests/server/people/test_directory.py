@@ -13,6 +13,7 @@ from event_schema.leaver_fields import PersonStatus
 from server.people.calendar import day_type
 from server.people.directory import Directory, PersonRecord
 from server.people.facts import Employment
+from server.people.holders import Binding
 from tests.server.people.directories import day, ms, owned
 
 _DAY_ZERO = date(1970, 1, 1).toordinal()
@@ -118,3 +119,16 @@ def test_weekends_are_off() -> None:
     week = [day_type(day(f"2026-11-{n}")) for n in range(16, 23)]
     assert week == ["work"] * 5 + ["off"] * 2
     assert day_type(day("1969-12-27")) == "off"
+
+
+def test_a_device_that_an_application_names_is_the_machine_of_that_name() -> None:
+    traits = {
+        "host:laptop-7": (Binding("p1"),),
+        "host:laptop-8": (Binding("p1"),),
+        "device:laptop-8": (Binding("p2"),),
+    }
+    directory = Directory(1, [PersonRecord("p1"), PersonRecord("p2")], traits=traits)
+    shown = ("host:laptop-7", "device:LAPTOP-7", "device:laptop-8", "device:laptop-9", "address:laptop-7")
+    holders = [directory.holder(trait, 0) for trait in shown]
+    assert [holder and holder.id for holder in holders] == ["p1", "p1", "p2", None, None]
+    assert directory.holdings("device:laptop-7") == directory.holdings("host:laptop-7")
