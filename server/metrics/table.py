@@ -35,7 +35,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 AGENT_STATES = ("invited", "enrolled", "silent", "stopped", "revoked")
-LOOPS = ("https", "http", "pipeline", "housekeeping", "training", "one server")
+LOOPS = ("https", "http", "pipeline", "housekeeping", "looking back", "training", "one server")
 """`http` is a worker's; `one server` looks whether another server took the database over."""
 Labels = dict[str, tuple[str, ...]]
 _REASON: Labels = {"reason": tuple(reason.value for reason in Rejected)}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any, Final
 
+from event_schema.byte_size import byte_size
 from server.people.csv_encoding import UnreadableFile
 from server.people.hr_columns import (
     COLUMNS_MAX,
@@ -26,7 +27,7 @@ from server.people.hr_columns import (
     ignored,
 )
 
-UNPACKED_BYTES_MAX: Final = 512 << 20
+UNPACKED_BYTES_MAX: Final = 512 * 1000**2
 MEMBERS_MAX: Final = 2000
 _DIGITS_KEPT: Final = 15
 """Spreadsheets keep no more digits of a number."""
@@ -78,7 +79,7 @@ def _check_bounds(data: bytes) -> None:
             if len(members) > MEMBERS_MAX:
                 raise UnreadableFile(f"the workbook has more than {MEMBERS_MAX} parts")
             if sum(member.file_size for member in members) > UNPACKED_BYTES_MAX:
-                raise UnreadableFile(f"the workbook unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB")
+                raise UnreadableFile(f"the workbook unpacks to more than {byte_size(UNPACKED_BYTES_MAX)}")
             for member in members:
                 if member.filename.endswith((".xml", ".rels")):
                     with packed.open(member) as opened:

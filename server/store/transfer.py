@@ -110,7 +110,8 @@ def _last_number(connection: Connection, table: str, column: str) -> int | None:
     else:
         query = "SELECT seq FROM sqlite_sequence WHERE name = :name"
         found = connection.execute(text(query), {"name": table}).scalar()
-    return None if found is None else int(found)
+    # SQLite has 0 where a table was empty when a migration made it anew.
+    return int(found) if found else None
 
 
 def _count(connection: Connection, table: Table) -> int:

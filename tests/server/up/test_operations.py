@@ -115,7 +115,9 @@ def test_status_and_metrics_tell_the_same(busy: UpProcess, client: httpx.Client)
     assert found["leaver_retention_seconds", ()] == status["retention"]["events_days"] * 86_400
     assert status["dead_letters"] == {"bad_signature": 1}
     assert found["leaver_dead_letters", (("reason", "bad_signature"),)] == 1
-    assert status["process"]["parts"].keys() == {"https", "pipeline", "housekeeping", "training"}
+    assert status["process"]["parts"].keys() == {
+        "https", "pipeline", "housekeeping", "looking back", "training",
+    }  # fmt: skip
 
 
 def test_status_for_people_is_short_aligned_and_fits_80_columns(
@@ -128,7 +130,8 @@ def test_status_for_people_is_short_aligned_and_fits_80_columns(
     assert max(map(len, lines)) <= 80, done.stdout
     subjects = [line for line in lines if not line.startswith(("!", " "))]
     assert [re.split(r"  +", line)[0] for line in subjects] == [
-        "server", "loops", "log", "events", "dead letters", "agents", "alerts", "database", "model",
+        "server", "loops", "log", "events", "dead letters", "agents", "alerts", "policies", "database",
+        "model",
     ]  # fmt: skip
     assert {line[12:14].rstrip() + line[14:15] != "" for line in subjects} == {True}
     assert all(line[13] == " " and line[14] != " " for line in subjects), done.stdout

@@ -203,7 +203,7 @@ def test_whatever_the_database_does_the_server_goes_on_by_itself_and_counts_each
     assert status["events_stored"] == chain.acknowledged
     assert status["dead_letters"] == {}
     parts = status["process"]["parts"]
-    assert {"one server", "pipeline", "housekeeping", "training"} <= set(parts)
+    assert {"one server", "pipeline", "housekeeping", "looking back", "training"} <= set(parts)
     assert [name for name, part in parts.items() if part["restarts"]] == []
     lines = [json.loads(line) for line in chain.up.errors[said_before:]]
     assert {line["event"] for line in lines} <= {
