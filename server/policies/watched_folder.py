@@ -77,9 +77,10 @@ class PolicyFolder:
             found.append(self._found(self._folder, seen))
         with self._database.begin() as connection:
             published = publish(connection, found, now=self._clock())
-        self._seen = self._taken = seen
+        is_first, self._seen, self._taken = self._taken is None, seen, seen
         counts = {"changed": published.changed, "gone": published.gone, "faults": len(published.faults)}
-        if any(counts.values()):
+        # The rules of a first start are no news.
+        if published.faults or (any(counts.values()) and not is_first):
             _logger.info("policies_taken", extra=counts)
         return published
 
