@@ -261,10 +261,9 @@ def _partner_after_contract(script: Script) -> None:
 
 
 def _dormant_account_wakes(script: Script) -> None:
-    """X4: a second account that nobody used for months works on a machine that is new to it. Where no log
-    tells machines apart there is only an address, which decision 32 takes for too little."""
+    """X4: a second account that nobody used for months works at night, from a machine and an address
+    that nobody ever came from."""
     dice, company = script.dice, script.company
-    company.device_ids = "browser"
     owner = next(e for e in company.staff if e.department == "engineering")
     account = msgspec.structs.replace(owner, account=f"adm.{owner.account}")
     script.roster(msgspec.structs.replace(script.row(owner), accounts=(owner.account, account.account)))
@@ -316,7 +315,7 @@ STREAMS = (
     Stream(
         "dormant_account_wakes",
         "alert",
-        "An account that slept for months works at night on a machine that is new to it",
+        "An account that slept for months works at night, from a place of nobody's",
         _dormant_account_wakes,
     ),
     Stream(
