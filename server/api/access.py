@@ -14,7 +14,8 @@ Of the last four, addresses that fail too often wait until they show the right t
 and whoever fails behind the same proxy must not keep the administrator out.
 
 Handlers are plain functions that may block: they run in a thread of their own, after the checks.
-Bodies are read before signatures can be checked, but never kept beyond the route's limit.
+Bodies are read before signatures can be checked, but never kept beyond the route's limit; of whoever must show
+a token nothing is kept before the token was found right.
 """
 
 from __future__ import annotations
@@ -71,7 +72,6 @@ class Access(StrEnum):
 
 
 _ROLES = {Access.HR_IMPORT: TokenRole.HR_IMPORT, Access.SCIM: TokenRole.SCIM}
-_BY_TOKEN = {Access.ADMIN, Access.METRICS, *_ROLES}
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -92,6 +92,7 @@ Refusal = Callable[[ApiError], Response]
 """How a refusal is written."""
 
 Served = TypeVar("Served", bound=Service)
+Result = TypeVar("Result")
 
 
 class Endpoint(msgspec.Struct, Generic[Served], frozen=True):
@@ -113,7 +114,7 @@ class _Threads:
     def __init__(self) -> None:
         self._limiter: anyio.CapacityLimiter | None = None
 
-    async def run(self, work: Callable[[], Response]) -> Response:
+    async def run(self, work: Callable[[], Result]) -> Result:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(THREADS)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
@@ -184,7 +185,7 @@ async def _answer(
         case Access.AGENT | Access.RENEWING_AGENT:
             check = await _agent_check(endpoint, service, request, held)
         case Access.ADMIN | Access.METRICS | Access.HR_IMPORT | Access.SCIM:
-            check = await _token_check(service, request, endpoint.access, address)
+            check = await _token_check(service, threads, request, endpoint.access, address)
     data = b""
     if endpoint.content_type is not None:
         _require_content_type(request, endpoint.content_type)
@@ -202,8 +203,6 @@ async def _answer(
     except ApiError as error:
         if endpoint.access is Access.ENROLMENT_TOKEN and error.status == 403:
             service.enrol_failures.failed(address)
-        if endpoint.access in _BY_TOKEN and error.status == 401:
-            service.admin_failures.failed(address)
         raise
 
 
@@ -250,11 +249,14 @@ def _verify(signed: SignedRequest, key: AgentKey, method: str, path: str, body: 
         raise not_authenticated() from None
 
 
-async def _token_check(service: Service, request: Request, access: Access, address: str) -> Check:
+async def _token_check(
+    service: Service, threads: _Threads, request: Request, access: Access, address: str
+) -> Check:
+    """Done before the body is read: no caller without a token may hold memory that agents need."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     presented = token.strip() if scheme.lower() == "bearer" else ""
 
-    def check(_body: bytes) -> str | None:
+    def check() -> str | None:
         if access in _ROLES:
             return _service_account(service, presented, _ROLES[access])
         if access is Access.METRICS and is_metrics_token(service.config.metrics.token_file, presented):
@@ -264,13 +266,12 @@ async def _token_check(service: Service, request: Request, access: Access, addre
                 return None
         raise _no_token()
 
-    if not service.admin_failures.wait_seconds(address):
-        return check
     try:
-        caller = await anyio.to_thread.run_sync(check, b"")
+        caller = await threads.run(check)
     except ApiError as error:
         if error.status == 401:
             _refuse_while_waiting(service.admin_failures, address)
+            service.admin_failures.failed(address)
         raise
     return lambda _body: caller
 

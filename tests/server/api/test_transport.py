@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from event_schema.request_signing import RECORDS_CONTENT_TYPE, sign_request
 from event_schema.wire import REQUEST_BYTES_MAX
-from server.api import https_server
+from server.api import access, https_server
 from server.config import LimitsConfig
 from server.json_log import JsonFormatter
 from server.pki.authority import create_authority
@@ -309,3 +309,19 @@ def test_a_made_up_agent_name_of_any_shape_is_refused(server: RunningServer, cli
         raw = {header.encode(): value.encode() for header, value in headers.items()}
         response = client.post("/v1/records", content=b"", headers=raw)
         assert response.status_code == 401
+
+
+def test_of_a_caller_without_a_token_no_body_is_kept_and_the_failure_counts(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "DISCARD_SECONDS", 0.3)
+    taken = []
+    monkeypatch.setattr(server.service.bodies, "take", taken.append)
+    head = "POST /v1/people/imports HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\n"
+    head += "authorization: Bearer x\r\ncontent-length: 1000000\r\n\r\n"
+    for _ in range(server.config.limits.enrol_failures_per_minute):
+        with server.raw_connection() as connection:
+            connection.sendall(head.encode() + b"x" * 500_000)
+            assert _read_all(connection).startswith(b"HTTP/1.1 401")
+    assert taken == []
+    assert server.service.admin_failures.wait_seconds("127.0.0.1") > 0
