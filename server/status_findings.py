@@ -107,7 +107,9 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         yield StatusFinding("erasure_unfinished", words)
     folder = status.hr_folder
     if folder is not None and (folder.stopped is not None or folder.refused):
-        words = "was not taken over" if folder.stopped else f"left out {folder.refused:,} bad rows"
+        words = f"left out {folder.refused:,} bad rows"
+        if folder.stopped:
+            words = f"was not taken over ({folder.stopped})"
         detail = f"HR's last file (import {folder.import_id}) {words}: see the report in the watched folder"
         yield StatusFinding("hr_file_refused", detail)
     for token in status.tokens_ending:
@@ -119,7 +121,7 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         words = (
             f"{status.passwords_known:,} with a password that somebody who left still knows: leaver leavers"
         )
-        yield StatusFinding("password_not_changed", detail)
+        yield StatusFinding("password_not_changed", words)
     looked = status.look_backs
     if (
         looked is not None

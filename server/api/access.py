@@ -14,8 +14,8 @@ Of the last four, addresses that fail too often wait until they show the right t
 and whoever fails behind the same proxy must not keep the administrator out.
 
 Handlers are plain functions that may block: they run in a thread of their own, after the checks.
-Bodies are read before signatures can be checked, but never kept beyond the route's limit; of whoever must show
-a token nothing is kept before the token was found right.
+Bodies are read before signatures can be checked, but never kept beyond the route's limit; of whoever must
+show a token nothing is kept before the token was found right.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def _imported(service: ApiService, call: Call, options: ImportOptions) -> Import
     except UnreadableFile as error:
         if not options.dry_run:
             with service.database.begin() as connection:
-                note_unreadable(connection, call.body, str(error), actor=_actor(call), at=service.clock())
+                note_unreadable(connection, call.body, error.why, actor=_actor(call), at=service.clock())
         raise ApiError(400, "unreadable", str(error)) from None
     return _taken_over(service, prepared, call)
 

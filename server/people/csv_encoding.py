@@ -11,7 +11,13 @@ import codecs
 
 
 class UnreadableFile(Exception):
-    """The file as a whole cannot be read; the message says where and why."""
+    """The file as a whole cannot be read; the message says where and why. `quotes`: what it quotes of the
+    file, for whoever brought it alone: in a file without a header that may be somebody's name."""
+
+    def __init__(self, why: str, quotes: str = "") -> None:
+        super().__init__(why + quotes)
+        self.why = why
+        """What may be kept."""
 
 
 def decoded(data: bytes, encoding: str | None) -> tuple[str, str]:
@@ -43,12 +49,13 @@ def decoded(data: bytes, encoding: str | None) -> tuple[str, str]:
 def _decode(data: bytes, encoding: str) -> str:
     try:
         return _without_nul(data.decode(encoding))
-    except LookupError:
-        raise UnreadableFile(f"encoding {encoding!r} is unknown") from None
     except UnicodeDecodeError as error:
         raise UnreadableFile(
             f"line {_line_of(data, error.start)} is not {encoding}: {error.reason}"
         ) from error
+    except (LookupError, ValueError):
+        # Codecs that only refuse, and names that can be none.
+        raise UnreadableFile(f"encoding {encoding!r} is unknown") from None
 
 
 def _without_nul(text: str) -> str:

@@ -129,13 +129,13 @@ class ColumnNames(msgspec.Struct, frozen=True):
                 continue
             if column in found and column not in ADD_UP:
                 first = header[found[column][0]].strip()
-                raise UnreadableFile(f"columns {first!r} and {name.strip()!r} both mean {column}")
+                raise UnreadableFile(f"two columns both mean {column}", f": {first!r} and {name.strip()!r}")
             found[column] = (*found.get(column, ()), index)
         if "id" not in found and "accounts" not in found:
             shown = ", ".join(repr(name.strip()) for name in header[:12])
             raise UnreadableFile(
-                "no column for the person's id or account (id, UserPrincipalName, 工号, …) in the header:"
-                f" {shown}"
+                "no column for the person's id or account (id, UserPrincipalName, 工号, …) in the header",
+                f": {shown}",
             )
         if self.own - found.keys():
             missing = ", ".join(sorted(self.own - found.keys()))

@@ -122,7 +122,8 @@ def import_people(
 
 
 def note_unreadable(connection: Connection, data: bytes, why: str, *, actor: str, at: int) -> int:
-    """A file of which nothing is known but that it came: on the record. Its number."""
+    """A file of which nothing is known but that it came: on the record. `why`: without anything that stands
+    in the file, since it is kept for good. Its number."""
     return _note(connection, data, dict.fromkeys(_COUNTS, 0), why, actor=actor, at=at)
 
 

@@ -151,7 +151,13 @@ class _Planning:
 
     def _matched(self, read: list[PersonRow]) -> list[PersonRow]:
         """Rows without ids with the ids of those whose accounts they name."""
-        held_now = ((held, p.id) for p in self._stored.values() for held in p.accounts if held.until is None)
+        held_now = (
+            (held, p.id)
+            for p in self._stored.values()
+            for held in p.accounts
+            # Of one system's own name nobody knows that it is meant.
+            if held.until is None and not held.system
+        )
         owners = {held.name: person_id for held, person_id in sorted_by_word(held_now)}
         found: list[PersonRow] = []
         for row in read:

@@ -1,4 +1,6 @@
-"""What an import did or would do, row by row. Names of people are in none of it."""
+"""What an import did or would do, row by row. Of people's names no change tells anything; a problem quotes
+the cell that is wrong (`Problem.value`), whatever stands in it: reports are for whoever brought the file.
+"""
 
 from __future__ import annotations
 

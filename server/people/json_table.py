@@ -44,7 +44,7 @@ def read_json(data: bytes, *, names: ColumnNames | None = None) -> Table:
     try:
         found = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableFile(f"no list of objects in JSON: {error}") from None
+        raise UnreadableFile("no list of objects in JSON", f": {error}") from None
     objects = found.rows if isinstance(found, _Wrapped) else found
     if len(objects) > ROWS_MAX:
         raise UnreadableFile(f"more than {ROWS_MAX} rows")

@@ -2,6 +2,7 @@
 
 Nothing of it is taken back where one of these people was changed since (by a later import, a flag), where
 another person has an account by now that would go back, or is led by somebody whom the import brought.
+Whom it took back though they were erased is erased again: the next file does not bring them in unnoticed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from sqlalchemy import Connection, exists, select, update
 
 from event_schema.struct_base import Milliseconds
 from server import audit
+from server.people.erased import erased_digest, load_erased
 from server.people.facts import LEARNED, SCIM, PersonFacts
 from server.people.facts_store import Change, load_facts, write_facts
-from server.store.tables import account_bindings, people, people_changes, people_imports
+from server.people.pseudonyms import person_subject
+from server.store.tables import account_bindings, erasures, people, people_changes, people_imports
 
 _SHOWN = 5
 _AT_ONCE = 500
@@ -88,6 +91,7 @@ def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) 
     changes = _changes_back(connection, import_id)
     removed = sum(after is None for _, after in changes)
     write_facts(connection, changes, at=at, actor=actor, way="undo", import_id=import_id)
+    _keep_out(connection, import_id, [old.id for old, new in changes if old and not new], actor, at)
     connection.execute(update(people_imports).where(people_imports.c.id == import_id).values(undone_at=at))
     counts = {"import": import_id, "removed": removed, "restored": len(changes) - removed}
     audit.append(
@@ -129,6 +133,20 @@ def _changes_back(connection: Connection, import_id: int) -> list[Change]:
     _refuse_lost_accounts(connection, import_id, before)
     _refuse_leaders(connection, import_id, before, last)
     return [(now[person_id], facts) for person_id, facts in before.items() if now[person_id] != facts]
+
+
+def _keep_out(connection: Connection, import_id: int, gone: list[str], actor: str, at: int) -> None:
+    """The erased whom this import had taken back: on the record."""
+    taken_back = select(people_imports.c.imported_at).where(people_imports.c.id == import_id)
+    moment = connection.execute(taken_back).scalar_one()
+    key = load_erased(connection).key
+    for person_id in gone:
+        digest = erased_digest(key, person_subject(person_id))
+        restored = (erasures.c.digest == digest) & (erasures.c.restored_at == moment)
+        if connection.execute(update(erasures).where(restored).values(restored_at=None)).rowcount:
+            audit.append(
+                connection, at=at, actor=actor, action="erasure.undo_restore", object=f"person:{digest}"
+            )
 
 
 def _facts(written: str | None) -> PersonFacts | None:

@@ -3,12 +3,14 @@
 A file (.csv, .txt, .xlsx; not one that begins with a dot) counts as whole when its size and time are those of
 the look before. What was taken over goes to done/, what was stopped or cannot be read to refused/, as
 `20261122T031500-NAME`, and beside it `….report.json`, an ImportReport, or {"stopped": why}. Nothing is ever
-deleted or written over. Killed between the import and the move, the file is imported again, which changes
+deleted or written over. A file that cannot be opened is on the record once, and tried again at every look,
+after the others. Killed between the import and the move, the file is imported again, which changes
 nothing. Links and folders are left alone; so is all of it where others than its owner and group may write.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -65,6 +67,8 @@ class WatchedFolder:
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._seen: _Seen = {}
         self._stuck: _Seen = {}
+        self._closed: _Seen = {}
+        """What could not be opened."""
         self._said = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -73,7 +77,8 @@ class WatchedFolder:
             try:
                 self.look()
             except (OSError, StoreUnavailable, MappingUnreadable) as error:
-                self._say("hr_folder_waits", str(error))
+                # Without the path of a file: its name may be somebody's.
+                self._say("hr_folder_waits", getattr(error, "strerror", None) or str(error))
             else:
                 self._said = ""
             stop.wait(self._look_seconds)
@@ -91,10 +96,17 @@ class WatchedFolder:
         options = self._options
         if self._mapping is not None:
             options = msgspec.structs.replace(options, mapping=read_mapping(self._mapping))
-        ordered = sorted(whole, key=lambda name: (found[name][1], name))[:FILES_AT_ONCE]
+        ordered = sorted(whole, key=lambda name: (name in self._closed, found[name][1], name))[:FILES_AT_ONCE]
         for name in ordered:
-            self._take(name, options)
+            try:
+                data = self._read(name)
+            except OSError as error:
+                self._note_closed(name, error.strerror or "it is no file any more")
+            else:
+                self._closed.pop(name, None)
+                self._take(name, data, options)
             self._pulse.beat()
+        self._closed = {name: state for name, state in self._closed.items() if name in found}
         return len(ordered)
 
     def _files(self) -> _Seen:
@@ -111,14 +123,22 @@ class WatchedFolder:
                     or len(name) > _NAME_CHARACTERS
                 ):
                     continue
-                if entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    found[name] = (status.st_size, status.st_mtime_ns)
+                    if stat.S_ISREG(status.st_mode):
+                        found[name] = (status.st_size, status.st_mtime_ns)
         return found
 
-    def _take(self, name: str, options: ImportOptions) -> None:
+    def _note_closed(self, name: str, why: str) -> None:
+        if self._closed.get(name) == self._seen[name]:
+            return
+        with self._database.begin() as connection:
+            note_unreadable(connection, b"", f"cannot be opened: {why}", actor=ACTOR, at=self._clock())
+        self._closed[name] = self._seen[name]
+        _logger.warning("hr_file_unopened", extra={"detail": why})
+
+    def _take(self, name: str, data: bytes, options: ImportOptions) -> None:
         report: ImportReport | dict[str, str]
-        data = self._read(name)
         try:
             with self._database.read() as connection:
                 prepared = prepare_import(connection, data, at=self._clock(), options=options)
@@ -127,7 +147,7 @@ class WatchedFolder:
         except UnreadableFile as error:
             report = {"stopped": str(error)}
             with self._database.begin() as connection:
-                note_unreadable(connection, data, str(error), actor=ACTOR, at=self._clock())
+                note_unreadable(connection, data, error.why, actor=ACTOR, at=self._clock())
         taken = isinstance(report, ImportReport) and report.applied
         if isinstance(report, ImportReport):
             counts = {"added": report.added, "changed": report.changed, "refused": report.refused}
@@ -146,7 +166,7 @@ class WatchedFolder:
             os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb"
         ) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(f"{self._folder}: what was a file is none any more")
+                raise OSError("what was a file is none any more")
             return file.read(FILE_BYTES_MAX + 1)
 
     def _move(self, name: str, where: str, report: ImportReport | dict[str, str]) -> None:

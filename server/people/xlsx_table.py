@@ -8,7 +8,10 @@ the file worked out. Dates and times come as cells of that type, whole numbers w
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any, Final
@@ -33,6 +36,18 @@ _DIGITS_KEPT: Final = 15
 """Spreadsheets keep no more digits of a number."""
 _HEAD: Final = 4096
 _EMPTY_ROWS_MAX: Final = 10_000
+_BROKEN: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+)
+"""What unpacking a part that is broken, or packed in a way that is not known, raises."""
 
 
 def is_workbook(data: bytes) -> bool:
@@ -88,8 +103,8 @@ def _check_bounds(data: bytes) -> None:
                         raise UnreadableFile(
                             "the workbook's XML declares entities: no spreadsheet program does"
                         )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise UnreadableFile(f"not a workbook that can be read: {error}") from error
+    except _BROKEN as error:
+        raise UnreadableFile("not a workbook that can be read", f": {error}") from error
 
 
 def _lines(data: bytes, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
@@ -102,7 +117,7 @@ def _lines(data: bytes, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
         try:
             if sheet is not None and sheet not in book.sheetnames:
                 shown = ", ".join(map(repr, book.sheetnames[:12]))
-                raise UnreadableFile(f"there is no sheet {sheet!r} in the workbook: {shown}")
+                raise UnreadableFile(f"there is no sheet {sheet!r} in the workbook", f": {shown}")
             chosen: Any = book[sheet] if sheet is not None else book.worksheets[0]
             # What the sheet says of its own size may be wrong.
             chosen.reset_dimensions()
@@ -118,8 +133,8 @@ def _lines(data: bytes, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
     except UnreadableFile:
         raise
     # The reader meets broken files with whatever its parts raise.
-    except (InvalidFileException, KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError,
-            zipfile.BadZipFile, EOFError, OSError, OverflowError) as error:  # fmt: skip
+    except (InvalidFileException, KeyError, TypeError, AttributeError, IndexError, SyntaxError,
+            OverflowError, *_BROKEN) as error:  # fmt: skip
         raise UnreadableFile(f"not a workbook that can be read: {type(error).__name__}") from error
 
 

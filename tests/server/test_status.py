@@ -219,7 +219,7 @@ def test_who_waits_for_long_to_be_looked_back_at_is_a_finding(minutes: int | Non
     [
         (
             FolderState(7, NOW, 0, "it would mark 60 of 100 people as leaving"),
-            "(import 7) was not taken over",
+            "(import 7) was not taken over (it would mark 60 of 100 people as leaving): see",
         ),
         (FolderState(7, NOW, 3, None), "(import 7) left out 3 bad rows"),
         (FolderState(7, NOW, 0, None), None),

@@ -154,6 +154,14 @@ def test_what_cannot_be_read_is_refused_with_why_and_on_the_record(
         answer = hr.post(PLACE, content=content, headers={"content-type": kind})
         assert (answer.status_code, answer.json()["reason"]) == (400, "unreadable")
     assert [each["stopped"] is None for each in hr.get(PLACE).json()] == [False, False, False]
+    # A file without its header: its first row is somebody, and is kept nowhere.
+    answer = hr.post(PLACE, content=b"E1;Ada Lovelace;ada\nE2;Bob;bob\n", headers=CSV)
+    assert "Ada Lovelace" in answer.text
+    assert "no column for the person's id" in hr.get(PLACE).json()[0]["stopped"]
+    assert "Ada" not in hr.get(PLACE).text
+    for encoding in ("undefined", "a%00b"):
+        answer = hr.post(f"{PLACE}?encoding={encoding}", content=STAFF, headers=CSV)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "unreadable")
     assert hr.post(PLACE, content=b"<html>", headers={"content-type": "text/html"}).status_code == 415
     for wrong in (
         "dry_run=maybe",

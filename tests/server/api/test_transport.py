@@ -315,7 +315,7 @@ def test_of_a_caller_without_a_token_no_body_is_kept_and_the_failure_counts(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "DISCARD_SECONDS", 0.3)
-    taken = []
+    taken: list[int] = []
     monkeypatch.setattr(server.service.bodies, "take", taken.append)
     head = "POST /v1/people/imports HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\n"
     head += "authorization: Bearer x\r\ncontent-length: 1000000\r\n\r\n"

@@ -18,6 +18,7 @@ from server.erasure.record import erasure_state, list_erasures
 from server.people.dates import day_text
 from server.people.erased import erased_digest
 from server.people.pseudonyms import pseudonym, pseudonym_key
+from server.people.undo import undo_import
 from server.store.tables import (
     accounts,
     alerts,
@@ -263,6 +264,23 @@ def test_an_hr_file_brings_nobody_back_unnoticed(server: Server) -> None:
     # And once more.
     erase(server)
     assert take_over(server).refused == 1
+
+
+def test_who_was_taken_back_by_an_import_that_is_undone_is_erased_again(server: Server) -> None:
+    prepare(server, [])
+    erase(server)
+    back = take_over(server, restore_erased=True)
+    assert (back.added, take_over(server).refused) == (1, 0)
+    assert back.import_id is not None
+    server.now += 1
+    with server.database.begin() as connection:
+        undo_import(connection, back.import_id, actor="test", at=server.now)
+    with server.database.read() as connection:
+        last = connection.execute(select(audit).order_by(audit.c.seq.desc()).limit(2)).all()
+    assert [row.action for row in last] == ["people.undo", "erasure.undo_restore"]
+    assert PERSON not in last[1].object
+    assert take_over(server).refused == 1
+    assert take_over(server, restore_erased=True).added == 1
 
 
 def test_nobody_is_taken_back_before_the_erasure_is_finished(server: Server) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from server.people.account_facts import AccountWords, declare_account
 from server.people.dates import read_day
 from server.people.directory import load_directory
-from server.people.facts import Employment, LeaverFlag
+from server.people.facts import Employment, Holding, LeaverFlag
+from server.people.facts_store import load_facts, write_facts
 from server.people.flags import flag_person
 from server.people.machines import reissue_machine
 from server.store.database import Database
@@ -51,6 +54,19 @@ def test_a_file_without_ids_is_matched_by_account_and_says_whom_it_cannot_match(
 
 
 # ---- joiners, movers, leavers ---------------------------------------------------------------------------
+
+
+def test_a_file_without_ids_is_not_matched_by_the_name_of_one_system(database: Database) -> None:
+    take(database, "id\n1\n")
+    with database.begin() as connection:
+        stored = load_facts(connection)["1"]
+        own = msgspec.structs.replace(stored, accounts=(Holding("admin", system="erp"),))
+        write_facts(connection, [(stored, own)], at=1000, actor="x", way="flag")
+    report = take(database, "account,last working day\nadmin,2026-12-31\n")
+    assert [message for _, _, message in why(report)] == [
+        "cannot be matched: nobody has this account (--add-unmatched adds such people)"
+    ]
+    assert people_of(database)["1"].employments == ()
 
 
 def test_a_rehire_is_a_further_employment_and_the_same_file_again_changes_nothing(database: Database) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import io
 import json
+import logging
 import os
 import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -137,3 +144,84 @@ def test_a_mapping_is_read_anew_and_a_wrong_one_leaves_the_file_where_it_is(
     mapping.write_text('[columns]\nid = "Pers"\n')
     assert watched.look() == 1
     assert _ids(database) == {"1"}
+
+
+@contextmanager
+def _bound_by_modes() -> Iterator[None]:
+    """Takes from this thread what lets root read every file: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, held) == 0
+    less = (ctypes.c_uint32 * 6)(*held)
+    less[0] &= ~0b110
+    assert libc.capset(header, less) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, held) == 0
+
+
+def test_one_file_that_cannot_be_opened_holds_up_no_other_and_is_taken_once_it_can(
+    database: Database, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = folder / "Ada Lovelace.csv"
+    closed.write_text("id\n1\n")
+    closed.chmod(0)
+    watched = _watched(database, folder)
+    with _bound_by_modes(), caplog.at_level(logging.INFO):
+        watched.look()
+        watched.look()
+        with database.read() as connection:
+            state = folder_state(connection)
+        assert state is not None
+        assert state.stopped == "cannot be opened: Permission denied"
+        (folder / "staff.csv").write_text("id\n2\n")
+        for _ in range(3):
+            watched.look()
+        assert _ids(database) == {"2"}
+        with database.read() as connection:
+            assert len(list_imports(connection)) == 2, "once, not at every look"
+        assert all("Ada" not in str(vars(record)) for record in caplog.records)
+        closed.chmod(0o600)
+        watched.look()
+    assert _ids(database) == {"1", "2"}
+
+
+def test_a_workbook_whose_packing_is_broken_is_moved_aside_and_the_loop_goes_on(
+    database: Database, folder: Path
+) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/workbook.xml", b"<workbook/>" * 40)
+    data = bytearray(out.getvalue())
+    data[45:60] = b"\xff" * 15
+    (folder / "a.xlsx").write_bytes(data)
+    (folder / "b.csv").write_text("id\n1\n")
+    stop = threading.Event()
+    looks = 0
+
+    class Watched(WatchedFolder):
+        def look(self) -> int:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                stop.set()
+            return super().look()
+
+    options = ImportOptions()
+    Watched(database, folder, clock=lambda: NOW, options=options, look_seconds=0.01).run(stop)
+    assert _ids(database) == {"1"}
+    assert "refused/20261122T000000-a.xlsx" in _files(folder)
+
+
+def test_of_a_file_without_a_header_the_report_quotes_it_and_the_record_does_not(
+    database: Database, folder: Path
+) -> None:
+    (folder / "a.csv").write_text("E1,Ada Lovelace,ada\nE2,Bob,bob\n")
+    watched = _watched(database, folder)
+    watched.look()
+    watched.look()
+    (report,) = (folder / "refused").glob("*.json")
+    assert "Ada Lovelace" in report.read_text()
+    with database.read() as connection:
+        assert "Ada" not in str(list_imports(connection))

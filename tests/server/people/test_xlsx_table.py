@@ -106,6 +106,18 @@ def test_xml_that_no_spreadsheet_program_writes_is_refused(name: str, content: b
         read_table(_with_member(workbook(["id"], [1]), name, content))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_part_whose_packing_is_broken_is_said_to_be(method: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as packed:
+        packed.writestr("xl/workbook.xml", bytes(range(256)) * 40)
+    data = bytearray(out.getvalue())
+    start = 30 + len("xl/workbook.xml")
+    data[start : start + 60] = b"\xff" * 60
+    with pytest.raises(UnreadableFile, match="not a workbook that can be read"):
+        read_table(bytes(data))
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
