@@ -246,4 +246,4 @@ def test_a_token_in_use_that_ends_soon_or_did_is_a_finding(days: int, words: str
 def test_a_password_that_who_left_still_knows_is_a_task_and_no_alert() -> None:
     (found,) = status_findings(msgspec.structs.replace(WELL, passwords_known=2))
     assert found.kind == "password_not_changed"
-    assert found.detail.startswith("2 with a password that who left still knows")
+    assert found.detail.startswith("2 with a password that somebody who left still knows")
