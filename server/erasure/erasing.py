@@ -51,6 +51,7 @@ from server.store.tables import (
     known_exports,
     leaver_flags,
     leaver_sign_offs,
+    leaver_versions,
     look_backs,
     people,
     people_changes,
@@ -153,6 +154,11 @@ def carry_out(
 def _forget_person(connection: Connection, plan: Plan) -> dict[str, int]:
     assert plan.person is not None
     forget_manager_words(connection, plan.person, plan.accounts)
+    # Without its row in the queue, what a look-back wrote aside so far would count.
+    begun = select(look_backs.c.version).where(
+        look_backs.c.person_id == plan.person, look_backs.c.finished_at.is_(None)
+    )
+    connection.execute(delete(leaver_versions).where(leaver_versions.c.version.in_(begun)))
     counts = {
         str(table.name): connection.execute(delete(table).where(table.c.person_id == plan.person)).rowcount
         for table in OF_PERSON

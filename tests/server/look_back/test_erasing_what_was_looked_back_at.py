@@ -13,7 +13,7 @@ from server.people.hr_import import import_people
 from server.pipeline.leaver_entries import unpacked
 from server.store.tables import erasures, event_blocks, leaver_versions, look_backs
 from tests.server.erasure.shared_machine import erase
-from tests.server.look_back.company import STAYS, archive, date_of, enrolled, flag, take_over
+from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over
 from tests.server.look_back.outcomes import known, look_back, looking_back, outcome, rows
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
@@ -129,6 +129,30 @@ def test_what_was_written_before_an_erasure_began_does_not_outlive_it(
     erase(server, person="E1")
     assert b'"E1"' not in _written(server)
     assert rows(server, leaver_versions) == []
+
+
+def test_what_it_had_written_aside_about_others_does_not_count_once_the_person_is_being_erased(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    server.take(endpoint.record([archive(NOW - 20 * DAY)]))
+    server.take(endpoint.record([archive(NOW - 2 * DAY, account="bob")]))
+    before = known(server, whole=True)
+    flag(server, TODAY - 12, notice=TODAY - 40)
+    monkeypatch.setattr("server.look_back.looking_back._Run._end", _dies)
+    with pytest.raises(ConnectionResetError):
+        looking_back(server).step()
+    assert len(rows(server, leaver_versions)) == 2
+    with server.database.begin() as connection:
+        target = person_target(connection, "E1")
+        begin(connection, target, actor="x", reason="r", at=NOW, blocked_until=NOW + DAY)
+    assert known(server, whole=True) == before
+    erase(server, person="E1")
+    assert [entry for entry in before.values() if entry[1]["person"]["id"] == "E2"] == list(
+        known(server, whole=True).values()
+    )
 
 
 def _dies(*_arguments: Any) -> None:
