@@ -7,6 +7,7 @@ Several users of one person (a second account for administration) add up; the ol
 a user no longer lists ends, unless the person is leaving; a user that is deleted takes nothing along.
 `active: false` shuts the accounts and nothing else: whoever is on leave, or lost a licence, has not left, and
 an account that is shut stays the person's, because what still works of it is what must be watched.
+An address that another active user lists too stays open; a user's own name is shut with it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ from server.scim.person_facts import (
     with_fields,
     without_accounts,
 )
-from server.scim.user_store import StoredUser, delete_user, is_name_taken, users_of, write_user
+from server.scim.user_store import (
+    StoredUser,
+    delete_user,
+    is_name_taken,
+    names_of_other_active,
+    users_of,
+    write_user,
+)
 from server.scim.user_words import UserWords, check_words
 from server.store.tables import account_bindings, accounts, people, scim_users
 from server.store.upsert import insert_missing
@@ -68,7 +76,7 @@ def provision(
     changes = _changes(connection, before, user, erased, time_zone)
     write_facts(connection, changes, at=at, actor=actor, way="scim")
     write_user(connection, user, actor=actor, is_new=before is None)
-    _keep_accounts(connection, before, words, at)
+    _keep_accounts(connection, before, user, at)
     if before is not None and before.words.active != words.active:
         _on_record(connection, "scim.open" if words.active else "scim.shut", user, actor, at)
     return user
@@ -78,7 +86,7 @@ def deprovision(connection: Connection, user: StoredUser, *, at: int, actor: str
     """The user goes and its accounts are shut; person, bindings and events stay. In a write transaction that
     is alone."""
     delete_user(connection, user.id)
-    _shut(connection, user.words.account_names(), at)
+    _shut(connection, user, user.words.account_names(), at)
     _on_record(connection, "scim.delete", user, actor, at)
 
 
@@ -233,24 +241,26 @@ def _had(connection: Connection, person_id: str, names: frozenset[str]) -> set[s
 # ---- accounts -----------------------------------------------------------------------------------------
 
 
-def _keep_accounts(connection: Connection, before: StoredUser | None, words: UserWords, at: int) -> None:
+def _keep_accounts(connection: Connection, before: StoredUser | None, user: StoredUser, at: int) -> None:
     """Accounts are entities, also those of nobody. One that was closed by hand works again only when the
     provider says that it was opened, not with every other word about the user."""
+    words = user.words
     names = words.account_names()
     row = {"system": "", "kind": "personal", "rotated_at": None, "source": SCIM, "changed_at": at}
     insert_missing(connection, accounts, [{**row, "account": name} for name in sorted(names)])
     known = frozenset[str]() if before is None else before.words.account_names()
-    _shut(connection, known - names, at)
+    _shut(connection, user, known - names, at)
     if not words.active:
-        _shut(connection, names, at)
+        _shut(connection, user, names, at)
         return
     opened = names if before is None or not before.words.active else names - known
     here = (accounts.c.system == "") & accounts.c.account.in_(sorted(opened))
     connection.execute(update(accounts).where(here).values(closed_at=None))
 
 
-def _shut(connection: Connection, names: frozenset[str], at: int) -> None:
-    here = (accounts.c.system == "") & accounts.c.account.in_(sorted(names))
+def _shut(connection: Connection, user: StoredUser, names: frozenset[str], at: int) -> None:
+    shared = names_of_other_active(connection, user, names) - {account_key(user.words.user_name)}
+    here = (accounts.c.system == "") & accounts.c.account.in_(sorted(names - shared))
     connection.execute(update(accounts).where(here, accounts.c.closed_at.is_(None)).values(closed_at=at))
 
 

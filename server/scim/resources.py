@@ -168,11 +168,16 @@ def words_of(resource: Resource[Any]) -> UserWords:
         job_title=user.title or None,
         time_zone=user.timezone or None,
         emails=tuple(mail for mail in mails if mail.value),
-        employee_number=enterprise.employee_number or None,
+        employee_number=_trimmed(enterprise.employee_number),
         department=enterprise.department or None,
-        manager=(enterprise.manager.value or None) if enterprise.manager is not None else None,
-        login=leaver.login or None,
+        manager=_trimmed(enterprise.manager.value) if enterprise.manager is not None else None,
+        login=_trimmed(leaver.login),
     )
+
+
+def _trimmed(value: str | None) -> str | None:
+    """As HR's files are read; of blanks alone an empty text is left, which is refused where it matters."""
+    return value.strip() if value else None
 
 
 def resource_of(stored: StoredUser) -> Resource[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, true, update
 
 from server.people.account_names import account_key
 from server.scim.user_words import UserWords
@@ -79,6 +79,21 @@ def write_user(connection: Connection, user: StoredUser, *, actor: str, is_new: 
 
 def delete_user(connection: Connection, user_id: str) -> None:
     connection.execute(delete(scim_users).where(scim_users.c.id == user_id))
+
+
+def names_of_other_active(connection: Connection, user: StoredUser, names: Iterable[str]) -> set[str]:
+    """Accounts, of `names`, that other users who are active list."""
+    wanted = set(names)
+    if not wanted:
+        return set()
+    written = [msgspec.json.encode(name).decode()[1:-1] for name in sorted(wanted)]
+    lists_one = or_(
+        scim_users.c.person_id == user.person_id,
+        *(func.lower(scim_users.c.said).contains(word, autoescape=True) for word in written),
+    )
+    others = scim_users.c.active.is_(True) & (scim_users.c.id != user.id) & lists_one
+    rows = connection.execute(_select(others)).all()
+    return wanted & {name for row in rows for name in _user(row).words.account_names()}
 
 
 def forget_manager_words(connection: Connection, person_id: str, names: Sequence[str]) -> int:

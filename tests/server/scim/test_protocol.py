@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.people.directory import load_directory
 from server.scim.resources import RESULTS_MAX
 from tests.server.api.running_server import RunningServer
 from tests.server.scim.shapes import (
@@ -221,3 +222,13 @@ def test_places_are_told_as_they_are_reached_from_outside(provider: httpx.Client
     assert made.headers["location"].startswith("https://hr.example.com/scim/v2/Users/")
     listed = provider.get("Users", headers={"host": "x/../<script>"})
     assert listed.status_code == 400 or "script" not in listed.text
+
+
+def test_blanks_around_an_employee_number_make_no_second_person(
+    server: RunningServer, provider: httpx.Client
+) -> None:
+    made = _make(provider, entra_user("a@corp.example", "E1"))
+    second = _make(provider, entra_user("b@corp.example", " E1\t ", manager={"value": f" {made['id']} "}))
+    assert second[ENTERPRISE]["employeeNumber"] == "E1"
+    with server.database.read() as connection:
+        assert [person.id for person in load_directory(connection).people()] == ["E1"]

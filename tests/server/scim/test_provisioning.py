@@ -300,3 +300,35 @@ def test_words_that_name_no_zone_leave_the_companys(database: Database) -> None:
     assert _facts(database).time_zone == "Europe/Berlin"
     _say(database, user, time_zone="asia/shanghai")
     assert _facts(database).time_zone == "Asia/Shanghai"
+
+
+@pytest.mark.parametrize("goes", ["disabled", "deleted", "renamed"])
+def test_an_address_that_another_active_user_lists_stays_open(database: Database, goes: str) -> None:
+    mail = (MailAddress("Wang.Team@corp.example", "work"), MailAddress("corp\\wang", "work"))
+    main = _say(database, employee_number="E1", emails=mail)
+    second = _say(database, user_name="wang-adm@corp.example", employee_number="E1", emails=mail)
+    if goes == "disabled":
+        second = _say(database, second, at=START + 1, active=False)
+    elif goes == "renamed":
+        second = _say(database, second, at=START + 1, emails=(), user_name="x@corp.example")
+    else:
+        with database.begin() as connection:
+            deprovision(connection, second, at=START + 1, actor="x")
+    assert _closed_at(database, "wang-adm@corp.example") == START + 1
+    assert _closed_at(database, "wang.team@corp.example") is None
+    assert _closed_at(database, "corp\\wang") is None
+    main = _say(database, main, at=START + 2, active=False)
+    assert _closed_at(database) == START + 2
+    assert _closed_at(database, "wang.team@corp.example") == START + 2
+
+
+def test_a_users_own_name_is_shut_with_it_whoever_lists_it_as_an_address(database: Database) -> None:
+    main = _say(database, employee_number="E1")
+    mail = (MailAddress("wang@corp.example", "work"),)
+    second = _say(database, user_name="wang-adm@corp.example", emails=mail)
+    assert second.person_id is None
+    _say(database, second, at=START + 1, active=False)
+    assert _closed_at(database) is None
+    _say(database, _say(database, second, at=START + 2, active=True), at=START + 2, display_name="Admin")
+    _say(database, main, at=START + 3, active=False)
+    assert _closed_at(database) == START + 3
