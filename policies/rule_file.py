@@ -41,6 +41,7 @@ from policies.rule_checks import Duties, for_sigma, own_keys, place_of, shape_fa
 SHIPPED_RULES: Final = Path(__file__).parent / "rules"
 FILE_BYTES_MAX: Final = 256 * 1024
 FILES_MAX: Final = 5_000
+RULE_ENDINGS: Final = (".yml", ".yaml")
 
 
 class RuleText(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ class ParsedText(msgspec.Struct, frozen=True):
 
 
 def load_policies(folder: Path = SHIPPED_RULES) -> PolicySet:
-    """All rules (*.yml) of a folder, compiled. Raises PolicyErrors that lists every fault of every file."""
+    """All rules of a folder, compiled. Raises PolicyErrors that lists every fault of every file."""
     policies, errors = load_good_policies(folder)
     if errors:
         raise PolicyErrors(errors)
@@ -94,11 +95,12 @@ def load_good_policies(folder: Path) -> tuple[PolicySet, tuple[PolicyError, ...]
 
 
 def read_folder(folder: Path) -> tuple[list[RuleText], list[PolicyError]]:
-    """All *.yml files of a folder and those below it, by name; what begins with a dot is left out."""
+    """All RULE_ENDINGS of a folder and those below it, by name; what begins with a dot is left out."""
     files = sorted(
         (str(file.relative_to(folder)), file)
-        for file in folder.rglob("*.yml")
-        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        for file in folder.rglob("*")
+        if file.suffix in RULE_ENDINGS
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
     if len(files) > FILES_MAX:
         return [], [PolicyError(str(folder), 1, f"{len(files)} files are more than {FILES_MAX}")]

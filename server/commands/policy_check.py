@@ -37,6 +37,8 @@ def check(paths: tuple[Path, ...], data: Path | None, as_json: bool) -> None:
     """
     texts, errors = _texts(paths, data)
     faults = [*errors, *_together(texts)[1]]
+    if paths and not texts and not errors:
+        faults = [PolicyError(str(path), 1, "no file here ends in .yml or .yaml") for path in paths]
     faults.sort(key=lambda each: (each.file, each.line, each.message))
     if as_json:
         echo_json(

@@ -1,4 +1,8 @@
-"""`leaver policy except`: an exception without writing YAML, counted on what is stored before it is saved."""
+"""`leaver policy except`: an exception without writing YAML, counted on what is stored before it is saved.
+
+What was given is shown as it was given, an id as an id and a pseudonym as a pseudonym: both together would
+say whose it is. How often somebody would have been hidden is told by pseudonym, or unmasked, on the record.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import click
 import msgspec
 from sqlalchemy import Connection
 
+from event_schema.field_registry import field_registry
 from event_schema.printable import printable_name
 from policies.errors import PolicyErrors
 from policies.exceptions import ParsedException
 from policies.rule_file import RuleText, parse_text
+from server.alerts.view_types import Unmasking
 from server.commands.opening import (
     FINDINGS,
     checked_reason,
@@ -41,6 +47,10 @@ from server.policies.versions import (
 )
 
 _FILE = "leaver policy except"
+_NOT_TOLD = (
+    "What it would have hidden is told by pseudonym (--person), or with --unmask:"
+    " an id or an account is named."
+)
 
 
 @click.command("except")
@@ -57,6 +67,9 @@ _FILE = "leaver policy except"
 @click.option("--title", help="Else one is made that names nobody.")
 @click.option(
     "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="How far back to count."
+)
+@click.option(
+    "--unmask", is_flag=True, help="Count though an id or an account is named; kept in the audit trail."
 )
 @click.option("--dry-run", is_flag=True, help="Only show it, and count.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -75,6 +88,7 @@ def make_exception(
     owner: str | None,
     title: str | None,
     days: int,
+    unmask: bool,
     dry_run: bool,
     yes: bool,
     data: Path | None,
@@ -101,10 +115,16 @@ def make_exception(
         if as_json and not (dry_run or yes):
             raise click.UsageError("--json cannot ask: give --yes or --dry-run")
         publish_first(installation)
+        by_pseudonym = False
         try:
             with installation.database.read() as connection:
                 held = current_versions(connection)
-                found = _parsed(connection, wanted, rules, held, last_day, owner, why, title)
+                named = _named(held, rules)
+                meant = wanted
+                if person is not None:
+                    meant = msgspec.structs.replace(wanted, person=_person(connection, person))
+                    by_pseudonym = meant.person != person.strip()
+                found = _parsed(meant, named, held, last_day, owner, why, title)
                 counted = preview(connection, found[1], list(held.values()), now=now, days=days)
         except (UnknownPolicy, UnknownPseudonym) as error:
             fail(str(error))
@@ -112,11 +132,17 @@ def make_exception(
             for fault in errors.errors:
                 click.echo(printable_name(fault.message), err=True)
             raise SystemExit(FINDINGS) from errors
-        # A pseudonym that was given stays one.
-        shown = sight_of(installation.database, [found[0]], None, _FILE)(found[0])
+        told = unmask or not _names_somebody(wanted, by_pseudonym)
+        if unmask:
+            # On the record before anything shows.
+            unmasking = Unmasking(system_actor(), now, why)
+            sight_of(installation.database, [], unmasking, found[1].exception_id)
+        sight = sight_of(installation.database, [each.title for each in named], None, _FILE)
+        titles = [(each.rule_id, sight(each.title)) for each in named]
+        shown = _text(wanted, titles, last_day, owner, why, title, found[1].exception_id)
         if not as_json:
             click.echo(shown)
-            click.echo(_words(counted))
+            click.echo(_words(counted) if told else _NOT_TOLD)
         if not dry_run:
             if not yes:
                 click.confirm("Save it?", abort=True)
@@ -133,13 +159,56 @@ def make_exception(
             if not as_json:
                 click.echo(f"exception {version.rule_id} holds until {last_day} is over")
     if as_json:
-        echo_json({"id": found[1].exception_id, "saved": not dry_run, "text": shown, "preview": counted})
+        echo_json(
+            {
+                "id": found[1].exception_id,
+                "saved": not dry_run,
+                "text": shown,
+                "preview": counted if told else None,
+            }
+        )
+
+
+def _named(held: dict[str, PolicyVersion], rules: tuple[str, ...]) -> list[PolicyVersion]:
+    """Raises UnknownPolicy."""
+    return [
+        find_version([each for each in held.values() if each.kind != "exception"], rule) for rule in rules
+    ]
+
+
+def _names_somebody(wanted: Wanted, by_pseudonym: bool) -> bool:
+    """Whether what was given tells, without a pseudonym, who is meant."""
+    specs = (field_registry().get(path.partition("|")[0]) for path, _ in wanted.fields)
+    return (
+        (wanted.person is not None and not by_pseudonym)
+        or wanted.account is not None
+        or any(spec is not None and spec.names_person for spec in specs)
+    )
+
+
+def _text(
+    wanted: Wanted,
+    rules: list[tuple[str, str]],
+    until: datetime.date,
+    owner: str | None,
+    reason: str,
+    title: str | None,
+    exception_id: str | None = None,
+) -> str:
+    return exception_text(
+        wanted,
+        rules,
+        until=until,
+        owner=owner or system_actor().partition(":")[2],
+        reason=reason,
+        title=title,
+        exception_id=exception_id,
+    )
 
 
 def _parsed(
-    connection: Connection,
     wanted: Wanted,
-    rules: tuple[str, ...],
+    named: list[PolicyVersion],
     held: dict[str, PolicyVersion],
     until: datetime.date,
     owner: str | None,
@@ -147,19 +216,7 @@ def _parsed(
     title: str | None,
 ) -> tuple[str, ParsedException]:
     """The exception's text, and what it says."""
-    if wanted.person is not None:
-        wanted = msgspec.structs.replace(wanted, person=_person(connection, wanted.person))
-    named = [
-        find_version([each for each in held.values() if each.kind != "exception"], rule) for rule in rules
-    ]
-    text = exception_text(
-        wanted,
-        [(each.rule_id, each.title) for each in named],
-        until=until,
-        owner=owner or system_actor().partition(":")[2],
-        reason=reason,
-        title=title,
-    )
+    text = _text(wanted, [(each.rule_id, each.title) for each in named], until, owner, reason, title)
     parsed = parse_text(RuleText(_FILE, text))
     check_together(parsed, held)
     assert isinstance(parsed.parsed, ParsedException)

@@ -57,19 +57,29 @@ def show_list(everything: bool, unmask: bool, reason: str | None, data: Path | N
         rows = [row for row in found.exceptions if everything or row.state != "gone"]
         sight = sight_of(
             installation.database,
-            [text for row in rows for text in (row.title, row.reason)],
+            [
+                *(text for row in rows for text in (row.title, row.reason)),
+                *(row.title for row in found.rules),
+                *(fault.message for fault in faults),
+                *(error.message for error in found.faults),
+            ],
             unmasking,
             "policies",
         )
+    faults = [msgspec.structs.replace(fault, message=sight(fault.message)) for fault in faults]
     shown = msgspec.structs.replace(
         found,
-        rules=tuple(row for row in found.rules if everything or row.state != "gone"),
+        rules=tuple(
+            msgspec.structs.replace(row, title=sight(row.title))
+            for row in found.rules
+            if everything or row.state != "gone"
+        ),
         exceptions=tuple(
             msgspec.structs.replace(row, title=sight(row.title), reason=sight(row.reason)) for row in rows
         ),
     )
     own = tuple(
-        PolicyFault("saved", error.file, error.line, error.message)
+        PolicyFault("saved", error.file, error.line, sight(error.message))
         for error in found.faults
         if all(error.file != fault.file for fault in faults)
     )
@@ -103,8 +113,13 @@ def show_one(
                     found = _of_number(versions_of_rule(connection, found.rule_id), version)
             except UnknownPolicy as error:
                 fail(str(error))
-        sight = sight_of(installation.database, [found.text or "", found.title], unmasking, found.rule_id)
-    about = policy_of(parse_text(RuleText(found.file, found.text, found.number))) if found.text else None
+        about = policy_of(parse_text(RuleText(found.file, found.text, found.number))) if found.text else None
+        said = [] if about is None else [about.title, about.description, about.runbook]
+        texts = [found.text or "", found.title, found.reason, *said]
+        sight = sight_of(installation.database, texts, unmasking, found.rule_id)
+    if about is not None:
+        masked = {name: sight(getattr(about, name)) for name in ("title", "description", "runbook")}
+        about = msgspec.structs.replace(about, **masked)
     if as_json:
         shown = msgspec.to_builtins(msgspec.structs.replace(found, text=None))
         echo_json(

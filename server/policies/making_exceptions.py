@@ -37,14 +37,15 @@ def exception_text(
     owner: str,
     reason: str,
     title: str | None = None,
+    exception_id: str | None = None,
 ) -> str:
-    """`rules`: (id, title). The title that is made names nobody."""
+    """`rules`: (id, title). The title that is made names nobody. `exception_id`: else a new one."""
     selections = _selections(wanted)
     kinds = ", ".join(selections)
     made = title or f"{rules[0][1]}: not of this {kinds}"
     document: dict[str, Any] = {
         "title": made,
-        "id": str(uuid.uuid4()),
+        "id": exception_id or str(uuid.uuid4()),
         "logsource": {"product": "leaver"},
         "filter": {
             "rules": [rule_id for rule_id, _ in rules],

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from policies.errors import PolicyError
-from policies.rule_file import SHIPPED_RULES, ParsedText, RuleText, parse_text, read_folder
+from policies.rule_file import (
+    RULE_ENDINGS,
+    SHIPPED_RULES,
+    ParsedText,
+    RuleText,
+    parse_text,
+    read_folder,
+)
 from server.installation import Installation
 from server.policies.publishing import FoundTexts, Published, publish
 from server.pulse import Pulse
@@ -131,7 +138,7 @@ def _files(folder: str, before: str) -> list[tuple[str, int, int, int]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 found += _files(entry.path, name + "/")
-            elif entry.name.endswith(".yml"):
+            elif entry.name.endswith(RULE_ENDINGS):
                 try:
                     status = entry.stat()
                 except FileNotFoundError:

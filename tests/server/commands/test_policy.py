@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.command_line import main
+from server.commands.opening import open_installation
+from server.people.pseudonyms import person_subject, pseudonym
 from tests.server.policies.rule_texts import BUILD_SERVER, COPIED, EXCEPTION, RULE
 
 UPLOADS = "ec2514ad-ffed-4be4-aef3-3ceac81f571b"
@@ -161,9 +163,60 @@ def test_names_in_exceptions_show_only_to_those_who_say_why(policy: Commands, tm
         "except", UPLOADS, "--person", "E1002", "--until", SOON, "--reason", "asked by Wang Mei", "--yes"
     )
     (row,) = policy.json("list")["exceptions"]
-    shown = [made, policy("list"), policy("show", row["id"]), policy("history", row["id"], "--diff")]
+    assert "E1002" in made, "as it was given"
+    shown = [policy("list"), policy("show", row["id"]), policy("history", row["id"], "--diff")]
     assert not any(word in text for text in shown for word in ("E1002", "Wang", "Mei"))
     assert "E1002" in policy("show", row["id"], "--unmask", "--reason", "case 17")
     audited = CliRunner().invoke(main, ["audit", "list", "--data", str(policy.data)]).output
     assert "policy.unmask" in audited
     assert "case 17" in audited
+
+
+def _import(policy: Commands, rows: str) -> None:
+    people = policy.file(rows, "people.csv")
+    done = CliRunner().invoke(main, ["people", "import", people, "--yes", "--data", str(policy.data)])
+    assert done.exit_code == 0, done.output
+
+
+def test_nobody_is_unmasked_by_an_exception_that_is_only_looked_at(policy: Commands) -> None:
+    _import(policy, "id,name,account\nE1002,Wang Mei,mei.w\n")
+    common = ("except", UPLOADS, "--until", SOON, "--reason", "case 17 of Wang Mei", "--dry-run")
+    with open_installation(policy.data) as installation, installation.database.begin() as connection:
+        label = pseudonym(connection, person_subject("E1002"))
+    for given in (("--person", "E1002"), ("--account", "mei.w"), ("--where", "actor.user.name=mei.w")):
+        looked = policy(*common, *given)
+        assert given[1].rpartition("=")[2] in looked
+        assert label not in looked
+        assert "In the last" not in looked
+        assert policy.json(*common, *given)["preview"] is None
+    by_label = policy(*common, "--person", label)
+    assert label in by_label
+    assert "E1002" not in by_label
+    assert "In the last 30 days" in by_label
+    trail = ["audit", "list", "--data", str(policy.data)]
+    assert "policy.unmask" not in CliRunner().invoke(main, trail).output
+    assert "In the last 30 days" in policy(*common, "--person", "E1002", "--unmask")
+    audited = CliRunner().invoke(main, trail).output
+    assert "policy.unmask" in audited
+    assert "case 17" in audited
+
+
+def test_names_anywhere_in_a_rule_are_masked(policy: Commands) -> None:
+    _import(policy, "id,name,account\nE1002,Wang Mei,mei.w\n")
+    text = COPIED.replace("title: A spreadsheet", "title: Wang Mei's spreadsheet")
+    text = text.replace("For tests.", "Since Wang Mei asked.").replace("Look at it.", "Ask Wang Mei.")
+    policy("save", policy.file(text), "--reason", "as mei.w asked")
+    rule = policy.json("show", RULE)
+    assert rule["policy"]["rule_id"] == RULE
+    shown = [policy("list"), policy("show", RULE), json.dumps(policy.json("list")), json.dumps(rule)]
+    assert not any(word in said for said in shown for word in ("Wang", "mei.w"))
+
+
+def test_a_folder_of_yaml_files_is_read_and_one_without_rules_is_told(policy: Commands) -> None:
+    folder = policy.data.parent / "rules"
+    folder.mkdir()
+    assert "no file here ends in .yml or .yaml" in policy("check", str(folder), code=3)
+    (folder / "mine.yaml").write_text(COPIED.replace("level: medium", "level: loud"), encoding="utf-8")
+    assert "mine.yaml:13: level loud" in policy("check", str(folder), code=3)
+    (folder / "mine.yaml").write_text(COPIED, encoding="utf-8")
+    assert "1 file is good" in policy("check", str(folder))
