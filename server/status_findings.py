@@ -132,6 +132,9 @@ def _storage(status: Status) -> Iterator[StatusFinding]:
         why = "an erasure is unfinished" if status.erasures.unfinished else "is leaver up running?"
         words = f"what HR said of {looked.waiting:,} people {minutes} min ago is not looked back at: {why}"
         yield StatusFinding("look_back_late", words)
+    if looked is not None and looked.failed:
+        words = f"of {looked.failed:,} people looking back fails, see the log (look_back_failed); it goes on"
+        yield StatusFinding("look_back_failed", words)
     kept = status.retention
     overdue = kept.next_drop_at is None or kept.next_drop_at < status.at
     past_end = status.at // _DAY - kept.events_days - OVERDUE_DAYS

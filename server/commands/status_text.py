@@ -155,6 +155,7 @@ def _looked_back(status: Status) -> str:
         scored = f", {found.events:,} events scored again so far" if found.events else ""
         words.append(
             f"{found.waiting:,} {'person waits' if found.waiting == 1 else 'people wait'}{since}{scored}"
+            f"{f', {found.failed:,} failed' if found.failed else ''}"
         )
     if found.finished:
         at = "" if found.last_at is None else f", the last {age(found.last_at, status.at)}"

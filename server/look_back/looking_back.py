@@ -10,6 +10,9 @@
 
 Whatever dies, the rows still wait, and all of it begins anew. It also begins anew where something was erased
 meanwhile, or where what is declared of these people changed; while an erasure is unfinished it waits.
+
+One group at a time, and who is next is asked anew before each, so that a flag does not wait behind an import.
+A group that fails is counted, and tried again ever more seldom.
 """
 
 from __future__ import annotations
@@ -17,52 +20,34 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, update
 
 from policies.engine import PolicySet
-from server.enrich.enrichment import Enricher
 from server.erasure.account_subjects import account_subjects
-from server.erasure.blocks import last_block
+from server.look_back.attempt import Anew, Attempt, unfinished_erasures
 from server.look_back.neighbours import neighbours
-from server.look_back.outcome import write_outcome
-from server.look_back.queue import Waiting, waiting_groups
-from server.look_back.rescoring import Rescoring
-from server.look_back.state_before import state_before
-from server.look_back.stored_places import StoredPlaces, has_events, stored_places
-from server.look_back.suspected_again import CountedActs, OthersConcerned
-from server.people.directory import Directory, load_directory, people_version
+from server.look_back.queue import Waiting, note_failure, waiting_groups
+from server.look_back.stored_places import has_events
+from server.look_back.suspected_again import OthersConcerned
+from server.people.directory import Directory
 from server.people.erased import SUBJECT_CHARACTERS
 from server.people.pseudonyms import person_subject
 from server.pipeline.memory import Memory
-from server.pipeline.state_versions import lock_versions
 from server.pulse import Pulse
-from server.retention import first_local_day
 from server.store.column_types import key_text
 from server.store.database import Database, StoreUnavailable
-from server.store.deletion import delete_rows
-from server.store.tables import erasures, event_blocks, leaver_versions, look_backs
-from server.store.upsert import insert_new
+from server.store.tables import look_backs
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 DAYS = 90
 """How far it looks back, unless the configuration says otherwise."""
 LOOK_SECONDS = 1.0
 UNAVAILABLE_SECONDS = 5.0
-BLOCKS_A_PORTION = 50
-VERSIONS_A_TRANSACTION = 200
-BLOCKS_AT_THE_END = 20
-"""So many may be left for the last transaction, in which nobody else writes."""
-ROUNDS_MAX = 8
 TURN_SECONDS_MAX = 300.0
 """One portion, or the collecting of places, ends within this time."""
 
 _logger = logging.getLogger("leaver.look_back")
-
-
-class _Anew(Exception):
-    """What it was worked out from is no longer so."""
 
 
 class LookingBack:
@@ -86,13 +71,15 @@ class LookingBack:
         self._days = days
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._memory: Memory | None = None
+        self._group: Waiting | None = None
+        self._begun_anew: set[tuple[int, ...]] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Until stop is set."""
         while not stop.is_set():
             self._pulse.beat()
             try:
-                done = self.step(stop)
+                done = self._turn(stop)
             except StoreUnavailable as error:
                 _logger.warning("database_unavailable", extra={"detail": str(error)})
                 stop.wait(UNAVAILABLE_SECONDS)
@@ -100,26 +87,49 @@ class LookingBack:
                 if not done:
                     stop.wait(LOOK_SECONDS)
 
+    def _turn(self, stop: threading.Event) -> int:
+        try:
+            return self.step(stop)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            self._memory = None
+            if self._group is None:
+                raise
+            # This loop's edge: people whom it cannot look back at must not keep others waiting.
+            _logger.exception("look_back_failed", extra={"people": len(self._group.people)})
+            with self._database.begin(alone=False, brief=True) as connection:
+                note_failure(connection, self._group, self._clock())
+            return 0
+
     def step(self, stop: threading.Event | None = None) -> int:
-        """Looks back at all who wait now. How many groups were finished. Raises StoreUnavailable."""
+        """Looks back at those who are next. How many groups were finished: one or none. Raises
+        StoreUnavailable."""
         stop = stop or threading.Event()
+        self._group = None
         with self._database.read() as connection:
-            groups = waiting_groups(connection)
-            if not groups or _unfinished_erasures(connection):
-                self._memory = None
+            group = self._group = self._next(waiting_groups(connection))
+            if group is None or unfinished_erasures(connection):
+                self._group = self._memory = None
                 return 0
             memory = self._memory = self._memory or Memory(
                 connection, self._clock, events_days=self._events_days, policies=self._policies
             )
-        done = 0
-        for group in groups:
-            if stop.is_set():
-                break
-            done += self._group(memory, group, stop)
-            memory.forget_all()
-        return done
+        done = self._look_back_at(memory, group, stop)
+        memory.forget_all()
+        if not done:
+            self._begun_anew.add(group.ids)
+        return int(done)
 
-    def _group(self, memory: Memory, group: Waiting, stop: threading.Event) -> bool:
+    def _next(self, groups: Sequence[Waiting]) -> Waiting | None:
+        """Those that are to be begun anew come after all others."""
+        due = [group for group in groups if group.due_at <= self._clock()]
+        others = [group for group in due if group.ids not in self._begun_anew]
+        if not others:
+            self._begun_anew.clear()
+        return next(iter(others or due), None)
+
+    def _look_back_at(self, memory: Memory, group: Waiting, stop: threading.Event) -> bool:
         """Whether it was finished."""
         with self._database.read() as connection:
             memory.refresh(connection)
@@ -128,12 +138,12 @@ class LookingBack:
                 return self._finish_empty(group)
         while not stop.is_set():
             try:
-                return _Run(self._database, memory, self._clock, self._pulse, group, subjects).look_back(
+                return Attempt(self._database, memory, self._clock, self._pulse, group, subjects).look_back(
                     self._days, stop
                 )
             except OthersConcerned as others:
                 subjects = [*subjects, *others.subjects]
-            except _Anew as why:
+            except Anew as why:
                 _logger.info("look_back_anew", extra={"detail": str(why)})
                 return False
         return False
@@ -149,212 +159,6 @@ class LookingBack:
         return True
 
 
-class _Run:
-    """One attempt for one group."""
-
-    def __init__(
-        self,
-        database: Database,
-        memory: Memory,
-        clock: ServerClock,
-        pulse: Pulse,
-        group: Waiting,
-        subjects: Sequence[str],
-    ) -> None:
-        self._database = database
-        self._memory = memory
-        self._clock = clock
-        self._pulse = pulse
-        self._group = group
-        self._subjects = subjects
-        with database.read() as connection:
-            self._counted = CountedActs(connection, subjects)
-        self._rescoring = Rescoring(memory, subjects, self._counted)
-        self._version = 0
-        self._erasures = 0
-        self._first_day = 0
-
-    def look_back(self, days: int, stop: threading.Event) -> bool:
-        """Raises OthersConcerned, _Anew."""
-        above = self._begin()
-        with self._database.read() as connection:
-            self._memory.refresh(connection)
-            self._memory.forget_all()
-            self._first_day = max(self._clock() // 86_400_000 - days, first_local_day(self._memory.first_day))
-            self._make_states(connection)
-            places = stored_places(connection, self._subjects, self._first_day, upto=above)
-        for _ in range(ROUNDS_MAX):
-            if not self._score(places, stop):
-                return False
-            upto = self._last_block()
-            with self._database.read() as connection:
-                places = stored_places(connection, self._subjects, self._first_day, above=above, upto=upto)
-            if len(places) <= BLOCKS_AT_THE_END:
-                break
-            above = upto
-        else:
-            if not self._score(places, stop):
-                return False
-        self._take_over_people()
-        self._end(above)
-        return True
-
-    def _begin(self) -> int:
-        """Takes the rows, and the number of the last block that is there: with nobody else writing, so that
-        none below it comes later."""
-        self._drop_versions()
-        with self._database.begin() as connection:
-            self._erasures = _last_erasure(connection)
-            self._require_waiting(connection)
-            last = select(func.coalesce(func.max(look_backs.c.version), 0))
-            written = select(func.coalesce(func.max(leaver_versions.c.version), 0))
-            self._version = 1 + max(
-                connection.execute(last).scalar_one(), connection.execute(written).scalar_one()
-            )
-            connection.execute(
-                update(look_backs)
-                .where(look_backs.c.id.in_(self._group.ids))
-                .values(begun_at=self._clock(), version=self._version, events=0, changed=0)
-            )
-            return last_block(connection)
-
-    def _drop_versions(self) -> None:
-        """Of an attempt that did not come to its end."""
-        with self._database.read() as connection:
-            query = select(look_backs.c.version).where(
-                look_backs.c.id.in_(self._group.ids), look_backs.c.version.is_not(None)
-            )
-            begun = list(connection.execute(query.distinct()).scalars())
-        for version in begun:
-            delete_rows(self._database, leaver_versions, leaver_versions.c.version == version)
-
-    def _make_states(self, connection: Connection) -> None:
-        memory, enricher = self._memory, self._memory.enricher
-        memory.load_subjects(connection, self._subjects)
-        rules = frozenset(policy.rule_id for policy in memory.rules.policies.policies)
-        for subject in self._subjects:
-            person = enricher.person_of(subject)
-            memory.subjects[subject] = state_before(
-                memory.subjects[subject],
-                self._first_day,
-                rules,
-                partial(enricher.day_of, person),
-            )
-
-    def _score(self, places: StoredPlaces, stop: threading.Event) -> bool:
-        """Whether it came to its end."""
-        versions: list[tuple[int, bytes]] = []
-        for portion in places.portions(BLOCKS_A_PORTION):
-            if stop.is_set():
-                return False
-            self._pulse.beat()
-            with self._database.read() as connection:
-                versions += self._rescoring.read(connection, portion)
-            if len(versions) >= VERSIONS_A_TRANSACTION:
-                self._write_aside(versions)
-                versions = []
-        self._write_aside(versions)
-        self._memory.scorer.settle()
-        return True
-
-    def _write_aside(self, versions: Sequence[tuple[int, bytes]]) -> None:
-        """With how far it is, also where nothing changed."""
-        with self._database.begin(alone=False, brief=True) as connection:
-            self._write_versions(connection, versions)
-
-    def _write_versions(self, connection: Connection, versions: Sequence[tuple[int, bytes]]) -> None:
-        self._require_waiting(connection)
-        numbers = [block for block, _ in versions]
-        # Retention may have dropped one meanwhile.
-        there = set(
-            connection.execute(select(event_blocks.c.id).where(event_blocks.c.id.in_(numbers))).scalars()
-        )
-        rows = [
-            {"block": block, "version": self._version, "leaver": leaver}
-            for block, leaver in versions
-            if block in there
-        ]
-        insert_new(connection, leaver_versions, rows)
-        connection.execute(
-            update(look_backs)
-            .where(look_backs.c.id == self._group.ids[0])
-            .values(events=self._rescoring.events, changed=self._rescoring.changed)
-        )
-
-    def _last_block(self) -> int:
-        with self._database.begin() as connection:
-            return last_block(connection)
-
-    def _require_waiting(self, connection: Connection) -> None:
-        """Within a write transaction: nothing was erased, and the rows are still there."""
-        if _last_erasure(connection) != self._erasures or _unfinished_erasures(connection):
-            raise _Anew("something is being erased")
-        waiting = select(func.count()).where(
-            look_backs.c.id.in_(self._group.ids), look_backs.c.finished_at.is_(None)
-        )
-        if connection.execute(waiting).scalar_one() != len(self._group.ids):
-            raise _Anew("what waited is gone")
-
-    def _take_over_people(self) -> None:
-        """What is declared changed while this went on: it may be about others."""
-        with self._database.read() as connection:
-            if people_version(connection) == self._memory.directory.version:
-                return
-            newer = Enricher(load_directory(connection))
-        if not self._memory.enricher.agrees_with(newer):
-            raise _Anew("what is declared of them changed again")
-        self._memory.enricher = newer
-
-    def _end(self, above: int) -> None:
-        memory, clock = self._memory, self._clock
-        with self._database.begin() as connection:
-            self._require_waiting(connection)
-            if people_version(connection) != memory.directory.version:
-                raise _Anew("what is declared changed at the last moment")
-            versions = lock_versions(connection, self._subjects)
-            if CountedActs(connection, self._subjects).ranges != self._counted.ranges:
-                raise _Anew("acts through accounts of others were counted meanwhile")
-            places = stored_places(connection, self._subjects, self._first_day, above=above)
-            for portion in places.portions(BLOCKS_A_PORTION):
-                self._write_versions(connection, list(self._rescoring.read(connection, portion)))
-            memory.scorer.settle()
-            states = [memory.subjects[subject] for subject in self._subjects]
-            memory.drop_late(states)
-            now = clock()
-            opened, joined = write_outcome(
-                connection,
-                memory,
-                states,
-                self._rescoring.moved,
-                versions,
-                first_day=self._first_day,
-                now=now,
-            )
-            mine = update(look_backs).where(look_backs.c.id.in_(self._group.ids))
-            connection.execute(mine.values(finished_at=now, events=0, changed=0))
-            connection.execute(
-                update(look_backs)
-                .where(look_backs.c.id == self._group.ids[0])
-                .values(
-                    events=self._rescoring.events,
-                    changed=self._rescoring.changed,
-                    opened=opened,
-                    joined=joined,
-                )
-            )
-        _logger.info(
-            "looked_back",
-            extra={
-                "people": len(self._group.people),
-                "events": self._rescoring.events,
-                "changed": self._rescoring.changed,
-                "unreadable": self._rescoring.unreadable,
-                "opened": opened,
-                "joined": joined,
-            },
-        )
-
-
 def _subjects(connection: Connection, directory: Directory, group: Waiting) -> list[str]:
     """Of the people, of their accounts as far as those were nobody's, and whom their leaving touches."""
     people = [key_text(person_subject(person), SUBJECT_CHARACTERS) for person in group.people]
@@ -363,12 +167,3 @@ def _subjects(connection: Connection, directory: Directory, group: Waiting) -> l
     if group.left_at is None:
         return own
     return [*own, *neighbours(connection, directory, group.people, own, group.left_at)]
-
-
-def _last_erasure(connection: Connection) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(erasures.c.id), 0))).scalar_one())
-
-
-def _unfinished_erasures(connection: Connection) -> bool:
-    unfinished = select(erasures.c.id).where(erasures.c.finished_at.is_(None)).limit(1)
-    return connection.execute(unfinished).first() is not None

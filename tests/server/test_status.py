@@ -214,6 +214,13 @@ def test_who_waits_for_long_to_be_looked_back_at_is_a_finding(minutes: int | Non
     assert all(words is not None and words in finding.detail for finding in found)
 
 
+def test_whom_it_fails_to_look_back_at_is_a_finding() -> None:
+    state = LookBackState(3, NOW, 0, 5, NOW, 40, 1, 0, failed=2)
+    (finding,) = status_findings(msgspec.structs.replace(WELL, look_backs=state))
+    assert finding.kind == "look_back_failed"
+    assert "of 2 people looking back fails" in finding.detail
+
+
 @pytest.mark.parametrize(
     ("folder", "words"),
     [

@@ -31,6 +31,8 @@ look_backs = Table(
     ),
     Column("opened", Integer, nullable=False, comment="alerts"),
     Column("joined", Integer, nullable=False, comment="open alerts that say something else since"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="of attempts"),
+    Column("failed_at", BigInteger, comment="the last of them"),
     Index(
         "ix_look_backs_waiting",
         "id",

@@ -19,8 +19,8 @@ ON_NOTICE = "A person on notice copies to removable storage"
 def test_events_that_come_while_it_goes_on_count_once(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 2)
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_AT_THE_END", 1)
+    monkeypatch.setattr("server.look_back.attempt.BLOCKS_A_PORTION", 2)
+    monkeypatch.setattr("server.look_back.attempt.BLOCKS_AT_THE_END", 1)
     endpoint = Endpoint("desk-1")
     enrolled(server, [endpoint])
     take_over(server, STAYS)
@@ -68,8 +68,8 @@ def test_a_worker_that_remembers_a_person_forgets_what_looking_back_replaced(ser
 def test_whatever_it_dies_of_it_begins_anew_and_counts_once(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.look_back.looking_back.BLOCKS_A_PORTION", 1)
-    monkeypatch.setattr("server.look_back.looking_back.VERSIONS_A_TRANSACTION", 1)
+    monkeypatch.setattr("server.look_back.attempt.BLOCKS_A_PORTION", 1)
+    monkeypatch.setattr("server.look_back.attempt.VERSIONS_A_TRANSACTION", 1)
     endpoint = Endpoint("desk-1")
     enrolled(server, [endpoint])
     take_over(server, STAYS)

@@ -117,7 +117,7 @@ def test_what_was_written_before_an_erasure_began_does_not_outlive_it(
     _shared_block(server, "alice", "bob")
     flag(server)
     worker = looking_back(server)
-    monkeypatch.setattr("server.look_back.looking_back._Run._end", _dies)
+    monkeypatch.setattr("server.look_back.attempt.Attempt._end", _dies)
     with pytest.raises(ConnectionResetError):
         worker.step()
     assert len(rows(server, leaver_versions)) == 1
@@ -141,7 +141,7 @@ def test_what_it_had_written_aside_about_others_does_not_count_once_the_person_i
     server.take(endpoint.record([archive(NOW - 2 * DAY, account="bob")]))
     before = known(server, whole=True)
     flag(server, TODAY - 12, notice=TODAY - 40)
-    monkeypatch.setattr("server.look_back.looking_back._Run._end", _dies)
+    monkeypatch.setattr("server.look_back.attempt.Attempt._end", _dies)
     with pytest.raises(ConnectionResetError):
         looking_back(server).step()
     assert len(rows(server, leaver_versions)) == 2

@@ -44,6 +44,8 @@ def upgrade() -> None:
         sa.Column(
             "joined", sa.Integer(), nullable=False, comment="open alerts that say something else since"
         ),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False, comment="of attempts"),
+        sa.Column("failed_at", sa.BigInteger(), comment="the last of them"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_look_backs")),
         comment="queued in the transaction that changes what is declared (people/look_back_queue.py)",
         sqlite_autoincrement=True,
