@@ -108,12 +108,7 @@ def import_file(
         try:
             prepared = _looked(installation, content, options)
             if asks:
-                report = _shown(installation, prepared)
-                echo_report(file.name, report)
-                if report.stopped is None and report.added + report.changed:
-                    click.confirm("Take this over?", abort=True)
-                    report = _taken_over(installation, prepared)
-                    click.echo(f"Taken over: import {report.import_id}.")
+                report = _asked(installation, prepared, file.name)
             else:
                 report = _shown(installation, prepared) if dry_run else _taken_over(installation, prepared)
         except UnreadableFile as error:
@@ -189,6 +184,28 @@ def _looked(installation: Installation, content: bytes, options: ImportOptions) 
 def _shown(installation: Installation, prepared: PreparedImport) -> ImportReport:
     with installation.database.read() as connection:
         return take_over(connection, prepared, actor=system_actor())
+
+
+def _asked(installation: Installation, prepared: PreparedImport, name: str) -> ImportReport:
+    """Shows what it would do and asks, again where people were changed meanwhile and it would do something
+    else now."""
+    shown = _shown(installation, prepared)
+    while True:
+        echo_report(name, shown)
+        if shown.stopped is not None or not shown.added + shown.changed:
+            return shown
+        click.confirm("Take this over?", abort=True)
+        with installation.database.begin() as connection:
+            now = take_over(connection, prepared, actor=system_actor())
+            if now == msgspec.structs.replace(shown, people_version=now.people_version):
+                meant = msgspec.structs.replace(prepared.options, dry_run=False)
+                done = msgspec.structs.replace(prepared, options=meant)
+                report = take_over(connection, done, actor=system_actor())
+                break
+        click.echo("People were changed meanwhile. It would do this now:")
+        shown = now
+    click.echo(f"Taken over: import {report.import_id}.")
+    return report
 
 
 def _taken_over(installation: Installation, prepared: PreparedImport) -> ImportReport:

@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 
 from server.commands.people import people
 from server.people.directory import people_version
+from server.people.hr_import import import_people
 from server.store.database import Database
 from server.store.tables import audit, subject_agents
 
@@ -88,6 +89,49 @@ def test_at_a_terminal_it_shows_what_it_would_do_and_asks(
     assert _version(database) == 0
     yes = CliRunner().invoke(people, arguments, input="y\n")
     assert (yes.exit_code, "Taken over: import 1." in yes.stdout) == (0, True)
+    assert _version(database) == 1
+
+
+@pytest.mark.parametrize("other", ["1001,Sales\n", "9,\n"])
+def test_what_was_not_shown_is_not_taken_over_where_people_changed_meanwhile(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    monkeypatch.setattr("server.commands.people_import.stands_at_a_terminal", lambda: True)
+    asked = 0
+
+    def change_then_agree(_question: str, *, abort: bool) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            with database.begin() as connection:
+                import_people(connection, f"id,department\n{other}".encode(), actor="x", at=1)
+        return abort
+
+    monkeypatch.setattr("server.commands.people_import.click.confirm", change_then_agree)
+    result = _run(tmp_path, "import", _file(tmp_path, GOOD.encode()))
+    assert result.exit_code == 0, result.output
+    # Who is somebody else's matter changes nothing of what was shown but how many stay.
+    assert asked == 2
+    assert "People were changed meanwhile" in result.stdout
+    assert ("would be added 1 · would be changed 1" in result.stdout) == other.startswith("1001")
+    assert "Taken over: import 2." in result.stdout
+
+
+def test_what_is_stopped_after_it_was_agreed_to_is_not_said_to_be_taken_over(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.commands.people_import.stands_at_a_terminal", lambda: True)
+
+    def change_then_agree(_question: str, *, abort: bool) -> bool:
+        with database.begin() as connection:
+            import_people(connection, b"id,account\n7,wangxm\n", actor="x", at=1)
+        return abort
+
+    monkeypatch.setattr("server.commands.people_import.click.confirm", change_then_agree)
+    result = _run(tmp_path, "import", _file(tmp_path, GOOD.encode()))
+    assert result.exit_code == 3
+    assert "Taken over" not in result.stdout
+    assert "belongs to 7" in result.stdout
     assert _version(database) == 1
 
 
