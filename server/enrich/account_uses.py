@@ -24,8 +24,6 @@ LEARNING_MS: Final = 7 * DAY_MS
 """Nothing is called new to an account that was first used since: there is nothing to compare it with."""
 NEW_MS: Final = DAY_MS
 """So long what an account uses for the first time is new to it."""
-NEARLY_AT_ONCE_MS: Final = 3_600_000
-"""Records of several agents come so far out of order."""
 MANY_KNOW: Final = frozenset({"shared", "service"})
 
 
@@ -96,12 +94,13 @@ def known_to_left(
 
 def dormant_days(uses: Iterable[Use], time: int) -> int | None:
     """Whole days since the account was last used. `uses`: of its own trait. None: never before, as far as is
-    known, or it was used later too, so that the use before cannot be told."""
+    known. 0 where it was used later too, so that the use before cannot be told: the same as where events of
+    several agents come in order, as long as nobody sleeps between them."""
     newest: int | None = None
     for use in uses:
         if use.first_time <= time and (newest is None or use.last_time > newest):
             newest = use.last_time
-    if newest is None or newest > time + NEARLY_AT_ONCE_MS:
+    if newest is None:
         return None
     return max(0, time - newest) // DAY_MS
 

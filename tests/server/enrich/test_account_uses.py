@@ -110,7 +110,7 @@ def test_dormant_days_are_those_since_the_last_use() -> None:
 def test_a_late_event_does_not_wake_an_account_that_was_used_later() -> None:
     company = Company()
     company.acts(act("ben", LEFT), act("ben", LEFT + 80 * DAY))
-    assert _around(company, "ben", LEFT + 70 * DAY).dormant_days is None
+    assert _around(company, "ben", LEFT + 70 * DAY).dormant_days == 0
     assert _around(company, "ben", LEFT + 80 * DAY - 1000).dormant_days == 0
 
 
