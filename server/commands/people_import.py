@@ -45,6 +45,12 @@ _COUNT = click.IntRange(min=0)
     "--expect-withdrawn", type=_COUNT, metavar="N", help="So many leaving dates are to be taken back."
 )
 @click.option(
+    "--expect-accounts",
+    type=_COUNT,
+    metavar="N",
+    help="So many people are to lose their accounts, or swap them.",
+)
+@click.option(
     "--mapping",
     "mapping_file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -69,6 +75,7 @@ def import_file(
     skip_bad_rows: bool,
     expect_leavers: int | None,
     expect_withdrawn: int | None,
+    expect_accounts: int | None,
     mapping_file: Path | None,
     encoding: str | None,
     time_zone: str | None,
@@ -101,6 +108,7 @@ def import_file(
             add_unmatched=add_unmatched,
             expect_leavers=expect_leavers,
             expect_withdrawn=expect_withdrawn,
+            expect_accounts=expect_accounts,
         )
         asks = not dry_run and not yes and stands_at_a_terminal() and not as_json
         if not dry_run and not yes and not asks:

@@ -1,9 +1,7 @@
 """Taking an HR file over: shown first, then all of it in one transaction, or nothing.
 
 All or nothing unless bad rows are to be left out: HR mends the file and calls again, and no leaver is
-missing unnoticed. A roster that would mark a large part of the company as leaving, or take back most of the
-leaving dates that are known, stops until somebody says that this is meant: such a file is more often wrong
-than right.
+missing unnoticed. What else stops a file until somebody says that it is meant: import_stops.py.
 The same file again changes nothing. `people_version` rises when something changed.
 """
 
@@ -23,24 +21,22 @@ from server.people.facts_store import Change, load_facts, write_facts
 from server.people.hr_columns import Table
 from server.people.hr_file import read_table
 from server.people.import_mapping import ImportMapping
-from server.people.import_plan import Options, Plan, is_leaving, make_plan
+from server.people.import_plan import Options, Plan, make_plan
 from server.people.import_report import ImportReport, PersonChange, Stop, field_changes
+from server.people.import_stops import Effects, why_stopped
 from server.people.json_table import read_json
 from server.people.pseudonyms import person_subject
 from server.store.tables import erasures, people_imports
 
-NEW_LEAVERS_SHARE, NEW_LEAVERS_MIN = 0.10, 5
-"""More than this share of those who are active, and more people than this, stop an import."""
 STOPPED_CHARACTERS = 512
 _COUNTS = ("added", "changed", "unchanged", "refused")
-WITHDRAWN_SHARE, WITHDRAWN_MIN = 0.50, 5
-"""The same, of leaving dates that it would take back, of those who are leaving."""
 
 
 class ImportOptions(msgspec.Struct, frozen=True):
     """`time_zone`: for new people without one. `encoding`: skips the guess. `is_json`: the data is a list of
     objects (json_table.py). `expect_leavers`: so many new
-    leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back. `add_unmatched`:
+    leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back; `expect_accounts`:
+    of people who lose their last account, or one to somebody else. `add_unmatched`:
     whom nobody knows by an account is a new person."""
 
     time_zone: str = DEFAULT_TIME_ZONE
@@ -53,6 +49,7 @@ class ImportOptions(msgspec.Struct, frozen=True):
     add_unmatched: bool = False
     expect_leavers: int | None = None
     expect_withdrawn: int | None = None
+    expect_accounts: int | None = None
 
 
 class PreparedImport(msgspec.Struct, frozen=True):
@@ -99,8 +96,15 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
     if people_version(connection) != prepared.version:
         prepared = _prepared(connection, prepared.data, prepared.table, prepared.at, prepared.options)
     options, at = prepared.options, prepared.at
-    leavers = _Leavers(prepared.stored, [person for _, person in prepared.changed])
-    stop = _why_stopped(prepared.plan, leavers, options)
+    effects = Effects(prepared.stored, [person for _, person in prepared.changed])
+    stop = why_stopped(
+        prepared.plan,
+        effects,
+        skip_bad_rows=options.skip_bad_rows,
+        expect_leavers=options.expect_leavers,
+        expect_withdrawn=options.expect_withdrawn,
+        expect_accounts=options.expect_accounts,
+    )
     stopped = None if stop is None else stop.why
     changes: list[Change] = [(prepared.stored.get(person.id), person) for _, person in prepared.changed]
     applies = stopped is None and not options.dry_run
@@ -111,7 +115,7 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
         import_id = _note_import(connection, prepared, actor, stopped)
     if applies:
         write_facts(connection, changes, at=at, actor=actor, way="import", import_id=import_id)
-    return _report(connection, prepared, leavers, stop, import_id)
+    return _report(connection, prepared, effects, stop, import_id)
 
 
 def import_people(
@@ -127,51 +131,10 @@ def note_unreadable(connection: Connection, data: bytes, why: str, *, actor: str
     return _note(connection, data, dict.fromkeys(_COUNTS, 0), why, actor=actor, at=at)
 
 
-class _Leavers:
-    """Who would be leaving that is not now, and the other way round."""
-
-    def __init__(self, stored: dict[str, PersonFacts], changed: list[PersonFacts]) -> None:
-        before = {person_id for person_id, person in stored.items() if is_leaving(person)}
-        after = {person.id for person in changed if is_leaving(person)}
-        self.new = after - before
-        self.withdrawn = {person.id for person in changed if person.id in before} - after
-        self.leaving = len(before)
-        self.active = len(stored) - len(before) + sum(person.id not in stored for person in changed)
-
-
-def _why_stopped(plan: Plan, leavers: _Leavers, options: ImportOptions) -> Stop | None:
-    if plan.problems and not options.skip_bad_rows:
-        count = len(plan.problems)
-        why = f"{count} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
-        return Stop(why, "skip_bad_rows=true")
-    new, withdrawn = len(leavers.new), len(leavers.withdrawn)
-    if (
-        new > NEW_LEAVERS_MIN
-        and new > NEW_LEAVERS_SHARE * leavers.active
-        and (options.expect_leavers is None or new > options.expect_leavers)
-    ):
-        return Stop(
-            f"it would mark {new:,} of {leavers.active:,} people as leaving;"
-            f" if that is meant: --expect-leavers {new}",
-            f"expect_leavers={new}",
-        )
-    if (
-        withdrawn > WITHDRAWN_MIN
-        and withdrawn > WITHDRAWN_SHARE * leavers.leaving
-        and (options.expect_withdrawn is None or withdrawn > options.expect_withdrawn)
-    ):
-        return Stop(
-            f"it would take back the leaving dates of {withdrawn:,} of {leavers.leaving:,} people;"
-            f" if that is meant: --expect-withdrawn {withdrawn}",
-            f"expect_withdrawn={withdrawn}",
-        )
-    return None
-
-
 def _report(
     connection: Connection,
     prepared: PreparedImport,
-    leavers: _Leavers,
+    effects: Effects,
     stop: Stop | None,
     import_id: int | None,
 ) -> ImportReport:
@@ -193,15 +156,16 @@ def _report(
         changed=len(changed) - added,
         unchanged=len(plan.wanted) - len(changed),
         refused=len({problem.line for problem in plan.problems}),
-        new_leavers=len(leavers.new),
-        withdrawn=len(leavers.withdrawn),
-        active=leavers.active,
+        new_leavers=len(effects.new_leavers),
+        withdrawn=len(effects.withdrawn),
+        without_accounts=len(effects.without_accounts),
+        active=effects.active,
         changes=tuple(
             PersonChange(
                 line,
                 person.id,
                 person.id not in stored,
-                person.id in leavers.new,
+                person.id in effects.new_leavers,
                 field_changes(stored.get(person.id), person),
             )
             for line, person in changed

@@ -62,7 +62,9 @@ class ImportReport(msgspec.Struct, frozen=True):
     new_leavers: int
     """People who would be leaving, and are not now."""
     withdrawn: int
-    """People who are leaving now, and would not be."""
+    """People who are leaving now, and would not be, or much later."""
+    without_accounts: int
+    """People who would have no account any more, or one less that somebody else would have."""
     active: int
     """People who are not leaving now, and those who are new."""
     changes: tuple[PersonChange, ...]

@@ -239,6 +239,33 @@ def test_a_roster_whose_dates_went_missing_stops_until_that_is_meant(database: D
     assert take(database, _roster(100, 4), expect_withdrawn=6).withdrawn == 6
 
 
+def test_dates_that_move_far_away_are_taken_back_too(database: Database) -> None:
+    take(database, _roster(100, 10), expect_leavers=10)
+    assert take(database, _roster(100, 10).replace("2026-12-31", "2027-06-29"), dry_run=True).withdrawn == 0
+    report = take(database, _roster(100, 10).replace("2026-12-31", "2099-12-31"))
+    assert (report.applied, report.withdrawn) == (False, 10)
+    assert report.answer == "expect_withdrawn=10"
+
+
+@pytest.mark.parametrize("shift", [None, 1])
+def test_an_accounts_column_that_is_empty_or_has_slipped_stops_until_that_is_meant(
+    database: Database, shift: int | None
+) -> None:
+    head = "id,accounts\n"
+    take(database, head + "".join(f"{n},a{n}\n" for n in range(100)))
+    few = head + "".join(f"{n},{f'a{n}' if n > 9 else ''}\n" for n in range(100))
+    assert take(database, few, dry_run=True).stopped is None
+    wrong = head + "".join(f"{n},{'' if shift is None else f'a{(n + shift) % 100}'}\n" for n in range(100))
+    report = take(database, wrong)
+    assert report.stopped == (
+        "it would take the last account of 100 of 100 people, or give one away;"
+        " if that is meant: --expect-accounts 100"
+    )
+    assert len(owners_of(database)) == 100
+    assert not take(database, wrong, expect_accounts=99).applied
+    assert take(database, wrong, expect_accounts=100).without_accounts == 100
+
+
 def test_the_report_says_by_row_what_would_change_and_names_nobody(database: Database) -> None:
     take(database, HEADER + "1,Ada,ada,Board,,UTC,,\n2,Bob,bob,,,UTC,,\n")
     report = take(
