@@ -8,6 +8,9 @@ half are acts in an application, each by another account. "without": whose it wa
 as before there were uses. "with": also loading the uses that the batch asks for, looking at each event,
 noting it, and writing the rows back. Times are CPU seconds of this process; on SQLite those of the database
 too. Memory: what the process has more, by the kernel's count.
+
+Then as many acts from tills: by the tills' own users, and by one shared account that is everybody's on 256
+tills of 80 users each, one in ten of whom left.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ import psutil
 from sqlalchemy import func, insert, select
 
 from benchmarks.people_directory import NOW, company_of
+from event_schema.leaver_fields import PersonStatus
 from event_schema.ocsf_events import Event
 from server.enrich.enrichment import Enricher
 from server.enrich.surroundings import surroundings_of
 from server.enrich.trait_uses import TraitUses
+from server.people.account_facts import AccountWords, declare_account
 from server.people.directory import Directory, load_directory
 from server.people.facts_store import write_facts
 from server.retention import EVER
@@ -39,6 +44,7 @@ from tests.server.pipeline.endpoint import copied_file
 
 DAY_MS = 86_400_000
 RECORDS, EVENTS = 100, 50
+TILLS, USERS, LEFT = 256, 80, 8
 SEEN_SINCE = NOW - 200 * DAY_MS
 _ROWS_AT_ONCE = 50_000
 
@@ -69,9 +75,14 @@ def _measure(url: str, people: int, accounts: int, devices: int, batches: int) -
         company = [(None, person) for person in company_of(people, accounts, devices)]
         write_facts(connection, company, at=NOW, actor="benchmark", way="import")
     del company
+    with database.begin() as connection:
+        said = AccountWords("kefu", kind="shared", rotated_at=NOW - 90 * DAY_MS)
+        declare_account(connection, said, actor="benchmark", at=NOW, reason=None)
     with database.read() as connection:
         directory = load_directory(connection)
     _fill(database, directory, accounts, devices)
+    sellers = _sellers(directory, accounts)
+    _insert(database, list(_tills(directory, sellers)))
     with database.read() as connection:
         rows = connection.execute(select(func.count()).select_from(trait_uses)).scalar_one()
     click.echo(f"{people:,} people, {accounts:,} accounts, {devices:,} machines, {rows:,} uses")
@@ -89,6 +100,9 @@ def _measure(url: str, people: int, accounts: int, devices: int, batches: int) -
         f"with uses     {events / full:>9,.0f} events/CPU s, {full / events * 1e6:5.1f} µs an event,"
         f" {memory:.0f} MB more"
     )
+    for name, used in (("tills' users", sellers), ("everybody's", ["kefu"])):
+        cpu = _with(database, directory, [_at_tills(random.Random(n), used) for n in range(batches)])
+        click.echo(f"{name:<13} {events / cpu:>9,.0f} events/CPU s, {cpu / events * 1e6:5.1f} µs an event")
     database.close()
 
 
@@ -118,6 +132,33 @@ def _uses(directory: Directory, accounts: int, devices: int) -> Iterator[Row]:
         addresses = (f"address:{_address(number)}", f"address:{_address(number + 1)}")
         for trait in (*hosts, *addresses, f"account:{name}"):
             yield {"trait": trait, "subject": subject, "account": f"account:{name}", **times}
+
+
+def _sellers(directory: Directory, accounts: int) -> list[str]:
+    """USERS accounts, LEFT of which are of people who left."""
+    left: list[str] = []
+    there: list[str] = []
+    for number in range(accounts):
+        name = f"account{number:06}"
+        status, _ = directory.status_at(directory.person_by_account(name, "app-1", NOW), NOW)
+        (left if status is PersonStatus.LEFT else there).append(name)
+    return left[:LEFT] + there[: USERS - LEFT]
+
+
+def _tills(directory: Directory, sellers: list[str]) -> Iterator[Row]:
+    for till in range(TILLS):
+        for name in (*sellers, "kefu"):
+            person = directory.person_by_account(name, "app-1", SEEN_SINCE)
+            subject = f"person:{person.id}" if person is not None else f"account:{name}@app-1"
+            times = {"first_time": SEEN_SINCE, "last_time": NOW - 2 * DAY_MS, "count": 9}
+            yield {"trait": f"device:till-{till}", "subject": subject, "account": f"account:{name}", **times}
+
+
+def _at_tills(dice: random.Random, accounts: list[str]) -> list[Event]:
+    return [
+        act(dice.choice(accounts), NOW - dice.randrange(DAY_MS), device=f"till-{dice.randrange(TILLS)}")
+        for _ in range(RECORDS * EVENTS)
+    ]
 
 
 def _host(number: int) -> str:

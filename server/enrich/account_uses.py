@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from server.enrich.left_traits import LeftTraits
-from server.enrich.trait_uses import Use, UsesOfTrait, account_trait
+from server.enrich.trait_uses import UsesOfTrait, account_trait
 from server.people.directory import AccountRecord, Directory
 from server.people.holders import Binding
 from server.people.pseudonyms import account_subject
@@ -92,26 +92,23 @@ def known_to_left(
     return KnownToLeft(bool(still), None if not ever else not still, people)
 
 
-def dormant_days(uses: Iterable[Use], time: int) -> int | None:
-    """Whole days since the account was last used. `uses`: of its own trait. None: never before, as far as is
-    known. 0 where it was used later too, so that the use before cannot be told: the same as where events of
-    several agents come in order, as long as nobody sleeps between them."""
+def dormant_days(own: Iterable[UsesOfTrait], time: int) -> int | None:
+    """Whole days since the account was last used. `own`: uses of its own traits. None: never before, as far
+    as is known. 0 where it was used later too, so that the use before cannot be told: the same as where
+    events of several agents come in order, as long as nobody sleeps between them."""
     newest: int | None = None
-    for use in uses:
-        if use.first_time <= time and (newest is None or use.last_time > newest):
-            newest = use.last_time
+    for known in own:
+        last = known.last_before(time)
+        if last is not None and (newest is None or last > newest):
+            newest = last
     if newest is None:
         return None
     return max(0, time - newest) // DAY_MS
 
 
-def used_since(uses: Iterable[Use]) -> int | None:
-    """When the account was first used. `uses`: of its own trait."""
-    first: int | None = None
-    for use in uses:
-        if first is None or use.first_time < first:
-            first = use.first_time
-    return first
+def used_since(own: Iterable[UsesOfTrait]) -> int | None:
+    """When the account was first used. `own`: uses of its own traits."""
+    return min((known.first_time for known in own if known.first_time is not None), default=None)
 
 
 def is_new(

@@ -64,14 +64,19 @@ class User(msgspec.Struct, frozen=True, gc=False):
 class Users:
     """All users of a trait, as known now."""
 
-    def __init__(self, users: tuple[User, ...], may_have_left: bool) -> None:
+    def __init__(self, users: tuple[User, ...], leaving: tuple[User, ...]) -> None:
         self.users = users
-        self.may_have_left = may_have_left
-        """Whether anybody among them ever leaves."""
+        self.leaving = leaving
+        """Those of them who ever leave."""
         first: dict[str, int] = {}
         for user in filter(lambda each: each.is_one, users):
             first[user.id] = min(user.use.first_time, first.get(user.id, user.use.first_time))
         self._first_times = sorted(first.values())
+
+    @property
+    def second_since(self) -> int | None:
+        """Since when it has been more than one's; None: it has not."""
+        return self._first_times[1] if len(self._first_times) > 1 else None
 
     def number(self, time: int) -> int:
         """How many had used it before."""
@@ -107,8 +112,9 @@ class LeftTraits:
     def users(self, known: UsesOfTrait) -> Users:
         """Who is behind its uses."""
         found = tuple(self._user(use) for use in known.uses.values())
-        leaves = any(user.person is not None and self.ever_leaves(user.person) for user in found)
-        return Users(found, leaves)
+        return Users(
+            found, tuple(user for user in found if user.person is not None and self.ever_leaves(user.person))
+        )
 
     def ever_leaves(self, person: PersonRecord) -> bool:
         return len(self._directory.standing(person).starts) > 1
@@ -138,7 +144,7 @@ class LeftTraits:
         if known.is_crowd:
             return None
         declared, given_back, is_anothers = self._declared(trait, time)
-        if is_anothers or not (declared or users.may_have_left):
+        if is_anothers or not (declared or users.leaving):
             return None
         begun = [user for user in users.users if user.use.first_time <= time]
         gone = {person: left_at for person, left_at in declared.items() if person != own}

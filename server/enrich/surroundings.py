@@ -16,7 +16,6 @@ from server.enrich.account_uses import (
     KNOWN_TO_NOBODY,
     MANY_KNOW,
     NOT_KNOWN,
-    AccountName,
     KnownToLeft,
     dormant_days,
     is_new,
@@ -26,11 +25,11 @@ from server.enrich.account_uses import (
 from server.enrich.around import Around
 from server.enrich.declared import assigned_to, company_owned, reissued, trusted
 from server.enrich.left_traits import LeftTrait, LeftTraits, Users
+from server.enrich.password_users import PasswordUsers
 from server.enrich.suspicion import Suspicion, pointers, suspicion
-from server.enrich.trait_uses import TraitUses, Use
+from server.enrich.trait_uses import TraitUses
 from server.enrich.traits import Traits, address_trait, traits_of
 from server.enrich.who import Who, WhoByTime, WhoIsWho
-from server.people.holders import Binding
 
 
 def surroundings_of(who_is_who: WhoIsWho, uses: TraitUses) -> Surroundings:
@@ -47,6 +46,7 @@ class Surroundings:
         self._left = left
         self._uses = uses
         self._places = directory.places
+        self._passwords = PasswordUsers(directory, left, uses, self._users_of)
         self._users: dict[str, tuple[int, Users]] = {}
         self._shown_by: dict[int, tuple[Event, Traits, str | None]] = {}
 
@@ -57,8 +57,7 @@ class Surroundings:
         first_day: int,
     ) -> None:
         """Before a batch's acts are looked at. `first_day`: the oldest UTC day that counts."""
-        self._users.clear()
-        self._shown_by.clear()
+        self._forget_batch()
         traits: set[str] = set()
         shared: set[str] = set()
         for event, whose in acts:
@@ -75,14 +74,18 @@ class Surroundings:
 
     def load_as_needed(self, connection: Connection, first_day: int) -> None:
         """The same where nobody knows what acts will come, and none will be noted."""
+        self._forget_batch()
+        self._uses.load_as_needed(connection, first_day)
+
+    def _forget_batch(self) -> None:
         self._users.clear()
         self._shown_by.clear()
-        self._uses.load_as_needed(connection, first_day)
+        self._passwords.clear()
 
     def look_at(self, event: Event, who: Who, time: int) -> Around:
         """`time`: corrected."""
         shown, address = self._shown(event)
-        own = self._of_account(who)
+        own = [self._uses.of(name) for name in who.name.names]
         known = self._known_to_left(who, time)
         since = used_since(own)
         machine = shown.machine
@@ -167,37 +170,9 @@ class Surroundings:
             return NOT_KNOWN
         if not record.knowers and record.kind not in MANY_KNOW:
             return KNOWN_TO_NOBODY
-        used_by = self._used_by(who.name, time) if record.kind in MANY_KNOW else ()
-        return known_to_left(record, used_by, time, directory=self._directory, left=self._left)
-
-    def _used_by(self, name: AccountName, time: int) -> Iterator[Binding]:
-        """Who used an account that many know, as far as machines tell: from one that was declared to be
-        somebody's then, its holder; else all who used the machine meanwhile, for at rostered desks a
-        password goes round."""
-        for trait, use in self._uses.machines_of(name.names):
-            if use.first_time > time:
-                continue
-            holder = self._directory.holder(trait, use.first_time)
-            if holder is not None:
-                # Nobody forgets it before it is changed.
-                yield Binding(holder.id, use.first_time, min(use.last_time, time) + 1, "learned")
-            elif not self._uses.of(trait).is_crowd:
-                yield from self._sat_at(trait, use, time)
-
-    def _sat_at(self, machine: str, shared: Use, time: int) -> Iterator[Binding]:
-        users = [u for u in self._users_of(machine).users if u.is_one and u.use.first_time <= time]
-        is_ones_own = len({user.id for user in users}) == 1
-        for user in users:
-            first = max(user.use.first_time, shared.first_time)
-            last = min(shared.last_time, time, time if is_ones_own else user.use.last_time)
-            if user.person is not None and first <= last:
-                yield Binding(user.person.id, first, last + 1, "learned")
-
-    def _of_account(self, who: Who) -> list[Use]:
-        found: list[Use] = []
-        for name in who.name.names:
-            found += self._uses.of(name).uses.values()
-        return found
+        if record.kind in MANY_KNOW:
+            return self._passwords.known(who.name, record, time)
+        return known_to_left(record, (), time, directory=self._directory, left=self._left)
 
     def _shown(self, event: Event) -> tuple[Traits, str | None]:
         """Its traits, and that of its address where it points to somebody."""

@@ -12,17 +12,17 @@ What remains of the order of arrival: an event is judged by the uses that are kn
 of those that had begun by its own time. An older event that comes later shows a use that was not known yet.
 
 Bounded: a trait keeps USES_MAX uses. It is a crowd's then (a provider's gateway, a kiosk), which says nothing
-of anybody: further users are not kept, and counted (`dropped`). Of a shared account as many machines
-are looked at.
+of anybody: further users are not kept, and counted (`dropped`). Of a shared account the MACHINES_MAX
+machines on which it was last used are looked at, and those that are new to it in the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from server.retention import DAY_MS
 from server.store.column_types import key_text
@@ -30,6 +30,7 @@ from server.store.tables import trait_uses
 from server.store.tables.uses import TRAIT_CHARACTERS
 
 USES_MAX: Final = 256
+MACHINES_MAX: Final = 64
 _TRAITS_A_QUERY: Final = 500
 _MACHINES: Final = ("host:", "device:")
 _LAST: Final = "\U0010ffff"
@@ -47,15 +48,50 @@ class Use(msgspec.Struct, gc=False):
 
 
 class UsesOfTrait:
-    """All known uses of one trait. `changed` rises when a use is new, or turns out to be older."""
+    """All known uses of one trait. `changed` rises when a use is new, or turns out to be older. `first_time`:
+    of the oldest; None: there are none."""
 
     def __init__(self) -> None:
         self.uses: dict[tuple[str, str], Use] = {}
         self.changed = 0
+        self.first_time: int | None = None
+        self._latest: Use | None = None
+        self._watching: list[set[str]] = []
+        self._settled_at = 0
 
     @property
     def is_crowd(self) -> bool:
         return len(self.uses) >= USES_MAX
+
+    def keep(self, use: Use) -> None:
+        """Takes a use into them, or one of them that has become longer."""
+        self.uses[use.subject, use.account] = use
+        if self.first_time is None or use.first_time < self.first_time:
+            self.first_time = use.first_time
+        if self._latest is None or use.last_time >= self._latest.last_time:
+            self._latest = use
+
+    def last_before(self, time: int) -> int | None:
+        """The last time of those that had begun by then; None: none had."""
+        latest = self._latest
+        if latest is None or latest.first_time <= time:
+            return None if latest is None else latest.last_time
+        return max((use.last_time for use in self.uses.values() if use.first_time <= time), default=None)
+
+    def watch(self, stale: set[str], settled_at: int) -> None:
+        """`stale` takes the trait when a use is new, turns out to be older, or goes on that had ended before
+        another began, or before `settled_at`: what is later changes nothing of who used it meanwhile."""
+        self._watching.append(stale)
+        begun = (use.first_time for use in self.uses.values())
+        self._settled_at = max(self._settled_at, settled_at, max(begun, default=0))
+
+    def tell(self, trait: str, time: int, ended: int | None) -> None:
+        """Before a use at `time` is kept. `ended`: when that use had ended before; None: it begins now, or
+        began earlier than was known."""
+        if self._watching and (ended is None or ended < self._settled_at):
+            self._settled_at = max(self._settled_at, time)
+            for stale in self._watching:
+                stale.add(trait)
 
 
 class TraitUses:
@@ -64,6 +100,7 @@ class TraitUses:
     def __init__(self) -> None:
         self._traits: dict[str, UsesOfTrait] = {}
         self._machines: dict[str, set[str]] = {}
+        self._watching: dict[str, list[tuple[set[str], int]]] = {}
         self._dirty: dict[tuple[str, str, str], Use] = {}
         self._first_time = 0
         self._asked: Connection | None = None
@@ -92,6 +129,7 @@ class TraitUses:
         self._first_time = first_day * DAY_MS
         self._traits = {}
         self._machines = {}
+        self._watching = {}
         self._asked = asked
 
     def _read(self, connection: Connection, traits: Iterable[str]) -> None:
@@ -103,23 +141,25 @@ class TraitUses:
             some = row.trait.in_(wanted[start : start + _TRAITS_A_QUERY])
             found = connection.execute(query.where(some, row.last_time >= self._first_time)).all()
             for trait, subject, account, first, last, count in found:
-                self._traits[trait].uses[subject, account] = Use(subject, account, first, last, count)
+                self._traits[trait].keep(Use(subject, account, first, last, count))
 
     def _machines_of(self, connection: Connection, account: str) -> set[str]:
         row = trait_uses.c
-        query = select(row.trait).distinct().where(row.account == account, row.last_time >= self._first_time)
+        last = func.max(row.last_time)
+        query = select(row.trait).where(row.account == account, row.last_time >= self._first_time)
         is_machine = or_(*(row.trait.between(kind, f"{kind}{_LAST}") for kind in _MACHINES))
-        return set(connection.execute(query.where(is_machine).limit(USES_MAX)).scalars())
+        used_last = query.where(is_machine).group_by(row.trait).order_by(last.desc(), row.trait)
+        return set(connection.execute(used_last.limit(MACHINES_MAX)).scalars())
 
-    def machines_of(self, accounts: Iterable[str]) -> Iterator[tuple[str, Use]]:
-        """From which machines these accounts were used: all, of those that were loaded as shared."""
-        for account in accounts:
-            if self._asked is not None and account not in self._machines:
-                self._machines[account] = self._machines_of(self._asked, account)
-            for trait in sorted(self._machines.get(account, ())):
-                for use in self.of(trait).uses.values():
-                    if use.account == account:
-                        yield trait, use
+    def watch(self, account: str, stale: set[str], settled_at: int) -> None:
+        """`stale` takes the machines from which an account was used (all, of one that was loaded as shared),
+        and each of them again when its uses change (UsesOfTrait.watch). Until the next load."""
+        if self._asked is not None and account not in self._machines:
+            self._machines[account] = self._machines_of(self._asked, account)
+        self._watching.setdefault(account, []).append((stale, settled_at))
+        for machine in self._machines.get(account, ()):
+            stale.add(machine)
+            self.of(machine).watch(stale, settled_at)
 
     def of(self, trait: str) -> UsesOfTrait:
         """One of those that were loaded; any other has no uses."""
@@ -141,16 +181,28 @@ class TraitUses:
             if known.is_crowd:
                 self.dropped += 1
                 return
-            use = known.uses[subject, account] = Use(subject, account, time, time)
+            use = Use(subject, account, time, time)
             known.changed += 1
             if trait.startswith(_MACHINES):
-                self._machines.setdefault(account, set()).add(trait)
+                self._used_on(trait, known, account)
+            known.tell(trait, time, None)
         elif time < use.first_time:
             use.first_time = time
             known.changed += 1
-        use.last_time = max(use.last_time, time)
+            known.tell(trait, time, None)
+        elif time > use.last_time:
+            known.tell(trait, time, use.last_time)
+            use.last_time = time
+        known.keep(use)
         use.count += 1
         self._dirty[trait, subject, account] = use
+
+    def _used_on(self, machine: str, known: UsesOfTrait, account: str) -> None:
+        machines = self._machines.setdefault(account, set())
+        if machine not in machines:
+            machines.add(machine)
+            for stale, settled_at in self._watching.get(account, ()):
+                known.watch(stale, settled_at)
 
     def rows(self) -> list[dict[str, Any]]:
         """Those that the batch changed, as `trait_uses` has them."""
