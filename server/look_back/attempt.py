@@ -57,8 +57,7 @@ class Attempt:
         self._pulse = pulse
         self._group = group
         self._subjects = subjects
-        with database.read() as connection:
-            self._counted = CountedActs(connection, subjects)
+        self._counted = CountedActs(subjects)
         self._rescoring = Rescoring(memory, subjects, self._counted)
         self._version = 0
         self._erasures = 0
@@ -72,12 +71,14 @@ class Attempt:
             self._memory.forget_all()
             self._first_day = max(self._clock() // 86_400_000 - days, first_local_day(self._memory.first_day))
             self._make_states(connection)
+            self._counted.load(connection)
             places = stored_places(connection, self._subjects, self._first_day, upto=above)
         for _ in range(ROUNDS_MAX):
             if not self._score(places, stop):
                 return False
             upto = self._last_block()
             with self._database.read() as connection:
+                self._counted.load(connection)
                 places = stored_places(connection, self._subjects, self._first_day, above=above, upto=upto)
             if len(places) <= BLOCKS_AT_THE_END:
                 break
@@ -202,12 +203,12 @@ class Attempt:
             if people_version(connection) != memory.directory.version:
                 raise Anew("what is declared changed at the last moment")
             versions = lock_versions(connection, self._subjects)
-            if CountedActs(connection, self._subjects).ranges != self._counted.ranges:
-                raise Anew("acts through accounts of others were counted meanwhile")
+            self._counted.load(connection)
             places = stored_places(connection, self._subjects, self._first_day, above=above)
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
             memory.scorer.settle()
+            self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
             now = clock()

@@ -47,8 +47,8 @@ class Rescoring:
     def __init__(self, memory: Memory, subjects: Sequence[str], counted: CountedActs) -> None:
         self._memory = memory
         # What exceptions hid was counted when the events came.
-        suspected = SuspectedAgain(memory, counted, frozenset(subjects))
-        self._scoring = EventScoring(memory, HiddenHits(), suspected.counted_for)
+        self.suspected = SuspectedAgain(memory, counted, frozenset(subjects))
+        self._scoring = EventScoring(memory, HiddenHits(), self.suspected.counted_for)
         self._subjects = subjects
         self._known = frozenset(subjects)
         self._fields = lru_cache(_FIELDS_KEPT)(_decoded)

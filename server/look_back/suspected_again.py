@@ -15,10 +15,11 @@ from event_schema.ocsf_events import Event
 from policies.engine import PolicyHit
 from server.enrich.enrichment import Enriched, channel_of
 from server.enrich.who import subject_of
+from server.look_back.borrowed_acts import add_borrowed, take_borrowed
 from server.people.directory import PersonRecord
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import BORROWED, borrowed
+from server.pipeline.subject_state import BORROWED, SubjectState, borrowed, load_subjects
 from server.pipeline.suspected_acts import Counted, is_about_suspect, note_traits
 from server.store.tables import subject_events
 
@@ -37,18 +38,29 @@ class OthersConcerned(Exception):
 class CountedActs:
     """Events that count for these subjects, though they were done through accounts of others."""
 
-    def __init__(self, connection: Connection, subjects: Collection[str]) -> None:
+    def __init__(self, subjects: Collection[str]) -> None:
+        self._subjects = subjects
+        self._ranges: dict[Spool, list[tuple[int, int]]] = {}
+
+    def load(self, connection: Connection) -> None:
+        """Whenever stored events are taken: those that came meanwhile were counted by the pipeline."""
         at = subject_events.c
         query = select(at.subject, at.agent, at.epoch, at.first_seq, at.last_seq)
         rows = connection.execute(
-            query.where(at.subject.in_(subjects), at.channel.like(f"%{BORROWED}")).order_by(at.first_seq)
+            query.where(at.subject.in_(self._subjects), at.channel.like(f"%{BORROWED}")).order_by(
+                at.first_seq
+            )
         )
-        self.ranges: dict[Spool, list[tuple[int, int]]] = {}
+        self._ranges.clear()
         for subject, agent, epoch, first_seq, last_seq in rows:
-            self.ranges.setdefault((subject, agent, epoch), []).append((first_seq, last_seq))
+            self._ranges.setdefault((subject, agent, epoch), []).append((first_seq, last_seq))
+
+    @property
+    def suspects(self) -> set[str]:
+        return {subject for subject, _, _ in self._ranges}
 
     def holds(self, spool: Spool, seq: int) -> bool:
-        found = self.ranges.get(spool)
+        found = self._ranges.get(spool)
         if not found:
             return False
         number = bisect_right(found, (seq, 2**62)) - 1
@@ -56,12 +68,14 @@ class CountedActs:
 
 
 class SuspectedAgain:
-    """`counted`: of all subjects whose states the Memory holds."""
+    """`counted`: of all subjects whose states the Memory holds. What is added to them is kept apart, since
+    the pipeline goes on adding too; `merge` puts both together."""
 
     def __init__(self, memory: Memory, counted: CountedActs, subjects: Collection[str]) -> None:
         self._memory = memory
         self._counted = counted
         self._subjects = subjects
+        self._added: dict[str, SubjectState] = {}
 
     def counted_for(
         self, hits: Collection[PolicyHit], event: Event, enriched: Enriched, at: tuple[str, str, int]
@@ -82,11 +96,25 @@ class SuspectedAgain:
         note_traits(*counted, enriched.subject, suspicion)
         return counted
 
+    def merge(self, connection: Connection, since: int) -> None:
+        """Into the states that the Memory holds: what is stored by now of acts through accounts of others,
+        and what was added. In the write transaction that ends it. since: local day."""
+        stored_of = load_subjects(connection, sorted(self._counted.suspects), since=since)
+        for subject, stored in stored_of.items():
+            take_borrowed(self._memory.subjects[subject], stored)
+        for subject, added in self._added.items():
+            add_borrowed(self._memory.subjects[subject], added)
+
     def _with_suspect(
         self, suspect: PersonRecord, event: Event, time: int, at: tuple[str, str, int]
     ) -> Counted:
         directory = self._memory.directory
-        state = self._memory.subjects[subject_of(suspect)]
+        subject = subject_of(suspect)
+        state = self._added.get(subject)
+        if state is None:
+            state = self._added[subject] = SubjectState(subject)
+            # Windows hold what both bring.
+            state.correlations = self._memory.subjects[subject].correlations
         day = directory.local_day_and_hour(suspect, time)[0]
         row = state.channel_day(borrowed(channel_of(event)), day, directory.day_type(day))
         add_to_day(row, event, time)

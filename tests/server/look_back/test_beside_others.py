@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from server.store.tables import alerts, leaver_versions, rule_days, state_versions
+from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, archive, enrolled, flag, take_over
 from tests.server.look_back.outcomes import indexed, known, look_back, looking_back, outcome, rows
-from tests.server.pipeline.conftest import DAY, NOW, Server
+from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint
 
+HOUR = 3_600_000
 ON_NOTICE = "A person on notice copies to removable storage"
 
 
@@ -130,3 +132,39 @@ def test_what_hr_says_meanwhile_begins_it_anew_where_it_is_about_the_same_people
     assert len(rows(server, leaver_versions)) == 2
     versions = {row["key"]: row["version"] for row in rows(server, state_versions)}
     assert versions["person:E1"] > versions["person:E2"]
+
+
+def test_it_ends_though_a_suspects_machine_is_in_steady_use_meanwhile(new_server: NewServer) -> None:
+    found = []
+    for late in (False, True):
+        server, endpoint = new_server(), Endpoint("laptop-1")
+        enrolled(server, [endpoint])
+        take_over(server, "id,accounts,manager\nE2,boris,\nE1,alice,E2\n")
+        if not late:
+            flag(server, TODAY - 60, notice=TODAY - 70)
+        own = [act("alice", NOW - n * DAY, device="phone-1", ip="198.51.100.7") for n in (89, 85, 80)]
+        his = [act("boris", NOW - n * DAY, device="pc-2", ip="198.51.100.8") for n in (89, 70, 40, 3)]
+        server.take(endpoint.record(own + his))
+        more = [act("boris", NOW - n * HOUR, device="phone-1", ip="198.51.100.7") for n in (6, 5, 4, 3)]
+        server.take(endpoint.record(more[:2]))
+        if late:
+            flag(server, TODAY - 60, notice=TODAY - 70)
+            worker = looking_back(server)
+            acts = [endpoint.record([event]) for event in more[2:]]
+
+            class InUse(type(worker._pulse)):  # type: ignore[misc]
+                def beat(self, acts: list[Any] = acts, server: Server = server) -> None:
+                    super().beat()
+                    if acts:
+                        server.take(acts.pop(0))
+
+            worker._pulse = InUse(60.0)
+            assert worker.step() == 1
+            assert len(acts) < 2
+            server.take(*acts)
+        else:
+            server.take(endpoint.record(more[2:3]), endpoint.record(more[3:]))
+        found.append(outcome(server))
+    assert [alert["suspected_actor"] for alert in found[0]["alerts"]] == ["E1"]
+    for part in ("days", "rules", "index", "alerts"):
+        assert found[1][part] == found[0][part], part
