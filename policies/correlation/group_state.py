@@ -17,12 +17,14 @@ from policies.correlation.state import StateError
 
 _VERSION: Final = b"\x01"
 _BYTES_MAX: Final = 64 << 20
-_compressor: Final = zstandard.ZstdCompressor(level=1)
+_LEVEL: Final = 1
 _decoder: Final = msgspec.msgpack.Decoder(tuple[GroupKey, Kept])
 
 
 def encode_group(key: GroupKey, kept: Kept) -> bytes:
-    return _VERSION + _compressor.compress(msgspec.msgpack.encode((key, kept)))
+    # One compressor is not for several threads, and the pipeline, looking back and deleting all come here.
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return _VERSION + compressor.compress(msgspec.msgpack.encode((key, kept)))
 
 
 def decode_group(saved: bytes) -> tuple[GroupKey, Kept]:
