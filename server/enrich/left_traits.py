@@ -137,10 +137,12 @@ class LeftTraits:
         *,
         subject: str,
         time: int,
+        actor: str | None = None,
         own: str | None = None,
     ) -> LeftTrait | None:
-        """The trait as bound to people who left; None: it is not. `subject`: who acts at that time.
-        `own`: the id of a person who is not looked for, since it is their account."""
+        """The trait as bound to people who left; None: it is not. `subject`: who acts at that time; `actor`:
+        the person's id, where it is a person's account: older uses of theirs may be an account's that HR had
+        not listed. `own`: the id of a person who is not looked for, since it is their account."""
         if known.is_crowd:
             return None
         declared, given_back, is_anothers = self._declared(trait, time)
@@ -165,7 +167,7 @@ class LeftTraits:
                 continue
             if user.person is not None and self.left_since(user.person, time) is not None:
                 continue
-            is_own = user.use.subject == subject
+            is_own = user.use.subject == subject or user.id == actor
             meanwhile = user.use.first_time < left_at and (first is None or user.use.last_time >= first)
             if meanwhile or (is_own and user.use.first_time < left_at):
                 return None
@@ -176,7 +178,7 @@ class LeftTraits:
             first,
             max((min(user.use.last_time, time) for user in theirs), default=None),
             users.number(time),
-            len({user.id for user in begun if user.id not in gone and user.use.subject != subject}),
+            len({u.id for u in begun if u.id not in gone and u.use.subject != subject and u.id != actor}),
         )
 
     def _declared(self, trait: str, time: int) -> tuple[dict[str, int], frozenset[str], bool]:

@@ -210,9 +210,10 @@ class Surroundings:
         known = self._uses.of(trait)
         if self._left.nobody_leaves(trait, known):
             return None
-        own = who.person.id if but_their_own and who.person is not None else None
+        actor = None if who.person is None else who.person.id
+        own = actor if but_their_own else None
         users = self._users_of(trait)
-        return self._left.bound(trait, known, users, subject=who.subject, time=time, own=own)
+        return self._left.bound(trait, known, users, subject=who.subject, time=time, actor=actor, own=own)
 
     def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
         """Whether one of them is bound to people who left; None: there are none."""

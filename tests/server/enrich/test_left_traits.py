@@ -64,6 +64,25 @@ def test_who_had_it_before_them_does_not_free_it_but_for_their_own_acts() -> Non
     assert company.of_left(act("cem", LEFT + DAY, device="laptop-ana")) == ()
 
 
+def test_who_had_it_before_them_is_the_same_person_where_hr_did_not_list_the_account_then() -> None:
+    company = Company()
+    company.uses.add(HERS, "account:cem@app-1", "account:cem@app-1", LEFT - 300 * DAY)
+    _used_by_ana(company, 200, 2)
+    assert company.of_left(act("cem", LEFT + DAY, device="laptop-ana")) == ()
+    theirs = act("ben", LEFT + DAY, device="laptop-ana")
+    (found,) = company.around.left_traits(theirs, company.who.who(theirs, theirs.time), theirs.time)
+    assert (found.trait, found.users, found.others) == (HERS, 2, 1)
+
+
+def test_what_somebody_used_before_hr_listed_the_account_is_not_anothers_use() -> None:
+    company = Company()
+    _used_by_ana(company, 30)
+    company.uses.add(HERS, "account:ben@app-1", "account:ben@app-1", LEFT + DAY)
+    theirs = act("ben", LEFT + 9 * DAY, device="laptop-ana")
+    (found,) = company.around.left_traits(theirs, company.who.who(theirs, theirs.time), theirs.time)
+    assert (found.users, found.others) == (2, 0)
+
+
 def test_shared_accounts_and_root_neither_bind_nor_free() -> None:
     company = Company()
     _used_by_ana(company, 30)
