@@ -17,9 +17,11 @@ from server.look_back.rescoring import Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, stored_places
 from server.look_back.suspected_again import CountedActs
+from server.look_back.unread_days import keep_what_was_found
 from server.people.directory import load_directory, people_version
 from server.pipeline.memory import Memory
 from server.pipeline.state_versions import lock_versions
+from server.pipeline.subject_state import load_subjects
 from server.pulse import Pulse
 from server.retention import first_local_day
 from server.store.database import Database
@@ -208,6 +210,7 @@ class Attempt:
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
             memory.scorer.settle()
+            self._keep_unread_days(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
@@ -244,6 +247,12 @@ class Attempt:
                 "joined": joined,
             },
         )
+
+    def _keep_unread_days(self, connection: Connection) -> None:
+        unread = self._rescoring.unread_days
+        since = first_local_day(self._memory.first_day)
+        for subject, stored in load_subjects(connection, sorted(unread), since=since).items():
+            keep_what_was_found(self._memory.subjects[subject], stored, unread[subject])
 
 
 def _last_erasure(connection: Connection) -> int:

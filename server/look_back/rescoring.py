@@ -56,6 +56,8 @@ class Rescoring:
         self.events = 0
         self.changed = 0
         self.unreadable = 0
+        self.unread_days: dict[str, set[int]] = {}
+        """Local days of subjects of which events could not be read."""
 
     def read(
         self, connection: Connection, portion: Mapping[int, Sequence[Place]]
@@ -81,7 +83,8 @@ class Rescoring:
             known = current_entries(block.leaver, later, block.count)
             raws = raw_events(block.record)
         except (WireError, DamagedEntries, msgspec.DecodeError, UnicodeDecodeError):
-            self.unreadable += 1
+            for place in places:
+                self._cannot_read(place, place.last - place.first + 1)
             return new
         for place in sorted(places):
             for index in range(place.first, place.last + 1):
@@ -98,7 +101,7 @@ class Rescoring:
             event = decode_event(raw)
             known = self._fields(bytes(entry[1]))
         except (SchemaError, DamagedEntries):
-            self.unreadable += 1
+            self._cannot_read(place, 1)
             return NO_ENTRY
         time = entry[0]
         who = self._memory.enricher.who(event, time)
@@ -116,6 +119,10 @@ class Rescoring:
             return NO_ENTRY
         self.changed += 1
         return encoded_entry(time, enriched.known.encoded)
+
+    def _cannot_read(self, place: Place, events: int) -> None:
+        self.unreadable += events
+        self.unread_days.setdefault(self._subjects[place.subject], set()).add(place.day)
 
 
 def _decoded(raw: bytes) -> LeaverFields:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from analytics.storage_model import StorageModel
 from event_schema.wire import WireRecord
@@ -219,6 +219,26 @@ def test_what_correlations_count_adds_up_as_if_notice_had_been_known(new_server:
     (alert,) = found[1]["alerts"]
     assert alert["family"] == FAMILY
     assert found[1]["correlated"]
+
+
+def test_what_was_found_in_events_that_cannot_be_read_any_more_stays(server: Server) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    flag(server)
+    server.take(endpoint.record([archive(NOW - 2 * DAY, name="1.zip"), archive(NOW - 2 * DAY, name="2.zip")]))
+    server.take(endpoint.record([archive(NOW - 2 * DAY), archive(NOW - DAY)]))
+    before = outcome(server)
+    with server.database.begin() as connection:
+        first = select(func.min(event_blocks.c.id)).scalar_subquery()
+        damaged = update(event_blocks).where(event_blocks.c.id == first)
+        connection.execute(damaged.values(value=b"what a broken disk left of it"))
+    flag(server, TODAY + 9)
+    look_back(server)
+    after = outcome(server)
+    for part in ("days", "rules", "places", "agents", "index"):
+        assert after[part] == before[part], part
+    assert len(after["alerts"]) == len(before["alerts"]) == 1
 
 
 def test_an_import_that_is_undone_leaves_what_was_before_it(server: Server) -> None:

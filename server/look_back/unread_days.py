@@ -1,0 +1,37 @@
+"""Days of which stored events cannot be read any more: what was found then stays, nobody can find it again.
+
+Of each row of such a day the one stays that more events stand behind: the stored one, or the one made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from server.pipeline.subject_state import PlaceUse, SubjectState, is_borrowed
+
+
+def keep_what_was_found(state: SubjectState, stored: SubjectState, days: Collection[int]) -> None:
+    """`state`: made anew. `stored`: as it is until now. `days`: local."""
+    for channel, rows in stored.channels.items():
+        for day in rows.keys() & set(days):
+            new = state.days(channel).get(day)
+            if not is_borrowed(channel) and (new is None or new.events < rows[day].events):
+                state.channels.setdefault(channel, {})[day] = rows[day]
+                state.dirty_days.add((channel, day))
+    for key, hits in stored.rules.items():
+        found = state.rules.get(key)
+        if key[2] in days and not is_borrowed(key[1]) and (found is None or found.hits < hits.hits):
+            state.rules[key] = hits
+            state.dirty_rules.add(key)
+    for place, row in stored.suspect_traits.items():
+        led = state.suspect_traits.get(place)
+        if place[1] in days and not is_borrowed(place[0]) and (led is None or led.events < row.events):
+            state.suspect_traits[place] = row
+            state.dirty_traits.add(place)
+    for name, uses in stored.places.items():
+        for channel, use in uses.items():
+            same = state.places.setdefault(name, {}).setdefault(channel, use)
+            first, last = min(same.first_time, use.first_time), max(same.last_time, use.last_time)
+            state.places[name][channel] = PlaceUse(first, last)
+    for agent, time in stored.agents.items():
+        state.agents[agent] = min(time, state.agents.get(agent, time))
