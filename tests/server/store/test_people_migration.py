@@ -9,9 +9,10 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from event_schema.leaver_fields import PersonStatus
-from server.people.directory import load_directory
+from server.people.directory import load_directory, people_version
 from server.people.facts import Employment
 from server.people.undo import list_imports
 from server.store.database import Database, open_database, upgrade
@@ -87,3 +88,27 @@ def test_people_their_accounts_dates_names_and_imports_come_along(old_database: 
     desk_owner = directory.person("2")
     assert desk_owner is not None
     assert desk_owner.employments == ()
+
+
+OLD_WORKERS_PEOPLE = "SELECT id, notice_date, last_working_day FROM people"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({"id": "x"}, 1), ({"id": "x", "people_version": "41"}, 42), ({}, 0)]
+)
+def test_an_older_worker_that_was_left_running_takes_over_people_anew_and_fails(
+    old_database: Database, before: dict[str, str], after: int
+) -> None:
+    with old_database.begin() as connection:
+        for key, value in before.items():
+            connection.execute(
+                text("INSERT INTO installation (key, value) VALUES (:key, :value)"),
+                {"key": key, "value": value},
+            )
+        connection.execute(text(OLD_WORKERS_PEOPLE))
+    upgrade(old_database)
+    with old_database.read() as connection:
+        # Before each batch, and in each commit, it compares this with what it has.
+        assert people_version(connection) == after
+    with pytest.raises(DBAPIError), old_database.read() as connection:
+        connection.execute(text(OLD_WORKERS_PEOPLE))

@@ -37,6 +37,22 @@ def upgrade() -> None:
     # Those that refer to others first.
     for table in ("old_accounts", "old_person_names", "old_people"):
         op.drop_table(table)
+    _stop_older_workers()
+
+
+def _stop_older_workers() -> None:
+    """A worker of an older version that was left running must not go on committing events without what is
+    noted of them from now on: people whom it does not know the version of it takes over anew, which fails, as
+    their table has other columns."""
+    op.execute(
+        "UPDATE installation SET value = CAST(CAST(value AS INTEGER) + 1 AS VARCHAR)"
+        " WHERE key = 'people_version'"
+    )
+    op.execute(
+        "INSERT INTO installation (key, value) SELECT 'people_version', '1'"
+        " WHERE EXISTS (SELECT 1 FROM installation)"
+        " AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'people_version')"
+    )
 
 
 def _people() -> None:
