@@ -16,7 +16,7 @@ from server.look_back.queue import Waiting
 from server.look_back.rescoring import Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, stored_places
-from server.look_back.suspected_again import CountedActs
+from server.look_back.suspected_again import CountedActs, OthersConcerned
 from server.look_back.unread_days import keep_what_was_found
 from server.people.directory import load_directory, people_version
 from server.pipeline.memory import Memory
@@ -52,6 +52,8 @@ class Attempt:
         pulse: Pulse,
         group: Waiting,
         subjects: Sequence[str],
+        *,
+        may_grow: bool = True,
     ) -> None:
         self._database = database
         self._memory = memory
@@ -59,6 +61,7 @@ class Attempt:
         self._pulse = pulse
         self._group = group
         self._subjects = subjects
+        self._may_grow = may_grow
         self._counted = CountedActs(subjects)
         self._rescoring = Rescoring(memory, subjects, self._counted)
         self._version = 0
@@ -143,12 +146,21 @@ class Attempt:
             self._pulse.beat()
             with self._database.read() as connection:
                 versions += self._rescoring.read(connection, portion)
+            if self._rescoring.suspected.missing and self._may_grow:
+                # It will be done again: only who else is concerned is to be found out.
+                versions = []
             if len(versions) >= VERSIONS_A_TRANSACTION:
                 self._write_aside(versions)
                 versions = []
+        self._require_all()
         self._write_aside(versions)
         self._memory.scorer.settle()
         return True
+
+    def _require_all(self) -> None:
+        missing = self._rescoring.suspected.missing
+        if missing and self._may_grow:
+            raise OthersConcerned(sorted(missing))
 
     def _write_aside(self, versions: Sequence[tuple[int, bytes]]) -> None:
         """With how far it is, also where nothing changed."""
@@ -209,6 +221,7 @@ class Attempt:
             places = stored_places(connection, self._subjects, self._first_day, above=above)
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
+            self._require_all()
             memory.scorer.settle()
             self._keep_unread_days(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
@@ -243,6 +256,7 @@ class Attempt:
                 "events": self._rescoring.events,
                 "changed": self._rescoring.changed,
                 "unreadable": self._rescoring.unreadable,
+                "left_out": len(self._rescoring.suspected.missing),
                 "opened": opened,
                 "joined": joined,
             },

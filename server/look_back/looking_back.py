@@ -44,6 +44,10 @@ DAYS = 90
 """How far it looks back, unless the configuration says otherwise."""
 LOOK_SECONDS = 1.0
 UNAVAILABLE_SECONDS = 5.0
+OTHERS_MAX = 50
+"""So many subjects may turn out to be concerned too, beside those that it begins with."""
+PASSES_MAX = 4
+"""With the last one it is done, whoever is left out."""
 TURN_SECONDS_MAX = 300.0
 """One portion, or the collecting of places, ends within this time."""
 
@@ -136,13 +140,17 @@ class LookingBack:
             subjects = _subjects(connection, memory.directory, group)
             if not has_events(connection, subjects):
                 return self._finish_empty(group)
+        passes, most = 0, len(subjects) + OTHERS_MAX
         while not stop.is_set():
+            passes += 1
+            may_grow = passes < PASSES_MAX and len(subjects) < most
             try:
-                return Attempt(self._database, memory, self._clock, self._pulse, group, subjects).look_back(
-                    self._days, stop
+                attempt = Attempt(
+                    self._database, memory, self._clock, self._pulse, group, subjects, may_grow=may_grow
                 )
+                return attempt.look_back(self._days, stop)
             except OthersConcerned as others:
-                subjects = [*subjects, *others.subjects]
+                subjects = [*subjects, *others.subjects][:most]
             except Anew as why:
                 _logger.info("look_back_anew", extra={"detail": str(why)})
                 return False

@@ -22,7 +22,7 @@ from server.enrich.enrichment import channel_of
 from server.ingest.redaction import NOTHING, raw_events
 from server.look_back.moved_events import Key, MovedEvents
 from server.look_back.stored_places import Place
-from server.look_back.suspected_again import CountedActs, OthersConcerned, SuspectedAgain
+from server.look_back.suspected_again import CountedActs, SuspectedAgain
 from server.pipeline.event_scoring import EventPlace, EventScoring
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.leaver_entries import (
@@ -47,6 +47,7 @@ class Rescoring:
     def __init__(self, memory: Memory, subjects: Sequence[str], counted: CountedActs) -> None:
         self._memory = memory
         # What exceptions hid was counted when the events came.
+        self._counted = counted
         self.suspected = SuspectedAgain(memory, counted, frozenset(subjects))
         self._scoring = EventScoring(memory, HiddenHits(), self.suspected.counted_for)
         self._subjects = subjects
@@ -57,14 +58,15 @@ class Rescoring:
         self.changed = 0
         self.unreadable = 0
         self.unread_days: dict[str, set[int]] = {}
-        """Local days of subjects of which events could not be read."""
+        """Local days of subjects of which not all events were scored again."""
 
     def read(
         self, connection: Connection, portion: Mapping[int, Sequence[Place]]
     ) -> Iterator[tuple[int, bytes]]:
         """Scores the events of some blocks. Yields what is known by now of those in which that changed:
-        (block, a version of its `leaver`). Raises OthersConcerned."""
+        (block, a version of its `leaver`). Subjects that are missing: `suspected.missing`."""
         memory = self._memory
+        self._counted.read_by(connection)
         memory.surroundings.load_as_needed(connection, memory.first_use_day)
         numbers = sorted(portion)
         later = later_versions(connection, numbers)
@@ -106,7 +108,10 @@ class Rescoring:
         time = entry[0]
         who = self._memory.enricher.who(event, time)
         if who.subject not in self._known:
-            raise OthersConcerned([who.subject])
+            # What was found in it stays where it was, should they be left out.
+            self.suspected.missing.add(who.subject)
+            self._keep_day(place)
+            return NO_ENTRY
         source = EventPlace(block.agent, block.epoch, block.first_seq + index)
         enriched = self._scoring.take_in(event, source, time=time, who=who, file=known.file, was=known)
         self.events += 1
@@ -122,6 +127,9 @@ class Rescoring:
 
     def _cannot_read(self, place: Place, events: int) -> None:
         self.unreadable += events
+        self._keep_day(place)
+
+    def _keep_day(self, place: Place) -> None:
         self.unread_days.setdefault(self._subjects[place.subject], set()).add(place.day)
 
 

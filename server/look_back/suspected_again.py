@@ -28,7 +28,7 @@ Spool = tuple[str, str, str]
 
 
 class OthersConcerned(Exception):
-    """Events are these subjects' by now, whose states must be made anew too."""
+    """Events are these subjects' by now, or lead to them: their states must be made anew too."""
 
     def __init__(self, subjects: Sequence[str]) -> None:
         super().__init__(f"{len(subjects)} further subjects")
@@ -36,30 +36,43 @@ class OthersConcerned(Exception):
 
 
 class CountedActs:
-    """Events that count for these subjects, though they were done through accounts of others."""
+    """Events that count for suspects, though they were done through accounts of others. `subjects`: those
+    that are asked for at once; others as they come."""
 
     def __init__(self, subjects: Collection[str]) -> None:
-        self._subjects = subjects
+        self._subjects = frozenset(subjects)
+        self._loaded: set[str] = set()
         self._ranges: dict[Spool, list[tuple[int, int]]] = {}
+        self._connection: Connection | None = None
 
     def load(self, connection: Connection) -> None:
         """Whenever stored events are taken: those that came meanwhile were counted by the pipeline."""
+        self._ranges.clear()
+        self._loaded.clear()
+        self._load(connection, self._subjects)
+
+    def read_by(self, connection: Connection) -> None:
+        """As long as portions are read by it."""
+        self._connection = connection
+
+    def _load(self, connection: Connection, subjects: Collection[str]) -> None:
         at = subject_events.c
         query = select(at.subject, at.agent, at.epoch, at.first_seq, at.last_seq)
         rows = connection.execute(
-            query.where(at.subject.in_(self._subjects), at.channel.like(f"%{BORROWED}")).order_by(
-                at.first_seq
-            )
+            query.where(at.subject.in_(subjects), at.channel.like(f"%{BORROWED}")).order_by(at.first_seq)
         )
-        self._ranges.clear()
+        self._loaded.update(subjects)
         for subject, agent, epoch, first_seq, last_seq in rows:
             self._ranges.setdefault((subject, agent, epoch), []).append((first_seq, last_seq))
 
     @property
     def suspects(self) -> set[str]:
-        return {subject for subject, _, _ in self._ranges}
+        """Of `subjects`, those for whom something counts."""
+        return {subject for subject, _, _ in self._ranges} & self._subjects
 
     def holds(self, spool: Spool, seq: int) -> bool:
+        if spool[0] not in self._loaded and self._connection is not None:
+            self._load(self._connection, (spool[0],))
         found = self._ranges.get(spool)
         if not found:
             return False
@@ -76,6 +89,8 @@ class SuspectedAgain:
         self._counted = counted
         self._subjects = subjects
         self._added: dict[str, SubjectState] = {}
+        self.missing: set[str] = set()
+        """Of whom the Memory holds no state. Hits that lead to them are taken for the account's own."""
 
     def counted_for(
         self, hits: Collection[PolicyHit], event: Event, enriched: Enriched, at: tuple[str, str, int]
@@ -87,12 +102,13 @@ class SuspectedAgain:
         counted = own
         if suspicion.person is not None:
             subject = subject_of(suspicion.person)
-            if subject not in self._subjects:
-                raise OthersConcerned([subject])
             agent, epoch, seq = at
             if self._counted.holds((subject, agent, epoch), seq):
                 return None
-            counted = self._with_suspect(suspicion.person, event, enriched.time, at)
+            if subject in self._subjects:
+                counted = self._with_suspect(suspicion.person, event, enriched.time, at)
+            else:
+                self.missing.add(subject)
         note_traits(*counted, enriched.subject, suspicion)
         return counted
 

@@ -1,4 +1,4 @@
-"""Who is looked back at next: nobody waits behind an import, nor behind people at whom it fails."""
+"""Who is looked back at next, and how often: nobody waits behind an import, nor behind whom it fails at."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from server.look_back.attempt import Attempt
 from server.look_back.queue import FIRST_PAUSE_MS, look_back_state
-from server.store.tables import look_backs
+from server.store.tables import look_backs, suspect_traits
+from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over
-from tests.server.look_back.outcomes import looking_back
+from tests.server.look_back.outcomes import looking_back, rows
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
 
@@ -83,3 +84,33 @@ def test_people_at_whom_it_fails_keep_nobody_waiting_and_are_tried_again(
     assert _finished(server) == ["E2", "E1"]
     with server.database.read() as connection:
         assert look_back_state(connection).failed == 0
+
+
+@pytest.mark.parametrize("others", [50, 1])
+def test_who_else_is_concerned_is_collected_in_one_pass_and_bound(
+    server: Server, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    monkeypatch.setattr("server.look_back.looking_back.OTHERS_MAX", others)
+    endpoint = Endpoint("laptop-1")
+    enrolled(server, [endpoint])
+    names = ("alice", "anna", "ada", "amy")
+    staff = [f"E{number},{name},E9," for number, name in enumerate(names)]
+    take_over(server, "\n".join(("id,accounts,manager,last working day", "E9,boris,,", *staff)))
+    seen = [(name, n * DAY) for name in names for n in (89, 85, 80)]
+    old = [act(name, NOW - ago, device=f"{name}-phone") for name, ago in seen]
+    his = [act("boris", NOW - n * DAY, device="pc-2", ip="198.51.100.8") for n in (89, 70, 40, 3)]
+    hers = [act("boris", NOW - 3_600_000, device=f"{name}-phone") for name in names]
+    server.take(endpoint.record(old + his + hers))
+    late = [f"{line}{date_of(TODAY - 60)}" for line in staff]
+    take_over(server, "\n".join(("id,accounts,manager,last working day", *late)))
+    passes, whole = [], Attempt.look_back
+
+    def counted(attempt: Attempt, *arguments: Any) -> bool:
+        passes.append(len(attempt._subjects))
+        return whole(attempt, *arguments)
+
+    monkeypatch.setattr(Attempt, "look_back", counted)
+    assert looking_back(server).step() == 1
+    assert passes == [2, 5 if others > 1 else 3]
+    suspects = {row["person_id"] for row in rows(server, suspect_traits)}
+    assert suspects == {"E0", "E1", "E2", "E3"}, "nothing is lost, whoever is left out"
