@@ -56,9 +56,11 @@ _LAST = "\U0010ffff"
 _EVENTS_LOOKED_AT = 20
 
 
-def account_subjects(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+def account_subjects(
+    connection: Connection, keys: Iterable[str], *, most: int | None = None
+) -> dict[str, tuple[str, str]]:
     """All subjects of accounts of which something is kept, and that one of these forms lists: by subject, the
-    account and the host, both as account_key."""
+    account and the host, both as account_key. `most`: of each name, in each place where subjects stand."""
     wanted = set(keys)
     # What stands before a backslash may be the host, which subjects have at their end, or a domain.
     names = {name for key in wanted for name in (key, key.partition("\\")[2]) if name}
@@ -68,7 +70,9 @@ def account_subjects(connection: Connection, keys: Iterable[str]) -> dict[str, t
         for column in NAMING:
             # As a range, for which there is an index; LIKE would read all rows.
             within = column.between(start, f"{start}{_LAST}")
-            found.update(connection.execute(select(column).where(within).distinct()).scalars())
+            query = select(column).where(within).distinct()
+            query = query if most is None else query.order_by(column).limit(most)
+            found.update(connection.execute(query).scalars())
     known = {subject: account_of(connection, subject, wanted) for subject in sorted(found)}
     return {
         subject: who
