@@ -4,8 +4,8 @@ others.
 A colleague's login from the machine of somebody who left points to whoever left; it is about the colleague's
 account. So the subjects that used such a machine, device, address or key since, and the accounts whose
 password the person knows, are scored again together with the person. Bounded: what many use points to nobody.
-Those who used what few had come first; accounts, each on all hosts that it was used on, have their share all the
-same, the last used first.
+Those who used what few had come first; accounts, each on all hosts that it was used on, have their share all
+the same, the last used first.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def _last_used_first(connection: Connection, subjects: Iterable[str]) -> list[st
     for start in range(0, len(names), _SUBJECTS_A_QUERY):
         used = select(row.subject, func.max(row.last_time)).group_by(row.subject)
         part = names[start : start + _SUBJECTS_A_QUERY]
-        for subject, time in connection.execute(used.where(row.subject.in_(part))):
-            last[subject] = time
+        rows = connection.execute(used.where(row.subject.in_(part))).all()
+        last |= {each[0]: each[1] for each in rows}
     return sorted(names, key=lambda subject: (-last[subject], subject))
 
 
