@@ -47,7 +47,7 @@ class AccountFields(Word, frozen=True):
         purpose("its password was changed after all who knew it and left had left; none: nobody such"),
     ] = None
     dormant_days: Annotated[
-        int | None, purpose("whole days since the account was last used: one that wakes up")
+        int | None, purpose("whole days that the account was not used, from 14 on: one that wakes up")
     ] = None
     first_seen_ip: Annotated[
         bool | None,

@@ -24,6 +24,8 @@ LEARNING_MS: Final = 7 * DAY_MS
 """Nothing is called new to an account that was first used since: there is nothing to compare it with."""
 NEW_MS: Final = DAY_MS
 """So long what an account uses for the first time is new to it."""
+ASLEEP_DAYS: Final = 14
+"""An account that was not used for less is in use."""
 MANY_KNOW: Final = frozenset({"shared", "service"})
 
 
@@ -93,17 +95,16 @@ def known_to_left(
 
 
 def dormant_days(own: Iterable[UsesOfTrait], time: int) -> int | None:
-    """Whole days since the account was last used. `own`: uses of its own traits. None: never before, as far
-    as is known. 0 where it was used later too, so that the use before cannot be told: the same as where
-    events of several agents come in order, as long as nobody sleeps between them."""
+    """Whole days since the account was last used, where it slept for ASLEEP_DAYS or more. `own`: uses of its
+    own traits. None: it was in use, or used later too (a late event), or never before, as far as is known. So
+    the order in which events of several agents come shows only where somebody slept."""
     newest: int | None = None
     for known in own:
         last = known.last_before(time)
         if last is not None and (newest is None or last > newest):
             newest = last
-    if newest is None:
-        return None
-    return max(0, time - newest) // DAY_MS
+    asleep = 0 if newest is None else (time - newest) // DAY_MS
+    return asleep if asleep >= ASLEEP_DAYS else None
 
 
 def used_since(own: Iterable[UsesOfTrait]) -> int | None:

@@ -104,14 +104,16 @@ def test_dormant_days_are_those_since_the_last_use() -> None:
     company.act(act("ben", LEFT + 60 * DAY, failed=True))
     assert _around(company, "ben", LEFT + 61 * DAY).dormant_days == 61
     company.act(act("ben", LEFT + 61 * DAY))
-    assert _around(company, "ben", LEFT + 61 * DAY + 9).dormant_days == 0
+    assert _around(company, "ben", LEFT + 61 * DAY + 9).dormant_days is None
+    assert _around(company, "ben", LEFT + 75 * DAY - 1).dormant_days is None
+    assert _around(company, "ben", LEFT + 75 * DAY).dormant_days == 14
 
 
 def test_a_late_event_does_not_wake_an_account_that_was_used_later() -> None:
     company = Company()
     company.acts(act("ben", LEFT), act("ben", LEFT + 80 * DAY))
-    assert _around(company, "ben", LEFT + 70 * DAY).dormant_days == 0
-    assert _around(company, "ben", LEFT + 80 * DAY - 1000).dormant_days == 0
+    assert _around(company, "ben", LEFT + 70 * DAY).dormant_days is None
+    assert _around(company, "ben", LEFT + 80 * DAY - 1000).dormant_days is None
 
 
 def test_nothing_is_new_to_an_account_of_which_little_is_known() -> None:

@@ -80,7 +80,6 @@ def test_an_act_from_the_device_and_address_of_who_left_is_seen_in_the_event(ser
         "kind": "personal",
         "owner_id": "p2",
         "known_to_left": False,
-        "dormant_days": 2,
         "first_seen_ip": True,
         "first_seen_device": True,
     }
