@@ -19,7 +19,7 @@ import msgspec
 
 from policies.correlation.day_window import DAY_MS, DayWindow
 from policies.correlation.definition import Correlation, Number
-from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow, Window
+from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow, Kept, Window
 from policies.correlation.plan import CorrelationPlan
 from policies.correlation.source_values import bounded_value, group_keys, values_of
 
@@ -77,14 +77,21 @@ class Share(msgspec.Struct, array_like=True, frozen=True):
     entry: Entry
 
 
-def new_window(correlation: Correlation) -> Window:
-    return DayWindow(correlation) if correlation.days else GroupWindow(correlation)
+def new_window(correlation: Correlation, first_day: int | None = None) -> Window:
+    """first_day: of older days it holds nothing, though there was something."""
+    window: Window = DayWindow(correlation) if correlation.days else GroupWindow(correlation)
+    if first_day is not None:
+        # Whose day it is is not known here: it begins everywhere within twelve hours, or fourteen before.
+        begin = first_day if correlation.days else first_day * DAY_MS + DAY_MS // 2
+        window.restore(Kept(begin, None, []))
+    return window
 
 
 class Correlator:
     """`correlations`: as define_correlations orders them, or a plan that several correlators share, as they
     may the `counts`. `of_one_subject`: one of many that are kept apart; `changed` names the groups that are
-    no longer what they were, and those that have to go are found by their times, not by when they came."""
+    no longer what they were, and those that have to go are found by their times, not by when they came.
+    first_day: new windows hold nothing of older days."""
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class Correlator:
         *,
         counts: Counts | None = None,
         of_one_subject: bool = False,
+        first_day: int | None = None,
     ) -> None:
         self._plan: Final = (
             correlations if isinstance(correlations, CorrelationPlan) else CorrelationPlan(correlations)
@@ -103,6 +111,7 @@ class Correlator:
         self.groups: Final[list[dict[GroupKey, Window]]] = [{} for _ in self.correlations]
         self.changed: Final[set[tuple[int, GroupKey]]] = set()
         self._of_one_subject: Final = of_one_subject
+        self._first_day: Final = first_day
         self.waiting: Final[list[tuple[int, EventId, int, list[Share]]]] = []
         self.newest: int | None = None
         self.arrivals = 0
@@ -191,7 +200,7 @@ class Correlator:
         groups = self.groups[share.correlation]
         window = groups.pop(share.group, None)
         if window is None:
-            window = new_window(correlation)
+            window = new_window(correlation, self._first_day)
             if len(groups) >= self.limits.groups:
                 self._drop_group(share.correlation)
         groups[share.group] = window  # last now: the first is the one that was quiet for longest

@@ -223,8 +223,8 @@ class Attempt:
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
             self._require_all()
             memory.scorer.settle()
-            self._keep_unread_days(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
+            self._keep_unread_days(connection)
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
             now = clock()

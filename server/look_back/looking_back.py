@@ -29,12 +29,13 @@ from server.look_back.attempt import Anew, Attempt, unfinished_erasures
 from server.look_back.neighbours import neighbours
 from server.look_back.queue import Waiting, note_failure, waiting_groups
 from server.look_back.stored_places import has_events
-from server.look_back.suspected_again import OthersConcerned
+from server.look_back.suspected_again import OthersConcerned, through_whom
 from server.people.directory import Directory
 from server.people.erased import SUBJECT_CHARACTERS
 from server.people.pseudonyms import person_subject
 from server.pipeline.memory import Memory
 from server.pulse import Pulse
+from server.retention import DAY_MS
 from server.store.column_types import key_text
 from server.store.database import Database, StoreUnavailable
 from server.store.tables import look_backs
@@ -137,7 +138,7 @@ class LookingBack:
         """Whether it was finished."""
         with self._database.read() as connection:
             memory.refresh(connection)
-            subjects = _subjects(connection, memory.directory, group)
+            subjects = self._with_through(connection, _subjects(connection, memory.directory, group))
             if not has_events(connection, subjects):
                 return self._finish_empty(group)
         passes, most = 0, len(subjects) + OTHERS_MAX
@@ -150,11 +151,16 @@ class LookingBack:
                 )
                 return attempt.look_back(self._days, stop)
             except OthersConcerned as others:
-                subjects = [*subjects, *others.subjects][:most]
+                with self._database.read() as connection:
+                    subjects = self._with_through(connection, [*subjects, *others.subjects])[:most]
             except Anew as why:
                 _logger.info("look_back_anew", extra={"detail": str(why)})
                 return False
         return False
+
+    def _with_through(self, connection: Connection, subjects: list[str]) -> list[str]:
+        first_day = self._clock() // DAY_MS - self._days
+        return [*subjects, *through_whom(connection, subjects, first_day)]
 
     def _finish_empty(self, group: Waiting) -> bool:
         with self._database.begin(alone=False, brief=True) as connection:

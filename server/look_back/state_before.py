@@ -30,5 +30,7 @@ def state_before(
         earlier = {channel: use for channel, use in uses.items() if day_of(use.first_time) < first_day}
         if earlier:
             state.places[place] = earlier
+    if any(day < first_day for days in stored.channels.values() for day in days):
+        state.correlations.begin_with(first_day)
     state.agents = {agent: time for agent, time in stored.agents.items() if day_of(time) < first_day}
     return state

@@ -1,13 +1,15 @@
 """Whose the hits of a stored event are that is scored again (pipeline/suspected_acts.py has it for new ones).
 
 What somebody is suspected to have done through accounts of others is added to their state, not made anew:
-an event that is in the index of theirs already was counted for them.
+an event that is in the index of theirs already was counted for them. Only windows of correlations, which hold
+what both bring, are made anew with it, and so what correlations find.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -19,10 +21,11 @@ from server.look_back.borrowed_acts import add_borrowed, take_borrowed
 from server.people.directory import PersonRecord
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.memory import Memory
-from server.pipeline.subject_state import BORROWED, SubjectState, borrowed, load_subjects
+from server.pipeline.subject_state import BORROWED, CORRELATED, SubjectState, borrowed, load_subjects
 from server.pipeline.suspected_acts import Counted, is_about_suspect, note_traits
-from server.store.tables import subject_events
+from server.store.tables import subject_events, suspect_traits
 
+THROUGH_MAX: Final = 50
 Spool = tuple[str, str, str]
 """(subject, agent, epoch)."""
 
@@ -89,6 +92,7 @@ class SuspectedAgain:
         self._counted = counted
         self._subjects = subjects
         self._added: dict[str, SubjectState] = {}
+        self._seen_again: dict[str, SubjectState] = {}
         self.missing: set[str] = set()
         """Of whom the Memory holds no state. Hits that lead to them are taken for the account's own."""
 
@@ -104,7 +108,7 @@ class SuspectedAgain:
             subject = subject_of(suspicion.person)
             agent, epoch, seq = at
             if self._counted.holds((subject, agent, epoch), seq):
-                return None
+                return self._again(suspicion.person, event, enriched.time)
             if subject in self._subjects:
                 counted = self._with_suspect(suspicion.person, event, enriched.time, at)
             else:
@@ -120,20 +124,48 @@ class SuspectedAgain:
             take_borrowed(self._memory.subjects[subject], stored)
         for subject, added in self._added.items():
             add_borrowed(self._memory.subjects[subject], added)
+        for subject, seen in self._seen_again.items():
+            seen.rules = {place: hits for place, hits in seen.rules.items() if place[1] == CORRELATED}
+            add_borrowed(self._memory.subjects[subject], seen)
+
+    def _again(self, suspect: PersonRecord, event: Event, time: int) -> Counted | None:
+        """For windows only."""
+        if subject_of(suspect) not in self._subjects:
+            return None
+        state = self._apart(self._seen_again, subject_of(suspect))
+        return state, borrowed(channel_of(event)), self._memory.directory.local_day_and_hour(suspect, time)[0]
 
     def _with_suspect(
         self, suspect: PersonRecord, event: Event, time: int, at: tuple[str, str, int]
     ) -> Counted:
         directory = self._memory.directory
-        subject = subject_of(suspect)
-        state = self._added.get(subject)
-        if state is None:
-            state = self._added[subject] = SubjectState(subject)
-            # Windows hold what both bring.
-            state.correlations = self._memory.subjects[subject].correlations
+        state = self._apart(self._added, subject_of(suspect))
         day = directory.local_day_and_hour(suspect, time)[0]
         row = state.channel_day(borrowed(channel_of(event)), day, directory.day_type(day))
         add_to_day(row, event, time)
         agent, epoch, seq = at
         state.index_event((day, row.channel, agent, epoch), seq)
         return state, row.channel, day
+
+    def _apart(self, states: dict[str, SubjectState], subject: str) -> SubjectState:
+        state = states.get(subject)
+        if state is None:
+            state = states[subject] = SubjectState(subject)
+            # Windows hold what both bring.
+            state.correlations = self._memory.subjects[subject].correlations
+        return state
+
+
+def through_whom(connection: Connection, subjects: Sequence[str], first_day: int) -> list[str]:
+    """Through whose accounts these acted, as is thought: their windows are made anew of those events too.
+    Beside these subjects; at most THROUGH_MAX."""
+    found: dict[str, None] = {}
+    asked: Sequence[str] = subjects
+    row = suspect_traits.c
+    while asked and len(found) < THROUGH_MAX:
+        acted = row.subject.in_(asked) & row.channel.like(f"%{BORROWED}") & (row.day >= first_day)
+        query = select(row.through).where(acted).distinct().order_by(row.through).limit(THROUGH_MAX)
+        through = connection.execute(query).scalars().all()
+        asked = [each for each in through if each not in found and each not in subjects]
+        found.update(dict.fromkeys(asked))
+    return list(found)[:THROUGH_MAX]

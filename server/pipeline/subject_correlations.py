@@ -56,6 +56,7 @@ class SubjectCorrelations:
     def __init__(self) -> None:
         self._rows: dict[GroupPlace, bytes] = {}
         self._since = EVER
+        self._begin: int | None = None
         self._of: CorrelatedPolicies | None = None
         self._correlator: Correlator | None = None
 
@@ -69,6 +70,10 @@ class SubjectCorrelations:
         """since: local day; what is older is past its end."""
         self._rows[place] = state
         self._since = since
+
+    def begin_with(self, day: int) -> None:
+        """Windows that are made from now on do not hold what came on earlier local days."""
+        self._begin = day
 
     def take(
         self,
@@ -96,7 +101,9 @@ class SubjectCorrelations:
                 for key, window in groups.items():
                     place = GroupPlace(fingerprint, _digest(key))
                     self._rows[place] = encode_group(key, window.kept())
-        correlator = Correlator(correlated.plan, LIMITS, counts=counts, of_one_subject=True)
+        correlator = Correlator(
+            correlated.plan, LIMITS, counts=counts, of_one_subject=True, first_day=self._begin
+        )
         number_of = {each.fingerprint: at for at, each in enumerate(correlator.correlations)}
         for place in [place for place in self._rows if place.fingerprint in number_of]:
             number = number_of[place.fingerprint]

@@ -7,6 +7,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -203,3 +204,11 @@ def _at(day: int) -> dict[str, Any]:
 def test_what_days_cannot_say_is_refused(correlation: dict[str, Any], own: str, words: str) -> None:
     (fault,) = own_faults({"correlation": correlation, "leaver": {"window": own}})
     assert words in fault.message
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_a_window_that_is_made_anew_does_not_take_days_before_it_for_quiet_ones(days: int) -> None:
+    few = msgspec.structs.replace(defined("event_count", 3, {"lt": 2})[0], days=days)
+    for first_day, firing in ((None, [10, 14]), (10, [14])):
+        correlator = Correlator([few], Limits(keep=DAY), first_day=first_day)
+        assert [alert.day for alert in feed(correlator, [_at(10), _at(14)])] == firing
