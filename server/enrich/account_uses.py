@@ -109,7 +109,11 @@ def dormant_days(own: Iterable[UsesOfTrait], time: int) -> int | None:
 
 def used_since(own: Iterable[UsesOfTrait]) -> int | None:
     """When the account was first used. `own`: uses of its own traits."""
-    return min((known.first_time for known in own if known.first_time is not None), default=None)
+    first: int | None = None
+    for known in own:
+        if known.first_time is not None and (first is None or known.first_time < first):
+            first = known.first_time
+    return first
 
 
 def is_new(

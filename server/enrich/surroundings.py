@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -37,6 +38,18 @@ def surroundings_of(who_is_who: WhoIsWho, uses: TraitUses) -> Surroundings:
     return Surroundings(who_is_who, LeftTraits(who_is_who.directory, who_is_who.person_of), uses)
 
 
+_SHOWN_KEPT: Final = 20_000
+
+
+class _Shown(NamedTuple):
+    """`address`: the trait of its address, where it points to somebody. `pointing`: all traits that may point
+    to somebody: machine, storage device, address, key."""
+
+    traits: Traits
+    address: str | None
+    pointing: tuple[str, ...]
+
+
 class Surroundings:
     """Over one version of the directory; `uses` are the running batch's."""
 
@@ -48,7 +61,9 @@ class Surroundings:
         self._places = directory.places
         self._passwords = PasswordUsers(directory, left, uses, self._users_of)
         self._users: dict[str, tuple[int, Users]] = {}
-        self._shown_by: dict[int, tuple[Event, Traits, str | None]] = {}
+        self._leads_to_nobody: dict[str, tuple[int, bool]] = {}
+        self._shown_by: dict[int, tuple[Event, _Shown]] = {}
+        self._shown_of: dict[int, _Shown] = {}
 
     def load(
         self,
@@ -63,11 +78,10 @@ class Surroundings:
         for event, whose in acts:
             # An account's name is the same, whoever has it.
             who = whose if isinstance(whose, Who) else whose.each[0]
-            shown = traits_of(event)
-            address = self._address(shown.address)
-            self._shown_by[id(event)] = (event, shown, address)
+            shown = self._show(event)
+            self._shown_by[id(event)] = (event, shown)
             traits.update(who.name.names)
-            traits.update(_pointing(shown, address))
+            traits.update(shown.pointing)
             if who.record is not None and who.record.kind in MANY_KNOW:
                 shared.update(who.name.names)
         self._uses.load(connection, traits, shared, first_day)
@@ -79,17 +93,22 @@ class Surroundings:
 
     def _forget_batch(self) -> None:
         self._users.clear()
+        self._leads_to_nobody.clear()
         self._shown_by.clear()
+        self._shown_of.clear()
         self._passwords.clear()
 
     def look_at(self, event: Event, who: Who, time: int) -> Around:
         """`time`: corrected."""
-        shown, address = self._shown(event)
-        own = [self._uses.of(name) for name in who.name.names]
+        shown, address, _ = self._shown(event)
+        own = [of_name for name in who.name.names if (of_name := self._uses.of(name)).uses]
         known = self._known_to_left(who, time)
         since = used_since(own)
         machine = shown.machine
-        devices = [trait for trait in (shown.storage, machine) if trait is not None]
+        directory = self._directory
+        declared = [
+            each for each in (shown.storage, machine) if each is not None and directory.holdings(each)
+        ]
         return Around(
             known_to_left=known.known,
             rotated_since_left=known.rotated,
@@ -107,17 +126,17 @@ class Surroundings:
             historical_users=None if address is None else self._number(address, time),
             corporate_network=None if shown.address is None else self._places.is_corporate(shown.address),
             credential_outlived=None if shown.key is None else self._outlived(shown.key, who, time),
-            assigned_to=assigned_to(self._directory, devices, time),
-            reissued=reissued(self._directory, devices, time),
-            trusted=trusted(self._directory, shown, time),
+            assigned_to=assigned_to(directory, declared, time) if declared else None,
+            reissued=reissued(directory, declared, time) if declared else None,
+            trusted=trusted(directory, shown, time),
             company_owned=company_owned(event, self._places),
-            off_shift=self._directory.off_shift(who.person, time),
+            off_shift=directory.off_shift(who.person, time),
         )
 
     def left_traits(self, event: Event, who: Who, time: int) -> tuple[LeftTrait, ...]:
         """Traits of an act that are bound to others who have left, with how many more ever used each:
         machine, storage device, address, key, in that order. `time`: corrected."""
-        found = (self._bound(trait, who, time) for trait in _pointing(*self._shown(event)))
+        found = (self._bound(trait, who, time) for trait in self._shown(event).pointing)
         return tuple(each for each in found if each is not None)
 
     def left_who_know(self, who: Who, time: int) -> tuple[str, ...]:
@@ -138,11 +157,11 @@ class Surroundings:
 
     def note(self, event: Event, who: Who, time: int) -> None:
         """Takes the act into the uses."""
-        shown, address = self._shown(event)
+        shown, _, pointing = self._shown(event)
         if shown.shows_use:
             account = who.name.trait
             self._uses.add(account, who.subject, account, time)
-            for trait in _pointing(shown, address):
+            for trait in pointing:
                 self._uses.add(trait, who.subject, account, time)
 
     def _outlived(self, key: str, who: Who, time: int) -> bool | None:
@@ -174,13 +193,24 @@ class Surroundings:
             return self._passwords.known(who.name, record, time)
         return known_to_left(record, (), time, directory=self._directory, left=self._left)
 
-    def _shown(self, event: Event) -> tuple[Traits, str | None]:
-        """Its traits, and that of its address where it points to somebody."""
+    def _shown(self, event: Event) -> _Shown:
         found = self._shown_by.get(id(event))
-        if found is not None and found[0] is event:
-            return found[1], found[2]
+        return found[1] if found is not None and found[0] is event else self._show(event)
+
+    def _show(self, event: Event) -> _Shown:
         shown = traits_of(event)
-        return shown, self._address(shown.address)
+        # Of what happens at an endpoint these are the same for many events.
+        found = self._shown_of.get(id(shown))
+        if found is not None and found.traits is shown:
+            return found
+        address = None if shown.address is None else self._address(shown.address)
+        each = (shown.machine, shown.storage, address, shown.key)
+        found = _Shown(shown, address, tuple(trait for trait in each if trait is not None))
+        if shown.address is None and shown.key is None:
+            if len(self._shown_of) >= _SHOWN_KEPT:
+                self._shown_of.clear()
+            self._shown_of[id(shown)] = found
+        return found
 
     def _address(self, address: str | None) -> str | None:
         """Its trait; the company's own addresses go from hand to hand and tell of nobody."""
@@ -208,7 +238,10 @@ class Surroundings:
 
     def _bound(self, trait: str, who: Who, time: int, *, but_their_own: bool = True) -> LeftTrait | None:
         known = self._uses.of(trait)
-        if self._left.nobody_leaves(trait, known):
+        asked = self._leads_to_nobody.get(trait)
+        if asked is None or asked[0] != known.changed:
+            asked = self._leads_to_nobody[trait] = (known.changed, self._left.nobody_leaves(trait, known))
+        if asked[1]:
             return None
         actor = None if who.person is None else who.person.id
         own = actor if but_their_own else None
@@ -224,9 +257,3 @@ class Surroundings:
                     return True
                 found = False
         return found
-
-
-def _pointing(shown: Traits, address: str | None) -> Iterator[str]:
-    for trait in (shown.machine, shown.storage, address, shown.key):
-        if trait is not None:
-            yield trait

@@ -38,13 +38,14 @@ _LAST: Final = "\U0010ffff"
 
 
 class Use(msgspec.Struct, gc=False):
-    """Of a trait by a subject through an account; ms UTC."""
+    """Of a trait by a subject through an account; ms UTC. `is_noted`: in this batch."""
 
     subject: str
     account: str
     first_time: int
     last_time: int
     count: int = 0
+    is_noted: bool = False
 
 
 class UsesOfTrait:
@@ -101,7 +102,7 @@ class TraitUses:
         self._traits: dict[str, UsesOfTrait] = {}
         self._machines: dict[str, set[str]] = {}
         self._watching: dict[str, list[tuple[set[str], int]]] = {}
-        self._dirty: dict[tuple[str, str, str], Use] = {}
+        self._noted: list[tuple[str, Use]] = []
         self._first_time = 0
         self._asked: Connection | None = None
         self.dropped = 0
@@ -124,7 +125,7 @@ class TraitUses:
         self._begin(first_day, connection)
 
     def _begin(self, first_day: int, asked: Connection | None) -> None:
-        self._dirty = {}
+        self._noted = []
         self.dropped = 0
         self._first_time = first_day * DAY_MS
         self._traits = {}
@@ -175,7 +176,7 @@ class TraitUses:
         """Notes a use; one that is past its end is none."""
         if time < self._first_time:
             return
-        known = self.of(trait)
+        known = self._traits.get(trait) or self.of(trait)
         use = known.uses.get((subject, account))
         if use is None:
             if known.is_crowd:
@@ -186,16 +187,20 @@ class TraitUses:
             if trait.startswith(_MACHINES):
                 self._used_on(trait, known, account)
             known.tell(trait, time, None)
+            known.keep(use)
         elif time < use.first_time:
             use.first_time = time
             known.changed += 1
             known.tell(trait, time, None)
+            known.keep(use)
         elif time > use.last_time:
             known.tell(trait, time, use.last_time)
             use.last_time = time
-        known.keep(use)
+            known.keep(use)
         use.count += 1
-        self._dirty[trait, subject, account] = use
+        if not use.is_noted:
+            use.is_noted = True
+            self._noted.append((trait, use))
 
     def _used_on(self, machine: str, known: UsesOfTrait, account: str) -> None:
         machines = self._machines.setdefault(account, set())
@@ -206,7 +211,17 @@ class TraitUses:
 
     def rows(self) -> list[dict[str, Any]]:
         """Those that the batch changed, as `trait_uses` has them."""
-        return [{"trait": trait, **msgspec.structs.asdict(use)} for (trait, _, _), use in self._dirty.items()]
+        return [
+            {
+                "trait": trait,
+                "subject": use.subject,
+                "account": use.account,
+                "first_time": use.first_time,
+                "last_time": use.last_time,
+                "count": use.count,
+            }
+            for trait, use in self._noted
+        ]
 
 
 def account_trait(name: str, system: str = "") -> str:

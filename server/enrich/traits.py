@@ -73,26 +73,24 @@ def traits_of(event: Event) -> Traits:
 def _file(event: FileSystemActivity) -> Traits:
     if event.unmapped.origin is not None:
         return NOTHING
-    device = event.unmapped.peripheral_device
-    return Traits(_host(event.device), _storage(device), storage_names=_names(device))
+    return _at_endpoint(event.device, event.unmapped.peripheral_device)
 
 
 @traits_of.register
 def _peripheral(event: PeripheralActivity) -> Traits:
     if event.unmapped.print_job is not None:
         return NOTHING
-    device = event.peripheral_device
-    return Traits(_host(event.device), _storage(device), storage_names=_names(device))
+    return _at_endpoint(event.device, event.peripheral_device)
 
 
 @traits_of.register
 def _process(event: ProcessActivity) -> Traits:
-    return Traits(_host(event.device))
+    return _at_endpoint(event.device, None)
 
 
 @traits_of.register
 def _upload(event: FileHostingActivity) -> Traits:
-    return Traits(_host(event.device))
+    return _at_endpoint(event.device, None)
 
 
 @traits_of.register
@@ -147,16 +145,20 @@ def _host(device: Host) -> str:
     return key_text(host_trait(device.hostname), TRAIT_CHARACTERS)
 
 
-def _storage(device: PeripheralDevice | None) -> str | None:
-    if device is None or device.uid is None or device.serial_number is None:
-        return None
-    return key_text(DEVICE + device.uid, TRAIT_CHARACTERS)
-
-
-def _names(device: PeripheralDevice | None) -> tuple[str, ...]:
+def _at_endpoint(host: Host, device: PeripheralDevice | None) -> Traits:
     if device is None:
-        return ()
-    return tuple(name for name in (device.uid, device.serial_number) if name is not None)
+        return _of_machine(host.hostname, None, None)
+    return _of_machine(host.hostname, device.uid, device.serial_number)
+
+
+@lru_cache(maxsize=16_384)
+def _of_machine(hostname: str, uid: str | None, serial_number: str | None) -> Traits:
+    """Of a machine, and of what was plugged in there: the same for many events."""
+    names = tuple(name for name in (uid, serial_number) if name is not None)
+    storage = None
+    if uid is not None and serial_number is not None:
+        storage = key_text(DEVICE + uid, TRAIT_CHARACTERS)
+    return Traits(key_text(host_trait(hostname), TRAIT_CHARACTERS), storage, storage_names=names)
 
 
 @lru_cache(maxsize=65_536)

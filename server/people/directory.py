@@ -23,13 +23,14 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from event_schema.leaver_fields import PersonStatus
-from server.people.account_names import account_key, host_trait
+from server.people.account_names import account_key
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.company_places import CompanyPlaces
 from server.people.erased import ErasedNames, account_forms, load_erased
 from server.people.facts import AccountKind, Employment, LeaverFlag
-from server.people.holders import Binding, Changing, changing, handed_on, holders, moments_of
+from server.people.held_traits import HeldTraits
+from server.people.holders import Binding, Changing, changing, holders, moments_of
 from server.people.local_time import first_moment, local_day_and_hour
 from server.people.standing import Timeline, timeline
 from server.people.working_hours import WorkingHours
@@ -48,7 +49,6 @@ _SLOT_MS = 15 * 60 * 1000  # no zone's offset since 1973 is finer than a quarter
 _SLOTS_KEPT = 200_000
 _ACCOUNTS_KEPT = 65_536
 _PEOPLE_VERSION = "people_version"
-_DEVICE: Final = "device:"
 _USED_BY_ITS_OWNER: Final = frozenset({"personal", "partner"})
 
 
@@ -110,9 +110,8 @@ class Directory:
                 self._of_systems[account.system, account.name] = account
             else:
                 self._everywhere[account.name] = account
-        self._traits = traits or {}
+        self._held = HeldTraits(traits or {})
         self._accounts_of: dict[str, list[AccountRecord]] | None = None
-        self._handed: dict[str, frozenset[str]] | None = None
         self._time_zone = time_zone
         self._calendar = calendar
         self.day_type = calendar.day_type
@@ -184,22 +183,16 @@ class Directory:
 
     def holder(self, trait: str, time_ms: int) -> PersonRecord | None:
         """Who holds a machine, a device or an address."""
-        found = holders(self.holdings(trait))
+        found = self._held.of(trait)[1]
         return self._named(found.at(time_ms) if isinstance(found, Changing) else found)
 
     def holdings(self, trait: str) -> tuple[Binding, ...]:
-        """All who ever held it. A device that an application names is the machine of that name, where only
-        the machine is declared: certificates of machines have their names."""
-        found = self._traits.get(trait, ())
-        if not found and trait.startswith(_DEVICE):
-            found = self._traits.get(host_trait(trait.removeprefix(_DEVICE)), ())
-        return found
+        """All who ever held it."""
+        return self._held.of(trait)[0]
 
     def handed_to(self, person_id: str) -> frozenset[str]:
         """Who was given a machine, a device or an address after this person had had it."""
-        if self._handed is None:
-            self._handed = handed_on(self._traits.values())
-        return self._handed.get(person_id, frozenset())
+        return self._held.handed_to(person_id)
 
     def _look_up(self, account: str, host: str | None, system: str) -> Owner:
         forms = account_forms(account_key(account), account_key(host or ""))
