@@ -148,9 +148,9 @@ class LeftTraits:
         declared, given_back, is_anothers = self._declared(trait, time)
         if is_anothers or not (declared or users.leaving):
             return None
-        begun = [user for user in users.users if user.use.first_time <= time]
+        leaving = [user for user in users.leaving if user.use.first_time <= time]
         gone = {person: left_at for person, left_at in declared.items() if person != own}
-        for user in begun:
+        for user in leaving:
             if user.id == own:
                 continue
             if user.person is not None and user.id not in gone and user.id not in given_back:
@@ -159,18 +159,20 @@ class LeftTraits:
                     gone[user.id] = left_at
         if not gone:
             return None
-        theirs = [user for user in begun if user.id in gone]
+        theirs = [user for user in leaving if user.id in gone]
         left_at = max(gone.values())
         first = min((user.use.first_time for user in theirs), default=None)
-        for user in begun:
-            if user.id in gone or not user.is_one:
+        for user in users.users:
+            use = user.use
+            if use.first_time > time or use.first_time >= left_at or user.id in gone or not user.is_one:
                 continue
-            if user.person is not None and self.left_since(user.person, time) is not None:
+            is_own = use.subject == subject or user.id == actor
+            if not (is_own or first is None or use.last_time >= first):
                 continue
-            is_own = user.use.subject == subject or user.id == actor
-            meanwhile = user.use.first_time < left_at and (first is None or user.use.last_time >= first)
-            if meanwhile or (is_own and user.use.first_time < left_at):
+            # Who has left by now frees nothing.
+            if user.person is None or self.left_since(user.person, time) is None:
                 return None
+        begun = [user for user in users.users if user.use.first_time <= time]
         return LeftTrait(
             trait,
             _in_turn(gone, theirs),
