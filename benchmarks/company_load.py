@@ -193,13 +193,14 @@ class Company:
             ],
         )
         times = {"first_time": first * DAY_MS, "last_time": week * DAY_MS}
+        used = {"channel": "removable_storage", **times}
         connection.execute(
             subject_agents.insert(),
             [{"subject": w.subject, "agent": w.agent, "first_time": first * DAY_MS} for w in self.workers],
         )
         connection.execute(
             subject_places.insert(),
-            [{"subject": w.subject, "place": f"device:{w.stick.uid}"} | times for w in self.workers],
+            [{"subject": w.subject, "place": f"device:{w.stick.uid}", **used} for w in self.workers],
         )
         connection.execute(
             channel_days.insert(),
