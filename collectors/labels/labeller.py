@@ -108,13 +108,16 @@ class Labeller:
         left_s = self._settings.cpu_seconds + _PIECE_SECONDS
         while True:
             said = _from_child.decode(receive(channel, deadline))
-            if isinstance(said, Done):
-                self._files += 1
-                return said.labels
-            if isinstance(said, Used):
+            if not isinstance(said, Piece):
                 left_s -= said.seconds
                 if left_s < 0:
                     raise Ended("claims more time than it may use")
+            if isinstance(said, Done):
+                self._files += 1
+                if self._pause is not None:
+                    self._pause(said.seconds)
+                return said.labels
+            if isinstance(said, Used):
                 began = time.monotonic()
                 if self._pause is not None:
                     self._pause(said.seconds)

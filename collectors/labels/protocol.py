@@ -4,7 +4,7 @@ Each message is a u32 (little-endian) length and so many bytes of MessagePack; o
 with a piece of the file is plain bytes. The agent begins with LabelSettings, and the process tells how it
 is confined (a list of words). Then for each file: the agent sends Look; the process asks for pieces by
 Piece and gets, for each, a byte 1 and the bytes, or a byte 0 where it cannot be had; it says by Used what CPU
-time it took, and goes on when it gets an empty answer; it ends with a Done.
+time it took, and goes on when it gets an empty answer; it ends with a Done, and the time that was not told.
 The process is not trusted: lengths and numbers are checked here."""
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Used(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
+    """`seconds`: of CPU time since the last Used, so that many small files rest too."""
+
     labels: FileLabels
+    seconds: Annotated[float, Meta(ge=0, le=3_600)]
 
 
 class Ended(Exception):
