@@ -109,6 +109,11 @@ class OpenedFiles:
         """The reader's process; 0 while there is none."""
         return 0 if self._program is None else self._program.pid
 
+    @property
+    def unconfirmed(self) -> int:
+        """Calls of `mark` that the reader has not answered yet: what is opened there may be missed."""
+        return self._unacknowledged
+
     def weaknesses(self) -> list[str]:
         """What keeps the reader from answering at once on a busy machine, in words."""
         found: list[str] = []

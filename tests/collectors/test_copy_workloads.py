@@ -95,7 +95,7 @@ def _sha256(path: Path) -> str:
 
 
 def _of(watched: dict[str, Watched], kind: str) -> Watched:
-    if kind not in watched:
+    if kind not in watched and os.environ.get("CI") != "true":
         pytest.skip(f"not installed: {missing_programs(kind)}")  # type: ignore[arg-type]
     return watched[kind]
 

@@ -39,7 +39,7 @@ class Reading:
         self.files = OpenedFiles(step)
         self.folders = MarkedFolders([str(home)], self.files.mark, most=most)
         self.seen: list[OpenedFile] = []
-        self.until(lambda: self.folders.is_complete and len(self.folders) > 0)
+        self.until(lambda: self.folders.is_complete and len(self.folders) > 0 and not self.files.unconfirmed)
 
     def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
         limit = time.monotonic() + seconds
