@@ -31,7 +31,7 @@ from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedCorrelation, ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
-from policies.exception_file import parse_exception, reference_fault
+from policies.exception_file import parse_exception, reference_fault, too_far
 from policies.exceptions import ExceptionSet, ParsedException
 from policies.field_mapping import map_fields, mapped_source
 from policies.positioned_yaml import Path as YamlPath
@@ -206,6 +206,15 @@ def parse_text(text: RuleText) -> ParsedText:
     source = value.get("logsource")
     logsource = source if isinstance(source, dict) else {}
     return ParsedText(text, rule_id, logsource, None if errors else parsed, tuple(errors), document)
+
+
+def taken_over(found: ParsedText, now: int) -> ParsedText:
+    """With the faults that it has where it is taken over now (ms UTC): an exception that ends too late."""
+    fault = too_far(found.parsed, now) if isinstance(found.parsed, ParsedException) else None
+    if fault is None:
+        return found
+    error = PolicyError(found.text.file, found.document.line(("leaver", "until")), fault)
+    return msgspec.structs.replace(found, parsed=None, errors=(*found.errors, error))
 
 
 def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, list[PolicyError]]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from event_schema.field_registry import field_registry
 from event_schema.printable import printable_name
 from policies.errors import PolicyErrors
+from policies.exception_file import LONGEST_DAYS
 from policies.exceptions import ParsedException
 from policies.rule_file import RuleText, parse_text
 from server.alerts.view_types import Unmasking
@@ -35,7 +36,7 @@ from server.commands.policy_sight import sight_of
 from server.people.directory import load_directory
 from server.people.pseudonyms import UnknownPseudonym, subject_of
 from server.policies.listing import find_version
-from server.policies.making_exceptions import LONGEST_DAYS, Wanted, exception_text
+from server.policies.making_exceptions import Wanted, exception_text
 from server.policies.preview import Preview, preview
 from server.policies.versions import (
     REASON_CHARACTERS,

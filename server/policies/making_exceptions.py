@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import yaml
-
-LONGEST_DAYS: Final = 366
-"""Longer than that, and nobody remembers why."""
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select
 from event_schema.struct_base import Milliseconds
 from policies.errors import PolicyError, PolicyErrors
 from policies.exceptions import ParsedException
-from policies.rule_file import ParsedText, RuleText, good_texts, parse_text
+from policies.rule_file import ParsedText, RuleText, good_texts, parse_text, taken_over
 from server import audit
 from server.store.tables import policy_versions
 
@@ -142,7 +142,7 @@ def save(
 ) -> PolicyVersion:
     """A rule or exception that somebody hands over, in use from now on. In a write transaction that is alone.
     Raises PolicyErrors where the text, or the whole set with it, has faults; Unchanged."""
-    parsed = parse_text(RuleText(file[:NAME_CHARACTERS], text))
+    parsed = taken_over(parse_text(RuleText(file[:NAME_CHARACTERS], text)), now)
     held = current_versions(connection)
     before = held.get(parsed.rule_id) if parsed.rule_id is not None else None
     check_together(parsed, held)
