@@ -18,6 +18,7 @@ written. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -113,7 +114,7 @@ class _Planning:
     def _sound_rows(self) -> Rows:
         read: list[PersonRow] = []
         for cells in self._table.rows:
-            row = person_row(cells, self._options.mapping)
+            row = person_row(cells, self._options.mapping, self._zone_of_whom)
             if isinstance(row, Problem):
                 self._problems.append(row)
             else:
@@ -151,18 +152,9 @@ class _Planning:
 
     def _matched(self, read: list[PersonRow]) -> list[PersonRow]:
         """Rows without ids with the ids of those whose accounts they name."""
-        held_now = (
-            (held, p.id)
-            for p in self._stored.values()
-            for held in p.accounts
-            # Of one system's own name nobody knows that it is meant.
-            if held.until is None and not held.system
-        )
-        owners = {held.name: person_id for held, person_id in sorted_by_word(held_now)}
         found: list[PersonRow] = []
         for row in read:
-            ids = sorted({owners[name] for name in row.accounts if name in owners})
-            ids = ids or [name for name in row.accounts if name in self._stored]
+            ids = self._ids_of(row.accounts)
             if len(ids) > 1:
                 message = f"these accounts belong to several people: {', '.join(ids[:5])}"
                 self._problems.append(Problem(row.line, "accounts", row.accounts[0], message))
@@ -177,6 +169,21 @@ class _Planning:
             else:
                 found.append(msgspec.structs.replace(row, id=row.accounts[0][:120]))
         return found
+
+    def _ids_of(self, names: tuple[str, ...]) -> list[str]:
+        ids = sorted({self._owners[name] for name in names if name in self._owners})
+        return ids or [name for name in names if name in self._stored]
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        held_now = (
+            (held, p.id)
+            for p in self._stored.values()
+            for held in p.accounts
+            # Of one system's own name nobody knows that it is meant.
+            if held.until is None and not held.system
+        )
+        return {held.name: person_id for held, person_id in sorted_by_word(held_now)}
 
     def _fault(self, row: PersonRow, rows: Rows) -> Problem | None:
         if row.id not in self._stored and (message := self._why_not(row.id)):
@@ -209,8 +216,13 @@ class _Planning:
     # ---- what should be ---------------------------------------------------------------------------------
 
     def _zone_of(self, person_id: str, row: PersonRow) -> str:
-        stored = self._stored.get(person_id)
-        return row.time_zone or (stored.time_zone if stored else self._options.time_zone)
+        return row.time_zone or self._zone_of_whom(person_id, ())
+
+    def _zone_of_whom(self, person_id: str, accounts: tuple[str, ...]) -> str:
+        """Where the row names none. `accounts`: in a file without ids."""
+        ids = [person_id] if person_id else self._ids_of(accounts)
+        stored = self._stored.get(ids[0]) if len(ids) == 1 else None
+        return stored.time_zone if stored else self._options.time_zone
 
     def _since(self, rows: Rows, person_id: str) -> int | None:
         row = rows[person_id][-1]

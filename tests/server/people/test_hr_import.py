@@ -48,11 +48,12 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
         "1,Gus,gus,,,,,",
         "8,Hal,ADA,,,,,",
         f"9,{'x' * 300},ida,,,,,",
-        "10,Jo,jo,,,Asia/Shangai,,03/04/2026",
+        "10,Jo,jo,,,Asia/Shanghai,,03/04/2026",
         "1.23E+11,Kim,kim,,,,,",
         "12,Lo\x07,lo,,,,,",
         "13,Moe,moe,,2,,,",
         "14,Nil,-,无,N/A,null,-,9999-12-31",
+        "15,Ola,ola,,,Asia/Shangai,,2026-11-30T16:00:00Z",
     ]
     report = take(database, HEADER + "\n".join(rows) + "\n")
     assert why(report) == [
@@ -67,12 +68,13 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
         (11, "last_working_day", report.problems[8].message),
         (12, "id", "a spreadsheet rounded this number: format the column as text"),
         (13, "name", "holds a control character"),
+        (16, "time_zone", "not a time zone of the IANA database; did you mean Asia/Shanghai?"),
     ]
     assert "two ways" in report.problems[8].message
     assert all(len(problem.value) <= 60 for problem in report.problems)
     # A manager whose own row is refused is known all the same.
     assert set(people_of(database)) == {"1", "13", "14"}
-    assert counts(report) == (3, 0, 0, 11)
+    assert counts(report) == (3, 0, 0, 12)
     assert people_of(database)["14"] == PersonRecord("14")
 
 

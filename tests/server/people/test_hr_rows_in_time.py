@@ -12,7 +12,7 @@ from server.people.facts_store import load_facts, write_facts
 from server.people.flags import flag_person
 from server.people.machines import reissue_machine
 from server.store.database import Database
-from tests.server.people.hr_files import owners_of, people_of, take, why
+from tests.server.people.hr_files import owners_of, people_of, take, why, workbook
 
 # ---- who is who ---------------------------------------------------------------------------------------
 
@@ -67,6 +67,37 @@ def test_a_file_without_ids_is_not_matched_by_the_name_of_one_system(database: D
         "cannot be matched: nobody has this account (--add-unmatched adds such people)"
     ]
     assert people_of(database)["1"].employments == ()
+
+
+def test_a_moment_is_the_day_in_the_rows_zone_else_the_persons_else_the_companys(database: Database) -> None:
+    take(
+        database,
+        "id,accounts,time zone\n1,ada,Asia/Shanghai\n2,bob,America/New_York\n",
+        time_zone="Europe/Berlin",
+    )
+    evening = "2026-11-30T16:30:00Z"
+    text = f"id,last working day\n1,{evening}\n2,{evening}\n3,{evening}\n"
+    last = {"1": "2026-12-01", "2": "2026-11-30", "3": "2026-11-30"}
+    take(database, text, time_zone="Europe/Berlin")
+    for table in (
+        workbook(["id", "last working day"], *([number, evening] for number in last)),
+        text.replace("16:30", "23:30").encode(),
+        text.replace("16:30:00Z", "18:30:00+02:00").encode(),
+    ):
+        later = b"23:30" in table
+        take(database, table, time_zone="Europe/Berlin")
+        assert {key: person.employments for key, person in people_of(database).items()} == {
+            key: (Employment(last_day=read_day("2026-12-01" if later and key == "3" else day)),)
+            for key, day in last.items()
+        }
+    night = "2026-12-05T03:00:00Z"
+    take(database, f"accounts,LastWorkingDate\nbob,{night}\nada,{night}\n")
+    take(database, f"id,time zone,last working day\n3,UTC-5,{night}\n")
+    assert [person.employments[0].last_day for _, person in sorted(people_of(database).items())] == [
+        read_day("2026-12-05"),
+        read_day("2026-12-04"),
+        read_day("2026-12-04"),
+    ]
 
 
 def test_a_rehire_is_a_further_employment_and_the_same_file_again_changes_nothing(database: Database) -> None:

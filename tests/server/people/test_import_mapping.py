@@ -79,6 +79,11 @@ def test_purviews_hr_connector_is_understood() -> None:
     assert isinstance(row, PersonRow)
     assert (row.id, row.accounts) == ("", ("pilarp@x.example",))
     assert (row.notice_day, row.last_day) == (read_day("2026-11-23"), read_day("2026-11-29"))
+    (in_shanghai,) = [
+        person_row(each, zone_of=lambda _id, _accounts: "Asia/Shanghai") for each in read_table(text).rows
+    ]
+    assert isinstance(in_shanghai, PersonRow)
+    assert (in_shanghai.notice_day, in_shanghai.last_day) == (read_day("2026-11-23"), read_day("2026-11-30"))
 
 
 def test_chinese_headers_are_understood_and_the_last_working_day_counts_before_the_end_of_the_contract() -> (
