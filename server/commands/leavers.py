@@ -29,7 +29,10 @@ from server.people.roles import NotAllowed, Right, Role, may
 from server.people.sign_offs import NOTE_CHARACTERS, CannotSign, Item, sign_off, take_back
 
 _ROLES = [role.value for role in Role]
-_ROLE_HELP = "In whose place: HR and administrators see ids, analysts pseudonyms; only analysts see alerts."
+_ROLE_HELP = (
+    "In whose place: HR and administrators see ids, analysts pseudonyms; only analysts see alerts."
+    " A convenience for whoever is root here, no lock."
+)
 
 
 def _view_options(command: Command) -> Command:

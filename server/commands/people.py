@@ -24,9 +24,11 @@ from server.commands.people_holdings import close_account, reissue, return_devic
 from server.commands.people_import import import_file, imports
 from server.commands.tables import echo_table
 from server.people.dates import UnreadableDate, day_text, minute_text, read_day, read_minute
-from server.people.directory import Directory, PersonRecord, load_directory
+from server.people.directory import Directory, PersonRecord
 from server.people.facts import LeaverFlag, LeavingType, PersonFacts, latest_employment
 from server.people.flags import FlagRefused, UnknownPerson, flag_person, unflag_person
+from server.people.hr_directory import load_hr_directory
+from server.people.hr_view import hr_reading
 from server.people.import_report import day_and_minute
 from server.people.standing import flagged
 
@@ -56,8 +58,8 @@ def show(leaving: bool, data: Path | None, as_json: bool) -> None:
     """Ids, dates and status of all people, by last working day."""
     with open_installation(data) as installation:
         now = system_clock()
-        with installation.database.read() as connection:
-            directory = load_directory(connection)
+        with hr_reading(installation.database) as connection:
+            directory = load_hr_directory(connection)
     found = sorted(
         (_Shown(person, directory, now) for person in directory.people()),
         key=lambda shown: (shown.last_day is None, shown.last_day or 0, shown.person.id),

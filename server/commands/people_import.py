@@ -25,6 +25,7 @@ from server.installation import Installation
 from server.people.csv_encoding import UnreadableFile
 from server.people.csv_table import FILE_BYTES_MAX
 from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
+from server.people.hr_view import hr_reading
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
 from server.people.person_rows import zone_name
@@ -139,7 +140,7 @@ def imports() -> None:
 @json_option
 def show_imports(data: Path | None, as_json: bool) -> None:
     """When which file was taken over, by whom, and how many people it changed; the latest first."""
-    with open_installation(data) as installation, installation.database.read() as connection:
+    with open_installation(data) as installation, hr_reading(installation.database) as connection:
         found = list_imports(connection)
     if as_json:
         echo_json(found)

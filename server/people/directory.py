@@ -305,12 +305,27 @@ def people_version(connection: Connection) -> int:
 def load_directory(connection: Connection) -> Directory:
     """What is declared, as the connection's snapshot has it."""
     company = load_company(connection)
-    known_as = _Bindings()
+    known_as = KnownBindings()
+    return Directory(
+        people_version(connection),
+        load_records(connection),
+        list(load_accounts(connection, known_as)),
+        _traits(connection, known_as),
+        time_zone=company.time_zone,
+        calendar=company.calendar,
+        erased=load_erased(connection),
+        places=CompanyPlaces(company.places),
+        working_hours=company.working_hours,
+    )
+
+
+def load_records(connection: Connection) -> list[PersonRecord]:
+    """All people, by id."""
     worked: dict[str, list[Employment]] = {}
     for row in connection.execute(select(employments).order_by(employments.c.number)):
         worked.setdefault(row.person_id, []).append(Employment(*tuple(row)[1:]))
     flags = {row.person_id: leaver_flag(row) for row in connection.execute(select(leaver_flags))}
-    records = [
+    return [
         PersonRecord(
             row.id,
             row.department,
@@ -323,20 +338,9 @@ def load_directory(connection: Connection) -> Directory:
         )
         for row in connection.execute(select(people).order_by(people.c.id))
     ]
-    return Directory(
-        people_version(connection),
-        records,
-        list(_accounts(connection, known_as)),
-        _traits(connection, known_as),
-        time_zone=company.time_zone,
-        calendar=company.calendar,
-        erased=load_erased(connection),
-        places=CompanyPlaces(company.places),
-        working_hours=company.working_hours,
-    )
 
 
-class _Bindings:
+class KnownBindings:
     """Most are alike but for the person: those are made once."""
 
     def __init__(self) -> None:
@@ -353,7 +357,8 @@ class _Bindings:
         return Binding(person_id, since, until, source, confidence)
 
 
-def _accounts(connection: Connection, known_as: _Bindings) -> Iterator[AccountRecord]:
+def load_accounts(connection: Connection, known_as: KnownBindings) -> Iterator[AccountRecord]:
+    """Every account that is declared."""
     bound = account_bindings.c
     owners: dict[tuple[str, str], tuple[Binding, ...]] = {}
     knowers: dict[tuple[str, str], tuple[Binding, ...]] = {}
@@ -371,7 +376,7 @@ def _accounts(connection: Connection, known_as: _Bindings) -> Iterator[AccountRe
         yield AccountRecord(name, system, kind, rotated_at, owners.get(key, ()), knowers.get(key, ()))
 
 
-def _traits(connection: Connection, known_as: _Bindings) -> dict[str, tuple[Binding, ...]]:
+def _traits(connection: Connection, known_as: KnownBindings) -> dict[str, tuple[Binding, ...]]:
     bound = trait_bindings.c
     columns = (bound.person_id, bound.valid_from, bound.valid_until, bound.source, bound.confidence)
     found: dict[str, tuple[Binding, ...]] = {}
