@@ -129,24 +129,31 @@ class Correlator:
         windows of whole days, UTC's by default."""
         if day is None:
             day = time // DAY_MS
-        bare: dict[int, int] = {}
+        route = self._plan.route(tuple(rules))
+        found: list[CorrelationAlert] = []
         shares: list[Share] = []
-        for rule in rules:
-            for number, mask in self._plan.bare.get(rule, ()):
-                bare[number] = bare.get(number, 0) | mask
-            for place in self._plan.reading.get(rule, ()):
-                values = values_of(place.kind, [field(record) for field in place.fields])
-                if values is not None:
-                    groups = [field(record) for field in place.group_by]
-                    carried = tuple([bounded_value(field(record)) for field in place.carried])
-                    keys = self._keys(groups) if groups else _ONE_GROUP
-                    entry = (time, event, place.mask, values, carried, False, day)
-                    shares += [Share(place.number, key, Entry(*entry)) for key in keys]
-        shares += [
-            Share(number, (), Entry(time, event, mask, (), (), False, day)) for number, mask in bare.items()
-        ]
-        if not shares:
-            return []
+        at_once = route.alone and not self.limits.lateness
+        for number, mask, place in route.steps:
+            if place is None:
+                values, carried, keys = (), (), _ONE_GROUP
+            else:
+                given = values_of(place.kind, [field(record) for field in place.fields])
+                if given is None:
+                    continue
+                values = given
+                carried = tuple([bounded_value(field(record)) for field in place.carried])
+                keys = (
+                    self._keys([field(record) for field in place.group_by]) if place.group_by else _ONE_GROUP
+                )
+            for key in keys:
+                entry = Entry(time, event, mask, values, carried, False, day)
+                if not at_once:
+                    shares.append(Share(number, key, entry))
+                elif fired := self._put(number, key, entry):
+                    share = Share(number, key, entry)
+                    found += [alert for each in fired for alert in self._alert(share, each)]
+        if at_once or not shares:
+            return found
         if not self.limits.lateness:
             return list(self._judge(shares))
         return list(self._wait(time, event, shares))
@@ -176,47 +183,47 @@ class Correlator:
 
     def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
         """Lower correlations first, whose alerts are shares in those above them."""
-        alone = self._plan.alone
-        numbers = {share.correlation for share in shares}
-        if len(numbers) == len(shares) and all(alone[number] for number in numbers):
-            for share in sorted(shares, key=_number) if len(shares) > 1 else shares:
-                for fired in self._put(share):
-                    yield from self._alert(share, fired)
-            return
         waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]] = {}
         for share in shares:
             _join(waiting, share)
         while waiting:
             number = min(waiting)
             for share in waiting.pop(number).values():
-                for fired in self._put(share):
+                for fired in self._put(share.correlation, share.group, share.entry):
                     yield from self._alert(share, fired)
                     for above, at in self._plan.above[number]:
                         for upper in self._upper(share, fired, above, at):
                             _join(waiting, upper)
 
-    def _put(self, share: Share) -> list[Fired]:
-        correlation = self.correlations[share.correlation]
-        groups = self.groups[share.correlation]
-        window = groups.pop(share.group, None)
+    def _put(self, number: int, group: GroupKey, entry: Entry) -> Sequence[Fired]:
+        groups = self.groups[number]
+        if self._of_one_subject:
+            window = groups.get(group)
+            self.changed.add((number, group))
+        else:
+            # Last now: the first is the one that was quiet for longest.
+            window = groups.pop(group, None)
+            if window is not None:
+                groups[group] = window
+        correlation = self.correlations[number]
         if window is None:
             window = new_window(correlation, self._first_day)
             if len(groups) >= self.limits.groups:
-                self._drop_group(share.correlation)
-        groups[share.group] = window  # last now: the first is the one that was quiet for longest
+                self._drop_group(number)
+            groups[group] = window
         before = window.size
-        most = self.limits.entries_in_group
-        if self._of_one_subject:
-            most = max(most, correlation.entries_needed)
-            self.changed.add((share.correlation, share.group))
-        fired = window.take(share.entry, self.limits.keep)
+        fired = window.take(entry, self.limits.keep)
         if fired is None:
             self.counts.too_old += 1
             return []
         after = window.size
+        most = self.limits.entries_in_group
         if after > most:
-            self.counts.entries_dropped += window.trim(most)
-            after = window.size
+            if self._of_one_subject:
+                most = max(most, correlation.entries_needed)
+            if after > most:
+                self.counts.entries_dropped += window.trim(most)
+                after = window.size
         self._entries += after - before
         while self._entries > self.limits.entries:
             largest = max(self.groups, key=len)
@@ -286,10 +293,6 @@ class Correlator:
 
 def _quietest(groups: Mapping[GroupKey, Window], key: GroupKey) -> tuple[int, tuple[str, ...]]:
     return groups[key].newest or 0, tuple(part or "" for part in key)
-
-
-def _number(share: Share) -> int:
-    return share.correlation
 
 
 def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share: Share) -> None:

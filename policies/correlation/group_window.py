@@ -102,7 +102,10 @@ class Window(Protocol):
 class GroupWindow:
     """`entries` by (time, event). `complete_from`: from this time (ms) on nothing was dropped."""
 
-    __slots__ = ("_aggregate", "_begin", "_correlation", "complete_from", "entries", "quiet_until", "times")
+    __slots__ = (
+        *("_aggregate", "_begin", "_correlation", "_missing", "_timespan"),
+        *("complete_from", "entries", "quiet_until", "times"),
+    )
 
     def __init__(self, correlation: Correlation) -> None:
         self._correlation = correlation
@@ -113,6 +116,10 @@ class GroupWindow:
         self._aggregate: Aggregate = new_aggregate(correlation)
         self._begin = 0
         """Of the window that ends with the last entry."""
+        self._missing = correlation.needed_mask
+        """Sources that were not seen yet, and without which nothing can fire: as long as there are some,
+        events are only kept, and the aggregate is empty."""
+        self._timespan = correlation.timespan
 
     @property
     def size(self) -> int:
@@ -159,7 +166,7 @@ class GroupWindow:
         times = self.times
         if not times:
             return self._append(entry)
-        reach = self._correlation.timespan + keep
+        reach = self._timespan + keep
         if entry.time < times[-1] - reach:
             return None
         fired = self._insert(entry)
@@ -179,6 +186,9 @@ class GroupWindow:
         else:
             self.entries.insert(at, entry)
             self.times.insert(at, entry.time)
+        self._missing &= ~entry.mask
+        if self._missing:
+            return []
         fired = list(self._judge_again(at))
         self._rebuild()
         return fired
@@ -195,6 +205,8 @@ class GroupWindow:
             return 0
         self.complete_from = self.times[count - 1] + 1
         del self.entries[:count], self.times[:count]
+        if self._missing:
+            return count
         if count > self._begin:
             self._rebuild()
         else:
@@ -204,17 +216,27 @@ class GroupWindow:
     def _append(self, entry: Entry) -> list[Fired]:
         self.entries.append(entry)
         self.times.append(entry.time)
-        aggregate = self._aggregate
+        if self._missing:
+            self._missing &= ~entry.mask
+            if self._missing:
+                return []
+            self._rebuild()
+        else:
+            self._add(entry)
+        fired = self._judge(entry, self._aggregate, late=False)
+        return [] if fired is None else [fired]
+
+    def _add(self, entry: Entry) -> None:
+        """The last one."""
+        aggregate, times = self._aggregate, self.times
         aggregate.add(entry.time, entry.mask, entry.values)
-        start = entry.time - self._correlation.timespan
+        start = entry.time - self._timespan
         begin = self._begin
-        while self.times[begin] < start:
+        while times[begin] < start:
             out = self.entries[begin]
             aggregate.remove(out.mask, out.values)
             begin += 1
         self._begin = begin
-        fired = self._judge(entry, aggregate, late=False)
-        return [] if fired is None else [fired]
 
     def _judge(self, entry: Entry, aggregate: Aggregate, *, late: bool) -> Fired | None:
         start = entry.time - self._correlation.timespan
@@ -249,7 +271,9 @@ class GroupWindow:
     def _rebuild(self) -> None:
         self._aggregate = new_aggregate(self._correlation)
         self._begin = len(self.entries)
-        if not self.entries:
+        for entry in self.entries if self._missing else ():
+            self._missing &= ~entry.mask
+        if not self.entries or self._missing:
             return
         self._begin = bisect.bisect_left(self.times, self.times[-1] - self._correlation.timespan)
         for entry in self.entries[self._begin :]:
