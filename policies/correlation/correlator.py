@@ -19,7 +19,8 @@ import msgspec
 
 from policies.correlation.day_window import DAY_MS, DayWindow
 from policies.correlation.definition import Correlation, Number
-from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow, Kept, Window
+from policies.correlation.event_spans import EventId
+from policies.correlation.group_window import Entry, Fired, GroupWindow, Kept, Window
 from policies.correlation.plan import CorrelationPlan
 from policies.correlation.source_values import bounded_value, group_keys, values_of
 
@@ -124,9 +125,10 @@ class Correlator:
         rules: Sequence[int],
         record: Mapping[str, Any],
         day: int | None = None,
+        note: Any = None,
     ) -> list[CorrelationAlert]:
         """The event's hits. `time` in ms; `event` names it, and orders events of the same time. `day`: of
-        windows of whole days, UTC's by default."""
+        windows of whole days, UTC's by default. `note`: to be kept with the event, plain."""
         if day is None:
             day = time // DAY_MS
         route = self._plan.route(tuple(rules))
@@ -146,7 +148,7 @@ class Correlator:
                     self._keys([field(record) for field in place.group_by]) if place.group_by else _ONE_GROUP
                 )
             for key in keys:
-                entry = Entry(time, event, mask, values, carried, False, day)
+                entry = Entry(time, event, mask, values, carried, False, day, note)
                 if not at_once:
                     shares.append(Share(number, key, entry))
                 elif fired := self._put(number, key, entry):
@@ -276,7 +278,16 @@ class Correlator:
         if values is not None:
             carried = tuple(known.get(field) for field in upper.carried)
             for key in self._keys([known.get(field) for field in source.group_by]):
-                entry = Entry(fired.time, fired.entry.event, 1 << at, values, carried, False, fired.day)
+                entry = Entry(
+                    fired.time,
+                    fired.entry.event,
+                    1 << at,
+                    values,
+                    carried,
+                    False,
+                    fired.day,
+                    fired.entry.note,
+                )
                 yield Share(above, key, entry)
 
     @property

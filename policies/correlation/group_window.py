@@ -16,12 +16,12 @@ import msgspec
 
 from policies.correlation.aggregates import Aggregate, Values, new_aggregate
 from policies.correlation.definition import Correlation, Number
-
-EventId = int | str
+from policies.correlation.event_spans import EventId
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
-    """One event's share. `carried`: values of the correlation's carried fields. `day`: as it was given."""
+    """One event's share. `carried`: values of the correlation's carried fields. `day`, `note`: as they were
+    given. `late`: it fired when events after it had been judged before."""
 
     time: int
     event: EventId
@@ -30,6 +30,8 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     carried: tuple[Any, ...]
     fired: bool = False
     day: int = 0
+    note: Any = None
+    late: bool = False
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -56,6 +58,9 @@ class KeptDay(msgspec.Struct, array_like=True, frozen=True):
     total: str
     number: int
     values: list[bytes]
+    spans: dict[str, list[int]] = {}
+    """Its events: EventSpans.kept."""
+    late: bool = False
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True):
@@ -147,8 +152,33 @@ class GroupWindow:
         self._rebuild()
 
     def trim(self, most: int) -> int:
+        if len(self.entries) <= most:
+            return 0
         # A quarter at once: what is left is added up anew.
-        return self.drop_first(1 + most // 4) if len(self.entries) > most else 0
+        count = 1 + most // 4
+        kept = self._rare(most) if self._correlation.kind.startswith("temporal") else frozenset[int]()
+        if not kept:
+            return self.drop_first(count)
+        going = set([at for at in range(len(self.entries)) if at not in kept][:count])
+        last = max(self.times[at] for at in going) + 1
+        self.complete_from = max(last, self.complete_from or last)
+        self._keep([entry for at, entry in enumerate(self.entries) if at not in going])
+        return len(going)
+
+    def _rare(self, most: int) -> frozenset[int]:
+        """The newest events of each rule: many copies do not push out the export before them."""
+        sources = len(self._correlation.sources)
+        each = most // (4 * sources)
+        found: set[int] = set()
+        for at in range(sources):
+            own = [index for index, entry in enumerate(self.entries) if entry.mask >> at & 1]
+            found.update(own[len(own) - each :] if each else ())
+        return frozenset(found)
+
+    def _keep(self, left: list[Entry]) -> None:
+        self.entries = left
+        self.times = [entry.time for entry in left]
+        self._rebuild()
 
     def drop_before_day(self, oldest: int) -> int:
         left = [entry for entry in self.entries if entry.day >= oldest]
@@ -156,9 +186,7 @@ class GroupWindow:
         if dropped:
             last = max(entry.time for entry in self.entries if entry.day < oldest)
             self.complete_from = max(last + 1, self.complete_from or last + 1)
-            self.entries = left
-            self.times = [entry.time for entry in left]
-            self._rebuild()
+            self._keep(left)
         return dropped
 
     def take(self, entry: Entry, keep: int) -> list[Fired] | None:
@@ -213,6 +241,10 @@ class GroupWindow:
             self._begin -= count
         return count
 
+    def begin_of(self, at: int) -> int:
+        """Of the window with which entry number `at` is judged, itself the last."""
+        return bisect.bisect_left(self.times, self.times[at] - self._correlation.timespan)
+
     def _append(self, entry: Entry) -> list[Fired]:
         self.entries.append(entry)
         self.times.append(entry.time)
@@ -247,7 +279,7 @@ class GroupWindow:
         value = aggregate.value(start)
         if value is None or not self._correlation.holds(value, aggregate.seen):
             return None
-        entry.fired = True
+        entry.fired, entry.late = True, late
         return Fired(entry, value, late, entry.time, entry.day, entry.time, 1)
 
     def _judge_again(self, at: int) -> Iterator[Fired]:

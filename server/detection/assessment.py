@@ -36,6 +36,10 @@ class Assessment(msgspec.Struct, frozen=True):
     days: tuple[int, ...]
     places: tuple[tuple[str, int], ...]
     """(channel, day) of these days: where the evidence lies."""
+    whole: frozenset[tuple[str, int]]
+    """Of these those of which everything is evidence; of the others only what correlations point to."""
+    correlated: tuple[tuple[str, int], ...]
+    """(rule id, day) of the correlations' hits on these days."""
     peak: int
     risk: Risk
     hits: tuple[RuleHits, ...]
@@ -62,10 +66,15 @@ def assess(
     if best is None:
         return None
     peak = best[1]
+    whole, pointed = _places(state, over, hits, anomalies, reaches)
     return Assessment(
         family=family,
         days=tuple(over),
-        places=tuple(sorted(_places(state, over, hits, anomalies, reaches))),
+        places=tuple(sorted(whole | pointed)),
+        whole=frozenset(whole),
+        correlated=tuple(
+            sorted({(h.rule_id, h.day) for h in hits if h.day in over and h.rule_id in reaches})
+        ),
         peak=peak,
         risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
@@ -86,8 +95,10 @@ def _places(
     hits: list[RuleHits],
     anomalies: Mapping[int, float],
     reaches: Mapping[str, Reach],
-) -> set[tuple[str, int]]:
+) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """Those of rules and anomalies, and those of what correlations count."""
     found = {(CHANNEL, day) for day in days if day in anomalies}
+    counted: set[tuple[str, int]] = set()
     for h in hits:
         if h.day not in days:
             continue
@@ -95,12 +106,12 @@ def _places(
         if reach is None:
             found.add((h.channel, h.day))
         else:
-            found.update(
+            counted.update(
                 (below.channel, below.day)
                 for below in state.rules.values()
                 if below.rule_id in reach.rules and h.day - reach.days <= below.day <= h.day
             )
-    return found
+    return found, counted
 
 
 def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:

@@ -31,7 +31,7 @@ from server.people.erased import ErasedNames, account_forms, load_erased
 from server.people.facts import AccountKind, Employment, LeaverFlag
 from server.people.held_traits import HeldTraits
 from server.people.holders import Binding, Changing, changing, holders, moments_of
-from server.people.local_time import first_moment, local_day_and_hour
+from server.people.local_time import first_moment, local_day_and_hour, local_day_and_minute
 from server.people.standing import Timeline, timeline
 from server.people.working_hours import WorkingHours
 from server.store.tables import (
@@ -286,6 +286,10 @@ class Directory:
                 self._local.clear()
             found = self._local[zone, slot] = local_day_and_hour(zone, time_ms)
             return found
+
+    def local_day_and_minute(self, person: PersonRecord | None, time_ms: int) -> tuple[int, int]:
+        """(day since 1970-01-01, minute of the day), where local_day_and_hour has the hour."""
+        return local_day_and_minute(self._time_zone if person is None else person.time_zone, time_ms)
 
     def off_shift(self, person: PersonRecord | None, time_ms: int) -> bool | None:
         """Whether it is outside the company's working hours where the person is; None: nobody named any."""

@@ -16,6 +16,7 @@ import msgspec
 from event_schema.ocsf_events import Event
 from policies.correlation.correlator import Counts
 from policies.engine import PolicyHit, PolicySet
+from server.pipeline.step_notes import note_of
 from server.pipeline.subject_correlations import event_name
 from server.pipeline.subject_state import CORRELATED, SubjectState
 
@@ -53,8 +54,9 @@ class Correlating:
         read = self._correlated.reader(rules, type(event))
         record = _NOTHING if read is None else read(event, leaver)
         name = event_name(*place)
+        note = None if self._correlated.told.isdisjoint(rules) else note_of(event)
         found = state.correlations.take(
-            self._correlated, rules, name, record, time=time, day=day, counts=self.counts
+            self._correlated, rules, name, record, time=time, day=day, counts=self.counts, note=note
         )
         for alert in found:
             hit = self._policies.correlation_hit(self._correlated.id_of(alert))
