@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from server.people.directory import Directory, KnownBindings, load_accounts, load_records
+from server.people.directory import Directory
+from server.people.directory_rows import KnownBindings, load_accounts, load_records
 
 
 def load_hr_directory(connection: Connection) -> Directory:
