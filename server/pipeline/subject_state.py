@@ -164,11 +164,15 @@ class SubjectState:
 
     def index_event(self, place: RangePlace, seq: int) -> None:
         """Adds one event to the index, to the last range where it follows on."""
+        self.index_range(place, seq, seq)
+
+    def index_range(self, place: RangePlace, first_seq: int, last_seq: int) -> None:
+        """The same of events whose numbers follow each other."""
         last = self.last_range.get(place)
-        if last is not None and seq == last.last_seq + 1:
-            last.last_seq = seq
+        if last is not None and first_seq == last.last_seq + 1:
+            last.last_seq = last_seq
         else:
-            last = self.last_range[place] = EventRange(seq, seq)
+            last = self.last_range[place] = EventRange(first_seq, last_seq)
         self.dirty_ranges[place, last.first_seq] = last.last_seq
 
     def rule_hit(
