@@ -80,8 +80,10 @@ BENCHMARKS = (
         "policy_matching",
         (),
         (
-            ("policies: events/CPU s", r"match events +([\d,]+)", ""),
-            ("policies: x decoding", r"ratio +([\d.]+)", ""),
+            ("policies, copies: events/CPU s", r"^copies(?:.*\n)+?  with correlations +([\d,]+)", ""),
+            ("policies, copies: x decoding", r"^copies(?:.*\n)+?  with corr.* ([\d.]+) x decoding", ""),
+            ("policies, all channels: events/CPU s", r"^all ch(?:.*\n)+?  with correlations +([\d,]+)", ""),
+            ("policies, all channels: x decoding", r"^all ch(?:.*\n)+?  with corr.* ([\d.]+) x decoding", ""),
         ),
     ),
     Benchmark(

@@ -18,10 +18,11 @@ from typing import Any, Final
 
 import msgspec
 
-from policies.detection.condition_tree import Tree
-from policies.detection.outcomes import Outcome, outcome_of, tests_by_field
+from policies.detection.condition_tree import FieldTest, Tree
+from policies.detection.outcomes import Outcome, comparisons, outcome_of, tests_by_field
 from policies.event_rows import LEAVER, field_type, is_always_there, options_of, reach
 from policies.field_reader import FieldReader
+from policies.value_tests import field_values_fit
 
 _TEXTS_KEPT: Final = 2_000
 _LEAVER_KEPT: Final = 50_000
@@ -35,7 +36,7 @@ class EventKeys:
     def __init__(self, kind: type[msgspec.Struct], trees: Sequence[Tree]) -> None:
         outcomes = {field: outcome_of(field, tests) for field, tests in tests_by_field(trees).items()}
         leaver = {f.removeprefix(LEAVER): each for f, each in outcomes.items() if f.startswith(LEAVER)}
-        self._leaver: Final = _Outcomes(leaver)
+        self._leaver: Final = _Outcomes(leaver, [test for tree in trees for test in comparisons(tree)])
         self._numbers: Final[dict[Hashable, int]] = {}
         self._next_number: Final = itertools.count()
         self._known: Final[dict[int, tuple[Mapping[str, Any], int]]] = {}
@@ -69,15 +70,24 @@ class EventKeys:
 
 
 class _Outcomes:
-    """Of several fields of a plain record."""
+    """Of several fields of a plain record. `compared`: fields of `leaver`, whose record it is then."""
 
-    def __init__(self, outcomes: Mapping[str, Outcome]) -> None:
-        self._reader: Final = FieldReader(outcomes)
-        self._outcomes: Final = [outcomes[path] for path in self._reader.position]
+    def __init__(self, outcomes: Mapping[str, Outcome], compared: Sequence[FieldTest] = ()) -> None:
+        pairs = [
+            (test.field.removeprefix(LEAVER), test.other.field.removeprefix(LEAVER)) for test in compared
+        ]
+        self._reader: Final = FieldReader([*outcomes, *(path for pair in pairs for path in pair)])
+        position = self._reader.position
+        self._outcomes: Final = [(position[path], outcome) for path, outcome in outcomes.items()]
+        self._compared: Final = [
+            (position[one], position[two], field_values_fit(test.other))
+            for (one, two), test in zip(pairs, compared, strict=True)
+        ]
 
     def __call__(self, record: Mapping[str, Any]) -> Hashable:
         values = self._reader.read(record)
-        return tuple([outcome(value) for outcome, value in zip(self._outcomes, values[1:], strict=True)])
+        found = [outcome(values[place]) for place, outcome in self._outcomes]
+        return (*found, *[fit(values[one], values[two]) for one, two, fit in self._compared])
 
 
 def _gate(kind: Any, parts: Sequence[str]) -> tuple[str, ...]:

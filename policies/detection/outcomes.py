@@ -23,7 +23,7 @@ Outcome = Callable[[Any], Hashable]
 
 
 def tests_by_field(trees: Iterable[Tree]) -> dict[str, list[Tree]]:
-    """The tests on single fields, each once. No tree may have keywords or compare fields."""
+    """The tests on single fields, each once. No tree may have keywords."""
     found: dict[str, dict[Hashable, Tree]] = {}
     for tree in trees:
         for test in _tests(tree):
@@ -40,15 +40,16 @@ def outcome_of(field: str, tests: Sequence[Tree]) -> Outcome:
     return lambda value: tuple(indexed.match({field: value}))
 
 
-def compares_fields(tree: Tree) -> bool:
+def comparisons(tree: Tree) -> Iterator[FieldTest]:
+    """Tests on two fields."""
     match tree:
         case Every(parts=parts) | Either(parts=parts):
-            return any(map(compares_fields, parts))
+            for part in parts:
+                yield from comparisons(part)
         case Negated(part=part):
-            return compares_fields(part)
+            yield from comparisons(part)
         case FieldTest():
-            return True
-    return False
+            yield tree
 
 
 def _tests(tree: Tree) -> Iterator[TextTest | ValueTest]:

@@ -14,9 +14,9 @@ import msgspec
 from policies.detection.condition_tree import Tree
 from policies.detection.detection_set import DetectionSet
 from policies.detection.event_keys import EventKeys
-from policies.detection.outcomes import compares_fields
+from policies.detection.outcomes import comparisons
 from policies.detection.routing import has_keyword
-from policies.event_rows import EventRows
+from policies.event_rows import LEAVER, EventRows
 
 _ANSWERS_KEPT: Final = 50_000
 
@@ -51,5 +51,8 @@ class TypedDetectionSet(Generic[Answer]):
 
 
 def can_be_typed(tree: Tree) -> bool:
-    """Whether it asks each field by itself."""
-    return not has_keyword(tree) and not compares_fields(tree)
+    """Whether it asks each of the event's fields by itself. What is known around it may be compared."""
+    if has_keyword(tree):
+        return False
+    compared = [field for test in comparisons(tree) for field in (test.field, test.other.field)]
+    return all(field.startswith(LEAVER) for field in compared)

@@ -147,6 +147,19 @@ def test_rules_that_need_the_plain_form_stand_beside_those_that_do_not() -> None
     assert agreed(policies, {"file.name": "photo.jpg", "file.ext": "jpg"}) == ["03"]
 
 
+def test_what_is_known_around_an_event_may_be_compared() -> None:
+    policies = rules(
+        {"leaver.device.assigned_to|fieldref": "leaver.person.id"},
+        {"leaver.person.manager|fieldref": "leaver.person.department", "file.ext": "pdf"},
+    )
+    own = {"leaver.device.assigned_to": "E1", "leaver.person.id": "E1"}
+    assert agreed(policies, own) == ["00"]
+    assert agreed(policies, own | {"leaver.person.id": "E2"}) == []
+    same = {"leaver.person.manager": "x", "leaver.person.department": "X", "file.ext": "pdf"}
+    assert agreed(policies, same) == ["01"]
+    assert agreed(policies, same | {"file.ext": "doc"}) == []
+
+
 def test_labels_in_lists_below_a_part_that_may_be_missing_are_told_apart() -> None:
     count = "file.data_classifications.discovery_details[resident_id].count|gte"
     policies = rules({count: 10}, {count: 100}, {"file.data_classifications": None})
