@@ -142,11 +142,11 @@ class Correlator:
                 given = values_of(place.kind, [field(record) for field in place.fields])
                 if given is None:
                     continue
-                values = given
-                carried = tuple([bounded_value(field(record)) for field in place.carried])
-                keys = (
-                    self._keys([field(record) for field in place.group_by]) if place.group_by else _ONE_GROUP
-                )
+                values, carried, keys = given, (), _ONE_GROUP
+                if place.carried:
+                    carried = tuple([bounded_value(field(record)) for field in place.carried])
+                if place.group_by:
+                    keys = self._keys([field(record) for field in place.group_by])
             for key in keys:
                 entry = Entry(time, event, mask, values, carried, False, day, note)
                 if not at_once:

@@ -89,8 +89,18 @@ class DayWindow:
 
     def take(self, entry: Entry, keep: int) -> list[Fired] | None:
         """It cannot know an event again: each is to be given once."""
-        if self._newest is not None and entry.day < self._oldest_kept(keep):
+        newest = self._newest
+        if entry.day == newest:
+            day = self._days[entry.day]
+            self._note(day, entry)
+            self._add(day, entry)
+            return self._judge(entry, entry.day, day)
+        if newest is not None and entry.day < newest and entry.day < self._oldest_kept(keep):
             return None
+        return self._take_other(entry, keep)
+
+    def _take_other(self, entry: Entry, keep: int) -> list[Fired]:
+        """Of a day that is not the newest by now."""
         day = self._days.get(entry.day)
         if day is None:
             day = self._days[entry.day] = _Day()
@@ -99,17 +109,24 @@ class DayWindow:
                 self._newest = entry.day
                 self._running = self._union = None
                 self.drop_before_day(self._oldest_kept(keep))
-        day.events += 1
-        before = day.spans.count // 8
-        day.spans.add(entry.event)
-        self.size += day.spans.count // 8 - before
-        day.first, day.last = min(day.first, entry.time), max(day.last, entry.time)
+        self._note(day, entry)
         self._add(day, entry)
         if entry.day == self._newest:
-            return self._judge(entry, entry.day)
+            return self._judge(entry, entry.day, day)
         last = entry.day + self._correlation.days
         later = sorted(number for number in self._days if entry.day <= number < last)
-        return [fired for number in later for fired in self._judge(entry, number)]
+        return [fired for number in later for fired in self._judge(entry, number, self._days[number])]
+
+    def _note(self, day: _Day, entry: Entry) -> None:
+        day.events += 1
+        time = entry.time
+        if not day.first <= time <= day.last:
+            day.first, day.last = min(day.first, time), max(day.last, time)
+        spans = day.spans
+        before = spans.count
+        spans.add(entry.event)
+        if spans.count != before:
+            self.size += spans.count // 8 - before // 8
 
     def _add(self, day: _Day, entry: Entry) -> None:
         kind = self._correlation.kind
@@ -130,20 +147,22 @@ class DayWindow:
         if running is not None and entry.day <= self._newest_or_first() - self._correlation.days:
             running = None
         if kind != "event_count":
-            total = sum(map(exact, entry.values))
+            values = entry.values
+            single = len(values) == 1 and values[0].__class__ is int
+            total = values[0] if single else sum(map(exact, values))
             day.total += total
-            day.number += len(entry.values)
+            day.number += len(values)
             if running is not None:
                 running.total += total
-                running.number += len(entry.values)
+                running.number += len(values)
         if running is not None:
             running.events += 1
 
     def _newest_or_first(self) -> int:
         return 0 if self._newest is None else self._newest
 
-    def _judge(self, entry: Entry, number: int) -> list[Fired]:
-        correlation, day = self._correlation, self._days[number]
+    def _judge(self, entry: Entry, number: int, day: _Day) -> list[Fired]:
+        correlation = self._correlation
         own = number == entry.day
         if day.fired and not own:
             return []

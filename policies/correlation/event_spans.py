@@ -36,7 +36,12 @@ class EventSpans:
 
     def add(self, event: EventId) -> None:
         series, number = _parts(event)
-        self._add_range(series, number, number)
+        bounds = self._series.get(series)
+        if bounds is not None and bounds[-1] == number:
+            # Most follow the one before.
+            bounds[-1] = number + 1
+        else:
+            self._add_range(series, number, number)
 
     def update(self, other: EventSpans) -> None:
         for series, first, last in other.ranges():

@@ -22,6 +22,7 @@ from policies.detection.condition_tree import FieldTest, Tree
 from policies.detection.outcomes import Outcome, comparisons, outcome_of, tests_by_field
 from policies.event_rows import LEAVER, field_type, is_always_there, options_of, reach
 from policies.field_reader import FieldReader
+from policies.typed_paths import path_reader
 from policies.value_tests import field_values_fit
 
 _TEXTS_KEPT: Final = 2_000
@@ -52,7 +53,7 @@ class EventKeys:
             elif reached is False:
                 gates.setdefault(_gate(kind, parts), {})[field] = outcome
         for gate, below in gates.items():
-            writer.add_gate(gate, _below(gate, _Outcomes(below)))
+            writer.add_gate(gate, _below(kind, gate, below))
         self.key: Final[Key] = writer.compiled()
 
     def _number_of(self, leaver: Mapping[str, Any]) -> int:
@@ -101,12 +102,29 @@ def _gate(kind: Any, parts: Sequence[str]) -> tuple[str, ...]:
     raise AssertionError("a path has an end")
 
 
-def _below(gate: tuple[str, ...], outcomes: _Outcomes) -> Outcome:
+def _below(kind: type[msgspec.Struct], gate: tuple[str, ...], outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Of the fields at the gate or below it, from the value that is there."""
+    hint: Any = kind
+    for part in gate:
+        hint = field_type(options_of(hint)[0], part)
+    direct: list[tuple[Callable[[Any], Any], Outcome]] = []
+    others: dict[str, Outcome] = {}
+    for path, outcome in outcomes.items():
+        read = path_reader(hint, path.split(".")[len(gate) - 1 :])
+        if read is None:
+            others[path] = outcome
+        else:
+            direct.append((read, outcome))
+    of_plain = _Outcomes(others)
+
     def found(value: Any) -> Hashable:
-        record: Any = msgspec.to_builtins(value, str_keys=True)
-        for part in reversed(gate):
-            record = {part: record}
-        return outcomes(record)
+        said = [outcome(read(value)) for read, outcome in direct]
+        if others:
+            record: Any = msgspec.to_builtins(value, str_keys=True)
+            for part in reversed(gate):
+                record = {part: record}
+            said.append(of_plain(record))
+        return tuple(said)
 
     return found
 
