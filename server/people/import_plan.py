@@ -24,7 +24,6 @@ import msgspec
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.account_claims import Rows, claimed
-from server.people.account_names import host_trait
 from server.people.dates import day_text
 from server.people.employment_merge import DoesNotFit, merged_employments
 from server.people.erased import ErasedNames
@@ -89,11 +88,11 @@ class _Planning:
         self._problems += refused
         takers = {account: Taker(owner, self._since(rows, owner)) for account, owner in owners.items()}
         machines = {
-            host_trait(name): Taker(row.id, self._since(rows, row.id))
+            trait: Taker(row.id, self._since(rows, row.id))
             for each in rows.values()
             for row in each
-            for name in row.devices
-            if not self._gave_back(rows, row.id, host_trait(name))
+            for trait in row.devices
+            if not self._gave_back(rows, row.id, trait)
         }
         had = self._had_by()
         wanted: list[tuple[int, PersonFacts]] = []
@@ -291,7 +290,7 @@ class _Planning:
         if "devices" in given:
             traits = merged_holdings(
                 traits,
-                {host_trait(name) for each in rows for name in each.devices},
+                {trait for each in rows for trait in each.devices},
                 person_id=person_id,
                 since=since,
                 at=self._options.at,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from event_schema.leaver_fields import PersonStatus
 from server import audit
-from server.people.account_names import account_key, host_trait
+from server.people.account_names import machine_trait
 from server.people.dates import day_text
 from server.people.facts import LEARNED, Holding, PersonFacts, sorted_holdings
 from server.people.facts_store import Change, load_facts, write_facts
@@ -24,14 +24,6 @@ from server.store.tables import trait_bindings
 
 class MachineRefused(Exception):
     """It does not fit what is known of the machine; the message says why."""
-
-
-def machine_trait(written: str) -> str:
-    """'host:laptop-7' of a name; 'device:UID' as it is."""
-    kind, colon, rest = written.strip().partition(":")
-    if colon and kind.casefold() in {"host", "device"}:
-        return f"{kind.casefold()}:{account_key(rest)}" if kind.casefold() == "host" else f"device:{rest}"
-    return host_trait(written)
 
 
 def return_machine(
@@ -48,7 +40,7 @@ def return_machine(
     MachineRefused."""
     _check_past(when, at)
     before = _stored(connection, person_id)
-    trait = machine_trait(machine)
+    trait = _as_held(before, machine_trait(machine), when)
     if not any(_is_held(held, trait, when) for held in before.traits):
         names = sorted(h.name for h in before.traits if _is_held(h, h.name, when))
         has = f"; has {', '.join(names)}" if names else ""
@@ -110,6 +102,12 @@ def _stored(connection: Connection, person_id: str) -> PersonFacts:
     if found is None:
         raise UnknownPerson(f"nobody has the id {person_id}: leaver people list")
     return found
+
+
+def _as_held(person: PersonFacts, trait: str, when: int) -> str:
+    """As it is stored: people type a serial number in whichever case."""
+    names = (held.name for held in person.traits if _is_held(held, held.name, when))
+    return next((name for name in names if name.casefold() == trait.casefold()), trait)
 
 
 def _is_held(held: Holding, trait: str, when: int) -> bool:

@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from server.people.account_names import account_key
+from server.people.account_names import account_key, machine_trait
 from server.people.company import DEFAULT_TIME_ZONE
 from server.people.dates import DayOrder, UnreadableDate, day_text, read_day, read_minute
 from server.people.facts import EmploymentKind, LeavingType
@@ -69,7 +69,7 @@ class PersonRow(msgspec.Struct, frozen=True):
     time_zone: str | None = None
     priority: int | None = None
     devices: tuple[str, ...] = ()
-    """Names of machines, as account_key, sorted."""
+    """Traits of machines (account_names.machine_trait), sorted."""
     since: int | None = None
     """From which local day new accounts and machines are the person's."""
     employment: str | None = None
@@ -139,7 +139,7 @@ def _person_row(row: Row, mapping: ImportMapping, zone_of: ZoneOf) -> PersonRow:
         manager=_optional(row, "manager"),
         time_zone=time_zone,
         priority=_priority(row),
-        devices=_names(row, "devices"),
+        devices=_machines(row),
         since=day("since"),
         employment=_optional(row, "employment"),
         kind=_word(row, "kind", kind_of, "employee or partner"),
@@ -221,9 +221,18 @@ def _word(row: Row, column: Column, meaning: Callable[[str], Meaning | None], kn
     return found
 
 
-def _names(row: Row, column: Column) -> tuple[str, ...]:
+def _machines(row: Row) -> tuple[str, ...]:
+    found = _names(row, "devices", machine_trait)
+    if "device:" in found:
+        raise _Refused(
+            "devices", row.cells["devices"], "a storage device is written device:UID, with its UID"
+        )
+    return found
+
+
+def _names(row: Row, column: Column, read: Callable[[str], str] = account_key) -> tuple[str, ...]:
     value = _optional(row, column)
-    found = sorted(set(_split_names(value or "")))
+    found = sorted({read(name) for name in _split_names(value or "")})
     if len(found) > ACCOUNTS_MAX:
         raise _Refused(column, value or "", f"{len(found)} {column}, more than {ACCOUNTS_MAX}")
     for name in found:
@@ -237,7 +246,7 @@ def _split_names(value: str) -> Iterator[str]:
     for part in re.split(r"[;\s,、；，]+", value):
         key = account_key(part)
         if key and key not in _EMPTY:
-            yield key
+            yield part
 
 
 def zone_name(written: str) -> str | None:
