@@ -16,6 +16,7 @@ from analytics.risk import PI, Level, Risk, RuleDay, risk
 from policies.correlated_policies import Reach
 from server.detection.storage_anomaly import CHANNEL, FAMILY
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
+from server.retention import EVER
 
 ALERT_LINE = 50
 RULE_DAYS_BACK = 90
@@ -47,17 +48,25 @@ class Assessment(msgspec.Struct, frozen=True):
 
 
 def assess(
-    state: SubjectState, family: str, judged: Judged, reaches: Mapping[str, Reach] = NO_REACHES
+    state: SubjectState,
+    family: str,
+    judged: Judged,
+    reaches: Mapping[str, Reach] = NO_REACHES,
+    *,
+    since: int = EVER,
 ) -> Assessment | None:
     """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
     how much came, not when it happened: a laptop may deliver old days after the closing.
 
-    `reaches`: of correlations, whose evidence lies where the rules hit that they count."""
+    `reaches`: of correlations, whose evidence lies where the rules hit that they count. `since`: the first
+    day that may make an alert; earlier ones only weigh."""
     hits = _unjudged(list(days_with_rules(state, family)), judged)
     anomalies = _anomalies(state.days(CHANNEL), judged) if family == FAMILY else {}
     best: tuple[int, int] | None = None
     over: list[int] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
+        if day < since:
+            continue
         score = _risk_on(day, hits, anomalies.get(day, 0.0)).score
         if score >= ALERT_LINE:
             over.append(day)

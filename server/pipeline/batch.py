@@ -27,7 +27,8 @@ from server.pipeline.agent_records import AgentRecords
 from server.pipeline.agent_state import AgentState, FindingKind
 from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.event_runs import EventRuns
-from server.pipeline.event_scoring import EventPlace, EventScoring
+from server.pipeline.event_scoring import EventScoring
+from server.pipeline.hit_counting import EventPlace
 from server.pipeline.memory import Memory
 from server.pipeline.suspected_acts import SuspectedActs
 from server.pipeline.watched_days import GrownDays

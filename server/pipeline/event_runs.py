@@ -22,7 +22,8 @@ from server.enrich.steady import Steady
 from server.enrich.who import Who, WhoByTime
 from server.people.calendar import DayType
 from server.pipeline.day_sums import add_amounts
-from server.pipeline.event_scoring import EventPlace, EventScoring
+from server.pipeline.event_scoring import EventScoring
+from server.pipeline.hit_counting import EventPlace
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, PlaceUse, RangePlace, SubjectState
 

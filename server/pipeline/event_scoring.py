@@ -3,8 +3,6 @@ by now. The same code for events as they come (batch.py) and for stored ones tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from event_schema.leaver_fields import FileFields, LeaverFields
 from event_schema.ocsf_events import Event
 from server.detection.storage_anomaly import CHANNEL, grid
@@ -16,17 +14,9 @@ from server.people.directory import PersonRecord
 from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
+from server.pipeline.hit_counting import CountedFor, EventPlace, count_hits
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
-from server.pipeline.suspected_acts import CountedFor, level_of
-
-
-class EventPlace(NamedTuple):
-    """By which an event is known."""
-
-    agent: str
-    epoch: str
-    seq: int
 
 
 class EventScoring:
@@ -102,21 +92,8 @@ class EventScoring:
         """Which policies fire, and whose that is. `source`: (agent, epoch, seq)."""
         found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
         self._hidden.add(found.hidden, enriched.day, enriched.time)
-        counted = self._counted_for(found.hits, event, enriched, source) if found.hits else None
-        if counted is None:
-            return
-        state, channel, day = counted
-        for hit in found.hits:
-            state.rule_hit(
-                (hit.rule_id, channel, day),
-                family=hit.family,
-                level=level_of(hit, enriched),
-                title=hit.title,
-                time=enriched.time,
-                version=hit.version,
-            )
-        known, at = enriched.known.plain, (enriched.time, day)
-        self.correlating.take(state, event, known, found.hits, place=source, at=at)
+        if found.hits:
+            count_hits(found.hits, event, enriched, source, self._counted_for, self.correlating)
 
     def score(
         self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
