@@ -224,9 +224,7 @@ def _word(row: Row, column: Column, meaning: Callable[[str], Meaning | None], kn
 def _machines(row: Row) -> tuple[str, ...]:
     found = _names(row, "devices", machine_trait)
     if "device:" in found:
-        raise _Refused(
-            "devices", row.cells["devices"], "a storage device is written device:UID, with its UID"
-        )
+        raise _Refused("devices", row.cells["devices"], "a storage device is written device:UID")
     return found
 
 
