@@ -171,7 +171,9 @@ def _conditions(
         rule = SigmaRule.from_dict({**common, "detection": dict(selections)})
         conditions = tuple(parsed.parsed for parsed in rule.detection.parsed_condition)
         tree = rule_tree(conditions)
-        DetectionSet([tree])
+        if not DetectionSet([tree]).match({}):
+            said = "hides all events but these: an event that has none of the fields must pass; write `not …`"
+            return (), (), [Fault(("filter", "condition"), f"the condition {said}")]
     except NotSupported as error:
         return (), (), [Fault(("filter",), str(error))]
     except (SigmaError, ValueError, TypeError, AttributeError) as error:

@@ -105,7 +105,10 @@ def _echo(runs: list[ExampleRun], broken: list[ExampleRun], faults: list[PolicyE
         f"{counted(rules, 'rule')}, {counted(fire, 'example')} that must fire, "
         f"{len(runs) - fire} that must stay silent"
     )
-    click.echo(f"{words}: {'all do' if not broken else f'{len(broken)} do not'}")
+    verdict = "all do" if not broken else f"{len(broken)} do not"
+    if faults:
+        verdict += f"; {counted(len(faults), 'fault')} in what could not be run"
+    click.echo(f"{words}: {verdict}" if runs else f"{counted(len(faults), 'fault')}, no example was run")
 
 
 def _together(texts: list[ParsedText]) -> tuple[list[ParsedText], list[PolicyError]]:

@@ -258,7 +258,8 @@ def _fields(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def _words(counted: Preview) -> str:
     if not counted.hits:
         return f"In the last {counted.days} days the rule found nothing."
-    of_alerts = f"{counted.alerts_gone:,} of {counted.alerts:,} alerts would not have been"
+    gone = "none" if not counted.alerts_gone else f"{counted.alerts_gone:,}"
+    of_alerts = f"of {counted.alerts:,} alert{'s' * (counted.alerts != 1)} {gone} would not have been raised"
     of_people = f"{counted.people:,} {'person' if counted.people == 1 else 'people'}"
     words = (
         f"In the last {counted.days} days it would have hidden {counted.hidden:,} of {counted.hits:,} hits, "

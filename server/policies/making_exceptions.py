@@ -38,7 +38,9 @@ def exception_text(
 ) -> str:
     """`rules`: (id, title). The title that is made names nobody. `exception_id`: else a new one."""
     selections = _selections(wanted)
-    kinds = ", ".join(selections)
+    kinds = ", ".join(
+        [*(each for each in selections if not each.startswith("field")), *(p for p, _ in wanted.fields)]
+    )
     made = title or f"{rules[0][1]}: not of this {kinds}"
     document: dict[str, Any] = {
         "title": made,
