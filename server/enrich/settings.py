@@ -18,6 +18,7 @@ from event_schema.ocsf_objects import User
 from event_schema.ocsf_transfer_events import FileHostingActivity
 from server.enrich.amounts import Amounts, amounts_of, places_of
 from server.enrich.enrichment import channel_of, is_at_endpoint
+from server.enrich.sessions import Opened
 from server.enrich.traits import Traits
 from server.enrich.who import Who, WhoByTime, WhoIsWho, is_nobodys
 
@@ -26,11 +27,14 @@ _SETTINGS_KEPT: Final = 20_000
 
 class Shown(NamedTuple):
     """`address`: the trait of its address, where it points to somebody. `pointing`: all traits that may point
-    to somebody: machine, storage device, address, key."""
+    to somebody: machine, storage device, address, key. `began`, `ended`: a session over the network, and the
+    trait of such a one's end."""
 
     traits: Traits
     address: str | None
     pointing: tuple[str, ...]
+    began: Opened | None = None
+    ended: str | None = None
 
 
 class Setting:

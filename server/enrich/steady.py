@@ -71,7 +71,7 @@ def steady(
     time: int,
 ) -> Steady | None:
     """After an act like this was noted, none of whose traits may be bound to anybody else."""
-    shown, address, pointing = known
+    shown, address, pointing = known.traits, known.address, known.pointing
     record = who.record
     if record is not None and (record.knowers or record.kind in MANY_KNOW):
         return None

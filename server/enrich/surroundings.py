@@ -27,6 +27,7 @@ from server.enrich.around import Around
 from server.enrich.declared import assigned_to, company_owned, reissued, trusted
 from server.enrich.left_traits import LeftTrait, LeftTraits, Users
 from server.enrich.password_users import PasswordUsers
+from server.enrich.sessions import OpenSessions, ended, opened
 from server.enrich.settings import Setting, Settings, Shown
 from server.enrich.steady import Steady, steady
 from server.enrich.suspicion import Suspicion, pointers, suspicion
@@ -41,6 +42,7 @@ def surroundings_of(who_is_who: WhoIsWho, uses: TraitUses) -> Surroundings:
 
 
 _SHOWN_KEPT: Final = 20_000
+_OF_ONE_PERSON: Final = frozenset({"personal", "partner"})
 
 
 class Surroundings:
@@ -53,6 +55,7 @@ class Surroundings:
         self._uses = uses
         self._places = directory.places
         self._passwords = PasswordUsers(directory, left, uses, self._users_of)
+        self._sessions = OpenSessions()
         self._users: dict[str, tuple[int, Users]] = {}
         self._leads_to_nobody: dict[str, tuple[int, bool]] = {}
         self.settings = Settings(who_is_who, self._show)
@@ -68,6 +71,7 @@ class Surroundings:
         self._forget_batch()
         traits: set[str] = set()
         shared: set[str] = set()
+        came_in: set[str] = set()
         for setting, whose in acts:
             # An account's name is the same, whoever has it.
             who = whose if isinstance(whose, Who) else whose.each[0]
@@ -75,6 +79,10 @@ class Surroundings:
             traits.update(setting.shown.pointing)
             if who.record is not None and who.record.kind in MANY_KNOW:
                 shared.update(who.name.names)
+            if session := self._session(setting.shown, who):
+                traits.add(session)
+                came_in.update(who.name.names if setting.shown.address is not None else ())
+        self._sessions.load(connection, came_in)
         self._uses.load(connection, traits, shared, first_day)
 
     def load_as_needed(self, connection: Connection, first_day: int) -> None:
@@ -86,10 +94,12 @@ class Surroundings:
         self._users.clear()
         self._leads_to_nobody.clear()
         self._passwords.clear()
+        self._sessions.clear()
 
     def look_at(self, event: Event, who: Who, time: int, known: Shown | None = None) -> Around:
         """`time`: corrected. `known`: what the event shows, where that is known already."""
-        shown, address, _ = known or self._shown(event)
+        known = known or self._shown(event)
+        shown, address = known.traits, known.address
         own = [of_name for name in who.name.names if (of_name := self._uses.of(name)).uses]
         password = self._known_to_left(who, time)
         since = used_since(own)
@@ -114,6 +124,9 @@ class Surroundings:
             address_of_left=self._is_of_left((address,), who, time),
             historical_users=None if address is None else self._number(address, time),
             corporate_network=None if shown.address is None else self._places.is_corporate(shown.address),
+            session_elsewhere=None
+            if known.began is None or not _is_one_persons(who)
+            else self._sessions.elsewhere(who.name.names, known.began, time),
             credential_outlived=None if shown.key is None else self._outlived(shown.key, who, time),
             assigned_to=assigned_to(directory, declared, time) if declared else None,
             reissued=reissued(directory, declared, time) if declared else None,
@@ -156,6 +169,17 @@ class Surroundings:
             self._uses.add(account, who.subject, account, last, count)
             for trait in known.pointing:
                 self._uses.add(trait, who.subject, account, last, count)
+            if known.address is not None:
+                self._sessions.note(account, known.address, last)
+        if session := self._session(known, who):
+            self._uses.add(session, who.subject, who.name.trait, last, count)
+            self._sessions.note(who.name.trait, session, last)
+
+    def _session(self, shown: Shown, who: Who) -> str | None:
+        """The trait of the session that began, or of its end, where the account is one person's."""
+        if (shown.began is None and shown.ended is None) or not _is_one_persons(who):
+            return None
+        return shown.ended if shown.began is None else shown.began.trait
 
     def steady(self, known: Shown, who: Who, time: int) -> Steady | None:
         """For how long `look_at` says the same of acts that show this, and nobody is suspected; None: not
@@ -200,7 +224,10 @@ class Surroundings:
         traits = traits_of(event)
         address = None if traits.address is None else self._address(traits.address)
         each = (traits.machine, traits.storage, address, traits.key)
-        return Shown(traits, address, tuple(trait for trait in each if trait is not None))
+        pointing = tuple(trait for trait in each if trait is not None)
+        if isinstance(event, Authentication):
+            return Shown(traits, address, pointing, opened(event, self._places), ended(event))
+        return Shown(traits, address, pointing)
 
     def _address(self, address: str | None) -> str | None:
         """Its trait; the company's own addresses go from hand to hand and tell of nobody."""
@@ -261,3 +288,7 @@ class Surroundings:
                     return True
                 found = False
         return found
+
+
+def _is_one_persons(who: Who) -> bool:
+    return who.record is not None and who.record.kind in _OF_ONE_PERSON
