@@ -20,12 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
-from sigma.correlations import SigmaCorrelationRule
+from sigma.correlations import SigmaCorrelationRule, SigmaCorrelationTimespan
 from sigma.exceptions import SigmaError
 
 from event_schema.field_registry import field_registry
 from policies.correlated_policies import CorrelatedPolicies, Named, Wanted
 from policies.correlation_checks import (
+    DAY_SECONDS,
+    DAYS_MAX,
     correlation_faults,
     own_faults,
     reference_faults,
@@ -139,6 +141,7 @@ def _faults(rule: Mapping[str, Any]) -> Iterator[Fault]:
         if not found:
             yield from _field_faults(rule["correlation"])
             yield from _group_faults(rule["correlation"])
+            yield from _timespan_faults(rule["correlation"])
 
 
 def _field_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
@@ -179,6 +182,13 @@ def _group_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
             "person alone: add leaver.person.id to group-by if that is what you mean (leaver policy match "
             "counts across people)",
         )
+
+
+def _timespan_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
+    timespan = correlation["timespan"]
+    if SigmaCorrelationTimespan(timespan).seconds > DAYS_MAX * DAY_SECONDS:
+        words = f"timespan {timespan} is more than the {DAYS_MAX} days that the server keeps events for"
+        yield Fault(("correlation", "timespan"), words)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from server.pipeline.subject_state import BORROWED, ChannelDay, SubjectState, bo
 # The sentence counts whole days; the alert's evidence leaves out what was judged.
 _AGAIN_EN = "; part of it was judged before and is not among this alert's evidence"
 _AGAIN_ZH = "；其中一部分此前已处理，不在本告警的证据中"
-_LATE_EN = "; an event that came late completed it"
+LATE_EN = "; an event that came late completed it"
 _LATE_ZH = "；由迟到的事件补全"
 
 
@@ -68,7 +68,7 @@ class _Whom(msgspec.Struct, frozen=True):
     late: frozenset[str]
 
     def ending(self, language: Language) -> str:
-        words = {"en": (_LATE_EN, _AGAIN_EN), "zh": (_LATE_ZH, _AGAIN_ZH)}[language]
+        words = {"en": (LATE_EN, _AGAIN_EN), "zh": (_LATE_ZH, _AGAIN_ZH)}[language]
         return (words[0] if self.late else "") + (words[1] if self.again else "")
 
     def in_order(self, language: Language) -> str:

@@ -32,6 +32,21 @@ def test_groups_over_several_people_are_refused_with_their_line_and_what_to_writ
     assert "add leaver.person.id to group-by" in message
 
 
+def test_a_window_longer_than_the_server_keeps_events_is_refused_with_its_line() -> None:
+    texts = [RuleText("a.yml", NAMED), RuleText("b.yml", MANY_COPIED.replace("1d", "93d"))]
+    (error,) = load_texts(map(parse_text, texts)).errors
+    assert error.line == 1 + MANY_COPIED.splitlines().index("  timespan: 1d")
+    assert "more than the 92 days" in error.message
+
+
+def test_examples_of_very_many_events_are_refused() -> None:
+    many = MANY_COPIED.replace("times: 2,", "times: 20000,")
+    silent = "    - {name: more, events: [{record: file_copied, at: 1h, times: 20000, every: 1m}]}\n"
+    texts = [RuleText("a.yml", NAMED), RuleText("b.yml", many + silent * 2)]
+    (error,) = load_texts(map(parse_text, texts)).errors
+    assert "60,003 events in all examples are more than 50,000" in error.message
+
+
 @pytest.mark.parametrize(
     "group_by",
     [

@@ -20,6 +20,7 @@ from event_schema.wire import WireRecord
 from policies.correlation.group_state import decode_group
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence_events
+from server.detection.alert_text import LATE_EN
 from server.erasure.erasing import begin, carry_out
 from server.erasure.plan import days_target, person_target
 from server.evidence_seal import SealKey
@@ -89,7 +90,7 @@ def _whenever_it_came(row: dict[str, Any]) -> tuple[Any, ...]:
     if "facts" in row:
         for fired in row["facts"]["rules"]:
             fired.pop("late", None)
-        row["sentence"] = row["sentence"]["en"].replace("; an event that came late completed it", "")
+        row["sentence"] = row["sentence"]["en"].replace(LATE_EN, "")
     return tuple(row.values())
 
 
