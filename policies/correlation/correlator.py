@@ -316,6 +316,8 @@ def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share:
 
 
 def _group(correlation: Correlation, key: GroupKey) -> dict[str, str]:
+    if not key:
+        return {}
     return {name: value for name, value in zip(correlation.group_by, key, strict=True) if value is not None}
 
 

@@ -196,12 +196,13 @@ class SubjectState:
             )
         if version > hits.last_version:
             hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
-        if version == hits.last_version:
+        if version == hits.last_version and level != hits.level:
             hits.level = higher(hits.level, level)
         hits.first_version = min(hits.first_version, version)
         hits.hits += count
-        hits.first_time = min(hits.first_time, time if begun is None else begun)
-        hits.last_time = max(hits.last_time, time)
+        first = time if begun is None else begun
+        if first < hits.first_time or time > hits.last_time:
+            hits.first_time, hits.last_time = min(hits.first_time, first), max(hits.last_time, time)
         self.dirty_rules.add(place)
 
     def suspect_trait(
