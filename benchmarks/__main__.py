@@ -282,6 +282,23 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "trait_uses",
+        ("--people", "5000", "--accounts", "20000", "--devices", "10000", "--batches", "5"),
+        (
+            ("enriched without uses, events/CPU s", r"^without uses +([\d,]+)", ""),
+            ("enriched with uses, events/CPU s", r"^with uses +([\d,]+)", ""),
+            ("everybody's account on tills, events/CPU s", r"^everybody's +([\d,]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "look_back",
+        ("--events", "300000", "--people", "300", "--of-person", "3000"),
+        (
+            ("a person's 90 days scored again: s", r"^([\d.]+) s, [\d.]+ CPU s", "< 60 s"),
+            ("scored again, events/CPU s", r"([\d,]+) events a CPU second", ""),
+        ),
+    ),
+    Benchmark(
         "scim_provisioning",
         ("--people", "5000", "--users", "200"),
         (("SCIM: CPU ms to make a user", r"made: ([\d.]+)", ""),),

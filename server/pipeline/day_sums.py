@@ -13,12 +13,12 @@ DAY_BYTES_MAX = 2**53
 def add_to_day(row: ChannelDay, event: Event, time: int) -> None:
     row.first_time = min(row.first_time, time)
     row.last_time = max(row.last_time, time)
-    add_amounts(row, amounts_of(event), 1)
+    row.events += 1
+    add_amounts(row, amounts_of(event))
 
 
-def add_amounts(row: ChannelDay, taken: Amounts, events: int) -> None:
+def add_amounts(row: ChannelDay, taken: Amounts) -> None:
     """What one or more events took."""
-    row.events += events
     row.files += taken.files
     row.bytes = min(row.bytes + taken.bytes, DAY_BYTES_MAX)
     row.items = min(row.items + taken.items, DAY_BYTES_MAX)

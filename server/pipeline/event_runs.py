@@ -98,9 +98,13 @@ class Run:
         self.begin_again()
 
     def begin_again(self) -> None:
-        self.events = self.files = self.bytes = self.items = 0
+        self.events = 0
         self.first_time, self.last_time = _NEVER, 0
         self.first_seq = self.last_seq = -2
+        self.take_nothing()
+
+    def take_nothing(self) -> None:
+        self.files = self.bytes = self.items = 0
         # How much more has the day scored again.
         self.next_bytes = self.next_files = _NEVER
         if self.row.channel == CHANNEL:
@@ -166,7 +170,8 @@ class EventRuns:
         run.last_time = max(run.last_time, time)
         if run.bytes >= run.next_bytes or run.files >= run.next_files:
             before = grid(run.row)
-            self._settle(run)
+            add_amounts(run.row, Amounts(run.files, run.bytes, run.items))
+            run.take_nothing()
             self._scoring.score(run.state, run.row, before, run.who.person)
 
     def begin(self, event: Event, setting: Setting, who: Who, time: int, source: EventPlace) -> None:
@@ -216,7 +221,8 @@ class EventRuns:
         if not run.events:
             return
         row, state = run.row, run.state
-        add_amounts(row, Amounts(run.files, run.bytes, run.items), run.events)
+        add_amounts(row, Amounts(run.files, run.bytes, run.items))
+        row.events += run.events
         row.first_time = min(row.first_time, run.first_time)
         row.last_time = max(row.last_time, run.last_time)
         state.index_range(run.at, run.first_seq, run.last_seq)
