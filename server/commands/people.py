@@ -93,7 +93,11 @@ def flag(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`."""
+    """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`.
+
+    Flagged again, what is not said stays as it was; the hour only where the day is the same. A day is written
+    2026-12-04, 4.12.2026 or 2026年12月4日.
+    """
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         wanted = LeaverFlag(
@@ -207,7 +211,14 @@ def _echo_flagged(before: PersonFacts, after: PersonFacts, as_json: bool) -> Non
             f"{after.id}: the flag is gone; " + (f"last day {last}, as HR says" if last else "no last day")
         )
     else:
-        click.echo(f"{after.id}: last day {last}, {after.time_zone}")
+        how = f"; {after.flag.leaving_type.replace('_', ' ')}" if after.flag.leaving_type else ""
+        click.echo(f"{after.id}: last day {last}, {after.time_zone}{how}")
+        old = before.flag
+        if old is not None and old.last_minute is not None and after.flag.last_minute is None:
+            was = minute_text(old.last_minute)
+            click.echo(
+                f"The last hour, {was}, was that of the other day: --last-hour says another.", err=True
+            )
 
 
 def _day(option: str, written: str) -> int:

@@ -19,11 +19,15 @@ from server.people.flags import UnknownPerson
 from server.people.local_time import local_day_and_hour
 from server.people.pseudonyms import person_subject, pseudonym
 from server.people.standing import timeline
-from server.store.tables import trait_bindings
+from server.store.tables import trait_bindings, trait_uses
 
 
 class MachineRefused(Exception):
     """It does not fit what is known of the machine; the message says why."""
+
+
+class UnknownMachine(Exception):
+    """Nobody ever had it, and no event showed it: a slip of the pen, or new."""
 
 
 def return_machine(
@@ -59,11 +63,15 @@ def reissue_machine(
     actor: str,
     at: int,
     reason: str | None = None,
+    is_new: bool = False,
 ) -> tuple[str, ...]:
-    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. In a write
-    transaction that is alone. Raises UnknownPerson, MachineRefused."""
+    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. `is_new`: it
+    need not be known. In a write transaction that is alone. Raises UnknownPerson, UnknownMachine,
+    MachineRefused."""
     _check_past(when, at)
     trait = machine_trait(machine)
+    if not is_new and not _is_known(connection, trait):
+        raise UnknownMachine(f"nobody ever had {trait}, and no event is of it")
     taker = _stored(connection, person_id)
     standing = timeline(taker.employments, taker.flag, taker.time_zone).at(when)
     if standing[0] is PersonStatus.LEFT:
@@ -90,6 +98,11 @@ def reissue_machine(
     write_facts(connection, changes, at=at, actor=actor, way="device")
     _on_record(connection, "people.reissue_device", person_id, when, actor, at, reason)
     return tuple(had)
+
+
+def _is_known(connection: Connection, trait: str) -> bool:
+    columns = (trait_bindings.c.trait, trait_uses.c.trait)
+    return any(connection.execute(select(each).where(each == trait).limit(1)).first() for each in columns)
 
 
 def _check_past(when: int, at: int) -> None:

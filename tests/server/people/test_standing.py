@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from event_schema.leaver_fields import PersonStatus
 from server.people.facts import Employment, LeaverFlag
 from server.people.local_time import end_of_day, end_of_minute, first_moment, local_day_and_hour
-from server.people.standing import NOTICE_LOOK_BACK_DAYS, Timeline, timeline
+from server.people.standing import NOTICE_LOOK_BACK_DAYS, Timeline, flagged, timeline
 from tests.server.people.directories import day, ms
 
 ACTIVE, NOTICE, LEFT = PersonStatus.ACTIVE, PersonStatus.NOTICE, PersonStatus.LEFT
@@ -163,3 +163,11 @@ def test_without_a_notice_date_it_counts_from_the_look_back_window() -> None:
     found = timeline([Employment(last_day=last)], None, "UTC")
     first = (last - NOTICE_LOOK_BACK_DAYS) * 86_400_000
     assert (found.at(first - 1)[0], found.at(first)[0]) == (ACTIVE, NOTICE)
+
+
+def test_a_notice_date_of_hrs_behind_the_day_that_a_flag_says_is_none() -> None:
+    employed = Employment(notice_day=day("2026-11-15"), last_day=day("2026-12-31"))
+    (flagged_one,) = flagged((employed,), LeaverFlag(day("2026-11-01")))
+    assert (flagged_one.notice_day, flagged_one.last_day) == (None, day("2026-11-01"))
+    (later,) = flagged((employed,), LeaverFlag(day("2026-11-20")))
+    assert later.notice_day == day("2026-11-15")
