@@ -14,6 +14,7 @@ from sigma.exceptions import SigmaError
 from sigma.modifiers import modifier_mapping
 from sigma.rule import SigmaDetectionItem
 
+from event_schema.field_registry import field_registry
 from policies.field_mapping import NEVER_COLLECTED
 from policies.positioned_yaml import Path as YamlPath
 
@@ -128,6 +129,8 @@ def _item_faults(path: YamlPath, key: str, value: Any, fields: Collection[str] |
         # pySigma lets some malformed values through to Python's own errors.
         yield Fault(path, str(error))
         return
+    if fields is not None and not set(modifiers) - {"all"}:
+        yield from _impossible_values(path, _CHOICE.sub("", field), value)
     if "fieldref" in modifiers:
         for other in value if isinstance(value, list) else [value]:
             yield from _field_faults(path, str(other), fields)
@@ -171,6 +174,21 @@ def _field_faults(path: YamlPath, field: str, fields: Collection[str] | None) ->
         yield Fault(path, f"no event has a field {field}: {NEVER_COLLECTED[field]}")
     elif field and field not in fields:
         yield Fault(path, f"no event has a field {field}{nearest(field, fields)}")
+
+
+def _impossible_values(path: YamlPath, field: str, value: Any) -> Iterator[Fault]:
+    """Values that no event has in a field which has only some: the selection would never hold."""
+    spec = field_registry().get(field)
+    if spec is None or not spec.values:
+        return
+    known = {str(each).casefold(): name for each, name in spec.values}
+    for each in value if isinstance(value, list) else (value,):
+        if each is None or (isinstance(each, str) and ("*" in each or "?" in each)):
+            continue
+        if str(each).casefold() not in known:
+            # An integer says little without its name.
+            words = ", ".join(text if text == name else f"{text} ({name})" for text, name in known.items())
+            yield Fault(path, f"{field} is never {each}; it is one of {words}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ MAKES_OR_NEEDS_NO_DATA = {
     "leaver init",
     "leaver config show",
     "leaver policy match",
+    "leaver policy record",
     "leaver eval departures",
 }
 """`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files,

@@ -19,6 +19,7 @@ from server.commands.policy_changes import disable, enable, history, rollback, s
 from server.commands.policy_check import check, test
 from server.commands.policy_except import make_exception
 from server.commands.policy_list import show_list, show_one
+from server.commands.policy_record import show_record
 
 _LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _WAITING_MAX: Final = 1_000_000
@@ -32,7 +33,7 @@ def policy() -> None:
     """Sigma rules and exceptions: what runs, in which version; check, test, back-test and change them."""
 
 
-_READING = (show_list, show_one, check, test, run_backtest, history)
+_READING = (show_list, show_one, check, test, show_record, run_backtest, history)
 _CHANGING = (save_file, enable, disable, rollback, make_exception)
 for _command in (*_READING, *_CHANGING):
     policy.add_command(_command)
