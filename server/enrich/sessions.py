@@ -18,7 +18,7 @@ Kept among the uses (trait_uses.py) for KEPT_DAYS, as traits that point to nobod
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -38,6 +38,7 @@ Elsewhere = Literal["company", "outside"]
 SESSION, ENDED = "session:", "ended:"
 KEPT_DAYS: Final = 2
 OPEN_MS: Final = 12 * 3_600_000
+SESSIONS_MAX: Final = 256
 _COMPANY: Final = "company"
 _LAST: Final = "\U0010ffff"
 _AT_ONCE: Final = 500
@@ -85,44 +86,57 @@ def is_of_sessions() -> ColumnElement[bool]:
 
 
 class OpenSessions:
-    """Of one batch's accounts. `load` first."""
+    """Of one batch's accounts. `load` first. Of an account the SESSIONS_MAX latest count."""
 
     def __init__(self) -> None:
-        self._uses: dict[str, dict[str, tuple[int, int]]] = {}
-        """By account and trait: first and last time."""
+        self._addresses: dict[str, dict[str, int]] = {}
+        """By account and trait: first time."""
+        self._begun: dict[str, dict[str, int]] = {}
+        """By account and trait: last time; the same of ends."""
+        self._ended: dict[str, dict[str, int]] = {}
 
     def clear(self) -> None:
-        self._uses.clear()
+        for each in (self._addresses, self._begun, self._ended):
+            each.clear()
 
     def load(self, connection: Connection, accounts: Iterable[str]) -> None:
         """All that is kept of these accounts' sessions, and their addresses."""
         self.clear()
         wanted, row = sorted(accounts), trait_uses.c
-        kinds = or_(is_of_sessions(), row.trait.between(ADDRESS, ADDRESS + _LAST))
         columns = select(row.account, row.trait, row.first_time, row.last_time)
+        kinds = (row.trait.between(ADDRESS, ADDRESS + _LAST), row.trait.between(ENDED, ENDED + _LAST),
+                 row.trait.between(SESSION, SESSION + _LAST))  # fmt: skip
         for start in range(0, len(wanted), _AT_ONCE):
-            some = columns.where(row.account.in_(wanted[start : start + _AT_ONCE]), kinds)
-            # The latest sessions count where there are too many.
-            for account, trait, first, last in connection.execute(
-                some.order_by(row.last_time.desc()).limit(_ROWS_MAX)
-            ):
-                self._keep(account, trait, first, last)
+            some = row.account.in_(wanted[start : start + _AT_ONCE])
+            for kind in kinds:
+                latest = columns.where(some, kind).order_by(row.last_time.desc()).limit(_ROWS_MAX)
+                # The latest come last, and stay.
+                for account, trait, first, last in reversed(connection.execute(latest).all()):
+                    self.note(account, trait, first)
+                    self.note(account, trait, last)
 
     def note(self, account: str, trait: str, time: int) -> None:
-        self._keep(account, trait, time, time)
+        """A session, an end of one, or an address."""
+        if trait.startswith(ADDRESS):
+            addresses = self._addresses.setdefault(account, {})
+            addresses[trait] = min(addresses.get(trait, time), time)
+            return
+        kept = (self._begun if trait.startswith(SESSION) else self._ended).setdefault(account, {})
+        kept[trait] = max(kept.get(trait, time), time)
+        if len(kept) > 2 * SESSIONS_MAX:
+            for old in sorted(kept, key=lambda each: kept[each])[:SESSIONS_MAX]:
+                del kept[old]
 
-    def elsewhere(self, accounts: Iterable[str], here: Opened, time: int) -> Elsewhere | None:
+    def elsewhere(self, accounts: Sequence[str], here: Opened, time: int) -> Elsewhere | None:
         """Whether another session was open when this one began. `accounts`: the account's names."""
         if here.place == _COMPANY:
             return None
-        uses = {trait: times for name in accounts for trait, times in self._uses.get(name, {}).items()}
-        others = list(_sessions(uses, but=here.session))
-        if not others:
-            return None
         network = _network(here.place)
-        for trait, (first, _) in uses.items():
-            if trait.startswith(ADDRESS) and first <= time - DAY_MS and _network(trait) == network:
-                return None
+        for name in accounts:
+            for trait, first in self._addresses.get(name, {}).items():
+                if first <= time - DAY_MS and _network(trait) == network:
+                    return None
+        others = [each for name in accounts for each in self._sessions(name, but=here.session)]
         found: Elsewhere | None = None
         for other in others:
             if not other.is_open(time) or (other.key and other.key == here.key):
@@ -134,10 +148,15 @@ class OpenSessions:
                 return "company"
         return found
 
-    def _keep(self, account: str, trait: str, first: int, last: int) -> None:
-        uses = self._uses.setdefault(account, {})
-        known = uses.get(trait, (first, last))
-        uses[trait] = (min(known[0], first), max(known[1], last))
+    def _sessions(self, account: str, *, but: str) -> Iterator[_Session]:
+        ends = self._ended.get(account, {})
+        for trait, begun in self._begun.get(account, {}).items():
+            parts = trait.removeprefix(SESSION).split("\\")
+            if len(parts) != 4 or "\\".join(parts[:2]) == but:
+                continue
+            end = ends.get("\\".join((ENDED + parts[0], parts[1])))
+            # A process's number comes again: an end before it is another's.
+            yield _Session(begun, parts[2], parts[3], end if end is not None and end >= begun else None)
 
 
 class _Session(NamedTuple):
@@ -148,16 +167,6 @@ class _Session(NamedTuple):
 
     def is_open(self, time: int) -> bool:
         return self.begun <= time < (self.begun + OPEN_MS if self.ended is None else self.ended)
-
-
-def _sessions(uses: dict[str, tuple[int, int]], *, but: str) -> Iterator[_Session]:
-    for trait, (_, begun) in uses.items():
-        parts = trait.removeprefix(SESSION).split("\\")
-        if not trait.startswith(SESSION) or len(parts) != 4 or "\\".join(parts[:2]) == but:
-            continue
-        end = uses.get("\\".join((ENDED + parts[0], parts[1])))
-        # A process's number comes again: an end before it is another's.
-        yield _Session(begun, parts[2], parts[3], end[1] if end is not None and end[1] >= begun else None)
 
 
 def _session(event: Authentication) -> str | None:

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_events import Event
-from server.enrich.sessions import OPEN_MS, OpenSessions, opened
+from server.enrich.sessions import OPEN_MS, SESSIONS_MAX, OpenSessions, opened
 from server.enrich.trait_uses import Use
 from server.evaluation.departures.observed_acts import login, logout, server
 from server.people.company_places import CompanyPlaces, NamedPlaces
@@ -169,6 +169,18 @@ def _login(address: str) -> Authentication:
     event = _ssh(NOON + HOUR, address)
     assert isinstance(event, Authentication)
     return event
+
+
+def test_of_an_account_that_logs_in_all_the_time_the_latest_sessions_count() -> None:
+    sessions = OpenSessions()
+    sessions.note("account:ben", "session:srv\\open\\company\\", NOON + DAY)
+    for number in range(5 * SESSIONS_MAX):
+        sessions.note("account:ben", f"session:srv\\{number}\\company\\", NOON + number)
+        sessions.note("account:ben", f"ended:srv\\{number}", NOON + number + 1)
+    here = opened(_login(STRANGE), PLACES)
+    assert here is not None
+    assert sessions.elsewhere(("account:ben",), here, NOON + DAY + HOUR) == "company"
+    assert sum(map(len, (sessions._begun["account:ben"], sessions._ended["account:ben"]))) <= 4 * SESSIONS_MAX
 
 
 def test_ipv6_networks_are_compared_by_their_first_32_bits() -> None:
