@@ -52,6 +52,11 @@ _COUNT = click.IntRange(min=0)
     help="So many people are to lose their accounts, or swap them.",
 )
 @click.option(
+    "--ignore-columns",
+    is_flag=True,
+    help="Columns that are called almost as one of the dates are others: leave them out.",
+)
+@click.option(
     "--mapping",
     "mapping_file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -77,6 +82,7 @@ def import_file(
     expect_leavers: int | None,
     expect_withdrawn: int | None,
     expect_accounts: int | None,
+    ignore_columns: bool,
     mapping_file: Path | None,
     encoding: str | None,
     time_zone: str | None,
@@ -110,6 +116,7 @@ def import_file(
             expect_leavers=expect_leavers,
             expect_withdrawn=expect_withdrawn,
             expect_accounts=expect_accounts,
+            ignore_columns=ignore_columns,
         )
         asks = not dry_run and not yes and stands_at_a_terminal() and not as_json
         if not dry_run and not yes and not asks:

@@ -30,7 +30,7 @@ def test_the_steps_are_told_in_order_with_amount_and_time() -> None:
         "复制到移动存储 1 个文件（17:45）"
     )
     facts = ActFacts("uploads", 1, 5, new_place=True, days_to_last_day=6, person_known=True, steps=steps)
-    assert act_sentence(facts) == f"{said}; last day in 6 days"
+    assert act_sentence(facts) == f"{said}; 6 days before the last day"
 
 
 @pytest.mark.parametrize(

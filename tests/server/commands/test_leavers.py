@@ -116,7 +116,10 @@ def test_the_list_empties_as_the_work_is_done(data: Path, database: Database) ->
         assert (done.exit_code, done.stdout) == (0, f"E1001: {item} signed off\n")
     with database.read() as connection:
         pseudonym = known_pseudonyms(connection, ["person:E1001"])["person:E1001"]
-    signed = _run(data, "leavers", "sign-off", pseudonym, "activity", "--as", "analyst", "--note", "looked")
+    activity = ("leavers", "sign-off", pseudonym, "activity", "--as", "analyst")
+    unsigned = _run(data, *activity)
+    assert (unsigned.exit_code, "1 alert is open: close what was looked at" in unsigned.stderr) == (1, True)
+    signed = _run(data, *activity, "--note", "looked")
     assert signed.stdout == f"{pseudonym}: activity signed off\n"
     assert "E1001" not in _run(data, "leavers", "--as", "hr").stdout
     assert "5/5" in _run(data, "leavers", "--as", "hr", "--all").stdout

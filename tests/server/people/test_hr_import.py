@@ -210,6 +210,57 @@ def test_one_bad_row_stops_all_of_it_and_is_on_the_record(database: Database) ->
         assert connection.execute(select(audit_table.c.action)).scalar_one() == "people.import_stopped"
 
 
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("last workng day", "last working day"),
+        ("Terminatoin Date", "end date"),
+        ("ResignationDates", "notice date"),
+        ("leaving_typ", "leaving type"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_date_stops_until_that_is_meant(
+    database: Database, header: str, column: str
+) -> None:
+    text = f"id,{header},Gehalt\n1,x,9\n"
+    report = take(database, text)
+    assert report.answer == "ignore_columns=true"
+    assert report.stopped is not None
+    assert f"called almost as: {column}; rename it" in report.stopped
+    assert header not in report.stopped
+    assert [(note.line, note.value, note.message) for note in report.notes] == [
+        (0, header, f"not read; did you mean {column}?")
+    ]
+    assert take(database, text, ignore_columns=True).applied
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Termination Code",
+        "termination reason code",
+        "contact number",
+        "last name",
+        "birth date",
+        "notice days",
+        "离职申请人",
+    ],
+)
+def test_a_column_of_something_else_stops_nothing(database: Database, header: str) -> None:
+    assert take(database, f"id,{header}\n1,x\n").applied
+
+
+def test_a_slip_in_another_name_gets_a_note_where_the_column_is_missing(database: Database) -> None:
+    report = take(database, "id,departmnt,job role,job rolle\n1,x,y,z\n")
+    assert (report.applied, [note.value for note in report.notes]) == (True, ["departmnt"])
+
+
+@pytest.mark.parametrize("data", [b"id,last working day\n", b"id\n\n,\n"])
+def test_a_file_without_rows_is_refused(database: Database, data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match="there are no rows below the header"):
+        take(database, data)
+
+
 def _roster(count: int, leaving: int) -> str:
     rows = (f"{n},{'2026-12-31' if n < leaving else ''}\n" for n in range(count))
     return "id,last working day\n" + "".join(rows)
