@@ -102,6 +102,7 @@ def test_what_runs_against_itself_finds_what_was_raised(
     assert SMALL_COPIES in {rule_id for rule_id, _ in hits}, "correlations are among them"
 
 
+@pytest.mark.long
 def test_processes_that_share_the_work_find_the_same(server: Server) -> None:
     dice = random.Random(7)
     endpoints = [Endpoint("desk-1"), Endpoint("desk-2", epoch="e" * 16), Endpoint("log", epoch="f" * 16)]
