@@ -69,6 +69,13 @@ def is_leaving(person: PersonFacts) -> bool:
     return final is not PersonStatus.ACTIVE
 
 
+def _same_row(row: PersonRow, rows: Rows) -> PersonRow | None:
+    """An earlier row that says all the same: exports that join tables have such."""
+    return next(
+        (each for each in rows.get(row.id, ()) if msgspec.structs.replace(each, line=row.line) == row), None
+    )
+
+
 class _Planning:
     def __init__(
         self, table: Table, stored: Mapping[str, PersonFacts], erased: ErasedNames, options: Options
@@ -124,6 +131,9 @@ class _Planning:
         known = {cells.cells.get("id", "") for cells in self._table.rows}
         rows: Rows = {}
         for row in read:
+            if (same := _same_row(row, rows)) is not None:
+                self._notes.append(Problem(row.line, "", row.id, f"says what line {same.line} says"))
+                continue
             manager = self._manager(row, led_by, known)
             problem = self._fault(row, rows) or (manager if isinstance(manager, Problem) else None)
             if problem is not None:
@@ -132,6 +142,9 @@ class _Planning:
             rows.setdefault(row.id, []).append(row)
             if "manager" in row.given and not isinstance(manager, Problem):
                 self._managers[row.id] = manager
+                if manager is None and led_by.leads_themselves(row):
+                    message = "named as their own manager, which counts as none"
+                    self._notes.append(Problem(row.line, "manager", row.manager or "", message))
         # Whose own row is refused as erased leads nobody.
         for person_id, manager_id in self._managers.items():
             if manager_id not in rows and self._is_gone(manager_id):

@@ -214,7 +214,7 @@ def test_a_flag_is_shown_stands_and_is_taken_back_on_the_record(database: Databa
 def test_imports_are_listed_and_undone(database: Database, tmp_path: Path) -> None:
     assert _run(tmp_path, "imports", "list").stdout == "No imports yet: leaver people import FILE\n"
     _import(tmp_path, _file(tmp_path, GOOD.encode()))
-    _import(tmp_path, _file(tmp_path, b"id\n1\n1\n"))
+    _import(tmp_path, _file(tmp_path, b"id,priority\n1,1\n1,2\n"))
     first, second = json.loads(_run(tmp_path, "imports", "list", "--json").stdout)
     assert (first["id"], first["refused"], second["id"], second["added"]) == (2, 1, 1, 2)
     assert "stopped: 1 of its rows are bad" in " ".join(_run(tmp_path, "imports", "list").stdout.split())

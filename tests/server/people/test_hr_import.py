@@ -261,6 +261,16 @@ def test_a_file_without_rows_is_refused(database: Database, data: bytes) -> None
         take(database, data)
 
 
+def test_a_row_that_is_there_twice_and_somebody_who_leads_themselves_get_a_note(database: Database) -> None:
+    rows = "1,Ada,ada,,1,,,\n" * 2 + "2,Bob,bob,,1,,,\n"
+    report = take(database, HEADER + rows, skip_bad_rows=False)
+    assert (report.applied, counts(report)) == (True, (2, 0, 0, 0))
+    assert [(note.line, note.message) for note in report.notes] == [
+        (2, "named as their own manager, which counts as none"),
+        (3, "says what line 2 says"),
+    ]
+
+
 def _roster(count: int, leaving: int) -> str:
     rows = (f"{n},{'2026-12-31' if n < leaving else ''}\n" for n in range(count))
     return "id,last working day\n" + "".join(rows)

@@ -54,7 +54,15 @@ def test_a_column_that_the_mapping_names_and_the_file_lacks_is_an_error() -> Non
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[colums]\n", "colums"),
+        ("[colums]\n", "'colums' is not known; did you mean columns?"),
+        ("skiplines = 2", "did you mean skip_lines?"),
+        (
+            '[columns]\n"last workin day" = "x"',
+            "columns: 'last workin day' is not known; did you mean last_working_day?",
+        ),
+        ("skip_lines = 200", "skip_lines: Expected int <= 100"),
+        ('[values.leaving_type]\nx = "gone"', "values.leaving_type: 'gone' is none of resigned, "),
+        ('[values.kind]\nx = "temporal"', "values.kind: 'temporal' is none of employee, partner"),
         ('[columns]\nsalary = "Gehalt"', "salary"),
         ("skip_lines = -1", "skip_lines"),
         ('date_order = "ymd"', "date_order"),
@@ -127,3 +135,13 @@ def test_a_last_hour_without_a_last_day_is_refused() -> None:
     (row,) = _rows(b"id,last working day,last hour\n1,,17:30\n")
     assert isinstance(row, Problem)
     assert "no last working day" in row.message
+
+
+def test_columns_are_called_in_a_mapping_as_the_documentation_lists_them(tmp_path: Path) -> None:
+    file = tmp_path / "hr.toml"
+    file.write_text('[columns]\n"last working day" = "Austritt"\n[values."leaving type"]\nx = "resigned"\n')
+    found = read_mapping(file)
+    assert (found.columns, found.values) == (
+        {"last_working_day": "Austritt"},
+        {"leaving_type": {"x": "resigned"}},
+    )

@@ -27,7 +27,7 @@ _names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=3).map(
 )
 _dates = st.sampled_from(["", "2026-10-01", "2026-11-30", "2026-12-24", "soon"])
 _rows = st.tuples(_ids, _names, _names, _dates, _dates, st.sampled_from(["", "1", "2", "3", "9"]))
-_rosters = st.lists(st.lists(_rows, max_size=4), min_size=1, max_size=4)
+_rosters = st.lists(st.lists(_rows, min_size=1, max_size=4), min_size=1, max_size=4)
 HEADER = "id,accounts,devices,notice date,last working day,manager"
 
 

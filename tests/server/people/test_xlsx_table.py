@@ -123,6 +123,7 @@ def test_a_part_whose_packing_is_broken_is_said_to_be(method: int) -> None:
     ("data", "words"),
     [
         (b"PK\x03\x04 and then nothing", "not a workbook"),
+        (bytes(range(256)) * 8 + bytes(4), "neither text nor an XLSX workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "save it as .xlsx or CSV"),
         (workbook(), "the sheet is empty"),
         (workbook(["name", "team"], ["x", "y"]), "no column for the person's id"),
