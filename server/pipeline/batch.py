@@ -80,6 +80,7 @@ class BatchReader:
                 self._agents.heartbeat(agent, found, found.heartbeat)
         self._batch.uses = self._memory.uses.rows()
         self._batch.uses_dropped = self._memory.uses.dropped
+        self._batch.sessions_dropped = self._memory.surroundings.sessions_dropped
         self._memory.scorer.settle()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()

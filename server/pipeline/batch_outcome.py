@@ -42,6 +42,7 @@ class Batch:
         self.exports: list[Export] = []
         self.uses: list[Row] = []
         self.uses_dropped = 0
+        self.sessions_dropped = 0
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()

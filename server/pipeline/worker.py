@@ -239,6 +239,7 @@ class PipelineWorker:
             erased=batch.erased.total(),
             correlations_dropped=batch.correlations_dropped,
             uses_dropped=batch.uses_dropped,
+            sessions_dropped=batch.sessions_dropped,
         )
         self._observer.batch_done(done)
         return done

@@ -1,4 +1,5 @@
-"""What points to a person besides an account, as events showed it (enrich/trait_uses.py)."""
+"""What points to a person besides an account, as events showed it (enrich/trait_uses.py); and sessions
+and their ends, which point to nobody (enrich/sessions.py)."""
 
 from __future__ import annotations
 
