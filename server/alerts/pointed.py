@@ -23,13 +23,16 @@ from server.pipeline.subject_state import SubjectState
 
 class Pointed(msgspec.Struct, frozen=True):
     """first_time, last_time: ms UTC, of the events; None: there are none. `late`: correlations that a late
-    event completed. `steps`: of the sequence on the day that was asked for, with the rules' ids."""
+    event completed. `steps`: of the sequence on the day that was asked for, with the rules' ids.
+    `gone`: windows of some hits are there no more. `untold`: they lack which events some were."""
 
     ranges: tuple[EventRange, ...] = ()
     first_time: int | None = None
     last_time: int | None = None
     late: frozenset[str] = frozenset()
     steps: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
+    gone: bool = False
+    untold: bool = False
 
 
 def pointed(
@@ -45,12 +48,15 @@ def pointed(
     ranges: list[EventRange] = []
     times: list[int] = []
     late: set[str] = set()
+    gone = untold = False
     steps: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
     series = {event_series(agent, epoch): (agent, epoch) for agent, epoch in spools}
     for rule_id, day in sorted(hits):
         made = state.correlations.made_on(correlated, rule_id, day)
         if made is None:
+            gone = True
             continue
+        untold = untold or made.untold
         known = [(series[name], first, last) for name, first, last in made.events.ranges() if name in series]
         ranges += [EventRange(*spool, first, last) for spool, first, last in known]
         times += (made.first, made.last)
@@ -65,6 +71,8 @@ def pointed(
         max(times, default=None),
         frozenset(late),
         steps,
+        gone,
+        untold,
     )
 
 

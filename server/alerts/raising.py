@@ -112,8 +112,9 @@ def _raise(
         )
         again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
         seen = _pointed(connection, memory, state, found, looking_back=looking_back is not None)
-        if not seen.ranges and known_alert is None:
-            # Windows that are gone tell nothing any more: their days do, as far as the rules hit.
+        if seen.untold or (known_alert is None and (seen.gone or not seen.ranges)):
+            # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
+            # open alert was told when its windows were there, it keeps.
             found = msgspec.structs.replace(found, whole=frozenset(found.places))
         text = _text(memory, state, person, found, seen, again=again)
         values = _values(state, person, found, seen, text, memory, now)
