@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
@@ -30,6 +30,7 @@ from server.store.upsert import insert_missing, insert_new, upsert
 
 SUBJECTS_AT_ONCE = 500
 """In one query."""
+_GONE_AT_ONCE: Final = 100
 
 
 def raise_alerts(
@@ -168,12 +169,19 @@ def _write_evidence(
         return
     own = correlated_ranges.c.alert == alert_id
     columns = [correlated_ranges.c[name] for name in EventRange.__struct_fields__]
-    known = joined(EventRange(*row) for row in connection.execute(select(*columns).where(own)))
-    wanted = joined(seen.ranges if anew and seen.ranges else (*known, *seen.ranges))
-    if wanted != known:
-        connection.execute(delete(correlated_ranges).where(own))
-        ranges = [{"alert": alert_id} | msgspec.structs.asdict(each) for each in wanted]
-        insert_new(connection, correlated_ranges, ranges)
+    known = {EventRange(*row) for row in connection.execute(select(*columns).where(own))}
+    wanted = set(joined(seen.ranges if anew and seen.ranges else (*known, *seen.ranges)))
+    # Only what differs: one more event is a row, of an alert that may have thousands.
+    at = correlated_ranges.c
+    gone = [
+        and_(at.agent == each.agent, at.epoch == each.epoch, at.first_seq == each.first_seq)
+        for each in sorted(known - wanted)
+    ]
+    for start in range(0, len(gone), _GONE_AT_ONCE):
+        some = or_(*gone[start : start + _GONE_AT_ONCE])
+        connection.execute(delete(correlated_ranges).where(own, some))
+    ranges = [{"alert": alert_id} | msgspec.structs.asdict(each) for each in sorted(wanted - known)]
+    insert_new(connection, correlated_ranges, ranges)
 
 
 _NOTHING_LEFT: Final = {
