@@ -13,6 +13,7 @@ import msgspec
 
 from analytics.step_words import StepFacts
 from policies.correlated_policies import CorrelatedPolicies
+from policies.correlation.correlator import Counts
 from policies.correlation.group_window import Entry
 from server.alerts.event_ranges import EventRange, joined
 from server.people.directory import Directory, PersonRecord
@@ -39,12 +40,13 @@ def pointed(
     state: SubjectState,
     correlated: CorrelatedPolicies,
     hits: Iterable[tuple[str, int]],
+    counts: Counts,
     *,
     spools: Iterable[tuple[str, str]],
     peak: int,
 ) -> Pointed:
     """`hits`: (rule id of a correlation, local day). `spools`: (agent, epoch) of the subject's events.
-    `peak`: the day whose sequence is told."""
+    `counts`: as SubjectCorrelations.take. `peak`: the day whose sequence is told."""
     ranges: list[EventRange] = []
     times: list[int] = []
     late: set[str] = set()
@@ -52,7 +54,7 @@ def pointed(
     steps: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
     series = {event_series(agent, epoch): (agent, epoch) for agent, epoch in spools}
     for rule_id, day in sorted(hits):
-        made = state.correlations.made_on(correlated, rule_id, day)
+        made = state.correlations.made_on(correlated, rule_id, day, counts)
         if made is None:
             gone = True
             continue

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from policies.correlation.correlator import Counts
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
 from server.alerts.judgement import judged_of
@@ -41,17 +42,20 @@ def raise_alerts(
     *,
     now: int,
     looking_back: int | None = None,
+    counts: Counts | None = None,
 ) -> list[int]:
     """Assesses every family of these subjects, also where none of their days changed: what is usual may have
     (watched_days.py). now: ms UTC. `looking_back`: from this local day on all was scored again; what is
-    found anew says that it was found so. Returns the scores of the alerts that it opened."""
+    found anew says that it was found so.
+    `counts`: adds what bounds of correlations drop. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
+    counts = counts or Counts()
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
         for state in part:
             person = people[state.subject]
-            scores += _raise(connection, memory, state, person, known, now, looking_back=looking_back)
+            scores += _raise(connection, memory, state, person, known, now, counts, looking_back=looking_back)
     return scores
 
 
@@ -93,6 +97,7 @@ def _raise(
     person: PersonRecord | None,
     known: _Known,
     now: int,
+    counts: Counts,
     *,
     looking_back: int | None,
 ) -> list[int]:
@@ -112,7 +117,7 @@ def _raise(
             looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
         )
         again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
-        seen = _pointed(connection, memory, state, found, looking_back=looking_back is not None)
+        seen = _pointed(connection, memory, state, found, counts, looking_back=looking_back is not None)
         if seen.untold or (known_alert is None and (seen.gone or not seen.ranges)):
             # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
             # open alert was told when its windows were there, it keeps.
@@ -141,7 +146,13 @@ def _raise(
 
 
 def _pointed(
-    connection: Connection, memory: Memory, state: SubjectState, found: Assessment, *, looking_back: bool
+    connection: Connection,
+    memory: Memory,
+    state: SubjectState,
+    found: Assessment,
+    counts: Counts,
+    *,
+    looking_back: bool,
 ) -> Pointed:
     if not found.correlated:
         return Pointed()
@@ -152,7 +163,7 @@ def _pointed(
         query = select(at.agent, at.epoch).where(at.subject == state.subject).distinct()
         spools |= {(row.agent, row.epoch) for row in connection.execute(query)}
     correlated = memory.rules.policies.correlated
-    return pointed(state, correlated, found.correlated, spools=spools, peak=found.peak)
+    return pointed(state, correlated, found.correlated, counts, spools=spools, peak=found.peak)
 
 
 def _write_evidence(
