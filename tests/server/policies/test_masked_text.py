@@ -22,13 +22,16 @@ NAMING = BUILD_SERVER.replace(
 ).replace("Nightly copies, change 4711", "agreed with Wang Mei and mei.w for PC wang-laptop")
 
 
-@pytest.fixture
-def known(database: Database) -> Database:
-    data = b"id,name,account\nE1002,Wang Mei,mei.w\nE7,Jo Alder,joe\n"
+def _take_over(database: Database, roster: bytes) -> None:
     with database.read() as connection:
-        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
+        prepared = prepare_import(connection, roster, at=NOW, options=ImportOptions())
     with database.begin() as connection:
         take_over(connection, prepared, actor="test")
+
+
+@pytest.fixture
+def known(database: Database) -> Database:
+    _take_over(database, b"id,name,account\nE1002,Wang Mei,mei.w\nE7,Jo Alder,joe\n")
     return database
 
 
@@ -54,11 +57,7 @@ def test_a_text_that_names_nobody_stays_as_it_is(known: Database) -> None:
 
 
 def test_people_whose_names_are_words_of_rules_make_no_rule_unreadable(database: Database) -> None:
-    data = b"id,name,account\nE1,Ann Left,may\nE2,Mark Person,hour\nE3,Gone,notice\n"
-    with database.read() as connection:
-        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
-    with database.begin() as connection:
-        take_over(connection, prepared, actor="test")
+    _take_over(database, b"id,name,account\nE1,Ann Left,may\nE2,Mark Person,hour\nE3,Gone,notice\n")
     texts = [each.text for each in read_folder(SHIPPED_RULES)[0]]
     mask = text_mask(database, texts)
     assert [mask(text) for text in texts] == texts
@@ -71,11 +70,7 @@ def test_people_whose_names_are_words_of_rules_make_no_rule_unreadable(database:
 
 
 def test_ids_and_accounts_that_stand_in_examples_of_rules_are_hidden(database: Database) -> None:
-    data = b"id,name,account\n1001,Lin Brook,lin\ne-9,Bo Hart,customers\n"
-    with database.read() as connection:
-        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
-    with database.begin() as connection:
-        take_over(connection, prepared, actor="test")
+    _take_over(database, b"id,name,account\n1001,Lin Brook,lin\ne-9,Bo Hart,customers\n")
     said = "agreed with lin (1001) and with e-9"
     shown = text_mask(database, [said])(said)
     for word in ("lin", "1001", "e-9"):
@@ -84,11 +79,7 @@ def test_ids_and_accounts_that_stand_in_examples_of_rules_are_hidden(database: D
 
 
 def test_a_name_that_a_quoted_field_is_compared_with_is_hidden_whatever_the_word(database: Database) -> None:
-    data = b"id,name,account\nE1,Ann Other,may\n"
-    with database.read() as connection:
-        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
-    with database.begin() as connection:
-        take_over(connection, prepared, actor="test")
+    _take_over(database, b"id,name,account\nE1,Ann Other,may\n")
     text = BUILD_SERVER.replace("device.hostname: build-1", '"actor.user.name": may')
     shown = text_mask(database, [text])(text)
     assert yaml.safe_load(shown)["filter"]["build_server"]["actor.user.name"].startswith("P-")
