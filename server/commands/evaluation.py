@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from server.alerts.traits import AlertTrait
+from server.commands.evaluation_cert import cert
 from server.commands.opening import echo_json, fail, json_option
 from server.commands.tables import echo_table, span
 from server.evaluation.departures.evaluation import GOOD, Outcome, evaluate
@@ -29,6 +30,9 @@ _VERDICTS = {
 @click.group("eval")
 def evaluation() -> None:
     """How well Leaver tells leaks from what only looks like one."""
+
+
+evaluation.add_command(cert)
 
 
 @evaluation.command("departures")
