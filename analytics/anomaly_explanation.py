@@ -1,0 +1,286 @@
+"""Why the model finds a day strange: the strongest measures, a check that they are it, and the smallest
+change that would have made the day normal.
+
+Measures are ranked by their strongest one-sided feature among the two activities that made the score. The
+check (occlusion) sets the three shown to the subject's own 90th percentile and scores again: where less than
+a quarter of the surprise goes away, it is an unusual combination. The smallest change only ever makes today
+smaller, and is scored again before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.anomaly_model import AnomalyModel, Known, Today
+from analytics.measures import ACTIVITIES, MEGABYTE, Measure
+from analytics.own_history import BURST_DAYS, HISTORY_DAYS, SUM_DAYS, own_usual
+from analytics.panel import ActivityDays, Counts, Flags, Floats, log_values
+
+SHOWN: Final = 3
+ALERT_POINTS: Final = 50.0
+_EXPLAINED_MIN: Final = 0.25
+_CHANGED_MAX: Final = 12
+"""Measures that a smallest change may touch; a day that needs more is not made normal by a change."""
+_STEPS: Final = 24
+_FIRST_SEEN_DAYS: Final = 60
+
+
+class Reason(msgspec.Struct, frozen=True):
+    activity: str
+    measure: str
+    strength: float
+    """Of its strongest feature, in that feature's units."""
+    days: int
+    """Over so many days the value is taken: 1, 7 or 28."""
+    value: int
+    """Bytes or a count."""
+    usual: float | None
+    """Median of the subject's days with any in the last 28 (of a day; of the sum for longer); None: none."""
+    peers_percentile: float | None
+    """Share (0-100) of the peers' days below the value; 100 is above all; None for longer than a day."""
+    first_in_days: int | None
+    """None: there was some within the last 60 days; else how many of them were seen."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    activity: str
+    measure: str
+    value: int
+    normal: int
+    """At most so much, and the day would have been normal."""
+
+
+class DayExplanation(msgspec.Struct, frozen=True):
+    points: float
+    """A_day (0–100) of the day as it is."""
+    reasons: tuple[Reason, ...]
+    """Strongest first."""
+    explained: float
+    """Part of the surprise (0-1) that goes away with them."""
+    unusual_combination: bool
+    changes: tuple[Change, ...]
+    """Together the smallest change; empty where the day is normal or no change of today alone suffices."""
+    changed_points: float
+    """A_day after the change, scored again."""
+    unseen: tuple[str, ...]
+    """Activities that nobody watched that day: what could not be seen."""
+
+
+class Subject(msgspec.Struct, frozen=True, eq=False):
+    """One subject's history (one row each, oldest day first, the last is yesterday) and running day."""
+
+    history: Mapping[str, ActivityDays]
+    off: Flags
+    today: Mapping[str, Today]
+    off_today: bool
+    peer_group: str
+    weight: float = 1.0
+
+
+def explain_day(model: AnomalyModel, subject: Subject, *, shown: int = SHOWN) -> DayExplanation:
+    """Empty under a cold-start model and for a day on which nothing stands out."""
+    known = model.known(subject.history, subject.off, subject.off_today, [subject.peer_group])
+    scores = model.score(subject.today, known, np.array([subject.weight]))
+    points = float(scores.a_day[0])
+    unseen = tuple(name for name in model.activities if not subject.today[name].seen[0])
+    features = model.features(subject.today, known)
+    ranked = _ranked(features)
+    order = np.argsort(-scores.evidence[0], kind="stable")[:2]
+    leading = {model.activities[i] for i in order if scores.evidence[0][i] > 0}
+    top = [each for each in ranked if each.activity in leading][:shown]
+    if model.cold_start or not top:
+        return DayExplanation(points, (), 0.0, False, (), points, unseen)
+    usual = _usual_values(subject)
+    explained = _explained(model, subject, known, features, top, usual, float(scores.p_day[0]))
+    changes, changed = _smallest_change(model, subject, known, ranked[:_CHANGED_MAX], usual, points)
+    reasons = tuple(_reason(model, subject, each) for each in top)
+    return DayExplanation(points, reasons, explained, explained < _EXPLAINED_MIN, changes, changed, unseen)
+
+
+class _Ranked(msgspec.Struct, frozen=True):
+    activity: str
+    measure: int
+    strength: float
+    days: int
+
+
+def _ranked(features: Mapping[str, Floats]) -> list[_Ranked]:
+    """Measures by their strongest feature, each with that feature's window."""
+    found = []
+    for name, matrix in features.items():
+        measures = ACTIVITIES[name]
+        row, count = matrix[0], len(measures)
+        volumes = [i for i, measure in enumerate(measures) if measure.volume]
+        windows = {i: [(float(max(row[i], row[count + i])), 1)] for i in range(count)}
+        sums = row[2 * count :].reshape(len(SUM_DAYS), 2, len(volumes)).max(axis=1)
+        for w, width in enumerate(SUM_DAYS):
+            for v, i in enumerate(volumes):
+                windows[i].append((float(sums[w, v]), width))
+        for i, each in windows.items():
+            strength, days = max(each, key=lambda one: (one[0], -one[1]))
+            if strength > 0:
+                found.append(_Ranked(name, i, strength, days))
+    return sorted(found, key=lambda one: (-one.strength, one.activity, one.measure))
+
+
+def _usual_values(subject: Subject) -> dict[str, Counts]:
+    """Each measure's own 90th percentile on days of today's type, never above today's value."""
+    found = {}
+    for name, measures in ACTIVITIES.items():
+        days = subject.history[name].values[:, -HISTORY_DAYS:]
+        seen = subject.history[name].seen[:, -HISTORY_DAYS:]
+        same = subject.off[-HISTORY_DAYS:] == subject.off_today
+        q90 = own_usual(log_values(days, measures), seen, same).q90[0]
+        units = np.array([MEGABYTE if m.unit == "bytes" else 1 for m in measures], dtype=np.float64)
+        usual = np.round(np.expm1(q90) * units).astype(np.int64)
+        found[name] = np.minimum(usual, subject.today[name].values[0])
+    return found
+
+
+def _explained(
+    model: AnomalyModel,
+    subject: Subject,
+    known: Known,
+    features: Mapping[str, Floats],
+    top: Sequence[_Ranked],
+    usual: Mapping[str, Counts],
+    p: float,
+) -> float:
+    changed = {name: day.values[0].copy() for name, day in subject.today.items()}
+    for each in top:
+        changed[each.activity][each.measure] = usual[each.activity][each.measure]
+    seen = {name: day.seen for name, day in subject.today.items()}
+    today = {name: Today(row[None], seen[name]) for name, row in changed.items()}
+    reset = model.features(today, known)
+    for each in top:
+        # Sums hold earlier days as well: what is explained by the measure goes with it.
+        measures = ACTIVITIES[each.activity]
+        volumes = [i for i, measure in enumerate(measures) if measure.volume]
+        if each.measure in volumes:
+            at = 2 * len(measures) + volumes.index(each.measure)
+            reset[each.activity][:, at :: len(volumes)] = 0.0
+    after = model.score_features(reset, seen, None, known, np.array([subject.weight])).p_day[0]
+    before = -np.log(p)
+    return float(np.clip(1 + np.log(after) / before, 0.0, 1.0)) if before > 0 else 0.0
+
+
+def _smallest_change(
+    model: AnomalyModel,
+    subject: Subject,
+    known: Known,
+    ranked: Sequence[_Ranked],
+    usual: Mapping[str, Counts],
+    points: float,
+) -> tuple[tuple[Change, ...], float]:
+    """Greedy: the fewest strongest measures at their usual, then as much of the strongest as is normal."""
+    movable = [
+        each
+        for each in ranked
+        if usual[each.activity][each.measure] < subject.today[each.activity].values[0, each.measure]
+    ]
+    if points < ALERT_POINTS or not movable:
+        return (), points
+
+    def scored(variants: Sequence[Mapping[tuple[str, int], int]]) -> Floats:
+        return _variants(model, subject, known, variants)
+
+    def to_usual(chosen: Sequence[_Ranked]) -> dict[tuple[str, int], int]:
+        return {(r.activity, r.measure): int(usual[r.activity][r.measure]) for r in chosen}
+
+    prefixes = [to_usual(movable[: i + 1]) for i in range(len(movable))]
+    normal = np.flatnonzero(scored(prefixes) < ALERT_POINTS)
+    if not len(normal):
+        return (), points
+    chosen = list(movable[: int(normal[0]) + 1])
+    for each in list(chosen):
+        without = [other for other in chosen if other is not each]
+        if without and scored([to_usual(without)])[0] < ALERT_POINTS:
+            chosen = without
+    change = to_usual(chosen)
+    strongest = chosen[0].activity, chosen[0].measure
+    low, high = change[strongest], int(subject.today[strongest[0]].values[0, strongest[1]])
+    for _ in range(3):
+        grid = _grid(low, high)
+        fine = scored([{**change, strongest: value} for value in grid]) < ALERT_POINTS
+        last = int(np.flatnonzero(~fine)[0]) if not fine.all() else len(grid)
+        low, high = grid[max(last - 1, 0)], grid[min(last, len(grid) - 1)]
+    change[strongest] = low
+    verified = float(scored([change])[0])
+    told = tuple(
+        Change(
+            activity,
+            ACTIVITIES[activity][measure].name,
+            int(subject.today[activity].values[0, measure]),
+            normal_value,
+        )
+        for (activity, measure), normal_value in change.items()
+    )
+    return (told, verified) if verified < ALERT_POINTS else ((), points)
+
+
+def _grid(low: int, high: int) -> list[int]:
+    steps = np.expm1(np.linspace(np.log1p(low), np.log1p(high), _STEPS))
+    return [int(value) for value in np.unique(np.concatenate([[low], steps.round(), [high]]).clip(low, high))]
+
+
+def _variants(
+    model: AnomalyModel,
+    subject: Subject,
+    known: Known,
+    variants: Sequence[Mapping[tuple[str, int], int]],
+) -> Floats:
+    """A_day of today with single values changed, one a variant."""
+    n = len(variants)
+    rows: NDArray[np.intp] = np.zeros(n, dtype=np.intp)
+    today = {}
+    for name, day in subject.today.items():
+        values = np.repeat(day.values, n, axis=0)
+        for i, variant in enumerate(variants):
+            for (activity, measure), value in variant.items():
+                if activity == name:
+                    values[i, measure] = value
+        today[name] = Today(values, np.repeat(day.seen, n))
+    repeated = Known(
+        known.off, known.group[rows], {name: each.of(rows) for name, each in known.activities.items()}, None
+    )
+    return model.score(today, repeated, np.full(n, subject.weight)).a_day
+
+
+def _reason(model: AnomalyModel, subject: Subject, ranked: _Ranked) -> Reason:
+    measure: Measure = ACTIVITIES[ranked.activity][ranked.measure]
+    days = subject.history[ranked.activity]
+    values, seen = days.values[0, :, ranked.measure], days.seen[0]
+    today = int(subject.today[ranked.activity].values[0, ranked.measure])
+    earlier = values[max(len(values) - ranked.days + 1, 0) :] if ranked.days > 1 else values[:0]
+    value = today + int(earlier.sum())
+    recent = values[-_FIRST_SEEN_DAYS:]
+    percentile = None
+    if ranked.days == 1:
+        group = int(model.group_rows([subject.peer_group])[0])
+        column = model.peers(ranked.activity).percentiles[group, ranked.measure]
+        below = int(np.searchsorted(column, value, side="left"))
+        percentile = 100.0 if value > column[-1] else float(max(below - 1, 0))
+    first = int(seen[-_FIRST_SEEN_DAYS:].sum()) if not recent.any() else None
+    usual = _usual_sum(values, ranked.days)
+    return Reason(
+        ranked.activity, measure.name, ranked.strength, ranked.days, value, usual, percentile, first
+    )
+
+
+def _usual_sum(values: NDArray[np.int64], days: int) -> float | None:
+    if days == 1:
+        active = values[-BURST_DAYS:]
+        active = active[active > 0]
+        return float(np.median(active)) if len(active) else None
+    # Windows that do not overlap the one that ends today.
+    before = values[: max(len(values) - days + 1, 0)]
+    if len(before) < days:
+        return None
+    running = np.concatenate([[0], np.cumsum(before)])
+    usual = float(np.median(running[days:] - running[:-days]))
+    return usual if usual > 0 else None
