@@ -20,6 +20,7 @@ MAKES_OR_NEEDS_NO_DATA = {
     "leaver policy match",
     "leaver eval cert",
     "leaver eval departures",
+    "leaver eval simulate",
 }
 """`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files,
 `eval` makes an installation of its own."""

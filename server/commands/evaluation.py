@@ -12,6 +12,7 @@ from rich.table import Table
 
 from server.alerts.traits import AlertTrait
 from server.commands.evaluation_cert import cert
+from server.commands.evaluation_simulate import simulate
 from server.commands.opening import echo_json, fail, json_option
 from server.commands.tables import echo_table, span
 from server.evaluation.departures.evaluation import GOOD, Outcome, evaluate
@@ -33,6 +34,7 @@ def evaluation() -> None:
 
 
 evaluation.add_command(cert)
+evaluation.add_command(simulate)
 
 
 @evaluation.command("departures")

@@ -54,7 +54,12 @@ from event_schema.ocsf_unmapped import (
 )
 
 VERSION = "0.1.0"
-_ACTIVITY = {"read": ApiActivityKind.READ, "create": ApiActivityKind.CREATE, "update": ApiActivityKind.UPDATE}
+_ACTIVITY = {
+    "read": ApiActivityKind.READ,
+    "create": ApiActivityKind.CREATE,
+    "update": ApiActivityKind.UPDATE,
+    "delete": ApiActivityKind.DELETE,
+}
 _LOGON_TYPES = {
     "gdm-password": LogonType.INTERACTIVE,
     "sshd": LogonType.REMOTE_INTERACTIVE,
@@ -111,7 +116,7 @@ def act(
     *,
     address: str,
     device: str | None,
-    activity: Literal["read", "create", "update"] = "read",
+    activity: Literal["read", "create", "update", "delete"] = "read",
     object_type: str | None = None,
     name: str | None = None,
     count: int | None = None,
