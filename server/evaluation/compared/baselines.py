@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 RAW_FOREST: Final = "forest on raw counts"
 Z_SUM: Final = "sum of z"
 Z_FOREST: Final = "forest on z"

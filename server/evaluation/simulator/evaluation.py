@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from event_schema.ocsf_events import Event
 from policies.engine import PolicySet
+from server.evaluation.compared.activity_models import MODELS, model_scores
 from server.evaluation.compared.baselines import Days, baseline_scores
 from server.evaluation.compared.measured import (
     AlertLoad,
@@ -35,6 +36,7 @@ from server.evaluation.compared.raw_counts import MEASURES, RawCounts
 from server.evaluation.simulator.simulation import Simulation
 from server.evaluation.walk.product import QUIET, subject_days
 from server.evaluation.walk.walk import Walk
+from server.people.local_time import DAY_ZERO
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -115,7 +117,11 @@ def evaluate_company(
         exists=np.stack([company.exists(day) for day in range(days)], axis=1),
         test_begins=simulation.test_begins,
     )
-    scores: dict[str, Floats] = {PRODUCT: gathered.scores, **baseline_scores(panel, seed)}
+    scores: dict[str, Floats] = {
+        PRODUCT: gathered.scores,
+        MODELS: model_scores(panel, simulation.on_notice(), first_day + DAY_ZERO, seed),
+        **baseline_scores(panel, seed),
+    }
     progress(f"seed {seed}: baselines", 1, 1)
     cases = _cases(simulation)
     active = panel.active[:, simulation.test_begins :]

@@ -8,10 +8,12 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from event_schema.ocsf_events import Event
 from server.evaluation.simulator.acts import day_events
 from server.evaluation.simulator.amounts import NAMES
-from server.evaluation.simulator.company import CALENDAR, NEVER, Company
+from server.evaluation.simulator.company import CALENDAR, NEVER, Company, Mask
 from server.evaluation.simulator.desks import Desk, foreign, person_desk, shared_desk
 from server.evaluation.simulator.leaks import Leak, Leaks
 from server.evaluation.walk.walk import WalkedCompany, day_name, day_number
@@ -54,6 +56,12 @@ class Simulation:
     def group(self, person: int) -> str:
         """Department, of which peers are members."""
         return self.company.roles[person].name
+
+    def on_notice(self) -> Mask:
+        """By person and day."""
+        day = np.arange(self.days)[None]
+        notices, last = self.company.notices[:, None], self.company.last_days[:, None]
+        return np.asarray((notices <= day) & (day < last))
 
     def walked(self) -> WalkedCompany:
         """As it is on the first day: nobody has given notice."""
