@@ -38,8 +38,8 @@ class Queue(msgspec.Struct, frozen=True):
         return math.ceil(CAP * self.quota(alerts_per_1000_a_day, subjects))
 
 
-DAY_QUEUE: Final = Queue("day", 0.8, 7)
-SLOW_QUEUE: Final = Queue("slow", 0.2, 28)
+DAY_QUEUE: Final = Queue("day", 0.75, 7)
+SLOW_QUEUE: Final = Queue("slow", 0.25, 28)
 
 
 def alert_line(p: Floats, seen: Flags, queue: Queue, alerts_per_1000_a_day: float) -> float:

@@ -4,8 +4,9 @@ Stored form: sealed bytes (sealed_bytes.py), kind "LVANOMAL", version 1, content
 arrays as in stored_arrays.py, each forest as its own sealed bytes (forest.py).
 
 Each activity has two voters: its forest and the sum of its features (all one-sided), both calibrated to
-p-values by day type and peer group; e = −½(ln p_forest + ln p_zsum). The two largest e of a day add up to T,
-calibrated again: p_day. Drift has one forest over all slow measures: p_slow, a queue of its own.
+p-values by day type and peer group; e = −ln of the smaller. The two largest e of a day add up to T,
+calibrated again: p_day. Drift has one forest over all slow measures, and the largest drift of any of them as
+second voter (the forest alone does not see one measure that drifts far): p_slow, a queue of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from analytics.drift_features import (
 from analytics.forest import Forest
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Counts, Flags, Floats, log_values
-from analytics.score_pools import P_MIN, ScorePools, anomaly_points, strangeness
+from analytics.score_pools import P_MIN, ScorePools, anomaly_points, joint_strangeness, strangeness
 from analytics.sealed_bytes import StoredStateError, seal, unseal
 from analytics.stored_arrays import Stored, restored
 
@@ -52,6 +53,8 @@ class StoredDrift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: list[str]
     peers: Stored
     forest: bytes
+    forest_pools: Stored
+    largest_pools: Stored
     pools: Stored
     line: float
 
@@ -123,8 +126,14 @@ class _Activity(msgspec.Struct, frozen=True, eq=False):
 class _Drift(msgspec.Struct, frozen=True, eq=False):
     peers: DriftPeers
     forest: Forest
+    forest_pools: ScorePools
+    largest_pools: ScorePools
     pools: ScorePools
     line: float
+
+    def evidence(self, features: Floats, off: bool, group: NDArray[np.intp]) -> Floats:
+        by_forest = self.forest_pools.p(forest_scores(self.forest, features), off, group)
+        return joint_strangeness(by_forest, self.largest_pools.p(features.max(axis=1), off, group))
 
 
 class AnomalyModel:
@@ -232,7 +241,7 @@ class AnomalyModel:
         p_slow, slow_strength = np.ones(n), np.zeros(n)
         a_slow = np.zeros(n)
         if self._drift is not None and slow is not None:
-            slow_strength = forest_scores(self._drift.forest, slow)
+            slow_strength = self._drift.evidence(slow, known.off, known.group)
             p_slow = _weighed(self._drift.pools.p(slow_strength, known.off, known.group), divisor)
             a_slow = anomaly_points(p_slow, self._drift.line)
         return Scores(
@@ -306,6 +315,8 @@ def _drift(each: StoredDrift) -> _Drift:
     return _Drift(
         restored(DriftPeers, each.peers, what),
         Forest.from_bytes(each.forest, each.features),
+        restored(ScorePools, each.forest_pools, what),
+        restored(ScorePools, each.largest_pools, what),
         restored(ScorePools, each.pools, what),
         each.line,
     )

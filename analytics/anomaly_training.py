@@ -41,7 +41,7 @@ from analytics.forest import Forest, train_forest
 from analytics.measures import ACTIVITIES, Measure
 from analytics.own_history import HISTORY_DAYS
 from analytics.panel import ActivityDays, Flags, Floats, Panel, log_values
-from analytics.score_pools import P_MIN, ScorePools, fit_pools, strangeness
+from analytics.score_pools import P_MIN, ScorePools, fit_pools, joint_strangeness, strangeness
 from analytics.stored_arrays import stored
 
 DAYS_MIN: Final = 14
@@ -54,7 +54,6 @@ _WARM_UP_DAYS: Final = 7
 _LEARNT_ROWS: Final = 100_000
 _BLOCK: Final = 4_096
 """Subjects computed together."""
-_DRIFT_TREES: Final = 200
 
 Progress = Callable[[str, float], None]
 """What is being done, and the part (0–1) that is done."""
@@ -69,6 +68,8 @@ class _Range(msgspec.Struct, frozen=True, eq=False):
     first: int
     """The first calibration day."""
     seed: int
+    trees: int
+    """Of each forest; drift has twice as many."""
 
     @property
     def days(self) -> range:
@@ -86,6 +87,7 @@ def train(
     *,
     seed: int,
     alerts_per_1000_a_day: float = 5.0,
+    trees: int = 100,
     weights: Floats | None = None,
     progress: Progress = lambda what, part: None,
 ) -> AnomalyModel:
@@ -96,7 +98,7 @@ def train(
     groups = peer_groups(panel.peer_groups)
     n, days = len(panel.subjects), panel.days
     first = max(days - CALIBRATION_DAYS, min(_WARM_UP_DAYS, days))
-    found = _Range(panel.off, groups.rows(panel.peer_groups), groups, first, seed)
+    found = _Range(panel.off, groups.rows(panel.peer_groups), groups, first, seed, trees)
     seen, there = np.zeros((n, days), dtype=np.bool_), np.zeros((n, days), dtype=np.bool_)
     slow: list[NDArray[np.float32]] = []
     activities: dict[str, StoredActivity] = {}
@@ -205,7 +207,7 @@ def _learnt(
     matrix = np.concatenate([features(picked, day)[loaded.seen[picked, day]] for day in days])
     if len(matrix) < ROWS_MIN or not matrix.any():
         return None
-    return train_forest(matrix, names, found.seed)
+    return train_forest(matrix, names, found.seed, found.trees)
 
 
 def _calibrated(scores: Floats, seen: Flags, found: _Range) -> tuple[ScorePools, Floats]:
@@ -242,14 +244,24 @@ def _drift(
         return None
     picked = np.random.default_rng(found.seed).permutation(len(matrix))[:_LEARNT_ROWS]
     picked.sort()
-    forest = train_forest(matrix[picked].astype(np.float64), DRIFT_NAMES, found.seed, trees=_DRIFT_TREES)
+    forest = train_forest(matrix[picked].astype(np.float64), DRIFT_NAMES, found.seed, 2 * found.trees)
     scores = np.stack(
         [forest_scores(forest, features[:, at].astype(np.float64)) for at in range(len(found.days))], axis=1
     )
-    pools, p = _calibrated(scores, recent, found)
+    forest_pools, p_forest = _calibrated(scores, recent, found)
+    largest_pools, p_largest = _calibrated(features.max(axis=2).astype(np.float64), recent, found)
+    pools, p = _calibrated(joint_strangeness(p_forest, p_largest), recent, found)
     p = np.clip(p / divisor[:, found.first :], P_MIN, 1.0)
     line = alert_line(p, recent, SLOW_QUEUE, budget)
-    return StoredDrift(list(DRIFT_NAMES), stored(peers), forest.to_bytes(), stored(pools), line)
+    return StoredDrift(
+        list(DRIFT_NAMES),
+        stored(peers),
+        forest.to_bytes(),
+        stored(forest_pools),
+        stored(largest_pools),
+        stored(pools),
+        line,
+    )
 
 
 def _software() -> dict[str, str]:

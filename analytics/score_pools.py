@@ -103,8 +103,14 @@ def fit_pools(scores: Floats, off: Flags, group: NDArray[np.intp], groups: int) 
 
 
 def strangeness(p_forest: Floats, p_zsum: Floats) -> Floats:
-    """e = −½(ln p_forest + ln p_zsum): both voters count alike."""
-    found: Floats = -0.5 * (np.log(p_forest) + np.log(p_zsum))
+    """e = −ln min(p_forest, p_zsum): the voter that finds more. Calibrated again with T."""
+    found: Floats = -np.log(np.minimum(p_forest, p_zsum))
+    return found
+
+
+def joint_strangeness(p_forest: Floats, p_largest: Floats) -> Floats:
+    """e = −½(ln p_forest + ln p_largest): both voters count alike."""
+    found: Floats = -0.5 * (np.log(p_forest) + np.log(p_largest))
     return found
 
 

@@ -10,6 +10,7 @@ from analytics.anomaly_model import AnomalyModel, Today
 from analytics.anomaly_training import train
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays
+from analytics.slow_explanation import explain_drift
 from tests.analytics.company_days import company, panel_of, quiet_today, subject
 
 PEOPLE, DAYS = 60, 92
@@ -22,7 +23,7 @@ def history() -> dict[str, ActivityDays]:
 
 @pytest.fixture(scope="module")
 def model(history: dict[str, ActivityDays]) -> AnomalyModel:
-    return train(panel_of(history), seed=3)
+    return train(panel_of(history), seed=3, trees=40)
 
 
 def a_day(**activities: tuple[int, ...]) -> dict[str, Today]:
@@ -110,6 +111,29 @@ def test_what_nobody_watched_that_day_is_told(model: AnomalyModel, history: dict
 
 def test_a_cold_model_explains_nothing(history: dict[str, ActivityDays]) -> None:
     short = {name: each.ending(10) for name, each in history.items()}
-    cold = train(panel_of(short), seed=1)
+    cold = train(panel_of(short), seed=1, trees=20)
     found = explain_day(cold, subject(short, 0, a_day(mail=(10**9, 5, 5)), off=False))
+    assert (found.points, found.reasons) == (0.0, ())
+
+
+def test_a_slow_leak_names_the_measure_that_rose_and_by_how_much(
+    model: AnomalyModel, history: dict[str, ActivityDays]
+) -> None:
+    row = int(np.argmax((history["messaging"].values[:, :, 0] > 0).sum(axis=1)))
+    leaking = {name: ActivityDays(each.values.copy(), each.seen) for name, each in history.items()}
+    leaking["messaging"].values[row, -27:, 0] = np.where(history["messaging"].seen[row, -27:], 200_000_000, 0)
+    found = explain_drift(model, subject(leaking, row, a_day(messaging=(200_000_000, 5)), off=False))
+    assert found.points > 50
+    first = found.reasons[0]
+    assert (first.activity, first.measure) == ("messaging", "bytes")
+    assert first.value == 200_000_000 > 3 * first.usual
+    assert found.explained > 0.5
+    assert not found.unusual_combination
+
+
+def test_without_drift_in_the_model_there_is_nothing_slow_to_explain(
+    history: dict[str, ActivityDays],
+) -> None:
+    short = {name: each.ending(10) for name, each in history.items()}
+    found = explain_drift(train(panel_of(short), seed=1, trees=20), subject(short, 0, a_day(), off=False))
     assert (found.points, found.reasons) == (0.0, ())

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from analytics.alert_queues import DAY_QUEUE
 from analytics.anomaly_explanation import explain_day
 from analytics.anomaly_model import AnomalyModel, Known, Scores, Today
 from analytics.anomaly_training import train
@@ -29,7 +30,7 @@ def history() -> dict[str, ActivityDays]:
 
 @pytest.fixture(scope="module")
 def model(history: dict[str, ActivityDays]) -> AnomalyModel:
-    return train(panel_of(history), seed=3)
+    return train(panel_of(history), seed=3, trees=40)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_the_training_days_themselves_keep_to_the_budget(
             if day - last.get(row, -99) >= 7:
                 last[row] = day
                 alerts += 1
-    assert alerts <= 0.8 * 5 * PEOPLE / 1000 * 28
+    assert alerts <= DAY_QUEUE.share * 5 * PEOPLE / 1000 * 28
 
 
 def test_what_nobody_watched_is_neither_strange_nor_quiet(model: AnomalyModel, known: Known) -> None:
@@ -102,7 +103,7 @@ def test_the_same_panel_and_seed_give_the_same_bytes_and_progress_is_told(
     model: AnomalyModel, history: dict[str, ActivityDays]
 ) -> None:
     told: list[tuple[str, float]] = []
-    again = train(panel_of(history), seed=3, progress=lambda what, part: told.append((what, part)))
+    again = train(panel_of(history), seed=3, trees=40, progress=lambda what, part: told.append((what, part)))
     assert again.to_bytes() == model.to_bytes()
     assert [what for what, _ in told] == [*ACTIVITIES, "drift"]
     assert [part for _, part in told] == sorted(part for _, part in told)
@@ -154,7 +155,7 @@ def test_damaged_or_foreign_bytes_are_refused_and_say_what_to_do(model: AnomalyM
 
 def test_thirteen_days_make_a_cold_model_that_never_alerts_but_ranks() -> None:
     short = company(12, 40, 13)
-    model = train(panel_of(short), seed=1)
+    model = train(panel_of(short), seed=1, trees=20)
     assert model.cold_start
     again = AnomalyModel.from_bytes(model.to_bytes())
     names = NAMES[:40]
@@ -175,7 +176,7 @@ def test_forty_days_make_a_model_without_drift() -> None:
 @pytest.mark.parametrize(("people", "days"), [(0, 0), (1, 1), (1, 90), (3, 30)])
 def test_one_day_or_one_person_or_nobody_trains_without_a_crash(people: int, days: int) -> None:
     history = company(14, people, days)
-    model = AnomalyModel.from_bytes(train(panel_of(history), seed=1).to_bytes())
+    model = AnomalyModel.from_bytes(train(panel_of(history), seed=1, trees=20).to_bytes())
     names = NAMES[:people]
     known = model.known(history, OFF[:days], False, names)
     scores = model.score(quiet_today(people), known)
@@ -190,7 +191,7 @@ def test_all_zeros_and_constants_train_and_a_first_surprise_still_shows() -> Non
         if name == "logins":
             values[each.seen] = 3
         history[name] = ActivityDays(values, each.seen)
-    model = train(panel_of(history), seed=1)
+    model = train(panel_of(history), seed=1, trees=20)
     known = model.known(history, OFF[:45], False, NAMES[:40])
     today = quiet_today(40)
     assert (model.score(today, known).a_day < 50).all()
@@ -201,7 +202,7 @@ def test_all_zeros_and_constants_train_and_a_first_surprise_still_shows() -> Non
 def test_the_largest_numbers_there_are_stay_finite() -> None:
     history = company(16, 40, 64)
     history["files"].values[3] = 10**18
-    model = train(panel_of(history), seed=1)
+    model = train(panel_of(history), seed=1, trees=20)
     known = model.known(
         {n: ActivityDays(np.minimum(e.values, VALUE_MAX), e.seen) for n, e in history.items()},
         OFF[:64],
@@ -226,7 +227,7 @@ def test_a_clock_that_jumped_ahead_leaves_days_that_nobody_saw() -> None:
         history[name] = ActivityDays(
             values, np.concatenate([each.seen[:, :30], unseen, each.seen[:, 30:]], axis=1)
         )
-    model = train(panel_of(history), seed=1)
+    model = train(panel_of(history), seed=1, trees=20)
     assert model.content.days_seen == 60
     off = np.array([day_type == "off" for day_type in day_types(130)])
     scores = model.score(quiet_today(30), model.known(history, off, False, NAMES[:30]))
@@ -243,7 +244,7 @@ def test_a_backup_job_that_became_usual_no_longer_alerts(
     busy["files"] = ActivityDays(
         np.where(busy["files"].seen[:, :, None], busy["files"].values, 0), busy["files"].seen
     )
-    model = train(panel_of(busy), seed=1)
+    model = train(panel_of(busy), seed=1, trees=20)
     scores = model.score(with_value(2, "files", reads=2_000_000), model.known(busy, OFF[42:], False, NAMES))
     assert scores.a_day[2] < 50
 
@@ -254,4 +255,4 @@ def test_numbers_that_are_none_are_refused_with_the_activity() -> None:
     broken[3, 5, 0] = np.nan
     history["mail"] = ActivityDays(broken, history["mail"].seen)  # type: ignore[arg-type]
     with pytest.raises(PanelError, match="mail"):
-        train(panel_of(history), seed=1)
+        train(panel_of(history), seed=1, trees=20)

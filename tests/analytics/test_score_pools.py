@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.panel import Floats
-from analytics.score_pools import P_MIN, ScorePools, anomaly_points, fit_pools, strangeness
+from analytics.score_pools import P_MIN, ScorePools, anomaly_points, fit_pools, joint_strangeness, strangeness
 
 ONE = np.zeros(1, dtype=np.intp)
 
@@ -93,5 +93,11 @@ def test_points_are_50_at_the_line_and_halve_the_gap_with_each_tenth() -> None:
     np.testing.assert_allclose(points, [0, 0, 50, 75], atol=1e-9)
 
 
-def test_both_voters_count_alike() -> None:
-    assert strangeness(np.array([0.01]), np.array([1.0])) == strangeness(np.array([1.0]), np.array([0.01]))
+def test_the_voter_that_finds_more_decides() -> None:
+    found = strangeness(np.array([0.01, 1.0, 0.5]), np.array([1.0, 0.01, 0.5]))
+    np.testing.assert_allclose(found, -np.log([0.01, 0.01, 0.5]))
+
+
+def test_jointly_both_voters_count_alike() -> None:
+    one, other = np.array([0.01]), np.array([1.0])
+    assert joint_strangeness(one, other) == joint_strangeness(other, one) == -np.log(0.1)

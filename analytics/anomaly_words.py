@@ -1,0 +1,120 @@
+"""An explanation in words, English or Chinese: what a person would say. From facts only, gender-free, never
+with a name in it: the lines may be shown beside a pseudonym."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from analytics.anomaly_explanation import Change, DayExplanation, Reason
+from analytics.explanation import Language, human_ratio
+from analytics.measures import ACTIVITIES
+from analytics.slow_explanation import SlowReason
+from event_schema.byte_size import byte_size
+
+LABELS: Final[dict[str, tuple[str, str]]] = {
+    "removable_storage.bytes": ("copied to removable storage", "复制到移动存储"),
+    "removable_storage.files": ("files copied to removable storage", "个文件复制到移动存储"),
+    "removable_storage.new_devices": ("storage devices used for the first time", "个首次使用的存储设备"),
+    "messaging.bytes": ("sent by messenger", "通过即时通讯发送"),
+    "messaging.files": ("files sent by messenger", "个文件通过即时通讯发送"),
+    "cloud.bytes": ("put into cloud storage", "上传到云存储"),
+    "cloud.files": ("files put into cloud storage", "个文件上传到云存储"),
+    "cloud.new_destinations": ("cloud destinations used for the first time", "个首次使用的云存储目的地"),
+    "mail.bytes": ("mailed outside", "通过邮件外发"),
+    "mail.messages": ("messages mailed outside", "封外发邮件"),
+    "mail.personal_messages": ("messages to personal mailboxes", "封发往私人邮箱的邮件"),
+    "web_upload.upload_bytes": ("uploaded to websites", "上传到网站"),
+    "web_upload.uploads": ("uploads to websites", "次网站上传"),
+    "web_upload.new_destinations": ("websites uploaded to for the first time", "个首次上传的网站"),
+    "database.queries": ("database queries", "次数据库查询"),
+    "database.rows": ("database rows read", "行数据库读取"),
+    "database.export_bytes": ("exported from databases", "从数据库导出"),
+    "files.sensitive_reads": ("sensitive files read", "次读取敏感文件"),
+    "files.reads": ("files read", "次读取文件"),
+    "files.deletions": ("files deleted", "次删除文件"),
+    "files.archives": ("archives made", "个新建压缩包"),
+    "files.renames": ("files renamed", "次重命名文件"),
+    "logins.logins": ("logins", "次登录"),
+    "logins.off_hours": ("acts outside working hours", "次非工作时间操作"),
+    "logins.hosts": ("machines used", "台使用的设备"),
+    "logins.failures": ("failed logins", "次登录失败"),
+    "logins.new_hosts": ("machines used for the first time", "台首次使用的设备"),
+    "logins.new_addresses": ("addresses used for the first time", "个首次使用的地址"),
+    "application.actions": ("acts in applications", "次业务系统操作"),
+    "application.sensitive_actions": ("sensitive acts in applications", "次业务系统敏感操作"),
+    "code.code_bytes": ("of source code fetched", "源代码拉取"),
+    "printing.pages": ("pages printed", "页打印"),
+    "screenshots.screenshots": ("screenshots", "次截图"),
+}
+"""By measure: said after the amount."""
+_RATIO_MAX: Final = 1000
+
+
+def amount(activity: str, measure: str, value: float, language: Language = "en") -> str:
+    """ "4.1 GB copied to removable storage", "312 files sent by messenger"."""
+    of_bytes = any(m.name == measure and m.unit == "bytes" for m in ACTIVITIES[activity])
+    number = byte_size(value) if of_bytes else f"{value:,.0f}"
+    english, chinese = LABELS[f"{activity}.{measure}"]
+    return f"{number} {english}" if language == "en" else f"{number} {chinese}"
+
+
+def reason_line(reason: Reason, language: Language = "en") -> str:
+    """ "4.1 GB copied to removable storage, 40 × usual, above all peers' days"."""
+    english = language == "en"
+    what = amount(reason.activity, reason.measure, reason.value, language)
+    if reason.days > 1:
+        what += f" in {reason.days} days" if english else f"（{reason.days} 天内）"
+    said = [what]
+    if reason.first_in_days is not None:
+        seen = reason.first_in_days
+        said.append(f"the first in {seen} days" if english else f"{seen} 天内首次")
+    elif reason.usual:
+        said.append(_times(reason.value / reason.usual, english))
+    if reason.peers_percentile is not None:
+        if reason.peers_percentile >= 100:
+            said.append("above all peers' days" if english else "高于同组所有日子")
+        else:
+            share = f"{reason.peers_percentile:.0f} %"
+            said.append(f"above {share} of peers' days" if english else f"高于同组 {share} 的日子")
+    return (", " if english else "，").join(said)
+
+
+def slow_line(reason: SlowReason, language: Language = "en") -> str:
+    """ "30 MB sent by messenger a day over 28 days, 4 × what it was one to three months ago"."""
+    english = language == "en"
+    what = amount(reason.activity, reason.measure, reason.value, language)
+    text = f"{what} a day over {reason.days} days" if english else f"{reason.days} 天内平均每天 {what}"
+    if not reason.usual:
+        return text + (", none one to three months ago" if english else "，一至三个月前没有")
+    ratio = _ratio(reason.value / reason.usual)
+    earlier = f", {ratio} × what it was one to three months ago"
+    return text + (earlier if english else f"，为一至三个月前的 {ratio} 倍")
+
+
+def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
+    """What would have been normal; empty where nothing is known."""
+    if not changes:
+        return ""
+    said = [amount(each.activity, each.measure, each.normal, language) for each in changes]
+    if language == "zh":
+        return f"若不超过{'、'.join(said)}，当天即属正常"
+    listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    return f"at most {listed} would have been a normal day"
+
+
+def day_sentence(found: DayExplanation, language: Language = "en") -> str:
+    """One sentence of the two strongest reasons; empty without any."""
+    joined = "; " if language == "en" else "；"
+    said = joined.join(reason_line(reason, language) for reason in found.reasons[:2])
+    if said and found.unusual_combination:
+        said += "; an unusual combination" if language == "en" else "；少见的组合"
+    return said
+
+
+def _times(ratio: float, english: bool) -> str:
+    shown = _ratio(ratio)
+    return f"{shown} × usual" if english else f"平常的 {shown} 倍"
+
+
+def _ratio(ratio: float) -> str:
+    return human_ratio(ratio) if ratio <= _RATIO_MAX else f"over {_RATIO_MAX:,}"

@@ -1,0 +1,75 @@
+"""Lines that a person would say, in both languages, for every measure there is."""
+
+from __future__ import annotations
+
+from analytics.anomaly_explanation import Change, DayExplanation, Reason
+from analytics.anomaly_words import LABELS, change_line, day_sentence, reason_line, slow_line
+from analytics.measures import MEASURES
+from analytics.slow_explanation import SlowReason
+
+
+def reason(**changes: object) -> Reason:
+    values: dict[str, object] = {
+        "activity": "removable_storage",
+        "measure": "bytes",
+        "strength": 9.0,
+        "days": 1,
+        "value": 4_100_000_000,
+        "usual": 102_000_000.0,
+        "peers_percentile": 100.0,
+        "first_in_days": None,
+    }
+    return Reason(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_every_measure_has_words_and_no_words_are_left_over() -> None:
+    assert set(LABELS) == {measure.key for measure in MEASURES}
+
+
+def test_a_day_s_reason_says_amount_times_usual_and_peers() -> None:
+    assert reason_line(reason()) == "4.1 GB copied to removable storage, 40 × usual, above all peers' days"
+    assert reason_line(reason(), "zh") == "4.1 GB 复制到移动存储，平常的 40 倍，高于同组所有日子"
+
+
+def test_a_first_time_says_so_instead_of_a_ratio() -> None:
+    found = reason(measure="files", value=312, usual=None, first_in_days=58, peers_percentile=97.0)
+    said = "312 files copied to removable storage, the first in 58 days, above 97 % of peers' days"
+    assert reason_line(found) == said
+
+
+def test_a_sum_says_over_how_many_days_and_absurd_ratios_are_not_spelt_out() -> None:
+    found = reason(days=7, usual=1.0, peers_percentile=None)
+    assert reason_line(found) == "4.1 GB copied to removable storage in 7 days, over 1,000 × usual"
+
+
+def test_drift_compares_with_the_months_before() -> None:
+    found = SlowReason("messaging", "bytes", 5.0, 28, 30_000_000, 7_500_000)
+    assert (
+        slow_line(found)
+        == "30 MB sent by messenger a day over 28 days, 4 × what it was one to three months ago"
+    )
+    never = SlowReason("printing", "pages", 5.0, 14, 40, 0)
+    assert slow_line(never) == "40 pages printed a day over 14 days, none one to three months ago"
+    assert slow_line(never, "zh").endswith("一至三个月前没有")
+
+
+def test_the_change_lists_what_would_have_been_normal() -> None:
+    changes = (
+        Change("removable_storage", "bytes", 4_100_000_000, 250_000_000),
+        Change("removable_storage", "files", 312, 20),
+    )
+    said = (
+        "at most 250 MB copied to removable storage and 20 files copied to removable storage "
+        "would have been a normal day"
+    )
+    assert change_line(changes) == said
+    assert change_line(()) == ""
+    assert change_line(changes[:1], "zh") == "若不超过250 MB 复制到移动存储，当天即属正常"
+
+
+def test_a_sentence_has_two_reasons_and_says_an_unusual_combination() -> None:
+    found = DayExplanation(80.0, (reason(), reason(days=7), reason(days=28)), 0.1, True, (), 80.0, ())
+    said = day_sentence(found)
+    assert said.count(";") == 2
+    assert said.endswith("an unusual combination")
+    assert day_sentence(DayExplanation(0.0, (), 0.0, False, (), 0.0, ())) == ""
