@@ -3,9 +3,10 @@ baselines."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -29,6 +30,7 @@ def _picture(_context: click.Context, _option: click.Parameter, path: Path | Non
     return path
 
 
+_RULES_SHOWN: Final = 8
 _PICTURE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -173,8 +175,13 @@ def _echo(results: Sequence[SeedResult]) -> None:
     p95, most = max(load.p95 for load in loads), max(load.most for load in loads)
     click.echo(
         f"\nPeople with a false alert a day: {mean:.1f} on average, {p95:.0f} at the 95th percentile,"
-        f" {most} at most; the budget is {5 * first.people / 1000:.0f}."
+        f" {most} at most; the budget is {5 * first.people / 1000:.1f}."
     )
+    false_rules: Counter[str] = Counter()
+    for result in results:
+        false_rules.update(result.false_rules)
+    for rule, count in false_rules.most_common(_RULES_SHOWN):
+        click.echo(f"{count:>6} of them: {rule}")
 
 
 def _table(found: dict[str, dict[str, Found]], results: Sequence[SeedResult] | None) -> Table:

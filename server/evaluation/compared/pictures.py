@@ -68,7 +68,7 @@ def timeline_picture(path: Path, timeline: Timeline) -> None:
     axes.set_ylim(0, 108)
     axes.set_ylabel("score, alert line at 50")
     axes.set_title(f"{timeline.shape.replace('_', ' ')}: {timeline.subject} (shaded: days of the leak)")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(framealpha=1, loc="upper left")
     figure.autofmt_xdate()
     _save(figure, path)
 

@@ -174,7 +174,9 @@ def upload(
     name: str,
     size: int,
     digest: str,
+    to_host: str | None = None,
 ) -> Event:
+    """to_host: where no catalogue names the place."""
     return file_upload(
         time=time,
         metadata=event_metadata("uploads", VERSION),
@@ -185,7 +187,9 @@ def upload(
             evidence=Evidence(fidelity="exact", observed_by="fanotify_permission", actor_from="proc"),
             transfer=Transfer(category=category, application=application, bytes_sent=size, connections=1),
         ),
-        dst_endpoint=DestinationEndpoint(port=443, svc_name=application),
+        dst_endpoint=DestinationEndpoint(
+            port=443, svc_name=application if to_host is None else None, hostname=to_host
+        ),
     )
 
 

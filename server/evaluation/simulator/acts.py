@@ -32,6 +32,7 @@ from server.evaluation.simulator.single_events import (
 )
 
 FILES_MAX: Final = 20_000
+CODE_HOST: Final = "git.firm.example"
 _LOGINS_MAX: Final = 40
 _EVENTS_OF_COUNTS: Final = 4
 _MEGABYTE: Final = 1_000_000
@@ -130,16 +131,18 @@ def _sticks(desk: Desk, amounts: Amounts, dice: random.Random) -> Iterator[Late]
 def _uploads(desk: Desk, amounts: Amounts, dice: random.Random) -> Iterator[Late]:
     cloud = f"Drive {dice.randrange(10**6)}" if amounts.get("new_cloud", 0) > 0 else "OneDrive"
     web = f"upload{_stable(desk.account, dice.randrange(3)) % 300}.example"
-    ways: tuple[tuple[str, int, str, DestinationCategory], ...] = (
-        ("chat_mb", _count(amounts, "chat_files"), "WeChat", "messenger"),
-        ("cloud_mb", _count(amounts, "cloud_files"), cloud, "cloud_drive"),
-        ("web_mb", dice.randint(1, 3), web, "file_transfer"),
-        ("code_mb", dice.randint(1, 2), "GitHub", "code_hosting"),
+    ways: tuple[tuple[str, int, str, DestinationCategory, str | None], ...] = (
+        ("chat_mb", _count(amounts, "chat_files"), "WeChat", "messenger", None),
+        ("cloud_mb", _count(amounts, "cloud_files"), cloud, "cloud_drive", None),
+        ("web_mb", dice.randint(1, 3), "chrome", "other", web),
+        # The company's own: what goes elsewhere is a matter for rules, and no everyday work.
+        ("code_mb", dice.randint(1, 2), "git", "code_hosting", CODE_HOST),
     )
-    for amount, files, application, category in ways:
+    for amount, files, application, category, host in ways:
         if amounts.get(amount, 0) > 0:
             for number, size in enumerate(_sizes(amounts[amount], max(files, 1), dice)):
-                yield partial(uploaded, desk, application, category, _name(number, dice), size, _digest(dice))
+                name, digest = _name(number, dice), _digest(dice)
+                yield partial(uploaded, desk, application, category, name, size, digest, host)
 
 
 def _mails(desk: Desk, amounts: Amounts, dice: random.Random) -> Iterator[Late]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,7 @@ BUDGETS: Final = (1, 2, 3, 5, 8, 12, 20)
 """False alerts a day for 1,000 people."""
 TOLD: Final = (5, 2)
 PRODUCT: Final = "Leaver"
+ANOMALY: Final = "(no rule: an unusual day)"
 _TRAIN_EVERY_DAYS: Final = 7
 
 
@@ -72,7 +74,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 class SeedResult(msgspec.Struct, frozen=True):
     """Of one company. `raised`: by the alerts that the product really opened; `load`: the false ones among
-    them a day."""
+    them a day, `false_rules`: on how many people's days with one each rule hit, most first."""
 
     seed: int
     people: int
@@ -82,6 +84,7 @@ class SeedResult(msgspec.Struct, frozen=True):
     methods: tuple[Method, ...]
     raised: dict[str, Found]
     load: AlertLoad
+    false_rules: dict[str, int]
     seconds: float
     timeline: Timeline | None
 
@@ -95,6 +98,7 @@ class _Days:
         self.scores = np.zeros((size, test))
         self.alerted: Mask = np.zeros((size, test), bool)
         self.reasons: dict[tuple[int, int], str] = {}
+        self.rules: dict[tuple[int, int], tuple[str, ...]] = {}
 
 
 def evaluate_company(
@@ -136,6 +140,7 @@ def evaluate_company(
         methods=tuple(_method(name, found, cases, active, benign) for name, found in scores.items()),
         raised=found_by(gathered.alerted, cases),
         load=alert_load(gathered.alerted, benign),
+        false_rules=_false_rules(gathered, benign),
         seconds=time.monotonic() - begun,
         timeline=_timeline(simulation, gathered, cases),
     )
@@ -178,6 +183,7 @@ def _gather(simulation: Simulation, walk: Walk, gathered: _Days, in_test: int) -
         gathered.alerted[person, in_test] = found.opened
         if found.opened:
             gathered.reasons[person, in_test] = found.reason
+            gathered.rules[person, in_test] = found.rules or (ANOMALY,)
 
 
 def _cases(simulation: Simulation) -> list[Case]:
@@ -195,6 +201,13 @@ def _leaking(simulation: Simulation) -> Mapping[int, frozenset[str]]:
         for day in leak.days:
             found.setdefault(day, set()).add(simulation.subject(leak.person))
     return {day: frozenset(subjects) for day, subjects in found.items()}
+
+
+def _false_rules(gathered: _Days, benign: Mask) -> dict[str, int]:
+    counts = Counter(
+        rule for (person, day), rules in gathered.rules.items() if benign[person, day] for rule in rules
+    )
+    return dict(counts.most_common())
 
 
 def _method(name: str, scores: Floats, cases: list[Case], active: Mask, benign: Mask) -> Method:

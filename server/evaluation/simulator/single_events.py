@@ -156,6 +156,7 @@ def uploaded(
     name: str,
     size: int,
     digest: str,
+    to_host: str | None,
     time: int,
 ) -> Event:
     return upload(
@@ -167,6 +168,7 @@ def uploaded(
         name=name,
         size=size,
         digest=digest,
+        to_host=to_host,
     )
 
 

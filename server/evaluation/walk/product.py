@@ -24,12 +24,13 @@ _NOTHING: Final = "nothing unusual"
 
 class SubjectDay(msgspec.Struct, frozen=True):
     """`score`: 0–100, with a fraction. `alerted`: an alert was opened about the day, or an open one took it
-    in. `opened`: the former. `reason`: a sentence."""
+    in. `opened`: the former. `reason`: a sentence. `rules`: titles of those that hit on the day."""
 
     score: float = 0.0
     alerted: bool = False
     opened: bool = False
     reason: str = _NOTHING
+    rules: tuple[str, ...] = ()
 
 
 QUIET: Final = SubjectDay()
@@ -87,6 +88,7 @@ def subject_days(database: Database, day: int, since: int) -> Mapping[str, Subje
             reason=_reason(
                 alerted[subject].sentence["en"] if subject in alerted else None, titles.get(subject)
             ),
+            rules=tuple(sorted(titles.get(subject, ()))),
         )
         for subject in scores.keys() | alerted.keys() | titles.keys()
     }

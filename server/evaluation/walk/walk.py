@@ -57,6 +57,7 @@ _USES_DAYS: Final = 120
 _DROP_EVERY_DAYS: Final = 28
 _HEARTBEAT_EVERY_DAYS: Final = 7
 _HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
 
 
 class WalkFailed(Exception):
@@ -120,6 +121,7 @@ class Walk:
 
     def __init__(self, folder: Path, company: WalkedCompany, policies: PolicySet, *, first_day: int) -> None:
         self.events = 0
+        self._last_day = first_day - 1
         self._zone = ZoneInfo(company.time_zone)
         self._now = self.moment(first_day)
         directory = DataDirectory(folder)
@@ -183,7 +185,7 @@ class Walk:
 
     def day(self, day: int, events: Iterable[Event]) -> None:
         """All events of one local day; later than those of the days before. Raises WalkFailed."""
-        self._now = self.moment(day + 1)
+        self._now, self._last_day = self.moment(day + 1), day
         records = list(self._agent.records(sorted(events, key=lambda event: event.time)))
         self._watched.append(day)
         if len(self._watched) >= _HEARTBEAT_EVERY_DAYS:
@@ -209,8 +211,8 @@ class Walk:
         """On all days so far, as `leaver model train` does. The next day is scored with it."""
         if self._watched:
             self._take([self._heartbeat()])
-        # The last day must be over everywhere: training goes by UTC-12.
-        return train_storage_model(self.database, now=self._now + 14 * _HOUR_MS)
+        # Training takes days that are over everywhere, at UTC-12 too.
+        return train_storage_model(self.database, now=(self._last_day + 1) * _DAY_MS + 12 * _HOUR_MS)
 
     def close_alerts(self, leaks: frozenset[str]) -> None:
         """An analyst closes all open alerts in the evening: of these subjects as confirmed, others as

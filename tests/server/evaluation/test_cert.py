@@ -228,6 +228,18 @@ def test_the_command_writes_scores_and_a_summary(folder: Path, tmp_path: Path) -
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize(("until", "scored"), [("2009-01-01", 38), ("2011-01-01", 0)])
+def test_a_date_before_or_behind_all_rows_scores_all_or_nothing(
+    until: str, scored: int, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    arguments = [str(FIXTURE), "--train-until", until, "--out", str(out), "--json"]
+    done = CliRunner().invoke(leaver, ["eval", "cert", *arguments])
+    assert done.exit_code == 0, done.output
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1 + scored
+    assert orjson.loads(done.stdout)["cold_start"]
+
+
 def test_the_command_says_what_it_cannot_read(tmp_path: Path) -> None:
     done = CliRunner().invoke(leaver, ["eval", "cert", str(tmp_path)])
     assert done.exit_code == 1
