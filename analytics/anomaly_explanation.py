@@ -95,7 +95,7 @@ def explain_day(model: AnomalyModel, subject: Subject, *, shown: int = SHOWN) ->
     top = [each for each in ranked if each.activity in leading][:shown]
     if model.cold_start or not top:
         return DayExplanation(points, (), 0.0, False, (), points, unseen)
-    usual = _usual_values(subject)
+    usual = usual_values(subject)
     explained = _explained(model, subject, known, features, top, usual, float(scores.p_day[0]))
     changes, changed = _smallest_change(model, subject, known, ranked[:_CHANGED_MAX], usual, points)
     reasons = tuple(_reason(model, subject, each) for each in top)
@@ -128,7 +128,7 @@ def _ranked(features: Mapping[str, Floats]) -> list[_Ranked]:
     return sorted(found, key=lambda one: (-one.strength, one.activity, one.measure))
 
 
-def _usual_values(subject: Subject) -> dict[str, Counts]:
+def usual_values(subject: Subject) -> dict[str, Counts]:
     """Each measure's own 90th percentile on days of today's type, never above today's value."""
     found = {}
     for name, measures in ACTIVITIES.items():
