@@ -31,10 +31,11 @@ def recall_picture(
             list(by_budget.values()),
             label=name,
             marker="o",
-            color=_LEAVER if is_product else None,
+            color="black" if is_product else None,
             linewidth=2.5 if is_product else 1.2,
             zorder=3 if is_product else 2,
         )
+    axes.set_xticks(sorted({budget for each in curves.values() for budget in each}))
     axes.set_xlabel("false alerts a day for 1,000 people")
     axes.set_ylabel("leaks found")
     axes.set_ylim(0, 1)
