@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from analytics.explanation import Language, leaving
+from analytics.step_words import StepFacts, step_words
 from event_schema.byte_size import byte_size
 
 _WORDS: Final[dict[str, tuple[str, str, str]]] = {
@@ -56,6 +57,8 @@ class ActFacts(msgspec.Struct, frozen=True):
     """Days that the alert holds beside this one."""
     borrowed: bool = False
     """Under an account that is somebody else's, or that several know."""
+    steps: tuple[StepFacts, ...] = ()
+    """Of a sequence: they are told instead of the day's amounts."""
 
 
 def act_sentence(facts: ActFacts, language: Language = "en") -> str:
@@ -68,13 +71,15 @@ def act_sentence(facts: ActFacts, language: Language = "en") -> str:
         where = "，目的地当天首次出现" if facts.new_place else ""
         others = "".join(f"，另{_amount_zh(each)}" for each in facts.others)
         days = f"；另有 {facts.other_days} 天也有记录" if facts.other_days else ""
-        return _amount_zh(own) + where + others + account + days + (end and f"；{end}")
+        done = step_words(facts.steps, "zh") if facts.steps else _amount_zh(own) + where + others
+        return done + account + days + (end and f"；{end}")
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     account = ", under an account of somebody else" if facts.borrowed else account
     where = ", to a destination first seen that day" if facts.new_place else ""
     others = "".join(f", and {_amount(each)}" for each in facts.others)
     days = f"; more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
-    return _amount(own) + where + others + account + (days if facts.other_days else "") + (end and f"; {end}")
+    done = step_words(facts.steps) if facts.steps else _amount(own) + where + others
+    return done + account + (days if facts.other_days else "") + (end and f"; {end}")
 
 
 def _words(channel: str) -> tuple[str, str, str]:

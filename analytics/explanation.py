@@ -90,18 +90,19 @@ def sentence(facts: CopyFacts, language: Language = "en") -> str:
 
 
 def leaving(days: int | None, language: Language = "en") -> str:
-    """How near the last working day is; empty where nobody is leaving."""
+    """How near the last working day was then; empty where nobody is leaving. Not "last day in 6 days": people
+    read it days later."""
     if days is None:
         return ""
     if language == "zh":
         if days > 0:
-            return f"距最后工作日还有 {days} 天"
+            return f"最后工作日前 {days} 天"
         return f"最后工作日已过 {-days} 天" if days < 0 else "当天是最后工作日"
     if days > 1:
-        return f"last day in {days} days"
+        return f"{days} days before the last day"
     if days < 0:
         return f"{-days} {'day' if days == -1 else 'days'} after the last working day"
-    return "last day the day after" if days else "on the last day"
+    return "the day before the last day" if days else "on the last day"
 
 
 def human_ratio(ratio: float) -> str:

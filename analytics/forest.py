@@ -96,6 +96,8 @@ class Forest:
         self._sample_scores: Final[Floats] = arrays["sample_scores"]
         self._normaliser: Final = len(self._roots) * float(_average_path_length(np.array([samples]))[0])
         self._check_structure()
+        # As numpy indexes: else each step of a walk converts them.
+        self._walk: Final = tuple(part.astype(np.intp) for part in (self._feature, self._children))
         # Exactly equal on the machine that trained it; another processor's 2^x may differ in the last bit.
         if not np.allclose(self.score(self._sample), self._sample_scores, rtol=1e-14, atol=0):
             raise ForestError("the forest does not give the scores that scikit-learn gave")
@@ -121,11 +123,12 @@ class Forest:
     def _score_block(self, rows: Floats) -> Floats:
         flat = rows.ravel()
         row_start = (np.arange(len(rows), dtype=np.intp) * len(self.features))[:, None]
-        node = np.broadcast_to(self._roots, (len(rows), len(self._roots)))
+        feature, children = self._walk
+        node = np.tile(self._roots.astype(np.intp), (len(rows), 1))
         for _ in range(self._depth):
-            above = flat[row_start + self._feature[node]] > self._threshold[node]
-            node = self._children[2 * node + above]
-        depths = np.add.accumulate(self._leaf_value[node], axis=1)[:, -1]
+            above = flat.take(feature.take(node) + row_start) > self._threshold.take(node)
+            node = children.take(2 * node + above)
+        depths = np.add.accumulate(self._leaf_value.take(node), axis=1)[:, -1]
         scores: Floats = -(2.0 ** (-(depths / self._normaliser)))
         return scores
 

@@ -80,8 +80,10 @@ BENCHMARKS = (
         "policy_matching",
         (),
         (
-            ("policies: events/CPU s", r"match events +([\d,]+)", ""),
-            ("policies: x decoding", r"ratio +([\d.]+)", ""),
+            ("policies, copies: events/CPU s", r"^copies(?:.*\n)+?  with correlations +([\d,]+)", ""),
+            ("policies, copies: x decoding", r"^copies(?:.*\n)+?  with corr.* ([\d.]+) x decoding", ""),
+            ("policies, all channels: events/CPU s", r"^all ch(?:.*\n)+?  with correlations +([\d,]+)", ""),
+            ("policies, all channels: x decoding", r"^all ch(?:.*\n)+?  with corr.* ([\d.]+) x decoding", ""),
         ),
     ),
     Benchmark(
@@ -277,6 +279,23 @@ BENCHMARKS = (
             ("people: CPU s to reload all", r"^reload +([\d.]+)", ""),
             ("people: lookups of known accounts/CPU s", r"^lookups, again +([\d,]+)", ""),
             ("roster: CPU s of its transaction", r"^good rows in .* ([\d.]+) in the", ""),
+        ),
+    ),
+    Benchmark(
+        "trait_uses",
+        ("--people", "5000", "--accounts", "20000", "--devices", "10000", "--batches", "5"),
+        (
+            ("enriched without uses, events/CPU s", r"^without uses +([\d,]+)", ""),
+            ("enriched with uses, events/CPU s", r"^with uses +([\d,]+)", ""),
+            ("everybody's account on tills, events/CPU s", r"^everybody's +([\d,]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "look_back",
+        ("--events", "300000", "--people", "300", "--of-person", "3000"),
+        (
+            ("a person's 90 days scored again: s", r"^([\d.]+) s, [\d.]+ CPU s", "< 60 s"),
+            ("scored again, events/CPU s", r"([\d,]+) events a CPU second", ""),
         ),
     ),
     Benchmark(

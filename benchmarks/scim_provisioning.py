@@ -2,6 +2,8 @@
 
 python -m benchmarks.scim_provisioning [--people N] [--users N]
 
+What a pipeline spends to take over each user that is made, and what it does to load all.
+
 A SQLite database with so many people of HR's, each with an account; the first of them come over SCIM: looked
 for by userName, made, then changed and shut, each a request as Entra ID sends it, without the network. Times
 are CPU seconds of one process; memory is what the process has more than before, by the kernel's count.
@@ -17,10 +19,13 @@ from typing import Any
 import click
 import psutil
 
+from server.people.directory import load_directory
+from server.people.directory_changes import newer_directory
 from server.people.facts import Holding, PersonFacts
 from server.people.facts_store import write_facts
 from server.store.database import Database, open_database, upgrade
 
+TAKEN_OVER = 200
 NOW = 1_795_305_600_000  # 2026-11-22T00:00:00Z
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -44,6 +49,7 @@ def main(people: int, users: int) -> None:
         _call(database, "GET", "/ServiceProviderConfig")
         click.echo(f"loading SCIM: {time.process_time() - before:.2f} CPU s, {_memory() - memory:.0f} MB")
         ids = _first_synchronisation(database, users)
+        _taken_over(database, users)
         _changes(database, ids)
         before = time.process_time()
         pages = 10
@@ -63,6 +69,23 @@ def _first_synchronisation(database: Database, users: int) -> list[str]:
     made = time.process_time() - before
     click.echo(f"looked for: {looked / users * 1000:.1f} CPU ms a user; made: {made / users * 1000:.1f}")
     return ids
+
+
+def _taken_over(database: Database, users: int) -> None:
+    with database.read() as connection:
+        before = time.process_time()
+        kept = load_directory(connection)
+        click.echo(f"loading all people: {(time.process_time() - before) * 1000:.0f} CPU ms")
+    spent = 0.0
+    for number in range(users, users + TAKEN_OVER):
+        _call(database, "POST", "/Users", _user(number))
+        with database.read() as connection:
+            before = time.process_time()
+            kept = newer_directory(connection, kept)
+            spent += time.process_time() - before
+    with database.read() as connection:
+        assert list(load_directory(connection).people()) == list(kept.people())
+    click.echo(f"taking over a user's person: {spent / TAKEN_OVER * 1000:.1f} CPU ms")
 
 
 def _changes(database: Database, ids: list[str]) -> None:

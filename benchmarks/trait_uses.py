@@ -205,13 +205,15 @@ def _with(database: Database, directory: Directory, load: list[list[Event]]) -> 
     began = time.process_time()
     for events in load:
         with database.read() as connection:
-            around.load(connection, ((event, enricher.whose(event)) for event in events), EVER)
-        for event in events:
+            settings = [around.settings.of(event) for event in events]
+            acts = [(each, each.whose) for each in {*settings} if each.whose is not None]
+            around.load(connection, acts, EVER)
+        for event, setting in zip(events, settings, strict=True):
             who = enricher.who(event, event.time)
             day, hour = directory.local_day_and_hour(who.person, event.time)
-            seen = around.look_at(event, who, event.time)
+            seen = around.look_at(event, who, event.time, setting.shown)
             enricher.enrich(event, time=event.time, day=day, hour=hour, who=who, new_place=False, around=seen)
-            around.note(event, who, event.time)
+            around.note(event, who, event.time, setting.shown)
         with database.begin() as connection:
             upsert(connection, trait_uses, uses.rows())
     return time.process_time() - began

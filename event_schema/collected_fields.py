@@ -43,11 +43,15 @@ def collected_fields_page() -> str:
 
 
 def _table(specs: Iterable[FieldSpec]) -> list[str]:
-    rows = [
-        f"| `{spec.path}` | {spec.type.replace(' | ', ', ')} | {spec.purpose} | {_remarks(spec)} |"
-        for spec in specs
-    ]
+    rows = [f"| `{spec.path}` | {_kind(spec)} | {spec.purpose} | {_remarks(spec)} |" for spec in specs]
     return ["| field | type | why | |", "|---|---|---|---|", *rows]
+
+
+def _kind(spec: FieldSpec) -> str:
+    """What it can be, where that is little; else its type."""
+    if not spec.values:
+        return spec.type
+    return ", ".join(str(value) if str(value) == name else f"{value} {name}" for value, name in spec.values)
 
 
 def _remarks(spec: FieldSpec) -> str:

@@ -31,6 +31,8 @@ class FieldSpec(msgspec.Struct, frozen=True):
     not_yet: bool
     """Reserved: nothing fills it."""
     classes: tuple[int, ...]
+    values: tuple[tuple[str | int, str], ...] = ()
+    """All that it can be, each with its name; empty: anything of its type."""
 
 
 @cache
@@ -45,7 +47,8 @@ def field_registry() -> dict[str, FieldSpec]:
             known = found.get(spec.path)
             classes = (*known.classes, class_uid) if known else (class_uid,)
             # A field that several classes share is described once, by the first.
-            found[spec.path] = msgspec.structs.replace(known or spec, classes=classes)
+            values = dict.fromkeys((*known.values, *spec.values) if known else spec.values)
+            found[spec.path] = msgspec.structs.replace(known or spec, classes=classes, values=tuple(values))
     for spec in _leaves(LeaverFields, "leaver.", None):
         found[spec.path] = spec
     return found
@@ -67,7 +70,8 @@ def _leaves(word: type[msgspec.Struct], prefix: str, class_uid: int | None) -> I
         if inner is not None:
             yield from _leaves(inner.cls, path + ".", class_uid)
         else:
-            yield FieldSpec(path, _type_name(field.type), text, names_person, not_yet, ())
+            values = tuple(_values(field.type))
+            yield FieldSpec(path, _type_name(field.type), text, names_person, not_yet, (), values)
 
 
 def _annotation(kind: inspect.Type, path: str) -> tuple[str, bool, bool]:
@@ -108,3 +112,19 @@ def _type_name(kind: inspect.Type) -> str:
             return f"list of {_type_name(inner)}"
         case _:
             return type(kind).__name__.removesuffix("Type").lower()
+
+
+def _values(kind: inspect.Type) -> Iterator[tuple[str | int, str]]:
+    match kind:
+        case inspect.Metadata(type=inner) | inspect.VarTupleType(item_type=inner):
+            yield from _values(inner)
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _values(each)
+        case inspect.EnumType(cls=cls):
+            for member in cls:
+                yield member.value, member.name.lower()
+        case inspect.LiteralType(values=values):
+            for value in values:
+                if isinstance(value, str | int):
+                    yield value, str(value)

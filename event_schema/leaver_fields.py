@@ -56,6 +56,10 @@ class AccountFields(Word, frozen=True):
     first_seen_device: Annotated[
         bool | None, purpose("first used from this machine within the last day; none: too early to tell")
     ] = None
+    session_elsewhere: Annotated[
+        Literal["company", "outside"] | None,
+        purpose("at this login from a new network, where another open session of the account came from"),
+    ] = None
     credential_issued_before_departure: Annotated[
         bool | None, purpose("a key that was in use before whose it is left, and is used now")
     ] = None

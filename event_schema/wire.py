@@ -250,7 +250,11 @@ def unpack_content(record: WireRecord) -> bytes:
 def decode_events(record: WireRecord) -> DecodedEvents:
     """The record's events, validated. Raises WireError when the record cannot be read at all;
     a single event that cannot be read becomes an EventFault beside its readable neighbours."""
-    content = unpack_content(record)
+    return decode_content(record, unpack_content(record))
+
+
+def decode_content(record: WireRecord, content: bytes) -> DecodedEvents:
+    """As decode_events, of what unpack_content gave."""
     try:
         events = _event_list_decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -24,7 +24,7 @@ _TIMESPAN: Final = re.compile(r"0*[1-9][0-9]{0,8}[smhdwMy]")
 _WORD: Final = re.compile(r"[^\s()]+")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_DAYS: Final = ("event_count", "value_count", "value_sum", "value_avg")
-_DAY_SECONDS: Final = 86_400
+DAY_SECONDS: Final = 86_400
 DAYS_MAX: Final = 92
 VALUES_MAX: Final = 10_000
 RULES_MAX: Final = 100
@@ -43,7 +43,7 @@ def whole_days(value: Mapping[str, Any]) -> int:
     """Of a window of whole days: `leaver: {window: days}` beside `correlation`; else 0."""
     if _own(value, "window") is None:
         return 0
-    return int(SigmaCorrelationTimespan(value["correlation"]["timespan"]).seconds) // _DAY_SECONDS
+    return int(SigmaCorrelationTimespan(value["correlation"]["timespan"]).seconds) // DAY_SECONDS
 
 
 def own_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -62,7 +62,7 @@ def own_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(("leaver", "window"), words)
     else:
         seconds = SigmaCorrelationTimespan(correlation["timespan"]).seconds
-        if seconds % _DAY_SECONDS or not 1 <= seconds // _DAY_SECONDS <= DAYS_MAX:
+        if seconds % DAY_SECONDS or not 1 <= seconds // DAY_SECONDS <= DAYS_MAX:
             words = f"a window of days has 1 to {DAYS_MAX} whole days: {correlation['timespan']} has not"
             yield Fault(("correlation", "timespan"), words)
         if correlation["type"] == "value_count" and _bound(correlation) > VALUES_MAX:

@@ -8,8 +8,9 @@
     leaver: {family: …, runbook: …, suppress: 1d, window: days}  # the last two need not be there
     tests:  {firing: [...], silent: [...]}                      # sequences, see sequence_examples.py
 
-`group-by` need not be there: on the server every group is of one subject anyway. What a correlation counts is
-known when all files are read (good_correlations); its examples are run then.
+`group-by` need not be there: on the server every group is of one subject anyway. One that is there names who
+acted too (WHO_FIELDS), for without it Sigma means everybody's acts together, which the server does not count.
+What a correlation counts is known when all files are read (good_correlations); its examples are run then.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
-from sigma.correlations import SigmaCorrelationRule
+from sigma.correlations import SigmaCorrelationRule, SigmaCorrelationTimespan
 from sigma.exceptions import SigmaError
 
 from event_schema.field_registry import field_registry
 from policies.correlated_policies import CorrelatedPolicies, Named, Wanted
 from policies.correlation_checks import (
+    DAY_SECONDS,
+    DAYS_MAX,
     correlation_faults,
     own_faults,
     reference_faults,
@@ -48,6 +51,15 @@ _KEYS: Final = frozenset(
         *("falsepositives", "fields", "scope"),
     }
 )
+
+
+WHO_FIELDS: Final = frozenset(
+    {
+        *("leaver.person.id", "leaver.account.owner_id", "leaver.suspect.id"),
+        *("actor.user.name", "actor.user.uid", "actor.process.auid", "user.name", "user.uid", "email.from"),
+    }
+)
+"""Groups by one of these are of one person, as every group on the server is."""
 
 
 class CorrelationDuties(Duties, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +140,8 @@ def _faults(rule: Mapping[str, Any]) -> Iterator[Fault]:
         yield from found or own_faults(rule)
         if not found:
             yield from _field_faults(rule["correlation"])
+            yield from _group_faults(rule["correlation"])
+            yield from _timespan_faults(rule["correlation"])
 
 
 def _field_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
@@ -150,6 +164,31 @@ def _field_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
     for path, field in named:
         if field not in known and field not in aliases:
             yield Fault(path, f"unknown field {field}{nearest(str(field), known)}")
+
+
+def _group_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
+    """Groups over several people, which would be counted for each of them alone."""
+    groups = [str(each) for each in _listed(correlation.get("group-by"))]
+    aliases = correlation.get("aliases")
+    aliases = aliases if isinstance(aliases, dict) else {}
+    meant = [
+        set(map(str, aliases[name].values())) if isinstance(aliases.get(name), dict) else {name}
+        for name in groups
+    ]
+    if groups and not any(fields and fields <= WHO_FIELDS for fields in meant):
+        yield Fault(
+            ("correlation", "group-by"),
+            f"groups by {', '.join(groups)} hold acts of several people, and the server counts those of each "
+            "person alone: add leaver.person.id to group-by if that is what you mean (leaver policy match "
+            "counts across people)",
+        )
+
+
+def _timespan_faults(correlation: Mapping[str, Any]) -> Iterator[Fault]:
+    timespan = correlation["timespan"]
+    if SigmaCorrelationTimespan(timespan).seconds > DAYS_MAX * DAY_SECONDS:
+        words = f"timespan {timespan} is more than the {DAYS_MAX} days that the server keeps events for"
+        yield Fault(("correlation", "timespan"), words)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -14,12 +14,18 @@ from sigma.exceptions import SigmaError
 from sigma.modifiers import modifier_mapping
 from sigma.rule import SigmaDetectionItem
 
+from event_schema.field_registry import field_registry
 from policies.field_mapping import NEVER_COLLECTED
 from policies.positioned_yaml import Path as YamlPath
 
 VALUES_MAX: Final = 20_000
 TEXT_MAX: Final = 10_000
 """Characters of one value."""
+EXPRESSIONS_MAX: Final = 300
+"""Of one rule."""
+_EXPRESSION_MEMORY: Final = 256 * 1024
+"""Bytes that RE2 may take for one: compiling it takes milliseconds, and pySigma compiles it five times."""
+_EXPRESSION_FAULTS: Final = 20
 _LOOKED_AT_MAX: Final = 400_000
 _SELECTED: Final = re.compile(r"(?!\b(?:and|or|not|of|all|any|1)\b)[\w*]+")
 _DEPTH_MAX: Final = 8
@@ -51,7 +57,7 @@ def detection_faults(
     detection: Mapping[str, Any], fields: Collection[str] | None, *, at: YamlPath = ("detection",)
 ) -> Iterator[Fault]:
     """`fields`: those that events have; None: any field will do."""
-    total = 0
+    total = expressions = 0
     for selection, definition in detection.items():
         if selection == "condition":
             continue
@@ -59,6 +65,11 @@ def detection_faults(
         total += values
         if total > VALUES_MAX:
             words = f"more than {VALUES_MAX:,} values: put them in a list and write |expand with %its name%"
+            yield Fault((*at, selection), words)
+            return
+        expressions += _count(definition, 0, of="re")
+        if expressions > EXPRESSIONS_MAX:
+            words = f"more than {EXPRESSIONS_MAX:,} expressions: put several into one, as in a|b"
             yield Fault((*at, selection), words)
             return
         yield from _selection_faults((*at, selection), definition, fields)
@@ -71,15 +82,18 @@ def detection_faults(
         yield Fault((*at, "condition"), said)
 
 
-def _count(definition: Any, depth: int) -> int:
-    """Values in a definition; too deep counts as too many."""
+def _count(definition: Any, depth: int, of: str | None = None) -> int:
+    """Values in a definition, or those with the modifier `of`; too deep counts as too many."""
     if depth > _DEPTH_MAX:
         return VALUES_MAX + 1
     if isinstance(definition, dict):
-        return sum(_count(inner, depth + 1) for inner in definition.values())
+        return sum(
+            _count(inner, depth + 1, None if of in str(key).split("|") else of)
+            for key, inner in definition.items()
+        )
     if isinstance(definition, list):
-        return sum(_count(inner, depth + 1) for inner in definition)
-    return 1
+        return sum(_count(inner, depth + 1, of) for inner in definition)
+    return 1 if of is None else 0
 
 
 def _selection_faults(path: YamlPath, definition: Any, fields: Collection[str] | None) -> Iterator[Fault]:
@@ -115,6 +129,8 @@ def _item_faults(path: YamlPath, key: str, value: Any, fields: Collection[str] |
         # pySigma lets some malformed values through to Python's own errors.
         yield Fault(path, str(error))
         return
+    if fields is not None and not set(modifiers) - {"all"}:
+        yield from _impossible_values(path, _CHOICE.sub("", field), value)
     if "fieldref" in modifiers:
         for other in value if isinstance(value, list) else [value]:
             yield from _field_faults(path, str(other), fields)
@@ -124,6 +140,8 @@ def _expression_faults(path: YamlPath, value: Any) -> Iterator[Fault]:
     """Before pySigma sees the expression: RE2 would write what it thinks of it to the error output."""
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _EXPRESSION_MEMORY
+    faults = 0
     for each in value if isinstance(value, list) else (value,):
         try:
             re2.compile(str(each), options)
@@ -135,6 +153,9 @@ def _expression_faults(path: YamlPath, value: Any) -> Iterator[Fault]:
                     "Use two selections, one of them with `not`"
                 )
             yield Fault(path, f"expression {str(each)[:80]!r}: {said}")
+            faults += 1
+            if faults == _EXPRESSION_FAULTS:
+                return
 
 
 def _value_faults(path: YamlPath, value: Any) -> Iterator[Fault]:
@@ -153,6 +174,21 @@ def _field_faults(path: YamlPath, field: str, fields: Collection[str] | None) ->
         yield Fault(path, f"no event has a field {field}: {NEVER_COLLECTED[field]}")
     elif field and field not in fields:
         yield Fault(path, f"no event has a field {field}{nearest(field, fields)}")
+
+
+def _impossible_values(path: YamlPath, field: str, value: Any) -> Iterator[Fault]:
+    """Values that no event has in a field which has only some: the selection would never hold."""
+    spec = field_registry().get(field)
+    if spec is None or not spec.values:
+        return
+    known = {str(each).casefold(): name for each, name in spec.values}
+    for each in value if isinstance(value, list) else (value,):
+        if each is None or (isinstance(each, str) and ("*" in each or "?" in each)):
+            continue
+        if str(each).casefold() not in known:
+            # An integer says little without its name.
+            words = ", ".join(text if text == name else f"{text} ({name})" for text, name in known.items())
+            yield Fault(path, f"{field} is never {each}; it is one of {words}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -129,7 +129,7 @@ class Examples(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def example_record(example: Example) -> dict[str, Any]:
     """The example's whole record. Raises ExampleError."""
-    record = _base(example.record)
+    record = base_record(example.record)
     for path, value in example.changes.items():
         _set(record, path, value)
     leaver = record.pop("leaver")
@@ -154,7 +154,8 @@ def _set(record: dict[str, Any], path: str, value: Any) -> None:
         inside[last] = value
 
 
-def _base(name: RecordName) -> dict[str, Any]:
+def base_record(name: RecordName) -> dict[str, Any]:
+    """As rules see it."""
     return record_of(_EVENTS[name], _LEAVER)
 
 

@@ -11,7 +11,7 @@ filter:
 leaver:
   owner: lin                                       # who answers for it
   reason: Nightly copies, change 4711
-  until: 2026-12-31                                # its last day, UTC
+  until: 2026-12-31                                # its last day, UTC; a year ahead at most (too_far)
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from policies.positioned_yaml import YamlDocument
 from policies.rule_checks import SIGMA_KEYS, convert_fault
 
 RULES_MAX: Final = 100
+LONGEST_DAYS: Final = 366
+"""Longer than that, and nobody remembers why."""
 _KEYS: Final = SIGMA_KEYS - {"detection", "level", "falsepositives"} | {"filter", "leaver"}
 _REQUIRED: Final = ("title", "id", "logsource", "filter", "leaver")
 _DAY_MS: Final = 86_400_000
@@ -52,6 +54,17 @@ class _Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def end_of(until: datetime.date) -> int:
     """ms UTC, exclusive, of an exception whose last day this is."""
     return ((until - _EPOCH).days + 1) * _DAY_MS
+
+
+def too_far(parsed: ParsedException, now: int) -> str | None:
+    """What is wrong with its last day for one that is taken over now (ms UTC); what runs already is never
+    further off by now."""
+    today = now // _DAY_MS
+    last = parsed.until // _DAY_MS - 1
+    if last <= today + LONGEST_DAYS:
+        return None
+    latest = _EPOCH + datetime.timedelta(days=today + LONGEST_DAYS)
+    return f"its last day is more than a year ahead; {latest} is the latest, renew it then"
 
 
 def parse_exception(name: str, document: YamlDocument) -> tuple[ParsedException | None, list[PolicyError]]:
@@ -158,7 +171,9 @@ def _conditions(
         rule = SigmaRule.from_dict({**common, "detection": dict(selections)})
         conditions = tuple(parsed.parsed for parsed in rule.detection.parsed_condition)
         tree = rule_tree(conditions)
-        DetectionSet([tree])
+        if not DetectionSet([tree]).match({}):
+            said = "hides all events but these: an event that has none of the fields must pass; write `not …`"
+            return (), (), [Fault(("filter", "condition"), f"the condition {said}")]
     except NotSupported as error:
         return (), (), [Fault(("filter",), str(error))]
     except (SigmaError, ValueError, TypeError, AttributeError) as error:

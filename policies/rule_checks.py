@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
+from event_schema.channels import CHANNELS
 from policies.detection_checks import Fault, detection_shape_faults, nearest
 from policies.engine import About, Level
-from policies.examples import Examples
+from policies.examples import Examples, RecordName
 from policies.field_mapping import SOURCES, mapped_source
 from policies.positioned_yaml import Path as YamlPath
 
@@ -34,6 +35,8 @@ SIGMA_KEYS: Final = frozenset(
 )
 _OWN_KEYS: Final = frozenset({"leaver", "tests"})
 _TEXT_KEYS: Final = ("title", "id", "description", "level", "status")
+_SERVICES: Final = CHANNELS | {"all", "database"}
+"""What a rule looks at: one channel, or several."""
 _LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 _PLACE: Final = re.compile(r" - at `\$(.*)`$")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
@@ -91,11 +94,15 @@ def _logsource_faults(logsource: Any) -> Iterator[Fault]:
         yield Fault(("logsource",), "logsource is a mapping: product: leaver, service: removable_storage")
     elif logsource.get("product") != "leaver" and mapped_source(logsource) is None:
         known = ", ".join(" ".join(f"{k}: {v}" for k, v in each.logsource.items()) for each in SOURCES)
+        said = f"product is {logsource['product']}" if "product" in logsource else "there is no product"
         yield Fault(
             ("logsource",),
-            f"product is {logsource.get('product')}, Leaver's events are product: leaver; "
-            f"of other logsources it knows {known}",
+            f"{said}, Leaver's events are product: leaver; of other logsources it knows {known}",
         )
+    elif logsource.get("product") == "leaver" and logsource.get("service", "all") not in _SERVICES:
+        service, known = str(logsource["service"]), ", ".join(sorted(_SERVICES))
+        said = f"no collector is called {service}{nearest(service, _SERVICES)}; there are {known}"
+        yield Fault(("logsource", "service"), said)
 
 
 def for_sigma(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,18 +122,36 @@ def place_of(error: BaseException) -> YamlPath:
 
 
 def own_keys(rule: Mapping[str, Any]) -> tuple[Duties | None, Examples | None, list[Fault]]:
+    """None where there is none, or it has faults."""
     faults: list[Fault] = []
     duties = examples = None
-    try:
-        duties = msgspec.convert(rule["leaver"], Duties)
-        faults += duties_faults(duties)
-    except msgspec.ValidationError as error:
-        faults.append(convert_fault("leaver", error))
-    try:
-        examples = msgspec.convert(rule["tests"], Examples)
-    except msgspec.ValidationError as error:
-        faults.append(convert_fault("tests", error))
+    if "leaver" in rule:
+        try:
+            duties = msgspec.convert(rule["leaver"], Duties)
+            faults += duties_faults(duties)
+        except msgspec.ValidationError as error:
+            faults.append(convert_fault("leaver", error))
+    if "tests" in rule:
+        unknown = list(_record_faults(rule["tests"]))
+        faults += unknown
+        try:
+            examples = None if unknown else msgspec.convert(rule["tests"], Examples)
+        except msgspec.ValidationError as error:
+            faults.append(convert_fault("tests", error))
     return duties, examples, faults
+
+
+def _record_faults(tests: Any) -> Iterator[Fault]:
+    names = get_args(RecordName)
+    for kind in ("firing", "silent"):
+        found = tests.get(kind) if isinstance(tests, dict) else None
+        for at, example in enumerate(found if isinstance(found, list) else ()):
+            record = example.get("record") if isinstance(example, dict) else None
+            if isinstance(record, str) and record not in names:
+                yield Fault(
+                    ("tests", kind, at, "record"),
+                    f"there is no record {record}{nearest(record, names)}; see leaver policy record",
+                )
 
 
 def convert_fault(key: str, error: msgspec.ValidationError) -> Fault:

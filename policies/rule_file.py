@@ -31,7 +31,7 @@ from policies.detection_checks import Fault, detection_faults
 from policies.engine import ParsedCorrelation, ParsedPolicy, Policy, PolicySet
 from policies.errors import NotSupported, PolicyError, PolicyErrors
 from policies.examples import Example, ExampleError, Examples, example_record
-from policies.exception_file import parse_exception, reference_fault
+from policies.exception_file import parse_exception, reference_fault, too_far
 from policies.exceptions import ExceptionSet, ParsedException
 from policies.field_mapping import map_fields, mapped_source
 from policies.positioned_yaml import Path as YamlPath
@@ -208,18 +208,31 @@ def parse_text(text: RuleText) -> ParsedText:
     return ParsedText(text, rule_id, logsource, None if errors else parsed, tuple(errors), document)
 
 
+def taken_over(found: ParsedText, now: int) -> ParsedText:
+    """With the faults that it has where it is taken over now (ms UTC): an exception that ends too late."""
+    fault = too_far(found.parsed, now) if isinstance(found.parsed, ParsedException) else None
+    if fault is None:
+        return found
+    error = PolicyError(found.text.file, found.document.line(("leaver", "until")), fault)
+    return msgspec.structs.replace(found, parsed=None, errors=(*found.errors, error))
+
+
 def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, list[PolicyError]]:
     """The rule of one file, or None and every fault that could be found in it."""
     if document.faults:
         return None, [PolicyError(name, fault.line, fault.message) for fault in document.faults]
-    faults = list(shape_faults(document.value))
     rule = document.value
-    if not faults:
-        source = mapped_source(rule["logsource"])
+    faults = list(shape_faults(rule))
+    if not isinstance(rule, dict):
+        return None, _at_lines(name, document, faults)
+    duties, examples, own_faults = own_keys(rule)
+    told = {fault.path[:1] for fault in faults}
+    source = None if ("logsource",) in told else mapped_source(rule.get("logsource", {}))
+    if "detection" in rule and ("detection",) not in told:
         names = field_registry().keys() | (source.fields.keys() if source is not None else set())
         faults += detection_faults(rule["detection"], names)
     if faults:
-        return None, _at_lines(name, document, faults)
+        return None, _at_lines(name, document, [*faults, *own_faults])
     try:
         sigma = SigmaRule.from_dict(for_sigma(rule), collect_errors=True)
         faults += [Fault(place_of(error), str(error)) for error in sigma.errors]
@@ -233,9 +246,7 @@ def parse_rule(name: str, document: YamlDocument) -> tuple[ParsedPolicy | None, 
     except (SigmaError, ValueError, TypeError, AttributeError) as error:
         # pySigma lets some malformed values through to Python's own errors.
         faults.append(Fault(place_of(error), str(error)))
-    if faults:
-        return None, _at_lines(name, document, faults)
-    duties, examples, faults = own_keys(rule)
+    faults += own_faults
     if duties is None or examples is None or faults:
         return None, _at_lines(name, document, faults)
     parsed_policy = _parsed(name, rule, duties, conditions)

@@ -31,6 +31,8 @@ _BEGIN: Final = 20_460 * DAY_MS
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
 _LIMITS: Final = Limits(keep=365 * DAY_MS)
 EVENTS_MAX: Final = 20_000
+EVENTS_OF_ALL_MAX: Final = 50_000
+"""Of all examples of a correlation: they are run whenever rules are loaded."""
 
 _Span = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,6}[smhd]$")]
 
@@ -55,6 +57,11 @@ class Sequence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sequences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     firing: Annotated[tuple[Sequence, ...], msgspec.Meta(min_length=1, max_length=100)]
     silent: Annotated[tuple[Sequence, ...], msgspec.Meta(min_length=1, max_length=100)]
+
+    def __post_init__(self) -> None:
+        events = sum(step.times for each in (*self.firing, *self.silent) for step in each.events)
+        if events > EVENTS_OF_ALL_MAX:
+            raise ValueError(f"{events:,} events in all examples are more than {EVENTS_OF_ALL_MAX:,}")
 
 
 def fired_on(policies: PolicySet, sequence: Sequence) -> set[str]:

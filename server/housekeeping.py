@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
 from server.correlation_retention import shorten_windows
+from server.enrich.sessions import KEPT_DAYS, is_of_sessions
 from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
@@ -89,7 +90,11 @@ def drop_old(
         ),
         (collector_days, collector_days.c.day < first_kept),
         (subject_places, subject_places.c.last_time < first_local * DAY),
-        (trait_uses, trait_uses.c.last_time < first_day_kept(now, uses_days) * DAY),
+        (
+            trait_uses,
+            (trait_uses.c.last_time < first_day_kept(now, uses_days) * DAY)
+            | (is_of_sessions() & (trait_uses.c.last_time < now - KEPT_DAYS * DAY)),
+        ),
         (known_exports, known_exports.c.seen_at < first_kept * DAY),
         (subject_agents, (subject_agents.c.first_time < first_local * DAY) & ~still_seen),
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),

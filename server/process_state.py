@@ -29,7 +29,8 @@ class ProcessState(msgspec.Struct, frozen=True):
     """`parts` by name: https, pipeline, housekeeping, training. `requests` by
     "METHOD route status". `next_drop_at`: when old data goes next, `last_drop`: what went last. `held_back`:
     agents that sent too much lately, and how many requests of each were refused. `steady`: `at` in ms since
-    the machine booted. `waits_for`: what the pipeline waits for, and why."""
+    the machine booted. `waits_for`: what the pipeline waits for, and why. `hr_folder_fault`: why HR's
+    watched folder does not work."""
 
     pid: int
     since: Milliseconds
@@ -43,6 +44,7 @@ class ProcessState(msgspec.Struct, frozen=True):
     steady: int = 0
     clock: ClockState = ClockState()
     waits_for: tuple[str, str] | None = None
+    hr_folder_fault: str | None = None
 
     def now(self) -> int:
         """By the clock that this process goes by."""

@@ -42,6 +42,9 @@ def _process(status: Status) -> Iterator[StatusFinding]:
     if process.waits_for is not None:
         what, why = process.waits_for
         yield StatusFinding(what, f"the pipeline waits: {why}")
+    if process.hr_folder_fault is not None:
+        words = f"HR's watched folder ([people] watch_folder) does not work: {process.hr_folder_fault}"
+        yield StatusFinding("hr_folder_waits", words)
     for name, part in process.parts.items():
         if part.state == "hanging":
             yield StatusFinding("part_hangs", f"{name} has not turned for {part.turned:.0f} s")

@@ -203,6 +203,7 @@ class _Server:
             broker=broker,
             pulse=pulses[1],
         )
+        self._hr_folder: WatchedFolder | None = None
         training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
         self._taken_over: str | None = None
         up_lock = installation.up_lock
@@ -251,7 +252,7 @@ class _Server:
         if not settings.watch_folder:
             return []
         pulse = Pulse(FOLDER_TURN)
-        watched = WatchedFolder(
+        self._hr_folder = WatchedFolder(
             self._installation.database,
             Path(settings.watch_folder),
             clock=self._installation.clock,
@@ -259,7 +260,7 @@ class _Server:
             mapping=Path(settings.mapping) if settings.mapping else None,
             pulse=pulse,
         )
-        return [SupervisedThread("HR folder", watched.run, pulse=pulse)]
+        return [SupervisedThread("HR folder", self._hr_folder.run, pulse=pulse)]
 
     def _policies(self) -> list[SupervisedThread]:
         if not self._installation.config.policies.folder:
@@ -330,6 +331,7 @@ class _Server:
             steady=steady_ms(),
             clock=self._clock.state(),
             waits_for=self._worker.waits_for,
+            hr_folder_fault=None if self._hr_folder is None else self._hr_folder.fault,
         )
 
     def _part_states(self) -> dict[str, PartState]:

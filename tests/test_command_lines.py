@@ -19,6 +19,7 @@ MAKES_OR_NEEDS_NO_DATA = {
     "leaver config show",
     "leaver policy match",
     "leaver eval cert",
+    "leaver policy record",
     "leaver eval departures",
     "leaver eval simulate",
 }

@@ -139,8 +139,9 @@ class _Seen:
 
     def add(self, time: int, mask: int, values: Values) -> None:
         self.seen |= mask
+        counts = self._counts
         while mask:
-            self._counts[(mask & -mask).bit_length() - 1] += 1
+            counts[(mask & -mask).bit_length() - 1] += 1
             mask &= mask - 1
 
     def remove(self, mask: int, values: Values) -> None:
@@ -163,24 +164,32 @@ class _InOrder(_Seen):
         self._ordered_mask: Final = ordered_mask
         self._starts: Final[list[list[int]]] = [[_NEVER] * sources for _ in range(sources)]
         """[length - 1][source]: the latest start of a chain of this length that ends with this source."""
+        self._latest: Final[list[int]] = [_NEVER] * sources
+        """[length - 1]: of them the latest. Starts only grow, for events are added in the order of time."""
+        self._longest = 0
 
     def add(self, time: int, mask: int, values: Values) -> None:
         super().add(time, mask, values)
-        starts = self._starts
+        starts, latest = self._starts, self._latest
         left = mask & self._ordered_mask
         while left:
             at = (left & -left).bit_length() - 1
             left &= left - 1
-            starts[0][at] = time
-            for length in range(1, at + 1):
+            starts[0][at] = latest[0] = time
+            if not self._longest:
+                self._longest = 1
+            for length in range(1, min(at, self._longest) + 1):
                 begun = max(starts[length - 1][:at])
                 if begun == _NEVER:
                     break
                 starts[length][at] = begun
+                if begun > latest[length]:
+                    latest[length] = begun
+                    self._longest = max(self._longest, length + 1)
 
     def value(self, start: int) -> Number | None:
-        for length in range(len(self._starts), 0, -1):
-            if max(self._starts[length - 1]) >= start:
+        for length in range(self._longest, 0, -1):
+            if self._latest[length - 1] >= start:
                 return length
         return 0
 

@@ -19,7 +19,8 @@ import msgspec
 
 from policies.correlation.day_window import DAY_MS, DayWindow
 from policies.correlation.definition import Correlation, Number
-from policies.correlation.group_window import Entry, EventId, Fired, GroupWindow, Kept, Window
+from policies.correlation.event_spans import EventId
+from policies.correlation.group_window import Entry, Fired, GroupWindow, Kept, Window
 from policies.correlation.plan import CorrelationPlan
 from policies.correlation.source_values import bounded_value, group_keys, values_of
 
@@ -124,29 +125,37 @@ class Correlator:
         rules: Sequence[int],
         record: Mapping[str, Any],
         day: int | None = None,
+        note: Any = None,
     ) -> list[CorrelationAlert]:
         """The event's hits. `time` in ms; `event` names it, and orders events of the same time. `day`: of
-        windows of whole days, UTC's by default."""
+        windows of whole days, UTC's by default. `note`: to be kept with the event, plain."""
         if day is None:
             day = time // DAY_MS
-        bare: dict[int, int] = {}
+        route = self._plan.route(tuple(rules))
+        found: list[CorrelationAlert] = []
         shares: list[Share] = []
-        for rule in rules:
-            for number, mask in self._plan.bare.get(rule, ()):
-                bare[number] = bare.get(number, 0) | mask
-            for place in self._plan.reading.get(rule, ()):
-                values = values_of(place.kind, [field(record) for field in place.fields])
-                if values is not None:
-                    groups = [field(record) for field in place.group_by]
+        at_once = route.alone and not self.limits.lateness
+        for number, mask, place in route.steps:
+            if place is None:
+                values, carried, keys = (), (), _ONE_GROUP
+            else:
+                given = values_of(place.kind, [field(record) for field in place.fields])
+                if given is None:
+                    continue
+                values, carried, keys = given, (), _ONE_GROUP
+                if place.carried:
                     carried = tuple([bounded_value(field(record)) for field in place.carried])
-                    keys = self._keys(groups) if groups else _ONE_GROUP
-                    entry = (time, event, place.mask, values, carried, False, day)
-                    shares += [Share(place.number, key, Entry(*entry)) for key in keys]
-        shares += [
-            Share(number, (), Entry(time, event, mask, (), (), False, day)) for number, mask in bare.items()
-        ]
-        if not shares:
-            return []
+                if place.group_by:
+                    keys = self._keys([field(record) for field in place.group_by])
+            for key in keys:
+                entry = Entry(time, event, mask, values, carried, False, day, note)
+                if not at_once:
+                    shares.append(Share(number, key, entry))
+                elif fired := self._put(number, key, entry):
+                    share = Share(number, key, entry)
+                    found += [alert for each in fired for alert in self._alert(share, each)]
+        if at_once or not shares:
+            return found
         if not self.limits.lateness:
             return list(self._judge(shares))
         return list(self._wait(time, event, shares))
@@ -176,47 +185,47 @@ class Correlator:
 
     def _judge(self, shares: list[Share]) -> Iterator[CorrelationAlert]:
         """Lower correlations first, whose alerts are shares in those above them."""
-        alone = self._plan.alone
-        numbers = {share.correlation for share in shares}
-        if len(numbers) == len(shares) and all(alone[number] for number in numbers):
-            for share in sorted(shares, key=_number) if len(shares) > 1 else shares:
-                for fired in self._put(share):
-                    yield from self._alert(share, fired)
-            return
         waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]] = {}
         for share in shares:
             _join(waiting, share)
         while waiting:
             number = min(waiting)
             for share in waiting.pop(number).values():
-                for fired in self._put(share):
+                for fired in self._put(share.correlation, share.group, share.entry):
                     yield from self._alert(share, fired)
                     for above, at in self._plan.above[number]:
                         for upper in self._upper(share, fired, above, at):
                             _join(waiting, upper)
 
-    def _put(self, share: Share) -> list[Fired]:
-        correlation = self.correlations[share.correlation]
-        groups = self.groups[share.correlation]
-        window = groups.pop(share.group, None)
+    def _put(self, number: int, group: GroupKey, entry: Entry) -> Sequence[Fired]:
+        groups = self.groups[number]
+        if self._of_one_subject:
+            window = groups.get(group)
+            self.changed.add((number, group))
+        else:
+            # Last now: the first is the one that was quiet for longest.
+            window = groups.pop(group, None)
+            if window is not None:
+                groups[group] = window
+        correlation = self.correlations[number]
         if window is None:
             window = new_window(correlation, self._first_day)
             if len(groups) >= self.limits.groups:
-                self._drop_group(share.correlation)
-        groups[share.group] = window  # last now: the first is the one that was quiet for longest
+                self._drop_group(number)
+            groups[group] = window
         before = window.size
-        most = self.limits.entries_in_group
-        if self._of_one_subject:
-            most = max(most, correlation.entries_needed)
-            self.changed.add((share.correlation, share.group))
-        fired = window.take(share.entry, self.limits.keep)
+        fired = window.take(entry, self.limits.keep)
         if fired is None:
             self.counts.too_old += 1
             return []
         after = window.size
+        most = self.limits.entries_in_group
         if after > most:
-            self.counts.entries_dropped += window.trim(most)
-            after = window.size
+            if self._of_one_subject:
+                most = max(most, correlation.entries_needed)
+            if after > most:
+                self.counts.entries_dropped += window.trim(most)
+                after = window.size
         self._entries += after - before
         while self._entries > self.limits.entries:
             largest = max(self.groups, key=len)
@@ -269,7 +278,16 @@ class Correlator:
         if values is not None:
             carried = tuple(known.get(field) for field in upper.carried)
             for key in self._keys([known.get(field) for field in source.group_by]):
-                entry = Entry(fired.time, fired.entry.event, 1 << at, values, carried, False, fired.day)
+                entry = Entry(
+                    fired.time,
+                    fired.entry.event,
+                    1 << at,
+                    values,
+                    carried,
+                    False,
+                    fired.day,
+                    fired.entry.note,
+                )
                 yield Share(above, key, entry)
 
     @property
@@ -288,10 +306,6 @@ def _quietest(groups: Mapping[GroupKey, Window], key: GroupKey) -> tuple[int, tu
     return groups[key].newest or 0, tuple(part or "" for part in key)
 
 
-def _number(share: Share) -> int:
-    return share.correlation
-
-
 def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share: Share) -> None:
     shares = waiting.setdefault(share.correlation, {})
     key = (share.group, share.entry.time, share.entry.event)
@@ -302,6 +316,8 @@ def _join(waiting: dict[int, dict[tuple[GroupKey, int, EventId], Share]], share:
 
 
 def _group(correlation: Correlation, key: GroupKey) -> dict[str, str]:
+    if not key:
+        return {}
     return {name: value for name, value in zip(correlation.group_by, key, strict=True) if value is not None}
 
 

@@ -23,6 +23,7 @@ import msgspec
 
 from policies.correlation.aggregates import exact
 from policies.correlation.definition import Correlation, Number
+from policies.correlation.event_spans import EventSpans
 from policies.correlation.group_window import Entry, Fired, Kept, KeptDay
 
 DAY_MS: Final = 86_400_000
@@ -31,7 +32,8 @@ VALUES_A_DAY: Final = 1_000
 
 
 class _Day(msgspec.Struct, gc=False):
-    """`first`, `last`: times of its events. `number`: of the values that `total` adds up."""
+    """`first`, `last`: times of its events. `number`: of the values that `total` adds up. `late`: a later day
+    had been judged before it fired."""
 
     events: int = 0
     first: int = 1 << 62
@@ -40,10 +42,16 @@ class _Day(msgspec.Struct, gc=False):
     total: int | Fraction = 0
     number: int = 0
     values: set[bytes] | None = None
+    spans: EventSpans = msgspec.field(default_factory=EventSpans)
+    late: bool = False
+
+    @property
+    def size(self) -> int:
+        return 1 + (len(self.values) // 8 if self.values else 0) + self.spans.count // 8
 
 
 class DayWindow:
-    """`complete_from`: from this day on nothing was dropped."""
+    """`complete_from`: from this day on nothing was dropped. Which events a day had is kept as ranges."""
 
     __slots__ = (
         *("_correlation", "_days", "_most", "_newest", "_running", "_union"),
@@ -64,7 +72,7 @@ class DayWindow:
         self.complete_from: int | None = None
         self.quiet_until: int | None = None
         self.size = 0
-        """Of its state, in days and in eighths of values."""
+        """Of its state, in days and in eighths of values and of ranges of events."""
 
     @property
     def newest(self) -> int | None:
@@ -81,8 +89,18 @@ class DayWindow:
 
     def take(self, entry: Entry, keep: int) -> list[Fired] | None:
         """It cannot know an event again: each is to be given once."""
-        if self._newest is not None and entry.day < self._oldest_kept(keep):
+        newest = self._newest
+        if entry.day == newest:
+            day = self._days[entry.day]
+            self._note(day, entry)
+            self._add(day, entry)
+            return self._judge(entry, entry.day, day)
+        if newest is not None and entry.day < newest and entry.day < self._oldest_kept(keep):
             return None
+        return self._take_other(entry, keep)
+
+    def _take_other(self, entry: Entry, keep: int) -> list[Fired]:
+        """Of a day that is not the newest by now."""
         day = self._days.get(entry.day)
         if day is None:
             day = self._days[entry.day] = _Day()
@@ -91,14 +109,24 @@ class DayWindow:
                 self._newest = entry.day
                 self._running = self._union = None
                 self.drop_before_day(self._oldest_kept(keep))
-        day.events += 1
-        day.first, day.last = min(day.first, entry.time), max(day.last, entry.time)
+        self._note(day, entry)
         self._add(day, entry)
         if entry.day == self._newest:
-            return self._judge(entry, entry.day)
+            return self._judge(entry, entry.day, day)
         last = entry.day + self._correlation.days
         later = sorted(number for number in self._days if entry.day <= number < last)
-        return [fired for number in later for fired in self._judge(entry, number)]
+        return [fired for number in later for fired in self._judge(entry, number, self._days[number])]
+
+    def _note(self, day: _Day, entry: Entry) -> None:
+        day.events += 1
+        time = entry.time
+        if not day.first <= time <= day.last:
+            day.first, day.last = min(day.first, time), max(day.last, time)
+        spans = day.spans
+        before = spans.count
+        spans.add(entry.event)
+        if spans.count != before:
+            self.size += spans.count // 8 - before // 8
 
     def _add(self, day: _Day, entry: Entry) -> None:
         kind = self._correlation.kind
@@ -119,20 +147,22 @@ class DayWindow:
         if running is not None and entry.day <= self._newest_or_first() - self._correlation.days:
             running = None
         if kind != "event_count":
-            total = sum(map(exact, entry.values))
+            values = entry.values
+            single = len(values) == 1 and values[0].__class__ is int
+            total = values[0] if single else sum(map(exact, values))
             day.total += total
-            day.number += len(entry.values)
+            day.number += len(values)
             if running is not None:
                 running.total += total
-                running.number += len(entry.values)
+                running.number += len(values)
         if running is not None:
             running.events += 1
 
     def _newest_or_first(self) -> int:
         return 0 if self._newest is None else self._newest
 
-    def _judge(self, entry: Entry, number: int) -> list[Fired]:
-        correlation, day = self._correlation, self._days[number]
+    def _judge(self, entry: Entry, number: int, day: _Day) -> list[Fired]:
+        correlation = self._correlation
         own = number == entry.day
         if day.fired and not own:
             return []
@@ -146,7 +176,7 @@ class DayWindow:
         late = number != self._newest
         if day.fired:
             return [Fired(entry, value, late, entry.time, number, entry.time, 1)]
-        day.fired = True
+        day.fired, day.late = True, late
         return [Fired(entry, value, late, day.last, number, day.first, day.events)]
 
     def _value(self, number: int) -> Number | None:
@@ -179,6 +209,16 @@ class DayWindow:
     def _oldest_kept(self, keep: int) -> int:
         return self._newest_or_first() - self._correlation.days + 1 - keep // DAY_MS
 
+    def window_of(self, number: int) -> tuple[list[tuple[int, int, EventSpans]], bool] | None:
+        """Of a day that fired: first and last time and events of each day of its window, and whether it came
+        late. None: it did not fire."""
+        day = self._days.get(number)
+        if day is None or not day.fired:
+            return None
+        begin = number - self._correlation.days + 1
+        window = [each for at, each in sorted(self._days.items()) if begin <= at <= number]
+        return [(each.first, each.last, each.spans) for each in window], day.late
+
     def trim(self, most: int) -> int:
         """Its days are bound enough."""
         return 0
@@ -186,8 +226,7 @@ class DayWindow:
     def drop_before_day(self, oldest: int) -> int:
         old = [number for number in self._days if number < oldest]
         for number in old:
-            values = self._days.pop(number).values
-            self.size -= 1 + (len(values) // 8 if values else 0)
+            self.size -= self._days.pop(number).size
         if old:
             self.complete_from = max(oldest, self.complete_from or oldest)
             self._running = self._union = None
@@ -205,6 +244,8 @@ class DayWindow:
                 str(day.total),
                 day.number,
                 sorted(day.values or ()),
+                day.spans.kept(),
+                day.late,
             )
             for number, day in sorted(self._days.items())
         ]
@@ -221,9 +262,11 @@ class DayWindow:
                 exact(Fraction(each.total)),
                 each.number,
                 set(each.values) or None,
+                EventSpans(each.spans),
+                each.late,
             )
         self._newest = max(self._days, default=None)
-        self.size = sum(1 + len(each.values) // 8 for each in kept.days)
+        self.size = sum(day.size for day in self._days.values())
 
 
 def _digest(value: Any) -> bytes:

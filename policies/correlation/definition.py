@@ -7,6 +7,7 @@ a source, so that an event that several of its rules match is one event.
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -24,12 +25,12 @@ from sigma.correlations import (
 from policies.correlation_checks import by_reference, references
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "lt": lambda value, bound: value < bound,
-    "lte": lambda value, bound: value <= bound,
-    "gt": lambda value, bound: value > bound,
-    "gte": lambda value, bound: value >= bound,
-    "eq": lambda value, bound: value == bound,
-    "neq": lambda value, bound: value != bound,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": operator.ne,
 }
 _GROWING: Final = frozenset({"event_count", "value_count", "temporal", "temporal_ordered"})
 _COUNTING: Final = frozenset({"event_count", "value_count"})
@@ -84,6 +85,15 @@ class Correlation(msgspec.Struct, frozen=True):
     def entries_needed(self) -> int:
         """Of a group, so that what it counts to can be reached at all."""
         return min(2 * int(self.bound), _ENTRIES_MOST) if self.kind in _COUNTING else 0
+
+    @property
+    def needed_mask(self) -> int:
+        """Sources without each of which it cannot fire, as far as that is plain; 0: none."""
+        sources = len(self.sources)
+        wants_all = self.operator in ("gte", "eq") and self.bound >= sources
+        if self.kind not in ("temporal", "temporal_ordered") or self.expression is not None or not wants_all:
+            return 0
+        return (1 << sources) - 1
 
     @property
     def only_grows(self) -> bool:

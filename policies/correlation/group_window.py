@@ -16,12 +16,12 @@ import msgspec
 
 from policies.correlation.aggregates import Aggregate, Values, new_aggregate
 from policies.correlation.definition import Correlation, Number
-
-EventId = int | str
+from policies.correlation.event_spans import EventId
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
-    """One event's share. `carried`: values of the correlation's carried fields. `day`: as it was given."""
+    """One event's share. `carried`: values of the correlation's carried fields. `day`, `note`: as they were
+    given. `late`: it fired when events after it had been judged before."""
 
     time: int
     event: EventId
@@ -30,6 +30,8 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     carried: tuple[Any, ...]
     fired: bool = False
     day: int = 0
+    note: Any = None
+    late: bool = False
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -56,6 +58,9 @@ class KeptDay(msgspec.Struct, array_like=True, frozen=True):
     total: str
     number: int
     values: list[bytes]
+    spans: dict[str, list[int]] = {}
+    """Its events: EventSpans.kept."""
+    late: bool = False
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True):
@@ -102,7 +107,10 @@ class Window(Protocol):
 class GroupWindow:
     """`entries` by (time, event). `complete_from`: from this time (ms) on nothing was dropped."""
 
-    __slots__ = ("_aggregate", "_begin", "_correlation", "complete_from", "entries", "quiet_until", "times")
+    __slots__ = (
+        *("_aggregate", "_begin", "_correlation", "_missing", "_timespan"),
+        *("complete_from", "entries", "quiet_until", "times"),
+    )
 
     def __init__(self, correlation: Correlation) -> None:
         self._correlation = correlation
@@ -113,6 +121,10 @@ class GroupWindow:
         self._aggregate: Aggregate = new_aggregate(correlation)
         self._begin = 0
         """Of the window that ends with the last entry."""
+        self._missing = correlation.needed_mask
+        """Sources that were not seen yet, and without which nothing can fire: as long as there are some,
+        events are only kept, and the aggregate is empty."""
+        self._timespan = correlation.timespan
 
     @property
     def size(self) -> int:
@@ -140,8 +152,33 @@ class GroupWindow:
         self._rebuild()
 
     def trim(self, most: int) -> int:
+        if len(self.entries) <= most:
+            return 0
         # A quarter at once: what is left is added up anew.
-        return self.drop_first(1 + most // 4) if len(self.entries) > most else 0
+        count = 1 + most // 4
+        kept = self._rare(most) if self._correlation.kind.startswith("temporal") else frozenset[int]()
+        if not kept:
+            return self.drop_first(count)
+        going = set([at for at in range(len(self.entries)) if at not in kept][:count])
+        last = max(self.times[at] for at in going) + 1
+        self.complete_from = max(last, self.complete_from or last)
+        self._keep([entry for at, entry in enumerate(self.entries) if at not in going])
+        return len(going)
+
+    def _rare(self, most: int) -> frozenset[int]:
+        """The newest events of each rule: many copies do not push out the export before them."""
+        sources = len(self._correlation.sources)
+        each = most // (4 * sources)
+        found: set[int] = set()
+        for at in range(sources):
+            own = [index for index, entry in enumerate(self.entries) if entry.mask >> at & 1]
+            found.update(own[len(own) - each :] if each else ())
+        return frozenset(found)
+
+    def _keep(self, left: list[Entry]) -> None:
+        self.entries = left
+        self.times = [entry.time for entry in left]
+        self._rebuild()
 
     def drop_before_day(self, oldest: int) -> int:
         left = [entry for entry in self.entries if entry.day >= oldest]
@@ -149,9 +186,7 @@ class GroupWindow:
         if dropped:
             last = max(entry.time for entry in self.entries if entry.day < oldest)
             self.complete_from = max(last + 1, self.complete_from or last + 1)
-            self.entries = left
-            self.times = [entry.time for entry in left]
-            self._rebuild()
+            self._keep(left)
         return dropped
 
     def take(self, entry: Entry, keep: int) -> list[Fired] | None:
@@ -159,7 +194,7 @@ class GroupWindow:
         times = self.times
         if not times:
             return self._append(entry)
-        reach = self._correlation.timespan + keep
+        reach = self._timespan + keep
         if entry.time < times[-1] - reach:
             return None
         fired = self._insert(entry)
@@ -179,6 +214,9 @@ class GroupWindow:
         else:
             self.entries.insert(at, entry)
             self.times.insert(at, entry.time)
+        self._missing &= ~entry.mask
+        if self._missing:
+            return []
         fired = list(self._judge_again(at))
         self._rebuild()
         return fired
@@ -195,26 +233,42 @@ class GroupWindow:
             return 0
         self.complete_from = self.times[count - 1] + 1
         del self.entries[:count], self.times[:count]
+        if self._missing:
+            return count
         if count > self._begin:
             self._rebuild()
         else:
             self._begin -= count
         return count
 
+    def begin_of(self, at: int) -> int:
+        """Of the window with which entry number `at` is judged, itself the last."""
+        return bisect.bisect_left(self.times, self.times[at] - self._correlation.timespan)
+
     def _append(self, entry: Entry) -> list[Fired]:
         self.entries.append(entry)
         self.times.append(entry.time)
-        aggregate = self._aggregate
+        if self._missing:
+            self._missing &= ~entry.mask
+            if self._missing:
+                return []
+            self._rebuild()
+        else:
+            self._add(entry)
+        fired = self._judge(entry, self._aggregate, late=False)
+        return [] if fired is None else [fired]
+
+    def _add(self, entry: Entry) -> None:
+        """The last one."""
+        aggregate, times = self._aggregate, self.times
         aggregate.add(entry.time, entry.mask, entry.values)
-        start = entry.time - self._correlation.timespan
+        start = entry.time - self._timespan
         begin = self._begin
-        while self.times[begin] < start:
+        while times[begin] < start:
             out = self.entries[begin]
             aggregate.remove(out.mask, out.values)
             begin += 1
         self._begin = begin
-        fired = self._judge(entry, aggregate, late=False)
-        return [] if fired is None else [fired]
 
     def _judge(self, entry: Entry, aggregate: Aggregate, *, late: bool) -> Fired | None:
         start = entry.time - self._correlation.timespan
@@ -225,7 +279,7 @@ class GroupWindow:
         value = aggregate.value(start)
         if value is None or not self._correlation.holds(value, aggregate.seen):
             return None
-        entry.fired = True
+        entry.fired, entry.late = True, late
         return Fired(entry, value, late, entry.time, entry.day, entry.time, 1)
 
     def _judge_again(self, at: int) -> Iterator[Fired]:
@@ -249,7 +303,9 @@ class GroupWindow:
     def _rebuild(self) -> None:
         self._aggregate = new_aggregate(self._correlation)
         self._begin = len(self.entries)
-        if not self.entries:
+        for entry in self.entries if self._missing else ():
+            self._missing &= ~entry.mask
+        if not self.entries or self._missing:
             return
         self._begin = bisect.bisect_left(self.times, self.times[-1] - self._correlation.timespan)
         for entry in self.entries[self._begin :]:

@@ -6,10 +6,12 @@ Made once, shared by all correlators of the same correlations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from policies.correlation.definition import Correlation
 from policies.correlation.source_values import field_getter
+
+_ROUTES_KEPT: Final = 4096
 
 
 class Place:
@@ -28,6 +30,22 @@ class Place:
     def reads(self) -> bool:
         """Whether it asks for anything of the record."""
         return bool(self.group_by or self.fields or self.carried)
+
+
+class Step(NamedTuple):
+    """One correlation to which an event goes. `place`: None where nothing of the event is read."""
+
+    number: int
+    mask: int
+    place: Place | None
+
+
+class Route(NamedTuple):
+    """Where an event goes on which certain rules hit. `steps`: by number. `alone`: each goes to another
+    correlation, none of which others count."""
+
+    steps: tuple[Step, ...]
+    alone: bool
 
 
 class CorrelationPlan:
@@ -57,14 +75,35 @@ class CorrelationPlan:
         }
         """By rule: correlation and mask of places that read nothing, and have one group."""
         self.alone: Final = [not above for above in self.above]
-        self.tops: Final = {
-            rule: frozenset(top for _, each, at in found for top in _tops(each, at))
+        self.paths: Final = {
+            rule: frozenset(path for _, each, at in found for path in _paths(each, at))
             for rule, found in of_rule.items()
         }
-        """By rule: the parts of its events that are read, such as `file` and `leaver`."""
+        """By rule: what is read of its events."""
+        self._routes: Final[dict[tuple[int, ...], Route]] = {}
+
+    def route(self, rules: tuple[int, ...]) -> Route:
+        """Of an event on which these rules hit."""
+        route = self._routes.get(rules)
+        if route is None:
+            if len(self._routes) >= _ROUTES_KEPT:
+                self._routes.clear()
+            route = self._routes[rules] = self._route(rules)
+        return route
+
+    def _route(self, rules: tuple[int, ...]) -> Route:
+        bare: dict[int, int] = {}
+        for rule in rules:
+            for number, mask in self.bare.get(rule, ()):
+                bare[number] = bare.get(number, 0) | mask
+        steps = [Step(number, mask, None) for number, mask in bare.items()]
+        for rule in rules:
+            steps += [Step(place.number, place.mask, place) for place in self.reading.get(rule, ())]
+        steps.sort(key=lambda step: step.number)
+        alone = len({step.number for step in steps}) == len(steps)
+        return Route(tuple(steps), alone and all(self.alone[step.number] for step in steps))
 
 
-def _tops(correlation: Correlation, at: int) -> list[str]:
+def _paths(correlation: Correlation, at: int) -> tuple[str, ...]:
     source = correlation.sources[at]
-    paths = (*source.group_by, *source.fields, *correlation.carried)
-    return [path.partition(".")[0].partition("[")[0] for path in paths]
+    return (*source.group_by, *source.fields, *correlation.carried)

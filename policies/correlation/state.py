@@ -7,8 +7,9 @@
       counts    map: see Counts
       kept      array of [fingerprint, groups]; groups: array, the longest quiet first, of
                 [group key, [complete_from, quiet_until, entries, days]]; entries: array by (time, event) of
-                [time, event, mask, values, carried, fired, day]; days (of a window of whole days): array of
-                [day, events, first, last, fired, total as text, number of values, digests of values]
+                [time, event, mask, values, carried, fired, day, note, late]; days (of a window of whole
+                days): array of [day, events, first, last, fired, total as text, number of values, digests of
+                values, events (see EventSpans.kept), late]
       waiting   array of [time, event, arrival, shares]; shares: array of [fingerprint, group key, entry]
 
 Parts are found again by the correlation's fingerprint: a correlation that counts something else now starts
@@ -23,7 +24,8 @@ from typing import Final
 import msgspec
 
 from policies.correlation.correlator import Correlator, Counts, GroupKey, Share, new_window
-from policies.correlation.group_window import Entry, EventId, Kept
+from policies.correlation.event_spans import EventId
+from policies.correlation.group_window import Entry, Kept
 
 _MAGIC: Final = b"leaver correlations 2\n"
 

@@ -13,7 +13,7 @@ as constants, so nothing that a rule says can become code.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sigma.types import SigmaCompareExpression, SigmaNull, SigmaNumber, SigmaTimestampPart
@@ -27,7 +27,7 @@ from policies.detection.condition_tree import (
     Tree,
     ValueTest,
 )
-from policies.detection.texts import ShapeSet, all_texts, all_values, any_inside, any_text
+from policies.detection.texts import ShapeSet, all_texts, all_values, any_inside, any_text, lowered
 from policies.field_reader import LISTS
 from policies.value_tests import COMPARE_SIGNS, field_values_fit, value_test
 
@@ -41,6 +41,21 @@ def compile_tree(tree: Tree, position: Mapping[str, int]) -> Compiled:
     names: dict[str, Any] = dict(writer.constants)
     exec(compile(source, "<rule>", "exec"), names)
     compiled: Compiled = names["fires"]
+    return compiled
+
+
+def compile_outcomes(field: str, tests: Sequence[Tree]) -> Callable[[Any], int]:
+    """All tests on one field's value at once: a bit each, in their order. Raises NotSupported."""
+    writer = _Writer({field: 0})
+    bits = [f"({1 << at} if {writer.expression(test)} else 0)" for at, test in enumerate(tests)]
+    text = ""
+    if any(isinstance(test, TextTest) for test in tests):
+        writer.constants["lowered"] = lowered
+        text = "    t = (value.lower() if value.__class__ is str else lowered(value),)\n"
+    source = f"def outcomes(value):\n    v = (value,)\n{text}    return {' | '.join(bits)}\n"
+    names: dict[str, Any] = dict(writer.constants)
+    exec(compile(source, "<tests>", "exec"), names)
+    compiled: Callable[[Any], int] = names["outcomes"]
     return compiled
 
 

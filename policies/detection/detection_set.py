@@ -21,6 +21,8 @@ class DetectionSet:
 
     def __init__(self, trees: Sequence[Tree], *, indexed: bool = True) -> None:
         self._reader: Final = RecordReader(field for tree in trees for field in fields_of(tree))
+        self.position: Final = self._reader.position
+        """The place of each field in a row; place 0 is the record."""
         self._compiled: Final[list[Compiled]] = [compile_tree(tree, self._reader.position) for tree in trees]
         witnesses = choose_witnesses(trees) if indexed else [None] * len(trees)
         self._index: Final = RuleIndex(witnesses, self._reader.position)
@@ -28,7 +30,10 @@ class DetectionSet:
 
     def match(self, record: Mapping[str, Any]) -> list[int]:
         """The numbers of the rules that fire, in order."""
-        values, found = self._reader.read(record)
+        return self.match_row(*self._reader.read(record))
+
+    def match_row(self, values: list[Any], found: Sequence[int]) -> list[int]:
+        """As match, of a record whose `values` lie by place. found: the places that have one."""
         texts = self._blank[:]
         fill_texts(values, texts, found)
         compiled = self._compiled

@@ -1,134 +1,58 @@
-"""Many rules on typed events of one class: no copy of the event is made, and what repeats is judged once.
+"""Many rules on typed events of one class: events of which all their tests say the same are judged once.
 
-Much of what rules ask about has few values: the activity, the drive's type, the person's status. For each
-combination of these that occurs, the tests on them are made once; what is left for an event are tests on its
-name, its size and the like, of the rules that the combination leaves possible, and an index over these.
+An event's key (event_keys.py) holds what the tests on its fields say, and with it stands which rules fire.
+There are far fewer keys than events; only the first event of each is read field by field and judged by rules.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from policies.detection.code_generation import Compiled, compile_tree
-from policies.detection.condition_tree import Every, Tree
-from policies.detection.routing import conjuncts, fields_of, has_keyword
-from policies.detection.rule_index import RuleIndex, fill_texts
-from policies.detection.texts import lowered
-from policies.detection.witnesses import choose_witnesses
+from policies.detection.condition_tree import Tree
+from policies.detection.detection_set import DetectionSet
+from policies.detection.event_keys import EventKeys
+from policies.detection.outcomes import comparisons
+from policies.detection.routing import has_keyword
 from policies.event_rows import LEAVER, EventRows
-from policies.field_reader import FieldReader
 
-_COMBINATIONS_KEPT: Final = 4096
-_LEAVER_KEPT: Final = 50_000
-_LOOKED_AT_ONCE: Final = 6
-"""So few rules are looked at one after the other in less time than the index takes."""
-_MANY_VALUES: Final = frozenset(
-    {
-        "id",
-        "owner_id",
-        "manager",
-        "assigned_to",
-        "days_to_last_day",
-        "dormant_days",
-        "historical_users",
-        "origin",
-    }
-)
+_ANSWERS_KEPT: Final = 50_000
+
+Answer = TypeVar("Answer")
 
 
-class _Left(msgspec.Struct, frozen=True):
-    """Of a combination. `sure`: rules that fire; `possible`: that may; `unindexed`: among them."""
+class TypedDetectionSet(Generic[Answer]):
+    """`kind`: the class of events. `trees`: rules that can_be_typed. `answer`: made of the numbers of those
+    that fire, once for each key."""
 
-    places: tuple[int, ...]
-    """Where the fields stand that the possible rules still ask for."""
+    def __init__(
+        self, trees: Sequence[Tree], kind: type[msgspec.Struct], answer: Callable[[Sequence[int]], Answer]
+    ) -> None:
+        self._rules: Final = DetectionSet(trees)
+        self._rows: Final = EventRows(kind, self._rules.position)
+        self._keys: Final = EventKeys(kind, trees)
+        self._key: Final = self._keys.key
+        self._answer: Final = answer
+        self._answers: Final[dict[Hashable, Answer]] = {}
 
-    sure: tuple[int, ...]
-    possible: frozenset[int]
-    unindexed: frozenset[int]
-
-
-class TypedDetectionSet:
-    """`kind`: the class of events. No rule may have keywords: see can_be_typed."""
-
-    def __init__(self, trees: Sequence[Tree], kind: type[msgspec.Struct]) -> None:
-        reader = FieldReader(field for tree in trees for field in fields_of(tree))
-        self._rows: Final = EventRows(kind, reader, 0)
-        position = reader.position
-        few = set(filter(_has_few_values, self._rows.single))
-        parts = [list(conjuncts(tree)) for tree in trees]
-        among = [[part for part in each if set(fields_of(part)) <= few] for each in parts]
-        others = [[part for part in each if not set(fields_of(part)) <= few] for each in parts]
-        self._firsts: Final = [_compiled(each, position) for each in among]
-        self._rests: Final = [_compiled(each, position) for each in others]
-        rests = [Every(tuple(each)) for each in others]
-        self._index: Final = RuleIndex(choose_witnesses(rests), position)
-        self._places: Final = [{position[field] for field in fields_of(tree)} for tree in rests]
-        self._few_places: Final = [position[field] for field in sorted(few)]
-        # A second place, for itemgetter gives no tuple for one.
-        self._combination: Final = operator.itemgetter(*self._few_places, 0, 0)
-        self._blank: Final[list[Any]] = [None] * (len(position) + 1)
-        self._left: Final[dict[tuple[Any, ...], _Left]] = {}
-        self._leaver_values: Final[dict[int, tuple[Mapping[str, Any], tuple[Any, ...]]]] = {}
-
-    def match(self, event: msgspec.Struct, leaver: Mapping[str, Any]) -> Sequence[int]:
-        """The numbers of the rules that fire, in order. `leaver` must not change."""
-        kept = self._leaver_values.get(id(leaver))
-        if kept is None:
-            if len(self._leaver_values) >= _LEAVER_KEPT:
-                self._leaver_values.clear()
-            # Holding the words themselves keeps their id from being given to others.
-            kept = self._leaver_values[id(leaver)] = leaver, self._rows.leaver_values(leaver)
-        row = self._rows.row(event, kept[1])
-        combination = self._combination(row)
-        left = self._left.get(combination)
-        if left is None:
-            if len(self._left) >= _COMBINATIONS_KEPT:
-                self._left.clear()
-            left = self._left[combination] = self._left_by(row)
-        if not left.possible:
-            return left.sure
-        texts = self._blank[:]
-        found = [place for place in left.places if row[place] is not None]
-        fill_texts(row, texts, found)
-        possible: frozenset[int] | set[int] = left.possible
-        if len(possible) > _LOOKED_AT_ONCE:
-            possible = self._index.candidates(row, texts, found)
-            possible &= left.possible
-            possible |= left.unindexed
-        rests = self._rests
-        fired = [number for number in possible if rests[number](row, texts)]
-        return sorted([*left.sure, *fired]) if fired else left.sure
-
-    def _left_by(self, row: list[Any]) -> _Left:
-        texts = self._blank[:]
-        for place in self._few_places:
-            texts[place] = lowered(row[place])
-        alive = [number for number, first in enumerate(self._firsts) if first(row, texts)]
-        sure = tuple(number for number in alive if self._rests[number] is _always)
-        possible = frozenset(alive) - frozenset(sure)
-        places = set().union(*(self._places[number] for number in possible))
-        return _Left(tuple(sorted(places)), sure, possible, possible & self._index.always)
+    def match(self, event: msgspec.Struct, leaver: Mapping[str, Any]) -> Answer:
+        """`leaver` must not change."""
+        key = self._key(event, leaver)
+        answer = self._answers.get(key)
+        if answer is None:
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
+            row = self._rows.row(event, leaver)
+            found = [place for place, value in enumerate(row) if place and value is not None]
+            answer = self._answers[key] = self._answer(self._rules.match_row(row, found))
+        return answer
 
 
-def can_be_typed(trees: Sequence[Tree]) -> bool:
-    return not any(map(has_keyword, trees))
-
-
-def _compiled(parts: Sequence[Tree], position: Mapping[str, int]) -> Compiled:
-    return compile_tree(Every(tuple(parts)), position) if parts else _always
-
-
-def _always(_row: list[Any], _texts: list[Any]) -> bool:
-    return True
-
-
-def _has_few_values(path: str) -> bool:
-    """Kinds and states, by the names that OCSF and the field registry give them; not names, not numbers."""
-    last = path.rpartition(".")[2]
-    if path.startswith(LEAVER):
-        return last not in _MANY_VALUES
-    return last.endswith("_id") or path in ("class_uid", "type_uid", "category_uid")
+def can_be_typed(tree: Tree) -> bool:
+    """Whether it asks each of the event's fields by itself. What is known around it may be compared."""
+    if has_keyword(tree):
+        return False
+    compared = [field for test in comparisons(tree) for field in (test.field, test.other.field)]
+    return all(field.startswith(LEAVER) for field in compared)

@@ -1,8 +1,9 @@
 """An alert's ranges of sequence numbers, and the stored signed blocks that overlap a range.
 
-An alert's evidence is what its subject did on its days and channels (`alert_days`); `subject_events` says
-which numbers that are, `judged_ranges` which of them a verdict was about: a closed alert keeps these and no
-others, and an alert that is opened afterwards shows what is new.
+An alert's evidence is what its subject did on its days and channels (`alert_days`), and of those to which
+only a correlation led what made it fire (`correlated_ranges`). `subject_events` says which numbers that are,
+`judged_ranges` which of them a verdict was about: a closed alert keeps these and no others, and an alert
+that is opened afterwards shows what is new.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WIRE_SCHEMA, RecordKind, WireRecord
 from server.alerts.event_ranges import EventRange, common, joined, without
-from server.store.tables import alert_days, alerts, erasures, event_blocks, judged_ranges, subject_events
+from server.store.tables import (
+    alert_days,
+    alerts,
+    correlated_ranges,
+    erasures,
+    event_blocks,
+    judged_ranges,
+    subject_events,
+)
 from server.store.upsert import insert_new
 
 
@@ -49,7 +58,7 @@ def alert_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
     """By agent, epoch and number. Of a closed alert what it held when it was closed, as far as it is still
     kept; of an open one without what was judged with an earlier alert of the same subject and family, unless
     it was found by looking back: then the same events mean something else."""
-    found = _indexed(connection, alert_id)
+    found = held_ranges(connection, alert_id)
     own = select(alerts).where(alerts.c.id == alert_id)
     row = connection.execute(own).one()
     if row.status == "closed":
@@ -77,14 +86,15 @@ def erased_ranges(connection: Connection, alert_id: int) -> list[EventRange]:
     if not days:
         return []
     held = [subject_events.c.day.between(row.first_day - 1, row.last_day + 1) for row in days]
-    return _indexed(connection, alert_id, or_(*held))
+    return held_ranges(connection, alert_id, or_(*held))
 
 
-def _indexed(
+def held_ranges(
     connection: Connection, alert_id: int, condition: ColumnElement[bool] | None = None
 ) -> list[EventRange]:
+    """What its days and its correlations point to, whatever was judged. `condition`: on subject_events."""
     query = (
-        select(*(subject_events.c[name] for name in EventRange.__struct_fields__))
+        select(*(subject_events.c[name] for name in EventRange.__struct_fields__), alert_days.c.whole)
         .join(alerts, alerts.c.subject == subject_events.c.subject)
         .join(
             alert_days,
@@ -96,7 +106,14 @@ def _indexed(
         )
         .where(alerts.c.id == alert_id, true() if condition is None else condition)
     )
-    return joined(EventRange(*row) for row in connection.execute(query))
+    rows = connection.execute(query).all()
+    whole = [EventRange(*row[:-1]) for row in rows if row.whole]
+    parts = [EventRange(*row[:-1]) for row in rows if not row.whole]
+    if parts:
+        columns = (correlated_ranges.c[name] for name in EventRange.__struct_fields__)
+        made = connection.execute(select(*columns).where(correlated_ranges.c.alert == alert_id))
+        whole += common(parts, [EventRange(*row) for row in made])
+    return joined(whole)
 
 
 def _judged(connection: Connection, of_alerts: ColumnElement[bool]) -> list[EventRange]:

@@ -12,7 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
+from server.alerts.event_ranges import EventRange, joined
+from server.alerts.evidence_blocks import held_ranges
 from server.alerts.judgement import judged_of
+from server.alerts.pointed import Pointed, pointed, step_facts
 from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, Judged, assess
@@ -22,8 +25,8 @@ from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState, days_with_rules
-from server.store.tables import alert_days, alerts
-from server.store.upsert import insert_missing
+from server.store.tables import alert_days, alerts, correlated_ranges, subject_events
+from server.store.upsert import insert_missing, insert_new, upsert
 
 SUBJECTS_AT_ONCE = 500
 """In one query."""
@@ -108,8 +111,12 @@ def _raise(
             looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
         )
         again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
-        text = _text(memory, state, person, found, again=again)
-        values = _values(state, person, found, text, memory, now)
+        seen = _pointed(connection, memory, state, found, looking_back=looking_back is not None)
+        if not seen.ranges and known_alert is None:
+            # Windows that are gone tell nothing any more: their days do, as far as the rules hit.
+            found = msgspec.structs.replace(found, whole=frozenset(found.places))
+        text = _text(memory, state, person, found, seen, again=again)
+        values = _values(state, person, found, seen, text, memory, now)
         if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
             values["looked_back_at"] = now
         if known_alert is not None:
@@ -122,11 +129,50 @@ def _raise(
                 insert(alerts).values(opened | values).returning(alerts.c.id)
             ).scalar_one()
             scores.append(found.risk.score)
-        days = [{"alert": alert_id, "channel": channel, "day": day} for channel, day in found.places]
-        insert_missing(connection, alert_days, days)
+        _write_evidence(connection, alert_id, found, seen, anew=looking_back is not None)
         if looking_back is not None:
             _drop_days(connection, alert_id, found, looking_back)
+        if len(found.whole) < len(found.places):
+            events = sum(each.count for each in held_ranges(connection, alert_id))
+            connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
     return scores
+
+
+def _pointed(
+    connection: Connection, memory: Memory, state: SubjectState, found: Assessment, *, looking_back: bool
+) -> Pointed:
+    if not found.correlated:
+        return Pointed()
+    spools = {(agent, epoch) for _, _, agent, epoch in state.last_range}
+    if looking_back:
+        # Such a state is made anew, but for its index.
+        at = subject_events.c
+        query = select(at.agent, at.epoch).where(at.subject == state.subject).distinct()
+        spools |= {(row.agent, row.epoch) for row in connection.execute(query)}
+    correlated = memory.rules.policies.correlated
+    return pointed(state, correlated, found.correlated, spools=spools, peak=found.peak)
+
+
+def _write_evidence(
+    connection: Connection, alert_id: int, found: Assessment, seen: Pointed, *, anew: bool
+) -> None:
+    """Adds to what the alert points to; `anew`: what its correlations pointed to before is over."""
+    days = [
+        {"alert": alert_id, "channel": place[0], "day": place[1], "whole": place in found.whole}
+        for place in found.places
+    ]
+    insert_missing(connection, alert_days, [row for row in days if not row["whole"]])
+    upsert(connection, alert_days, [row for row in days if row["whole"]])
+    if not found.correlated:
+        return
+    own = correlated_ranges.c.alert == alert_id
+    columns = [correlated_ranges.c[name] for name in EventRange.__struct_fields__]
+    known = joined(EventRange(*row) for row in connection.execute(select(*columns).where(own)))
+    wanted = joined(seen.ranges if anew and seen.ranges else (*known, *seen.ranges))
+    if wanted != known:
+        connection.execute(delete(correlated_ranges).where(own))
+        ranges = [{"alert": alert_id} | msgspec.structs.asdict(each) for each in wanted]
+        insert_new(connection, correlated_ranges, ranges)
 
 
 _NOTHING_LEFT: Final = {
@@ -156,16 +202,25 @@ def _drop_days(connection: Connection, alert_id: int, found: Assessment, first_d
 
 
 def _text(
-    memory: Memory, state: SubjectState, person: PersonRecord | None, found: Assessment, *, again: bool
+    memory: Memory,
+    state: SubjectState,
+    person: PersonRecord | None,
+    found: Assessment,
+    seen: Pointed,
+    *,
+    again: bool,
 ) -> AlertText:
     times = [row.last_time for row in _rows(state, found) if row.day == found.peak]
     days_left = None
     if times and person is not None:
         _, days_left = memory.directory.status_at(person, max(times))
+    titles = {policy.rule_id: policy.title for policy in memory.rules.policies.policies}
     return alert_text(
         state,
         found,
         memory.scorer,
+        steps=step_facts(seen, titles, memory.directory, person) if seen.steps else (),
+        late=seen.late,
         peer_group=peer_group_of(person),
         days_to_last_day=days_left,
         person_known=person is not None,
@@ -183,6 +238,7 @@ def _values(
     state: SubjectState,
     person: PersonRecord | None,
     found: Assessment,
+    seen: Pointed,
     text: AlertText,
     memory: Memory,
     now: int,
@@ -190,7 +246,10 @@ def _values(
     days = _rows(state, found)
     # Rule hits may outlive their day's row: old rows go table by table.
     hits = [h for h in days_with_rules(state, found.family) if h.day in found.days]
-    times = [(row.first_time, row.last_time) for row in days] + [(h.first_time, h.last_time) for h in hits]
+    times = [(row.first_time, row.last_time) for row in days if (row.channel, row.day) in found.whole]
+    times += [(h.first_time, h.last_time) for h in hits]
+    if seen.first_time is not None and seen.last_time is not None:
+        times.append((seen.first_time, seen.last_time))
     events = sum(row.events for row in days)
     blamed = blame(
         state, frozenset(found.places), person_id=person.id if person is not None else None, events=events

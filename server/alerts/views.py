@@ -170,7 +170,8 @@ class _Sight:
             account_owner=self._person(alert.account_owner, alert.last_time),
             suspected_actor=self._person(alert.suspected_actor, alert.last_time),
             traits=tuple(self._trait(trait, alert.last_time) for trait in alert.traits),
-            sentence=alert.sentence,
+            # Of a sequence it names the databases that were read.
+            sentence=self.plain(alert.sentence) if "steps" in alert.facts else alert.sentence,
             events=alert.events,
             first_time=alert.first_time,
             last_time=alert.last_time,

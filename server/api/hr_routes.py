@@ -61,6 +61,7 @@ class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect_leavers: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     expect_withdrawn: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     expect_accounts: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    ignore_columns: bool = False
     mapping: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")] | None = None
     encoding: Annotated[str, Meta(max_length=64)] | None = None
     time_zone: Annotated[str, Meta(max_length=64)] | None = None
@@ -155,6 +156,7 @@ def _options(service: ApiService, call: Call) -> ImportOptions:
         expect_leavers=query.expect_leavers,
         expect_withdrawn=query.expect_withdrawn,
         expect_accounts=query.expect_accounts,
+        ignore_columns=query.ignore_columns,
     )
 
 

@@ -53,7 +53,9 @@ def status_words(who: Who) -> str:
         case PersonStatus.NOTICE if days is None:
             return "on notice"
         case PersonStatus.NOTICE:
-            return "last day today" if days == 0 else f"on notice, last day in {counted(days or 0, 'day')}"
+            # As of the alert's last event, which may be long ago: "in 6 days" would be read as from today.
+            before = f"{counted(days or 0, 'day')} before the last day"
+            return "on the last day" if days == 0 else f"on notice, {before}"
         case PersonStatus.UNKNOWN:
             return "not a known person"
         case _:

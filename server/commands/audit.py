@@ -13,6 +13,7 @@ import msgspec
 from event_schema.printable import printable_name
 from server import audit as trail
 from server.commands.opening import FINDINGS, data_option, echo_json, json_option, open_installation
+from server.commands.policy_sight import sight_of, unmask_options, unmasking_of
 from server.commands.tables import output_width
 from server.people.dates import UnreadableDate, read_day
 
@@ -50,13 +51,27 @@ def _since(_context: click.Context, _parameter: click.Parameter, written: str | 
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The newest ones."
 )
+@unmask_options
 @data_option
 @json_option
-def show_list(since: int, limit: int, data: Path | None, as_json: bool) -> None:
-    """Who did what to what, when and why; the newest first. Times are UTC."""
-    with open_installation(data) as opened, opened.database.read() as connection:
-        found = trail.newest(connection, since=since, limit=limit + 1)
-    more, found = len(found) > limit, found[:limit]
+def show_list(
+    since: int, limit: int, unmask: bool, reason: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Who did what to what, when and why; the newest first. Times are UTC.
+
+    Names of people in what somebody gave as a reason show with --unmask.
+    """
+    unmasking = unmasking_of(unmask, reason)
+    with open_installation(data) as opened:
+        with opened.database.read() as connection:
+            found = trail.newest(connection, since=since, limit=limit + 1)
+        more, found = len(found) > limit, found[:limit]
+        reasons = [entry.reason for entry in found if entry.reason is not None]
+        sight = sight_of(opened.database, reasons, unmasking, "reasons in the audit trail")
+    found = [
+        entry if entry.reason is None else msgspec.structs.replace(entry, reason=sight(entry.reason))
+        for entry in found
+    ]
     if as_json:
         echo_json(found)
         return

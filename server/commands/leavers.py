@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.policy_sight import unmask_options, unmasking_of
-from server.leavers.activity import with_activity
+from server.leavers.activity import open_alerts, with_activity
 from server.leavers.ledger import SHOWN_DAYS, ledger
 from server.leavers.named import UnknownLeaver, person_named
 from server.people.leaver_ledger import load_leaver
@@ -29,7 +30,10 @@ from server.people.roles import NotAllowed, Right, Role, may
 from server.people.sign_offs import NOTE_CHARACTERS, CannotSign, Item, sign_off, take_back
 
 _ROLES = [role.value for role in Role]
-_ROLE_HELP = "In whose place: HR and administrators see ids, analysts pseudonyms; only analysts see alerts."
+_ROLE_HELP = (
+    "In whose place: HR and administrators see ids, analysts pseudonyms; only analysts see alerts."
+    " A convenience for whoever is root here, no lock."
+)
 
 
 def _view_options(command: Command) -> Command:
@@ -148,7 +152,19 @@ def sign(person: str, item: str, role: str, note: str | None, takes_back: bool, 
                     if may(Role(role), Right.SEE_LAST_USE):
                         # Passwords too of which only the use of an account tells.
                         leaving, _ = with_activity(connection, [leaving], now)[person_id]
-                    sign_off(connection, leaving, Item(item), role=Role(role), actor=actor, at=now, note=said)
+                    alerted: Mapping[str, int] = {}
+                    if may(Role(role), Right.SEE_ALERTS):
+                        alerted = open_alerts(connection, [person_id])
+                    sign_off(
+                        connection,
+                        leaving,
+                        Item(item),
+                        role=Role(role),
+                        actor=actor,
+                        at=now,
+                        note=said,
+                        open_alerts=alerted.get(person_id, 0),
+                    )
         except NotAllowed as error:
             raise click.UsageError(str(error)) from None
         except (UnknownLeaver, CannotSign) as error:

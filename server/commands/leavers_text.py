@@ -85,7 +85,10 @@ def _last_day(row: LedgerRow) -> str:
 
 
 def _when(at: int, zone: str) -> str:
-    return f"{local_time(at, zone):%Y-%m-%d %H:%M}"
+    """With the distance from UTC: these are times of each person's zone, and what people typed was the
+    company's."""
+    local = local_time(at, zone)
+    return f"{local:%Y-%m-%d %H:%M} {local.isoformat()[-6:]}"
 
 
 def _days(row: LedgerRow) -> str:

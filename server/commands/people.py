@@ -24,9 +24,11 @@ from server.commands.people_holdings import close_account, reissue, return_devic
 from server.commands.people_import import import_file, imports
 from server.commands.tables import echo_table
 from server.people.dates import UnreadableDate, day_text, minute_text, read_day, read_minute
-from server.people.directory import Directory, PersonRecord, load_directory
+from server.people.directory import Directory, PersonRecord
 from server.people.facts import LeaverFlag, LeavingType, PersonFacts, latest_employment
 from server.people.flags import FlagRefused, UnknownPerson, flag_person, unflag_person
+from server.people.hr_directory import load_hr_directory
+from server.people.hr_view import hr_reading
 from server.people.import_report import day_and_minute
 from server.people.standing import flagged
 
@@ -56,8 +58,8 @@ def show(leaving: bool, data: Path | None, as_json: bool) -> None:
     """Ids, dates and status of all people, by last working day."""
     with open_installation(data) as installation:
         now = system_clock()
-        with installation.database.read() as connection:
-            directory = load_directory(connection)
+        with hr_reading(installation.database) as connection:
+            directory = load_hr_directory(connection)
     found = sorted(
         (_Shown(person, directory, now) for person in directory.people()),
         key=lambda shown: (shown.last_day is None, shown.last_day or 0, shown.person.id),
@@ -91,7 +93,11 @@ def flag(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`."""
+    """Say that somebody leaves, ahead of HR's file. It stands over the file's dates until `unflag`.
+
+    Flagged again, what is not said stays as it was; the hour only where the day is the same. A day is written
+    2026-12-04, 4.12.2026 or 2026年12月4日.
+    """
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         wanted = LeaverFlag(
@@ -205,7 +211,14 @@ def _echo_flagged(before: PersonFacts, after: PersonFacts, as_json: bool) -> Non
             f"{after.id}: the flag is gone; " + (f"last day {last}, as HR says" if last else "no last day")
         )
     else:
-        click.echo(f"{after.id}: last day {last}, {after.time_zone}")
+        how = f"; {after.flag.leaving_type.replace('_', ' ')}" if after.flag.leaving_type else ""
+        click.echo(f"{after.id}: last day {last}, {after.time_zone}{how}")
+        old = before.flag
+        if old is not None and old.last_minute is not None and after.flag.last_minute is None:
+            was = minute_text(old.last_minute)
+            click.echo(
+                f"The last hour, {was}, was that of the other day: --last-hour says another.", err=True
+            )
 
 
 def _day(option: str, written: str) -> int:

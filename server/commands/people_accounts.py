@@ -21,7 +21,16 @@ from server.commands.opening import (
 )
 from server.commands.tables import echo_table
 from server.leavers.account_list import AccountView, list_accounts
-from server.people.account_facts import SYSTEM_CHARACTERS, AccountWords, DateRefused, declare_account
+from server.people.account_facts import (
+    SYSTEM_CHARACTERS,
+    AccountRefused,
+    AccountWords,
+    DateRefused,
+    Declared,
+    UnknownAccount,
+    declare_account,
+    remove_account,
+)
 from server.people.account_names import account_key
 from server.people.directory import load_directory
 from server.people.facts import AccountKind
@@ -60,6 +69,7 @@ def show_accounts(unowned: bool, data: Path | None, as_json: bool) -> None:
 @click.option("--forgets", multiple=True, metavar="ID", help="Who no longer does, as far as one can say so.")
 @click.option("--since", metavar="DATE", help="From when owner and knowers are; else now, or always.")
 @click.option("--rotated", metavar="DATE", help="When its password or key last changed; 'now'.")
+@click.option("--remove", is_flag=True, help="There is no such account: it was declared by mistake.")
 @click.option("--reason", help="Why; kept in the audit trail for good, so without any name.")
 @data_option
 def account(
@@ -72,17 +82,22 @@ def account(
     forgets: tuple[str, ...],
     since: str | None,
     rotated: str | None,
+    remove: bool,
     reason: str | None,
     data: Path | None,
 ) -> None:
     """Say what kind of account NAME is, whose, who knows its password, and when that changed."""
     if owner and no_owner:
         raise click.UsageError("--owner and --no-owner: one of them")
+    if remove and (kind or owner or no_owner or knows or forgets or rotated or since):
+        raise click.UsageError("--remove goes alone")
     key = account_key(name)
     if not 1 <= len(key) <= ACCOUNT_CHARACTERS or len(system) > SYSTEM_CHARACTERS:
         raise click.UsageError("NAME or --system is empty or too long")
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
+        if not (kind or owner or no_owner or knows or forgets or rotated or remove):
+            raise click.UsageError("nothing to note: --kind, --owner, --knows, --rotated, …")
         now = system_clock()
         zone = installation.config.people.time_zone
         said = AccountWords(
@@ -96,12 +111,26 @@ def account(
             since=None if since is None else read_moment("--since", since, zone, now),
             rotated_at=None if rotated is None else read_moment("--rotated", rotated, zone, now),
         )
+        actor = system_actor()
         try:
             with installation.database.begin() as connection:
-                declare_account(connection, said, actor=system_actor(), at=now, reason=why)
-        except (UnknownPerson, DateRefused) as error:
+                if remove:
+                    remove_account(connection, key, said.system, actor=actor, at=now, reason=why)
+                    words = "removed"
+                else:
+                    words = _noted(said, declare_account(connection, said, actor=actor, at=now, reason=why))
+        except (UnknownPerson, UnknownAccount, DateRefused, AccountRefused) as error:
             fail(str(error))
-    click.echo(f"{printable_name(key)}: noted")
+    click.echo(f"{printable_name(key)}: {words}")
+
+
+def _noted(said: AccountWords, declared: Declared) -> str:
+    if not declared.is_new:
+        return "noted"
+    where = f"of {printable_name(said.system)}" if said.system else "valid everywhere"
+    others = ", ".join(printable_name(each) if each else "everywhere" for each in declared.elsewhere)
+    also = f"; there is one of {others} too" if others else ""
+    return f"noted; a new account, {where}{also}. If that was not meant: --remove"
 
 
 def _accounts_table(found: list[AccountView]) -> Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from event_schema.printable import printable_name
+from server.commands.alert_words import moment
 from server.commands.moments import read_moment
 from server.commands.opening import (
     Command,
@@ -21,7 +22,7 @@ from server.people import account_facts
 from server.people.account_facts import DateRefused, UnknownAccount
 from server.people.account_names import account_key
 from server.people.flags import UnknownPerson
-from server.people.machines import MachineRefused, reissue_machine, return_machine
+from server.people.machines import MachineRefused, UnknownMachine, reissue_machine, return_machine
 
 REASON_CHARACTERS = 1000
 
@@ -52,21 +53,28 @@ def close_account(
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
-        moment = read_moment("--at", when, installation.config.people.time_zone, now)
+        zone = installation.config.people.time_zone
+        then = read_moment("--at", when, zone, now)
         try:
             with installation.database.begin() as connection:
-                account_facts.close_account(
+                found = account_facts.close_account(
                     connection,
                     account_key(name),
                     system.strip().casefold(),
-                    when=None if reopen else moment,
+                    when=None if reopen else then,
                     actor=system_actor(),
                     at=now,
                     reason=why,
+                    moves=when != "now",
                 )
         except (UnknownAccount, DateRefused) as error:
             fail(str(error))
-    click.echo(f"{printable_name(account_key(name))}: {'works again' if reopen else 'closed'}")
+    since = "" if found.since is None else f" since {moment(found.since, zone)}"
+    if found.changed:
+        words = "works again" if reopen else f"closed{since}"
+    else:
+        words = "was not closed" if reopen else f"closed already{since}; --at says another time"
+    click.echo(f"{printable_name(account_key(name))}: {words}")
 
 
 @click.command("return-device")
@@ -81,22 +89,27 @@ def return_device(person: str, machine: str, when: str, reason: str | None, data
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
-        moment = read_moment("--at", when, installation.config.people.time_zone, now)
+        zone = installation.config.people.time_zone
+        then = read_moment("--at", when, zone, now)
         try:
             with installation.database.begin() as connection:
                 return_machine(
-                    connection, person, machine, when=moment, actor=system_actor(), at=now, reason=why
+                    connection, person, machine, when=then, actor=system_actor(), at=now, reason=why
                 )
         except (UnknownPerson, MachineRefused) as error:
             fail(str(error))
-    click.echo(f"{printable_name(machine)}: given back by {printable_name(person)}")
+    since = moment(then, zone)
+    click.echo(f"{printable_name(machine)}: given back by {printable_name(person)}, {since}")
 
 
 @click.command("reissue")
 @click.argument("machine", metavar="MACHINE")
 @click.argument("person", metavar="ID")
+@click.option("--new", "is_new", is_flag=True, help="Nobody had it so far, and no event is of it.")
 @_options
-def reissue(machine: str, person: str, when: str, reason: str | None, data: Path | None) -> None:
+def reissue(
+    machine: str, person: str, is_new: bool, when: str, reason: str | None, data: Path | None
+) -> None:
     """Say that a machine is somebody else's from now on, or from --at on.
 
     What happened on it before that day is about whoever had it. MACHINE is a host's name, or device:UID.
@@ -104,13 +117,24 @@ def reissue(machine: str, person: str, when: str, reason: str | None, data: Path
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
-        moment = read_moment("--at", when, installation.config.people.time_zone, now)
+        zone = installation.config.people.time_zone
+        then = read_moment("--at", when, zone, now)
         try:
             with installation.database.begin() as connection:
                 had = reissue_machine(
-                    connection, machine, person, when=moment, actor=system_actor(), at=now, reason=why
+                    connection,
+                    machine,
+                    person,
+                    when=then,
+                    actor=system_actor(),
+                    at=now,
+                    reason=why,
+                    is_new=is_new,
                 )
+        except UnknownMachine as error:
+            fail(f"{error}: --new says that it is meant")
         except (UnknownPerson, MachineRefused) as error:
             fail(str(error))
     before = f", no longer of {', '.join(map(printable_name, had))}" if had else ""
-    click.echo(f"{printable_name(machine)}: of {printable_name(person)}{before}")
+    since = moment(then, zone)
+    click.echo(f"{printable_name(machine)}: of {printable_name(person)} since {since}{before}")

@@ -25,6 +25,7 @@ from server.installation import Installation
 from server.people.csv_encoding import UnreadableFile
 from server.people.csv_table import FILE_BYTES_MAX
 from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
+from server.people.hr_view import hr_reading
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
 from server.people.person_rows import zone_name
@@ -49,6 +50,11 @@ _COUNT = click.IntRange(min=0)
     type=_COUNT,
     metavar="N",
     help="So many people are to lose their accounts, or swap them.",
+)
+@click.option(
+    "--ignore-columns",
+    is_flag=True,
+    help="Columns that are called almost as one of the dates are others: leave them out.",
 )
 @click.option(
     "--mapping",
@@ -76,6 +82,7 @@ def import_file(
     expect_leavers: int | None,
     expect_withdrawn: int | None,
     expect_accounts: int | None,
+    ignore_columns: bool,
     mapping_file: Path | None,
     encoding: str | None,
     time_zone: str | None,
@@ -109,6 +116,7 @@ def import_file(
             expect_leavers=expect_leavers,
             expect_withdrawn=expect_withdrawn,
             expect_accounts=expect_accounts,
+            ignore_columns=ignore_columns,
         )
         asks = not dry_run and not yes and stands_at_a_terminal() and not as_json
         if not dry_run and not yes and not asks:
@@ -139,7 +147,7 @@ def imports() -> None:
 @json_option
 def show_imports(data: Path | None, as_json: bool) -> None:
     """When which file was taken over, by whom, and how many people it changed; the latest first."""
-    with open_installation(data) as installation, installation.database.read() as connection:
+    with open_installation(data) as installation, hr_reading(installation.database) as connection:
         found = list_imports(connection)
     if as_json:
         echo_json(found)

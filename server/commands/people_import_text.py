@@ -125,7 +125,7 @@ def _problem_table(problems: Sequence[Problem], heading: str) -> Table:
     table.add_column(heading, overflow="fold")
     for problem in problems:
         table.add_row(
-            str(problem.line),
+            str(problem.line or "header"),
             problem.column.replace("_", " ") or "-",
             printable_name(problem.value) or "-",
             problem.message,

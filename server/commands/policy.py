@@ -14,10 +14,12 @@ from event_schema.printable import printable_name
 from policies.correlation.correlator import Limits
 from policies.event_time import milliseconds
 from policies.sigma_matching import RuleMatch, SigmaMatcher, load_matcher
+from server.commands.policy_backtest import run_backtest
 from server.commands.policy_changes import disable, enable, history, rollback, save_file
 from server.commands.policy_check import check, test
 from server.commands.policy_except import make_exception
 from server.commands.policy_list import show_list, show_one
+from server.commands.policy_record import show_record
 
 _LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _WAITING_MAX: Final = 1_000_000
@@ -28,10 +30,10 @@ _DEFAULT_TIMES: Final = ("time", "@timestamp", "timestamp")
 
 @click.group("policy")
 def policy() -> None:
-    """Sigma rules and exceptions: what runs, in which version; check, test and change them."""
+    """Sigma rules and exceptions: what runs, in which version; check, test, back-test and change them."""
 
 
-_READING = (show_list, show_one, check, test, history)
+_READING = (show_list, show_one, check, test, show_record, run_backtest, history)
 _CHANGING = (save_file, enable, disable, rollback, make_exception)
 for _command in (*_READING, *_CHANGING):
     policy.add_command(_command)

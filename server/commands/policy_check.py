@@ -18,9 +18,17 @@ from policies.rule_file import (
     parse_text,
     read_folder,
     read_rule_file,
+    taken_over,
 )
 from server.commands.alert_words import counted
-from server.commands.opening import FINDINGS, data_option, echo_json, json_option, open_installation
+from server.commands.opening import (
+    FINDINGS,
+    data_option,
+    echo_json,
+    json_option,
+    open_installation,
+    system_clock,
+)
 
 _paths = click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
 
@@ -97,7 +105,10 @@ def _echo(runs: list[ExampleRun], broken: list[ExampleRun], faults: list[PolicyE
         f"{counted(rules, 'rule')}, {counted(fire, 'example')} that must fire, "
         f"{len(runs) - fire} that must stay silent"
     )
-    click.echo(f"{words}: {'all do' if not broken else f'{len(broken)} do not'}")
+    verdict = "all do" if not broken else f"{len(broken)} do not"
+    if faults:
+        verdict += f"; {counted(len(faults), 'fault')} in what could not be run"
+    click.echo(f"{words}: {verdict}" if runs else f"{counted(len(faults), 'fault')}, no example was run")
 
 
 def _together(texts: list[ParsedText]) -> tuple[list[ParsedText], list[PolicyError]]:
@@ -128,4 +139,5 @@ def _texts(
                 texts.append(RuleText(str(path), read_rule_file(path)))
             except (OSError, ValueError) as error:
                 errors.append(PolicyError(str(path), 1, f"cannot be read: {error}"))
-    return [parse_text(each) for each in texts], errors
+    now = system_clock()
+    return [taken_over(parse_text(each), now) for each in texts], errors

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from event_schema.field_registry import field_registry
 from event_schema.printable import printable_name
 from policies.errors import PolicyErrors
+from policies.exception_file import LONGEST_DAYS
 from policies.exceptions import ParsedException
 from policies.rule_file import RuleText, parse_text
 from server.alerts.view_types import Unmasking
@@ -35,7 +36,7 @@ from server.commands.policy_sight import sight_of
 from server.people.directory import load_directory
 from server.people.pseudonyms import UnknownPseudonym, subject_of
 from server.policies.listing import find_version
-from server.policies.making_exceptions import LONGEST_DAYS, Wanted, exception_text
+from server.policies.making_exceptions import Wanted, exception_text
 from server.policies.preview import Preview, preview
 from server.policies.versions import (
     REASON_CHARACTERS,
@@ -257,7 +258,8 @@ def _fields(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def _words(counted: Preview) -> str:
     if not counted.hits:
         return f"In the last {counted.days} days the rule found nothing."
-    of_alerts = f"{counted.alerts_gone:,} of {counted.alerts:,} alerts would not have been"
+    gone = "none" if not counted.alerts_gone else f"{counted.alerts_gone:,}"
+    of_alerts = f"of {counted.alerts:,} alert{'s' * (counted.alerts != 1)} {gone} would not have been raised"
     of_people = f"{counted.people:,} {'person' if counted.people == 1 else 'people'}"
     words = (
         f"In the last {counted.days} days it would have hidden {counted.hidden:,} of {counted.hits:,} hits, "

@@ -162,6 +162,13 @@ def _echo(found: Listing, faults: list[PolicyFault], now: int) -> None:
     if found.exceptions:
         click.echo()
         echo_table(_exceptions(found.exceptions, now))
+    for row in found.exceptions:
+        if row.state == "ended":
+            words = (
+                f"exception {row.id[:SHORT_ID]} ran out on {last_day(row.until)} and hides nothing that came "
+                "after: renew it (policy save) or policy disable it"
+            )
+            click.echo(f"! {words}")
     for fault in faults:
         click.echo(f"! {printable_name(f'{fault.file}:{fault.line}: {fault.message}')}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 _PIPED_WIDTH = 160
@@ -16,8 +16,12 @@ def output_width(piped: int) -> int:
 
 
 def echo_table(table: Table) -> None:
+    echo(table)
+
+
+def echo(shown: RenderableType) -> None:
     """On standard output; as wide as the terminal, wider where there is none."""
-    Console(width=output_width(_PIPED_WIDTH), highlight=False, emoji=False, markup=False).print(table)
+    Console(width=output_width(_PIPED_WIDTH), highlight=False, emoji=False, markup=False).print(shown)
 
 
 def age(at: int | None, now: int) -> str:

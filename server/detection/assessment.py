@@ -16,6 +16,7 @@ from analytics.risk import PI, Level, Risk, RuleDay, risk
 from policies.correlated_policies import Reach
 from server.detection.storage_anomaly import CHANNEL, FAMILY
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
+from server.retention import EVER
 
 ALERT_LINE = 50
 RULE_DAYS_BACK = 90
@@ -36,6 +37,10 @@ class Assessment(msgspec.Struct, frozen=True):
     days: tuple[int, ...]
     places: tuple[tuple[str, int], ...]
     """(channel, day) of these days: where the evidence lies."""
+    whole: frozenset[tuple[str, int]]
+    """Of these those of which everything is evidence; of the others only what correlations point to."""
+    correlated: tuple[tuple[str, int], ...]
+    """(rule id, day) of the correlations' hits on these days."""
     peak: int
     risk: Risk
     hits: tuple[RuleHits, ...]
@@ -43,17 +48,25 @@ class Assessment(msgspec.Struct, frozen=True):
 
 
 def assess(
-    state: SubjectState, family: str, judged: Judged, reaches: Mapping[str, Reach] = NO_REACHES
+    state: SubjectState,
+    family: str,
+    judged: Judged,
+    reaches: Mapping[str, Reach] = NO_REACHES,
+    *,
+    since: int = EVER,
 ) -> Assessment | None:
     """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
     how much came, not when it happened: a laptop may deliver old days after the closing.
 
-    `reaches`: of correlations, whose evidence lies where the rules hit that they count."""
+    `reaches`: of correlations, whose evidence lies where the rules hit that they count. `since`: the first
+    day that may make an alert; earlier ones only weigh."""
     hits = _unjudged(list(days_with_rules(state, family)), judged)
     anomalies = _anomalies(state.days(CHANNEL), judged) if family == FAMILY else {}
     best: tuple[int, int] | None = None
     over: list[int] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
+        if day < since:
+            continue
         score = _risk_on(day, hits, anomalies.get(day, 0.0)).score
         if score >= ALERT_LINE:
             over.append(day)
@@ -62,10 +75,15 @@ def assess(
     if best is None:
         return None
     peak = best[1]
+    whole, pointed = _places(state, over, hits, anomalies, reaches)
     return Assessment(
         family=family,
         days=tuple(over),
-        places=tuple(sorted(_places(state, over, hits, anomalies, reaches))),
+        places=tuple(sorted(whole | pointed)),
+        whole=frozenset(whole),
+        correlated=tuple(
+            sorted({(h.rule_id, h.day) for h in hits if h.day in over and h.rule_id in reaches})
+        ),
         peak=peak,
         risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
@@ -86,8 +104,10 @@ def _places(
     hits: list[RuleHits],
     anomalies: Mapping[int, float],
     reaches: Mapping[str, Reach],
-) -> set[tuple[str, int]]:
+) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """Those of rules and anomalies, and those of what correlations count."""
     found = {(CHANNEL, day) for day in days if day in anomalies}
+    counted: set[tuple[str, int]] = set()
     for h in hits:
         if h.day not in days:
             continue
@@ -95,12 +115,12 @@ def _places(
         if reach is None:
             found.add((h.channel, h.day))
         else:
-            found.update(
+            counted.update(
                 (below.channel, below.day)
                 for below in state.rules.values()
                 if below.rule_id in reach.rules and h.day - reach.days <= below.day <= h.day
             )
-    return found
+    return found, counted
 
 
 def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:

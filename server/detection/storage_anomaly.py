@@ -52,6 +52,12 @@ def grid(day: ChannelDay) -> tuple[int, int, int]:
     return bisect_right(_FIRSTS, day.bytes // MEGABYTE), bisect_right(_FIRSTS, day.files), day.new_places
 
 
+def to_next_step(day: ChannelDay) -> tuple[int, int]:
+    """How many bytes, or files, more bring the day to the next step of the grid."""
+    bytes_step, files_step, _ = grid(day)
+    return _FIRSTS[bytes_step] * MEGABYTE - day.bytes, _FIRSTS[files_step] - day.files
+
+
 def storage_day(day: ChannelDay) -> StorageDay:
     return StorageDay(day.bytes, day.files, day.new_places)
 

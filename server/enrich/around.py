@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ class Around(NamedTuple):
     dormant_days: int | None = None
     first_seen_ip: bool | None = None
     first_seen_device: bool | None = None
+    session_elsewhere: Literal["company", "outside"] | None = None
     has_device: bool = False
     device_of_left: bool | None = None
     has_address: bool = False
@@ -41,6 +42,7 @@ def as_it_was(around: Around, was: LeaverFields) -> Around:
         dormant_days=was.account.dormant_days,
         first_seen_ip=was.account.first_seen_ip,
         first_seen_device=was.account.first_seen_device,
+        session_elsewhere=was.account.session_elsewhere,
         historical_users=None if was.remote is None else was.remote.historical_users,
     )
 
@@ -53,6 +55,7 @@ def account_fields(account: AccountFields, around: Around) -> AccountFields:
         dormant_days=around.dormant_days,
         first_seen_ip=around.first_seen_ip,
         first_seen_device=around.first_seen_device,
+        session_elsewhere=around.session_elsewhere,
         credential_issued_before_departure=around.credential_outlived,
     )
 

@@ -48,6 +48,10 @@ class KnownExports:
     def load(self, connection: Connection, events: Iterable[Event | None], first_day: int) -> None:
         """Asks for the files of these events, and forgets those of other batches. `first_day`: the oldest UTC
         day that counts."""
+        self._known = {}
+        if connection.execute(select(known_exports.c.id).limit(1)).first() is None:
+            # Quicker asked than to look at all files.
+            return
         hashes = {
             sha256
             for event in events
@@ -55,9 +59,6 @@ class KnownExports:
             for file in _files(event)
             if (sha256 := _hash(file)) is not None
         }
-        self._known = {}
-        if not hashes or connection.execute(select(known_exports.c.id).limit(1)).first() is None:
-            return
         wanted = sorted(hashes)
         query = (
             select(known_exports.c.sha256, known_exports.c.origin, known_exports.c.seen_at)
@@ -79,6 +80,8 @@ class KnownExports:
                 return _fields(known), None
             self._known[made.sha256] = made
             return _fields(made), made
+        if not self._known:
+            return None, None
         for file in _files(event):
             known = self._known.get(_hash(file) or "")
             if known is not None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -27,9 +27,12 @@ from server.enrich.around import Around
 from server.enrich.declared import assigned_to, company_owned, reissued, trusted
 from server.enrich.left_traits import LeftTrait, LeftTraits, Users
 from server.enrich.password_users import PasswordUsers
+from server.enrich.sessions import OpenSessions, ended, opened
+from server.enrich.settings import Setting, Settings, Shown
+from server.enrich.steady import Steady, steady
 from server.enrich.suspicion import Suspicion, pointers, suspicion
 from server.enrich.trait_uses import TraitUses
-from server.enrich.traits import Traits, address_trait, traits_of
+from server.enrich.traits import address_trait, traits_of
 from server.enrich.who import Who, WhoByTime, WhoIsWho
 
 
@@ -39,15 +42,7 @@ def surroundings_of(who_is_who: WhoIsWho, uses: TraitUses) -> Surroundings:
 
 
 _SHOWN_KEPT: Final = 20_000
-
-
-class _Shown(NamedTuple):
-    """`address`: the trait of its address, where it points to somebody. `pointing`: all traits that may point
-    to somebody: machine, storage device, address, key."""
-
-    traits: Traits
-    address: str | None
-    pointing: tuple[str, ...]
+_OF_ONE_PERSON: Final = frozenset({"personal", "partner"})
 
 
 class Surroundings:
@@ -60,30 +55,34 @@ class Surroundings:
         self._uses = uses
         self._places = directory.places
         self._passwords = PasswordUsers(directory, left, uses, self._users_of)
+        self._sessions = OpenSessions()
         self._users: dict[str, tuple[int, Users]] = {}
         self._leads_to_nobody: dict[str, tuple[int, bool]] = {}
-        self._shown_by: dict[int, tuple[Event, _Shown]] = {}
-        self._shown_of: dict[int, _Shown] = {}
+        self.settings = Settings(who_is_who, self._show)
 
     def load(
         self,
         connection: Connection,
-        acts: Iterable[tuple[Event, Who | WhoByTime]],
+        acts: Iterable[tuple[Setting, Who | WhoByTime]],
         first_day: int,
     ) -> None:
-        """Before a batch's acts are looked at. `first_day`: the oldest UTC day that counts."""
+        """Before a batch's acts are looked at: their settings, and whose they are. `first_day`: the oldest
+        UTC day that counts."""
         self._forget_batch()
         traits: set[str] = set()
         shared: set[str] = set()
-        for event, whose in acts:
+        came_in: set[str] = set()
+        for setting, whose in acts:
             # An account's name is the same, whoever has it.
             who = whose if isinstance(whose, Who) else whose.each[0]
-            shown = self._show(event)
-            self._shown_by[id(event)] = (event, shown)
             traits.update(who.name.names)
-            traits.update(shown.pointing)
+            traits.update(setting.shown.pointing)
             if who.record is not None and who.record.kind in MANY_KNOW:
                 shared.update(who.name.names)
+            if session := self._session(setting.shown, who):
+                traits.add(session)
+                came_in.update(who.name.names if setting.shown.address is not None else ())
+        self._sessions.load(connection, came_in)
         self._uses.load(connection, traits, shared, first_day)
 
     def load_as_needed(self, connection: Connection, first_day: int) -> None:
@@ -94,15 +93,15 @@ class Surroundings:
     def _forget_batch(self) -> None:
         self._users.clear()
         self._leads_to_nobody.clear()
-        self._shown_by.clear()
-        self._shown_of.clear()
         self._passwords.clear()
+        self._sessions.clear()
 
-    def look_at(self, event: Event, who: Who, time: int) -> Around:
-        """`time`: corrected."""
-        shown, address, _ = self._shown(event)
+    def look_at(self, event: Event, who: Who, time: int, known: Shown | None = None) -> Around:
+        """`time`: corrected. `known`: what the event shows, where that is known already."""
+        known = known or self._shown(event)
+        shown, address = known.traits, known.address
         own = [of_name for name in who.name.names if (of_name := self._uses.of(name)).uses]
-        known = self._known_to_left(who, time)
+        password = self._known_to_left(who, time)
         since = used_since(own)
         machine = shown.machine
         directory = self._directory
@@ -110,8 +109,8 @@ class Surroundings:
             each for each in (shown.storage, machine) if each is not None and directory.holdings(each)
         ]
         return Around(
-            known_to_left=known.known,
-            rotated_since_left=known.rotated,
+            known_to_left=password.known,
+            rotated_since_left=password.rotated,
             dormant_days=dormant_days(own, time),
             first_seen_ip=None
             if address is None
@@ -125,6 +124,9 @@ class Surroundings:
             address_of_left=self._is_of_left((address,), who, time),
             historical_users=None if address is None else self._number(address, time),
             corporate_network=None if shown.address is None else self._places.is_corporate(shown.address),
+            session_elsewhere=None
+            if known.began is None or not _is_one_persons(who)
+            else self._sessions.elsewhere(who.name.names, known.began, time),
             credential_outlived=None if shown.key is None else self._outlived(shown.key, who, time),
             assigned_to=assigned_to(directory, declared, time) if declared else None,
             reissued=reissued(directory, declared, time) if declared else None,
@@ -155,14 +157,36 @@ class Surroundings:
         found = pointers(event, bound, knowing, who.name.names[0].removeprefix("account:"))
         return suspicion(self._directory, who.person, who.account.owner_id, time, found)
 
-    def note(self, event: Event, who: Who, time: int) -> None:
+    def note(self, event: Event, who: Who, time: int, known: Shown | None = None) -> None:
         """Takes the act into the uses."""
-        shown, _, pointing = self._shown(event)
-        if shown.shows_use:
+        self.note_several(known or self._shown(event), who, time, 1)
+
+    def note_several(self, known: Shown, who: Who, last: int, count: int) -> None:
+        """So many acts that show this. `last`: when the latest was (ms UTC); of several none is the oldest
+        that is known."""
+        if known.traits.shows_use:
             account = who.name.trait
-            self._uses.add(account, who.subject, account, time)
-            for trait in pointing:
-                self._uses.add(trait, who.subject, account, time)
+            self._uses.add(account, who.subject, account, last, count)
+            for trait in known.pointing:
+                self._uses.add(trait, who.subject, account, last, count)
+            if known.address is not None:
+                self._sessions.note(account, known.address, last)
+        if session := self._session(known, who):
+            self._uses.add(session, who.subject, who.name.trait, last, count)
+            self._sessions.note(who.name.trait, session, last)
+
+    def _session(self, shown: Shown, who: Who) -> str | None:
+        """The trait of the session that began, or of its end, where the account is one person's."""
+        if (shown.began is None and shown.ended is None) or not _is_one_persons(who):
+            return None
+        return shown.ended if shown.began is None else shown.began.trait
+
+    def steady(self, known: Shown, who: Who, time: int) -> Steady | None:
+        """For how long `look_at` says the same of acts that show this, and nobody is suspected; None: not
+        even for one more."""
+        if any(self._leads_to_others(trait, who) for trait in known.pointing):
+            return None
+        return steady(self._directory, self._uses, known, who, time)
 
     def _outlived(self, key: str, who: Who, time: int) -> bool | None:
         """Whether a key was in use before whose it is left. Whose it is: declared; else who used it; else who
@@ -193,24 +217,17 @@ class Surroundings:
             return self._passwords.known(who.name, record, time)
         return known_to_left(record, (), time, directory=self._directory, left=self._left)
 
-    def _shown(self, event: Event) -> _Shown:
-        found = self._shown_by.get(id(event))
-        return found[1] if found is not None and found[0] is event else self._show(event)
+    def _shown(self, event: Event) -> Shown:
+        return self.settings.of(event).shown
 
-    def _show(self, event: Event) -> _Shown:
-        shown = traits_of(event)
-        # Of what happens at an endpoint these are the same for many events.
-        found = self._shown_of.get(id(shown))
-        if found is not None and found.traits is shown:
-            return found
-        address = None if shown.address is None else self._address(shown.address)
-        each = (shown.machine, shown.storage, address, shown.key)
-        found = _Shown(shown, address, tuple(trait for trait in each if trait is not None))
-        if shown.address is None and shown.key is None:
-            if len(self._shown_of) >= _SHOWN_KEPT:
-                self._shown_of.clear()
-            self._shown_of[id(shown)] = found
-        return found
+    def _show(self, event: Event) -> Shown:
+        traits = traits_of(event)
+        address = None if traits.address is None else self._address(traits.address)
+        each = (traits.machine, traits.storage, address, traits.key)
+        pointing = tuple(trait for trait in each if trait is not None)
+        if isinstance(event, Authentication):
+            return Shown(traits, address, pointing, opened(event, self._places), ended(event))
+        return Shown(traits, address, pointing)
 
     def _address(self, address: str | None) -> str | None:
         """Its trait; the company's own addresses go from hand to hand and tell of nobody."""
@@ -237,16 +254,30 @@ class Surroundings:
         return self._users_of(trait).number(time)
 
     def _bound(self, trait: str, who: Who, time: int, *, but_their_own: bool = True) -> LeftTrait | None:
-        known = self._uses.of(trait)
-        asked = self._leads_to_nobody.get(trait)
-        if asked is None or asked[0] != known.changed:
-            asked = self._leads_to_nobody[trait] = (known.changed, self._left.nobody_leaves(trait, known))
-        if asked[1]:
+        if self._leads_nowhere(trait):
             return None
+        known = self._uses.of(trait)
         actor = None if who.person is None else who.person.id
         own = actor if but_their_own else None
         users = self._users_of(trait)
         return self._left.bound(trait, known, users, subject=who.subject, time=time, actor=actor, own=own)
+
+    def _leads_to_others(self, trait: str, who: Who) -> bool:
+        """Whether it may be bound to anybody but whoever acts."""
+        if self._leads_nowhere(trait):
+            return False
+        actor = None if who.person is None else who.person.id
+        declared = (binding.person_id for binding in self._directory.holdings(trait))
+        leaving = (user.id for user in self._users_of(trait).leaving)
+        return any(person_id != actor for person_id in (*declared, *leaving))
+
+    def _leads_nowhere(self, trait: str) -> bool:
+        """Whether it cannot be bound to anybody: as with nearly every trait."""
+        known = self._uses.of(trait)
+        asked = self._leads_to_nobody.get(trait)
+        if asked is None or asked[0] != known.changed:
+            asked = self._leads_to_nobody[trait] = (known.changed, self._left.nobody_leaves(trait, known))
+        return asked[1]
 
     def _is_of_left(self, traits: Iterable[str | None], who: Who, time: int) -> bool | None:
         """Whether one of them is bound to people who left; None: there are none."""
@@ -257,3 +288,7 @@ class Surroundings:
                     return True
                 found = False
         return found
+
+
+def _is_one_persons(who: Who) -> bool:
+    return who.record is not None and who.record.kind in _OF_ONE_PERSON

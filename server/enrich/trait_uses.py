@@ -50,13 +50,13 @@ class Use(msgspec.Struct, gc=False):
 
 class UsesOfTrait:
     """All known uses of one trait. `changed` rises when a use is new, or turns out to be older. `first_time`:
-    of the oldest; None: there are none."""
+    of the oldest; `latest`: that ended last; None: there are none."""
 
     def __init__(self) -> None:
         self.uses: dict[tuple[str, str], Use] = {}
         self.changed = 0
         self.first_time: int | None = None
-        self._latest: Use | None = None
+        self.latest: Use | None = None
         self._watching: list[set[str]] = []
         self._settled_at = 0
 
@@ -69,12 +69,12 @@ class UsesOfTrait:
         self.uses[use.subject, use.account] = use
         if self.first_time is None or use.first_time < self.first_time:
             self.first_time = use.first_time
-        if self._latest is None or use.last_time >= self._latest.last_time:
-            self._latest = use
+        if self.latest is None or use.last_time >= self.latest.last_time:
+            self.latest = use
 
     def last_before(self, time: int) -> int | None:
         """The last time of those that had begun by then; None: none had."""
-        latest = self._latest
+        latest = self.latest
         if latest is None or latest.first_time <= time:
             return None if latest is None else latest.last_time
         return max((use.last_time for use in self.uses.values() if use.first_time <= time), default=None)
@@ -96,15 +96,17 @@ class UsesOfTrait:
 
 
 class TraitUses:
-    """What is known of one batch's traits. `load` first."""
+    """What is known of one batch's traits. `load` first. `changes` rises whenever the `changed` of one does.
+    `first_time`: of the oldest use that counts (ms UTC)."""
 
     def __init__(self) -> None:
         self._traits: dict[str, UsesOfTrait] = {}
         self._machines: dict[str, set[str]] = {}
         self._watching: dict[str, list[tuple[set[str], int]]] = {}
         self._noted: list[tuple[str, Use]] = []
-        self._first_time = 0
         self._asked: Connection | None = None
+        self.first_time = 0
+        self.changes = 0
         self.dropped = 0
 
     def load(
@@ -127,7 +129,7 @@ class TraitUses:
     def _begin(self, first_day: int, asked: Connection | None) -> None:
         self._noted = []
         self.dropped = 0
-        self._first_time = first_day * DAY_MS
+        self.first_time = first_day * DAY_MS
         self._traits = {}
         self._machines = {}
         self._watching = {}
@@ -140,14 +142,14 @@ class TraitUses:
         query = select(row.trait, row.subject, row.account, row.first_time, row.last_time, row.count)
         for start in range(0, len(wanted), _TRAITS_A_QUERY):
             some = row.trait.in_(wanted[start : start + _TRAITS_A_QUERY])
-            found = connection.execute(query.where(some, row.last_time >= self._first_time)).all()
+            found = connection.execute(query.where(some, row.last_time >= self.first_time)).all()
             for trait, subject, account, first, last, count in found:
                 self._traits[trait].keep(Use(subject, account, first, last, count))
 
     def _machines_of(self, connection: Connection, account: str) -> set[str]:
         row = trait_uses.c
         last = func.max(row.last_time)
-        query = select(row.trait).where(row.account == account, row.last_time >= self._first_time)
+        query = select(row.trait).where(row.account == account, row.last_time >= self.first_time)
         is_machine = or_(*(row.trait.between(kind, f"{kind}{_LAST}") for kind in _MACHINES))
         used_last = query.where(is_machine).group_by(row.trait).order_by(last.desc(), row.trait)
         return set(connection.execute(used_last.limit(MACHINES_MAX)).scalars())
@@ -172,18 +174,20 @@ class TraitUses:
             found = self._traits[trait] = UsesOfTrait()
         return found
 
-    def add(self, trait: str, subject: str, account: str, time: int) -> None:
-        """Notes a use; one that is past its end is none."""
-        if time < self._first_time:
+    def add(self, trait: str, subject: str, account: str, time: int, count: int = 1) -> None:
+        """Notes a use; one that is past its end is none. `count`: of so many, this one the last, where none
+        of them is older than was known."""
+        if time < self.first_time:
             return
         known = self._traits.get(trait) or self.of(trait)
         use = known.uses.get((subject, account))
         if use is None:
             if known.is_crowd:
-                self.dropped += 1
+                self.dropped += count
                 return
             use = Use(subject, account, time, time)
             known.changed += 1
+            self.changes += 1
             if trait.startswith(_MACHINES):
                 self._used_on(trait, known, account)
             known.tell(trait, time, None)
@@ -191,13 +195,14 @@ class TraitUses:
         elif time < use.first_time:
             use.first_time = time
             known.changed += 1
+            self.changes += 1
             known.tell(trait, time, None)
             known.keep(use)
         elif time > use.last_time:
             known.tell(trait, time, use.last_time)
             use.last_time = time
             known.keep(use)
-        use.count += 1
+        use.count += count
         if not use.is_noted:
             use.is_noted = True
             self._noted.append((trait, use))

@@ -63,6 +63,9 @@ class AgentClock(msgspec.Struct, frozen=True):
         """An event's time. A correction that would put it after its receipt is too large for it. `seq`: its
         number in the spool that the heartbeats speak of."""
         offset = self.offset
+        if not offset and not self.steps:
+            # As with nearly all.
+            return max(0, time)
         later = [change for first, change in self.steps if seq is not None and seq < first]
         if later:
             offset = _trusted(offset + sum(later))

@@ -26,7 +26,7 @@ def person_named(connection: Connection, given: str, role: Role) -> str:
     try:
         subject = subject_of(connection, given)
     except UnknownPseudonym as error:
-        raise UnknownLeaver(str(error)) from None
+        raise UnknownLeaver(f"{error}; --as hr and --as administrator name people by id") from None
     kind, _, person_id = subject.partition(":")
     if kind != "person":
         raise UnknownLeaver(f"{given} is an account of nobody known")

@@ -18,7 +18,8 @@ from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, stored_places
 from server.look_back.suspected_again import CountedActs, OthersConcerned
 from server.look_back.unread_days import keep_what_was_found
-from server.people.directory import load_directory, people_version
+from server.people.directory import people_version
+from server.people.directory_changes import newer_directory
 from server.pipeline.memory import Memory
 from server.pipeline.state_versions import lock_versions
 from server.pipeline.subject_state import load_subjects
@@ -203,9 +204,10 @@ class Attempt:
     def _take_over_people(self) -> None:
         """What is declared changed while this went on: it may be about others."""
         with self._database.read() as connection:
-            if people_version(connection) == self._memory.directory.version:
+            found = newer_directory(connection, self._memory.directory)
+            if found is self._memory.directory:
                 return
-            newer = Enricher(load_directory(connection))
+            newer = Enricher(found)
         if not self._memory.enricher.agrees_with(newer):
             raise Anew("what is declared of them changed again")
         self._memory.enricher = newer

@@ -23,8 +23,9 @@ from server.ingest.redaction import NOTHING, raw_events
 from server.look_back.moved_events import Key, MovedEvents
 from server.look_back.stored_places import Place
 from server.look_back.suspected_again import CountedActs, SuspectedAgain
-from server.pipeline.event_scoring import EventPlace, EventScoring
+from server.pipeline.event_scoring import EventScoring
 from server.pipeline.hidden_hits import HiddenHits
+from server.pipeline.hit_counting import EventPlace
 from server.pipeline.leaver_entries import (
     NO_ENTRY,
     DamagedEntries,

@@ -20,9 +20,10 @@ from server.enrich.who import subject_of
 from server.look_back.borrowed_acts import add_borrowed, take_borrowed
 from server.people.directory import PersonRecord
 from server.pipeline.day_sums import add_to_day
+from server.pipeline.hit_counting import Counted
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import BORROWED, CORRELATED, SubjectState, borrowed, load_subjects
-from server.pipeline.suspected_acts import Counted, is_about_suspect, note_traits
+from server.pipeline.suspected_acts import is_about_suspect, note_traits
 from server.store.tables import subject_events, suspect_traits
 
 THROUGH_MAX: Final = 50

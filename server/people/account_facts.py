@@ -11,7 +11,7 @@ from server import audit
 from server.people.directory import raise_people_version
 from server.people.erased import load_erased
 from server.people.facts import LEARNED, AccountKind, Holding, PersonFacts, sorted_holdings
-from server.people.facts_store import load_facts, write_facts
+from server.people.facts_store import Change, load_facts, write_facts
 from server.people.flags import UnknownPerson
 from server.people.look_back_queue import queue_people
 from server.people.pseudonyms import account_subject, pseudonym
@@ -45,6 +45,24 @@ class DateRefused(Exception):
     """It cannot have been then; the message says why."""
 
 
+class AccountRefused(Exception):
+    """It does not fit what is known of the account; the message says why."""
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """`is_new`: nobody declared this account before; `elsewhere`: systems that have one of this name."""
+
+    is_new: bool
+    elsewhere: tuple[str, ...]
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """`changed`: it was otherwise before. `since`: ms UTC; None: it works."""
+
+    changed: bool
+    since: int | None
+
+
 def close_account(
     connection: Connection,
     account: str,
@@ -54,32 +72,44 @@ def close_account(
     actor: str,
     at: int,
     reason: str | None,
-) -> None:
+    moves: bool = True,
+) -> Closed:
     """It works no more since `when` (ms UTC); None: it works again. Whose it is stays, so that an act after
-    it is known as theirs. `account` as account_key. In a write transaction. Raises UnknownAccount,
-    DateRefused."""
+    it is known as theirs. `account` as account_key. `moves`: one that is closed already is so since `when`
+    now. In a write transaction. Raises UnknownAccount, DateRefused."""
     if when is not None and when > at:
         raise DateRefused("an account is closed now or was before: this day is yet to come")
     here = (accounts.c.system == system) & (accounts.c.account == account)
-    changed = update(accounts).where(here).values(closed_at=when, changed_at=at)
-    if not connection.execute(changed).rowcount:
-        others = connection.execute(
-            select(accounts.c.system).where(accounts.c.account == account).order_by(accounts.c.system)
-        ).scalars()
-        places = [each or "everywhere" for each in others]
-        known = f", but there is one of {', '.join(places)}" if places else ": leaver people accounts"
-        raise UnknownAccount(f"no account of this name is declared{known}")
+    stored = connection.execute(select(accounts.c.closed_at).where(here)).first()
+    if stored is None:
+        raise _unknown(connection, account)
+    if stored.closed_at == when or (not moves and when is not None and stored.closed_at is not None):
+        return Closed(changed=False, since=stored.closed_at)
+    connection.execute(update(accounts).where(here).values(closed_at=when, changed_at=at))
     shown = pseudonym(connection, account_subject(account, None))
     action = "people.reopen_account" if when is None else "people.close_account"
     audit.append(
         connection, at=at, actor=actor, action=action, object=shown, reason=reason, detail={"closed_at": when}
     )
+    return Closed(changed=True, since=when)
+
+
+def _unknown(connection: Connection, account: str) -> UnknownAccount:
+    places = [each or "everywhere" for each in _systems(connection, account)]
+    known = f", but there is one of {', '.join(places)}" if places else ": leaver people accounts"
+    return UnknownAccount(f"no account of this name is declared{known}")
+
+
+def _systems(connection: Connection, account: str) -> list[str]:
+    """Where an account of this name is declared; empty: everywhere."""
+    query = select(accounts.c.system).where(accounts.c.account == account).order_by(accounts.c.system)
+    return list(connection.execute(query).scalars())
 
 
 def declare_account(
     connection: Connection, said: AccountWords, *, actor: str, at: int, reason: str | None
-) -> None:
-    """In a write transaction that is alone. Raises UnknownPerson, DateRefused."""
+) -> Declared:
+    """In a write transaction that is alone. Raises UnknownPerson, DateRefused, AccountRefused."""
     if said.rotated_at is not None and said.rotated_at > at:
         raise DateRefused("a password was changed now or before: this day is yet to come")
     named = [*said.knows, *said.forgets, *([said.owner] if said.owner else [])]
@@ -87,6 +117,8 @@ def declare_account(
     for person_id in named:
         if person_id not in known:
             raise UnknownPerson(f"nobody has the id {person_id}: leaver people list")
+    systems = _systems(connection, said.account)
+    _check_forgets(connection, said)
     row = {"system": said.system, "account": said.account, "kind": said.kind or "personal"}
     insert_missing(connection, accounts, [{**row, "rotated_at": None, "source": "flag", "changed_at": at}])
     here = (accounts.c.system == said.system) & (accounts.c.account == said.account)
@@ -115,6 +147,38 @@ def declare_account(
     audit.append(
         connection, at=at, actor=actor, action="people.account", object=shown, reason=reason, detail=detail
     )
+    elsewhere = tuple(each for each in systems if each != said.system)
+    return Declared(said.system not in systems, elsewhere)
+
+
+def remove_account(
+    connection: Connection, account: str, system: str, *, actor: str, at: int, reason: str | None
+) -> None:
+    """Takes back that there is such an account: one that was declared by hand, and by nobody else. `account`
+    as account_key. In a write transaction that is alone. Raises UnknownAccount, AccountRefused."""
+    here = (accounts.c.system == system) & (accounts.c.account == account)
+    source = connection.execute(select(accounts.c.source).where(here)).scalar()
+    if source is None:
+        raise _unknown(connection, account)
+    bound = account_bindings.c
+    bindings = (bound.system == system) & (bound.account == account)
+    others = select(bound.source).where(bindings, bound.source.not_in(("flag", LEARNED))).limit(1)
+    if source != "flag" or connection.execute(others).first() is not None:
+        raise AccountRefused(
+            "HR's file or an identity provider has this account: it goes when they no longer list it;"
+            " an account that no longer works is closed (leaver people close-account)"
+        )
+    said = AccountWords(account, system)
+    changes: list[Change] = []
+    for before in _owners(connection, said):
+        kept = tuple(held for held in before.accounts if not _is(held, said))
+        changes.append((before, msgspec.structs.replace(before, accounts=kept)))
+    write_facts(connection, changes, at=at, actor=actor, way="account")
+    connection.execute(delete(account_bindings).where(bindings))
+    connection.execute(delete(accounts).where(here))
+    raise_people_version(connection)
+    shown = pseudonym(connection, account_subject(account, None))
+    audit.append(connection, at=at, actor=actor, action="people.remove_account", object=shown, reason=reason)
 
 
 def _hand_over(connection: Connection, said: AccountWords, actor: str, at: int) -> None:
@@ -123,7 +187,7 @@ def _hand_over(connection: Connection, said: AccountWords, actor: str, at: int) 
     had = set(connection.execute(select(bound.person_id).where(here, bound.source != LEARNED)).scalars())
     others = sorted(had - {said.owner})
     begins = at if said.since is None else said.since
-    changes: list[tuple[PersonFacts | None, PersonFacts | None]] = []
+    changes: list[Change] = []
     for before in load_facts(connection, others).values():
         held = [_until(each, begins) if _is(each, said) else each for each in before.accounts]
         kept = sorted_holdings(each for each in held if each is not None)
@@ -157,6 +221,16 @@ def _until(held: Holding, at: int) -> Holding | None:
     if held.until is not None:
         return held
     return None if held.since is not None and held.since >= at else msgspec.structs.replace(held, until=at)
+
+
+def _check_forgets(connection: Connection, said: AccountWords) -> None:
+    bound = account_bindings.c
+    here = (bound.system == said.system) & (bound.account == said.account) & (bound.relation == "knows")
+    current = here & bound.valid_until.is_(None) & (bound.source != LEARNED)
+    known = set(connection.execute(select(bound.person_id).where(current)).scalars())
+    for person_id in said.forgets:
+        if person_id not in known:
+            raise AccountRefused(f"nobody said that {person_id} knows its password: nothing to take back")
 
 
 def _know(connection: Connection, said: AccountWords, at: int) -> None:

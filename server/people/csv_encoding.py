@@ -8,6 +8,11 @@ UTF-8 pass for GB18030 only where most of their characters are everyday ones (th
 from __future__ import annotations
 
 import codecs
+from typing import Final
+
+_HEAD: Final = 4096
+_NO_TEXT: Final = bytes(code for code in range(32) if code not in b"\t\n\r\f")
+"""Control characters, NUL among them."""
 
 
 class UnreadableFile(Exception):
@@ -28,6 +33,8 @@ def decoded(data: bytes, encoding: str | None) -> tuple[str, str]:
         return _decode(data, "utf-8-sig"), "UTF-8 with BOM"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decode(data, "utf-16"), "UTF-16"
+    if _is_binary(data):
+        raise UnreadableFile("neither text nor an XLSX workbook: save it as .xlsx or CSV; .xls is not read")
     try:
         return _without_nul(data.decode("utf-8")), "UTF-8"
     except UnicodeDecodeError as utf8_error:
@@ -44,6 +51,12 @@ def decoded(data: bytes, encoding: str | None) -> tuple[str, str]:
                 "in GBK: say which encoding it is"
             ) from utf8_error
         return _without_nul(text), "GBK/GB18030"
+
+
+def _is_binary(data: bytes) -> bool:
+    """Whether it begins with characters that no text has, more than one in a hundred."""
+    head = data[:_HEAD]
+    return len(head.translate(None, _NO_TEXT)) < len(head) * 0.99 and b"\0\0" in data
 
 
 def _decode(data: bytes, encoding: str) -> str:

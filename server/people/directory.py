@@ -16,65 +16,42 @@ A shared or a service account has an owner, who answers for it, but whoever used
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from typing import Final
 
-import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, func, select
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.account_names import account_key
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.company import DEFAULT_TIME_ZONE, load_company
 from server.people.company_places import CompanyPlaces
+from server.people.directory_rows import (
+    AccountRecord,
+    KnownBindings,
+    PersonRecord,
+    load_accounts,
+    load_records,
+    load_traits,
+)
 from server.people.erased import ErasedNames, account_forms, load_erased
-from server.people.facts import AccountKind, Employment, LeaverFlag
 from server.people.held_traits import HeldTraits
 from server.people.holders import Binding, Changing, changing, holders, moments_of
-from server.people.local_time import first_moment, local_day_and_hour
+from server.people.local_time import first_moment, local_day_and_hour, local_day_and_minute
 from server.people.standing import Timeline, timeline
 from server.people.working_hours import WorkingHours
-from server.store.tables import (
-    account_bindings,
-    accounts,
-    employments,
-    installation,
-    leaver_flags,
-    people,
-    trait_bindings,
-)
+from server.store.tables import installation, people_changes
 from server.store.upsert import upsert
+
+__all__ = ["AccountRecord", "Directory", "PersonRecord", "load_directory", "people_version"]
 
 _SLOT_MS = 15 * 60 * 1000  # no zone's offset since 1973 is finer than a quarter of an hour
 _SLOTS_KEPT = 200_000
 _ACCOUNTS_KEPT = 65_536
-_PEOPLE_VERSION = "people_version"
+_PEOPLE_VERSION, _WHOLE_VERSION = "people_version", "people_version_whole"
+"""The second one: the last version that cannot be told from `people_changes` alone."""
 _USED_BY_ITS_OWNER: Final = frozenset({"personal", "partner"})
-
-
-class PersonRecord(msgspec.Struct, frozen=True):
-    """One person as declared. Days are days since 1970-01-01 in the person's time zone."""
-
-    id: str
-    department: str | None = None
-    manager_id: str | None = None
-    time_zone: str = DEFAULT_TIME_ZONE
-    employments: tuple[Employment, ...] = ()
-    flag: LeaverFlag | None = None
-    job_role: str | None = None
-    priority: int | None = None
-
-
-class AccountRecord(msgspec.Struct, frozen=True, gc=False):
-    """An account as declared: `name` as account_key, `system` empty where it is valid everywhere. `owners`,
-    `knowers`: bindings in no particular order. rotated_at: ms UTC."""
-
-    name: str
-    system: str = ""
-    kind: AccountKind = "personal"
-    rotated_at: int | None = None
-    owners: tuple[Binding, ...] = ()
-    knowers: tuple[Binding, ...] = ()
 
 
 Owner = PersonRecord | Changing[PersonRecord] | None
@@ -96,10 +73,12 @@ class Directory:
         erased: ErasedNames | None = None,
         places: CompanyPlaces | None = None,
         working_hours: str = "",
+        last_change: int = 0,
     ) -> None:
         """`traits`: who holds what besides accounts ('host:laptop-7'). `time_zone`: for accounts that nobody
-        owns."""
+        owns. `last_change`: number of the last row of `people_changes` that is in it."""
         self.version = version
+        self.last_change = last_change
         self.erased = erased or ErasedNames()
         self.places = places or CompanyPlaces()
         self._by_id = {record.id: record for record in records}
@@ -121,6 +100,32 @@ class Directory:
         self._resolved: dict[tuple[str, str | None, str], Owner] = {}
         self._erased_forms: dict[str, str | None] = {}
         self._local: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def with_changes(
+        self,
+        version: int,
+        last_change: int,
+        records: Iterable[PersonRecord],
+        accounts: Iterable[AccountRecord],
+        traits: Mapping[str, tuple[Binding, ...]],
+    ) -> Directory:
+        """A newer version: these people, accounts and holders are new, or stand in place of what is known."""
+        newer = copy(self)
+        newer.version, newer.last_change = version, last_change
+        changed = {record.id: record for record in records}
+        newer._by_id = self._by_id | changed
+        if len(newer._by_id) > len(self._by_id):
+            newer._by_id = dict(sorted(newer._by_id.items()))
+        newer._everywhere, newer._of_systems = self._everywhere.copy(), self._of_systems.copy()
+        for account in accounts:
+            if account.system:
+                newer._of_systems[account.system, account.name] = account
+            else:
+                newer._everywhere[account.name] = account
+        newer._held = self._held.with_changes(traits)
+        newer._accounts_of, newer._resolved = None, {}
+        newer._timelines = {key: known for key, known in self._timelines.items() if key not in changed}
+        return newer
 
     @property
     def calendar(self) -> Calendar:
@@ -287,6 +292,10 @@ class Directory:
             found = self._local[zone, slot] = local_day_and_hour(zone, time_ms)
             return found
 
+    def local_day_and_minute(self, person: PersonRecord | None, time_ms: int) -> tuple[int, int]:
+        """(day since 1970-01-01, minute of the day), where local_day_and_hour has the hour."""
+        return local_day_and_minute(self._time_zone if person is None else person.time_zone, time_ms)
+
     def off_shift(self, person: PersonRecord | None, time_ms: int) -> bool | None:
         """Whether it is outside the company's working hours where the person is; None: nobody named any."""
         if self._working_hours is None:
@@ -296,96 +305,40 @@ class Directory:
 
 def people_version(connection: Connection) -> int:
     """Rises with every change of what is declared; 0 before the first. One row read by its key."""
-    value = connection.execute(
-        select(installation.c.value).where(installation.c.key == _PEOPLE_VERSION)
-    ).scalar()
+    return _version(connection, _PEOPLE_VERSION)
+
+
+def whole_version(connection: Connection) -> int:
+    """Whoever keeps an older directory than this loads all of it anew (directory_changes.py)."""
+    return _version(connection, _WHOLE_VERSION)
+
+
+def _version(connection: Connection, key: str) -> int:
+    value = connection.execute(select(installation.c.value).where(installation.c.key == key)).scalar()
     return 0 if value is None else int(value)
 
 
 def load_directory(connection: Connection) -> Directory:
     """What is declared, as the connection's snapshot has it."""
     company = load_company(connection)
-    known_as = _Bindings()
-    worked: dict[str, list[Employment]] = {}
-    for row in connection.execute(select(employments).order_by(employments.c.number)):
-        worked.setdefault(row.person_id, []).append(Employment(*tuple(row)[1:]))
-    flags = {row.person_id: leaver_flag(row) for row in connection.execute(select(leaver_flags))}
-    records = [
-        PersonRecord(
-            row.id,
-            row.department,
-            row.manager_id,
-            row.time_zone,
-            tuple(worked.get(row.id, ())),
-            flags.get(row.id),
-            row.job_role,
-            row.priority,
-        )
-        for row in connection.execute(select(people).order_by(people.c.id))
-    ]
+    known_as = KnownBindings()
     return Directory(
         people_version(connection),
-        records,
-        list(_accounts(connection, known_as)),
-        _traits(connection, known_as),
+        load_records(connection),
+        list(load_accounts(connection, known_as)),
+        load_traits(connection, known_as),
         time_zone=company.time_zone,
         calendar=company.calendar,
         erased=load_erased(connection),
         places=CompanyPlaces(company.places),
         working_hours=company.working_hours,
+        last_change=connection.execute(select(func.max(people_changes.c.id))).scalar() or 0,
     )
 
 
-class _Bindings:
-    """Most are alike but for the person: those are made once."""
-
-    def __init__(self) -> None:
-        self._ever: dict[str, Binding] = {}
-
-    def of(self, row: Sequence[Any]) -> Binding:
-        """From person, validity, source and confidence."""
-        person_id, since, until, source, confidence = row
-        if since is None and until is None and source == "import":
-            found = self._ever.get(person_id)
-            if found is None:
-                found = self._ever[person_id] = Binding(person_id)
-            return found
-        return Binding(person_id, since, until, source, confidence)
-
-
-def _accounts(connection: Connection, known_as: _Bindings) -> Iterator[AccountRecord]:
-    bound = account_bindings.c
-    owners: dict[tuple[str, str], tuple[Binding, ...]] = {}
-    knowers: dict[tuple[str, str], tuple[Binding, ...]] = {}
-    columns = (bound.person_id, bound.valid_from, bound.valid_until, bound.source, bound.confidence)
-    for relation, found in (("owner", owners), ("knows", knowers)):
-        query = select(bound.system, bound.account, *columns).where(bound.relation == relation)
-        for row in connection.execute(query.order_by(bound.id)):
-            key = (row[0], row[1])
-            found[key] = (*found.get(key, ()), known_as.of(row[2:]))
-    stored = accounts.c
-    for system, name, kind, rotated_at in connection.execute(
-        select(stored.system, stored.account, stored.kind, stored.rotated_at)
-    ):
-        key = (system, name)
-        yield AccountRecord(name, system, kind, rotated_at, owners.get(key, ()), knowers.get(key, ()))
-
-
-def _traits(connection: Connection, known_as: _Bindings) -> dict[str, tuple[Binding, ...]]:
-    bound = trait_bindings.c
-    columns = (bound.person_id, bound.valid_from, bound.valid_until, bound.source, bound.confidence)
-    found: dict[str, tuple[Binding, ...]] = {}
-    for row in connection.execute(select(bound.id, bound.trait, *columns).order_by(bound.id)):
-        found[row[1]] = (*found.get(row[1], ()), known_as.of(row[2:]))
-    return found
-
-
-def leaver_flag(row: Row[Any]) -> LeaverFlag:
-    """A row of `leaver_flags`."""
-    return LeaverFlag(row.last_day, row.notice_day, row.last_minute, row.leaving_type, row.flagged_at)
-
-
-def raise_people_version(connection: Connection) -> None:
-    """In a write transaction that is alone: whoever keeps a directory takes over the people anew."""
+def raise_people_version(connection: Connection, *, whole: bool = True) -> None:
+    """In a write transaction that is alone: whoever keeps a directory takes over the people anew. `whole`:
+    something changed that `people_changes` does not name, or that is gone."""
     value = str(people_version(connection) + 1)
-    upsert(connection, installation, [{"key": _PEOPLE_VERSION, "value": value}])
+    keys = (_PEOPLE_VERSION, _WHOLE_VERSION) if whole else (_PEOPLE_VERSION,)
+    upsert(connection, installation, [{"key": key, "value": value} for key in keys])

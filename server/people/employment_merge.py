@@ -45,9 +45,11 @@ def merged_employments(stored: tuple[Employment, ...], row: PersonRow) -> tuple[
     known = about or Employment(max((each.number for each in stored), default=0) + 1)
     found = _with(known, row)
     _check(found)
+    kept = tuple(each for each in stored if each.number != found.number)
     if found == Employment():
-        return ()
-    return (*(each for each in stored if each.number != found.number), found)
+        return kept
+    # By number, as they are stored: else a row about an earlier one would be a change each time.
+    return tuple(sorted((*kept, found), key=lambda each: each.number))
 
 
 def _about(stored: tuple[Employment, ...], row: PersonRow) -> Employment | None:

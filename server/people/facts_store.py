@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, exists, select, update
 
-from server.people.directory import leaver_flag, raise_people_version
+from server.people.directory import raise_people_version
+from server.people.directory_rows import leaver_flag
 from server.people.facts import LEARNED, Employment, Holding, PersonFacts, sorted_holdings
 from server.people.look_back_queue import queue_look_backs
 from server.people.pseudonyms import give_pseudonyms, person_subject
@@ -126,7 +127,7 @@ def write_facts(
         _drop_unbound(connection)
     queue_look_backs(connection, changes, at=at, way=way)
     give_pseudonyms(connection, [person_subject(person.id) for person in new])
-    raise_people_version(connection)
+    raise_people_version(connection, whole=bool(gone) or len(changes) > _AT_ONCE)
 
 
 def _columns(person: PersonFacts, at: int) -> dict[str, object]:

@@ -23,9 +23,11 @@ class FlagRefused(Exception):
 def flag_person(
     connection: Connection, person_id: str, flag: LeaverFlag, *, actor: str, at: int, reason: str | None
 ) -> tuple[PersonFacts, PersonFacts]:
-    """(before, after); equal where it was so already. In a write transaction that is alone. Raises
-    UnknownPerson, FlagRefused."""
+    """(before, after); equal where it was so already. What the flag leaves open stays as an earlier flag had
+    it, the hour only where the day is the same. In a write transaction that is alone. Raises UnknownPerson,
+    FlagRefused."""
     before = _stored(connection, person_id)
+    flag = _over(before.flag, flag)
     main = latest_employment(before.employments)
     if main is not None and main.start_day is not None and flag.last_day < main.start_day:
         raise FlagRefused(
@@ -56,6 +58,20 @@ def unflag_person(
     after = msgspec.structs.replace(before, flag=None)
     _write(connection, before, after, way="unflag", actor=actor, at=at, reason=reason)
     return before, after
+
+
+def _over(old: LeaverFlag | None, new: LeaverFlag) -> LeaverFlag:
+    if old is None:
+        return new
+    notice = new.notice_day
+    if notice is None and old.notice_day is not None and old.notice_day <= new.last_day:
+        notice = old.notice_day
+    minute = new.last_minute
+    if minute is None and new.last_day == old.last_day:
+        minute = old.last_minute
+    return msgspec.structs.replace(
+        new, notice_day=notice, last_minute=minute, leaving_type=new.leaving_type or old.leaving_type
+    )
 
 
 def _stored(connection: Connection, person_id: str) -> PersonFacts:

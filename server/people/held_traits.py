@@ -25,6 +25,11 @@ class HeldTraits:
         self._found: dict[str, Held] = {}
         self._handed: dict[str, frozenset[str]] | None = None
 
+    def with_changes(self, changed: Mapping[str, tuple[Binding, ...]]) -> HeldTraits:
+        """Over what these are held by now; empty: by nobody any more."""
+        news = {trait: held for trait, held in changed.items() if self._traits.get(trait, ()) != held}
+        return HeldTraits({**self._traits, **news}) if news else self
+
     def of(self, trait: str) -> Held:
         try:
             return self._found[trait]

@@ -69,13 +69,14 @@ _ALIASES: Final[dict[Column, str]] = {
     "leaving_type": "leavingtype leavetype terminationtype terminationreason exittype reasonforleaving "
     "离职类型 离职原因 離職類型",
 }
-_COLUMN_OF: Final[dict[str, Column]] = {
+COLUMN_OF: Final[dict[str, Column]] = {
     alias: column for column, aliases in _ALIASES.items() for alias in aliases.split()
 }
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a row was refused, or (a note) what was made of it. `line` counts from 1, the header included."""
+    """Why a row was refused, or (a note) what was made of it. `line` counts from 1, the header included;
+    0: about the file's columns."""
 
     line: int
     column: str
@@ -114,7 +115,7 @@ class ColumnNames(msgspec.Struct, frozen=True):
         key = header_key(name)
         if key in self.names:
             return self.names[key]
-        found = _COLUMN_OF.get(key)
+        found = COLUMN_OF.get(key)
         return None if found in self.own else found
 
     def understood(self, header: Sequence[str]) -> set[Column]:

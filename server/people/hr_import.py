@@ -14,17 +14,20 @@ from sqlalchemy import Connection, insert, update
 
 from server import audit
 from server.people.company import DEFAULT_TIME_ZONE
+from server.people.csv_encoding import UnreadableFile
 from server.people.directory import people_version
 from server.people.erased import ErasedNames, erased_digest, load_erased
 from server.people.facts import PersonFacts
 from server.people.facts_store import Change, load_facts, write_facts
-from server.people.hr_columns import Table
+from server.people.hr_columns import Problem, Table
 from server.people.hr_file import read_table
 from server.people.import_mapping import ImportMapping
 from server.people.import_plan import Options, Plan, make_plan
 from server.people.import_report import ImportReport, PersonChange, Stop, field_changes
 from server.people.import_stops import Effects, why_stopped
 from server.people.json_table import read_json
+from server.people.near_columns import LEAVING, near_misses
+from server.people.person_rows import VALUE_SHOWN
 from server.people.pseudonyms import person_subject
 from server.store.tables import erasures, people_imports
 
@@ -37,7 +40,8 @@ class ImportOptions(msgspec.Struct, frozen=True):
     objects (json_table.py). `expect_leavers`: so many new
     leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back; `expect_accounts`:
     of people who lose their last account, or one to somebody else. `add_unmatched`:
-    whom nobody knows by an account is a new person."""
+    whom nobody knows by an account is a new person. `ignore_columns`: names that are almost those of dates
+    are meant to be others (near_columns.py)."""
 
     time_zone: str = DEFAULT_TIME_ZONE
     encoding: str | None = None
@@ -50,6 +54,7 @@ class ImportOptions(msgspec.Struct, frozen=True):
     expect_leavers: int | None = None
     expect_withdrawn: int | None = None
     expect_accounts: int | None = None
+    ignore_columns: bool = False
 
 
 class PreparedImport(msgspec.Struct, frozen=True):
@@ -76,6 +81,9 @@ def prepare_import(
         table = read_json(data, names=options.mapping.names())
     else:
         table = read_table(data, mapping=options.mapping, encoding=options.encoding)
+    if not table.rows and not table.problems:
+        # An export that went wrong: taken as it is, it would say that all is well.
+        raise UnreadableFile("there are no rows below the header")
     return _prepared(connection, data, table, at, options)
 
 
@@ -104,6 +112,9 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
         expect_leavers=options.expect_leavers,
         expect_withdrawn=options.expect_withdrawn,
         expect_accounts=options.expect_accounts,
+        misspelt=()
+        if options.ignore_columns
+        else [miss.column for miss in near_misses(prepared.table) if miss.column in LEAVING],
     )
     stopped = None if stop is None else stop.why
     changes: list[Change] = [(prepared.stored.get(person.id), person) for _, person in prepared.changed]
@@ -171,8 +182,15 @@ def _report(
             for line, person in changed
         ),
         problems=plan.problems,
-        notes=plan.notes,
+        notes=(*_header_notes(table), *plan.notes),
         people_version=people_version(connection),
+    )
+
+
+def _header_notes(table: Table) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(0, "", miss.header[:VALUE_SHOWN], f"not read; did you mean {miss.column.replace('_', ' ')}?")
+        for miss in near_misses(table)
     )
 
 

@@ -18,12 +18,12 @@ written. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.account_claims import Rows, claimed
-from server.people.account_names import host_trait
 from server.people.dates import day_text
 from server.people.employment_merge import DoesNotFit, merged_employments
 from server.people.erased import ErasedNames
@@ -69,6 +69,13 @@ def is_leaving(person: PersonFacts) -> bool:
     return final is not PersonStatus.ACTIVE
 
 
+def _same_row(row: PersonRow, rows: Rows) -> PersonRow | None:
+    """An earlier row that says all the same: exports that join tables have such."""
+    return next(
+        (each for each in rows.get(row.id, ()) if msgspec.structs.replace(each, line=row.line) == row), None
+    )
+
+
 class _Planning:
     def __init__(
         self, table: Table, stored: Mapping[str, PersonFacts], erased: ErasedNames, options: Options
@@ -88,11 +95,11 @@ class _Planning:
         self._problems += refused
         takers = {account: Taker(owner, self._since(rows, owner)) for account, owner in owners.items()}
         machines = {
-            host_trait(name): Taker(row.id, self._since(rows, row.id))
+            trait: Taker(row.id, self._since(rows, row.id))
             for each in rows.values()
             for row in each
-            for name in row.devices
-            if not self._gave_back(rows, row.id, host_trait(name))
+            for trait in row.devices
+            if not self._gave_back(rows, row.id, trait)
         }
         had = self._had_by()
         wanted: list[tuple[int, PersonFacts]] = []
@@ -113,7 +120,7 @@ class _Planning:
     def _sound_rows(self) -> Rows:
         read: list[PersonRow] = []
         for cells in self._table.rows:
-            row = person_row(cells, self._options.mapping)
+            row = person_row(cells, self._options.mapping, self._zone_of_whom)
             if isinstance(row, Problem):
                 self._problems.append(row)
             else:
@@ -124,6 +131,9 @@ class _Planning:
         known = {cells.cells.get("id", "") for cells in self._table.rows}
         rows: Rows = {}
         for row in read:
+            if (same := _same_row(row, rows)) is not None:
+                self._notes.append(Problem(row.line, "", row.id, f"says what line {same.line} says"))
+                continue
             manager = self._manager(row, led_by, known)
             problem = self._fault(row, rows) or (manager if isinstance(manager, Problem) else None)
             if problem is not None:
@@ -132,6 +142,9 @@ class _Planning:
             rows.setdefault(row.id, []).append(row)
             if "manager" in row.given and not isinstance(manager, Problem):
                 self._managers[row.id] = manager
+                if manager is None and led_by.leads_themselves(row):
+                    message = "named as their own manager, which counts as none"
+                    self._notes.append(Problem(row.line, "manager", row.manager or "", message))
         # Whose own row is refused as erased leads nobody.
         for person_id, manager_id in self._managers.items():
             if manager_id not in rows and self._is_gone(manager_id):
@@ -151,18 +164,9 @@ class _Planning:
 
     def _matched(self, read: list[PersonRow]) -> list[PersonRow]:
         """Rows without ids with the ids of those whose accounts they name."""
-        held_now = (
-            (held, p.id)
-            for p in self._stored.values()
-            for held in p.accounts
-            # Of one system's own name nobody knows that it is meant.
-            if held.until is None and not held.system
-        )
-        owners = {held.name: person_id for held, person_id in sorted_by_word(held_now)}
         found: list[PersonRow] = []
         for row in read:
-            ids = sorted({owners[name] for name in row.accounts if name in owners})
-            ids = ids or [name for name in row.accounts if name in self._stored]
+            ids = self._ids_of(row.accounts)
             if len(ids) > 1:
                 message = f"these accounts belong to several people: {', '.join(ids[:5])}"
                 self._problems.append(Problem(row.line, "accounts", row.accounts[0], message))
@@ -177,6 +181,21 @@ class _Planning:
             else:
                 found.append(msgspec.structs.replace(row, id=row.accounts[0][:120]))
         return found
+
+    def _ids_of(self, names: tuple[str, ...]) -> list[str]:
+        ids = sorted({self._owners[name] for name in names if name in self._owners})
+        return ids or [name for name in names if name in self._stored]
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        held_now = (
+            (held, p.id)
+            for p in self._stored.values()
+            for held in p.accounts
+            # Of one system's own name nobody knows that it is meant.
+            if held.until is None and not held.system
+        )
+        return {held.name: person_id for held, person_id in sorted_by_word(held_now)}
 
     def _fault(self, row: PersonRow, rows: Rows) -> Problem | None:
         if row.id not in self._stored and (message := self._why_not(row.id)):
@@ -209,8 +228,13 @@ class _Planning:
     # ---- what should be ---------------------------------------------------------------------------------
 
     def _zone_of(self, person_id: str, row: PersonRow) -> str:
-        stored = self._stored.get(person_id)
-        return row.time_zone or (stored.time_zone if stored else self._options.time_zone)
+        return row.time_zone or self._zone_of_whom(person_id, ())
+
+    def _zone_of_whom(self, person_id: str, accounts: tuple[str, ...]) -> str:
+        """Where the row names none. `accounts`: in a file without ids."""
+        ids = [person_id] if person_id else self._ids_of(accounts)
+        stored = self._stored.get(ids[0]) if len(ids) == 1 else None
+        return stored.time_zone if stored else self._options.time_zone
 
     def _since(self, rows: Rows, person_id: str) -> int | None:
         row = rows[person_id][-1]
@@ -279,7 +303,7 @@ class _Planning:
         if "devices" in given:
             traits = merged_holdings(
                 traits,
-                {host_trait(name) for each in rows for name in each.devices},
+                {trait for each in rows for trait in each.devices},
                 person_id=person_id,
                 since=since,
                 at=self._options.at,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from server.people.facts import PersonFacts
+from server.people.hr_columns import Column
 from server.people.import_plan import Plan, is_leaving
 from server.people.import_report import Stop
 
@@ -73,8 +74,15 @@ def why_stopped(
     expect_leavers: int | None,
     expect_withdrawn: int | None,
     expect_accounts: int | None,
+    misspelt: Iterable[Column] = (),
 ) -> Stop | None:
-    """None: nothing stops it. What is expected: so many are meant, at most."""
+    """None: nothing stops it. What is expected: so many are meant, at most. `misspelt`: columns that are not
+    read, for a slip in their name."""
+    slips = sorted({column.replace("_", " ") for column in misspelt})
+    if slips:
+        # Kept for good, so without what stands in the file.
+        why = f"it has a column that is not read, called almost as: {', '.join(slips)}"
+        return Stop(f"{why}; rename it, or leave it out with --ignore-columns", "ignore_columns=true")
     if plan.problems and not skip_bad_rows:
         count = len(plan.problems)
         why = f"{count} of its rows are bad; mend them, or leave them out with --skip-bad-rows"

@@ -38,8 +38,11 @@ def first_moment(zone_name: str, day: int) -> int:
 
 
 def end_of_day(zone_name: str, day: int) -> int:
-    """When the local day is over for good, ms UTC."""
-    return max(_moment(zone_name, day + 1, 0, fold=fold) for fold in (0, 1))
+    """When the local day is over for good, ms UTC. Where the next midnight comes twice, it is the second one
+    only if clocks went back behind it (to 23:01, as St. John's did): on the Azores they go from 01:00 back to
+    00:00, and the day before does not come again."""
+    midnights = [_moment(zone_name, day + 1, 0, fold=fold) for fold in (0, 1)]
+    return max(each for each in midnights if local_day_and_minute(zone_name, each - 1)[0] <= day)
 
 
 def end_of_minute(zone_name: str, day: int, minute: int) -> int:

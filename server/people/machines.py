@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from event_schema.leaver_fields import PersonStatus
 from server import audit
-from server.people.account_names import account_key, host_trait
+from server.people.account_names import machine_trait
 from server.people.dates import day_text
 from server.people.facts import LEARNED, Holding, PersonFacts, sorted_holdings
 from server.people.facts_store import Change, load_facts, write_facts
@@ -19,19 +19,15 @@ from server.people.flags import UnknownPerson
 from server.people.local_time import local_day_and_hour
 from server.people.pseudonyms import person_subject, pseudonym
 from server.people.standing import timeline
-from server.store.tables import trait_bindings
+from server.store.tables import trait_bindings, trait_uses
 
 
 class MachineRefused(Exception):
     """It does not fit what is known of the machine; the message says why."""
 
 
-def machine_trait(written: str) -> str:
-    """'host:laptop-7' of a name; 'device:UID' as it is."""
-    kind, colon, rest = written.strip().partition(":")
-    if colon and kind.casefold() in {"host", "device"}:
-        return f"{kind.casefold()}:{account_key(rest)}" if kind.casefold() == "host" else f"device:{rest}"
-    return host_trait(written)
+class UnknownMachine(Exception):
+    """Nobody ever had it, and no event showed it: a slip of the pen, or new."""
 
 
 def return_machine(
@@ -48,7 +44,7 @@ def return_machine(
     MachineRefused."""
     _check_past(when, at)
     before = _stored(connection, person_id)
-    trait = machine_trait(machine)
+    trait = _as_held(before, machine_trait(machine), when)
     if not any(_is_held(held, trait, when) for held in before.traits):
         names = sorted(h.name for h in before.traits if _is_held(h, h.name, when))
         has = f"; has {', '.join(names)}" if names else ""
@@ -67,11 +63,15 @@ def reissue_machine(
     actor: str,
     at: int,
     reason: str | None = None,
+    is_new: bool = False,
 ) -> tuple[str, ...]:
-    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. In a write
-    transaction that is alone. Raises UnknownPerson, MachineRefused."""
+    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. `is_new`: it
+    need not be known. In a write transaction that is alone. Raises UnknownPerson, UnknownMachine,
+    MachineRefused."""
     _check_past(when, at)
     trait = machine_trait(machine)
+    if not is_new and not _is_known(connection, trait):
+        raise UnknownMachine(f"nobody ever had {trait}, and no event is of it")
     taker = _stored(connection, person_id)
     standing = timeline(taker.employments, taker.flag, taker.time_zone).at(when)
     if standing[0] is PersonStatus.LEFT:
@@ -100,6 +100,11 @@ def reissue_machine(
     return tuple(had)
 
 
+def _is_known(connection: Connection, trait: str) -> bool:
+    columns = (trait_bindings.c.trait, trait_uses.c.trait)
+    return any(connection.execute(select(each).where(each == trait).limit(1)).first() for each in columns)
+
+
 def _check_past(when: int, at: int) -> None:
     if when > at:
         raise MachineRefused("it is yet to come: say it when it has happened")
@@ -110,6 +115,12 @@ def _stored(connection: Connection, person_id: str) -> PersonFacts:
     if found is None:
         raise UnknownPerson(f"nobody has the id {person_id}: leaver people list")
     return found
+
+
+def _as_held(person: PersonFacts, trait: str, when: int) -> str:
+    """As it is stored: people type a serial number in whichever case."""
+    names = (held.name for held in person.traits if _is_held(held, held.name, when))
+    return next((name for name in names if name.casefold() == trait.casefold()), trait)
 
 
 def _is_held(held: Holding, trait: str, when: int) -> bool:

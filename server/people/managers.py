@@ -33,6 +33,13 @@ class Managers:
 
     def find(self, row: PersonRow) -> str | Problem | None:
         """An id; None where nobody is named, or the person as their own manager."""
+        found = self._found(row)
+        return None if found == row.id else found
+
+    def leads_themselves(self, row: PersonRow) -> bool:
+        return self._found(row) == row.id
+
+    def _found(self, row: PersonRow) -> str | Problem | None:
         written = row.manager
         if written is None:
             return None
@@ -48,7 +55,7 @@ class Managers:
         if found is None:
             message = "no person with this id, account or name, neither in the file nor stored"
             return Problem(row.line, "manager", written, message)
-        return None if found == row.id else found
+        return found
 
 
 def refuse_circles(

@@ -12,7 +12,8 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from server.people.account_names import account_key
+from server.people.account_names import account_key, machine_trait
+from server.people.company import DEFAULT_TIME_ZONE
 from server.people.dates import DayOrder, UnreadableDate, day_text, read_day, read_minute
 from server.people.facts import EmploymentKind, LeavingType
 from server.people.hr_columns import ADD_UP, Column, Problem, Row
@@ -68,7 +69,7 @@ class PersonRow(msgspec.Struct, frozen=True):
     time_zone: str | None = None
     priority: int | None = None
     devices: tuple[str, ...] = ()
-    """Names of machines, as account_key, sorted."""
+    """Traits of machines (account_names.machine_trait), sorted."""
     since: int | None = None
     """From which local day new accounts and machines are the person's."""
     employment: str | None = None
@@ -87,10 +88,17 @@ class _Refused(Exception):
         self.value = value
 
 
-def person_row(row: Row, mapping: ImportMapping | None = None) -> PersonRow | Problem:
-    """The row as a person, or its first fault."""
+ZoneOf = Callable[[str, tuple[str, ...]], str]
+"""The time zone of whoever has this id (empty where the file has none) or these accounts."""
+
+
+def person_row(
+    row: Row, mapping: ImportMapping | None = None, zone_of: ZoneOf = lambda _id, _accounts: DEFAULT_TIME_ZONE
+) -> PersonRow | Problem:
+    """The row as a person, or its first fault. `zone_of`: asked where the row names no time zone and a
+    date is written as a moment."""
     try:
-        return _person_row(row, mapping or ImportMapping())
+        return _person_row(row, mapping or ImportMapping(), zone_of)
     except _Refused as refused:
         return Problem(row.line, refused.column, shown_value(refused.value), str(refused))
 
@@ -99,7 +107,7 @@ def shown_value(value: str) -> str:
     return value if len(value) <= VALUE_SHOWN else value[: VALUE_SHOWN - 1] + "…"
 
 
-def _person_row(row: Row, mapping: ImportMapping) -> PersonRow:
+def _person_row(row: Row, mapping: ImportMapping, zone_of: ZoneOf) -> PersonRow:
     for column, value in row.cells.items():
         _check_text(column, value)
     if mapping.values:
@@ -112,8 +120,14 @@ def _person_row(row: Row, mapping: ImportMapping) -> PersonRow:
     names = _names(row, "accounts")
     if not person_id and not names:
         raise _Refused("accounts", row.cells["accounts"], "the account is missing: it says who this is")
-    order = mapping.date_order
-    last = _day(row, "last_working_day", order)
+    time_zone = _zone(row)
+
+    def day(column: Column) -> int | None:
+        if _optional(row, column) is None:
+            return None
+        return _day(row, column, mapping.date_order, time_zone or zone_of(person_id, names))
+
+    last = day("last_working_day")
     found = PersonRow(
         line=row.line,
         given=frozenset(row.cells),
@@ -123,15 +137,15 @@ def _person_row(row: Row, mapping: ImportMapping) -> PersonRow:
         department=_optional(row, "department"),
         job_role=_optional(row, "job_role"),
         manager=_optional(row, "manager"),
-        time_zone=_zone(row),
+        time_zone=time_zone,
         priority=_priority(row),
-        devices=_names(row, "devices"),
-        since=_day(row, "since", order),
+        devices=_machines(row),
+        since=day("since"),
         employment=_optional(row, "employment"),
         kind=_word(row, "kind", kind_of, "employee or partner"),
-        start_day=_day(row, "start_date", order),
-        notice_day=_day(row, "notice_date", order),
-        last_day=_day(row, "end_date", order) if last is None else last,
+        start_day=day("start_date"),
+        notice_day=day("notice_date"),
+        last_day=day("end_date") if last is None else last,
         last_minute=_minute(row),
         leaving_type=_word(
             row, "leaving_type", leaving_type_of, "resigned, dismissed, end_of_contract or partner_end"
@@ -172,12 +186,12 @@ def _optional(row: Row, column: Column) -> str | None:
     return None if not value or value.casefold() in _EMPTY else value
 
 
-def _day(row: Row, column: Column, order: DayOrder | None) -> int | None:
-    value = _optional(row, column)
+def _day(row: Row, column: Column, order: DayOrder | None, zone: str) -> int | None:
+    value = row.cells[column]
     try:
-        return None if value is None else read_day(value, order)
+        return read_day(value, order, zone)
     except UnreadableDate as error:
-        raise _Refused(column, value or "", str(error)) from None
+        raise _Refused(column, value, str(error)) from None
 
 
 def _minute(row: Row) -> int | None:
@@ -207,9 +221,16 @@ def _word(row: Row, column: Column, meaning: Callable[[str], Meaning | None], kn
     return found
 
 
-def _names(row: Row, column: Column) -> tuple[str, ...]:
+def _machines(row: Row) -> tuple[str, ...]:
+    found = _names(row, "devices", machine_trait)
+    if "device:" in found:
+        raise _Refused("devices", row.cells["devices"], "a storage device is written device:UID")
+    return found
+
+
+def _names(row: Row, column: Column, read: Callable[[str], str] = account_key) -> tuple[str, ...]:
     value = _optional(row, column)
-    found = sorted(set(_split_names(value or "")))
+    found = sorted({read(name) for name in _split_names(value or "")})
     if len(found) > ACCOUNTS_MAX:
         raise _Refused(column, value or "", f"{len(found)} {column}, more than {ACCOUNTS_MAX}")
     for name in found:
@@ -223,7 +244,7 @@ def _split_names(value: str) -> Iterator[str]:
     for part in re.split(r"[;\s,、；，]+", value):
         key = account_key(part)
         if key and key not in _EMPTY:
-            yield key
+            yield part
 
 
 def zone_name(written: str) -> str | None:

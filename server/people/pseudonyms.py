@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 
@@ -30,6 +31,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
 _AT_ONCE = 500
 _KEY = "pseudonym_key"
+_LOOKS_SO = re.compile(f"[PA]-[{_ALPHABET}]{{{_SHORTEST},{_LONGEST}}}")
 _READ_AS = str.maketrans("OIL", "011")
 
 
@@ -146,6 +148,9 @@ def unmask(connection: Connection, shown: str, *, actor: str, at: int, reason: s
 def subject_of(connection: Connection, shown: str) -> str:
     """For the program, never to be shown: that is `unmask`. Raises UnknownPseudonym."""
     wanted = _normalised(shown)
+    if not _LOOKS_SO.fullmatch(wanted):
+        # Nothing else, for whoever may not know whether there is such an id.
+        raise UnknownPseudonym(f"{shown.strip()} is no pseudonym: here people go by theirs, such as P-9CCSC")
     query = select(pseudonyms.c.subject).where(pseudonyms.c.pseudonym == wanted)
     subject = connection.execute(query).scalar()
     if subject is None:

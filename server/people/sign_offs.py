@@ -87,12 +87,16 @@ def sign_off(
     actor: str,
     at: int,
     note: str | None = None,
+    open_alerts: int = 0,
 ) -> None:
-    """In a write transaction. Raises NotAllowed, CannotSign."""
+    """`open_alerts`: how many are about the person. In a write transaction. Raises NotAllowed, CannotSign."""
     _check_role(item, role)
     if leaving.last_day is None:
         raise CannotSign("no last working day is known yet")
-    number = open_count(leaving, item)
+    number = open_alerts if item is Item.ACTIVITY else open_count(leaving, item)
+    if number and note is None and item is Item.ACTIVITY:
+        alerts = "alert is" if number == 1 else "alerts are"
+        raise CannotSign(f"{number} {alerts} open: close what was looked at, or a note has to say why")
     if number and note is None:
         raise CannotSign(
             f"{number} of the {item} {'is' if number == 1 else 'are'} open: a note has to say why"

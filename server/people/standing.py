@@ -96,7 +96,10 @@ def flagged(employments: Sequence[Employment], flag: LeaverFlag | None) -> tuple
 
 
 def _cut(employment: Employment, flag: LeaverFlag) -> Employment:
-    said = [day for day in (employment.notice_day, flag.notice_day) if day is not None]
+    # HR's notice date may be later than the day on which the person is to be gone.
+    said = [
+        day for day in (employment.notice_day, flag.notice_day) if day is not None and day <= flag.last_day
+    ]
     return msgspec.structs.replace(
         employment,
         notice_day=min(said) if said else None,

@@ -67,9 +67,17 @@ class WatchedFolder:
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._seen: _Seen = {}
         self._stuck: _Seen = {}
+        """What was taken over and could not be moved aside."""
+        self._stuck_since: tuple[int, ...] = ()
         self._closed: _Seen = {}
         """What could not be opened."""
         self._said = ""
+        self._fault: str | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing is taken from the folder, or stays in it; None while all is well."""
+        return self._fault
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -78,19 +86,26 @@ class WatchedFolder:
                 self.look()
             except (OSError, StoreUnavailable, MappingUnreadable) as error:
                 # Without the path of a file: its name may be somebody's.
-                self._say("hr_folder_waits", getattr(error, "strerror", None) or str(error))
+                why = getattr(error, "strerror", None) or str(error)
+                self._say("hr_folder_waits", why)
+                if not isinstance(error, StoreUnavailable):
+                    self._fault = why
             else:
                 self._said = ""
+                self._fault = self._why_stuck()
             stop.wait(self._look_seconds)
 
     def look(self) -> int:
         """Takes what is whole; how many files. Raises OSError, StoreUnavailable, MappingUnreadable: what is
         there stays for the next time."""
         found = self._files()
+        if self._stuck and self._permissions() != self._stuck_since:
+            self._stuck = {}
         whole = [
             name for name, state in found.items() if self._seen.get(name) == state != self._stuck.get(name)
         ]
         self._seen = found
+        self._stuck = {name: state for name, state in self._stuck.items() if found.get(name) == state}
         if not whole:
             return 0
         options = self._options
@@ -159,6 +174,7 @@ class WatchedFolder:
         except OSError as error:
             # It would be taken again and again, which changes nothing and helps nobody.
             self._stuck[name] = self._seen[name]
+            self._stuck_since = self._permissions()
             _logger.warning("hr_file_not_moved", extra={"detail": error.strerror})
 
     def _read(self, name: str) -> bytes:
@@ -184,6 +200,18 @@ class WatchedFolder:
         ) as file:
             file.write(written)
         (self._folder / name).rename(target)
+
+    def _why_stuck(self) -> str | None:
+        number = len(self._stuck)
+        return f"files that were worked on cannot be moved aside, {number} so far" if number else None
+
+    def _permissions(self) -> tuple[int, ...]:
+        """When the folder's and its subfolders' entries, modes or owners were last changed, ns."""
+        found = [self._folder.stat().st_ctime_ns]
+        for name in (DONE, REFUSED):
+            with contextlib.suppress(FileNotFoundError):
+                found.append((self._folder / name).stat().st_ctime_ns)
+        return tuple(found)
 
     def _say(self, what: str, detail: str) -> None:
         if detail != self._said:

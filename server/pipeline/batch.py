@@ -6,7 +6,9 @@ known (enrich), which policies fire, what does the day add up to, how strange is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 import msgspec
 import orjson
@@ -15,7 +17,8 @@ from sqlalchemy import Connection
 
 from event_schema.ocsf_events import Event
 from event_schema.wire import Rejected
-from server.enrich.enrichment import Enriched, channel_of
+from server.enrich.enrichment import Enriched
+from server.enrich.settings import Setting
 from server.enrich.who import Who, WhoByTime, is_nobodys
 from server.ingest.admission import Admitted, AgentStanding, admit, dead_letter
 from server.ingest.event_clock import is_future_dated
@@ -23,13 +26,17 @@ from server.log.contract import LoggedRecord
 from server.pipeline.agent_records import AgentRecords
 from server.pipeline.agent_state import AgentState, FindingKind
 from server.pipeline.batch_outcome import Batch, Block
-from server.pipeline.event_scoring import EventPlace, EventScoring
+from server.pipeline.event_runs import EventRuns
+from server.pipeline.event_scoring import EventScoring
+from server.pipeline.hit_counting import EventPlace
 from server.pipeline.memory import Memory
 from server.pipeline.suspected_acts import SuspectedActs
 from server.pipeline.watched_days import GrownDays
 from server.retention import DAY_MS
 
 _AGENT_CHARACTERS = 64
+_About = tuple[Setting | None, Who | WhoByTime | None]
+_NOBODY: Final[_About] = (None, None)
 _FINDING_OF = {
     Rejected.BAD_SIGNATURE: FindingKind.BAD_SIGNATURE,
     Rejected.UNKNOWN_AGENT: FindingKind.UNKNOWN_AGENT,
@@ -47,6 +54,7 @@ class BatchReader:
         self._batch = Batch()
         suspected = SuspectedActs(memory, self._batch, connection)
         self._scoring = EventScoring(memory, self._batch.hidden, suspected.counted_for)
+        self._runs = EventRuns(memory, self._scoring)
         self._grown = GrownDays()
         self._agents = AgentRecords(memory, self._batch, self._grown)
         self._asked_anew: set[str] = set()
@@ -60,7 +68,7 @@ class BatchReader:
         self._memory.exports.load(self._connection, events, self._memory.first_day)
         about = [self._about(found) for found in admitted]
         self._memory.load_subjects(self._connection, _subjects(about))
-        self._load_uses(admitted, about)
+        self._load_uses(about)
         for found, each in zip(admitted, about, strict=True):
             agent = self._memory.agents[found.record.agent]
             self._batch.agents[agent.name] = agent
@@ -92,21 +100,26 @@ class BatchReader:
             self._batch.people[subject] = self._memory.enricher.person_of(subject)
         self._batch.touched = self._grown.touched(self._connection)
 
-    def _load_uses(self, admitted: list[Admitted], about: list[list[Who | WhoByTime | None]]) -> None:
-        acts = [
-            (event, whose)
-            for found, each in zip(admitted, about, strict=True)
-            for event, whose in zip(found.events or (), each, strict=True)
-            if event is not None and whose is not None
-        ]
-        self._memory.surroundings.load(self._connection, acts, self._memory.first_use_day)
+    def _load_uses(self, about: list[list[_About]]) -> None:
+        acts = {
+            (id(setting), id(whose)): (setting, whose)
+            for each in about
+            for setting, whose in each
+            if whose is not None and setting is not None
+        }
+        self._memory.surroundings.load(self._connection, acts.values(), self._memory.first_use_day)
 
-    def _about(self, found: Admitted) -> list[Who | WhoByTime | None]:
-        """Whom each event of the record is about, whenever it was; None: nobody, somebody who was erased, or
-        the event could not be read."""
-        enricher = self._memory.enricher
-        whose = self._whose if enricher.directory.erased.accounts else enricher.whose
-        return [None if event is None or is_nobodys(event) else whose(event) for event in found.events or ()]
+    def _about(self, found: Admitted) -> list[_About]:
+        """Of each event of the record its setting, and whom it is about, whenever it was. None: nobody,
+        somebody who was erased, or the event could not be read."""
+        settings = self._memory.surroundings.settings
+        all_of_them = [None if event is None else settings.of(event) for event in found.events or ()]
+        if not self._memory.directory.erased.accounts:
+            return [_NOBODY if setting is None else (setting, setting.whose) for setting in all_of_them]
+        return [
+            (setting, None if event is None or is_nobodys(event) else self._whose(event))
+            for event, setting in zip(found.events or (), all_of_them, strict=True)
+        ]
 
     def _whose(self, event: Event) -> Who | WhoByTime | None:
         """Where some accounts are erased."""
@@ -150,7 +163,7 @@ class BatchReader:
         agent: AgentState,
         found: Admitted,
         events: tuple[Event | None, ...],
-        about: list[Who | WhoByTime | None],
+        about: list[_About],
     ) -> None:
         record, received_at = found.record, found.logged.appended_at
         epoch = self._agents.epoch(agent, found)
@@ -168,15 +181,17 @@ class BatchReader:
         self._batch.erased.update(digest for index, digest in erased.items() if index in fresh)
         parts: list[bytes] = []
         last_time = 0
+        repeated = {setting for setting, count in Counter(each for each, _ in about).items() if count > 1}
         for index, event in enumerate(events):
             enriched = None
             if event is not None and index in fresh and index not in erased:
-                enriched = self._event(agent, found, index, event, about[index])
+                enriched = self._event(agent, found, index, event, about[index], repeated)
             if enriched is None:
                 parts.append(b"null")
             else:
                 parts.append(b"[%d,%b]" % (enriched.time, enriched.known.encoded))
                 last_time = max(last_time, enriched.time)
+        self._runs.end()
         if last_time:
             leaver = self._compressor.compress(b"[" + b",".join(parts) + b"]")
             block = Block(record, received_at, last_time // DAY_MS, leaver, frozenset(erased))
@@ -200,13 +215,21 @@ class BatchReader:
         return agent.clock.corrected(event.time, received_at, found.record.first_seq + index)
 
     def _event(
-        self, agent: AgentState, found: Admitted, index: int, event: Event, whose: Who | WhoByTime | None
+        self,
+        agent: AgentState,
+        found: Admitted,
+        index: int,
+        event: Event,
+        about: _About,
+        repeated: Collection[Setting | None],
     ) -> Enriched | None:
+        """`repeated`: settings of several events of the record."""
         received_at = self._memory.clock.restamped(found.logged.appended_at)
         self._batch.events += 1
-        time = agent.clock.corrected(event.time, received_at, found.record.first_seq + index)
+        record, (setting, whose) = found.record, about
+        seq = record.first_seq + index
+        time = agent.clock.corrected(event.time, received_at, seq)
         if is_future_dated(time, received_at):
-            seq = found.record.first_seq + index
             message = (
                 f"event {index} (seq {seq}) is {(time - received_at) / 1000:.0f} s later than its receipt"
             )
@@ -216,32 +239,36 @@ class BatchReader:
             )
             return None
         enricher = self._memory.enricher
-        directory = enricher.directory
-        if whose is None:
-            day, hour = directory.local_day_and_hour(None, time)
+        if whose is None or setting is None:
+            day, hour = enricher.directory.local_day_and_hour(None, time)
             nobody = enricher.who(event, time)
             return enricher.enrich(event, time=time, day=day, hour=hour, who=nobody, new_place=None)
-        who = whose if isinstance(whose, Who) else whose.at(time)
         file, export = self._memory.exports.look_at(event, time)
         if export is not None:
             self._batch.exports.append(export)
-        source = EventPlace(agent.name, found.record.epoch, found.record.first_seq + index)
-        enriched = self._scoring.take_in(event, source, time=time, who=who, file=file)
-        self._memory.surroundings.note(event, who, time)
+        enriched = self._runs.take_in(event, setting, time, (agent.name, record.epoch, seq), file)
+        if enriched is not None:
+            return enriched
+        self._runs.pause()
+        source = EventPlace(agent.name, record.epoch, seq)
+        who = whose if isinstance(whose, Who) else whose.at(time)
+        enriched = self._scoring.take_in(event, source, time=time, who=who, file=file, setting=setting)
+        self._memory.surroundings.note(event, who, time, setting.shown)
         state = self._batch.subjects[who.subject] = self._memory.subjects[who.subject]
-        place = (enriched.day, channel_of(event), agent.name, found.record.epoch)
-        state.index_event(place, source.seq)
+        state.index_event((enriched.day, setting.channel, agent.name, record.epoch), seq)
         self._batch.people[who.subject] = who.person
+        if setting.is_kept and setting in repeated and whose is setting.whose:
+            self._runs.begin(event, setting, who, time, source)
         return enriched
 
 
-def _subjects(about: list[list[Who | WhoByTime | None]]) -> Iterable[str]:
+def _subjects(about: list[list[_About]]) -> Iterable[str]:
     """All that the events may be about."""
+    each_once = {id(whose): whose for each in about for _, whose in each}
     found: dict[str, None] = {}
-    for each in about:
-        for whose in each:
-            if isinstance(whose, Who):
-                found[whose.subject] = None
-            elif whose is not None:
-                found.update((who.subject, None) for who in whose.each)
+    for whose in each_once.values():
+        if isinstance(whose, Who):
+            found[whose.subject] = None
+        elif whose is not None:
+            found.update((who.subject, None) for who in whose.each)
     return found

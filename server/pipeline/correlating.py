@@ -16,12 +16,11 @@ import msgspec
 from event_schema.ocsf_events import Event
 from policies.correlation.correlator import Counts
 from policies.engine import PolicyHit, PolicySet
+from server.pipeline.step_notes import note_of
 from server.pipeline.subject_correlations import event_name
 from server.pipeline.subject_state import CORRELATED, SubjectState
 
 _NOTHING: Final[Mapping[str, Any]] = {}
-_PARTS: Final = frozenset({"actor", "device", "file", "leaver", "unmapped", "user"})
-"""Attributes that are written as they are called."""
 
 
 class Correlating:
@@ -52,10 +51,12 @@ class Correlating:
         rules = self._correlated.counted([hit.rule_id for hit in hits])
         if not rules:
             return
-        record = self._read(event, leaver, rules)
+        read = self._correlated.reader(rules, type(event))
+        record = _NOTHING if read is None else read(event, leaver)
         name = event_name(*place)
+        note = None if self._correlated.told.isdisjoint(rules) else note_of(event)
         found = state.correlations.take(
-            self._correlated, rules, name, record, time=time, day=day, counts=self.counts
+            self._correlated, rules, name, record, time=time, day=day, counts=self.counts, note=note
         )
         for alert in found:
             hit = self._policies.correlation_hit(self._correlated.id_of(alert))
@@ -69,16 +70,3 @@ class Correlating:
                 begun=alert.begun,
                 count=alert.count,
             )
-
-    def _read(self, event: Event, leaver: Mapping[str, Any], rules: Sequence[int]) -> Mapping[str, Any]:
-        """The parts of the event that its correlations ask for, plain."""
-        tops = self._correlated.plan.tops
-        asked = tops[rules[0]] if len(rules) == 1 else frozenset[str]().union(*(tops[rule] for rule in rules))
-        if not asked:
-            return _NOTHING
-        if asked <= _PARTS:
-            part = {top: msgspec.to_builtins(getattr(event, top, None), str_keys=True) for top in asked}
-        else:
-            part = msgspec.to_builtins(event, str_keys=True)
-        part["leaver"] = leaver
-        return part

@@ -3,30 +3,20 @@ by now. The same code for events as they come (batch.py) and for stored ones tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from event_schema.leaver_fields import FileFields, LeaverFields
 from event_schema.ocsf_events import Event
 from server.detection.storage_anomaly import CHANNEL, grid
-from server.enrich.amounts import places_of
 from server.enrich.around import as_it_was
-from server.enrich.enrichment import Enriched, channel_of, is_at_endpoint, peer_group_of
+from server.enrich.enrichment import Enriched, peer_group_of
+from server.enrich.settings import Setting
 from server.enrich.who import Who
 from server.people.directory import PersonRecord
 from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
+from server.pipeline.hit_counting import CountedFor, EventPlace, count_hits
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
-from server.pipeline.suspected_acts import CountedFor, level_of
-
-
-class EventPlace(NamedTuple):
-    """By which an event is known."""
-
-    agent: str
-    epoch: str
-    seq: int
 
 
 class EventScoring:
@@ -48,18 +38,21 @@ class EventScoring:
         who: Who,
         file: FileFields | None,
         was: LeaverFields | None = None,
+        setting: Setting | None = None,
     ) -> Enriched:
         """`time`: corrected. `file`: what is known of its content. `was`: what was known when it came, of one
-        that is scored again. Changes the state of `who.subject`, not its index of events, and no uses."""
+        that is scored again. `setting`: the event's, where that is known already. Changes the state of
+        `who.subject`, not its index of events, and no uses."""
         memory, enricher = self._memory, self._memory.enricher
         directory = enricher.directory
         person = who.person
         day, hour = directory.local_day_and_hour(person, time)
         state = memory.subjects[who.subject]
-        row = state.channel_day(channel_of(event), day, directory.day_type(day))
+        setting = setting or memory.surroundings.settings.of(event)
+        row = state.channel_day(setting.channel, day, directory.day_type(day))
         before = grid(row)
-        new = [self._novelty(state, row, place, person, time) for place in places_of(event)]
-        around = memory.surroundings.look_at(event, who, time)
+        new = [self._novelty(state, row, place, person, time) for place in setting.places]
+        around = memory.surroundings.look_at(event, who, time, setting.shown)
         if was is not None:
             around = as_it_was(around, was)
         enriched = enricher.enrich(
@@ -73,11 +66,11 @@ class EventScoring:
             around=around,
             suspicion=memory.surroundings.suspicion(event, who, time, around),
         )
-        if is_at_endpoint(event) and state.seen_on(source.agent, time):
+        if setting.at_endpoint and state.seen_on(source.agent, time):
             memory.scorer.forget_subject(who.subject)
-        self._match(event, enriched, source)
+        self.match(event, enriched, source)
         add_to_day(row, event, time)
-        self._score(state, row, before, person)
+        self.score(state, row, before, person)
         return enriched
 
     def _novelty(
@@ -95,28 +88,17 @@ class EventScoring:
                 state.channel_day(row.channel, known_day, row.day_type).new_places -= 1
         return row.day == day_of(person, state.first_use(place))
 
-    def _match(self, event: Event, enriched: Enriched, source: EventPlace) -> None:
+    def match(self, event: Event, enriched: Enriched, source: tuple[str, str, int]) -> None:
+        """Which policies fire, and whose that is. `source`: (agent, epoch, seq)."""
         found = self._memory.rules.judge(event, enriched.known.plain, at=enriched.time)
         self._hidden.add(found.hidden, enriched.day, enriched.time)
-        counted = self._counted_for(found.hits, event, enriched, source) if found.hits else None
-        if counted is None:
-            return
-        state, channel, day = counted
-        for hit in found.hits:
-            state.rule_hit(
-                (hit.rule_id, channel, day),
-                family=hit.family,
-                level=level_of(hit, enriched),
-                title=hit.title,
-                time=enriched.time,
-                version=hit.version,
-            )
-        known, at = enriched.known.plain, (enriched.time, day)
-        self.correlating.take(state, event, known, found.hits, place=source, at=at)
+        if found.hits:
+            count_hits(found.hits, event, enriched, source, self._counted_for, self.correlating)
 
-    def _score(
+    def score(
         self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
     ) -> None:
+        """How strange a day is that an event was added to. `before`: where it stood on the grid."""
         scorer = self._memory.scorer
         if row.channel != CHANNEL:
             return

@@ -21,7 +21,8 @@ from server.enrich.known_exports import KnownExports
 from server.enrich.surroundings import Surroundings, surroundings_of
 from server.enrich.trait_uses import TraitUses
 from server.ingest.admission import AgentStanding
-from server.people.directory import Directory, PersonRecord, load_directory, people_version
+from server.people.directory import Directory, PersonRecord, load_directory
+from server.people.directory_changes import newer_directory
 from server.pipeline.agent_state import AgentState, load_agents, load_standings
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
 from server.pipeline.subject_state import SubjectState, load_subjects
@@ -103,9 +104,10 @@ class Memory:
             # Once a day; what is past its end is not loaded again.
             self.forget_all()
             self.first_day = first_day
-        if people_version(connection) != self.directory.version:
+        newer = newer_directory(connection, self.directory)
+        if newer is not self.directory:
             calendar = self.directory.calendar.name
-            self.enricher = Enricher(load_directory(connection))
+            self.enricher = Enricher(newer)
             self._weights.clear()
             if self.directory.calendar.name != calendar:
                 self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)

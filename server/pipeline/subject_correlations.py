@@ -20,6 +20,7 @@ from policies.correlation.correlator import CorrelationAlert, Correlator, Counts
 from policies.correlation.day_window import DAY_MS
 from policies.correlation.definition import Correlation
 from policies.correlation.group_state import days_of, decode_group, encode_group, without_days_before
+from policies.correlation.made_by import Made, made_on
 from policies.correlation.state import StateError
 from server.retention import EVER
 
@@ -85,13 +86,24 @@ class SubjectCorrelations:
         time: int,
         day: int,
         counts: Counts,
+        note: Any = None,
     ) -> list[CorrelationAlert]:
-        """`rules`: numbers of those that fired and are counted. `counts`: adds what bounds drop."""
+        """`rules`: numbers of those that fired and are counted. `counts`: adds what bounds drop. `note`: see
+        Correlator.take."""
+        correlator = self._current(correlated, counts)
+        return correlator.take(time, event, rules, record, day, note)
+
+    def made_on(self, correlated: CorrelatedPolicies, rule_id: str, day: int) -> Made | None:
+        """Which events made the correlation fire on this local day, as far as its windows still tell."""
+        number = correlated.number_of(rule_id)
+        return None if number is None else made_on(self._current(correlated, Counts()), number, day)
+
+    def _current(self, correlated: CorrelatedPolicies, counts: Counts) -> Correlator:
         if self._correlator is None or self._of is not correlated:
             self._correlator = self._made(correlated, counts)
             self._of = correlated
         self._correlator.counts = counts
-        return self._correlator.take(time, event, rules, record, day)
+        return self._correlator
 
     def _made(self, correlated: CorrelatedPolicies, counts: Counts) -> Correlator:
         if self._correlator is not None:
@@ -156,11 +168,12 @@ class SubjectCorrelations:
 
 def event_name(agent: str, epoch: str, seq: int) -> str:
     """Tells events apart, and orders those of the same time."""
-    return f"{_spool(agent, epoch)}{seq:016x}"
+    return f"{event_series(agent, epoch)}{seq:016x}"
 
 
 @lru_cache(maxsize=20_000)
-def _spool(agent: str, epoch: str) -> str:
+def event_series(agent: str, epoch: str) -> str:
+    """How the names of one spool's events begin."""
     return hashlib.sha256(f"{agent}\0{epoch}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

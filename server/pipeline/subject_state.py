@@ -164,11 +164,15 @@ class SubjectState:
 
     def index_event(self, place: RangePlace, seq: int) -> None:
         """Adds one event to the index, to the last range where it follows on."""
+        self.index_range(place, seq, seq)
+
+    def index_range(self, place: RangePlace, first_seq: int, last_seq: int) -> None:
+        """The same of events whose numbers follow each other."""
         last = self.last_range.get(place)
-        if last is not None and seq == last.last_seq + 1:
-            last.last_seq = seq
+        if last is not None and first_seq == last.last_seq + 1:
+            last.last_seq = last_seq
         else:
-            last = self.last_range[place] = EventRange(seq, seq)
+            last = self.last_range[place] = EventRange(first_seq, last_seq)
         self.dirty_ranges[place, last.first_seq] = last.last_seq
 
     def rule_hit(
@@ -192,12 +196,13 @@ class SubjectState:
             )
         if version > hits.last_version:
             hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
-        if version == hits.last_version:
+        if version == hits.last_version and level != hits.level:
             hits.level = higher(hits.level, level)
         hits.first_version = min(hits.first_version, version)
         hits.hits += count
-        hits.first_time = min(hits.first_time, time if begun is None else begun)
-        hits.last_time = max(hits.last_time, time)
+        first = time if begun is None else begun
+        if first < hits.first_time or time > hits.last_time:
+            hits.first_time, hits.last_time = min(hits.first_time, first), max(hits.last_time, time)
         self.dirty_rules.add(place)
 
     def suspect_trait(

@@ -11,12 +11,10 @@ did by their own accounts, and what is worked out again from these leaves the ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from sqlalchemy import Connection
 
-from analytics.fading import faded
-from analytics.risk import Level
 from event_schema.ocsf_events import Event
 from policies.engine import PolicyHit
 from server.enrich.enrichment import Enriched, channel_of
@@ -25,13 +23,9 @@ from server.enrich.who import subject_of
 from server.people.directory import PersonRecord
 from server.pipeline.batch_outcome import Batch
 from server.pipeline.day_sums import add_to_day
+from server.pipeline.hit_counting import Counted
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import SubjectState, TraitPlace, borrowed
-
-Counted = tuple[SubjectState, str, int]
-"""Where a hit counts: state, channel, local day."""
-CountedFor = Callable[[Collection[PolicyHit], Event, Enriched, tuple[str, str, int]], Counted | None]
-"""(hits of an event, it, what was known, (agent, epoch, seq)); None: they count already, for its suspect."""
 
 
 class SuspectedActs:
@@ -70,16 +64,6 @@ class SuspectedActs:
         agent, epoch, seq = at
         state.index_event((day, row.channel, agent, epoch), seq)
         return state, row.channel, day
-
-
-def level_of(hit: PolicyHit, enriched: Enriched) -> Level:
-    """It may have faded since the one whom the hit is about left."""
-    if not hit.fades:
-        return hit.level
-    fields = enriched.known.fields
-    if hit.about == "suspect" and fields.suspect is not None:
-        return faded(hit.level, fields.suspect.days_since_left)
-    return faded(hit.level, max(0, -(fields.person.days_to_last_day or 0)))
 
 
 def is_about_suspect(hits: Collection[PolicyHit]) -> bool:

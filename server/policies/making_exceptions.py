@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import yaml
-
-LONGEST_DAYS: Final = 366
-"""Longer than that, and nobody remembers why."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -41,7 +38,9 @@ def exception_text(
 ) -> str:
     """`rules`: (id, title). The title that is made names nobody. `exception_id`: else a new one."""
     selections = _selections(wanted)
-    kinds = ", ".join(selections)
+    kinds = ", ".join(
+        [*(each for each in selections if not each.startswith("field")), *(p for p, _ in wanted.fields)]
+    )
     made = title or f"{rules[0][1]}: not of this {kinds}"
     document: dict[str, Any] = {
         "title": made,

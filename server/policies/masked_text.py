@@ -1,21 +1,34 @@
 """Texts of rules and exceptions without names: what fields that name people are compared with, and the ids,
-names and accounts of people wherever they stand. Lines that hold ids and days of the text itself stay."""
+names and accounts of people wherever they stand. Lines that hold ids and days of the text itself stay.
+
+People are called May, Left and Person. A word that stands in rules which Leaver ships, or in the name of a
+field, is no name here unless such a field is compared with it: else rules would be unreadable, and whoever
+reads "P-9CCSC logs in" would know who that is. Full names are hidden, whatever their words.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from event_schema.field_registry import field_registry
 from policies.positioned_yaml import read_yaml
+from policies.rule_file import SHIPPED_RULES
 from server.people.directory import Directory, load_directory
-from server.people.masking import Masker
-from server.people.name_words import joined, net
+from server.people.masking import SEVERAL, Masker
+from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import names_to_hide, person_subject, shown_names
 from server.store.database import Database
 
 _OWN = re.compile(r"^\s*(?:id|date|modified|until|hash|level|status)\s*:|^\s*- [0-9a-fA-F-]{36}\s*$")
+_NAMING = re.compile(
+    r"^\s*(?:- )?(?:"
+    + "|".join(re.escape(path) for path, spec in field_registry().items() if spec.names_person)
+    + r")(?:\|\w+)*\s*:|^\s*- \S+$"
+)
+"""Lines on which a field that names people may be compared with something."""
 _SHORTEST = 2
 _PART = 3
 
@@ -31,23 +44,32 @@ def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
         names = names_to_hide_of_all(connection, everybody)
     concerned = set(_concerned(directory, names, whole.casefold()))
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
-    masker = Masker(directory, key, shown, names={each: names.get(each, "") for each in concerned})
-    words = {each.casefold(): masker.subject(person_subject(each)) for each in concerned}
+    masker = Masker(directory, key, shown)
+    words: dict[str, str] = {}
+    for each in concerned:
+        label = masker.subject(person_subject(each))
+        for word in _words_of(directory, each, names.get(each, "")):
+            words[word] = label if words.get(word, label) == label else SEVERAL
+    compared: dict[str, str] = {}
+    shipped = _shipped_texts()
     for text in texts:
-        for field, value in _naming_values(text):
-            words.setdefault(value.casefold(), masker.value(field, value))
-    pattern = net({word for word in words if len(word) >= _SHORTEST})
-    shown_for = {joined(word): label for word, label in words.items()}
+        for field, value in _naming_values(text) if text not in shipped else ():
+            known = compared if value.casefold() in _words_of_rules() else words
+            known.setdefault(value.casefold(), masker.value(field, value))
+    pattern, in_values = net(words), net({**words, **compared})
+    words = {**words, **compared}
+    shown_for = {joined(word): each for word, each in words.items()}
 
     def mask(text: str) -> str:
-        return "\n".join(map(line, text.split("\n")))
+        return text if text in shipped else "\n".join(map(line, text.split("\n")))
 
     def line(text: str) -> str:
         if _OWN.match(text):
             return text
-        if pattern is not None:
-            text = pattern.sub(lambda found: shown_for[joined(found[0])], text)
-        return masker.text(text)
+        found_by = in_values if _NAMING.match(text) else pattern
+        if found_by is None:
+            return text
+        return found_by.sub(lambda found: shown_for[joined(found[0])], text)
 
     return mask
 
@@ -63,7 +85,7 @@ def names_to_hide_of_all(connection: Any, everybody: set[str]) -> dict[str, str]
 
 def _concerned(directory: Directory, names: dict[str, str], text: str) -> Iterator[str]:
     """People of whom the text may hold something. `text`: case-folded."""
-    words = {*re.findall(r"\w+", text), *re.findall(r"[\w.@\\-]+", text)}
+    words = _words_in(text)
     for person in directory.people():
         name = names.get(person.id, "").casefold()
         parts = {part for part in re.split(r"[\s,._-]+", name) if len(part) >= _PART}
@@ -71,6 +93,27 @@ def _concerned(directory: Directory, names: dict[str, str], text: str) -> Iterat
         # Names that are written without spaces stand within other words.
         if not words.isdisjoint(known) or (name and not name.isascii() and name in text):
             yield person.id
+
+
+def _words_of(directory: Directory, person_id: str, name: str) -> set[str]:
+    """By which the person may be told in a text, in lower case."""
+    known = {person_id.casefold(), *name_words(name), *directory.names_of(person_id)}
+    return {word for word in known if len(word) >= _SHORTEST} - _words_of_rules()
+
+
+@cache
+def _shipped_texts() -> frozenset[str]:
+    return frozenset(path.read_text() for path in SHIPPED_RULES.rglob("*.yml"))
+
+
+@cache
+def _words_of_rules() -> frozenset[str]:
+    """Of the rules that Leaver ships, and of the names of fields; in lower case."""
+    return frozenset(_words_in("\n".join([*_shipped_texts(), *field_registry()]).casefold()))
+
+
+def _words_in(text: str) -> set[str]:
+    return {*re.findall(r"[^\W_]+", text), *re.findall(r"[\w.@\\-]+", text)}
 
 
 def _naming_values(text: str) -> Iterator[tuple[str, str]]:

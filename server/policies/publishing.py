@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from policies.errors import PolicyError
-from policies.rule_file import ParsedText, RuleText, good_texts, parse_text
+from policies.rule_file import ParsedText, RuleText, good_texts, parse_text, taken_over
 from server import audit
 from server.policies.versions import (
     Change,
@@ -65,6 +65,10 @@ class Published(msgspec.Struct, frozen=True):
 def publish(connection: Connection, found: Sequence[FoundTexts], *, now: int) -> Published:
     """In a write transaction that is alone. `found`: the shipped place before the folder; a place that is
     not among them stays as it is."""
+    found = [
+        msgspec.structs.replace(place, texts=[taken_over(each, now) for each in place.texts])
+        for place in found
+    ]
     held = current_versions(connection)
     changed = lost = 0
     faults: list[PolicyFault] = []

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select
 from event_schema.struct_base import Milliseconds
 from policies.errors import PolicyError, PolicyErrors
 from policies.exceptions import ParsedException
-from policies.rule_file import ParsedText, RuleText, good_texts, parse_text
+from policies.rule_file import ParsedText, RuleText, good_texts, parse_text, taken_over
 from server import audit
 from server.store.tables import policy_versions
 
@@ -142,7 +142,7 @@ def save(
 ) -> PolicyVersion:
     """A rule or exception that somebody hands over, in use from now on. In a write transaction that is alone.
     Raises PolicyErrors where the text, or the whole set with it, has faults; Unchanged."""
-    parsed = parse_text(RuleText(file[:NAME_CHARACTERS], text))
+    parsed = taken_over(parse_text(RuleText(file[:NAME_CHARACTERS], text)), now)
     held = current_versions(connection)
     before = held.get(parsed.rule_id) if parsed.rule_id is not None else None
     check_together(parsed, held)
@@ -158,7 +158,8 @@ def save(
 def switch(
     connection: Connection, rule_id: str, *, enabled: bool, actor: str, reason: str, now: int
 ) -> PolicyVersion:
-    """Raises UnknownPolicy, Unchanged; PolicyErrors where what is to be used has faults by now."""
+    """Raises UnknownPolicy, Unchanged; PolicyErrors where what is to be used has faults by now, or what is to
+    be out of use is counted by correlations that are in use."""
     held = current_versions(connection)
     before = held.get(rule_id)
     if before is None or before.text is None:
@@ -167,6 +168,8 @@ def switch(
         raise Unchanged(f"{rule_id} is {'in use' if enabled else 'out of use'} already")
     if enabled:
         check_together(parse_text(RuleText(before.file, before.text)), held)
+    else:
+        _check_without(before, held)
     change = again(before, enabled=enabled)
     (number,) = append_versions(connection, [change], actor=actor, reason=reason, now=now)
     action = "policy.enable" if enabled else "policy.disable"
@@ -186,7 +189,11 @@ def roll_back(
         raise UnknownPolicy(f"{rule_id} has no text of version {number}; there are {there}")
     newest = versions[0]
     if (newest.text, newest.enabled) == (wanted.text, wanted.enabled):
-        raise Unchanged(f"version {newest.number} says what version {number} said")
+        raise Unchanged(
+            f"version {number} is in use already"
+            if newest.number == number
+            else f"version {newest.number} says what version {number} said"
+        )
     if wanted.enabled:
         check_together(parse_text(RuleText(wanted.file, wanted.text)), held)
     change = again(wanted, enabled=wanted.enabled)
@@ -204,10 +211,25 @@ def check_together(parsed: ParsedText, held: dict[str, PolicyVersion]) -> None:
         raise PolicyErrors((PolicyError(parsed.text.file, 1, "the rule has no id"),))
     before = _together(held.values())
     after = _together([each for each in held.values() if each.rule_id != parsed.rule_id], parsed)
-    known = {str(error) for error in before}
-    new = tuple(error for error in after if str(error) not in known)
+    new = _new_faults(before, after)
     if new:
         raise PolicyErrors(new)
+
+
+def _check_without(version: PolicyVersion, held: dict[str, PolicyVersion]) -> None:
+    """Raises PolicyErrors where others need it that are in use."""
+    without = held | {version.rule_id: msgspec.structs.replace(version, enabled=False)}
+    new = _new_faults(_together(held.values()), _together(without.values()))
+    if new:
+        said = f"{version.title!r} is needed here ({{}}): take this out of use first"
+        raise PolicyErrors(
+            tuple(PolicyError(each.file, each.line, said.format(each.message)) for each in new)
+        )
+
+
+def _new_faults(before: Iterable[PolicyError], after: Iterable[PolicyError]) -> tuple[PolicyError, ...]:
+    known = {str(error) for error in before}
+    return tuple(error for error in after if str(error) not in known)
 
 
 def _together(versions: Iterable[PolicyVersion], *more: ParsedText) -> list[PolicyError]:

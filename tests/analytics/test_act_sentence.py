@@ -31,7 +31,7 @@ def test_a_new_place_a_strangers_account_and_the_last_day_are_said_too() -> None
     facts = ActFacts("uploads", 2, 0, new_place=True, days_to_last_day=6, person_known=False)
     assert act_sentence(facts) == (
         "2 files sent out, to a destination first seen that day, by an account that belongs to nobody known;"
-        " last day in 6 days"
+        " 6 days before the last day"
     )
 
 

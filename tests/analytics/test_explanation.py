@@ -34,19 +34,19 @@ def told(**changes: object) -> str:
 def test_the_sentence_says_what_how_unusual_and_how_long_to_the_last_day() -> None:
     assert sentence(FACTS) == (
         "4.1 GB (214 files) to a device first seen that day: 40 × their usual day, more than any peer; "
-        "last day in 6 days"
+        "6 days before the last day"
     )
     assert sentence(FACTS, "zh") == (
         "向当天首次出现的移动存储设备复制了 4.1 GB（214 个文件）：是本人平常一天的 40 倍，多于所有同组人员；"
-        "距最后工作日还有 6 天"
+        "最后工作日前 6 天"
     )
 
 
 @pytest.mark.parametrize(
     ("days", "end"),
     [
-        (2, "; last day in 2 days"),
-        (1, "; last day the day after"),
+        (2, "; 2 days before the last day"),
+        (1, "; the day before the last day"),
         (0, "; on the last day"),
         (-1, "; 1 day after the last working day"),
         (-3, "; 3 days after the last working day"),

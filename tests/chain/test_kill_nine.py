@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from server.pipeline.subject_state import CORRELATED
 from tests.kafka_broker.broker import KafkaBroker
 from tests.postgres_server.server import PostgresServer
 from tests.soak.comparison import compare
@@ -39,6 +40,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     run = run_script(folder / "run", prepared, course, say=lambda _: None)
     # Leavers, the one who has left and the account of nobody: what is compared is not empty.
     assert len(run.outcome.tables["alerts"]) >= 4
+    assert any(CORRELATED in row for row in run.outcome.tables["rule days"]), "no correlation fired"
+    assert run.outcome.tables["events that correlations point to"]
     return Undisturbed(prepared, course, run, folder / "run" / "data")
 
 

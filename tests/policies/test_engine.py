@@ -73,6 +73,7 @@ def test_shipped_rules_say_who_wrote_them_which_technique_and_what_to_do(
     assert policy.runbook.count("\n") >= 1
     assert policy.family in {
         *("database_export", "dormant_account", "former_employee_access", "outbound_mail", "printing"),
+        "two_sessions",
         *("removable_storage_copy", "screenshots", "upload", "application_export", "file_server_export"),
         "taken_in_steps",
     }

@@ -98,6 +98,7 @@ def test_each_exception_that_hides_a_hit_is_named() -> None:
         ("until: 2026-12-31", "until: soon", 14, "date"),
         ("reason: Nightly copies, change 4711", 'reason: ""', 13, "length >= 1"),
         ("condition: not build_server", "condition: not build", 10, "build"),
+        ("condition: not build_server", "condition: build_server", 10, "hides all events but these"),
         ("  product: leaver", "  product: leaver\n  service: logins", 7, "its logsource leaves out rule"),
         ("title: The", "colour: red\ntitle: The", 1, "unknown key colour"),
     ],

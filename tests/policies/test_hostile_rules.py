@@ -37,6 +37,11 @@ REFUSED = {
         "names its selections too often",
     ),
     "an expression that RE2 refuses": (rule(" {f|re: '(a{1,1000}){1,1000}'}"), "invalid repetition size"),
+    "an expression that needs much memory": (rule(" {f|re: '.{1,900}x.{1,900}y'}"), "pattern too large"),
+    "many expressions": (
+        rule(f" {{'f|re': {json.dumps([f'v{n}.*' for n in range(301)])}}}"),
+        "more than 300 expressions",
+    ),
     "lookahead": (rule(" {f|re: 'a(?=b)'}"), "no lookahead"),
     "a long value": (rule(f" {{f: {'a' * 10_001}}}"), "longer than 10,000 characters"),
     "no number": (rule(" {f|gt: .inf}"), "inf is no number"),

@@ -241,6 +241,14 @@ def test_hrs_file_that_was_not_taken_whole_is_a_finding(
     assert all(words is not None and words in finding.detail for finding in found)
 
 
+def test_a_watched_folder_that_does_not_work_is_a_finding() -> None:
+    assert WELL.process is not None
+    process = msgspec.structs.replace(WELL.process, hr_folder_fault="Permission denied")
+    (finding,) = status_findings(msgspec.structs.replace(WELL, process=process))
+    assert finding.kind == "hr_folder_waits"
+    assert finding.detail.endswith("does not work: Permission denied")
+
+
 @pytest.mark.parametrize(("days", "words"), [(13, "ends on 2026-12-05"), (-3, "ended on 2026-11-19")])
 def test_a_token_in_use_that_ends_soon_or_did_is_a_finding(days: int, words: str) -> None:
     ends = NOW + days * 86_400_000

@@ -42,7 +42,8 @@ GATE = "gate"
 
 
 def prepare_data(data: Path) -> int:
-    """Makes a data directory with people, history and a model. Returns the base time of the script."""
+    """Makes a data directory with people, history, a model and correlations that fire. Returns the base
+    time of the script."""
     done = leaver("init", data=data)
     assert done.returncode == 0, done.stderr
     base_time = system_clock()
@@ -70,6 +71,9 @@ def prepare_data(data: Path) -> int:
             log.close()
         with installation.database.begin() as connection:
             import_people(connection, left_person_csv(base_time), actor="soak", at=base_time)
+    for rule in sorted((Path(__file__).parent / "rules").glob("*.yml")):
+        done = leaver("policy", "save", str(rule), "--reason", "soak", data=data)
+        assert done.returncode == 0, done.stderr
     return base_time
 
 

@@ -16,12 +16,14 @@ from sqlalchemy import Connection, Table, select
 
 from event_schema.wire import WireRecord, unpack_content
 from server.commands.opening import open_installation
+from server.detection.alert_text import LATE_EN
 from server.store.tables import (
     agent_epochs,
     agent_findings,
     alert_days,
     alerts,
     channel_days,
+    correlated_ranges,
     dead_letters,
     event_blocks,
     log_positions,
@@ -118,6 +120,20 @@ def _events(
     return found, twice
 
 
+def _whenever_it_came(row: Row) -> Row:
+    """An alert without its marks of what came late: the order of arrival may show in these."""
+    return tuple(_without_late(value) for value in row)
+
+
+def _without_late(value: Any) -> Any:
+    if isinstance(value, dict) and "rules" in value:
+        fired = [{name: known for name, known in rule.items() if name != "late"} for rule in value["rules"]]
+        return value | {"rules": fired}
+    if isinstance(value, dict) and "en" in value:
+        return value["en"].replace(LATE_EN, "")
+    return value
+
+
 def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dict[str, list[Row]]:
     def rows(table: Table, *, without: Iterable[str] = ()) -> list[Row]:
         columns = [column for column in table.c if column.name not in without]
@@ -127,8 +143,10 @@ def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dic
         alerts, alerts.c.id == alert_days.c.alert
     )
     index = select(subject_events)
+    joined = alerts.c.id == correlated_ranges.c.alert
+    pointed = select(alerts.c.subject, alerts.c.family, *list(correlated_ranges.c)[1:]).join(alerts, joined)
     return {
-        "alerts": rows(alerts, without=_NOT_OF_EVENTS),
+        "alerts": sorted(map(_whenever_it_came, rows(alerts, without=_NOT_OF_EVENTS)), key=repr),
         "days of alerts": sorted((tuple(row) for row in connection.execute(days)), key=repr),
         "storage days": rows(channel_days),
         "rule days": rows(rule_days),
@@ -141,6 +159,10 @@ def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dic
                 for row in connection.execute(index)
             ),
             key=repr,
+        ),
+        "events that correlations point to": sorted(
+            (row.subject, row.family, row.agent, place_of[row.agent, row.epoch], row.first_seq, row.last_seq)
+            for row in connection.execute(pointed)
         ),
         "pseudonyms": rows(pseudonyms),
     }

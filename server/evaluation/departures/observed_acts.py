@@ -107,6 +107,23 @@ def login(
     )
 
 
+def logout(time: int, host: Host, account: str, *, began: int, address: str | None = None) -> Event:
+    """The end of the sshd session that `login` told at `began`."""
+    return authentication(
+        AuthenticationActivity.LOGOFF,
+        time=time,
+        metadata=event_metadata("logins", VERSION),
+        actor=Actor(process=Process(pid=process_id(began), name="sshd"), app_name="sshd"),
+        device=host,
+        user=User(name=account),
+        service=Service(name="sshd"),
+        status_id=Outcome.SUCCESS,
+        src_endpoint=None if address is None else SourceEndpoint(ip=address),
+        logon_type_id=LogonType.REMOTE_INTERACTIVE,
+        unmapped=Unmapped(evidence=Evidence(fidelity="exact", observed_by="journald", actor_from="server")),
+    )
+
+
 def act(
     time: int,
     host: Host,

@@ -10,6 +10,7 @@ from server.evaluation.departures import (
     left_running,
     passed_on_machines,
     returns,
+    sessions_at_once,
     shared_logins,
     shared_places,
 )
@@ -25,6 +26,7 @@ STREAMS: Final[dict[str, Stream]] = {
         dates_of_hr,
         returns,
         left_running,
+        sessions_at_once,
     )
     for stream in module.STREAMS
 }

@@ -20,7 +20,14 @@ from server.store.tables.agents import (
     agents,
     enrolment_tokens,
 )
-from server.store.tables.alerts import alert_days, alerts, audit, judged_days, judged_ranges
+from server.store.tables.alerts import (
+    alert_days,
+    alerts,
+    audit,
+    correlated_ranges,
+    judged_days,
+    judged_ranges,
+)
 from server.store.tables.detection import (
     channel_days,
     correlation_groups,
@@ -76,6 +83,7 @@ __all__ = [
     "block_seals",
     "channel_days",
     "collector_days",
+    "correlated_ranges",
     "correlation_groups",
     "dead_letters",
     "employments",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Table, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, text, true
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -50,7 +50,25 @@ alert_days = Table(
     Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
     Column("channel", PlainText(64), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
+    Column(
+        "whole",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="whether all of it is evidence, or only what correlated_ranges names",
+    ),
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
+)
+
+correlated_ranges = Table(
+    "correlated_ranges",
+    metadata,
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("agent", PlainText(64), primary_key=True),
+    Column("epoch", PlainText(16), primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    comment="the events that made an alert's correlations fire",
 )
 
 judged_ranges = Table(

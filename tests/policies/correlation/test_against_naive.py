@@ -187,3 +187,20 @@ def test_a_correlation_over_another_counts_its_alerts(
     assert told([a for a in alerts if a.correlation == 0]) == below
     completed = [{**hit, "rules": ["c0"]} for hit in found if hit["event"] in below]
     assert told([a for a in alerts if a.correlation == 1]) == naive_alerts(upper, completed)
+
+
+plain = correlations().filter(lambda each: not isinstance(each["condition"], str))
+
+
+@relaxed
+@given(correlations(), plain, hits)
+def test_a_chain_of_any_two_kinds_counts_alerts_and_events_as_what_they_are(
+    lower: dict[str, Any], upper: dict[str, Any], found: list[dict[str, Any]]
+) -> None:
+    upper = {**upper, "rules": ["c0", *upper["rules"][1:]]}
+    alerts = feed(Correlator(defined(lower, upper), KEEP), in_time(found))
+    below = naive_alerts(lower, found)
+    known = [
+        {**hit, "rules": [*hit["rules"], "c0"] if hit["event"] in below else hit["rules"]} for hit in found
+    ]
+    assert told([a for a in alerts if a.correlation == 1]) == naive_alerts(upper, known)

@@ -78,6 +78,20 @@ def test_json_workbooks_and_mapped_files_are_taken_alike(server: RunningServer, 
     assert _ids(server) == {"j1", "x1", "m1"}
 
 
+@pytest.mark.databases("sqlite")
+def test_a_last_day_as_a_moment_is_a_day_of_the_persons_zone(server: RunningServer, hr: httpx.Client) -> None:
+    rows = [
+        {"id": "here", "last working day": "2026-11-30T16:00:00Z"},
+        {"id": "west", "time zone": "America/New_York", "last working day": "2026-11-30T16:00:00Z"},
+        {"id": "said", "time zone": "America/New_York", "last working day": "2026-11-30T00:00:00Z"},
+    ]
+    assert hr.post(PLACE, json=rows).json()["added"] == 3
+    with server.database.read() as connection:
+        people = {person.id: person for person in load_directory(connection).people()}
+    last = {key: person.employments[0].last_day for key, person in people.items()}
+    assert last == {"here": 20_788, "west": 20_787, "said": 20_787}
+
+
 def test_a_bad_row_stops_all_until_a_parameter_says_otherwise(
     server: RunningServer, hr: httpx.Client
 ) -> None:

@@ -120,7 +120,7 @@ def test_text_shows_a_score_that_its_parts_add_up_to_and_the_proof(
     record_leak(database)
     text = _run(tmp_path, "show", "1", "--evidence", "2").stdout
     assert "Alert 1 · score 87 · open · removable_storage_copy" in text
-    assert "on notice, last day in 6 days" in text
+    assert "on notice, 6 days before the last day" in text
     assert "… and 28 more files, 406 MB: leaver alerts show 1 --evidence 30" in text
     assert "30 events, 3 signed blocks, all signatures good" in text
     assert "Copies to removable storage in the notice period" in text
@@ -191,7 +191,7 @@ def test_text_is_as_wide_as_columns_says(
     assert max(map(len, shown.splitlines())) <= columns
     # Who it is, and since when, is never torn apart.
     assert "P-" in listed
-    assert "· on notice, last day in 6 days" in listed
+    assert "· on notice, 6 days before the last day" in listed
 
 
 def test_account_of_nobody_has_a_pseudonym_that_stays(database: Database, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_one_leaver_is_shown_with_every_item_and_every_sign_off(data: Path) -> N
     assert "yanzm-laptop: not returned" in text
     assert "kefu (shared, shipping): still known; last changed 2026-06-03 09:00" in text
     done = _run(data, "leavers", "show", "E1008", "--as", "administrator").stdout
-    assert "accounts by IT on 2026-11-22 10:00 (cli:root)" in done
+    assert "accounts by IT on 2026-11-22 10:00 +08:00 (cli:root)" in done
     assert "4,000 files" not in done
 
 
@@ -116,7 +116,10 @@ def test_the_list_empties_as_the_work_is_done(data: Path, database: Database) ->
         assert (done.exit_code, done.stdout) == (0, f"E1001: {item} signed off\n")
     with database.read() as connection:
         pseudonym = known_pseudonyms(connection, ["person:E1001"])["person:E1001"]
-    signed = _run(data, "leavers", "sign-off", pseudonym, "activity", "--as", "analyst", "--note", "looked")
+    activity = ("leavers", "sign-off", pseudonym, "activity", "--as", "analyst")
+    unsigned = _run(data, *activity)
+    assert (unsigned.exit_code, "1 alert is open: close what was looked at" in unsigned.stderr) == (1, True)
+    signed = _run(data, *activity, "--note", "looked")
     assert signed.stdout == f"{pseudonym}: activity signed off\n"
     assert "E1001" not in _run(data, "leavers", "--as", "hr").stdout
     assert "5/5" in _run(data, "leavers", "--as", "hr", "--all").stdout
@@ -125,11 +128,47 @@ def test_the_list_empties_as_the_work_is_done(data: Path, database: Database) ->
     assert "E1001" in _run(data, "leavers", "--as", "hr").stdout
     reopened = _run(data, "people", "close-account", "yanzm", "--reopen")
     assert reopened.stdout == "yanzm: works again\n"
+    assert _run(data, "people", "close-account", "yanzm", "--reopen").stdout == "yanzm: was not closed\n"
+
+
+def test_an_account_that_is_closed_stays_closed_since_then_unless_another_time_is_said(data: Path) -> None:
+    first = _run(data, "people", "close-account", "yanzm", "--at", "2026-11-13 18:00")
+    assert first.stdout == "yanzm: closed since 2026-11-13 18:00 UTC\n"
+    again = _run(data, "people", "close-account", "yanzm")
+    assert (again.exit_code, again.stdout) == (
+        0,
+        "yanzm: closed already since 2026-11-13 18:00 UTC; --at says another time\n",
+    )
+    shown = _run(data, "leavers", "show", "E1001", "--as", "administrator").stdout
+    assert "yanzm (personal): closed 2026-11-14 02:00 +08:00" in shown
+    moved = _run(data, "people", "close-account", "yanzm", "--at", "2026-11-13 17:45")
+    assert moved.stdout == "yanzm: closed since 2026-11-13 17:45 UTC\n"
+
+
+def test_what_a_slip_of_the_pen_made_is_said_and_can_be_taken_away(data: Path) -> None:
+    slip = _run(data, "people", "account", "kefu", "--knows", "E1001")
+    assert slip.stdout == (
+        "kefu: noted; a new account, valid everywhere; there is one of shipping too."
+        " If that was not meant: --remove\n"
+    )
+    ledger = ("leavers", "show", "E1001", "--as", "hr", "--json")
+    assert [each["system"] for each in json.loads(_run(data, *ledger).stdout)["secrets"]] == ["", "shipping"]
+    assert _run(data, "people", "account", "kefu", "--remove").stdout == "kefu: removed\n"
+    assert [each["system"] for each in json.loads(_run(data, *ledger).stdout)["secrets"]] == ["shipping"]
+    known = _run(data, "people", "account", "kefu", "--system", "shipping", "--forgets", "E1001")
+    assert known.stdout == "kefu: noted\n"
+    owned = _run(data, "people", "account", "spare", "--owner", "E1002")
+    assert "a new account, valid everywhere. If" in owned.stdout
+    _run(data, "people", "account", "spare", "--remove")
+    accounts = json.loads(_run(data, "people", "accounts", "--json").stdout)
+    assert "spare" not in {each["account"] for each in accounts}
+    done = _run(data, "people", "reissue", "tablet-9", "E1007", "--new")
+    assert done.stdout == "tablet-9: of E1007 since 2026-11-22 02:00 UTC\n"
 
 
 def test_a_machine_goes_to_somebody_else(data: Path) -> None:
     done = _run(data, "people", "reissue", "yanzm-laptop", "E1007")
-    assert done.stdout == "yanzm-laptop: of E1007, no longer of E1001\n"
+    assert done.stdout == "yanzm-laptop: of E1007 since 2026-11-22 02:00 UTC, no longer of E1001\n"
     row = json.loads(_run(data, "leavers", "show", "E1001", "--as", "hr", "--json").stdout)
     assert [each["state"] for each in row["machines"]] == ["handed_over"]
 
@@ -145,7 +184,9 @@ def test_a_machine_goes_to_somebody_else(data: Path) -> None:
         (("leavers", "sign-off", "E1001", "accounts", "--as", "hr"), 2, "that is for IT or security"),
         (("leavers", "sign-off", "E1007", "dates", "--as", "hr"), 1, "E1007 is not leaving"),
         (("leavers", "sign-off", "E9", "dates", "--as", "hr"), 1, "nobody has the id E9"),
-        (("leavers", "sign-off", "E1001", "activity", "--as", "analyst"), 1, "nobody has the pseudonym"),
+        (("leavers", "sign-off", "E1001", "activity", "--as", "analyst"), 1, "--as hr and --as admin"),
+        (("leavers", "show", "E1001"), 1, "E1001 is no pseudonym: here people go by theirs, such as P-"),
+        (("leavers", "show", "P-2222222"), 1, "nobody has the pseudonym P-2222222"),
         (("leavers", "sign-off", "E1001", "dates", "--as", "hr", "--note", " "), 2, "--note needs"),
         (("leavers", "sign-off", "E1001", "dates", "--as", "hr", "--take-back"), 1, "did not sign off"),
         (("leavers", "show", "E1007", "--as", "hr"), 1, "nobody is leaving by this name"),
@@ -166,6 +207,16 @@ def test_a_machine_goes_to_somebody_else(data: Path) -> None:
         ),
         (("people", "return-device", "E9", "tablet"), 1, "nobody has the id E9"),
         (("people", "reissue", "yanzm-laptop", "E1001"), 1, "E1001 has left by then"),
+        (("people", "reissue", "laptop-999", "E1007"), 1, "nobody ever had host:laptop-999"),
+        (("people", "account", "kefu", "--system", "shipping"), 2, "nothing to note"),
+        (("people", "account", "kefu", "--remove", "--knows", "E1001"), 2, "--remove goes alone"),
+        (("people", "account", "yanzm", "--remove"), 1, "HR's file or an identity provider has"),
+        (("people", "account", "kefu", "--remove"), 1, "but there is one of shipping"),
+        (
+            ("people", "account", "kefu", "--system", "shipping", "--forgets", "E1007"),
+            1,
+            "nobody said that E1007 knows",
+        ),
         (("people", "reissue", "yanzm-laptop", "E9"), 1, "nobody has the id E9"),
         (("people", "account", "kefu", "--system", "shipping", "--rotated", "2027-01-01"), 1, "yet to come"),
     ],

@@ -186,11 +186,16 @@ def test_a_flag_is_shown_stands_and_is_taken_back_on_the_record(database: Databa
     done = _run(
         tmp_path, "flag", "1002", "--last-day", "2026-12-24", "--last-hour", "17:30", "--type", "dismissed"
     )
-    assert (done.exit_code, done.stdout) == (0, "1002: last day 2026-12-24 17:30, UTC\n")
+    assert (done.exit_code, done.stdout) == (0, "1002: last day 2026-12-24 17:30, UTC; dismissed\n")
     again = _run(
         tmp_path, "flag", "1002", "--last-day", "2026-12-24", "--last-hour", "17:30", "--type", "dismissed"
     )
     assert again.stdout == "1002 is flagged so already: last day 2026-12-24 17:30\n"
+    assert _run(tmp_path, "flag", "1002", "--last-day", "2026-12-24").stdout == again.stdout
+    moved = _run(tmp_path, "flag", "1002", "--last-day", "2026-12-23")
+    assert moved.stdout == "1002: last day 2026-12-23, UTC; dismissed\n"
+    assert "The last hour, 17:30, was that of the other day" in moved.stderr
+    _run(tmp_path, "flag", "1002", "--last-day", "2026-12-24", "--last-hour", "17:30")
     assert "dismissed, by hand" in _run(tmp_path, "list", "--leaving").stdout
     (shown,) = [each for each in json.loads(_run(tmp_path, "list", "--json").stdout) if each["id"] == "1002"]
     assert (shown["last_working_day"], shown["last_hour"], shown["flagged"]) == ("2026-12-24", "17:30", True)
@@ -202,14 +207,14 @@ def test_a_flag_is_shown_stands_and_is_taken_back_on_the_record(database: Databa
         assert _run(tmp_path, "flag", "1002", *arguments).exit_code == 2
     with database.read() as connection:
         rows = connection.execute(select(audit.c.action, audit.c.object).order_by(audit.c.seq)).all()
-    assert [row.action for row in rows] == ["people.import", "people.flag", "people.unflag"]
+    assert [row.action for row in rows] == ["people.import", *["people.flag"] * 3, "people.unflag"]
     assert "1002" not in str(rows)
 
 
 def test_imports_are_listed_and_undone(database: Database, tmp_path: Path) -> None:
     assert _run(tmp_path, "imports", "list").stdout == "No imports yet: leaver people import FILE\n"
     _import(tmp_path, _file(tmp_path, GOOD.encode()))
-    _import(tmp_path, _file(tmp_path, b"id\n1\n1\n"))
+    _import(tmp_path, _file(tmp_path, b"id,priority\n1,1\n1,2\n"))
     first, second = json.loads(_run(tmp_path, "imports", "list", "--json").stdout)
     assert (first["id"], first["refused"], second["id"], second["added"]) == (2, 1, 1, 2)
     assert "stopped: 1 of its rows are bad" in " ".join(_run(tmp_path, "imports", "list").stdout.split())

@@ -143,11 +143,26 @@ def test_an_exception_needs_something_to_leave_out_and_an_end_within_a_year(poli
     assert policy.json("list")["exceptions"] == []
 
 
+def test_an_exception_from_a_file_that_ends_after_more_than_a_year_is_a_fault_with_its_line(
+    policy: Commands,
+) -> None:
+    policy("save", policy.file(COPIED), "--reason", "x")
+    far = policy.file(BUILD_SERVER.replace("until: 2026-12-31", "until: 2199-01-01"), "x.yml")
+    (fault,) = policy.json("check", policy.file(COPIED), far, code=3)["faults"]
+    assert fault["file"] == far
+    assert fault["line"] == 1 + BUILD_SERVER.splitlines().index("  until: 2026-12-31")
+    assert "more than a year ahead" in fault["message"]
+    assert "more than a year ahead" in policy("save", far, "--reason", "x", code=3)
+    assert policy.json("list")["exceptions"] == []
+
+
 def test_one_that_has_run_out_is_a_finding_until_it_is_out_of_use(policy: Commands) -> None:
     policy("save", policy.file(COPIED), "--reason", "x")
     ended = BUILD_SERVER.replace("until: 2026-12-31", "until: 2025-01-31")
     policy("save", policy.file(ended, "x.yml"), "--reason", "x")
-    assert "2025-01-31 ENDED" in policy("list", code=3)
+    listed = policy("list", code=3)
+    assert "2025-01-31 ENDED" in listed
+    assert "ran out on 2025-01-31 and hides nothing that came after" in listed
     policy("disable", EXCEPTION, "--reason", "over")
     assert "2025-01-31 off" in policy("list")
 
@@ -170,6 +185,14 @@ def test_names_in_exceptions_show_only_to_those_who_say_why(policy: Commands, tm
     audited = CliRunner().invoke(main, ["audit", "list", "--data", str(policy.data)]).output
     assert "policy.unmask" in audited
     assert "case 17" in audited
+    assert "asked by" in audited
+    assert not any(word in audited for word in ("E1002", "Wang", "Mei"))
+    unmasked = CliRunner().invoke(
+        main, ["audit", "list", "--unmask", "--reason", "case 18", "--data", str(policy.data)]
+    )
+    assert "asked by Wang Mei" in unmasked.output
+    again = CliRunner().invoke(main, ["audit", "list", "--data", str(policy.data)]).output
+    assert "case 18" in again, "whoever looked is on the record"
 
 
 def _import(policy: Commands, rows: str) -> None:

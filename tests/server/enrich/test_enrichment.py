@@ -30,6 +30,7 @@ AROUND = Around(
     dormant_days=0,
     first_seen_ip=True,
     first_seen_device=True,
+    session_elsewhere="company",
     has_device=True,
     device_of_left=True,
     has_address=True,

@@ -28,7 +28,7 @@ POLICIES = load_policies()
 
 
 _BY_USES = {
-    "account": ("dormant_days", "first_seen_ip", "first_seen_device"),
+    "account": ("dormant_days", "first_seen_ip", "first_seen_device", "session_elsewhere"),
     "device": ("bound_to_left_person",),
     "remote": ("historical_users", "bound_to_left_person"),
 }

@@ -48,11 +48,12 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
         "1,Gus,gus,,,,,",
         "8,Hal,ADA,,,,,",
         f"9,{'x' * 300},ida,,,,,",
-        "10,Jo,jo,,,Asia/Shangai,,03/04/2026",
+        "10,Jo,jo,,,Asia/Shanghai,,03/04/2026",
         "1.23E+11,Kim,kim,,,,,",
         "12,Lo\x07,lo,,,,,",
         "13,Moe,moe,,2,,,",
         "14,Nil,-,无,N/A,null,-,9999-12-31",
+        "15,Ola,ola,,,Asia/Shangai,,2026-11-30T16:00:00Z",
     ]
     report = take(database, HEADER + "\n".join(rows) + "\n")
     assert why(report) == [
@@ -67,12 +68,13 @@ def test_bad_rows_are_reported_with_their_place_and_all_good_rows_are_in(databas
         (11, "last_working_day", report.problems[8].message),
         (12, "id", "a spreadsheet rounded this number: format the column as text"),
         (13, "name", "holds a control character"),
+        (16, "time_zone", "not a time zone of the IANA database; did you mean Asia/Shanghai?"),
     ]
     assert "two ways" in report.problems[8].message
     assert all(len(problem.value) <= 60 for problem in report.problems)
     # A manager whose own row is refused is known all the same.
     assert set(people_of(database)) == {"1", "13", "14"}
-    assert counts(report) == (3, 0, 0, 11)
+    assert counts(report) == (3, 0, 0, 12)
     assert people_of(database)["14"] == PersonRecord("14")
 
 
@@ -206,6 +208,67 @@ def test_one_bad_row_stops_all_of_it_and_is_on_the_record(database: Database) ->
         row = connection.execute(select(people_imports)).one()
         assert (row.stopped, row.refused) == (report.stopped, 1)
         assert connection.execute(select(audit_table.c.action)).scalar_one() == "people.import_stopped"
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("last workng day", "last working day"),
+        ("Terminatoin Date", "end date"),
+        ("ResignationDates", "notice date"),
+        ("leaving_typ", "leaving type"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_date_stops_until_that_is_meant(
+    database: Database, header: str, column: str
+) -> None:
+    text = f"id,{header},Gehalt\n1,x,9\n"
+    report = take(database, text)
+    assert report.answer == "ignore_columns=true"
+    assert report.stopped is not None
+    assert f"called almost as: {column}; rename it" in report.stopped
+    assert header not in report.stopped
+    assert [(note.line, note.value, note.message) for note in report.notes] == [
+        (0, header, f"not read; did you mean {column}?")
+    ]
+    assert take(database, text, ignore_columns=True).applied
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Termination Code",
+        "termination reason code",
+        "contact number",
+        "last name",
+        "birth date",
+        "notice days",
+        "离职申请人",
+    ],
+)
+def test_a_column_of_something_else_stops_nothing(database: Database, header: str) -> None:
+    assert take(database, f"id,{header}\n1,x\n").applied
+
+
+def test_a_slip_in_another_name_gets_a_note_where_the_column_is_missing(database: Database) -> None:
+    report = take(database, "id,departmnt,job role,job rolle\n1,x,y,z\n")
+    assert (report.applied, [note.value for note in report.notes]) == (True, ["departmnt"])
+
+
+@pytest.mark.parametrize("data", [b"id,last working day\n", b"id\n\n,\n"])
+def test_a_file_without_rows_is_refused(database: Database, data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match="there are no rows below the header"):
+        take(database, data)
+
+
+def test_a_row_that_is_there_twice_and_somebody_who_leads_themselves_get_a_note(database: Database) -> None:
+    rows = "1,Ada,ada,,1,,,\n" * 2 + "2,Bob,bob,,1,,,\n"
+    report = take(database, HEADER + rows, skip_bad_rows=False)
+    assert (report.applied, counts(report)) == (True, (2, 0, 0, 0))
+    assert [(note.line, note.message) for note in report.notes] == [
+        (2, "named as their own manager, which counts as none"),
+        (3, "says what line 2 says"),
+    ]
 
 
 def _roster(count: int, leaving: int) -> str:

@@ -10,9 +10,10 @@ from server.people.directory import load_directory
 from server.people.facts import Employment, Holding, LeaverFlag
 from server.people.facts_store import load_facts, write_facts
 from server.people.flags import flag_person
-from server.people.machines import reissue_machine
+from server.people.machines import reissue_machine, return_machine
+from server.people.undo import undo_import
 from server.store.database import Database
-from tests.server.people.hr_files import owners_of, people_of, take, why
+from tests.server.people.hr_files import counts, owners_of, people_of, take, why, workbook
 
 # ---- who is who ---------------------------------------------------------------------------------------
 
@@ -69,6 +70,37 @@ def test_a_file_without_ids_is_not_matched_by_the_name_of_one_system(database: D
     assert people_of(database)["1"].employments == ()
 
 
+def test_a_moment_is_the_day_in_the_rows_zone_else_the_persons_else_the_companys(database: Database) -> None:
+    take(
+        database,
+        "id,accounts,time zone\n1,ada,Asia/Shanghai\n2,bob,America/New_York\n",
+        time_zone="Europe/Berlin",
+    )
+    evening = "2026-11-30T16:30:00Z"
+    text = f"id,last working day\n1,{evening}\n2,{evening}\n3,{evening}\n"
+    last = {"1": "2026-12-01", "2": "2026-11-30", "3": "2026-11-30"}
+    take(database, text, time_zone="Europe/Berlin")
+    for table in (
+        workbook(["id", "last working day"], *([number, evening] for number in last)),
+        text.replace("16:30", "23:30").encode(),
+        text.replace("16:30:00Z", "18:30:00+02:00").encode(),
+    ):
+        later = b"23:30" in table
+        take(database, table, time_zone="Europe/Berlin")
+        assert {key: person.employments for key, person in people_of(database).items()} == {
+            key: (Employment(last_day=read_day("2026-12-01" if later and key == "3" else day)),)
+            for key, day in last.items()
+        }
+    night = "2026-12-05T03:00:00Z"
+    take(database, f"accounts,LastWorkingDate\nbob,{night}\nada,{night}\n")
+    take(database, f"id,time zone,last working day\n3,UTC-5,{night}\n")
+    assert [person.employments[0].last_day for _, person in sorted(people_of(database).items())] == [
+        read_day("2026-12-05"),
+        read_day("2026-12-04"),
+        read_day("2026-12-04"),
+    ]
+
+
 def test_a_rehire_is_a_further_employment_and_the_same_file_again_changes_nothing(database: Database) -> None:
     take(database, "id,start date,last working day\n1,2020-01-01,2025-05-31\n")
     again = "id,start date,last working day\n1,2026-06-01,\n"
@@ -80,6 +112,37 @@ def test_a_rehire_is_a_further_employment_and_the_same_file_again_changes_nothin
     # Its dates are corrected by its start.
     take(database, "id,start date,last working day\n1,2020-01-01,2025-06-30\n")
     assert people_of(database)["1"].employments[0].last_day == read_day("2025-06-30")
+
+
+def test_a_nightly_row_about_an_older_employment_changes_nothing(database: Database) -> None:
+    header = "id,start date,last working day\n"
+    old = header + "E5,2019-05-01,2026-10-31\n"
+    take(database, old)
+    rehired = take(database, header + "E5,2026-11-20,\n")
+    for _ in range(2):
+        again = take(database, old)
+        assert (counts(again), again.changes) == ((0, 0, 1, 0), ())
+    both = take(database, old + "E5,2026-11-20,\n")
+    assert counts(both) == (0, 0, 1, 0)
+    with database.begin() as connection:
+        assert rehired.import_id is not None
+        undo_import(connection, rehired.import_id, actor="test", at=5000)
+    assert [each.number for each in people_of(database)["E5"].employments] == [1]
+
+
+def test_a_storage_device_in_the_column_of_machines_is_one_and_keeps_the_case_of_its_serial_number(
+    database: Database,
+) -> None:
+    take(database, "id,devices\nE7,Laptop-7; Device:0951:1666:aBC host:PC-8\n")
+    with database.read() as connection:
+        held = load_facts(connection, ["E7"])["E7"].traits
+    assert [each.name for each in held] == ["device:0951:1666:aBC", "host:laptop-7", "host:pc-8"]
+    with database.begin() as connection:
+        return_machine(connection, "E7", "device:0951:1666:abc", when=2000, actor="cli:root", at=2000)
+    again = take(database, "id,devices\nE7,Laptop-7; device:0951:1666:aBC host:PC-8\n", at=3000)
+    assert counts(again) == (0, 0, 1, 0)
+    refused = take(database, "id,devices\nE8,device:\n")
+    assert why(refused) == [(2, "devices", "a storage device is written device:UID")]
 
 
 def test_several_rows_of_a_person_are_several_employments_when_they_say_which(database: Database) -> None:
@@ -171,7 +234,7 @@ def test_what_only_a_hand_gave_is_not_taken_by_a_file_that_never_knew_it(databas
     with database.begin() as connection:
         said = AccountWords("kefu", kind="shared", owner="1")
         declare_account(connection, said, actor="x", at=1500, reason=None)
-        reissue_machine(connection, "tablet", "1", when=1500, actor="x", at=1500)
+        reissue_machine(connection, "tablet", "1", when=1500, actor="x", at=1500, is_new=True)
     report = take(database, "id,accounts,devices\n1,ada,pc-1\n2,bob,\n", at=2000)
     assert (report.changed, report.notes) == (0, ())
     assert owners_of(database, 3000) == {"ada": "1", "kefu": "1", "bob": "2"}

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 import server.people
 from server.people.facts_store import load_facts
+from server.people.hr_directory import load_hr_directory
 from server.people.hr_import import ImportOptions, import_people
 from server.people.hr_view import HR_ROLE, HR_TABLES, hr_grants, hr_reading
 from server.people.leaver_ledger import load_leavers, signed_off
@@ -118,7 +119,27 @@ def test_what_hr_works_with_is_read_from_hrs_tables_alone(company: Database) -> 
         assert signed_off(connection, [found]) == {}
         assert load_facts(connection)["E1"].name == "Ann Example"
         assert [each.added for each in list_imports(connection)] == [1]
+        listed = load_hr_directory(connection)
+    (person,) = listed.people()
+    assert (person.id, listed.status_at(person, NOW)[0], listed.names_of("E1")) == ("E1", "left", ("ann",))
     assert (found.id, [account.account for account in found.accounts]) == ("E1", ["ann"])
+
+
+def test_the_commands_that_show_hr_people_and_imports_read_through_the_view_alone() -> None:
+    for name, reads in (("people.py", set()), ("people_import.py", {"undo", "_looked", "_shown"})):
+        tree = ast.parse((_SERVER / "commands" / name).read_bytes())
+        found = {
+            function.name
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Attribute) and node.attr == "read"
+            if isinstance(node.value, ast.Attribute | ast.Name)
+            if "database" in ast.unparse(node.value)
+        }
+        # What works out an import or its undoing reads what a change depends on: versions, erased names.
+        assert found == reads
+        assert "hr_reading" in ast.unparse(tree)
 
 
 def test_every_other_table_is_refused_by_the_database(company: Database) -> None:

@@ -54,7 +54,15 @@ def test_a_column_that_the_mapping_names_and_the_file_lacks_is_an_error() -> Non
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[colums]\n", "colums"),
+        ("[colums]\n", "'colums' is not known; did you mean columns?"),
+        ("skiplines = 2", "did you mean skip_lines?"),
+        (
+            '[columns]\n"last workin day" = "x"',
+            "columns: 'last workin day' is not known; did you mean last_working_day?",
+        ),
+        ("skip_lines = 200", "skip_lines: Expected int <= 100"),
+        ('[values.leaving_type]\nx = "gone"', "values.leaving_type: 'gone' is none of resigned, "),
+        ('[values.kind]\nx = "temporal"', "values.kind: 'temporal' is none of employee, partner"),
         ('[columns]\nsalary = "Gehalt"', "salary"),
         ("skip_lines = -1", "skip_lines"),
         ('date_order = "ymd"', "date_order"),
@@ -79,6 +87,11 @@ def test_purviews_hr_connector_is_understood() -> None:
     assert isinstance(row, PersonRow)
     assert (row.id, row.accounts) == ("", ("pilarp@x.example",))
     assert (row.notice_day, row.last_day) == (read_day("2026-11-23"), read_day("2026-11-29"))
+    (in_shanghai,) = [
+        person_row(each, zone_of=lambda _id, _accounts: "Asia/Shanghai") for each in read_table(text).rows
+    ]
+    assert isinstance(in_shanghai, PersonRow)
+    assert (in_shanghai.notice_day, in_shanghai.last_day) == (read_day("2026-11-23"), read_day("2026-11-30"))
 
 
 def test_chinese_headers_are_understood_and_the_last_working_day_counts_before_the_end_of_the_contract() -> (
@@ -122,3 +135,13 @@ def test_a_last_hour_without_a_last_day_is_refused() -> None:
     (row,) = _rows(b"id,last working day,last hour\n1,,17:30\n")
     assert isinstance(row, Problem)
     assert "no last working day" in row.message
+
+
+def test_columns_are_called_in_a_mapping_as_the_documentation_lists_them(tmp_path: Path) -> None:
+    file = tmp_path / "hr.toml"
+    file.write_text('[columns]\n"last working day" = "Austritt"\n[values."leaving type"]\nx = "resigned"\n')
+    found = read_mapping(file)
+    assert (found.columns, found.values) == (
+        {"last_working_day": "Austritt"},
+        {"leaving_type": {"x": "resigned"}},
+    )

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from server.people.directory import load_directory
+from server.people.directory_changes import newer_directory
 from server.people.facts import PersonFacts
 from server.people.facts_store import load_facts
 from server.people.hr_import import ImportOptions, import_people
 from server.people.import_report import ImportReport
 from server.people.undo import undo_import
 from server.store.database import open_database, upgrade
+from tests.server.people.directories import answers
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -25,7 +27,7 @@ _names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=3).map(
 )
 _dates = st.sampled_from(["", "2026-10-01", "2026-11-30", "2026-12-24", "soon"])
 _rows = st.tuples(_ids, _names, _names, _dates, _dates, st.sampled_from(["", "1", "2", "3", "9"]))
-_rosters = st.lists(st.lists(_rows, max_size=4), min_size=1, max_size=4)
+_rosters = st.lists(st.lists(_rows, min_size=1, max_size=4), min_size=1, max_size=4)
 HEADER = "id,accounts,devices,notice date,last working day,manager"
 
 
@@ -56,6 +58,7 @@ def test_any_rosters_one_after_the_other(tmp_path: Path, rosters: list[list[tupl
     upgrade(database)
     try:
         with database.begin() as connection:
+            kept = load_directory(connection)
             for number, rows in enumerate(rosters):
                 before = load_facts(connection)
                 report = _import(connection, rows, 1000 + number)
@@ -71,6 +74,8 @@ def test_any_rosters_one_after_the_other(tmp_path: Path, rosters: list[list[tupl
                 assert load_facts(connection) == before
                 _import(connection, rows, 1000 + number)
                 assert load_facts(connection) == after
+                kept = newer_directory(connection, kept)
+                assert answers(kept) == answers(load_directory(connection))
             assert {record.name for record in load_directory(connection).accounts()} <= {"a", "b", "c", "d"}
             raise _RolledBack
     except _RolledBack:

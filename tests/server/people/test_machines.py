@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from server.people.account_names import machine_trait
 from server.people.directory import load_directory
 from server.people.facts_store import load_facts
 from server.people.flags import UnknownPerson
 from server.people.hr_import import ImportOptions, import_people
 from server.people.import_report import ImportReport
-from server.people.machines import MachineRefused, machine_trait, reissue_machine, return_machine
+from server.people.machines import MachineRefused, reissue_machine, return_machine
 from server.store.database import Database
 from server.store.tables import audit, people_changes
 from tests.server.conftest import NOW
@@ -44,7 +45,7 @@ def _return(database: Database, person: str = "E1", machine: str = "Laptop-7", w
 
 def _reissue(database: Database, person: str, machine: str = "laptop-7", when: int = NOW) -> tuple[str, ...]:
     with database.begin() as connection:
-        return reissue_machine(connection, machine, person, when=when, actor="cli:root", at=NOW)
+        return reissue_machine(connection, machine, person, when=when, actor="cli:root", at=NOW, is_new=True)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from event_schema.leaver_fields import PersonStatus
 from server.people.facts import Employment, LeaverFlag
 from server.people.local_time import end_of_day, end_of_minute, first_moment, local_day_and_hour
-from server.people.standing import NOTICE_LOOK_BACK_DAYS, Timeline, timeline
+from server.people.standing import NOTICE_LOOK_BACK_DAYS, Timeline, flagged, timeline
 from tests.server.people.directories import day, ms
 
 ACTIVE, NOTICE, LEFT = PersonStatus.ACTIVE, PersonStatus.NOTICE, PersonStatus.LEFT
@@ -81,6 +81,8 @@ def test_a_flag_stands_over_the_dates_of_the_file_whether_earlier_or_later() -> 
 
 
 @given(st.sampled_from(ZONES), _DAYS)
+@example("Atlantic/Azores", 17467)  # the next midnight comes twice, and this day does not come again
+@example("America/St_Johns", day("2010-11-06"))  # a minute after midnight clocks go back: this day does
 def test_days_begin_and_end_when_clocks_show_it_and_follow_each_other(zone: str, at: int) -> None:
     begin, end = first_moment(zone, at), end_of_day(zone, at)
     if local_day_and_hour(zone, begin)[0] != at:
@@ -161,3 +163,11 @@ def test_without_a_notice_date_it_counts_from_the_look_back_window() -> None:
     found = timeline([Employment(last_day=last)], None, "UTC")
     first = (last - NOTICE_LOOK_BACK_DAYS) * 86_400_000
     assert (found.at(first - 1)[0], found.at(first)[0]) == (ACTIVE, NOTICE)
+
+
+def test_a_notice_date_of_hrs_behind_the_day_that_a_flag_says_is_none() -> None:
+    employed = Employment(notice_day=day("2026-11-15"), last_day=day("2026-12-31"))
+    (flagged_one,) = flagged((employed,), LeaverFlag(day("2026-11-01")))
+    assert (flagged_one.notice_day, flagged_one.last_day) == (None, day("2026-11-01"))
+    (later,) = flagged((employed,), LeaverFlag(day("2026-11-20")))
+    assert later.notice_day == day("2026-11-15")

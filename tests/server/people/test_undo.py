@@ -110,6 +110,6 @@ def test_twice_stopped_or_unknown_ones_are_not_undone(database: Database) -> Non
     with pytest.raises(UnknownImport, match="there is no import 7"):
         _undo(database, 7)
     with database.begin() as connection:
-        import_people(connection, b"id\n\n,\n2\n2\n", actor="x", at=1)
+        import_people(connection, b"id,priority\n\n,\n2,1\n2,2\n", actor="x", at=1)
     with pytest.raises(CannotUndo, match="nothing of import 2 was taken over"):
         _undo(database, 2)

@@ -225,3 +225,70 @@ def test_of_a_file_without_a_header_the_report_quotes_it_and_the_record_does_not
     assert "Ada Lovelace" in report.read_text()
     with database.read() as connection:
         assert "Ada" not in str(list_imports(connection))
+
+
+class _Turning(WatchedFolder):
+    """Runs its loop for as many looks as one asks for."""
+
+    def look(self) -> int:
+        self.left -= 1
+        if not self.left:
+            self.stop.set()
+        return super().look()
+
+    def turn(self, looks: int = 2) -> str | None:
+        self.stop, self.left = threading.Event(), looks
+        self.run(self.stop)
+        return self.fault
+
+
+def _turning(database: Database, folder: Path, mapping: Path | None = None) -> _Turning:
+    options = ImportOptions(skip_bad_rows=True)
+    return _Turning(database, folder, clock=lambda: NOW, options=options, mapping=mapping, look_seconds=0.001)
+
+
+def test_what_is_wrong_with_the_folder_as_a_whole_is_said_until_it_works_again(
+    database: Database, folder: Path
+) -> None:
+    away = folder.parent / "elsewhere"
+    watched = _turning(database, folder)
+    assert watched.turn() is None
+    folder.rename(away)
+    assert watched.turn() == "No such file or directory"
+    away.rename(folder)
+    assert watched.turn() is None
+    folder.chmod(0)
+    with _bound_by_modes():
+        assert watched.turn() == "Permission denied"
+        folder.chmod(0o777)
+        assert "everybody may write there" in str(watched.turn())
+        folder.chmod(0o700)
+        assert watched.turn() is None
+
+
+def test_a_mapping_that_cannot_be_read_is_said_while_a_file_waits_for_it(
+    database: Database, folder: Path
+) -> None:
+    mapping = folder.parent / "hr.toml"
+    watched = _turning(database, folder, mapping)
+    (folder / "staff.csv").write_text("id\n1\n")
+    assert "hr.toml: No such file" in str(watched.turn())
+    mapping.write_text("")
+    assert watched.turn() is None
+    assert _ids(database) == {"1"}
+
+
+def test_a_folder_out_of_which_nothing_can_be_moved_is_said_and_emptied_once_it_can(
+    database: Database, folder: Path
+) -> None:
+    watched = _turning(database, folder)
+    (folder / "staff.csv").write_text("id\n1\n")
+    folder.chmod(0o500)
+    with _bound_by_modes():
+        assert watched.turn(5) == "files that were worked on cannot be moved aside, 1 so far"
+        with database.read() as connection:
+            assert len(list_imports(connection)) == 1, "once, not at every look"
+        folder.chmod(0o700)
+        assert watched.turn() is None
+    assert _ids(database) == {"1"}
+    assert "done/20261122T000000-staff.csv" in _files(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from datetime import date, datetime, time
 from typing import Any
@@ -122,6 +123,7 @@ def test_a_part_whose_packing_is_broken_is_said_to_be(method: int) -> None:
     ("data", "words"),
     [
         (b"PK\x03\x04 and then nothing", "not a workbook"),
+        (bytes(range(256)) * 8 + bytes(4), "neither text nor an XLSX workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "save it as .xlsx or CSV"),
         (workbook(), "the sheet is empty"),
         (workbook(["name", "team"], ["x", "y"]), "no column for the person's id"),
@@ -136,3 +138,48 @@ def test_more_rows_than_a_company_has_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(xlsx_table, "ROWS_MAX", 3)
     with pytest.raises(UnreadableFile, match="more than 3 rows"):
         read_table(workbook(["id"], *([number] for number in range(5))))
+
+
+def _with_cell(data: bytes, cell: str, written: str) -> bytes:
+    """The workbook with another XML of one cell."""
+    sheet = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        content = packed.read(sheet).decode()
+    replaced, number = re.subn(rf'<c r="{cell}".*?</c>', written, content)
+    assert number == 1
+    return _with_member(data, sheet, replaced.encode())
+
+
+def test_a_formula_that_nobody_worked_out_is_a_fault_of_its_row_and_no_empty_cell() -> None:
+    data = workbook(
+        ["id", "last working day", "note"],
+        [1, "=DATE(2027,1,9)", None],
+        [2, date(2026, 11, 28), "=A2"],
+        ["=1+2", None, None],
+    )
+    table = read_table(data)
+    assert [(each.line, each.column, each.value) for each in table.problems] == [
+        (2, "last_working_day", "=DATE(2027,1,9)"),
+        (4, "id", "=1+2"),
+    ]
+    assert "never worked out: open the file in Excel" in table.problems[0].message
+    # What is not read may be what it likes.
+    assert [row.cells["id"] for row in table.rows] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ('<c r="B2"><f>DATE(2027,1,9)</f><v>46396</v></c>', "46396"),
+        ('<c r="B2" t="str"><f>IF(1,"","x")</f><v></v></c>', ""),
+        ('<c r="B2" t="str"><f>"a"</f><v>2027-01-09</v></c>', "2027-01-09"),
+    ],
+)
+def test_what_a_formula_gave_counts_and_so_does_an_empty_text(written: str, value: str) -> None:
+    table = read_table(_with_cell(workbook(["id", "last working day"], [1, "x"]), "B2", written))
+    assert (table.problems, table.rows[0].cells["last_working_day"]) == ((), value)
+
+
+def test_a_header_that_nobody_worked_out_is_refused() -> None:
+    with pytest.raises(UnreadableFile, match="the header is a formula, and was never worked out"):
+        read_table(workbook(["id", '="last"&" working day"'], [1, "x"]))

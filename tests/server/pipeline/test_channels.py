@@ -72,7 +72,7 @@ def test_an_act_of_any_channel_becomes_an_alert_with_its_evidence(server: Server
     assert [row["channel"] for row in rows(server, rule_days)] == ["sample"]
     assert [(row["channel"], row["day"]) for row in rows(server, alert_days)] == [("sample", TODAY)]
     (shown,) = alert_views(server.database)
-    assert "last day in 6 days" in shown.sentence["en"]
+    assert "6 days before the last day" in shown.sentence["en"]
     detail = alert_detail(server.database, shown.id)
     assert detail.proof.good
     assert (detail.evidence.total, detail.evidence.files) == (1, taken.files)

@@ -11,13 +11,16 @@ import threading
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
+from policies.correlation.group_state import decode_group
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence_events
+from server.detection.alert_text import LATE_EN
 from server.erasure.erasing import begin, carry_out
 from server.erasure.plan import days_target, person_target
 from server.evidence_seal import SealKey
@@ -25,7 +28,7 @@ from server.housekeeping import drop_old
 from server.pipeline.observer import BatchDone, Unobserved
 from server.pipeline.subject_correlations import LIMITS
 from server.pipeline.worker import PipelineWorker
-from server.store.tables import alert_days, alerts, correlation_groups, rule_days
+from server.store.tables import alert_days, alerts, correlated_ranges, correlation_groups, rule_days
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.correlated import (
     ADDS_UP,
@@ -46,6 +49,7 @@ _OUTCOME: dict[Any, tuple[str, ...]] = {
     correlation_groups: (),
     alerts: ("id", "opened_at", "updated_at", "policy_version"),
     alert_days: ("alert",),
+    correlated_ranges: ("alert",),
 }
 
 
@@ -67,13 +71,27 @@ def outcome(server: Server) -> dict[str, list[Any]]:
         return {
             table.name: sorted(
                 (
-                    tuple(row)
+                    _whenever_it_came(row._asdict())
                     for row in connection.execute(select(*(c for c in table.c if c.name not in without)))
                 ),
                 key=repr,
             )
             for table, without in _OUTCOME.items()
         }
+
+
+def _whenever_it_came(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Without the marks of what came late, which are all that the order of arrival may show in."""
+    if "state" in row:
+        key, kept = decode_group(row["state"])
+        entries = [msgspec.structs.replace(entry, late=False) for entry in kept.entries]
+        days = [msgspec.structs.replace(day, late=False) for day in kept.days]
+        row["state"] = (key, msgspec.structs.replace(kept, entries=entries, days=days))
+    if "facts" in row:
+        for fired in row["facts"]["rules"]:
+            fired.pop("late", None)
+        row["sentence"] = row["sentence"]["en"].replace(LATE_EN, "")
+    return tuple(row.values())
 
 
 def evidence_names(server: Server, alert: int) -> list[str]:
@@ -94,7 +112,7 @@ def enrolled(server: Server, *names: str) -> list[Endpoint]:
 def test_steps_over_three_days_are_one_alert_with_the_events_of_all_of_them(server: Server) -> None:
     server.employ("p1", "alice")
     (laptop,) = enrolled(server, "laptop")
-    noise = copied_file(NOW - 5 * DAY, name="holiday.jpg")
+    noise = copied_file(NOW - 2 * DAY, name="holiday.jpg")
     take(
         server,
         policies(),
@@ -109,7 +127,44 @@ def test_steps_over_three_days_are_one_alert_with_the_events_of_all_of_them(serv
         ("removable_storage", 1),
         ("removable_storage", 0),
     ]
-    assert alert["first_time"] == NOW - 2 * DAY
+    assert (alert["first_time"], alert["events"]) == (NOW - 2 * DAY, 3)
+    assert "late" not in alert["facts"]["rules"][0]
+    assert [step["time"] for step in alert["facts"]["steps"]] == [time for _, time in SEQUENCE]
+
+
+def test_a_step_that_leads_nowhere_is_no_evidence(server: Server) -> None:
+    (laptop,) = enrolled(server, "laptop")
+    before = [("out.early.pdf", NOW - 2 * DAY - 2), ("early.zip", NOW - 2 * DAY - 1)]
+    after = [("later.sql", NOW + 1), ("later.zip", NOW + 2)]
+    events = [copied_file(time, name=name) for name, time in (*before, *SEQUENCE, *after)]
+    take(server, policies(), laptop.record(events))
+    (alert,) = rows(server, alerts)
+    assert evidence_names(server, alert["id"]) == ["all.zip", "dump.sql", "out.pdf"]
+    assert alert["events"] == 3
+
+
+def test_what_a_late_event_completed_says_so(server: Server) -> None:
+    (laptop, desktop) = enrolled(server, "laptop", "desktop")
+    events = [copied_file(time, name=name, host="one-name") for name, time in SEQUENCE]
+    take(server, policies(), laptop.record([events[0], events[2]]))
+    assert rows(server, alerts) == []
+    take(server, policies(), desktop.record([events[1]]))
+    (alert,) = rows(server, alerts)
+    assert alert["facts"]["rules"][0]["late"] is True
+    assert alert["sentence"]["en"].endswith("; an event that came late completed it")
+    assert evidence_names(server, alert["id"]) == ["all.zip", "dump.sql", "out.pdf"]
+
+
+def test_many_last_steps_do_not_push_out_the_first_ones(server: Server) -> None:
+    (laptop,) = enrolled(server, "laptop")
+    many = [copied_file(NOW + at, name=f"out{at}.pdf") for at in range(LIMITS.entries_in_group + 200)]
+    events = [copied_file(time, name=name) for name, time in SEQUENCE]
+    told = [*events, *many]
+    take(server, policies(), *(laptop.record(told[at : at + 150]) for at in range(0, len(told), 150)))
+    (alert,) = rows(server, alerts)
+    names = evidence_names(server, alert["id"])
+    assert names[:2] == ["all.zip", "dump.sql"]
+    assert f"out{len(many) - 1}.pdf" in names
 
 
 @pytest.mark.parametrize(

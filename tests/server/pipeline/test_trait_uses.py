@@ -12,8 +12,8 @@ import zstandard
 from sqlalchemy import select, update
 
 from event_schema.ocsf_events import Event
-from server.people.directory import people_version
-from server.store.tables import account_bindings, accounts, event_blocks, trait_uses
+from server.people.directory import people_version, raise_people_version
+from server.store.tables import account_bindings, accounts, event_blocks, trait_bindings, trait_uses
 from tests.server.enrich.people_who_left import act
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -157,6 +157,32 @@ def test_uses_end_with_their_own_retention_whether_housekeeping_came_or_not(serv
     server.log.append([endpoint.record([act("bob", server.now - 150 * DAY, device="pc-3")])])
     server.worker(events_days=200, uses_days=100).step(0)
     assert "device:pc-3" not in {row[0] for row in _rows(server)}
+
+
+def test_a_machine_of_who_left_is_recognised_as_long_as_uses_are_kept_and_a_declared_one_without_end(
+    server: Server,
+) -> None:
+    """Case 1 went on for over a year after leaving."""
+    endpoint = _company(server)
+    last_use = NOW - 61 * DAY
+
+    def device_of(*acts: Event, days: int) -> dict[str, object]:
+        server.now = last_use + days * DAY
+        server.log.append([endpoint.record(list(acts))])
+        server.worker(events_days=200, uses_days=730).step(0)
+        return dict(_leaver(server)[-1]["device"])
+
+    assert not device_of(act("alice", last_use, device="phone-1"), days=61).get("bound_to_left_person")
+    late = act("bob", last_use + 729 * DAY, device="phone-1")
+    assert device_of(late, days=729)["bound_to_left_person"]
+    gone = act("bob", last_use + 732 * DAY, device="phone-1")
+    assert not device_of(gone, days=732).get("bound_to_left_person")
+    with server.database.begin() as connection:
+        theirs = {"trait": "host:laptop-9", "person_id": "p1", "source": "import", "confidence": 1.0}
+        connection.execute(trait_bindings.insert().values(theirs))
+        raise_people_version(connection)
+    declared = act("bob", last_use + 2000 * DAY, host="laptop-9")
+    assert device_of(declared, days=2000)["bound_to_left_person"]
 
 
 def test_a_name_of_any_length_is_kept_within_its_column(server: Server) -> None:

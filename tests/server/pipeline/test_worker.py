@@ -66,7 +66,7 @@ def test_a_copy_in_the_notice_period_becomes_one_alert(
     assert alert["score"] >= 50
     assert sum(share["points"] for share in alert["shares"]) == alert["score"]
     assert "3 MB (3 files)" in alert["sentence"]["en"]
-    assert "last day in 6 days" in alert["sentence"]["en"]
+    assert "6 days before the last day" in alert["sentence"]["en"]
     assert alert["events"] == 3
     assert alert["first_time"] == NOW - 1000
     assert alert["last_time"] == NOW - 998

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from policies.rule_file import SHIPPED_RULES, read_folder
 from server.people.hr_import import ImportOptions, prepare_import, take_over
 from server.policies.masked_text import text_mask
 from server.store.database import Database
@@ -50,3 +51,20 @@ def test_nothing_that_names_somebody_is_left_and_the_rest_stays(known: Database)
 def test_a_text_that_names_nobody_stays_as_it_is(known: Database) -> None:
     text = BUILD_SERVER.replace("device.hostname: build-1", "unmapped.transfer.application: rsync")
     assert text_mask(known, [text])(text) == text
+
+
+def test_people_whose_names_are_words_of_rules_make_no_rule_unreadable(database: Database) -> None:
+    data = b"id,name,account\nE1,Ann Left,may\nE2,Mark Person,hour\nE3,Gone,notice\n"
+    with database.read() as connection:
+        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
+    with database.begin() as connection:
+        take_over(connection, prepared, actor="test")
+    texts = [each.text for each in read_folder(SHIPPED_RULES)[0]]
+    mask = text_mask(database, texts)
+    assert [mask(text) for text in texts] == texts
+    own = BUILD_SERVER.replace("Nightly copies", "Agreed with Ann Left").replace(
+        "device.hostname: build-1", "actor.user.name: may"
+    )
+    shown = text_mask(database, [own])(own)
+    assert "Ann" not in shown
+    assert yaml.safe_load(shown)["filter"]["build_server"]["actor.user.name"].startswith("P-")

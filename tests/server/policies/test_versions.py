@@ -154,6 +154,18 @@ def test_an_exception_from_a_correlation_is_one_from_the_rules_that_it_counts(da
         saved(database, BUILD_SERVER.replace(RULE, MANY))
 
 
+def test_a_rule_that_a_correlation_counts_is_not_taken_out_of_use_before_it(database: Database) -> None:
+    saved(database, COPIED.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e"))
+    saved(database, MANY_COPIED)
+    with database.begin() as connection, pytest.raises(PolicyErrors, match="take this out of use first"):
+        switch(connection, RULE, enabled=False, actor="cli:lin", reason="loud", now=NOW)
+    assert {rule_id for rule_id, _, _ in running(database)} == {RULE, MANY}
+    for rule_id in (MANY, RULE):
+        with database.begin() as connection:
+            switch(connection, rule_id, enabled=False, actor="cli:lin", reason="loud", now=NOW)
+    assert running(database) == []
+
+
 def test_a_rule_is_not_saved_so_that_what_others_name_goes(database: Database) -> None:
     named = COPIED.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e")
     saved(database, named)

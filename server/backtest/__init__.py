@@ -1,0 +1,1 @@
+"""Back-tests: what other rules would have found in the events that are stored."""

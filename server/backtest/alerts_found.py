@@ -1,0 +1,225 @@
+"""The alerts of both sides: stored hits of rules that are not replayed, and what the replay found of others.
+
+An alert is what one open alert would have held: of one subject and family, all days at or above the line. One
+that a person closed ends with its last day, on both sides; what comes on later days is another alert, in
+which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the window all is as
+it was found, on both sides. Anomalies do not depend on rules: they are those that are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from policies.correlated_policies import Reach
+from server.detection.assessment import ANOMALY, RULE_DAYS_BACK, assess
+from server.detection.storage_anomaly import CHANNEL, FAMILY
+from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState
+from server.store.tables import alert_days, alerts, channel_days, rule_days
+
+SUBJECTS_AT_ONCE: Final = 500
+_ORDER: Final = ("confirmed", "expected", "false", "duplicate")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An alert of one side, by the days of the window. `days`: local, at or above the line. `places`:
+    channels and days of its evidence. `rules`: ids that take part in the score."""
+
+    score: int
+    days: tuple[int, ...]
+    places: tuple[tuple[str, int], ...]
+    rules: tuple[str, ...]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """The same alert on both sides; None: not there. `closed`: number and verdict of the alert that a person
+    closed; None: nobody did."""
+
+    subject: str
+    family: str
+    closed: tuple[int, str] | None
+    before: Found | None
+    after: Found | None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """`since`: its first local day. `replayed`: ids of rules. `families`: those that are looked at."""
+
+    since: int
+    replayed: frozenset[str]
+    families: frozenset[str]
+
+
+def concerned_subjects(connection: Connection, window: Window) -> Iterator[str]:
+    """Who has anything stored in the window that could be an alert of these families."""
+    hit = rule_days.c
+    found = select(hit.subject).where(hit.family.in_(window.families), hit.day >= window.since)
+    yield from connection.execute(found.distinct()).scalars()
+    if FAMILY in window.families:
+        day = channel_days.c
+        strange = select(day.subject).where(day.channel == CHANNEL, day.day >= window.since, day.anomaly > 0)
+        yield from connection.execute(strange.distinct()).scalars()
+
+
+def found_alerts(
+    connection: Connection,
+    window: Window,
+    subjects: Sequence[str],
+    replayed: tuple[Mapping[str, SubjectState], Mapping[str, SubjectState]],
+    reaches: tuple[Mapping[str, Reach], Mapping[str, Reach]],
+) -> Iterator[Pair]:
+    """All of these subjects that are there on a side. At most SUBJECTS_AT_ONCE subjects."""
+    stored = _stored(connection, window, subjects)
+    closed = _closed(connection, window, subjects)
+    for subject in subjects:
+        states = [_joined(stored[subject], side.get(subject), window) for side in replayed]
+        for family in sorted(window.families):
+            ends = closed.get((subject, family), {})
+            yield from _pairs(window, states, family, ends, reaches)
+
+
+def _stored(connection: Connection, window: Window, subjects: Sequence[str]) -> dict[str, SubjectState]:
+    """Rule hits and strange days, as far back as they weigh."""
+    states = {subject: SubjectState(subject) for subject in subjects}
+    since = window.since - RULE_DAYS_BACK
+    hit = rule_days.c
+    for row in connection.execute(select(rule_days).where(hit.subject.in_(subjects), hit.day >= since)):
+        states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
+    if FAMILY in window.families:
+        day = channel_days.c
+        strange = select(channel_days).where(
+            day.subject.in_(subjects), day.channel == CHANNEL, day.day >= since, day.anomaly > 0
+        )
+        for row in connection.execute(strange):
+            days = states[row.subject].channels.setdefault(CHANNEL, {})
+            days[row.day] = ChannelDay(*row[1:])
+    return states
+
+
+def _closed(
+    connection: Connection, window: Window, subjects: Sequence[str]
+) -> dict[tuple[str, str], dict[int, tuple[int, str]]]:
+    """By subject and family: alerts that people closed, by their last day."""
+    last = func.max(alert_days.c.day).label("last_day")
+    query = (
+        select(alerts.c.id, alerts.c.subject, alerts.c.family, alerts.c.verdict, last)
+        .join(alert_days, alert_days.c.alert == alerts.c.id)
+        .where(
+            alerts.c.subject.in_(subjects),
+            alerts.c.family.in_(window.families),
+            alerts.c.status == "closed",
+        )
+        .group_by(alerts.c.id, alerts.c.subject, alerts.c.family, alerts.c.verdict)
+        .order_by(alerts.c.id)
+    )
+    found: dict[tuple[str, str], dict[int, tuple[int, str]]] = {}
+    for row in connection.execute(query):
+        ends = found.setdefault((row.subject, row.family), {})
+        mine = (row.id, row.verdict or "")
+        # Of several that end on one day the gravest says what it was.
+        ends[row.last_day] = min(ends.get(row.last_day, mine), mine, key=_gravity)
+    return found
+
+
+def _gravity(closed: tuple[int, str]) -> tuple[int, int]:
+    number, verdict = closed
+    return (_ORDER.index(verdict) if verdict in _ORDER else len(_ORDER)), number
+
+
+def _joined(stored: SubjectState, replayed: SubjectState | None, window: Window) -> SubjectState:
+    """What is stored, with what the replay found in place of what the replayed rules had found."""
+    state = SubjectState(stored.subject)
+    state.channels = stored.channels
+    state.rules = {
+        place: hits
+        for place, hits in stored.rules.items()
+        if hits.day < window.since or hits.rule_id not in window.replayed
+    }
+    if replayed is not None:
+        state.rules |= {
+            place: hits
+            for place, hits in replayed.rules.items()
+            if hits.day >= window.since and hits.rule_id in window.replayed
+        }
+    return state
+
+
+def _pairs(
+    window: Window,
+    states: Sequence[SubjectState],
+    family: str,
+    ends: Mapping[int, tuple[int, str]],
+    reaches: Sequence[Mapping[str, Reach]],
+) -> Iterator[Pair]:
+    after = None
+    for end in [*sorted(ends), None]:
+        if end is None or end >= window.since:
+            found = [
+                _alert(window, state, family, (after, end), each)
+                for state, each in zip(states, reaches, strict=True)
+            ]
+            if any(found):
+                closed = None if end is None else ends[end]
+                yield Pair(states[0].subject, family, closed, *found)
+        after = end
+
+
+def _alert(
+    window: Window,
+    state: SubjectState,
+    family: str,
+    between: tuple[int | None, int | None],
+    reaches: Mapping[str, Reach],
+) -> Found | None:
+    """`between`: the day on which the alert before it ended, and its own last one."""
+    after, end = between
+    part = _until(state, end)
+    assessed = assess(part, family, _judged(part, after), reaches, since=window.since)
+    if assessed is None:
+        return None
+    rules = tuple(sorted({hit.rule_id for hit in assessed.hits}))
+    return Found(assessed.risk.score, assessed.days, assessed.places, rules)
+
+
+def _until(state: SubjectState, end: int | None) -> SubjectState:
+    if end is None:
+        return state
+    part = SubjectState(state.subject)
+    part.rules = {place: hits for place, hits in state.rules.items() if hits.day <= end}
+    part.channels = {
+        channel: {day: row for day, row in days.items() if day <= end}
+        for channel, days in state.channels.items()
+    }
+    return part
+
+
+def _judged(state: SubjectState, after: int | None) -> Mapping[tuple[str, int], int]:
+    """All up to the day on which the alert before it ended."""
+    if after is None:
+        return {}
+    judged: dict[tuple[str, int], int] = {}
+    for hits in state.rules.values():
+        if hits.day <= after:
+            place = (hits.rule_id, hits.day)
+            judged[place] = judged.get(place, 0) + hits.hits
+    for row in state.channels.get(CHANNEL, {}).values():
+        if row.day <= after:
+            judged[ANOMALY, row.day] = row.events
+    return judged
+
+
+def in_portions(*some: Iterable[str]) -> list[list[str]]:
+    """Each once, in portions of SUBJECTS_AT_ONCE."""
+    found = sorted(set[str]().union(*some))
+    return [found[at : at + SUBJECTS_AT_ONCE] for at in range(0, len(found), SUBJECTS_AT_ONCE)]
+
+
+def rule_hits(states: Mapping[str, SubjectState], window: Window) -> Iterator[tuple[str, str, int, int]]:
+    """(rule id, subject, local day, hits) of what a side's replay found in the window."""
+    for subject, state in states.items():
+        for hits in state.rules.values():
+            if hits.day >= window.since and hits.rule_id in window.replayed:
+                yield hits.rule_id, subject, hits.day, hits.hits
