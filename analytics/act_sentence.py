@@ -20,14 +20,21 @@ _WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "postgresql": ("read from databases", "row", "从数据库读取"),
     "mariadb": ("read from databases", "row", "从数据库读取"),
     "logins": ("login attempts", "", "登录"),
-    "access_log": ("acts in applications", "", "在业务系统中操作"),
+    "access_log": ("seen or changed in applications", "record", "在业务系统中查看或更改"),
     "printing": ("printed", "page", "打印"),
     "screenshots": ("screenshot tools started", "", "启动截图工具"),
 }
 """By channel: what was done, what is counted (empty: the acts themselves), the same in Chinese."""
 _MAY_BE_UNKNOWN: Final = ("row", "page")
 """Of these 0 means that the server did not say how many."""
-_COUNTED_ZH: Final = {"file": "个文件", "attachment": "个附件", "row": "行", "page": "页", "": "次"}
+_COUNTED_ZH: Final = {
+    "file": "个文件",
+    "attachment": "个附件",
+    "row": "行",
+    "page": "页",
+    "record": "条记录",
+    "": "次",
+}
 
 
 class ChannelAmount(msgspec.Struct, frozen=True):
@@ -105,9 +112,8 @@ def _amount_zh(taken: ChannelAmount) -> str:
 
 
 def _singular(words: str) -> str:
-    """The first plural noun: login attempts, acts in applications."""
+    """The first plural noun: login attempts."""
     return {
         "login attempts": "login attempt",
-        "acts in applications": "act in an application",
         "screenshot tools started": "screenshot tool started",
     }.get(words, words)

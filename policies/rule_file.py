@@ -109,7 +109,9 @@ def read_folder(folder: Path) -> tuple[list[RuleText], list[PolicyError]]:
     for name, file in files:
         try:
             texts.append(RuleText(name, read_rule_file(file)))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            errors.append(PolicyError(name, 1, f"cannot be read: {error.strerror}"))
+        except ValueError as error:
             errors.append(PolicyError(name, 1, f"cannot be read: {error}"))
     return texts, errors
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -33,7 +33,7 @@ VALUES_A_DAY: Final = 1_000
 
 class _Day(msgspec.Struct, gc=False):
     """`first`, `last`: times of its events. `number`: of the values that `total` adds up. `late`: a later day
-    had been judged before it fired."""
+    had been judged before it fired. `untold`: not all of its events are in `spans`."""
 
     events: int = 0
     first: int = 1 << 62
@@ -44,10 +44,19 @@ class _Day(msgspec.Struct, gc=False):
     values: set[bytes] | None = None
     spans: EventSpans = msgspec.field(default_factory=EventSpans)
     late: bool = False
+    untold: bool = False
 
     @property
     def size(self) -> int:
         return 1 + (len(self.values) // 8 if self.values else 0) + self.spans.count // 8
+
+
+class WindowOfDays(NamedTuple):
+    """`days`: first and last time and events of each. `late`: it came late. `untold`: `days` lack events."""
+
+    days: list[tuple[int, int, EventSpans]]
+    late: bool
+    untold: bool
 
 
 class DayWindow:
@@ -209,15 +218,15 @@ class DayWindow:
     def _oldest_kept(self, keep: int) -> int:
         return self._newest_or_first() - self._correlation.days + 1 - keep // DAY_MS
 
-    def window_of(self, number: int) -> tuple[list[tuple[int, int, EventSpans]], bool] | None:
-        """Of a day that fired: first and last time and events of each day of its window, and whether it came
-        late. None: it did not fire."""
+    def window_of(self, number: int) -> WindowOfDays | None:
+        """Of a day that fired; None: it did not."""
         day = self._days.get(number)
         if day is None or not day.fired:
             return None
         begin = number - self._correlation.days + 1
         window = [each for at, each in sorted(self._days.items()) if begin <= at <= number]
-        return [(each.first, each.last, each.spans) for each in window], day.late
+        days = [(each.first, each.last, each.spans) for each in window]
+        return WindowOfDays(days, day.late, any(each.untold for each in window))
 
     def trim(self, most: int) -> int:
         """Its days are bound enough."""
@@ -246,6 +255,7 @@ class DayWindow:
                 sorted(day.values or ()),
                 day.spans.kept(),
                 day.late,
+                day.untold,
             )
             for number, day in sorted(self._days.items())
         ]
@@ -264,6 +274,7 @@ class DayWindow:
                 set(each.values) or None,
                 EventSpans(each.spans),
                 each.late,
+                each.untold or (each.events > 0 and not each.spans),
             )
         self._newest = max(self._days, default=None)
         self.size = sum(day.size for day in self._days.values())

@@ -61,6 +61,8 @@ class KeptDay(msgspec.Struct, array_like=True, frozen=True):
     spans: dict[str, list[int]] = {}
     """Its events: EventSpans.kept."""
     late: bool = False
+    untold: bool = False
+    """It had events before `spans` were kept."""
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True):

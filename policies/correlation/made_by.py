@@ -26,13 +26,15 @@ _NEVER: Final = 1 << 62
 
 class Made(msgspec.Struct):
     """first, last: ms, of the events. `late`: something came late and completed it. `steps`: of the last
-    sequence of the day, by the correlation's rules in their order, each rule's events; else empty."""
+    sequence of the day, by the correlation's rules in their order, each rule's events; else empty.
+    `untold`: `events` lack some that came before windows kept which they were."""
 
     events: EventSpans = msgspec.field(default_factory=EventSpans)
     first: int = _NEVER
     last: int = -_NEVER
     late: bool = False
     steps: tuple[tuple[Entry, ...], ...] = ()
+    untold: bool = False
 
 
 def made_on(correlator: Correlator, number: int, day: int) -> Made | None:
@@ -73,9 +75,9 @@ def _add_days(made: Made, window: DayWindow, day: int) -> None:
     found = window.window_of(day)
     if found is None:
         return
-    days, late = found
-    made.late = made.late or late
-    for first, last, spans in days:
+    made.late = made.late or found.late
+    made.untold = made.untold or found.untold
+    for first, last, spans in found.days:
         made.first, made.last = min(made.first, first), max(made.last, last)
         made.events.update(spans)
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from event_schema.leaver_fields import LeaverFields
+from event_schema.ocsf_account_events import ApiActivity, DatastoreActivity
 from event_schema.ocsf_endpoint_events import FileSystemActivity
 from event_schema.ocsf_events import Event, account_of
 from event_schema.ocsf_objects import File, PeripheralDevice
@@ -50,6 +51,14 @@ class Destination(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class System(msgspec.Struct, frozen=True):
+    """One application or database that the acts were in. `items`: records or rows."""
+
+    name: str
+    events: int
+    items: int
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """`events`: marked files, keys and known exports first, then other labelled files, then the rest; each by
     size, then by time. All else is of all that were read."""
@@ -63,6 +72,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """How many events of each kind: "create", "rename", "connect", "upload" … (act_words.py)."""
     destinations: tuple[Destination, ...]
     """Most bytes first, at most DESTINATIONS_MAX."""
+    systems: tuple[System, ...]
+    """Most records first, at most DESTINATIONS_MAX."""
     accounts: tuple[tuple[str, str], ...]
     """(account, host) that acted, at most ACCOUNTS_MAX."""
     gaps: tuple[str, ...]
@@ -88,6 +99,7 @@ class EvidenceTally:
         self._largest: list[tuple[int, int, int, str, str, int, EvidenceEvent]] = []
         self._acts: Counter[str] = Counter()
         self._destinations: dict[tuple[str | None, str | None, str | None], Destination] = {}
+        self._systems: dict[str, System] = {}
         self._accounts: dict[tuple[str, str], None] = {}
         self._gaps: dict[str, _Gap] = {}
         self._labels: Counter[str] = Counter()
@@ -101,6 +113,7 @@ class EvidenceTally:
         self._bytes += taken.bytes
         if taken.files:
             self._add_places(event, taken)
+        self._add_system(event, taken)
         labels = _labels_of(event)
         for label, count in labels:
             if label in self._labels or len(self._labels) < LABEL_TYPES_MAX:
@@ -129,6 +142,7 @@ class EvidenceTally:
             bytes=self._bytes,
             acts=dict(sorted(self._acts.items())),
             destinations=tuple(by_size),
+            systems=tuple(sorted(self._systems.values(), key=lambda each: (-each.items, each.name))),
             accounts=tuple(sorted(self._accounts)),
             gaps=tuple(f"{gap}{self._gaps[gap].place(self.total)}" for gap in sorted(self._gaps)),
             labels=dict(sorted(self._labels.items(), key=lambda each: (-each[1], each[0]))),
@@ -147,6 +161,13 @@ class EvidenceTally:
                 self._destinations[key] = msgspec.structs.replace(
                     known, files=known.files + taken.files, bytes=known.bytes + taken.bytes
                 )
+
+    def _add_system(self, event: Event, taken: Amounts) -> None:
+        name = _system_of(event)
+        if name is None or (name not in self._systems and len(self._systems) >= DESTINATIONS_MAX):
+            return
+        known = self._systems.get(name, System(name, 0, 0))
+        self._systems[name] = System(name, known.events + 1, known.items + taken.items)
 
 
 class _Gap:
@@ -193,6 +214,17 @@ def _rank(labels: set[str], found: EvidenceEvent) -> int:
     if (of_file is not None and of_file.known_export) or any(label.startswith(_TELLING) for label in labels):
         return 2
     return 1 if labels - {"source_code"} else 0
+
+
+def _system_of(event: Event) -> str | None:
+    match event:
+        case ApiActivity():
+            service = event.api.service
+            return event.actor.app_name if service is None else service.name
+        case DatastoreActivity():
+            return event.database.name
+        case _:
+            return None
 
 
 def _destinations(event: Event) -> tuple[Destination, ...]:

@@ -13,6 +13,7 @@ import msgspec
 
 from analytics.step_words import StepFacts
 from policies.correlated_policies import CorrelatedPolicies
+from policies.correlation.correlator import Counts
 from policies.correlation.group_window import Entry
 from server.alerts.event_ranges import EventRange, joined
 from server.people.directory import Directory, PersonRecord
@@ -23,34 +24,41 @@ from server.pipeline.subject_state import SubjectState
 
 class Pointed(msgspec.Struct, frozen=True):
     """first_time, last_time: ms UTC, of the events; None: there are none. `late`: correlations that a late
-    event completed. `steps`: of the sequence on the day that was asked for, with the rules' ids."""
+    event completed. `steps`: of the sequence on the day that was asked for, with the rules' ids.
+    `gone`: windows of some hits are there no more. `untold`: they lack which events some were."""
 
     ranges: tuple[EventRange, ...] = ()
     first_time: int | None = None
     last_time: int | None = None
     late: frozenset[str] = frozenset()
     steps: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
+    gone: bool = False
+    untold: bool = False
 
 
 def pointed(
     state: SubjectState,
     correlated: CorrelatedPolicies,
     hits: Iterable[tuple[str, int]],
+    counts: Counts,
     *,
     spools: Iterable[tuple[str, str]],
     peak: int,
 ) -> Pointed:
     """`hits`: (rule id of a correlation, local day). `spools`: (agent, epoch) of the subject's events.
-    `peak`: the day whose sequence is told."""
+    `counts`: as SubjectCorrelations.take. `peak`: the day whose sequence is told."""
     ranges: list[EventRange] = []
     times: list[int] = []
     late: set[str] = set()
+    gone = untold = False
     steps: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
     series = {event_series(agent, epoch): (agent, epoch) for agent, epoch in spools}
     for rule_id, day in sorted(hits):
-        made = state.correlations.made_on(correlated, rule_id, day)
+        made = state.correlations.made_on(correlated, rule_id, day, counts)
         if made is None:
+            gone = True
             continue
+        untold = untold or made.untold
         known = [(series[name], first, last) for name, first, last in made.events.ranges() if name in series]
         ranges += [EventRange(*spool, first, last) for spool, first, last in known]
         times += (made.first, made.last)
@@ -65,6 +73,8 @@ def pointed(
         max(times, default=None),
         frozenset(late),
         steps,
+        gone,
+        untold,
     )
 
 

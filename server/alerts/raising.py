@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from policies.correlation.correlator import Counts
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
 from server.alerts.judgement import judged_of
@@ -30,6 +31,7 @@ from server.store.upsert import insert_missing, insert_new, upsert
 
 SUBJECTS_AT_ONCE = 500
 """In one query."""
+_GONE_AT_ONCE: Final = 100
 
 
 def raise_alerts(
@@ -40,17 +42,20 @@ def raise_alerts(
     *,
     now: int,
     looking_back: int | None = None,
+    counts: Counts | None = None,
 ) -> list[int]:
     """Assesses every family of these subjects, also where none of their days changed: what is usual may have
     (watched_days.py). now: ms UTC. `looking_back`: from this local day on all was scored again; what is
-    found anew says that it was found so. Returns the scores of the alerts that it opened."""
+    found anew says that it was found so.
+    `counts`: adds what bounds of correlations drop. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
+    counts = counts or Counts()
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
         for state in part:
             person = people[state.subject]
-            scores += _raise(connection, memory, state, person, known, now, looking_back=looking_back)
+            scores += _raise(connection, memory, state, person, known, now, counts, looking_back=looking_back)
     return scores
 
 
@@ -92,6 +97,7 @@ def _raise(
     person: PersonRecord | None,
     known: _Known,
     now: int,
+    counts: Counts,
     *,
     looking_back: int | None,
 ) -> list[int]:
@@ -111,9 +117,10 @@ def _raise(
             looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
         )
         again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
-        seen = _pointed(connection, memory, state, found, looking_back=looking_back is not None)
-        if not seen.ranges and known_alert is None:
-            # Windows that are gone tell nothing any more: their days do, as far as the rules hit.
+        seen = _pointed(connection, memory, state, found, counts, looking_back=looking_back is not None)
+        if seen.untold or (known_alert is None and (seen.gone or not seen.ranges)):
+            # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
+            # open alert was told when its windows were there, it keeps.
             found = msgspec.structs.replace(found, whole=frozenset(found.places))
         text = _text(memory, state, person, found, seen, again=again)
         values = _values(state, person, found, seen, text, memory, now)
@@ -139,7 +146,13 @@ def _raise(
 
 
 def _pointed(
-    connection: Connection, memory: Memory, state: SubjectState, found: Assessment, *, looking_back: bool
+    connection: Connection,
+    memory: Memory,
+    state: SubjectState,
+    found: Assessment,
+    counts: Counts,
+    *,
+    looking_back: bool,
 ) -> Pointed:
     if not found.correlated:
         return Pointed()
@@ -150,7 +163,7 @@ def _pointed(
         query = select(at.agent, at.epoch).where(at.subject == state.subject).distinct()
         spools |= {(row.agent, row.epoch) for row in connection.execute(query)}
     correlated = memory.rules.policies.correlated
-    return pointed(state, correlated, found.correlated, spools=spools, peak=found.peak)
+    return pointed(state, correlated, found.correlated, counts, spools=spools, peak=found.peak)
 
 
 def _write_evidence(
@@ -167,12 +180,19 @@ def _write_evidence(
         return
     own = correlated_ranges.c.alert == alert_id
     columns = [correlated_ranges.c[name] for name in EventRange.__struct_fields__]
-    known = joined(EventRange(*row) for row in connection.execute(select(*columns).where(own)))
-    wanted = joined(seen.ranges if anew and seen.ranges else (*known, *seen.ranges))
-    if wanted != known:
-        connection.execute(delete(correlated_ranges).where(own))
-        ranges = [{"alert": alert_id} | msgspec.structs.asdict(each) for each in wanted]
-        insert_new(connection, correlated_ranges, ranges)
+    known = {EventRange(*row) for row in connection.execute(select(*columns).where(own))}
+    wanted = set(joined(seen.ranges if anew and seen.ranges else (*known, *seen.ranges)))
+    # Only what differs: one more event is a row, of an alert that may have thousands.
+    at = correlated_ranges.c
+    gone = [
+        and_(at.agent == each.agent, at.epoch == each.epoch, at.first_seq == each.first_seq)
+        for each in sorted(known - wanted)
+    ]
+    for start in range(0, len(gone), _GONE_AT_ONCE):
+        some = or_(*gone[start : start + _GONE_AT_ONCE])
+        connection.execute(delete(correlated_ranges).where(own, some))
+    ranges = [{"alert": alert_id} | msgspec.structs.asdict(each) for each in sorted(wanted - known)]
+    insert_new(connection, correlated_ranges, ranges)
 
 
 _NOTHING_LEFT: Final = {

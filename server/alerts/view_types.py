@@ -8,6 +8,7 @@ import msgspec
 
 from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
+from server.alerts.evidence_tally import System
 from server.alerts.proof import EvidenceProof
 
 
@@ -111,6 +112,7 @@ class EvidenceView(msgspec.Struct, frozen=True):
     bytes: int
     acts: dict[str, int]
     destinations: tuple[DestinationView, ...]
+    systems: tuple[System, ...]
     labels: dict[str, int]
     """As in `Evidence`."""
     largest: tuple[EventView, ...]

@@ -191,6 +191,9 @@ class _Sight:
             bytes=proven.bytes,
             acts=proven.acts,
             destinations=tuple(map(self._destination, proven.destinations)),
+            systems=tuple(
+                msgspec.structs.replace(each, name=self.plain(each.name)) for each in proven.systems
+            ),
             labels=proven.labels,
             largest=tuple(map(self._event, proven.events)),
             not_shown=proven.total - len(proven.events),

@@ -175,9 +175,11 @@ def difference(before: Side, after: Side, *, every_rule: bool = False) -> Differ
         for rule_id in everything
         if (before.words(rule_id), before.finds(rule_id)) != (after.words(rule_id), after.finds(rule_id))
     }
+    sides = (before, after)
+    # Stored indexes know where the rules that ran found suspects, not where others would.
+    moved = any(side.is_about_suspects(rule_id) for rule_id in differ for side in sides)
     if every_rule or any(_moves_hits(before, after, rule_id) for rule_id in differ):
         differ = set(everything)
-    sides = (before, after)
     classes = [side.classes(differ) for side in sides]
     known = [each for each in classes if each is not None]
     return Difference(
@@ -187,7 +189,7 @@ def difference(before: Side, after: Side, *, every_rule: bool = False) -> Differ
         frozenset().union(*known) if len(known) == len(classes) else None,
         max(side.days_before(differ) for side in sides),
         any(side.days_before(differ) for side in sides),
-        any(side.counts_suspects(differ) for side in sides),
+        moved or any(side.counts_suspects(differ) for side in sides),
     )
 
 

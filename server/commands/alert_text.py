@@ -134,6 +134,10 @@ def _facts(detail: AlertDetail) -> Table:
     grid.add_row("what", _amount(detail.evidence) + without)
     if detail.evidence.labels:
         grid.add_row("holds", label_words(detail.evidence.labels))
+    for index, system in enumerate(detail.evidence.systems[:5]):
+        did = f"{system.name}: {counted(system.events, 'act')}"
+        told = did if system.items in (0, system.events) else f"{did} on {counted(system.items, 'record')}"
+        grid.add_row("" if index else "in", told)
     for index, destination in enumerate(detail.evidence.destinations[:5]):
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:

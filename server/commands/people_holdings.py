@@ -18,9 +18,10 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.leavers.activity import was_used
 from server.people import account_facts
 from server.people.account_facts import DateRefused, UnknownAccount
-from server.people.account_names import account_key
+from server.people.account_names import account_key, machine_trait
 from server.people.flags import UnknownPerson
 from server.people.machines import MachineRefused, UnknownMachine, reissue_machine, return_machine
 
@@ -129,7 +130,7 @@ def reissue(
                     actor=system_actor(),
                     at=now,
                     reason=why,
-                    is_new=is_new,
+                    was_seen=is_new or was_used(connection, machine_trait(machine)),
                 )
         except UnknownMachine as error:
             fail(f"{error}: --new says that it is meant")

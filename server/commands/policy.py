@@ -69,7 +69,7 @@ def match(
     """Runs rules and correlations over a file of events, mapping nothing.
 
     \b
-    Each line of the output is one match; `event` counts lines from 0:
+    Each line of the output is one match; `event` counts events from 0:
       {"event": 3, "rule": "…", "title": "…"}
       {"event": 9, "rule": "…", "title": "…", "group": {…}, "value": 3.0}    a correlation
 

@@ -28,6 +28,7 @@ from server.commands.opening import (
 from server.commands.policy_sight import sight_of, unmask_options, unmasking_of
 from server.commands.tables import age, echo_table
 from server.installation import Installation
+from server.json_times import with_datetimes
 from server.policies.listing import find_version, held_versions
 from server.policies.versions import (
     REASON_CHARACTERS,
@@ -136,7 +137,7 @@ def history(
         for each in versions
     ]
     if as_json:
-        echo_json([msgspec.to_builtins(each) | {"diff": _diff(shown, at)} for at, each in enumerate(shown)])
+        echo_json([with_datetimes(each) | {"diff": _diff(shown, at)} for at, each in enumerate(shown)])
         return
     now = system_clock()
     if diff:
@@ -192,7 +193,7 @@ def _switched(rule: str, reason: str, data: Path | None, *, enabled: bool) -> Po
 
 def _echo_changed(version: PolicyVersion, as_json: bool) -> None:
     if as_json:
-        shown = msgspec.to_builtins(msgspec.structs.replace(version, text=None))
+        shown = with_datetimes(msgspec.structs.replace(version, text=None))
         shown.pop("text")
         echo_json(shown)
         return

@@ -137,7 +137,9 @@ def _texts(
         else:
             try:
                 texts.append(RuleText(str(path), read_rule_file(path)))
-            except (OSError, ValueError) as error:
+            except OSError as error:
+                errors.append(PolicyError(str(path), 1, f"cannot be read: {error.strerror}"))
+            except ValueError as error:
                 errors.append(PolicyError(str(path), 1, f"cannot be read: {error}"))
     now = system_clock()
     return [taken_over(parse_text(each), now) for each in texts], errors

@@ -23,6 +23,7 @@ from server.commands.opening import (
 )
 from server.commands.policy_sight import sight_of, unmask_options, unmasking_of
 from server.commands.tables import age, echo_table
+from server.json_times import with_datetimes
 from server.policies.listing import (
     HITS_DAYS,
     ExceptionRow,
@@ -121,7 +122,7 @@ def show_one(
         masked = {name: sight(getattr(about, name)) for name in ("title", "description", "runbook")}
         about = msgspec.structs.replace(about, **masked)
     if as_json:
-        shown = msgspec.to_builtins(msgspec.structs.replace(found, text=None))
+        shown = with_datetimes(msgspec.structs.replace(found, text=None))
         echo_json(
             shown
             | {

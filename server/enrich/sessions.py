@@ -18,11 +18,11 @@ Kept among the uses (trait_uses.py) for KEPT_DAYS, as traits that point to nobod
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from event_schema.ocsf_account_events import Authentication, AuthenticationActivity, LogonType, Outcome
 from server.enrich.traits import ADDRESS, address_trait
@@ -42,7 +42,6 @@ SESSIONS_MAX: Final = 256
 _COMPANY: Final = "company"
 _LAST: Final = "\U0010ffff"
 _AT_ONCE: Final = 500
-_ROWS_MAX: Final = 20_000
 
 
 class Opened(NamedTuple):
@@ -86,46 +85,62 @@ def is_of_sessions() -> ColumnElement[bool]:
 
 
 class OpenSessions:
-    """Of one batch's accounts. `load` first. Of an account the SESSIONS_MAX latest count."""
+    """Of one batch's accounts. `load` first. Of each account the SESSIONS_MAX latest count, whatever others
+    do; `dropped`: sessions and ends beyond that, since the load."""
 
     def __init__(self) -> None:
-        self._addresses: dict[str, dict[str, int]] = {}
-        """By account and trait: first time."""
+        self._networks: dict[str, dict[str, int]] = {}
+        """By account and network: first time."""
         self._begun: dict[str, dict[str, int]] = {}
         """By account and trait: last time; the same of ends."""
         self._ended: dict[str, dict[str, int]] = {}
+        self.dropped = 0
 
     def clear(self) -> None:
-        for each in (self._addresses, self._begun, self._ended):
+        for each in (self._networks, self._begun, self._ended):
             each.clear()
+        self.dropped = 0
 
-    def load(self, connection: Connection, accounts: Iterable[str]) -> None:
-        """All that is kept of these accounts' sessions, and their addresses."""
+    def load(self, connection: Connection, places: Mapping[str, Set[str]]) -> None:
+        """What is kept of these accounts' sessions. `places`: where each comes from in this batch; since when
+        it knows their networks is asked."""
         self.clear()
-        wanted, row = sorted(accounts), trait_uses.c
-        columns = select(row.account, row.trait, row.first_time, row.last_time)
-        kinds = (row.trait.between(ADDRESS, ADDRESS + _LAST), row.trait.between(ENDED, ENDED + _LAST),
-                 row.trait.between(SESSION, SESSION + _LAST))  # fmt: skip
+        wanted, row = sorted(places), trait_uses.c
+        number = func.row_number().over(partition_by=row.account, order_by=(row.last_time.desc(), row.trait))
+        columns = select(
+            row.account,
+            row.trait,
+            row.last_time,
+            number.label("number"),
+            func.count().over(partition_by=row.account).label("of"),
+        )
         for start in range(0, len(wanted), _AT_ONCE):
             some = row.account.in_(wanted[start : start + _AT_ONCE])
-            for kind in kinds:
-                latest = columns.where(some, kind).order_by(row.last_time.desc()).limit(_ROWS_MAX)
-                # The latest come last, and stay.
-                for account, trait, first, last in reversed(connection.execute(latest).all()):
-                    self.note(account, trait, first)
+            for kind in (ENDED, SESSION):
+                each = columns.where(some, row.trait.between(kind, kind + _LAST)).subquery()
+                latest = select(each).where(each.c.number <= 2 * SESSIONS_MAX)
+                for account, trait, last, at, count in connection.execute(latest):
                     self.note(account, trait, last)
+                    self.dropped += count - at if at == 2 * SESSIONS_MAX else 0
+        for account, seen in places.items():
+            for network in {_network(place) for place in seen if place != _COMPANY}:
+                since = _known_since(connection, account, network)
+                if since is not None:
+                    self._networks.setdefault(account, {})[network] = since
 
     def note(self, account: str, trait: str, time: int) -> None:
         """A session, an end of one, or an address."""
         if trait.startswith(ADDRESS):
-            addresses = self._addresses.setdefault(account, {})
-            addresses[trait] = min(addresses.get(trait, time), time)
+            networks, network = self._networks.setdefault(account, {}), _network(trait)
+            networks[network] = min(networks.get(network, time), time)
             return
         kept = (self._begun if trait.startswith(SESSION) else self._ended).setdefault(account, {})
         kept[trait] = max(kept.get(trait, time), time)
         if len(kept) > 2 * SESSIONS_MAX:
-            for old in sorted(kept, key=lambda each: kept[each])[:SESSIONS_MAX]:
-                del kept[old]
+            old = sorted(kept, key=lambda each: kept[each])[: len(kept) - SESSIONS_MAX]
+            self.dropped += len(old)
+            for each in old:
+                del kept[each]
 
     def elsewhere(self, accounts: Sequence[str], here: Opened, time: int) -> Elsewhere | None:
         """Whether another session was open when this one began. `accounts`: the account's names."""
@@ -133,9 +148,9 @@ class OpenSessions:
             return None
         network = _network(here.place)
         for name in accounts:
-            for trait, first in self._addresses.get(name, {}).items():
-                if first <= time - DAY_MS and _network(trait) == network:
-                    return None
+            first = self._networks.get(name, {}).get(network)
+            if first is not None and first <= time - DAY_MS:
+                return None
         others = [each for name in accounts for each in self._sessions(name, but=here.session)]
         found: Elsewhere | None = None
         for other in others:
@@ -174,6 +189,31 @@ def _session(event: Authentication) -> str | None:
     if event.logon_type_id is not LogonType.REMOTE_INTERACTIVE or process is None:
         return None
     return f"{account_key(event.device.hostname)}\\{process.pid}"
+
+
+def _known_since(connection: Connection, account: str, network: str) -> int | None:
+    """When the account was first at an address of the network; None: never."""
+    row = trait_uses.c
+    first = select(func.min(row.first_time))
+    times = [
+        connection.execute(
+            first.where(row.account == account, row.trait.between(begin, begin + _LAST))
+        ).scalar()
+        for begin in _begins_of(network)
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _begins_of(network: str) -> tuple[str, ...]:
+    """How the traits of all of its addresses begin, and no others."""
+    net = ipaddress.ip_network(network)
+    if net.version == 4:
+        one, two, _, _ = str(net.network_address).split(".")
+        return (f"{ADDRESS}{one}.{two}.",)
+    one, two = (f"{int(part, 16):x}" for part in net.network_address.exploded.split(":")[:2])
+    begins = f"{ADDRESS}{one}:{two}:"
+    # Zeros may be written short.
+    return (begins, f"{ADDRESS}{one}::") if two == "0" else (begins,)
 
 
 @lru_cache(maxsize=16_384)

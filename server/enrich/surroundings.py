@@ -71,7 +71,7 @@ class Surroundings:
         self._forget_batch()
         traits: set[str] = set()
         shared: set[str] = set()
-        came_in: set[str] = set()
+        came_in: dict[str, set[str]] = {}
         for setting, whose in acts:
             # An account's name is the same, whoever has it.
             who = whose if isinstance(whose, Who) else whose.each[0]
@@ -81,9 +81,16 @@ class Surroundings:
                 shared.update(who.name.names)
             if session := self._session(setting.shown, who):
                 traits.add(session)
-                came_in.update(who.name.names if setting.shown.address is not None else ())
+                if (began := setting.shown.began) is not None and setting.shown.address is not None:
+                    for name in who.name.names:
+                        came_in.setdefault(name, set()).add(began.place)
         self._sessions.load(connection, came_in)
         self._uses.load(connection, traits, shared, first_day)
+
+    @property
+    def sessions_dropped(self) -> int:
+        """Of this batch, that nobody looked at."""
+        return self._sessions.dropped
 
     def load_as_needed(self, connection: Connection, first_day: int) -> None:
         """The same where nobody knows what acts will come, and none will be noted."""

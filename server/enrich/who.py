@@ -19,6 +19,7 @@ from server.people.standing import ALWAYS_ACTIVE, Timeline
 from server.store.column_types import key_text
 
 _KEPT = 50_000
+_PERSON = person_subject("")
 _MAY_BE_NOBODYS = (PeripheralActivity, ProcessActivity, Authentication, ApiActivity, DatastoreActivity)
 
 
@@ -54,7 +55,7 @@ class WhoIsWho:
         self.directory = directory
         self._whose: dict[tuple[str | None, str, str], Who | WhoByTime] = {}
         self._forgot = False
-        self._person_of: dict[str, PersonRecord] | None = None
+        self._cut: dict[str, PersonRecord] | None = None
 
     def whose(self, event: Event) -> Who | WhoByTime:
         """Whom the event is about, whenever it was."""
@@ -114,9 +115,16 @@ class WhoIsWho:
 
     def person_of(self, subject: str) -> PersonRecord | None:
         """The person whom `who` called by this subject; None for an account."""
-        if self._person_of is None:
-            self._person_of = {subject_of(person): person for person in self.directory.people()}
-        return self._person_of.get(subject)
+        person = self.directory.person(subject.removeprefix(_PERSON))
+        if person is not None and subject_of(person) == subject:
+            return person
+        if len(subject) < SUBJECT_CHARACTERS:
+            return None
+        if self._cut is None:
+            # Of ids too long for a key: nobody's, as a rule.
+            people = ((subject_of(each), each) for each in self.directory.people())
+            self._cut = {cut: each for cut, each in people if cut != person_subject(each.id)}
+        return self._cut.get(subject)
 
     def agrees_with(self, other: WhoIsWho) -> bool:
         """Whether another one says the same of all that this one was asked for."""

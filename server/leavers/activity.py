@@ -47,6 +47,12 @@ def with_activity(
     return {each.id: _seen(each, last, by_subject, known.get(each.id, ())) for each in found}
 
 
+def was_used(connection: Connection, trait: str) -> bool:
+    """Whether an event was of it."""
+    used = select(trait_uses.c.trait).where(trait_uses.c.trait == trait).limit(1)
+    return connection.execute(used).first() is not None
+
+
 def open_alerts(connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
     """How many open alerts are about these people, as subject or as whom traits point to; by person."""
     counts: dict[str, int] = {}

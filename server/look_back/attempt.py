@@ -64,7 +64,7 @@ class Attempt:
         self._subjects = subjects
         self._may_grow = may_grow
         self._counted = CountedActs(subjects)
-        self._rescoring = Rescoring(memory, subjects, self._counted)
+        self._rescoring: Rescoring
         self._version = 0
         self._erasures = 0
         self._first_day = 0
@@ -75,6 +75,8 @@ class Attempt:
         with self._database.read() as connection:
             self._memory.refresh(connection)
             self._memory.forget_all()
+            # By the rules that the refresh found: correlations must be of the same set.
+            self._rescoring = Rescoring(self._memory, self._subjects, self._counted)
             self._first_day = max(self._clock() // 86_400_000 - days, first_local_day(self._memory.first_day))
             self._make_states(connection)
             self._counted.load(connection)

@@ -44,6 +44,7 @@ class PipelineMetrics:
         self._add("leaver_duplicate_events_total", done.duplicates)
         self._add("leaver_erased_events_total", done.erased)
         self._add("leaver_uses_dropped_total", done.uses_dropped)
+        self._add("leaver_sessions_dropped_total", done.sessions_dropped)
         for reason, number in done.reasons.items():
             self._add("leaver_dead_letters_total", number, reason)
         for reason, number in done.lost.items():

@@ -54,6 +54,12 @@ COUNTED = (
         "leaver_uses_dropped_total", _COUNTER, "uses", "Users of a machine or address with 256; not noted."
     ),
     Metric(
+        "leaver_sessions_dropped_total",
+        _COUNTER,
+        "sessions",
+        "Older ones of accounts with 256; not looked at, in each batch.",
+    ),
+    Metric(
         "leaver_dead_letters_total", _COUNTER, "letters", "Records or events that were set aside.", _REASON
     ),
     Metric("leaver_events_lost_total", _COUNTER, "events", "Events that agents say they had to drop.", _LOSS),

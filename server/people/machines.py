@@ -19,7 +19,7 @@ from server.people.flags import UnknownPerson
 from server.people.local_time import local_day_and_hour
 from server.people.pseudonyms import person_subject, pseudonym
 from server.people.standing import timeline
-from server.store.tables import trait_bindings, trait_uses
+from server.store.tables import trait_bindings
 
 
 class MachineRefused(Exception):
@@ -63,14 +63,15 @@ def reissue_machine(
     actor: str,
     at: int,
     reason: str | None = None,
-    is_new: bool = False,
+    was_seen: bool = False,
 ) -> tuple[str, ...]:
-    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. `is_new`: it
-    need not be known. In a write transaction that is alone. Raises UnknownPerson, UnknownMachine,
-    MachineRefused."""
+    """From `when` on (ms UTC) it is this person's, and nobody else's; ids of those who had it. `was_seen`: an
+    event was of it, or it is new; else somebody must have had it. In a write transaction that is alone.
+    Raises UnknownPerson, UnknownMachine, MachineRefused."""
     _check_past(when, at)
     trait = machine_trait(machine)
-    if not is_new and not _is_known(connection, trait):
+    declared = select(trait_bindings.c.trait).where(trait_bindings.c.trait == trait).limit(1)
+    if not was_seen and connection.execute(declared).first() is None:
         raise UnknownMachine(f"nobody ever had {trait}, and no event is of it")
     taker = _stored(connection, person_id)
     standing = timeline(taker.employments, taker.flag, taker.time_zone).at(when)
@@ -98,11 +99,6 @@ def reissue_machine(
     write_facts(connection, changes, at=at, actor=actor, way="device")
     _on_record(connection, "people.reissue_device", person_id, when, actor, at, reason)
     return tuple(had)
-
-
-def _is_known(connection: Connection, trait: str) -> bool:
-    columns = (trait_bindings.c.trait, trait_uses.c.trait)
-    return any(connection.execute(select(each).where(each == trait).limit(1)).first() for each in columns)
 
 
 def _check_past(when: int, at: int) -> None:

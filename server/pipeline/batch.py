@@ -54,6 +54,7 @@ class BatchReader:
         self._batch = Batch()
         suspected = SuspectedActs(memory, self._batch, connection)
         self._scoring = EventScoring(memory, self._batch.hidden, suspected.counted_for)
+        self._batch.correlation_counts = self._scoring.correlating.counts
         self._runs = EventRuns(memory, self._scoring)
         self._grown = GrownDays()
         self._agents = AgentRecords(memory, self._batch, self._grown)
@@ -80,10 +81,10 @@ class BatchReader:
                 self._agents.heartbeat(agent, found, found.heartbeat)
         self._batch.uses = self._memory.uses.rows()
         self._batch.uses_dropped = self._memory.uses.dropped
+        self._batch.sessions_dropped = self._memory.surroundings.sessions_dropped
         self._memory.scorer.settle()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
-        self._batch.correlations_dropped = self._scoring.correlating.dropped()
         for logged in records:
             after = logged.offset + 1
             self._batch.positions[logged.partition] = max(

@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 
 from event_schema.wire import WireRecord
+from policies.correlation.correlator import Counts
 from server.enrich.known_exports import Export
 from server.ingest.admission import DeadLetter
 from server.people.directory import PersonRecord
@@ -30,7 +31,8 @@ class Batch:
     """Everything that one commit writes, besides the dirty parts of the Memory's states.
 
     `erased`: new events of erased accounts, dropped, by the account's digest. `hidden`: hits that exceptions
-    took out. `uses`: rows of `trait_uses`. `touched`: subjects whose watched days it
+    took out. `correlation_counts`: what bounds of correlations dropped, also while alerts are raised.
+    `uses`: rows of `trait_uses`. `touched`: subjects whose watched days it
     widens; their own states did not change."""
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class Batch:
         self.exports: list[Export] = []
         self.uses: list[Row] = []
         self.uses_dropped = 0
+        self.sessions_dropped = 0
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()
@@ -50,4 +53,4 @@ class Batch:
         self.lost: Counter[str] = Counter()
         self.erased: Counter[str] = Counter()
         self.hidden = HiddenHits()
-        self.correlations_dropped: dict[str, int] = {}
+        self.correlation_counts = Counts()

@@ -33,8 +33,7 @@ class Correlating:
 
     def dropped(self) -> dict[str, int]:
         """By bound, where it is not zero."""
-        counts = msgspec.structs.asdict(self.counts)
-        return {name: count for name, count in counts.items() if count}
+        return dropped_of(self.counts)
 
     def take(
         self,
@@ -70,3 +69,8 @@ class Correlating:
                 begun=alert.begun,
                 count=alert.count,
             )
+
+
+def dropped_of(counts: Counts) -> dict[str, int]:
+    """By bound, where it is not zero."""
+    return {name: count for name, count in msgspec.structs.asdict(counts).items() if count}

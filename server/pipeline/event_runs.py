@@ -133,6 +133,8 @@ class EventRuns:
             return None
         if run is not self._running:
             self.pause()
+            # Another setting may have added to the same day meanwhile.
+            run.take_nothing()
             self._running = run
         known = run.known
         if known is None or file is not None:

@@ -12,7 +12,8 @@ class BatchDone(msgspec.Struct, frozen=True):
     that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
     worked out again, since another worker changed what it was worked out from; `erased`: new events of erased
     accounts, which were dropped; `correlations_dropped`: what bounds of correlations dropped, by which;
-    `uses_dropped`: uses of machines and addresses of a crowd, not noted."""
+    `uses_dropped`: uses of machines and addresses of a crowd, not noted; `sessions_dropped`: sessions of very
+    busy accounts, not looked at."""
 
     records: int
     events: int
@@ -26,6 +27,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     erased: int = 0
     correlations_dropped: dict[str, int] = {}
     uses_dropped: int = 0
+    sessions_dropped: int = 0
 
 
 class PipelineObserver(Protocol):

@@ -93,10 +93,11 @@ class SubjectCorrelations:
         correlator = self._current(correlated, counts)
         return correlator.take(time, event, rules, record, day, note)
 
-    def made_on(self, correlated: CorrelatedPolicies, rule_id: str, day: int) -> Made | None:
-        """Which events made the correlation fire on this local day, as far as its windows still tell."""
+    def made_on(self, correlated: CorrelatedPolicies, rule_id: str, day: int, counts: Counts) -> Made | None:
+        """Which events made the correlation fire on this local day, as far as its windows still tell.
+        `counts`: as `take`."""
         number = correlated.number_of(rule_id)
-        return None if number is None else made_on(self._current(correlated, Counts()), number, day)
+        return None if number is None else made_on(self._current(correlated, counts), number, day)
 
     def _current(self, correlated: CorrelatedPolicies, counts: Counts) -> Correlator:
         if self._correlator is None or self._of is not correlated:

@@ -30,6 +30,7 @@ from server.pipeline.agent_state import Finding, FindingKind
 from server.pipeline.batch import BatchReader
 from server.pipeline.batch_outcome import Batch
 from server.pipeline.commit import FencedOut, move_positions, write_batch
+from server.pipeline.correlating import dropped_of
 from server.pipeline.held_partitions import HeldPartitions
 from server.pipeline.memory import Memory
 from server.pipeline.observer import BatchDone, PipelineObserver, Unobserved
@@ -237,8 +238,9 @@ class PipelineWorker:
             seconds=time.monotonic() - begun,
             conflicts=conflicts,
             erased=batch.erased.total(),
-            correlations_dropped=batch.correlations_dropped,
+            correlations_dropped=dropped_of(batch.correlation_counts),
             uses_dropped=batch.uses_dropped,
+            sessions_dropped=batch.sessions_dropped,
         )
         self._observer.batch_done(done)
         return done
@@ -300,6 +302,7 @@ class PipelineWorker:
             list(batch.subjects.values()),
             batch.people,
             now=now,
+            counts=batch.correlation_counts,
         )
         self._sign.batch(connection, self._partitions.held, now)
         return _Committed(versions, tuple(opened))

@@ -24,11 +24,12 @@ from server.store.database import Database
 
 _OWN = re.compile(r"^\s*(?:id|date|modified|until|hash|level|status)\s*:|^\s*- [0-9a-fA-F-]{36}\s*$")
 _NAMING = re.compile(
-    r"^\s*(?:- )?(?:"
+    r"^\s*(?:- )?[\"']?(?:"
     + "|".join(re.escape(path) for path, spec in field_registry().items() if spec.names_person)
-    + r")(?:\|\w+)*\s*:|^\s*- \S+$"
+    + r")(?:\|\w+)*[\"']?\s*:|^\s*- \S+$"
 )
 """Lines on which a field that names people may be compared with something."""
+_NOT_TOLD = frozenset({"id", "related", "author", "date", "modified", "references", "tests"})
 _SHORTEST = 2
 _PART = 3
 
@@ -97,8 +98,8 @@ def _concerned(directory: Directory, names: dict[str, str], text: str) -> Iterat
 
 def _words_of(directory: Directory, person_id: str, name: str) -> set[str]:
     """By which the person may be told in a text, in lower case."""
-    known = {person_id.casefold(), *name_words(name), *directory.names_of(person_id)}
-    return {word for word in known if len(word) >= _SHORTEST} - _words_of_rules()
+    known = {*name_words(name), *directory.names_of(person_id)} - _words_of_rules()
+    return {word for word in {person_id.casefold(), *known} if len(word) >= _SHORTEST}
 
 
 @cache
@@ -108,8 +109,19 @@ def _shipped_texts() -> frozenset[str]:
 
 @cache
 def _words_of_rules() -> frozenset[str]:
-    """Of the rules that Leaver ships, and of the names of fields; in lower case."""
-    return frozenset(_words_in("\n".join([*_shipped_texts(), *field_registry()]).casefold()))
+    """What the rules say that Leaver ships, but for their examples, and the names of fields; in lower case.
+    Words of letters alone: numbers are ids somewhere."""
+    told = [line for text in _shipped_texts() for line in _told(text)]
+    return frozenset(re.findall(r"[^\W\d_]+", "\n".join([*told, *field_registry()]).casefold()))
+
+
+def _told(text: str) -> Iterator[str]:
+    """A rule's lines without those that people are named in, and hold ids and sample data."""
+    key = ""
+    for line in text.splitlines():
+        key = line.partition(":")[0] if line[:1].isalpha() else key
+        if key not in _NOT_TOLD:
+            yield line
 
 
 def _words_in(text: str) -> set[str]:

@@ -16,7 +16,7 @@ from analytics.act_sentence import ActFacts, ChannelAmount, act_sentence
         ("mariadb", 12_000, 0, "12,000 rows read from databases", "从数据库读取 12,000 行"),
         ("postgresql", 0, 0, "an unknown number of rows read from databases", "从数据库读取若干行"),
         ("printing", 0, 0, "an unknown number of pages printed", "打印若干页"),
-        ("access_log", 1, 0, "1 act in an application", "在业务系统中操作 1 次"),
+        ("access_log", 1, 0, "1 record seen or changed in applications", "在业务系统中查看或更改 1 条记录"),
         ("logins", 2, 0, "2 login attempts", "登录 2 次"),
         ("another_channel", 2, 0, "2 another channel", "another_channel 2 次"),
     ],
@@ -52,6 +52,7 @@ def test_other_channels_and_other_days_of_the_alert_are_said() -> None:
 def test_an_act_under_an_account_of_somebody_else_is_said_to_be_so() -> None:
     facts = ActFacts("access_log", 153, 0, False, -3, True, borrowed=True)
     assert act_sentence(facts) == (
-        "153 acts in applications, under an account of somebody else; 3 days after the last working day"
+        "153 records seen or changed in applications, under an account of somebody else; "
+        "3 days after the last working day"
     )
-    assert act_sentence(facts, "zh").startswith("在业务系统中操作 153 次，使用他人或共用账号；")
+    assert act_sentence(facts, "zh").startswith("在业务系统中查看或更改 153 条记录，使用他人或共用账号；")

@@ -1,4 +1,9 @@
-"""What points to a person besides an account, as events showed it (enrich/trait_uses.py)."""
+"""What was seen with accounts, as events showed it (enrich/trait_uses.py).
+
+Most kinds of `trait` point to a person: `host:NAME`, `device:UID`, `address:IP`, `key:PRINT`, `account:NAME`
+(enrich/traits.py). Two point to nobody, and tell of sessions: `session:HOST\\PID\\PLACE\\KEY` and
+`ended:HOST\\PID` (enrich/sessions.py).
+"""
 
 from __future__ import annotations
 

@@ -13,16 +13,18 @@ from sqlalchemy import insert, select
 from analytics.storage_model import StorageModel
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
+from policies.rule_file import SHIPPED_RULES
 from server.alerts.queries import Verdict
 from server.detection.storage_anomaly import CHANNEL
 from server.store.tables import alerts, models, rule_days
 from tests.analytics.simulated_company import simulated_histories, training_set
 from tests.server.backtest.trials import close, found, raised, replayed, saved, tried
+from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, enrolled, flag, take_over
 from tests.server.look_back.outcomes import look_back
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
-from tests.server.pipeline.test_suspects import _company, _earlier, _later
+from tests.server.pipeline.test_suspects import HOME, _company, _earlier, _later
 from tests.server.policies.rule_texts import COPIED
 
 SMALL_COPIES = "3f64dc6a-150b-4ed7-ab3c-e7ec1f4908b3"
@@ -124,6 +126,24 @@ def test_what_counts_for_somebody_who_left_is_found_to_count_for_them(server: Se
     assert ("person:p1", "former_employee_access") in live
     told = replayed(server)
     assert found(told, 0) == found(told, 1) == live
+
+
+@pytest.mark.long
+def test_a_new_rule_about_suspects_finds_acts_of_machines_that_told_nothing_of_them(server: Server) -> None:
+    hers = _company(server)
+    # Two machines whose blocks are two processes'.
+    other = Endpoint("log", epoch="f" * 16)
+    other.enrol(server.database)
+    saved(server, COPIED)
+    own, boris = _earlier()[:3], _earlier()[3:]
+    mine = act("alice", NOW - 70 * DAY, device="phone-1", ip=HOME)
+    server.take(hers.record([*own, mine]), other.record([*boris, *_later()]), records_per_batch=1)
+    text = (SHIPPED_RULES / "former_employee_machine_under_other_account.yml").read_text()
+    alone, shared = (tried(server, text, days=90, processes=number) for number in (1, 2))
+    (rule,) = [each for each in alone.rules if each.change == "new"]
+    assert rule.hits == (0, 3)
+    assert [each.hits for each in shared.rules] == [each.hits for each in alone.rules]
+    assert shared.alerts == alone.alerts == (0, 1)
 
 
 def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Server) -> None:

@@ -9,10 +9,12 @@ from event_schema.ocsf_account_events import Authentication
 from event_schema.ocsf_events import Event
 from server.enrich.sessions import OPEN_MS, SESSIONS_MAX, OpenSessions, opened
 from server.enrich.trait_uses import Use
+from server.enrich.traits import address_trait
 from server.evaluation.departures.observed_acts import login, logout, server
 from server.people.company_places import CompanyPlaces, NamedPlaces
 from server.store.database import Database
 from server.store.tables import trait_uses
+from server.store.upsert import Row
 from tests.server.enrich.people_who_left import DAY, LEFT, Company, act
 
 PLACES = CompanyPlaces(NamedPlaces(networks=("10.0.0.0/8",)))
@@ -159,10 +161,77 @@ def test_sessions_of_earlier_batches_are_loaded(database: Database) -> None:
     assert known is not None
     sessions = OpenSessions()
     with database.read() as connection:
-        sessions.load(connection, ["account:ben"])
+        sessions.load(connection, {"account:ben": {here.place, known.place}})
     assert sessions.elsewhere(("account:ben",), here, NOON + HOUR) == "company"
     assert sessions.elsewhere(("account:ben",), known, NOON + HOUR) is None
     assert sessions.elsewhere(("account:cem",), here, NOON + HOUR) is None
+
+
+def _row(account: str, trait: str, first: int, last: int | None = None) -> Row:
+    times = {"first_time": first, "last_time": last or first, "count": 1}
+    return {"trait": trait, "subject": "person:" + account, "account": f"account:{account}"} | times
+
+
+def _loaded(database: Database, rows: list[Row], *accounts: str) -> OpenSessions:
+    """As in a batch in which these come from STRANGE."""
+    with database.begin() as connection:
+        connection.execute(insert(trait_uses), rows)
+    sessions = OpenSessions()
+    with database.read() as connection:
+        sessions.load(connection, {f"account:{name}": {f"address:{STRANGE}"} for name in accounts})
+    return sessions
+
+
+def test_a_script_that_logs_in_all_the_time_hides_the_sessions_of_nobody_else(database: Database) -> None:
+    rows = [_row("ben", "session:srv-1\\77\\company\\", NOON)]
+    rows += [_row("bot", f"session:srv-2\\{n}\\company\\", NOON + 1 + n) for n in range(20_001)]
+    sessions = _loaded(database, rows, "ben", "bot")
+    here = opened(_login(STRANGE), PLACES)
+    assert here is not None
+    assert sessions.elsewhere(("account:ben",), here, NOON + HOUR) == "company"
+    assert sessions.elsewhere(("account:bot",), here, NOON + HOUR) == "company"
+    assert sessions.dropped == 20_001 - 2 * SESSIONS_MAX, "and what is not looked at is counted"
+
+
+def test_a_network_that_an_account_knows_stays_known_however_many_addresses_others_had(
+    database: Database,
+) -> None:
+    rows = [_row("ben", "address:101.7.1.1", NOON - 20 * DAY)]
+    rows += [_row("ben", "address:101.7.1.2", NOON - 1)]
+    rows += [_row(name, "session:srv-1\\77\\company\\", NOON) for name in ("ben", "cem", "dora")]
+    rows += [_row("cem", "address:101.70.1.1", NOON - 20 * DAY), _row("dora", "address:101.7.1.1", NOON)]
+    rows += [_row("cem", f"address:60.{n >> 8}.{n & 255}.1", NOON - 9 * DAY, NOON) for n in range(20_001)]
+    sessions = _loaded(database, rows, "ben", "cem", "dora")
+    here = opened(_login(STRANGE), PLACES)
+    assert here is not None
+    assert sessions.elsewhere(("account:ben",), here, NOON + HOUR) is None
+    assert sessions.elsewhere(("account:cem",), here, NOON + HOUR) == "company", "101.70 is not 101.7"
+    assert sessions.elsewhere(("account:dora",), here, NOON + HOUR) == "company", "since today only"
+
+
+@pytest.mark.parametrize(
+    ("known", "address", "is_known"),
+    [
+        ("2a01:4f8:1:2::9", "2a01:4f8:ffff:2::1", True),
+        ("2a01:4f8:1:2::9", "2a01:4f80:1:2::1", False),
+        ("2a01::9", "2a01:0:7:2::1", True),
+        ("2a01:0:7:2::9", "2a01::1", True),
+        ("2a01:1::9", "2a01::1", False),
+    ],
+)
+def test_stored_networks_of_ipv6_are_found_however_zeros_are_written(
+    database: Database, known: str, address: str, is_known: bool
+) -> None:
+    trait, here = address_trait(known), opened(_login(address), PLACES)
+    assert trait is not None
+    assert here is not None
+    rows = [_row("ben", trait, NOON - DAY), _row("ben", "session:srv-1\\77\\company\\", NOON)]
+    with database.begin() as connection:
+        connection.execute(insert(trait_uses), rows)
+    sessions = OpenSessions()
+    with database.read() as connection:
+        sessions.load(connection, {"account:ben": {here.place}})
+    assert sessions.elsewhere(("account:ben",), here, NOON + HOUR) == (None if is_known else "company")
 
 
 def _login(address: str) -> Authentication:
@@ -180,7 +249,9 @@ def test_of_an_account_that_logs_in_all_the_time_the_latest_sessions_count() -> 
     here = opened(_login(STRANGE), PLACES)
     assert here is not None
     assert sessions.elsewhere(("account:ben",), here, NOON + DAY + HOUR) == "company"
-    assert sum(map(len, (sessions._begun["account:ben"], sessions._ended["account:ben"]))) <= 4 * SESSIONS_MAX
+    kept = sum(map(len, (sessions._begun["account:ben"], sessions._ended["account:ben"])))
+    assert kept <= 4 * SESSIONS_MAX
+    assert sessions.dropped == 10 * SESSIONS_MAX + 1 - kept
 
 
 def test_ipv6_networks_are_compared_by_their_first_32_bits() -> None:

@@ -234,7 +234,7 @@ def test_what_only_a_hand_gave_is_not_taken_by_a_file_that_never_knew_it(databas
     with database.begin() as connection:
         said = AccountWords("kefu", kind="shared", owner="1")
         declare_account(connection, said, actor="x", at=1500, reason=None)
-        reissue_machine(connection, "tablet", "1", when=1500, actor="x", at=1500, is_new=True)
+        reissue_machine(connection, "tablet", "1", when=1500, actor="x", at=1500, was_seen=True)
     report = take(database, "id,accounts,devices\n1,ada,pc-1\n2,bob,\n", at=2000)
     assert (report.changed, report.notes) == (0, ())
     assert owners_of(database, 3000) == {"ada": "1", "kefu": "1", "bob": "2"}

@@ -45,7 +45,9 @@ def _return(database: Database, person: str = "E1", machine: str = "Laptop-7", w
 
 def _reissue(database: Database, person: str, machine: str = "laptop-7", when: int = NOW) -> tuple[str, ...]:
     with database.begin() as connection:
-        return reissue_machine(connection, machine, person, when=when, actor="cli:root", at=NOW, is_new=True)
+        return reissue_machine(
+            connection, machine, person, when=when, actor="cli:root", at=NOW, was_seen=True
+        )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from server.erasure.erasing import begin, carry_out
 from server.erasure.plan import days_target, person_target
 from server.evidence_seal import SealKey
 from server.housekeeping import drop_old
-from server.pipeline.observer import BatchDone, Unobserved
 from server.pipeline.subject_correlations import LIMITS
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import alert_days, alerts, correlated_ranges, correlation_groups, rule_days
@@ -313,23 +312,6 @@ def test_a_correlation_that_changed_starts_anew_and_its_neighbour_goes_on(server
     last = [copied_file(NOW, name="out.pdf"), copied_file(NOW, name="y.doc", size=2_000)]
     take(server, policies(steps("2d"), adds_up()), laptop.record(last))
     assert {hit["rule_id"] for hit in rows(server, rule_days) if hit["family"]} == {ADDS_UP}
-
-
-def test_what_bounds_drop_is_told(server: Server) -> None:
-    (laptop,) = enrolled(server, "laptop")
-    told: list[BatchDone] = []
-
-    class Told(Unobserved):
-        def batch_done(self, done: BatchDone) -> None:
-            told.append(done)
-
-    server.log.append([laptop.record([copied_file(NOW, name="dump.sql")])])
-    server.log.append([laptop.record([copied_file(NOW - 30 * DAY, name="dump.sql")])])
-    working = worker(server, policies(), observer=Told())
-    while working.step(0).records:
-        pass
-    assert [done.correlations_dropped for done in told] == [{"too_old": 1}]
-    assert LIMITS.keep < 27 * DAY
 
 
 def test_who_is_erased_leaves_no_window(server: Server) -> None:

@@ -21,9 +21,11 @@ from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from policies.rule_file import load_policies
+from server.detection.storage_anomaly import CHANNEL, StorageAnomaly, grid
 from server.log.embedded import EmbeddedLog
 from server.people.account_names import host_trait
 from server.pipeline.event_runs import EventRuns
+from server.pipeline.subject_state import ChannelDay, SubjectState
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database, upgrade
 from server.store.tables import (
@@ -268,3 +270,57 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
     assert sum(taken_in_runs) > 2500
     assert any(row[channel_days.c.keys().index("anomaly")] > 0 for row in outcomes[0]["channel_days"])
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_take_turns(
+    new_server: NewServer, monkeypatch: pytest.MonkeyPatch, taken_in_runs: list[bool]
+) -> None:
+    monkeypatch.setattr(company_load, "PEOPLE", 60)
+    monkeypatch.setattr(company_load, "AGENTS", 12)
+    scored: dict[str, list[int]] = {}
+    score = StorageAnomaly.score
+
+    def watched(self: StorageAnomaly, state: SubjectState, row: ChannelDay, **around: Any) -> None:
+        scored.setdefault(state.subject, []).append(row.files)
+        score(self, state, row, **around)
+
+    monkeypatch.setattr(StorageAnomaly, "score", watched)
+    server = new_server()
+    with server.database.begin() as connection:
+        Company(1, TODAY - 1).settle(connection)
+    assert not train_storage_model(server.database, now=NOW - 5 * DAY).cold_start
+    endpoint = Endpoint("desk")
+    endpoint.enrol(server.database)
+    dice, size = random.Random(1), 40_000_000
+    sticks = [stick for turn in range(12) for stick in ["AB"[turn % 2]] * dice.randint(1, 9)]
+    records = []
+    for cut in range(1, len(sticks) + 1):
+        account = f"user-{cut}"
+        server.employ(f"p{1000 + cut}", account)
+        events = [
+            copied_file(
+                NOW - DAY + at, size=size, account=account, device=f"0781:5591:{cut}{stick}", host=account
+            )
+            for at, stick in enumerate(sticks)
+        ]
+        records += [endpoint.record(part) for part in (events[:cut], events[cut:]) if part]
+    _work(server, records, POLICIES, cut=100)
+
+    day = ChannelDay(CHANNEL, 0, "work")
+    steps = []
+    for stick in sticks:
+        before = grid(day)
+        day.files += 1
+        day.bytes += size
+        day.new_places = max(day.new_places, 1 + "AB".index(stick))
+        if grid(day) != before:
+            steps.append(day.files)
+    assert sum(taken_in_runs) > len(taken_in_runs) // 2
+    assert {tuple(sizes) for sizes in scored.values()} == {tuple(steps)}
+    with server.database.read() as connection:
+        at = channel_days.c
+        query = select(at.anomaly).where(at.subject.in_(scored), at.day == TODAY - 1)
+        anomalies = list(connection.execute(query).scalars())
+    assert len(anomalies) == len(sticks)
+    assert len(set(anomalies)) == 1
+    assert anomalies[0] > 0

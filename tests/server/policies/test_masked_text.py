@@ -68,3 +68,27 @@ def test_people_whose_names_are_words_of_rules_make_no_rule_unreadable(database:
     shown = text_mask(database, [own])(own)
     assert "Ann" not in shown
     assert yaml.safe_load(shown)["filter"]["build_server"]["actor.user.name"].startswith("P-")
+
+
+def test_ids_and_accounts_that_stand_in_examples_of_rules_are_hidden(database: Database) -> None:
+    data = b"id,name,account\n1001,Lin Brook,lin\ne-9,Bo Hart,customers\n"
+    with database.read() as connection:
+        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
+    with database.begin() as connection:
+        take_over(connection, prepared, actor="test")
+    said = "agreed with lin (1001) and with e-9"
+    shown = text_mask(database, [said])(said)
+    for word in ("lin", "1001", "e-9"):
+        assert word not in shown, shown
+    assert shown.count("P-") == 3
+
+
+def test_a_name_that_a_quoted_field_is_compared_with_is_hidden_whatever_the_word(database: Database) -> None:
+    data = b"id,name,account\nE1,Ann Other,may\n"
+    with database.read() as connection:
+        prepared = prepare_import(connection, data, at=NOW, options=ImportOptions())
+    with database.begin() as connection:
+        take_over(connection, prepared, actor="test")
+    text = BUILD_SERVER.replace("device.hostname: build-1", '"actor.user.name": may')
+    shown = text_mask(database, [text])(text)
+    assert yaml.safe_load(shown)["filter"]["build_server"]["actor.user.name"].startswith("P-")

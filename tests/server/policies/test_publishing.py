@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from policies.rule_file import RuleText, parse_text
 from server.policies.publishing import FoundTexts, Published, kept_faults, publish
@@ -13,6 +14,7 @@ from server.policies.state import policy_state
 from server.policies.versions import roll_back, save, set_version, switch, versions_of_rule
 from server.policies.watched_folder import PolicyFolder
 from server.store.database import Database
+from server.store.tables import policy_versions
 from tests.server.policies.rule_texts import BUILD_SERVER, COPIED, ENDS, RULE
 
 NOW = 1_795_305_600_000
@@ -90,6 +92,24 @@ def test_a_bad_file_leaves_what_runs_and_its_neighbours_alone_and_is_told(places
     assert places.publish().faults == ()
     with places.database.read() as connection:
         assert kept_faults(connection) == []
+
+
+def test_what_was_saved_and_a_newer_version_of_leaver_refuses_is_told(places: Places) -> None:
+    places.save(HIGH)
+    with places.database.begin() as connection:
+        assert policy_state(connection, now=NOW).faults == ()
+        # As an older version had taken it.
+        odd = HIGH.replace("file.ext:", "file.extt:")
+        connection.execute(update(policy_versions).values(text=odd))
+    assert places.runs() == []
+    with places.database.read() as connection:
+        (fault,) = policy_state(connection, now=NOW).faults
+    assert (fault.origin, fault.file, fault.line) == ("saved", "mine.yml", 11)
+    assert f"{RULE} does not run" in fault.message
+    with places.database.begin() as connection:
+        switch(connection, RULE, enabled=False, actor="x", reason="x", now=NOW)
+    with places.database.read() as connection:
+        assert policy_state(connection, now=NOW).faults == ()
 
 
 def test_a_file_that_is_no_yaml_any_more_does_not_take_its_rule_along(places: Places) -> None:

@@ -106,7 +106,7 @@ def test_a_bad_rule_is_refused_with_all_its_faults_and_changes_nothing(database:
     bad = HIGH.replace("file.ext: xlsx", "file.extt: xlsx").replace("family:", "famly:")
     with pytest.raises(PolicyErrors) as caught:
         saved(database, bad)
-    assert [(error.file, error.line) for error in caught.value.errors] == [("a.yml", 11)]
+    assert [(error.file, error.line) for error in caught.value.errors] == [("a.yml", 11), ("a.yml", 14)]
     assert "file.ext" in caught.value.errors[0].message
     assert running(database) == [(RULE, "medium", 1)]
 
