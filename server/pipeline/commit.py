@@ -20,6 +20,7 @@ from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     agents,
@@ -282,6 +283,7 @@ def _sum(column: Column[Any], more: int) -> ColumnElement[int]:
 def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
     """All that is dirty."""
     days: list[dict[str, Any]] = []
+    activities: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
     traits: list[dict[str, Any]] = []
@@ -292,6 +294,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
         days += [
             name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
         ]
+        activities += [name | row for row in state.activities.rows()]
         rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
         places += [
             name | {"channel": channel, "place": place} | msgspec.structs.asdict(state.places[place][channel])
@@ -308,6 +311,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
             for (where, first), last in state.dirty_ranges.items()
         ]
     upsert(connection, channel_days, days)
+    upsert(connection, activity_days, activities)
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
     upsert(connection, suspect_traits, traits)

@@ -28,7 +28,7 @@ from server.pipeline.state_versions import AGENT, agent_key, lock_versions, vers
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.policies.running import PolicyLoader, RunningPolicies
 from server.policies.versions import set_version
-from server.retention import first_day_kept, first_local_day
+from server.retention import first_activity_day, first_day_kept, first_local_day
 from server.store.tables import models
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
@@ -43,8 +43,9 @@ STANDING_KEPT_MS = 1000
 class Memory:
     """`refresh` at the start of each batch, `tidy` after each commit.
 
-    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all. uses_days: the same of
-    uses (trait_uses.py). policies: instead of those that the database has."""
+    `first_day`: the oldest UTC day that counts; `first_activity_day`: the oldest local one of activities.
+    events_days: how many days count; None: all. uses_days: the same of uses (trait_uses.py). policies:
+    instead of those that the database has."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Memory:
         self._events_days = events_days
         self._uses_days = uses_days
         self.first_day = first_day_kept(self.clock.for_deletion(), events_days)
+        self.first_activity_day = first_activity_day(self.clock.for_deletion())
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
@@ -100,10 +102,11 @@ class Memory:
         self._locks = lock
         self._current.clear()
         first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
-        if first_day != self.first_day:
+        activity_day = first_activity_day(self.clock.for_deletion())
+        if (first_day, activity_day) != (self.first_day, self.first_activity_day):
             # Once a day; what is past its end is not loaded again.
             self.forget_all()
-            self.first_day = first_day
+            self.first_day, self.first_activity_day = first_day, activity_day
         newer = newer_directory(connection, self.directory)
         if newer is not self.directory:
             calendar = self.directory.calendar.name
@@ -211,7 +214,9 @@ class Memory:
         missing = [subject for subject in wanted if subject not in self.subjects]
         if missing:
             since = first_local_day(self.first_day)
-            self.subjects.update(load_subjects(connection, missing, since=since))
+            self.subjects.update(
+                load_subjects(connection, missing, since=since, activities_since=self.first_activity_day)
+            )
             self._loaded.update(self.versions(missing))
             self.measure(missing)
         seen_on = {agent for subject in wanted for agent in self.subjects[subject].agents}
@@ -254,6 +259,7 @@ class Memory:
         """Before a batch's commit: what came of days that are past their end."""
         for state in subjects:
             state.drop_before(first_local_day(self.first_day))
+            state.activities.drop_before(self.first_activity_day)
 
     def tidy(self) -> None:
         """After a commit: nothing is dirty, so all may be forgotten."""
