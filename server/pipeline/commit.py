@@ -17,6 +17,7 @@ from server.ingest.admission import DATA_KEPT_BYTES
 from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
 from server.pipeline.batch_outcome import Batch, Block
+from server.pipeline.subject_activities import activity_rows
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
@@ -283,18 +284,18 @@ def _sum(column: Column[Any], more: int) -> ColumnElement[int]:
 def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> None:
     """All that is dirty."""
     days: list[dict[str, Any]] = []
-    activities: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
     traits: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
     ranges: list[dict[str, Any]] = []
+    activities = {}
     for state in subjects:
+        activities[state.subject] = state.activities
         name = {"subject": state.subject}
         days += [
             name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
         ]
-        activities += [name | row for row in state.activities.rows()]
         rules += [name | msgspec.structs.asdict(state.rules[key]) for key in state.dirty_rules]
         places += [
             name | {"channel": channel, "place": place} | msgspec.structs.asdict(state.places[place][channel])
@@ -311,7 +312,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
             for (where, first), last in state.dirty_ranges.items()
         ]
     upsert(connection, channel_days, days)
-    upsert(connection, activity_days, activities)
+    upsert(connection, activity_days, activity_rows(connection, activities))
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
     upsert(connection, suspect_traits, traits)

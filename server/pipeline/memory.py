@@ -28,11 +28,13 @@ from server.pipeline.state_versions import AGENT, agent_key, lock_versions, vers
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.policies.running import PolicyLoader, RunningPolicies
 from server.policies.versions import set_version
-from server.retention import first_activity_day, first_day_kept, first_local_day
+from server.retention import ACTIVITY_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.tables import models
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
+ACTIVITY_DAYS_REMEMBERED = 10
+"""Of each subject: of older days few events come."""
 AGENTS_KEPT = 20_000
 CORRELATED_KEPT = 500_000
 """Events in the windows of all subjects' correlations, or about as much: 110 MB."""
@@ -215,7 +217,7 @@ class Memory:
         if missing:
             since = first_local_day(self.first_day)
             self.subjects.update(
-                load_subjects(connection, missing, since=since, activities_since=self.first_activity_day)
+                load_subjects(connection, missing, since=since, activities_since=self._activities_since())
             )
             self._loaded.update(self.versions(missing))
             self.measure(missing)
@@ -225,6 +227,9 @@ class Memory:
         self._look_at(connection, map(agent_key, seen_on), lock=False)
         for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_day):
             self._keep(state)
+
+    def _activities_since(self) -> int:
+        return self.first_activity_day + ACTIVITY_DAYS - ACTIVITY_DAYS_REMEMBERED
 
     def measure(self, subjects: Iterable[str]) -> None:
         """What their correlations take by now, for `tidy`."""

@@ -8,6 +8,10 @@ Of a set the PRINTS_MAX smallest numbers stay, which are the same whatever came 
 Columns `amounts` and `places` are JSON: [whole number, …] in the order of analytics/measures.py, and a list
 of ascending 48-bit numbers for each of measuring.PLACE_KINDS ([[…], …]; [] where none was used).
 
+In memory are the days that most events are of, from `since` on. What comes for an older day is kept apart and
+put together with the stored row when it is written, under the subject's version like all else: sums and sets
+can be, and a person's days of half a year would take a quarter of a megabyte.
+
 What somebody is suspected to have done through accounts of others counts for the account's subject alone:
 their own days stay what they did by their own accounts, and models know no others.
 """
@@ -15,14 +19,20 @@ their own days stay what they did by their own accounts, and models know no othe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from sys import intern
 from typing import Any, Final
 
 import msgspec
+from sqlalchemy import Connection, select
 
 from analytics.measures import ACTIVITIES, VALUE_MAX
 from server.pipeline.measuring import PLACE_KINDS, Measured, Prints
 from server.store.column_types import WHOLE_MAX
+from server.store.tables import activity_days
 
+_SUBJECTS_A_QUERY: Final = 500
+NOT_LOADED: Final = 2**31
+"""After all days."""
 PRINTS_MAX: Final = 100
 """Places of one kind, activity and day."""
 _AMOUNTS: Final = msgspec.json.Decoder(tuple[int, ...])
@@ -44,11 +54,15 @@ ActivityPlace = tuple[str, int]
 
 
 class SubjectActivities:
-    """Mutable. `rows` are what the next commit has to write; `written` forgets them."""
+    """Mutable. `written` forgets what the last commit wrote. `since`: the local day from which on it knows
+    what is stored."""
 
-    __slots__ = ("_days", "_dirty")
+    __slots__ = ("_days", "_dirty", "_since")
 
-    def __init__(self, days: dict[str, dict[int, ActivityDay]] | None = None) -> None:
+    def __init__(
+        self, since: int = NOT_LOADED, days: dict[str, dict[int, ActivityDay]] | None = None
+    ) -> None:
+        self._since = since
         self._days = {} if days is None else days
         self._dirty: set[ActivityPlace] = set()
 
@@ -67,12 +81,7 @@ class SubjectActivities:
         row = days.get(day)
         if row is None:
             row = days[day] = ActivityDay(day_type, (0,) * len(increments))
-        row.amounts = tuple(
-            [min(old + more, VALUE_MAX) for old, more in zip(row.amounts, increments, strict=True)]
-        )
-        row.events = min(row.events + events, WHOLE_MAX)
-        if prints and prints != row.places:
-            row.places = _united(row.places, prints)
+        _add(row, increments, prints, events)
         self._dirty.add((activity, day))
 
     def restore(self, activity: str, day: int, row: ActivityDay) -> None:
@@ -82,12 +91,11 @@ class SubjectActivities:
 
     def before(self, day: int) -> SubjectActivities:
         """The same without this day and those after it, nothing to write."""
-        return SubjectActivities(
-            {
-                activity: {each: row for each, row in days.items() if each < day}
-                for activity, days in self._days.items()
-            }
-        )
+        days = {
+            activity: {each: row for each, row in rows.items() if each < day}
+            for activity, rows in self._days.items()
+        }
+        return SubjectActivities(self._since, days)
 
     def keep(self, stored: SubjectActivities, days: Collection[int]) -> None:
         """Of these days, the rows that more events stand behind: these, or those that are stored."""
@@ -107,10 +115,18 @@ class SubjectActivities:
         }
         self._dirty = {place for place in self._dirty if place[1] >= day}
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """As the table has them, without the subject."""
+    def older_days(self) -> set[int]:
+        """Of what is to be written, the days of which it does not know what is stored."""
+        return {day for _, day in self._dirty if day < self._since}
+
+    def rows(self, stored: SubjectActivities) -> Iterator[dict[str, Any]]:
+        """What is to be written, as the table has it, without the subject. `stored`: of `older_days`."""
         for activity, day in self._dirty:
             row = self._days[activity][day]
+            older = stored.days(activity).get(day) if day < self._since else None
+            if older is not None:
+                _add(older, row.amounts, row.places, row.events)
+                row = older
             yield {
                 "activity": activity,
                 "day": day,
@@ -121,12 +137,48 @@ class SubjectActivities:
             }
 
     def written(self) -> None:
+        for activity, day in self._dirty:
+            if day < self._since:
+                del self._days[activity][day]
         self._dirty.clear()
+
+
+def load_activities(
+    connection: Connection, subjects: Sequence[str], since: int, *, days: Collection[int] = ()
+) -> dict[str, SubjectActivities]:
+    """Of all these subjects, empty for new ones. since: local day. `days`: only these."""
+    found = {subject: SubjectActivities(since) for subject in subjects}
+    row = activity_days.c
+    query = select(activity_days).where(row.day >= since)
+    if days:
+        query = query.where(row.day.in_(sorted(days)))
+    for start in range(0, len(subjects), _SUBJECTS_A_QUERY):
+        part = subjects[start : start + _SUBJECTS_A_QUERY]
+        for subject, activity, day, *rest in connection.execute(query.where(row.subject.in_(part))):
+            found[subject].restore(activity, day, stored_day(*rest))
+    return found
+
+
+def activity_rows(
+    connection: Connection, activities: Mapping[str, SubjectActivities]
+) -> list[dict[str, Any]]:
+    """What is to be written of these subjects, as the table has it. In the transaction that writes it, with
+    the subjects' versions raised."""
+    days = {subject: older for subject, each in activities.items() if (older := each.older_days())}
+    stored: dict[str, SubjectActivities] = {}
+    if days:
+        oldest = min(map(min, days.values()))
+        stored = load_activities(connection, sorted(days), oldest, days=set().union(*days.values()))
+    return [
+        {"subject": subject} | row
+        for subject, each in activities.items()
+        for row in each.rows(stored.get(subject, _NOTHING))
+    ]
 
 
 def stored_day(day_type: str, amounts: str, places: str, events: int) -> ActivityDay:
     """A row of the table. Raises msgspec.DecodeError."""
-    return ActivityDay(day_type, _AMOUNTS.decode(amounts), _PLACES.decode(places), events)
+    return ActivityDay(intern(day_type), _AMOUNTS.decode(amounts), _PLACES.decode(places), events)
 
 
 def is_known(activity: str, row: ActivityDay) -> bool:
@@ -138,6 +190,15 @@ def is_known(activity: str, row: ActivityDay) -> bool:
     )
 
 
+def _add(row: ActivityDay, increments: tuple[int, ...], prints: Prints, events: int) -> None:
+    row.amounts = tuple(
+        [min(old + more, VALUE_MAX) for old, more in zip(row.amounts, increments, strict=True)]
+    )
+    row.events = min(row.events + events, WHOLE_MAX)
+    if prints and prints != row.places:
+        row.places = _united(row.places, prints)
+
+
 def _united(known: Prints, more: Sequence[Sequence[int]]) -> Prints:
     if not known:
         known = ((),) * len(more)
@@ -145,3 +206,6 @@ def _united(known: Prints, more: Sequence[Sequence[int]]) -> Prints:
         old if set(new) <= set(old) else tuple(sorted({*old, *new})[:PRINTS_MAX])
         for old, new in zip(known, more, strict=True)
     )
+
+
+_NOTHING: Final = SubjectActivities()

@@ -13,12 +13,11 @@ from sqlalchemy import Connection, func, select
 
 from analytics.fading import higher
 from analytics.risk import Level
-from server.pipeline.subject_activities import SubjectActivities, stored_day
+from server.pipeline.subject_activities import SubjectActivities, load_activities
 from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
 from server.store.column_types import key_text
 from server.store.tables import (
-    activity_days,
     channel_days,
     correlation_groups,
     rule_days,
@@ -261,14 +260,15 @@ class SubjectState:
 def load_subjects(
     connection: Connection, subjects: Sequence[str], *, since: int = EVER, activities_since: int | None = None
 ) -> dict[str, SubjectState]:
-    """States of all these subjects, empty for new ones. since, activities_since: local days; None: without
-    their activities."""
+    """States of all these subjects, empty for new ones. since, activities_since: local days; None: they do
+    not know their activities."""
     states = {subject: SubjectState(subject) for subject in subjects}
     for start in range(0, len(subjects), 500):
         part = subjects[start : start + 500]
         _load_part(connection, part, states, since)
         if activities_since is not None:
-            _load_activities(connection, part, states, activities_since)
+            for subject, activities in load_activities(connection, part, activities_since).items():
+                states[subject].activities = activities
     return states
 
 
@@ -312,14 +312,6 @@ def _load_part(
     )
     for subject, day, channel, agent, epoch, first_seq, last_seq in connection.execute(newest):
         states[subject].last_range[day, channel, agent, epoch] = EventRange(first_seq, last_seq)
-
-
-def _load_activities(
-    connection: Connection, part: Sequence[str], states: Mapping[str, SubjectState], since: int
-) -> None:
-    days = select(activity_days).where(activity_days.c.subject.in_(part), activity_days.c.day >= since)
-    for subject, activity, day, *row in connection.execute(days):
-        states[subject].activities.restore(activity, day, stored_day(*row))
 
 
 def borrowed(channel: str) -> str:

@@ -153,7 +153,7 @@ def test_a_backup_job_and_ten_thousand_sticks_are_bounded_whatever_came_first() 
         for start in range(0, len(prints), 40):
             part = tuple(prints[start : start + 40])
             activities.add(("removable_storage", (10**18, 1, 0)), 5, "work", (part,))
-        found.append(list(activities.rows()))
+        found.append(list(activities.rows(SubjectActivities())))
         assert running_day(activities, "removable_storage", 5) == (VALUE_MAX, 50, PRINTS_MAX)
     assert found[0] == found[1] == found[2]
 
