@@ -17,7 +17,7 @@ from server.evaluation.simulator.desks import Desk
 from server.evaluation.simulator.single_events import mailed, queried, uploaded
 from server.housekeeping import drop_old
 from server.pipeline.activity_history import NEW_AFTER_DAYS, running_day
-from server.pipeline.subject_activities import PRINTS_MAX, SubjectActivities
+from server.pipeline.subject_activities import PRINTS_MAX, ActivityDay, SubjectActivities
 from server.pipeline.subject_state import load_subjects
 from server.retention import ACTIVITY_DAYS, EVER
 from server.store.tables import activity_days
@@ -156,6 +156,23 @@ def test_a_backup_job_and_ten_thousand_sticks_are_bounded_whatever_came_first() 
         found.append(list(activities.rows(SubjectActivities())))
         assert running_day(activities, "removable_storage", 5) == (VALUE_MAX, 50, PRINTS_MAX)
     assert found[0] == found[1] == found[2]
+
+
+def test_only_days_from_which_it_was_loaded_stay_in_memory_once_they_are_written() -> None:
+    activities = SubjectActivities(since=100)
+    for day in (99, 100):
+        activities.add(("mail", (7, 1, 0)), day, "work")
+    stored = SubjectActivities(since=0)
+    stored.restore("mail", 99, ActivityDay("off", (10**15, 2, 1), (), 5))
+    stored.restore("mail", 100, ActivityDay("off", (1, 1, 1), (), 1))
+    assert activities.older_days() == {99}
+    written = {
+        row["day"]: (row["day_type"], row["amounts"], row["events"]) for row in activities.rows(stored)
+    }
+    assert written == {99: ("off", "[1000000000000000,3,1]", 6), 100: ("work", "[7,1,0]", 1)}
+    activities.written()
+    assert set(activities.days("mail")) == {100}
+    assert list(activities.rows(stored)) == []
 
 
 def test_rows_of_another_registry_are_not_known_any_more(server: Server) -> None:
