@@ -32,14 +32,16 @@ COLLECTORS = (
 )
 
 
-def measured_company(database: Database, *, seed: int = 5, subjects: int = 60, days: int = 95) -> None:
-    """Days before END, everybody watched on all of them by one machine."""
+def measured_company(
+    database: Database, *, seed: int = 5, subjects: int = 60, days: int = 95, end: int = END
+) -> None:
+    """Days before local day `end`, everybody watched on all of them by one machine."""
     history = company(seed, subjects, days)
     rows = []
     for name in ACTIVITIES:
         values = history[name].values
         for row, day in zip(*np.nonzero(values.any(axis=2)), strict=True):
-            local = END - days + int(day)
+            local = end - days + int(day)
             rows.append(
                 {
                     "subject": subject(int(row)),
@@ -68,7 +70,7 @@ def measured_company(database: Database, *, seed: int = 5, subjects: int = 60, d
         connection.execute(
             insert(collector_days),
             [
-                {"agent": "m1", "collector": collector, "day": END - days + day}
+                {"agent": "m1", "collector": collector, "day": end - days + day}
                 for collector in COLLECTORS
                 for day in range(days + 2)
             ],

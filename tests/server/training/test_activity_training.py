@@ -15,7 +15,9 @@ from server.training.stored_models import StoredModel, active_model, load_model
 from tests.server.conftest import NOW
 from tests.server.training.measured_company import DAY, END, measured_company
 
-TREES = 5
+TREES = 3
+
+pytestmark = pytest.mark.databases("sqlite")
 
 
 def trained(database: Database, *, now: int = NOW, budget: float | None = None) -> StoredModel:
@@ -47,12 +49,12 @@ def test_without_a_day_that_is_over_there_is_nothing_to_learn(database: Database
 
 
 def test_the_same_days_give_the_same_bytes(database: Database) -> None:
-    measured_company(database, subjects=40, days=70)
+    measured_company(database, subjects=20, days=62)
     first, second = trained(database), trained(database, now=NOW + 1)
     assert state_of(database, first) == state_of(database, second)
     with database.read() as connection:
         content = load_model(connection, first.id).content
-    assert (content.subjects, content.days_seen) == (40, 70)
+    assert (content.subjects, content.days_seen) == (20, 62)
     assert content.last_day - content.first_day == 114
     assert content.drift is not None
     assert first.summary.last_day == END - 1
@@ -68,6 +70,7 @@ def test_what_is_stored_is_no_pickle(database: Database) -> None:
         list(pickletools.genops(io.BytesIO(state_of(database, made))))
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_others_write_while_it_trains(database: Database) -> None:
     measured_company(database, subjects=12, days=20)
     written: list[str] = []

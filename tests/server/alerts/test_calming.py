@@ -1,0 +1,98 @@
+"""What somebody judged harmless is kept with the alert, measure by measure, and calms for thirty days."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from sqlalchemy import insert, select
+
+from analytics.calmed_day import CALM_DAYS, Accepted
+from server.alerts.calming import accepted_of
+from server.alerts.queries import Verdict, close_alert, get_alert
+from server.store.database import Database
+from server.store.tables import activity_days, alert_days, alerts
+from tests.server.conftest import NOW
+
+JUDGED = NOW // 86_400_000
+ORDINAL = date(1970, 1, 1).toordinal() + JUDGED
+WHO = "person:p0001"
+
+
+def closed(database: Database, verdict: Verdict, *, channel: str = "removable_storage") -> int:
+    """An alert about a day with a stick and with mail; the evidence is of the stick's."""
+    raised = {
+        "subject": WHO,
+        "family": "removable_storage_copy",
+        "status": "open",
+        "score": 80,
+        "traits": [],
+        "sentence": {},
+        "shares": [],
+        "facts": {"rules": []},
+        "policy_version": "1",
+        "first_time": NOW,
+        "last_time": NOW,
+        "events": 1,
+        "opened_at": NOW,
+        "updated_at": NOW,
+    }
+    day = {"subject": WHO, "day": JUDGED, "day_type": "work", "events": 1}
+    with database.begin() as connection:
+        number = int(connection.execute(insert(alerts).values(raised).returning(alerts.c.id)).scalar_one())
+        place = {"alert": number, "channel": channel, "day": JUDGED, "whole": True}
+        connection.execute(insert(alert_days).values(place))
+        rows = [
+            {"activity": "removable_storage", "amounts": json.dumps([10**12, 40, 0]), "places": "[[7]]"},
+            {"activity": "mail", "amounts": json.dumps([10**9, 2, 2]), "places": "[]"},
+        ]
+        connection.execute(insert(activity_days), [day | row for row in rows])
+        close_alert(connection, number, verdict, "a release goes out", "cli:test", NOW)
+    return number
+
+
+def accepted(database: Database, day: int) -> tuple[Accepted, ...]:
+    with database.read() as connection:
+        return accepted_of(connection, [WHO, "person:p0002"], day).get(WHO, ())
+
+
+@pytest.mark.parametrize("verdict", [Verdict.EXPECTED, Verdict.FALSE])
+def test_what_was_judged_harmless_calms_what_the_alert_was_about(
+    database: Database, verdict: Verdict
+) -> None:
+    number = closed(database, verdict)
+    told = {"bytes": 10**12, "files": 40, "new_devices": 1}
+    expected = {Accepted("removable_storage", name, value, ORDINAL) for name, value in told.items()}
+    assert set(accepted(database, JUDGED + 1)) == expected
+    assert set(accepted(database, JUDGED + CALM_DAYS)) == expected
+    assert accepted(database, JUDGED + CALM_DAYS + 1) == ()
+    assert accepted(database, JUDGED) == ()
+    with database.read() as connection:
+        facts = get_alert(connection, number).facts
+    assert ["removable_storage", "files", 40, JUDGED] in facts["accepted"]
+    assert facts["rules"] == []
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CONFIRMED, Verdict.DUPLICATE])
+def test_other_verdicts_calm_nothing(database: Database, verdict: Verdict) -> None:
+    closed(database, verdict)
+    assert accepted(database, JUDGED + 1) == ()
+
+
+def test_an_alert_of_a_channel_that_feeds_no_activity_calms_nothing(database: Database) -> None:
+    number = closed(database, Verdict.EXPECTED, channel="correlations")
+    assert accepted(database, JUDGED + 1) == ()
+    with database.read() as connection:
+        facts = connection.execute(select(alerts.c.facts).where(alerts.c.id == number)).scalar_one()
+    assert "accepted" not in facts
+
+
+def test_what_comes_later_of_the_judged_day_was_not_judged(database: Database) -> None:
+    closed(database, Verdict.EXPECTED)
+    with database.begin() as connection:
+        more = json.dumps([10**14, 4000, 0])
+        connection.execute(
+            activity_days.update().where(activity_days.c.activity == "removable_storage").values(amounts=more)
+        )
+    assert Accepted("removable_storage", "files", 40, ORDINAL) in accepted(database, JUDGED + 1)
