@@ -17,8 +17,8 @@ from sqlalchemy import Connection, select, update
 from analytics.calmed_day import CALM_DAYS, Accepted
 from analytics.measures import ACTIVITIES
 from server.pipeline.activity_history import NEW_AFTER_DAYS, SOURCES, running_day
-from server.pipeline.subject_activities import SubjectActivities, stored_day
-from server.store.tables import activity_days, alert_days, alerts
+from server.pipeline.subject_activities import load_activities
+from server.store.tables import alert_days, alerts
 
 ACCEPTED: Final = "accepted"
 CALMING: Final = ("expected", "false")
@@ -37,7 +37,7 @@ def note_accepted(connection: Connection, alert_id: int, subject: str) -> None:
     judged = {(activity, row.day) for row in places for activity in _fed_by(row.channel) if row.day in latest}
     if not judged:
         return
-    known = _activities(connection, subject, latest[0] - NEW_AFTER_DAYS, latest[-1])
+    known = load_activities(connection, [subject], latest[0] - NEW_AFTER_DAYS)[subject]
     accepted = [
         [activity, measure.name, amount, day]
         for activity, day in sorted(judged)
@@ -87,12 +87,3 @@ def _fed_by(channel: str) -> list[str]:
         for activity, source in SOURCES.items()
         if channel in source.own | source.company | source.or_company
     ]
-
-
-def _activities(connection: Connection, subject: str, first: int, last: int) -> SubjectActivities:
-    at = activity_days.c
-    query = select(activity_days).where(at.subject == subject, at.day >= first, at.day <= last)
-    found = SubjectActivities()
-    for _, activity, day, *row in connection.execute(query):
-        found.restore(activity, day, stored_day(*row))
-    return found

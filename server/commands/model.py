@@ -96,7 +96,10 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
 
 def _made_from(summary: dict[str, Any]) -> str:
     """What server/training says of it, in words."""
-    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {day_text(summary['last_day'])}"
+    days = day_text(summary["last_day"])
+    if "first_day" in summary:
+        days = f"{days} from {day_text(summary['first_day'])} on"
+    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {days}"
     if summary["cold_start"]:
         return f"{words}; a cold start"
     if "line" in summary:
@@ -106,7 +109,13 @@ def _made_from(summary: dict[str, Any]) -> str:
 
 
 @model.command("train")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=1,
+    show_default=True,
+    help="The same days and seed give the same model.",
+)
 @click.option(
     "--alerts-per-1000",
     type=click.FloatRange(0.01, 1000),

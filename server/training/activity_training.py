@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from analytics.anomaly_training import CALIBRATION_DAYS, Progress, train
 from server import audit
+from server.pipeline.activity_history import HISTORY_DAYS
 from server.store.database import Database
 from server.store.tables import activity_days
 from server.training.company_days import DAY_ZERO, company_days, days_over
@@ -31,8 +32,9 @@ def is_due(connection: Connection, now: int) -> bool:
     """No model yet, or the last one is a week old; a cold-start model is tried again after a day."""
     last = next(iter(stored_models(connection, 1)), None)
     if last is None:
-        earliest = select(activity_days.c.day).where(activity_days.c.day < days_over(now)).limit(1)
-        return connection.execute(earliest).first() is not None
+        at, end = activity_days.c, days_over(now)
+        anything = select(at.day).where(at.day >= end - HISTORY_DAYS, at.day < end).limit(1)
+        return connection.execute(anything).first() is not None
     return now - last.created_at > (COLD_START_DUE_AFTER_MS if last.summary.cold_start else DUE_AFTER_MS)
 
 

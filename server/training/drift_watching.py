@@ -41,9 +41,11 @@ def watch(database: Database, *, now: int) -> tuple[WatchedWeek, ...]:
     scored = end - first
     with database.read() as connection:
         company = company_days(connection, end=end, days=HISTORY_DAYS + scored)
-        if not company.panel.subjects:
-            return active.summary.weeks
         loaded = loaded_days(company, scored)
+    if not loaded.subjects:
+        with database.begin() as connection:
+            keep_weeks(connection, active.id, active.summary.weeks, end - 1)
+        return active.summary.weeks
     scores = score_company(model, loaded, HISTORY_DAYS)
     raised = raised_alerts(model, scores, loaded.subjects, active.summary.alerts_per_1000_a_day)
     weeks = [week for week in active.summary.weeks if week.first_day < first]

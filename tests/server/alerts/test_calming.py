@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from analytics.calmed_day import CALM_DAYS, Accepted
 from server.alerts.calming import accepted_of
 from server.alerts.queries import Verdict, close_alert, get_alert
+from server.commands.alert_words import calmed_words
 from server.store.database import Database
 from server.store.tables import activity_days, alert_days, alerts
 from tests.server.conftest import NOW
@@ -72,6 +73,10 @@ def test_what_was_judged_harmless_calms_what_the_alert_was_about(
         facts = get_alert(connection, number).facts
     assert ["removable_storage", "files", 40, JUDGED] in facts["accepted"]
     assert facts["rules"] == []
+    until = date.fromordinal(ORDINAL + CALM_DAYS)
+    said = calmed_words(facts)
+    assert said.startswith(f"until {until} about as much")
+    assert "1 TB copied to removable storage, 40 files copied" in said
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CONFIRMED, Verdict.DUPLICATE])
@@ -86,6 +91,7 @@ def test_an_alert_of_a_channel_that_feeds_no_activity_calms_nothing(database: Da
     with database.read() as connection:
         facts = connection.execute(select(alerts.c.facts).where(alerts.c.id == number)).scalar_one()
     assert "accepted" not in facts
+    assert calmed_words(facts) == ""
 
 
 def test_what_comes_later_of_the_judged_day_was_not_judged(database: Database) -> None:
