@@ -2,7 +2,8 @@
 
 `alerts.facts["accepted"]` is [[activity, measure, amount, local day], …], as it stood at the verdict: what
 comes later of the same day was not judged. analytics/calmed_day.py says what of a later day it calms, and for
-how long. Only activities that the alert's own channels tell of: nobody judged the others.
+how long. Only activities of which all that was seen that day came by the alert's own channels: nobody judged
+the others.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from datetime import date
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from analytics.calmed_day import CALM_DAYS, Accepted
 from analytics.measures import ACTIVITIES
 from server.pipeline.activity_history import NEW_AFTER_DAYS, SOURCES, running_day
 from server.pipeline.subject_activities import load_activities
-from server.store.tables import alert_days, alerts
+from server.store.tables import alert_days, alerts, channel_days
 
 ACCEPTED: Final = "accepted"
 CALMING: Final = ("expected", "false")
@@ -32,9 +33,18 @@ _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 def note_accepted(connection: Connection, alert_id: int, subject: str) -> None:
     """In the transaction that closes the alert as expected or false."""
     at = alert_days.c
-    places = connection.execute(select(at.channel, at.day).where(at.alert == alert_id)).all()
-    latest = sorted({row.day for row in places})[-_DAYS_MAX:]
-    judged = {(activity, row.day) for row in places for activity in _fed_by(row.channel) if row.day in latest}
+    shown = _by_day(connection, select(at.day, at.channel).where(at.alert == alert_id))
+    latest = sorted(shown)[-_DAYS_MAX:]
+    row = channel_days.c
+    seen = select(row.day, row.channel).where(row.subject == subject, row.day.in_(latest))
+    there = _by_day(connection, seen)
+    judged = {
+        (activity, day)
+        for activity, source in SOURCES.items()
+        for day in latest
+        if shown[day] & (feeding := source.own | source.company | source.or_company)
+        and there.get(day, set()) & feeding <= shown[day]
+    }
     if not judged:
         return
     known = load_activities(connection, [subject], latest[0] - NEW_AFTER_DAYS)[subject]
@@ -80,10 +90,9 @@ def accepted_in(facts: dict[str, object]) -> Iterable[Accepted]:
         yield Accepted(activity, measure, amount, _DAY_ZERO + day)
 
 
-def _fed_by(channel: str) -> list[str]:
-    """The activities that a channel's events may count for."""
-    return [
-        activity
-        for activity, source in SOURCES.items()
-        if channel in source.own | source.company | source.or_company
-    ]
+def _by_day(connection: Connection, query: Select[int, str]) -> dict[int, set[str]]:
+    """Channels by local day."""
+    found: dict[int, set[str]] = {}
+    for day, channel in connection.execute(query):
+        found.setdefault(day, set()).add(channel)
+    return found

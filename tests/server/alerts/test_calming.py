@@ -13,7 +13,7 @@ from server.alerts.calming import accepted_of
 from server.alerts.queries import Verdict, close_alert, get_alert
 from server.commands.alert_words import calmed_words
 from server.store.database import Database
-from server.store.tables import activity_days, alert_days, alerts
+from server.store.tables import activity_days, alert_days, alerts, channel_days
 from tests.server.conftest import NOW
 
 JUDGED = NOW // 86_400_000
@@ -22,7 +22,7 @@ WHO = "person:p0001"
 
 
 def closed(database: Database, verdict: Verdict, *, channel: str = "removable_storage") -> int:
-    """An alert about a day with a stick and with mail; the evidence is of the stick's."""
+    """An alert about a day with a stick, records read in an application, and mail; the evidence is the stick's."""
     raised = {
         "subject": WHO,
         "family": "removable_storage_copy",
@@ -46,9 +46,18 @@ def closed(database: Database, verdict: Verdict, *, channel: str = "removable_st
         connection.execute(insert(alert_days).values(place))
         rows = [
             {"activity": "removable_storage", "amounts": json.dumps([10**12, 40, 0]), "places": "[[7]]"},
+            {"activity": "files", "amounts": json.dumps([900, 0, 3, 0, 0]), "places": "[]"},
             {"activity": "mail", "amounts": json.dumps([10**9, 2, 2]), "places": "[]"},
         ]
         connection.execute(insert(activity_days), [day | row for row in rows])
+        sums = {"bytes": 0, "files": 0, "items": 1, "new_places": 0, "first_time": NOW, "last_time": NOW}
+        connection.execute(
+            insert(channel_days),
+            [
+                day | sums | {"channel": each, "anomaly": 0.0}
+                for each in ("removable_storage", "access_log", "mail")
+            ],
+        )
         close_alert(connection, number, verdict, "a release goes out", "cli:test", NOW)
     return number
 
@@ -83,6 +92,12 @@ def test_what_was_judged_harmless_calms_what_the_alert_was_about(
 def test_other_verdicts_calm_nothing(database: Database, verdict: Verdict) -> None:
     closed(database, verdict)
     assert accepted(database, JUDGED + 1) == ()
+
+
+def test_what_came_by_other_channels_was_not_judged(database: Database) -> None:
+    closed(database, Verdict.EXPECTED)
+    # Files are read in applications too, and the alert was about the stick.
+    assert {each.activity for each in accepted(database, JUDGED + 1)} == {"removable_storage"}
 
 
 def test_an_alert_of_a_channel_that_feeds_no_activity_calms_nothing(database: Database) -> None:
