@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from server.pulse import Pulse
 from server.store.database import Database
 from server.training import activity_training, drift_watching, storage_training
-from server.training.child_process import SECONDS_MAX, Task, train_in_child
+from server.training.child_process import SECONDS_MAX, Task, TrainingFailed, train_in_child
 
 FIRST_LOOK_SECONDS = 600.0
 LOOK_SECONDS = 600.0
@@ -56,11 +56,21 @@ class PeriodicTraining:
         """Until stop is set. Raises TrainingFailed: start it again, after a good while."""
         while not stop.wait(self._pause):
             self._pause = self._look_seconds
+            failed: TrainingFailed | None = None
             for task, is_due in _DUE.items():
                 self._pulse.beat()
                 with self._database.read() as connection:
                     due = is_due(connection, self._clock())
-                if due and not stop.is_set():
-                    _logger.info("training_begins", extra={"task": task})
+                if not due or stop.is_set():
+                    continue
+                _logger.info("training_begins", extra={"task": task})
+                try:
                     train_in_child(self._database, stop, task)
+                except TrainingFailed as error:
+                    # The others do not wait for it: a model that cannot be watched is to be replaced.
+                    _logger.warning("training_failed", extra={"task": task})
+                    failed = error
+                else:
                     _logger.info("training_ends", extra={"task": task})
+            if failed is not None:
+                raise failed

@@ -16,7 +16,14 @@ from server.pipeline.activity_history import HISTORY_DAYS
 from server.store.database import Database
 from server.store.tables import activity_days
 from server.training.company_days import DAY_ZERO, company_days, days_over
-from server.training.stored_models import ModelSummary, StoredModel, active_model, keep_model, stored_models
+from server.training.stored_models import (
+    ModelSummary,
+    StoredModel,
+    active_model,
+    is_usable,
+    keep_model,
+    stored_models,
+)
 
 DUE_AFTER_MS: Final = 7 * 86_400_000
 COLD_START_DUE_AFTER_MS: Final = 86_400_000
@@ -29,12 +36,16 @@ class NothingMeasured(Exception):
 
 
 def is_due(connection: Connection, now: int) -> bool:
-    """No model yet, or the last one is a week old; a cold-start model is tried again after a day."""
+    """No model yet, or the last one is a week old; a cold-start model is tried again after a day. At once where
+    this program cannot use the active one: another version made it."""
     last = next(iter(stored_models(connection, 1)), None)
     if last is None:
         at, end = activity_days.c, days_over(now)
         anything = select(at.day).where(at.day >= end - HISTORY_DAYS, at.day < end).limit(1)
         return connection.execute(anything).first() is not None
+    active = active_model(connection)
+    if active is not None and not is_usable(connection, active.id):
+        return True
     return now - last.created_at > (COLD_START_DUE_AFTER_MS if last.summary.cold_start else DUE_AFTER_MS)
 
 

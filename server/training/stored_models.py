@@ -2,7 +2,7 @@
 
 A model that was trained on schedule takes over by itself, unless a person chose the active one
 (`leaver model activate`, `rollback`): that one stays until a person chooses again or trains by hand.
-A cold-start model never takes over from one that scores.
+A cold-start model never takes over from one that scores. One that this program cannot use holds nothing up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from analytics.anomaly_model import AnomalyModel
+from analytics.sealed_bytes import StoredStateError
 from event_schema.struct_base import Milliseconds
 from server import audit
 from server.store.tables import models
@@ -112,12 +113,21 @@ def load_model(connection: Connection, model_id: int) -> AnomalyModel:
     return AnomalyModel.from_bytes(bytes(state))
 
 
+def is_usable(connection: Connection, model_id: int) -> bool:
+    """Whether this program can use it: it may be another version's. Raises UnknownModel."""
+    try:
+        load_model(connection, model_id)
+    except StoredStateError:
+        return False
+    return True
+
+
 def keep_model(
     connection: Connection, state: bytes, summary: ModelSummary, *, now: int, by_hand: bool
 ) -> StoredModel:
     """Adds it, and makes it the active one as the rules above say. In a write transaction that is alone."""
     active = active_model(connection)
-    held = active is not None and (
+    held = (active is not None and is_usable(connection, active.id)) and (
         (active.summary.chosen and not by_hand) or (summary.cold_start and not active.summary.cold_start)
     )
     values = {"kind": KIND, "created_at": now, "active": False, "state": state}

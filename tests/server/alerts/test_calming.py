@@ -22,7 +22,7 @@ WHO = "person:p0001"
 
 
 def closed(database: Database, verdict: Verdict, *, channel: str = "removable_storage") -> int:
-    """An alert about a day with a stick, records read in an application, and mail; the evidence is the stick's."""
+    """An alert about a day with a stick, records read in an application, and mail; it shows the stick."""
     raised = {
         "subject": WHO,
         "family": "removable_storage_copy",

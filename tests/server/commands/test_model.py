@@ -67,6 +67,9 @@ def test_a_model_is_trained_shown_compared_chosen_and_taken_back(model: Commands
     assert second > first["id"]
     assert "line p" in model("list")
 
+    status = CliRunner().invoke(main, ["status", "--data", str(model.data)])
+    assert f"over all activities: model {second}, trained" in " ".join(status.output.split())
+
     shown = model("show", str(second))
     assert "removable_storage" in shown
     assert "scikit-learn" in shown

@@ -6,10 +6,10 @@ import io
 import pickletools
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from server.store.database import Database
-from server.store.tables import activity_days, audit, installation
+from server.store.tables import activity_days, audit, installation, models
 from server.training.activity_training import NothingMeasured, is_due, train_activities
 from server.training.stored_models import StoredModel, active_model, load_model
 from tests.server.conftest import NOW
@@ -87,7 +87,13 @@ def test_others_write_while_it_trains(database: Database) -> None:
 def test_the_budget_stays_until_somebody_names_another(database: Database) -> None:
     measured_company(database, subjects=12, days=20)
     assert trained(database).summary.alerts_per_1000_a_day == 5
-    assert trained(database, budget=2).summary.alerts_per_1000_a_day == 2
+    with database.begin() as connection:
+        assert connection.execute(select(audit)).first() is None
+    by_hand = train_activities(database, now=NOW, trees=TREES, alerts_per_1000_a_day=2, actor="cli:test")
+    with database.read() as connection:
+        row = connection.execute(select(audit)).one()
+        assert active_model(connection) == by_hand
+    assert (row.actor, row.action, row.object) == ("cli:test", "model.train", f"model:{by_hand.id}")
     assert trained(database).summary.alerts_per_1000_a_day == 2
 
 
@@ -101,11 +107,10 @@ def test_it_is_due_again_after_a_week_or_a_day_of_a_cold_start(
     assert due(database, NOW + due_after * DAY + 1)
 
 
-def test_only_who_trains_by_hand_is_on_the_record(database: Database) -> None:
-    measured_company(database, subjects=12, days=20)
+def test_it_is_due_at_once_where_this_program_cannot_use_the_active_one(database: Database) -> None:
+    measured_company(database, subjects=12, days=16)
     trained(database)
-    made = train_activities(database, now=NOW, trees=TREES, actor="cli:test")
-    with database.read() as connection:
-        row = connection.execute(select(audit)).one()
-        assert active_model(connection) == made
-    assert (row.actor, row.action, row.object) == ("cli:test", "model.train", f"model:{made.id}")
+    assert not due(database, NOW)
+    with database.begin() as connection:
+        connection.execute(update(models).values(state=b"of another version" * 4))
+    assert due(database, NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from analytics.anomaly_training import train
 from analytics.sealed_bytes import StoredStateError
@@ -17,6 +17,7 @@ from server.training.stored_models import (
     UnknownModel,
     active_model,
     choose_model,
+    is_usable,
     keep_model,
     load_model,
     model_before,
@@ -127,6 +128,16 @@ def test_a_model_that_this_program_cannot_use_is_not_chosen(database: Database) 
     with pytest.raises(UnknownModel, match="999"):
         choose(database, 999)
     assert active(database) == kept.id
+
+
+def test_a_model_of_another_version_holds_nothing_up_though_somebody_chose_it(database: Database) -> None:
+    first = keep(database)
+    choose(database, first.id)
+    with database.begin() as connection:
+        connection.execute(update(models).values(state=STATE[:8] + b"\xff\xff" + STATE[10:]))
+        assert not is_usable(connection, first.id)
+    assert active(database) == first.id
+    assert keep(database, COLD).active
 
 
 def test_the_latest_are_kept_and_the_active_one_however_old(database: Database) -> None:
