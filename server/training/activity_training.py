@@ -36,8 +36,8 @@ class NothingMeasured(Exception):
 
 
 def is_due(connection: Connection, now: int) -> bool:
-    """No model yet, or the last one is a week old; a cold-start model is tried again after a day. At once where
-    this program cannot use the active one: another version made it."""
+    """No model yet, or the last one is a week old; a cold-start model is tried again after a day. At once
+    where this program cannot use the active one: another version made it."""
     last = next(iter(stored_models(connection, 1)), None)
     if last is None:
         at, end = activity_days.c, days_over(now)
