@@ -1,7 +1,8 @@
 """Watches whether the active model still fits: the days since it was trained, week by week, scored as it
 stands. What it finds stays with the model (ModelSummary.weeks); `model_stale` in `leaver status` tells of it.
 
-Once a day, the week that is running and the one before, so that days that came late count too.
+Once a day, the week that is running and the one before, so that days that came late count too. Alerts are
+those that the day queue would have raised: the slow one's cool-down is longer than what is looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from analytics.alert_queues import DAY_QUEUE
 from analytics.drift_watch import watch_week
 from analytics.panel_scores import HISTORY_DAYS, raised_alerts
 from server.store.database import Database
@@ -38,7 +40,9 @@ def watch(database: Database, *, now: int) -> tuple[WatchedWeek, ...]:
         model = load_model(connection, active.id)
     trained_to = active.summary.last_day + 1
     first = trained_to + max((end - 1 - trained_to) // WEEK - 1, 0) * WEEK
-    scored = end - first
+    # Whoever alerted the week before cools down.
+    lead = DAY_QUEUE.cool_down_days
+    scored = lead + end - first
     with database.read() as connection:
         company = company_days(connection, end=end, days=HISTORY_DAYS + scored)
         loaded = loaded_days(company, scored)
@@ -47,21 +51,27 @@ def watch(database: Database, *, now: int) -> tuple[WatchedWeek, ...]:
             keep_weeks(connection, active.id, active.summary.weeks, end - 1)
         return active.summary.weeks
     scores = score_company(model, loaded, HISTORY_DAYS)
-    raised = raised_alerts(model, scores, loaded.subjects, active.summary.alerts_per_1000_a_day)
+    budget = active.summary.alerts_per_1000_a_day
+    raised = [
+        alert.day - lead
+        for alert in raised_alerts(model, scores, loaded.subjects, budget)
+        if alert.queue == DAY_QUEUE.name
+    ]
     weeks = [week for week in active.summary.weeks if week.first_day < first]
     for begin in range(0, end - first, WEEK):
-        days = slice(begin, min(begin + WEEK, end - first))
-        seen = scores.seen[:, days]
+        days = range(begin, min(begin + WEEK, end - first))
+        columns = slice(lead + days.start, lead + days.stop)
+        seen = scores.seen[:, columns]
         found = watch_week(
-            scores.p_day[:, days][seen],
-            sum(days.start <= alert.day < days.stop for alert in raised),
+            scores.p_day[:, columns][seen],
+            sum(day in days for day in raised),
             model.content.p_shares,
-            active.summary.alerts_per_1000_a_day,
+            DAY_QUEUE.share * budget,
         )
         weeks.append(
             WatchedWeek(
                 first_day=first + days.start,
-                days=days.stop - days.start,
+                days=len(days),
                 **{name: getattr(found, name) for name in found.__struct_fields__},
             )
         )

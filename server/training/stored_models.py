@@ -30,7 +30,7 @@ class UnknownModel(Exception):
 
 class WatchedWeek(msgspec.Struct, frozen=True):
     """How a week since the model was trained looks to it (analytics/drift_watch.py). first_day: local, since
-    1970-01-01; `days`: how many of it are over."""
+    1970-01-01; `days`: how many of it are over. Alerts and those due are the day queue's."""
 
     first_day: int
     days: int
