@@ -16,7 +16,7 @@ from analytics.anomaly_explanation import Subject, usual_values
 from analytics.anomaly_model import Today
 from analytics.measures import ACTIVITIES
 
-CALM_DAYS: Final = 90
+CALM_DAYS: Final = 30
 """How long a judgement holds."""
 _MORE: Final = 1.5
 

@@ -159,6 +159,14 @@ BENCHMARKS = (
     ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(
+        "model_training",
+        ("--people", "200"),
+        (
+            ("anomaly models: training, CPU s", r"^training +([\d,.]+) CPU", ""),
+            ("anomaly models: a day of 1,000 people, CPU s", r"([\d.]+) s for a day", ""),
+        ),
+    ),
+    Benchmark(
         "ingest_throughput",
         ("--events", "60000", "--repeats", "1"),
         (

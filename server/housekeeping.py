@@ -20,11 +20,12 @@ from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
 from server.pulse import Pulse
-from server.retention import first_day_kept, first_local_day
+from server.retention import first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.deletion import delete_rows
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
+    activity_days,
     agent_findings,
     alerts,
     channel_days,
@@ -69,7 +70,8 @@ def drop_old(
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
     `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
-    gone, which would raise them again; uses for `uses_days` after the last one."""
+    gone, which would raise them again; uses for `uses_days` after the last one; sums of activities for as
+    long as models need them."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
     still_seen = exists().where(
@@ -80,6 +82,7 @@ def drop_old(
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
         (subject_events, subject_events.c.day < first_local),
         (channel_days, channel_days.c.day < first_local),
+        (activity_days, activity_days.c.day < first_activity_day(now)),
         (rule_days, rule_days.c.day < first_local),
         (suspect_traits, suspect_traits.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),

@@ -7,11 +7,19 @@ from typing import Final
 
 DAY_MS: Final = 24 * 3600 * 1000
 EVER: Final = -(2**31)
+ACTIVITY_DAYS: Final = 190
+"""Sums by activity and day: 115 that models look at, 60 before them that tell what is new
+(pipeline/activity_history.py), and some for those that come late."""
 
 
 def first_day_kept(now: int, events_days: int | None) -> int:
     """UTC day. now: ms UTC. events_days: None keeps all."""
     return EVER if events_days is None else now // DAY_MS - events_days
+
+
+def first_activity_day(now: int) -> int:
+    """Local day. now: ms UTC."""
+    return first_local_day(first_day_kept(now, ACTIVITY_DAYS))
 
 
 def first_local_day(first_day: int) -> int:

@@ -34,6 +34,7 @@ from server.status_types import (
 )
 from server.store.size import database_bytes
 from server.store.tables import alerts, dead_letters, event_blocks, log_positions, models
+from server.training.model_watch import model_watch
 
 
 def installation_status(
@@ -82,6 +83,7 @@ def read_status(
         look_backs=look_back_state(connection),
         passwords_known=passwords_known(connection, now),
         training=_training(connection, process),
+        anomaly_model=model_watch(connection, now),
         findings=(),
     )
     unknown = tuple(

@@ -13,6 +13,7 @@ from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
 from server.process_state import LastDrop, ProcessState
 from server.service_tokens import ServiceToken
+from server.training.model_watch import ModelWatch
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
 """How alerts are counted: each band and its lowest score."""
@@ -92,3 +93,4 @@ class Status(msgspec.Struct, frozen=True):
     look_backs: LookBackState | None = None
     passwords_known: int = 0
     """Shared and service accounts whose password somebody who left still knows."""
+    anomaly_model: ModelWatch | None = None

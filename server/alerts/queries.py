@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select, tuple_, update
 
 from server import audit
+from server.alerts.calming import CALMING, note_accepted
 from server.alerts.evidence_blocks import note_judged_ranges
 from server.alerts.judgement import note_judged
 from server.alerts.traits import AlertTrait
@@ -124,6 +125,9 @@ def close_alert(
     if not changed:
         raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
     note_judged(connection, alert_id, alert.subject, alert.family)
+    if alert.verdict in CALMING:
+        note_accepted(connection, alert_id, alert.subject)
+        alert = get_alert(connection, alert_id)
     audit.append(
         connection,
         at=at,

@@ -13,6 +13,7 @@ from server.alerts.proof import EvidenceProof
 from server.alerts.queries import Verdict
 from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
 from server.commands.alert_words import (
+    calmed_words,
     counted,
     destination_words,
     label_words,
@@ -153,6 +154,8 @@ def _facts(detail: AlertDetail) -> Table:
     if alert.verdict and alert.closed_at is not None:
         closed = f"{moment(alert.closed_at, zone_of(alert))} as {alert.verdict} by {alert.closed_by}"
         grid.add_row("closed", f"{closed}: {alert.reason}")
+    if calmed := calmed_words(detail.facts):
+        grid.add_row("calms", calmed)
     return grid
 
 

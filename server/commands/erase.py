@@ -55,6 +55,7 @@ from server.store.database import MetAnother, StoreUnavailable
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     accounts,
+    activity_days,
     alerts,
     channel_days,
     correlation_groups,
@@ -78,10 +79,9 @@ from server.store.tables import (
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
-    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
-    correlation_groups, trait_uses, subject_agents, subject_events, state_versions, dead_letters, erasures,
-    event_blocks, hidden_hits, policy_versions,
-    known_exports,
+    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days, rule_days,
+    subject_places, correlation_groups, trait_uses, subject_agents, subject_events, state_versions,
+    dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
 

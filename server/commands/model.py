@@ -1,8 +1,8 @@
-"""`leaver model`: which models were trained, when, from what; and training one now."""
+"""`leaver model`: which models were trained, when, from what; and training now. More in model_choice.py."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,29 @@ from sqlalchemy import func, select
 
 from event_schema.byte_size import byte_size
 from event_schema.struct_base import Milliseconds
-from server.commands.opening import data_option, echo_json, json_option, open_installation, system_clock
+from server.commands.bars import bars
+from server.commands.model_choice import activate, compare, rollback, show
+from server.commands.model_words import made_words, moment
+from server.commands.opening import (
+    data_option,
+    echo_json,
+    json_option,
+    open_installation,
+    system_actor,
+    system_clock,
+)
 from server.commands.tables import echo_table
 from server.people.dates import day_text
 from server.store.tables import models
+from server.training.storage_training import TrainedModel
+from server.training.stored_models import StoredModel
+
+
+class _Trained(msgspec.Struct, frozen=True):
+    """None: nothing was measured yet."""
+
+    removable_storage: TrainedModel
+    activities: StoredModel | None
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -67,7 +86,7 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
         table.add_row(
             str(row.id),
             row.kind,
-            datetime.fromtimestamp(row.created_at / 1000, UTC).strftime("%Y-%m-%d %H:%MZ"),
+            moment(row.created_at),
             "yes" if row.active else "",
             byte_size(row.bytes),
             _made_from(row.summary),
@@ -77,22 +96,67 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
 
 def _made_from(summary: dict[str, Any]) -> str:
     """What server/training says of it, in words."""
-    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {day_text(summary['last_day'])}"
-    return f"{words}; a cold start" if summary["cold_start"] else words
+    days = day_text(summary["last_day"])
+    if "first_day" in summary:
+        days = f"{days} from {day_text(summary['first_day'])} on"
+    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {days}"
+    if summary["cold_start"]:
+        return f"{words}; a cold start"
+    if "line" in summary:
+        slow = f", {summary['slow_line']:.2g} by drift" if summary["slow_line"] else ""
+        words += f"; line p {summary['line']:.2g}{slow}"
+    return f"{words}; chosen by hand" if summary.get("chosen") else words
 
 
 @model.command("train")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=1,
+    show_default=True,
+    help="The same days and seed give the same model.",
+)
+@click.option(
+    "--alerts-per-1000",
+    type=click.FloatRange(0.01, 1000),
+    help="Alerts per 1,000 people and day; else as the active model, at first 5.",
+)
 @data_option
 @json_option
-def train(data: Path | None, as_json: bool) -> None:
-    """Train on all complete days and use the new model at once. leaver up does so by itself, weekly."""
+def train(seed: int, alerts_per_1000: float | None, data: Path | None, as_json: bool) -> None:
+    """Train on all complete days and use the new models at once. leaver up does so by itself, weekly.
+
+    The server goes on meanwhile. What leaver model activate chose is replaced too.
+    """
     # Imported here: scikit-learn takes seconds to load.
+    from server.training.activity_training import NothingMeasured, train_activities  # noqa: PLC0415
     from server.training.storage_training import train_storage_model  # noqa: PLC0415
 
-    with open_installation(data) as installation:
-        made = train_storage_model(installation.database, now=system_clock())
+    os.nice(10)
+    now = system_clock()
+    with open_installation(data) as installation, bars() as move:
+        storage = train_storage_model(installation.database, now=now, seed=seed)
+        try:
+            made = train_activities(
+                installation.database,
+                now=now,
+                seed=seed,
+                alerts_per_1000_a_day=alerts_per_1000,
+                actor=system_actor(),
+                progress=lambda what, part: move("training", round(100 * part), 100),
+            )
+        except NothingMeasured:
+            made = None
     if as_json:
-        echo_json(made)
+        echo_json(_Trained(storage, made))
         return
-    quality = "too little history for a forest yet" if made.cold_start else "in use from now on"
-    click.echo(f"Model {made.id}: {made.subjects:,} subjects, {made.days:,} days with data; {quality}.")
+    quality = "too little history for a forest yet" if storage.cold_start else "in use from now on"
+    click.echo(
+        f"Model {storage.id} (removable_storage): {storage.subjects:,} subjects, {storage.days:,} days with"
+        f" data; {quality}."
+    )
+    click.echo(made_words(made) if made is not None else "Of activities nothing was measured yet: no model.")
+
+
+for command in (show, compare, activate, rollback):
+    model.add_command(command)

@@ -222,6 +222,12 @@ def _model(status: Status) -> str:
     else:
         start = ", still a cold start" if training.cold_start else ""
         words = f"trained {age(training.trained_at, status.at)} on {training.subjects:,} people{start}"
+    if (activities := status.anomaly_model) is not None:
+        stale = ", stale" if activities.stale else ""
+        words += (
+            f"; over all activities: model {activities.model_id}, trained"
+            f" {age(activities.trained_at, status.at)}{stale}"
+        )
     return words if training.fault is None else f"{words}; the last training failed: {training.fault}"
 
 

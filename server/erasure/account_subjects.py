@@ -21,6 +21,7 @@ from server.people.holders import Changing
 from server.people.pseudonyms import account_subject
 from server.store.column_types import key_start
 from server.store.tables import (
+    activity_days,
     agents,
     alerts,
     channel_days,
@@ -41,6 +42,7 @@ NAMING = (
     alerts.c.subject,
     judged_days.c.subject,
     channel_days.c.subject,
+    activity_days.c.subject,
     rule_days.c.subject,
     correlation_groups.c.subject,
     subject_agents.c.subject,

@@ -38,6 +38,7 @@ from server.store.deletion import delete_rows
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     alerts,
     channel_days,
     correlation_groups,
@@ -74,7 +75,10 @@ SUBJECTS_AT_ONCE = 50
 Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
-_AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups)
+_AT_ONCE = (
+    *(alerts, judged_days, channel_days, activity_days, rule_days),
+    *(suspect_traits, correlation_groups),
+)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (
     person_names,
@@ -259,7 +263,7 @@ class _Run:
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (channel_days, rule_days, suspect_traits, judged_days, subject_events)
+        tables = (channel_days, activity_days, rule_days, suspect_traits, judged_days, subject_events)
         gone: dict[Table, ColumnElement[bool]] = {
             table: table.c.day.between(days[0], days[-1]) for table in tables
         }

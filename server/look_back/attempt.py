@@ -268,8 +268,13 @@ class Attempt:
 
     def _keep_unread_days(self, connection: Connection) -> None:
         unread = self._rescoring.unread_days
-        since = first_local_day(self._memory.first_day)
-        for subject, stored in load_subjects(connection, sorted(unread), since=since).items():
+        stored_of = load_subjects(
+            connection,
+            sorted(unread),
+            since=first_local_day(self._memory.first_day),
+            activities_since=self._memory.first_activity_day,
+        )
+        for subject, stored in stored_of.items():
             keep_what_was_found(self._memory.subjects[subject], stored, unread[subject])
 
 

@@ -14,6 +14,7 @@ from server.pipeline.memory import Memory
 from server.pipeline.state_versions import raise_versions
 from server.pipeline.subject_state import BORROWED, SubjectState
 from server.store.tables import (
+    activity_days,
     alerts,
     channel_days,
     correlation_groups,
@@ -63,6 +64,9 @@ def write_outcome(
 
 def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rules: Sequence[str]) -> None:
     for subject in subjects:
+        connection.execute(
+            delete(activity_days).where(activity_days.c.subject == subject, activity_days.c.day >= first_day)
+        )
         connection.execute(
             delete(channel_days).where(
                 channel_days.c.subject == subject, channel_days.c.day >= first_day, _own(channel_days)

@@ -28,6 +28,7 @@ def keep_what_was_found(state: SubjectState, stored: SubjectState, days: Collect
         if place[1] in days and not is_borrowed(place[0]) and (led is None or led.events < row.events):
             state.suspect_traits[place] = row
             state.dirty_traits.add(place)
+    state.activities.keep(stored.activities, days)
     for name, uses in stored.places.items():
         for channel, use in uses.items():
             same = state.places.setdefault(name, {}).setdefault(channel, use)

@@ -17,9 +17,11 @@ from server.ingest.admission import DATA_KEPT_BYTES
 from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
 from server.pipeline.batch_outcome import Batch, Block
+from server.pipeline.subject_activities import activity_rows
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     agents,
@@ -287,7 +289,9 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
     traits: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
     ranges: list[dict[str, Any]] = []
+    activities = {}
     for state in subjects:
+        activities[state.subject] = state.activities
         name = {"subject": state.subject}
         days += [
             name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
@@ -308,6 +312,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
             for (where, first), last in state.dirty_ranges.items()
         ]
     upsert(connection, channel_days, days)
+    upsert(connection, activity_days, activity_rows(connection, activities))
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
     upsert(connection, suspect_traits, traits)

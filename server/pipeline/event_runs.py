@@ -24,6 +24,7 @@ from server.people.calendar import DayType
 from server.pipeline.day_sums import add_amounts
 from server.pipeline.event_scoring import EventScoring
 from server.pipeline.hit_counting import EventPlace
+from server.pipeline.measuring import Measure, is_off_hours, measured, prints_of_places
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, PlaceUse, RangePlace, SubjectState
 
@@ -64,8 +65,11 @@ class Run:
         "known",
         "last_seq",
         "last_time",
+        "measure",
+        "measured",
         "next_bytes",
         "next_files",
+        "off_hours",
         "place",
         "row",
         "setting",
@@ -83,6 +87,7 @@ class Run:
         at: RangePlace,
         span: Steady,
         place: _Place | None,
+        measure: Measure,
     ) -> None:
         self.setting = setting
         self.who = who
@@ -91,6 +96,8 @@ class Run:
         self.at = at
         self.span = span
         self.place = place
+        self.measure = measure
+        self.off_hours = False
         self.hour = 0
         self.day_type: DayType = "work"
         self.around = NOTHING_AROUND
@@ -101,6 +108,8 @@ class Run:
         self.events = 0
         self.first_time, self.last_time = _NEVER, 0
         self.first_seq = self.last_seq = -2
+        # By activity, the number of events and the sums.
+        self.measured: dict[str, list[int]] = {}
         self.take_nothing()
 
     def take_nothing(self) -> None:
@@ -109,6 +118,18 @@ class Run:
         self.next_bytes = self.next_files = _NEVER
         if self.row.channel == CHANNEL:
             self.next_bytes, self.next_files = to_next_step(self.row)
+
+    def measure_event(self, event: Event) -> None:
+        found = self.measure(event, self.off_hours)
+        if found is None:
+            return
+        sums = self.measured.get(found[0])
+        if sums is None:
+            self.measured[found[0]] = [1, *found[1]]
+            return
+        sums[0] += 1
+        for place, more in enumerate(found[1], 1):
+            sums[place] += more
 
     def holds(self, time: int) -> bool:
         return self.span.holds(time) and (self.place is None or self.place.holds())
@@ -142,6 +163,7 @@ class EventRuns:
         enriched = Enriched(time, run.who.subject, run.row.day, run.day_type, known)
         self._scoring.match(event, enriched, source)
         self._add(run, setting.amounts(event), time, source[2])
+        run.measure_event(event)
         return enriched
 
     def _known(self, run: Run, event: Event, time: int, file: FileFields | None) -> Known:
@@ -202,9 +224,11 @@ class EventRuns:
         if setting.at_endpoint and not span.begins(state.agents[agent]):
             return
         row = state.days(setting.channel)[day]
-        run = Run(setting, who, state, row, (day, setting.channel, agent, epoch), span, place)
+        at = (day, setting.channel, agent, epoch)
+        run = Run(setting, who, state, row, at, span, place, measured.dispatch(type(event)))
         run.hour, run.day_type = hour, directory.day_type(day)
         run.around = self._memory.surroundings.look_at(event, who, time, setting.shown)
+        run.off_hours = is_off_hours(run.around.off_shift, hour)
         self._runs[setting] = run
 
     def pause(self) -> None:
@@ -230,6 +254,9 @@ class EventRuns:
         state.index_range(run.at, run.first_seq, run.last_seq)
         if run.place is not None:
             state.use_place(row.channel, run.place.name, run.last_time)
+        for activity, (events, *sums) in run.measured.items():
+            prints = prints_of_places(activity, run.setting.places)
+            state.activities.add((activity, tuple(sums)), row.day, run.day_type, prints, events)
         self._memory.surroundings.note_several(run.setting.shown, run.who, run.last_time, run.events)
         if row.channel == CHANNEL:
             self._memory.scorer.forget(state.subject, row.day)

@@ -15,6 +15,7 @@ from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.hit_counting import CountedFor, EventPlace, count_hits
+from server.pipeline.measuring import is_off_hours, measured, prints_of
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
@@ -70,6 +71,10 @@ class EventScoring:
             memory.scorer.forget_subject(who.subject)
         self.match(event, enriched, source)
         add_to_day(row, event, time)
+        found = measured(event, is_off_hours(around.off_shift, hour))
+        if found is not None:
+            prints = prints_of(event, found[0], setting.places)
+            state.activities.add(found, day, enriched.day_type, prints)
         self.score(state, row, before, person)
         return enriched
 

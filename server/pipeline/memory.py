@@ -28,11 +28,13 @@ from server.pipeline.state_versions import AGENT, agent_key, lock_versions, vers
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.policies.running import PolicyLoader, RunningPolicies
 from server.policies.versions import set_version
-from server.retention import first_day_kept, first_local_day
+from server.retention import ACTIVITY_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.tables import models
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
+ACTIVITY_DAYS_REMEMBERED = 10
+"""Of each subject: of older days few events come."""
 AGENTS_KEPT = 20_000
 CORRELATED_KEPT = 500_000
 """Events in the windows of all subjects' correlations, or about as much: 110 MB."""
@@ -43,8 +45,9 @@ STANDING_KEPT_MS = 1000
 class Memory:
     """`refresh` at the start of each batch, `tidy` after each commit.
 
-    `first_day`: the oldest UTC day that counts. events_days: how many do; None: all. uses_days: the same of
-    uses (trait_uses.py). policies: instead of those that the database has."""
+    `first_day`: the oldest UTC day that counts; `first_activity_day`: the oldest local one of activities.
+    events_days: how many days count; None: all. uses_days: the same of uses (trait_uses.py). policies:
+    instead of those that the database has."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Memory:
         self._events_days = events_days
         self._uses_days = uses_days
         self.first_day = first_day_kept(self.clock.for_deletion(), events_days)
+        self.first_activity_day = first_activity_day(self.clock.for_deletion())
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
@@ -100,10 +104,11 @@ class Memory:
         self._locks = lock
         self._current.clear()
         first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
-        if first_day != self.first_day:
+        activity_day = first_activity_day(self.clock.for_deletion())
+        if (first_day, activity_day) != (self.first_day, self.first_activity_day):
             # Once a day; what is past its end is not loaded again.
             self.forget_all()
-            self.first_day = first_day
+            self.first_day, self.first_activity_day = first_day, activity_day
         newer = newer_directory(connection, self.directory)
         if newer is not self.directory:
             calendar = self.directory.calendar.name
@@ -211,7 +216,9 @@ class Memory:
         missing = [subject for subject in wanted if subject not in self.subjects]
         if missing:
             since = first_local_day(self.first_day)
-            self.subjects.update(load_subjects(connection, missing, since=since))
+            self.subjects.update(
+                load_subjects(connection, missing, since=since, activities_since=self._activities_since())
+            )
             self._loaded.update(self.versions(missing))
             self.measure(missing)
         seen_on = {agent for subject in wanted for agent in self.subjects[subject].agents}
@@ -220,6 +227,9 @@ class Memory:
         self._look_at(connection, map(agent_key, seen_on), lock=False)
         for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_day):
             self._keep(state)
+
+    def _activities_since(self) -> int:
+        return self.first_activity_day + ACTIVITY_DAYS - ACTIVITY_DAYS_REMEMBERED
 
     def measure(self, subjects: Iterable[str]) -> None:
         """What their correlations take by now, for `tidy`."""
@@ -254,6 +264,7 @@ class Memory:
         """Before a batch's commit: what came of days that are past their end."""
         for state in subjects:
             state.drop_before(first_local_day(self.first_day))
+            state.activities.drop_before(self.first_activity_day)
 
     def tidy(self) -> None:
         """After a commit: nothing is dirty, so all may be forgotten."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from analytics.fading import higher
 from analytics.risk import Level
+from server.pipeline.subject_activities import SubjectActivities, load_activities
 from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
 from server.store.column_types import key_text
@@ -116,6 +117,7 @@ class SubjectState:
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
         self.correlations = SubjectCorrelations()
+        self.activities = SubjectActivities()
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
         self.dirty_places: set[ChannelPlace] = set()
@@ -252,15 +254,21 @@ class SubjectState:
             dirty.clear()
         self.dirty_ranges.clear()
         self.correlations.written()
+        self.activities.written()
 
 
 def load_subjects(
-    connection: Connection, subjects: Sequence[str], *, since: int = EVER
+    connection: Connection, subjects: Sequence[str], *, since: int = EVER, activities_since: int | None = None
 ) -> dict[str, SubjectState]:
-    """States of all these subjects, empty for new ones. since: local day."""
+    """States of all these subjects, empty for new ones. since, activities_since: local days; None: they do
+    not know their activities."""
     states = {subject: SubjectState(subject) for subject in subjects}
     for start in range(0, len(subjects), 500):
-        _load_part(connection, subjects[start : start + 500], states, since)
+        part = subjects[start : start + 500]
+        _load_part(connection, part, states, since)
+        if activities_since is not None:
+            for subject, activities in load_activities(connection, part, activities_since).items():
+                states[subject].activities = activities
     return states
 
 

@@ -1,4 +1,5 @@
-"""The child process of child_process.py: reads a database URL from standard input, trains, ends."""
+"""The child process of child_process.py: reads a task and a database URL from standard input, a line each,
+does it, ends. What fails is the last line of standard error."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import sys
 import time
 
 from server.store.database import open_database
+from server.training.activity_training import NothingMeasured, train_activities
+from server.training.drift_watching import watch
 from server.training.storage_training import train_storage_model
 
 
@@ -16,9 +19,20 @@ def _now() -> int:
 
 def main() -> None:
     os.nice(10)
+    task = sys.stdin.readline().strip()
     database = open_database(sys.stdin.readline().strip(), clock=_now)
     try:
-        train_storage_model(database, now=_now())
+        if task == "removable_storage":
+            train_storage_model(database, now=_now())
+        elif task == "activities":
+            train_activities(database, now=_now())
+        elif task == "watch":
+            watch(database, now=_now())
+        else:
+            raise ValueError(f"no task {task!r}")
+    except NothingMeasured as error:
+        # Looked at again with the next due time; what is not there is no fault.
+        sys.stderr.write(f"{error}\n")
     finally:
         database.close()
 

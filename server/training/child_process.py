@@ -5,19 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from typing import Literal
 
 from server.store.database import Database
 
 SECONDS_MAX = 3600
 _LOOK_SECONDS = 0.2
 
+Task = Literal["removable_storage", "activities", "watch"]
+"""A kind of model that is trained, or the active model over all activities that is watched."""
+
 
 class TrainingFailed(Exception):
     """The child ended badly; the message is its last line."""
 
 
-def train_in_child(database: Database, stop: threading.Event) -> None:
-    """Trains the removable-storage model, and waits unless stop is set. Raises TrainingFailed."""
+def train_in_child(database: Database, stop: threading.Event, task: Task) -> None:
+    """Does it, and waits unless stop is set. Raises TrainingFailed."""
     child = subprocess.Popen(
         [sys.executable, "-m", "server.training"],
         stdin=subprocess.PIPE,
@@ -28,7 +32,7 @@ def train_in_child(database: Database, stop: threading.Event) -> None:
     try:
         assert child.stdin is not None
         # By standard input: a database URL may hold a password, and arguments can be read by everybody.
-        child.stdin.write(database.url)
+        child.stdin.write(f"{task}\n{database.url}\n")
         child.stdin.close()
         child.stdin = None
         waited = 0.0

@@ -1,15 +1,21 @@
-"""A model is trained in a real child process when it is due, and not again before it is due again."""
+"""Models are trained in real child processes when they are due, and not again before they are due again."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from sqlalchemy import insert, select
+import pytest
+from sqlalchemy import insert, select, update
 
 from server.periodic_training import PeriodicTraining
 from server.store.database import Database
 from server.store.tables import models, subject_agents
+from server.training.activity_training import train_activities
+from server.training.child_process import TrainingFailed
+from server.training.company_days import days_over
+from server.training.stored_models import active_model
+from tests.server.training.measured_company import measured_company
 
 NOW = 1_795_305_600_000
 
@@ -53,3 +59,25 @@ def test_nothing_is_trained_in_the_first_minutes(database: Database) -> None:
     assert not thread.is_alive()
     assert time.monotonic() - begun < 1
     assert _models(database) == 0
+
+
+@pytest.mark.long
+@pytest.mark.databases("sqlite")
+def test_a_model_that_cannot_be_watched_is_replaced_all_the_same(database: Database) -> None:
+    def clock() -> int:
+        return time.time_ns() // 1_000_000
+
+    # Children go by the machine's clock.
+    measured_company(database, subjects=12, days=20, end=days_over(clock()))
+    broken = train_activities(database, now=clock() - 2 * 86_400_000, trees=3)
+    with database.begin() as connection:
+        connection.execute(
+            update(models).where(models.c.id == broken.id).values(state=b"another version" * 4)
+        )
+    training = PeriodicTraining(database, clock=clock, first_look_seconds=0.0)
+    with pytest.raises(TrainingFailed, match="something else"):
+        training.run(threading.Event())
+    with database.read() as connection:
+        found = active_model(connection)
+    assert found is not None
+    assert found.id > broken.id

@@ -29,6 +29,7 @@ from server.store.tables.alerts import (
     judged_ranges,
 )
 from server.store.tables.detection import (
+    activity_days,
     channel_days,
     correlation_groups,
     known_exports,
@@ -72,6 +73,7 @@ from server.store.tables.uses import trait_uses
 __all__ = [
     "account_bindings",
     "accounts",
+    "activity_days",
     "agent_epochs",
     "agent_findings",
     "agent_keys",

@@ -26,6 +26,19 @@ channel_days = Table(
     comment="each channel by subject and day: the features' raw material",
 )
 
+activity_days = Table(
+    "activity_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("activity", PlainText(32), primary_key=True, comment="what is done: analytics/measures.py"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("day_type", PlainText(4), nullable=False),
+    Column("amounts", PlainText(), nullable=False, comment="JSON, pipeline/subject_activities.py"),
+    Column("places", PlainText(), nullable=False, comment="JSON, pipeline/subject_activities.py"),
+    Column("events", BigInteger, nullable=False, comment="that count in the activity"),
+    comment="each activity by subject and day: what anomaly models are trained on and score",
+)
+
 subject_places = Table(
     "subject_places",
     metadata,

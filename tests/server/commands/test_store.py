@@ -88,7 +88,14 @@ def test_the_demos_data_goes_to_postgresql_and_back_and_is_the_same(
     assert sum(map(len, before.values())) > 1000
     for name in ("event_blocks", "people", "models", "audit", "alerts", "pseudonyms"):
         assert before[name]
-    for name in ("channel_days", "subject_places", "rule_days", "known_exports", "trait_uses"):
+    for name in (
+        "channel_days",
+        "activity_days",
+        "subject_places",
+        "rule_days",
+        "known_exports",
+        "trait_uses",
+    ):
         assert before[name]
     there = leaver("store", "migrate", "--to", empty, data=demo)
     assert there.returncode == 0, there.stderr

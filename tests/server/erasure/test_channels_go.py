@@ -100,6 +100,7 @@ def test_acts_of_every_channel_go_with_the_person_and_leave_others_as_they_were(
     removed = erase(server)
     assert removed["events"] == len(sample_events())
     assert removed["channel_days"] >= 2
+    assert removed["activity_days"] >= 7
     assert traces_in_rows(server) == []
     assert outcome_of_others(server) == outcome_of_others(undisturbed)
     # Late ones are dropped as they come.

@@ -23,6 +23,7 @@ from server.pipeline.batch_outcome import Batch
 from server.pipeline.memory import Memory
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     alert_days,
@@ -48,6 +49,7 @@ _topics = itertools.count()
 # Without numbers given in turn, and times of the clocks of broker and server.
 _TABLES = {
     channel_days: (),
+    activity_days: (),
     rule_days: (),
     correlation_groups: (),
     subject_agents: (),

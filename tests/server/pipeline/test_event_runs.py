@@ -31,6 +31,7 @@ from server.store.database import Database, open_database, upgrade
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     alert_days,
     alerts,
     channel_days,
@@ -58,6 +59,7 @@ UPLOAD = next(e for e in sample_events() if isinstance(e, FileHostingActivity))
 EXPORT = "5a" * 32
 TABLES = (
     channel_days,
+    activity_days,
     rule_days,
     subject_places,
     suspect_traits,

@@ -1,0 +1,112 @@
+"""Trains the anomaly models over all activities on the last 115 complete days.
+
+Reads one snapshot, an activity at a time, and writes once at the end: the stream goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from analytics.anomaly_training import CALIBRATION_DAYS, Progress, train
+from server import audit
+from server.pipeline.activity_history import HISTORY_DAYS
+from server.store.database import Database
+from server.store.tables import activity_days
+from server.training.company_days import DAY_ZERO, company_days, days_over
+from server.training.stored_models import (
+    ModelSummary,
+    StoredModel,
+    active_model,
+    is_usable,
+    keep_model,
+    stored_models,
+)
+
+DUE_AFTER_MS: Final = 7 * 86_400_000
+COLD_START_DUE_AFTER_MS: Final = 86_400_000
+BUDGET: Final = 5.0
+"""Alerts per 1,000 people and day, where nobody says otherwise."""
+
+
+class NothingMeasured(Exception):
+    """There is no day to learn from yet."""
+
+
+def is_due(connection: Connection, now: int) -> bool:
+    """No model yet, or the last one is a week old; a cold-start model is tried again after a day. At once
+    where this program cannot use the active one: another version made it."""
+    last = next(iter(stored_models(connection, 1)), None)
+    if last is None:
+        at, end = activity_days.c, days_over(now)
+        anything = select(at.day).where(at.day >= end - HISTORY_DAYS, at.day < end).limit(1)
+        return connection.execute(anything).first() is not None
+    active = active_model(connection)
+    if active is not None and not is_usable(connection, active.id):
+        return True
+    return now - last.created_at > (COLD_START_DUE_AFTER_MS if last.summary.cold_start else DUE_AFTER_MS)
+
+
+def train_activities(
+    database: Database,
+    *,
+    now: int,
+    seed: int = 1,
+    trees: int = 100,
+    alerts_per_1000_a_day: float | None = None,
+    actor: str | None = None,
+    progress: Progress = lambda what, part: None,
+) -> StoredModel:
+    """Learns, stores the model, and makes it the active one as stored_models.py says. `actor`: who asked for
+    it, for the audit trail; None: the schedule. Without a budget that of the active model stays.
+
+    Raises NothingMeasured.
+    """
+    begun = time.process_time()
+    budget = alerts_per_1000_a_day
+    with database.read() as connection:
+        company = company_days(connection, end=days_over(now))
+        if not company.panel.subjects:
+            raise NothingMeasured("no day that is over was measured yet: nothing to learn from")
+        if budget is None:
+            before = active_model(connection)
+            budget = BUDGET if before is None else before.summary.alerts_per_1000_a_day
+        model = train(
+            company.panel,
+            seed=seed,
+            trees=trees,
+            alerts_per_1000_a_day=budget,
+            weights=company.weights(CALIBRATION_DAYS),
+            progress=progress,
+        )
+    progress("storing", 1.0)
+    content = model.content
+    summary = ModelSummary(
+        subjects=content.subjects,
+        days=content.days_seen,
+        first_day=content.first_day - DAY_ZERO,
+        last_day=content.last_day - DAY_ZERO,
+        cold_start=model.cold_start,
+        seed=seed,
+        alerts_per_1000_a_day=budget,
+        line=model.line,
+        slow_line=model.slow_line,
+        software=content.software,
+        cpu_seconds=round(time.process_time() - begun, 2),
+    )
+    state = model.to_bytes()
+    with database.begin() as connection:
+        made = keep_model(connection, state, summary, now=now, by_hand=actor is not None)
+        if actor is not None:
+            detail = {"seed": seed, "subjects": summary.subjects, "active": made.active}
+            audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="model.train",
+                object=f"model:{made.id}",
+                detail=detail,
+            )
+    return made

@@ -1,0 +1,99 @@
+"""`leaver model`: train, list, show, compare, activate, rollback, as people call them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from server.command_line import main
+from server.commands.opening import open_installation
+from server.store.tables import audit
+from server.training.company_days import days_over
+from tests.server.training.measured_company import act, measured_company
+
+
+class Commands:
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["model", *arguments, "--data", str(self.data)])
+        assert done.exit_code == code, (done.output, done.exception)
+        return done.output
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(main, ["model", *arguments, "--json", "--data", str(self.data)])
+        assert done.exit_code == code, (done.output, done.exception)
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Commands:
+    data = tmp_path / "data"
+    assert CliRunner().invoke(main, ["init", "--data", str(data)]).exit_code == 0
+    return Commands(data)
+
+
+def test_without_days_commands_say_what_is_missing(model: Commands) -> None:
+    assert "No model yet" in model("list")
+    assert "nothing was measured yet" in model("train")
+    assert model.json("train")["activities"] is None
+    assert "there is no anomaly model 77" in model("show", "77", code=1)
+    assert "no active anomaly model" in model("compare", "77", code=1)
+    assert "no active anomaly model" in model("rollback", "--reason", "x", code=1)
+    assert "Missing option '--reason'" in model("activate", "77", code=2)
+
+
+def test_a_model_is_trained_shown_compared_chosen_and_taken_back(model: Commands) -> None:
+    end = days_over(time.time_ns() // 1_000_000)
+    with open_installation(model.data) as installation:
+        measured_company(installation.database, subjects=30, days=40, end=end)
+        act(installation.database, 7, end - 2, "removable_storage", 10**12, 50_000, 3)
+    first = model.json("train", "--seed", "3")["activities"]
+    assert first["active"]
+    # One did nothing at all on these days, and is not known of.
+    assert first["summary"]["subjects"] == 29
+    words = model("train", "--alerts-per-1000", "200")
+    assert "29 subjects, 40 days" in words
+    assert "200 alerts per 1,000 people and day; in use from now on" in words
+    listed = [each for each in model.json("list") if each["kind"] == "activities"]
+    second = next(each["id"] for each in listed if each["active"])
+    assert second > first["id"]
+    assert "line p" in model("list")
+
+    status = CliRunner().invoke(main, ["status", "--data", str(model.data)])
+    assert f"over all activities: model {second}, trained" in " ".join(status.output.split())
+
+    shown = model("show", str(second))
+    assert "removable_storage" in shown
+    assert "scikit-learn" in shown
+    assert "no drift yet" in shown
+    assert model.json("show", str(second))["features"]["mail"]
+
+    compared = model.json("compare", str(first["id"]), "--days", "5")
+    assert [each["model_id"] for each in compared["models"]] == [first["id"], second]
+    assert all(each["subject"].startswith("P-") for each in compared["differing"])
+    told = model("compare", str(first["id"]), "--days", "5")
+    assert f"model {second}: " in told
+    assert "p00" not in told
+    assert "the same one" in model("compare", str(second), code=2)
+
+    assert f"Model {first['id']} is in use" in model("rollback", "--reason", "too loud")
+    assert "chosen by hand" in model("list")
+    assert "no model before" in model("rollback", "--reason", "again", code=1)
+    assert model.json("activate", str(second), "--reason", "after all")["active"]
+    with open_installation(model.data) as installation, installation.database.read() as connection:
+        rows = connection.execute(select(audit.c.action, audit.c.reason).order_by(audit.c.seq)).all()
+    kept = [tuple(row) for row in rows if row.action.startswith("model.")]
+    assert kept == [
+        ("model.train", None),
+        ("model.train", None),
+        ("model.activate", "too loud"),
+        ("model.activate", "after all"),
+    ]
