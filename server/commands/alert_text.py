@@ -112,7 +112,7 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     return Group(*parts)
 
 
-def _facts(detail: AlertDetail) -> Table:
+def _facts(detail: AlertDetail) -> Table:  # noqa: PLR0912
     alert = detail.alert
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)

@@ -57,6 +57,7 @@ from server.store.tables import (
     accounts,
     activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     dead_letters,
@@ -79,9 +80,9 @@ from server.store.tables import (
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
-    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days, rule_days,
-    subject_places, correlation_groups, trait_uses, subject_agents, subject_events, state_versions,
-    dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
+    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days,
+    anomaly_days, rule_days, subject_places, correlation_groups, trait_uses, subject_agents, subject_events,
+    state_versions, dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
 

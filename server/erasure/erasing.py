@@ -40,6 +40,7 @@ from server.store.tables import (
     accounts,
     activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     dead_letters,
@@ -76,7 +77,7 @@ Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
 _AT_ONCE = (
-    *(alerts, judged_days, channel_days, activity_days, rule_days),
+    *(alerts, judged_days, channel_days, activity_days, anomaly_days, rule_days),
     *(suspect_traits, correlation_groups),
 )
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
@@ -263,7 +264,8 @@ class _Run:
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (channel_days, activity_days, rule_days, suspect_traits, judged_days, subject_events)
+        tables = (channel_days, activity_days, anomaly_days, rule_days)
+        tables += (suspect_traits, judged_days, subject_events)
         gone: dict[Table, ColumnElement[bool]] = {
             table: table.c.day.between(days[0], days[-1]) for table in tables
         }

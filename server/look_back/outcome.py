@@ -16,6 +16,7 @@ from server.pipeline.subject_state import BORROWED, SubjectState
 from server.store.tables import (
     activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     rule_days,
@@ -66,6 +67,9 @@ def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rule
     for subject in subjects:
         connection.execute(
             delete(activity_days).where(activity_days.c.subject == subject, activity_days.c.day >= first_day)
+        )
+        connection.execute(
+            delete(anomaly_days).where(anomaly_days.c.subject == subject, anomaly_days.c.day >= first_day)
         )
         connection.execute(
             delete(channel_days).where(

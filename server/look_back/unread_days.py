@@ -29,6 +29,10 @@ def keep_what_was_found(state: SubjectState, stored: SubjectState, days: Collect
             state.suspect_traits[place] = row
             state.dirty_traits.add(place)
     state.activities.keep(stored.activities, days)
+    for day in stored.anomalies.keys() & set(days):
+        if day not in state.anomalies or state.anomalies[day].points < stored.anomalies[day].points:
+            state.anomalies[day] = stored.anomalies[day]
+            state.dirty_anomalies.add(day)
     for name, uses in stored.places.items():
         for channel, use in uses.items():
             same = state.places.setdefault(name, {}).setdefault(channel, use)

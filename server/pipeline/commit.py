@@ -16,6 +16,7 @@ from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
+from server.pipeline.anomaly_day import anomaly_rows
 from server.pipeline.batch_outcome import Batch, Block
 from server.pipeline.subject_activities import activity_rows
 from server.pipeline.subject_state import SubjectState
@@ -25,6 +26,7 @@ from server.store.tables import (
     agent_epochs,
     agent_findings,
     agents,
+    anomaly_days,
     block_seals,
     channel_days,
     collector_days,
@@ -285,6 +287,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
     """All that is dirty."""
     days: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
+    anomalies: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
     traits: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
@@ -292,6 +295,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
     activities = {}
     for state in subjects:
         activities[state.subject] = state.activities
+        anomalies += anomaly_rows(state.subject, state.anomalies, state.dirty_anomalies)
         name = {"subject": state.subject}
         days += [
             name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
@@ -313,6 +317,7 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
         ]
     upsert(connection, channel_days, days)
     upsert(connection, activity_days, activity_rows(connection, activities))
+    upsert(connection, anomaly_days, anomalies)
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
     upsert(connection, suspect_traits, traits)

@@ -1,7 +1,7 @@
 """What the pipeline remembers of one subject, in memory, loaded from and written to the database.
 
 Everything here is a sum, a minimum or a maximum over the subject's events, so the order in which events
-arrive, and how they are cut into batches, do not matter. The exception is `anomaly`, see storage_anomaly.
+arrive, and how they are cut into batches, do not matter. The exception are `anomalies`, see anomaly_scoring.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from analytics.fading import higher
 from analytics.risk import Level
+from server.pipeline.anomaly_day import AnomalyDay, load_anomaly_days
 from server.pipeline.subject_activities import SubjectActivities, load_activities
 from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
@@ -47,8 +48,6 @@ class ChannelDay(msgspec.Struct):
     first_time: int = 2**62
     last_time: int = 0
     events: int = 0
-    anomaly: float = 0.0
-    model_id: int | None = None
 
 
 class RuleHits(msgspec.Struct):
@@ -118,8 +117,10 @@ class SubjectState:
         self.last_range: dict[RangePlace, EventRange] = {}
         self.correlations = SubjectCorrelations()
         self.activities = SubjectActivities()
+        self.anomalies: dict[int, AnomalyDay] = {}
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
+        self.dirty_anomalies: set[int] = set()
         self.dirty_places: set[ChannelPlace] = set()
         self.dirty_traits: set[TraitPlace] = set()
         self.dirty_agents: set[str] = set()
@@ -136,6 +137,14 @@ class SubjectState:
         if found is None:
             found = days[day] = ChannelDay(channel, day, day_type)
         self.dirty_days.add((channel, day))
+        return found
+
+    def anomaly_day(self, day: int) -> AnomalyDay:
+        """The local day's row, made where missing, and marked for writing."""
+        found = self.anomalies.get(day)
+        if found is None:
+            found = self.anomalies[day] = AnomalyDay(day)
+        self.dirty_anomalies.add(day)
         return found
 
     def use_place(self, channel: str, place: str, time: int) -> int | None:
@@ -235,6 +244,8 @@ class SubjectState:
             for channel, days in self.channels.items()
         }
         self.rules = {key: hits for key, hits in self.rules.items() if key[2] >= day}
+        self.anomalies = {d: row for d, row in self.anomalies.items() if d >= day}
+        self.dirty_anomalies = {d for d in self.dirty_anomalies if d >= day}
         self.suspect_traits = {key: row for key, row in self.suspect_traits.items() if key[1] >= day}
         self.dirty_traits = {key for key in self.dirty_traits if key[1] >= day}
         self.last_range = {place: last for place, last in self.last_range.items() if place[0] >= day}
@@ -253,6 +264,7 @@ class SubjectState:
         for dirty in (*dirty_sets, self.dirty_agents):
             dirty.clear()
         self.dirty_ranges.clear()
+        self.dirty_anomalies.clear()
         self.correlations.written()
         self.activities.written()
 
@@ -278,6 +290,8 @@ def _load_part(
     days = select(channel_days).where(channel_days.c.subject.in_(part), channel_days.c.day >= since)
     for row in connection.execute(days):
         states[row.subject].channels.setdefault(row.channel, {})[row.day] = ChannelDay(*row[1:])
+    for subject, anomalies in load_anomaly_days(connection, part, since).items():
+        states[subject].anomalies = anomalies
     rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
     for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])

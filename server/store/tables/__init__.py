@@ -30,6 +30,7 @@ from server.store.tables.alerts import (
 )
 from server.store.tables.detection import (
     activity_days,
+    anomaly_days,
     channel_days,
     correlation_groups,
     known_exports,
@@ -81,6 +82,7 @@ __all__ = [
     "agents",
     "alert_days",
     "alerts",
+    "anomaly_days",
     "audit",
     "block_seals",
     "channel_days",
