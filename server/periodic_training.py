@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from server.pulse import Pulse
 from server.store.database import Database
-from server.training import activity_training, drift_watching, storage_training
+from server.training import activity_training, drift_watching
 from server.training.child_process import SECONDS_MAX, Task, TrainingFailed, train_in_child
 
 FIRST_LOOK_SECONDS = 600.0
@@ -27,7 +27,6 @@ RETRY_SECONDS_MAX = 6 * 3600.0
 TURN_SECONDS_MAX = SECONDS_MAX + 2 * FIRST_LOOK_SECONDS
 
 _DUE: Final[dict[Task, Callable[[Connection, int], bool]]] = {
-    "removable_storage": storage_training.is_due,
     # Before the training: what the old model was like in its last week is kept with it.
     "watch": drift_watching.is_due,
     "activities": activity_training.is_due,

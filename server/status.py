@@ -11,7 +11,6 @@ from sqlalchemy import Connection, func, select
 from server.agents.health import list_agents, unknown_agent_findings
 from server.config import RetentionConfig
 from server.data_directory import LOG_NAME
-from server.detection.storage_anomaly import CHANNEL
 from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
@@ -33,8 +32,9 @@ from server.status_types import (
     score_band,
 )
 from server.store.size import database_bytes
-from server.store.tables import alerts, dead_letters, event_blocks, log_positions, models
+from server.store.tables import alerts, dead_letters, event_blocks, log_positions
 from server.training.model_watch import model_watch
+from server.training.stored_models import active_model
 
 
 def installation_status(
@@ -168,14 +168,10 @@ def _retention(connection: Connection, process: ProcessState | None, kept: Reten
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:
-    last = connection.execute(
-        select(models.c.created_at, models.c.summary)
-        .where(models.c.kind == CHANNEL, models.c.active)
-        .order_by(models.c.id.desc())
-        .limit(1)
-    ).first()
+    active = active_model(connection)
     part = None if process is None else process.parts.get("training")
     fault = None if part is None or part.state == "running" else part.last_error
-    if last is None:
+    if active is None:
         return TrainingState(None, None, None, fault)
-    return TrainingState(last.created_at, last.summary.get("subjects"), last.summary.get("cold_start"), fault)
+    summary = active.summary
+    return TrainingState(active.created_at, summary.subjects, summary.cold_start, fault)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 from rich.table import Table
-from sqlalchemy import func, select
 
 from event_schema.byte_size import byte_size
-from event_schema.struct_base import Milliseconds
 from server.commands.bars import bars
 from server.commands.model_choice import activate, compare, rollback, show
 from server.commands.model_words import made_words, moment
@@ -26,25 +22,7 @@ from server.commands.opening import (
 )
 from server.commands.tables import echo_table
 from server.people.dates import day_text
-from server.store.tables import models
-from server.training.storage_training import TrainedModel
-from server.training.stored_models import StoredModel
-
-
-class _Trained(msgspec.Struct, frozen=True):
-    """None: nothing was measured yet."""
-
-    removable_storage: TrainedModel
-    activities: StoredModel | None
-
-
-class _Model(msgspec.Struct, frozen=True):
-    id: int
-    kind: str
-    created_at: Milliseconds
-    active: bool
-    summary: dict[str, Any]
-    bytes: int
+from server.training.stored_models import ModelSummary, stored_models
 
 
 @click.group("model")
@@ -57,21 +35,9 @@ def model() -> None:
 @data_option
 @json_option
 def list_models(limit: int, data: Path | None, as_json: bool) -> None:
-    """The latest models; the active ones score what comes in."""
-    query = (
-        select(
-            models.c.id,
-            models.c.kind,
-            models.c.created_at,
-            models.c.active,
-            models.c.summary,
-            func.length(models.c.state).label("bytes"),
-        )
-        .order_by(models.c.id.desc())
-        .limit(limit)
-    )
+    """The latest models; the active one scores what comes in."""
     with open_installation(data) as installation, installation.database.read() as connection:
-        rows = [msgspec.convert(row, _Model, from_attributes=True) for row in connection.execute(query)]
+        rows = stored_models(connection, limit)
     if as_json:
         echo_json(rows)
         return
@@ -79,13 +45,12 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
         click.echo("No model yet: the first is trained once there is enough history.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "kind", "made", "active", "size"):
+    for column in ("id", "made", "active", "size"):
         table.add_column(column, no_wrap=True, justify="right" if column in {"id", "size"} else "left")
     table.add_column("made from", overflow="fold")
     for row in rows:
         table.add_row(
             str(row.id),
-            row.kind,
             moment(row.created_at),
             "yes" if row.active else "",
             byte_size(row.bytes),
@@ -94,18 +59,14 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
     echo_table(table)
 
 
-def _made_from(summary: dict[str, Any]) -> str:
-    """What server/training says of it, in words."""
-    days = day_text(summary["last_day"])
-    if "first_day" in summary:
-        days = f"{days} from {day_text(summary['first_day'])} on"
-    words = f"{summary['subjects']:,} people, {summary['days']:,} days to {days}"
-    if summary["cold_start"]:
+def _made_from(summary: ModelSummary) -> str:
+    days = f"{day_text(summary.last_day)} from {day_text(summary.first_day)} on"
+    words = f"{summary.subjects:,} people, {summary.days:,} days to {days}"
+    if summary.cold_start:
         return f"{words}; a cold start"
-    if "line" in summary:
-        slow = f", {summary['slow_line']:.2g} by drift" if summary["slow_line"] else ""
-        words += f"; line p {summary['line']:.2g}{slow}"
-    return f"{words}; chosen by hand" if summary.get("chosen") else words
+    slow = f", {summary.slow_line:.2g} by drift" if summary.slow_line else ""
+    words += f"; line p {summary.line:.2g}{slow}"
+    return f"{words}; chosen by hand" if summary.chosen else words
 
 
 @model.command("train")
@@ -124,18 +85,16 @@ def _made_from(summary: dict[str, Any]) -> str:
 @data_option
 @json_option
 def train(seed: int, alerts_per_1000: float | None, data: Path | None, as_json: bool) -> None:
-    """Train on all complete days and use the new models at once. leaver up does so by itself, weekly.
+    """Train on all complete days and use the new model at once. leaver up does so by itself, weekly.
 
     The server goes on meanwhile. What leaver model activate chose is replaced too.
     """
     # Imported here: scikit-learn takes seconds to load.
     from server.training.activity_training import NothingMeasured, train_activities  # noqa: PLC0415
-    from server.training.storage_training import train_storage_model  # noqa: PLC0415
 
     os.nice(10)
     now = system_clock()
     with open_installation(data) as installation, bars() as move:
-        storage = train_storage_model(installation.database, now=now, seed=seed)
         try:
             made = train_activities(
                 installation.database,
@@ -148,14 +107,9 @@ def train(seed: int, alerts_per_1000: float | None, data: Path | None, as_json: 
         except NothingMeasured:
             made = None
     if as_json:
-        echo_json(_Trained(storage, made))
+        echo_json(made)
         return
-    quality = "too little history for a forest yet" if storage.cold_start else "in use from now on"
-    click.echo(
-        f"Model {storage.id} (removable_storage): {storage.subjects:,} subjects, {storage.days:,} days with"
-        f" data; {quality}."
-    )
-    click.echo(made_words(made) if made is not None else "Of activities nothing was measured yet: no model.")
+    click.echo(made_words(made) if made is not None else "Nothing was measured yet: no model.")
 
 
 for command in (show, compare, activate, rollback):

@@ -217,16 +217,14 @@ def _database(status: Status) -> str:
 
 def _model(status: Status) -> str:
     training = status.training
-    if training.trained_at is None:
+    if (watched := status.anomaly_model) is None:
         words = "none yet"
     else:
         start = ", still a cold start" if training.cold_start else ""
-        words = f"trained {age(training.trained_at, status.at)} on {training.subjects:,} people{start}"
-    if (activities := status.anomaly_model) is not None:
-        stale = ", stale" if activities.stale else ""
-        words += (
-            f"; over all activities: model {activities.model_id}, trained"
-            f" {age(activities.trained_at, status.at)}{stale}"
+        stale = ", stale" if watched.stale else ""
+        words = (
+            f"model {watched.model_id}, trained {age(watched.trained_at, status.at)} on"
+            f" {training.subjects or 0:,} people{start}{stale}"
         )
     return words if training.fault is None else f"{words}; the last training failed: {training.fault}"
 

@@ -264,10 +264,17 @@ class _Run:
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (channel_days, activity_days, anomaly_days, rule_days)
-        tables += (suspect_traits, judged_days, subject_events)
+        by_day = (
+            channel_days,
+            activity_days,
+            anomaly_days,
+            rule_days,
+            suspect_traits,
+            judged_days,
+            subject_events,
+        )
         gone: dict[Table, ColumnElement[bool]] = {
-            table: table.c.day.between(days[0], days[-1]) for table in tables
+            table: table.c.day.between(days[0], days[-1]) for table in by_day
         }
         gone |= seen_only_on(days[0], days[-1])
         gone |= {correlation_groups: correlated_on(days[0], days[-1])}

@@ -10,7 +10,6 @@ import time
 from server.store.database import open_database
 from server.training.activity_training import NothingMeasured, train_activities
 from server.training.drift_watching import watch
-from server.training.storage_training import train_storage_model
 
 
 def _now() -> int:
@@ -22,9 +21,7 @@ def main() -> None:
     task = sys.stdin.readline().strip()
     database = open_database(sys.stdin.readline().strip(), clock=_now)
     try:
-        if task == "removable_storage":
-            train_storage_model(database, now=_now())
-        elif task == "activities":
+        if task == "activities":
             train_activities(database, now=_now())
         elif task == "watch":
             watch(database, now=_now())

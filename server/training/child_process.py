@@ -12,8 +12,8 @@ from server.store.database import Database
 SECONDS_MAX = 3600
 _LOOK_SECONDS = 0.2
 
-Task = Literal["removable_storage", "activities", "watch"]
-"""A kind of model that is trained, or the active model over all activities that is watched."""
+Task = Literal["activities", "watch"]
+"""The anomaly models are trained, or the active one is watched."""
 
 
 class TrainingFailed(Exception):

@@ -109,7 +109,8 @@ class _Scoring:
         for day in self._days_to_walk():
             if day > self._until and not trained:
                 trained = True
-                self.cold_start = self._walk.train().cold_start
+                made = self._walk.train()
+                self.cold_start = made is None or made.summary.cold_start
             today = []
             if ahead is not None and ahead[0] == day:
                 today = ahead[1]

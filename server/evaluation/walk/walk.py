@@ -46,7 +46,8 @@ from server.people.local_time import DAY_ZERO
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database
 from server.store.tables import alerts, dead_letters
-from server.training.storage_training import TrainedModel, train_storage_model
+from server.training.activity_training import NothingMeasured, train_activities
+from server.training.stored_models import StoredModel
 
 VERSION: Final = "0.1.0"
 ACTOR: Final = "evaluation"
@@ -207,12 +208,16 @@ class Walk:
             if done.dead_letters:
                 self._refused()
 
-    def train(self) -> TrainedModel:
-        """On all days so far, as `leaver model train` does. The next day is scored with it."""
+    def train(self) -> StoredModel | None:
+        """On all days so far, as on schedule. The next day is scored with it. None: nothing was measured."""
         if self._watched:
             self._take([self._heartbeat()])
         # Training takes days that are over everywhere, at UTC-12 too.
-        return train_storage_model(self.database, now=(self._last_day + 1) * _DAY_MS + 12 * _HOUR_MS)
+        now = (self._last_day + 1) * _DAY_MS + 12 * _HOUR_MS
+        try:
+            return train_activities(self.database, now=now)
+        except NothingMeasured:
+            return None
 
     def close_alerts(self, leaks: frozenset[str]) -> None:
         """An analyst closes all open alerts in the evening: of these subjects as confirmed, others as

@@ -42,8 +42,8 @@ def model(tmp_path: Path) -> Commands:
 
 def test_without_days_commands_say_what_is_missing(model: Commands) -> None:
     assert "No model yet" in model("list")
-    assert "nothing was measured yet" in model("train")
-    assert model.json("train")["activities"] is None
+    assert "Nothing was measured yet" in model("train")
+    assert model.json("train") is None
     assert "there is no anomaly model 77" in model("show", "77", code=1)
     assert "no active anomaly model" in model("compare", "77", code=1)
     assert "no active anomaly model" in model("rollback", "--reason", "x", code=1)
@@ -55,20 +55,19 @@ def test_a_model_is_trained_shown_compared_chosen_and_taken_back(model: Commands
     with open_installation(model.data) as installation:
         measured_company(installation.database, subjects=30, days=40, end=end)
         act(installation.database, 7, end - 2, "removable_storage", 10**12, 50_000, 3)
-    first = model.json("train", "--seed", "3")["activities"]
+    first = model.json("train", "--seed", "3")
     assert first["active"]
     # One did nothing at all on these days, and is not known of.
     assert first["summary"]["subjects"] == 29
     words = model("train", "--alerts-per-1000", "200")
     assert "29 subjects, 40 days" in words
     assert "200 alerts per 1,000 people and day; in use from now on" in words
-    listed = [each for each in model.json("list") if each["kind"] == "activities"]
-    second = next(each["id"] for each in listed if each["active"])
+    second = next(each["id"] for each in model.json("list") if each["active"])
     assert second > first["id"]
     assert "line p" in model("list")
 
     status = CliRunner().invoke(main, ["status", "--data", str(model.data)])
-    assert f"over all activities: model {second}, trained" in " ".join(status.output.split())
+    assert f"model {second}, trained" in " ".join(status.output.split())
 
     shown = model("show", str(second))
     assert "removable_storage" in shown

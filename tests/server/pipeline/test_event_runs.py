@@ -46,7 +46,7 @@ from server.store.tables import (
     trait_bindings,
     trait_uses,
 )
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.event_schema.sample_events import sample_events
 from tests.server.enrich.people_who_left import act
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
@@ -257,7 +257,7 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
         company = Company(1, TODAY - 1)
         with database.begin() as connection:
             company.settle(connection)
-        assert not train_storage_model(database, now=NOW - 5 * DAY).cold_start
+        assert not train_activities(database, now=NOW - 5 * DAY).summary.cold_start
         log = EmbeddedLog(folder / "log.db", clock=lambda: NOW)
         log.append(company.week(4000).records)
         with monkeypatch.context() as patch:
@@ -290,7 +290,7 @@ def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_
     server = new_server()
     with server.database.begin() as connection:
         Company(1, TODAY - 1).settle(connection)
-    assert not train_storage_model(server.database, now=NOW - 5 * DAY).cold_start
+    assert not train_activities(server.database, now=NOW - 5 * DAY).summary.cold_start
     endpoint = Endpoint("desk")
     endpoint.enrol(server.database)
     dice, size = random.Random(1), 40_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
@@ -27,7 +27,7 @@ def test_a_day_that_still_runs_somewhere_is_not_learned(
     server.take(
         endpoint.record([copied_file(midnight - day * DAY - 1, name=f"{day}.txt") for day in range(3)])
     )
-    made = train_storage_model(server.database, now=midnight + hours * HOUR)
+    made = train_activities(server.database, now=midnight + hours * HOUR)
     server.close()
     # In UTC, the first of the files is yesterday's.
-    assert (made.last_day, made.days) == (last_day, 2 if hours < 12 else 3)
+    assert (made.summary.last_day, made.summary.days) == (last_day, 2 if hours < 12 else 3)
