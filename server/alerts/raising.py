@@ -20,7 +20,6 @@ from server.alerts.pointed import Pointed, pointed, step_facts
 from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, Judged, assess
-from server.detection.storage_anomaly import FAMILY
 from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
@@ -102,7 +101,9 @@ def _raise(
     looking_back: int | None,
 ) -> list[int]:
     scores: list[int] = []
-    families = {hits.family for hits in state.rules.values()} | {FAMILY}
+    families = {hits.family for hits in state.rules.values()}
+    for day in state.anomalies.values():
+        families |= {day.family, day.slow_family}
     if looking_back is not None:
         families |= {family for subject, family in known.open_alerts if subject == state.subject}
     for family in sorted(families - {""}):

@@ -15,10 +15,10 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from policies.correlated_policies import Reach
-from server.detection.assessment import ANOMALY, RULE_DAYS_BACK, assess
-from server.detection.storage_anomaly import CHANNEL, FAMILY
+from server.detection.assessment import RULE_DAYS_BACK, assess, judged_points
+from server.pipeline.anomaly_day import load_anomaly_days
 from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState
-from server.store.tables import alert_days, alerts, channel_days, rule_days
+from server.store.tables import alert_days, alerts, anomaly_days, channel_days, rule_days
 
 SUBJECTS_AT_ONCE: Final = 500
 _ORDER: Final = ("confirmed", "expected", "false", "duplicate")
@@ -58,10 +58,12 @@ def concerned_subjects(connection: Connection, window: Window) -> Iterator[str]:
     hit = rule_days.c
     found = select(hit.subject).where(hit.family.in_(window.families), hit.day >= window.since)
     yield from connection.execute(found.distinct()).scalars()
-    if FAMILY in window.families:
-        day = channel_days.c
-        strange = select(day.subject).where(day.channel == CHANNEL, day.day >= window.since, day.anomaly > 0)
-        yield from connection.execute(strange.distinct()).scalars()
+    day = anomaly_days.c
+    is_strange = ((day.points > 0) & day.family.in_(window.families)) | (
+        (day.slow_points > 0) & day.slow_family.in_(window.families)
+    )
+    strange = select(day.subject).where(day.day >= window.since, is_strange)
+    yield from connection.execute(strange.distinct()).scalars()
 
 
 def found_alerts(
@@ -88,14 +90,15 @@ def _stored(connection: Connection, window: Window, subjects: Sequence[str]) -> 
     hit = rule_days.c
     for row in connection.execute(select(rule_days).where(hit.subject.in_(subjects), hit.day >= since)):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
-    if FAMILY in window.families:
-        day = channel_days.c
-        strange = select(channel_days).where(
-            day.subject.in_(subjects), day.channel == CHANNEL, day.day >= since, day.anomaly > 0
-        )
-        for row in connection.execute(strange):
-            days = states[row.subject].channels.setdefault(CHANNEL, {})
-            days[row.day] = ChannelDay(*row[1:])
+    for subject, days in load_anomaly_days(connection, subjects, since).items():
+        states[subject].anomalies = days
+    its = channel_days.c
+    # Where an anomaly's evidence lies.
+    there = select(channel_days).join(
+        anomaly_days, (anomaly_days.c.subject == its.subject) & (anomaly_days.c.day == its.day)
+    )
+    for each in connection.execute(there.where(its.subject.in_(subjects), its.day >= since)):
+        states[each.subject].channels.setdefault(each.channel, {})[each.day] = ChannelDay(*each[1:])
     return states
 
 
@@ -132,7 +135,7 @@ def _gravity(closed: tuple[int, str]) -> tuple[int, int]:
 def _joined(stored: SubjectState, replayed: SubjectState | None, window: Window) -> SubjectState:
     """What is stored, with what the replay found in place of what the replayed rules had found."""
     state = SubjectState(stored.subject)
-    state.channels = stored.channels
+    state.channels, state.anomalies = stored.channels, stored.anomalies
     state.rules = {
         place: hits
         for place, hits in stored.rules.items()
@@ -177,7 +180,7 @@ def _alert(
     """`between`: the day on which the alert before it ended, and its own last one."""
     after, end = between
     part = _until(state, end)
-    assessed = assess(part, family, _judged(part, after), reaches, since=window.since)
+    assessed = assess(part, family, _judged(part, family, after), reaches, since=window.since)
     if assessed is None:
         return None
     rules = tuple(sorted({hit.rule_id for hit in assessed.hits}))
@@ -189,14 +192,12 @@ def _until(state: SubjectState, end: int | None) -> SubjectState:
         return state
     part = SubjectState(state.subject)
     part.rules = {place: hits for place, hits in state.rules.items() if hits.day <= end}
-    part.channels = {
-        channel: {day: row for day, row in days.items() if day <= end}
-        for channel, days in state.channels.items()
-    }
+    part.channels = state.channels
+    part.anomalies = {day: row for day, row in state.anomalies.items() if day <= end}
     return part
 
 
-def _judged(state: SubjectState, after: int | None) -> Mapping[tuple[str, int], int]:
+def _judged(state: SubjectState, family: str, after: int | None) -> Mapping[tuple[str, int], int]:
     """All up to the day on which the alert before it ended."""
     if after is None:
         return {}
@@ -205,9 +206,9 @@ def _judged(state: SubjectState, after: int | None) -> Mapping[tuple[str, int], 
         if hits.day <= after:
             place = (hits.rule_id, hits.day)
             judged[place] = judged.get(place, 0) + hits.hits
-    for row in state.channels.get(CHANNEL, {}).values():
+    for row in state.anomalies.values():
         if row.day <= after:
-            judged[ANOMALY, row.day] = row.events
+            judged |= {(key, row.day): points for key, points in judged_points(row, family).items()}
     return judged
 
 

@@ -113,7 +113,7 @@ def _storage_text(
             },
             "explained": round(explanation.explained, 3),
             "unusual_combination": explanation.unusual_combination,
-            "anomaly": round(row.anomaly, 1),
+            "anomaly": round(strange.points, 1) if (strange := state.anomalies.get(day)) else 0.0,
         },
     )
 

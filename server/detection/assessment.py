@@ -3,19 +3,26 @@
 For each day with hits or an anomaly the risk is taken as of that day, from all hits up to it. Days at or
 above ALERT_LINE make the alert; its score and words are those of the highest (the earliest of equals).
 Pure: a function of the subject's state, so late events and replays give the same alert.
+
+An alert that rules alone bring over the line on any of its days is made by rules, and is there at once. Any
+other one is made by the anomaly: each of its days is a candidate in a queue (alerts/queueing.py).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, Literal
 
 import msgspec
 
-from analytics.risk import PI, Level, Risk, RuleDay, risk
+from analytics.risk import PI, SLOW_SOURCE, Level, Risk, RuleDay, risk
 from policies.correlated_policies import Reach
-from server.detection.storage_anomaly import CHANNEL, FAMILY
-from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState, days_with_rules
+from server.detection.activity_families import FAMILIES, channels_of
+from server.pipeline.activity_history import SOURCES
+from server.pipeline.anomaly_day import AnomalyDay
+from server.pipeline.subject_state import RuleHits, SubjectState, days_with_rules
 from server.retention import EVER
 
 ALERT_LINE = 50
@@ -23,11 +30,29 @@ RULE_DAYS_BACK = 90
 """Older hits weigh 1 % and less; they take no part."""
 ANOMALY = ""
 """In the place of a rule's id: the anomaly of a day."""
+DRIFT = SLOW_SOURCE
+"""The same: the drift up to a day."""
+POINT: Final = 1000
+"""Points that were judged are kept in thousandths."""
+_STRONGEST: Final = 2
+"""Activities whose evidence adds up (analytics/anomaly_model.py)."""
 
 NO_REACHES: Mapping[str, Reach] = {}
 
 Judged = Mapping[tuple[str, int], int]
-"""(rule id or ANOMALY, day): how many hits, or events of the day, a person had before them at closing."""
+"""(rule id, ANOMALY or DRIFT; day): how many hits the rule had, or thousandths of a point the day, when a
+person closed an alert about it."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A day that the anomaly brings over the line, in its queue (analytics/alert_queues.py)."""
+
+    queue: Literal["day", "slow"]
+    day: int
+    points: float
+    """Of the queue's anomaly."""
+    strength: float
+    """T: among equal points."""
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -45,6 +70,24 @@ class Assessment(msgspec.Struct, frozen=True):
     risk: Risk
     hits: tuple[RuleHits, ...]
     """Rule hits that take part in the peak's risk, youngest first."""
+    by_rules: bool
+    """Rules alone reach the line, on one of the days."""
+    activities: tuple[str, ...]
+    """Those of the family that were strange on the peak, the strangest first."""
+    slow: bool
+    """Without its drift the peak would be below the line."""
+    candidates: tuple[Candidate, ...]
+    """Days that rules alone do not bring over the line."""
+
+
+class _Points(msgspec.Struct, frozen=True):
+    """What a day's anomaly and drift add to a family."""
+
+    day: float = 0.0
+    slow: float = 0.0
+
+
+_NONE: Final = _Points()
 
 
 def assess(
@@ -55,19 +98,20 @@ def assess(
     *,
     since: int = EVER,
 ) -> Assessment | None:
-    """None: nothing reaches the line. A day that has no more than was judged takes no part. What counts is
-    how much came, not when it happened: a laptop may deliver old days after the closing.
+    """None: nothing reaches the line. A rule's day with no more hits than were judged takes no part, nor does
+    an anomaly that is not clearly stranger than what was judged. What counts is how much came, not when it
+    happened: a laptop may deliver old days after the closing.
 
     `reaches`: of correlations, whose evidence lies where the rules hit that they count. `since`: the first
     day that may make an alert; earlier ones only weigh."""
     hits = _unjudged(list(days_with_rules(state, family)), judged)
-    anomalies = _anomalies(state.days(CHANNEL), judged) if family == FAMILY else {}
+    anomalies = _anomalies(state, family, judged)
     best: tuple[int, int] | None = None
     over: list[int] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
         if day < since:
             continue
-        score = _risk_on(day, hits, anomalies.get(day, 0.0)).score
+        score = _risk_on(day, hits, anomalies.get(day, _NONE)).score
         if score >= ALERT_LINE:
             over.append(day)
             if best is None or score > best[0]:
@@ -75,7 +119,9 @@ def assess(
     if best is None:
         return None
     peak = best[1]
-    whole, pointed = _places(state, over, hits, anomalies, reaches)
+    whole, pointed = _places(state, over, family, hits, anomalies, reaches)
+    candidates = tuple(_candidates(state, over, hits, anomalies))
+    strange = anomalies.get(peak, _NONE)
     return Assessment(
         family=family,
         days=tuple(over),
@@ -85,9 +131,56 @@ def assess(
             sorted({(h.rule_id, h.day) for h in hits if h.day in over and h.rule_id in reaches})
         ),
         peak=peak,
-        risk=_risk_on(peak, hits, anomalies.get(peak, 0.0)),
+        risk=_risk_on(peak, hits, strange),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
+        by_rules=len(candidates) < len(over),
+        activities=activities_of(state.anomalies[peak], family) if strange is not _NONE else (),
+        slow=_is_slow(peak, hits, strange),
+        candidates=candidates,
     )
+
+
+class DayRisk(msgspec.Struct, frozen=True):
+    day: int
+    risk: Risk
+    hits: tuple[RuleHits, ...]
+    """Of the day itself."""
+
+
+def risks(state: SubjectState, family: str, judged: Judged, days: Collection[int]) -> Iterator[DayRisk]:
+    """Of these days, as of each, whatever it comes to; without those on which nothing happened."""
+    hits = _unjudged(list(days_with_rules(state, family)), judged)
+    anomalies = _anomalies(state, family, judged)
+    for day in sorted(({h.day for h in hits} | anomalies.keys()) & set(days)):
+        found = _risk_on(day, hits, anomalies.get(day, _NONE))
+        yield DayRisk(day, found, tuple(h for h in hits if h.day == day))
+
+
+def is_clearly_stranger(points: float, judged: float) -> bool:
+    """By more than half of what was left to 100: ten times as rare (score_pools.anomaly_points)."""
+    return points > judged + (100 - judged) / 2
+
+
+def judged_points(day: AnomalyDay, family: str) -> dict[str, int]:
+    """What a verdict on an alert of the family says of the day: by ANOMALY and DRIFT, as in Judged."""
+    found = {}
+    if day.points > 0 and day.family == family:
+        found[ANOMALY] = math.ceil(day.points * POINT)
+    if day.slow_points > 0 and day.slow_family == family:
+        found[DRIFT] = math.ceil(day.slow_points * POINT)
+    return found
+
+
+def strength_of(day: AnomalyDay) -> float:
+    """T of the day."""
+    return sum(sorted(day.evidence.values())[-_STRONGEST:])
+
+
+def activities_of(day: AnomalyDay, family: str) -> tuple[str, ...]:
+    """Those of the family that were strange, the strangest first; all of it where nothing is known of any."""
+    mine = [activity for activity, its in FAMILIES.items() if its == family]
+    strange = [activity for activity in mine if day.evidence.get(activity, 0) > 0]
+    return tuple(sorted(strange, key=lambda each: -day.evidence[each]) or mine)
 
 
 def _unjudged(hits: list[RuleHits], judged: Judged) -> list[RuleHits]:
@@ -98,15 +191,56 @@ def _unjudged(hits: list[RuleHits], judged: Judged) -> list[RuleHits]:
     return [h for h in hits if total[h.rule_id, h.day] > judged.get((h.rule_id, h.day), 0)]
 
 
+def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, _Points]:
+    """By day, where there is any that was not judged."""
+    found: dict[int, _Points] = {}
+    for day, row in state.anomalies.items():
+        points = row.points if row.family == family else 0.0
+        slow = row.slow_points if row.slow_family == family else 0.0
+        if not _is_new(points, judged.get((ANOMALY, day))):
+            points = 0.0
+        if not _is_new(slow, judged.get((DRIFT, day))):
+            slow = 0.0
+        # Old rows go table by table: without its events nothing of a day can be shown.
+        if (points or slow) and any(day in days for days in state.channels.values()):
+            found[day] = _Points(points, slow)
+    return found
+
+
+def _is_new(points: float, judged: int | None) -> bool:
+    return judged is None or is_clearly_stranger(points, judged / POINT)
+
+
+def _candidates(
+    state: SubjectState, over: list[int], hits: list[RuleHits], anomalies: Mapping[int, _Points]
+) -> Iterator[Candidate]:
+    for day in over:
+        if _risk_on(day, hits, _NONE).score >= ALERT_LINE:
+            continue
+        strange, strength = anomalies[day], strength_of(state.anomalies[day])
+        if _is_slow(day, hits, strange):
+            yield Candidate("slow", day, strange.slow, strength)
+        else:
+            yield Candidate("day", day, strange.day, strength)
+
+
+def _is_slow(day: int, hits: list[RuleHits], strange: _Points) -> bool:
+    return strange.slow > 0 and _risk_on(day, hits, _Points(strange.day)).score < ALERT_LINE
+
+
 def _places(
     state: SubjectState,
     days: Collection[int],
+    family: str,
     hits: list[RuleHits],
-    anomalies: Mapping[int, float],
+    anomalies: Mapping[int, _Points],
     reaches: Mapping[str, Reach],
 ) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
     """Those of rules and anomalies, and those of what correlations count."""
-    found = {(CHANNEL, day) for day in days if day in anomalies}
+    found: set[tuple[str, int]] = set()
+    for day in days:
+        if day in anomalies:
+            found.update(_anomaly_places(state, day, family))
     counted: set[tuple[str, int]] = set()
     for h in hits:
         if h.day not in days:
@@ -123,23 +257,26 @@ def _places(
     return found, counted
 
 
-def _anomalies(days: Mapping[int, ChannelDay], judged: Judged) -> dict[int, float]:
-    return {
-        row.day: row.anomaly
-        for row in days.values()
-        if row.anomaly > 0 and row.events > judged.get((ANOMALY, row.day), 0)
-    }
+def _anomaly_places(state: SubjectState, day: int, family: str) -> Iterator[tuple[str, int]]:
+    """Channels that fed what was strange; where the day has none of them, all that it has."""
+    there = {channel for channel, rows in state.channels.items() if day in rows}
+    fed = frozenset[str]()
+    for activity in activities_of(state.anomalies[day], family):
+        source = SOURCES[activity]
+        fed |= source.own | source.company | source.or_company
+    for channel in (there & fed) or (there & channels_of(family)) or there:
+        yield channel, day
 
 
 def _hits_on(day: int, hits: list[RuleHits]) -> list[RuleHits]:
     return [h for h in hits if day - RULE_DAYS_BACK < h.day <= day]
 
 
-def _risk_on(day: int, hits: list[RuleHits], anomaly: float) -> Risk:
+def _risk_on(day: int, hits: list[RuleHits], strange: _Points) -> Risk:
     together: dict[tuple[str, int], tuple[Level, int]] = {}
     for h in sorted(_hits_on(day, hits), key=lambda h: (h.last_version, PI[h.level])):
         # A rule that changed during the day has one level: that of its highest version.
         _, before = together.get((h.rule_id, h.day), (h.level, 0))
         together[h.rule_id, h.day] = (h.level, before + h.hits)
     days = [RuleDay(rule_id, level, at, count) for (rule_id, at), (level, count) in together.items()]
-    return risk(anomaly, days, day)
+    return risk(strange.day, days, day, slow_0_100=strange.slow)

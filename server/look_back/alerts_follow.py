@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, exists, select, update
 
+from server.detection.assessment import ANOMALY, DRIFT
 from server.store.tables import alerts, judged_days, subject_events
 from server.store.upsert import upsert
 
@@ -40,7 +41,9 @@ def _follow(connection: Connection, old: str, new: str, now: int) -> None:
     for subject in (new, old):
         for *key, count in connection.execute(select(*columns).where(judged.subject == subject)):
             place = (key[0], key[1], key[2])
-            counts[place] = counts.get(place, 0) + count
+            before = counts.get(place, 0)
+            # Hits add up, points do not.
+            counts[place] = max(before, count) if place[1] in (ANOMALY, DRIFT) else before + count
     connection.execute(delete(judged_days).where(judged.subject == old))
     rows = [
         {"subject": new, "count": count} | dict(zip(names, place, strict=True))
