@@ -27,7 +27,7 @@ _EXPLAINED_MIN: Final = 0.25
 _CHANGED_MAX: Final = 12
 """Measures that a smallest change may touch; a day that needs more is not made normal by a change."""
 _STEPS: Final = 24
-_FIRST_SEEN_DAYS: Final = 60
+FIRST_SEEN_DAYS: Final = 60
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -258,18 +258,25 @@ def _reason(model: AnomalyModel, subject: Subject, ranked: _Ranked) -> Reason:
     today = int(subject.today[ranked.activity].values[0, ranked.measure])
     earlier = values[max(len(values) - ranked.days + 1, 0) :] if ranked.days > 1 else values[:0]
     value = today + int(earlier.sum())
-    recent = values[-_FIRST_SEEN_DAYS:]
+    recent = values[-FIRST_SEEN_DAYS:]
     percentile = None
     if ranked.days == 1:
-        group = int(model.group_rows([subject.peer_group])[0])
-        column = model.peers(ranked.activity).percentiles[group, ranked.measure]
-        below = int(np.searchsorted(column, value, side="left"))
-        percentile = 100.0 if value > column[-1] else float(max(below - 1, 0))
-    first = int(seen[-_FIRST_SEEN_DAYS:].sum()) if not recent.any() else None
+        percentile = peers_percentile(model, subject.peer_group, ranked.activity, ranked.measure, value)
+    first = int(seen[-FIRST_SEEN_DAYS:].sum()) if not recent.any() else None
     usual = _usual_sum(values, ranked.days)
     return Reason(
         ranked.activity, measure.name, ranked.strength, ranked.days, value, usual, percentile, first
     )
+
+
+def peers_percentile(
+    model: AnomalyModel, peer_group: str, activity: str, measure: int, value: float
+) -> float:
+    """Share (0-100) of the peers' days below the value; 100 only if it is above all of them. `measure`: its
+    place in the activity."""
+    column = model.peers(activity).percentiles[int(model.group_rows([peer_group])[0]), measure]
+    below = int(np.searchsorted(column, value, side="left"))
+    return 100.0 if value > column[-1] else float(max(below - 1, 0))
 
 
 def _usual_sum(values: NDArray[np.int64], days: int) -> float | None:

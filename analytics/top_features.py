@@ -15,13 +15,14 @@ from typing import Final
 
 import msgspec
 
-from analytics.explanation import Language, human_ratio, percentile_among
+from analytics.explanation import Language, human_ratio
 from analytics.storage_day import DayType, HistoryDay, StorageDay
 from analytics.storage_features import (
     BURST_DAYS,
     FEATURE_NAMES,
     HISTORY_DAYS,
     SUM_DAYS,
+    PeerStats,
     storage_features,
     usual_day,
 )
@@ -115,6 +116,14 @@ def explain(
         for i in strongest
     )
     return Explanation(top, explained, explained < _EXPLAINED_MIN)
+
+
+def percentile_among(peers: PeerStats, raw_index: int, value: float) -> float | None:
+    """Share (0-100) of the peers' days below the value; 100 only if it is above all of them."""
+    if not peers.percentiles:
+        return None
+    column = peers.percentiles[raw_index]
+    return 100.0 if value > column[-1] else float(max(sum(known < value for known in column) - 1, 0))
 
 
 def feature_line(feature: TopFeature, language: Language = "en") -> str:

@@ -20,7 +20,6 @@ from server.alerts.pointed import Pointed, pointed, step_facts
 from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
 from server.detection.assessment import Assessment, Judged, assess
-from server.enrich.enrichment import peer_group_of
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
@@ -239,10 +238,11 @@ def _text(
     return alert_text(
         state,
         found,
-        memory.scorer,
+        None,
+        None,
+        memory.scorer.calendar,
         steps=step_facts(seen, titles, memory.directory, person) if seen.steps else (),
         late=seen.late,
-        peer_group=peer_group_of(person),
         days_to_last_day=days_left,
         person_known=person is not None,
         again=again,

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 import msgspec
 
 from analytics.act_sentence import ActFacts, ChannelAmount, act_sentence
+from analytics.alert_explanation import AlertExplanation, explain_alert
+from analytics.anomaly_explanation import Subject
+from analytics.anomaly_model import AnomalyModel
+from analytics.calmed_day import Accepted
 from analytics.explanation import Language, copy_facts, sentence
+from analytics.explanation_words import LANGUAGES, strange_words
+from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE
 from analytics.step_words import StepFacts, step_words
-from analytics.top_features import Explanation, explain, feature_line
+from server.detection.activity_families import FAMILIES
 from server.detection.assessment import Assessment
-from server.detection.storage_anomaly import CHANNEL, FAMILY, StorageAnomaly, storage_day
 from server.people.calendar import Calendar
+from server.pipeline.anomaly_day import AnomalyDay
 from server.pipeline.subject_state import BORROWED, ChannelDay, SubjectState, borrowed, is_borrowed
 
+_COPYING: Final = "removable_storage"
+"""The activity, and the channel, with a sentence of its own."""
+_DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 # The sentence counts whole days; the alert's evidence leaves out what was judged.
 _AGAIN_EN = "; part of it was judged before and is not among this alert's evidence"
 _AGAIN_ZH = "；其中一部分此前已处理，不在本告警的证据中"
@@ -33,34 +43,68 @@ class AlertText(msgspec.Struct, frozen=True):
 def alert_text(
     state: SubjectState,
     assessment: Assessment,
-    scorer: StorageAnomaly,
+    subject: Subject | None,
+    model: AnomalyModel | None,
+    calendar: Calendar,
     *,
-    peer_group: str,
+    accepted: Sequence[Accepted] = (),
     days_to_last_day: int | None,
     person_known: bool,
     again: bool = False,
     steps: Sequence[StepFacts] = (),
     late: Collection[str] = (),
 ) -> AlertText:
-    """Words and facts of the assessment's peak day. again: on its days something was judged before. `steps`:
-    of a sequence that was completed on it. `late`: correlations that an event completed which came late.
+    """Words and facts of the assessment's peak day. `subject`: as of that day; without it, or without a
+    model, nothing is said of what is usual. `accepted`: judgements of harmless that may calm it. again: on
+    its days something was judged before. `steps`: of a sequence that was completed on it. `late`:
+    correlations that an event completed which came late.
 
     facts: `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits, versions; `late` where it
-    is so), `steps` (step_words.StepFacts) of a sequence; of removable
-    storage `copy` (explanation.CopyFacts), `features` (lines by language), `explained`,
-    `unusual_combination`, `anomaly` (0–100); of other channels `act` (act_sentence.ActFacts).
+    is so), `steps` (step_words.StepFacts) of a sequence; `explanation` (alert_explanation.AlertExplanation)
+    where there is a model; of removable storage `copy` (explanation.CopyFacts), of all else `act`
+    (act_sentence.ActFacts). Alerts of older versions have, of removable storage, in place of `explanation`
+    `features` (lines by language), `explained`, `unusual_combination` and `anomaly` (0–100).
     """
-    about = _Whom(peer_group, days_to_last_day, person_known, again, tuple(steps), frozenset(late))
+    about = _Whom(days_to_last_day, person_known, again, tuple(steps), frozenset(late))
     through_others = {channel for channel, day in assessment.places if day == assessment.peak} == {
-        borrowed(CHANNEL)
+        borrowed(_COPYING)
     }
-    if assessment.family == FAMILY and not through_others:
-        return _storage_text(state, assessment, scorer, about)
-    return _act_text(state, assessment, scorer.calendar, about)
+    explanation = _explanation(state, assessment, subject, model, accepted)
+    if assessment.family == FAMILIES[_COPYING] and not through_others:
+        text = _storage_text(state, assessment, subject, model, calendar, about, explanation)
+    else:
+        text = _act_text(state, assessment, calendar, about, explanation)
+    if explanation is None:
+        return text
+    return AlertText(text.sentence, text.facts | {"explanation": msgspec.to_builtins(explanation)})
+
+
+def _explanation(
+    state: SubjectState,
+    assessment: Assessment,
+    subject: Subject | None,
+    model: AnomalyModel | None,
+    accepted: Sequence[Accepted],
+) -> AlertExplanation | None:
+    """Of the anomaly as far as it counts in this alert: the day's may belong to another family's."""
+    if model is None or subject is None:
+        return None
+    day = state.anomalies.get(assessment.peak) or AnomalyDay(assessment.peak)
+    counted = {share.source for share in assessment.risk.shares}
+    is_ours = day.family == assessment.family and (ANOMALY_SOURCE in counted or not day.points)
+    is_slow = day.slow_family == assessment.family and SLOW_SOURCE in counted
+    return explain_alert(
+        model,
+        subject,
+        assessment.peak + _DAY_ZERO,
+        accepted,
+        points=day.points if is_ours else 0.0,
+        uncalmed=day.uncalmed if is_ours else 0.0,
+        slow_points=day.slow_points if is_slow else 0.0,
+    )
 
 
 class _Whom(msgspec.Struct, frozen=True):
-    peer_group: str
     days_to_last_day: int | None
     person_known: bool
     again: bool
@@ -76,55 +120,56 @@ class _Whom(msgspec.Struct, frozen=True):
         if not self.steps:
             return ""
         said = step_words(self.steps, language)
-        return f"；依次：{said}" if language == "zh" else f"; in this order: {said}"
+        return f"依次：{said}" if language == "zh" else f"in this order: {said}"
 
 
 def _storage_text(
-    state: SubjectState, assessment: Assessment, scorer: StorageAnomaly, about: _Whom
+    state: SubjectState,
+    assessment: Assessment,
+    subject: Subject | None,
+    model: AnomalyModel | None,
+    calendar: Calendar,
+    about: _Whom,
+    explanation: AlertExplanation | None,
 ) -> AlertText:
     day = assessment.peak
-    row = state.days(CHANNEL).get(day) or ChannelDay(CHANNEL, day, scorer.calendar.day_type(day))
-    history = scorer.history(state, day)
-    model = scorer.model
-    today = storage_day(row)
+    row = state.days(_COPYING).get(day) or ChannelDay(_COPYING, day, calendar.day_type(day))
     facts = copy_facts(
-        today,
-        history,
-        model.peers(about.peer_group) if model is not None else None,
+        row.bytes,
+        row.files,
+        new_device=row.new_places > 0,
+        subject=subject,
+        model=model,
         days_to_last_day=about.days_to_last_day,
         person_known=about.person_known,
     )
-    explanation = (
-        explain(model, today, scorer.calendar.day_type(day), history, about.peer_group)
-        if model is not None
-        else Explanation((), 0.0, False)
-    )
+    told = {
+        language: strange_words(explanation, _COPYING, language, taken=row.bytes) if explanation else []
+        for language in LANGUAGES
+    }
     return AlertText(
         sentence={
-            "en": sentence(facts, "en") + about.in_order("en") + about.ending("en"),
-            "zh": sentence(facts, "zh") + about.in_order("zh") + about.ending("zh"),
+            language: sentence(facts, language, [about.in_order(language), *told[language]])
+            + about.ending(language)
+            for language in LANGUAGES
         },
-        facts=_shared(assessment, about)
-        | {
-            "copy": msgspec.to_builtins(facts),
-            "features": {
-                "en": [feature_line(f, "en") for f in explanation.top],
-                "zh": [feature_line(f, "zh") for f in explanation.top],
-            },
-            "explained": round(explanation.explained, 3),
-            "unusual_combination": explanation.unusual_combination,
-            "anomaly": round(strange.points, 1) if (strange := state.anomalies.get(day)) else 0.0,
-        },
+        facts=_shared(assessment, about) | {"copy": msgspec.to_builtins(facts)},
     )
 
 
-def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, about: _Whom) -> AlertText:
-    """Of a channel without an anomaly model: its peak day, the channel with the most of it first."""
+def _act_text(
+    state: SubjectState,
+    assessment: Assessment,
+    calendar: Calendar,
+    about: _Whom,
+    explanation: AlertExplanation | None,
+) -> AlertText:
+    """Of all other families: the peak day's acts, the channel with the most of them first."""
     day = assessment.peak
+    channels = [channel for channel, at in assessment.places if at == day] or [_COPYING]
     rows = [
         state.days(channel).get(day) or ChannelDay(channel, day, calendar.day_type(day))
-        for channel, at in assessment.places
-        if at == day
+        for channel in channels
     ]
     rows.sort(key=lambda each: (each.items, each.events, each.channel), reverse=True)
     row = rows[0]
@@ -142,11 +187,17 @@ def _act_text(state: SubjectState, assessment: Assessment, calendar: Calendar, a
         borrowed=is_borrowed(row.channel),
         steps=about.steps if only_steps else (),
     )
-    more_en, more_zh = ("", "") if only_steps else (about.in_order("en"), about.in_order("zh"))
+    more = {
+        language: [
+            "" if only_steps else about.in_order(language),
+            *(strange_words(explanation, None, language) if explanation else ()),
+        ]
+        for language in LANGUAGES
+    }
     return AlertText(
         sentence={
-            "en": act_sentence(facts, "en") + more_en + about.ending("en"),
-            "zh": act_sentence(facts, "zh") + more_zh + about.ending("zh"),
+            language: act_sentence(facts, language, more[language]) + about.ending(language)
+            for language in LANGUAGES
         },
         facts=_shared(assessment, about) | {"act": msgspec.to_builtins(facts)},
     )

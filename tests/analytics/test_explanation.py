@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 
 import msgspec
+import numpy as np
 import pytest
 
+from analytics.anomaly_explanation import Subject
+from analytics.anomaly_training import train
 from analytics.explanation import CopyFacts, copy_facts, sentence
-from analytics.peer_groups import peer_stats
+from analytics.measures import ACTIVITIES
+from analytics.panel import ActivityDays
 from analytics.storage_day import HistoryDay, StorageDay
 from analytics.storage_model import StorageModel
 from analytics.top_features import explain, feature_line
+from tests.analytics.company_days import company, panel_of, quiet_today
 from tests.analytics.simulated_company import before, group_of, simulated_histories, training_set
 
 FACTS = CopyFacts(
@@ -99,19 +104,51 @@ def test_one_file_is_one_file() -> None:
     assert told(files=1).startswith("4.1 GB (1 file) to")
 
 
-def test_facts_come_from_the_history() -> None:
-    copied = HistoryDay("work", StorageDay(50, 1, 0))
-    none = HistoryDay("work", StorageDay())
-    missing = HistoryDay("off", None)
-    history = [none, missing, copied, HistoryDay("work", StorageDay(150, 1, 0)), none]
-    peers = peer_stats([history] * 6)
-    facts = copy_facts(StorageDay(120, 3, 1), history, peers, days_to_last_day=None, person_known=True)
-    assert (facts.usual_bytes, facts.days_since_last_copy, facts.known_days) == (100, 3, 4)
+def _copies(days: int, active: dict[int, int], unseen: tuple[int, ...] = ()) -> dict[str, ActivityDays]:
+    """One subject's history: bytes by how many days ago, one file each."""
+    found = {}
+    for name, measures in ACTIVITIES.items():
+        values = np.zeros((1, days, len(measures)), dtype=np.int64)
+        if name == "removable_storage":
+            for back, taken in active.items():
+                values[0, days - back] = (taken, 1, 0)
+        seen = np.ones((1, days), dtype=np.bool_)
+        seen[0, [days - back for back in unseen]] = False
+        found[name] = ActivityDays(values, seen)
+    return found
+
+
+def test_facts_come_from_the_history_and_peers_from_the_model() -> None:
+    people = company(21, 40, 40)
+    model = train(panel_of(people), seed=3, trees=20)
+    # The copy 61 days ago is too long ago to be told of, that of 40 days ago for what is usual.
+    own = _copies(90, {2: 50, 4: 150, 40: 9_000, 61: 9_000}, unseen=(3,))
+    one = Subject(own, np.zeros(90, dtype=np.bool_), quiet_today(1), False, "sales")
+    facts = copy_facts(
+        120, 3, new_device=True, subject=one, model=model, days_to_last_day=None, person_known=True
+    )
+    assert (facts.usual_bytes, facts.days_since_last_copy, facts.known_days) == (100, 2, 59)
     assert facts.new_device
-    assert facts.peers_percentile is not None
-    assert 50 <= facts.peers_percentile < 100
-    above = copy_facts(StorageDay(151, 3, 0), history, peers, days_to_last_day=None, person_known=True)
+    column = model.peers("removable_storage").percentiles[int(model.group_rows(["sales"])[0]), 0]
+    assert facts.peers_percentile == max(int((column < 120).sum()) - 1, 0)
+    above = copy_facts(
+        int(column[-1]) + 1,
+        3,
+        new_device=False,
+        subject=one,
+        model=model,
+        days_to_last_day=None,
+        person_known=True,
+    )
     assert above.peers_percentile == 100
+
+
+def test_without_a_model_nothing_is_claimed_about_what_is_usual_or_about_peers() -> None:
+    facts = copy_facts(
+        120, 3, new_device=False, subject=None, model=None, days_to_last_day=None, person_known=True
+    )
+    assert (facts.known_days, facts.usual_bytes, facts.peers_percentile) == (0, None, None)
+    assert sentence(facts) == "120 B (3 files) to removable storage: too little history to say what is usual"
 
 
 def test_top_features_name_the_burst_and_resetting_them_takes_the_surprise_away() -> None:
