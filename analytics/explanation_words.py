@@ -30,12 +30,13 @@ ACTIVITY_WORDS: Final[dict[str, tuple[str, str]]] = {
     "printing": ("printing", "打印"),
     "screenshots": ("screenshots", "截图"),
 }
-_CALMED_SHOWN: Final = 3
 
 
 class ExplanationWords(msgspec.Struct, frozen=True):
     """In one language. What there is nothing to say of is empty."""
 
+    points: str = ""
+    """How strange the day was, and the drift, of 100."""
     stands_out: tuple[str, ...] = ()
     """The day's strongest measures, strongest first."""
     rising: tuple[str, ...] = ()
@@ -56,11 +57,12 @@ def explanation_words(found: AlertExplanation, language: Language = "en") -> Exp
     rising = [each for each in found.slow_reasons if f"{each.activity}.{each.measure}" in LABELS]
     check = []
     if reasons:
-        check.append(_check(found.explained, english, combination=found.unusual_combination, slow=False))
+        check.append(check_words(found.explained, language, combination=found.unusual_combination))
     if rising:
         combination = found.slow_unusual_combination
-        check.append(_check(found.slow_explained, english, combination=combination, slow=True))
+        check.append(check_words(found.slow_explained, language, combination=combination, slow=True))
     return ExplanationWords(
+        points=_points(found, english),
         stands_out=tuple(reason_line(each, language) for each in reasons),
         rising=tuple(slow_line(each, language) for each in rising),
         check=tuple(check),
@@ -95,9 +97,21 @@ def _is_told(reason: Reason, activity: str | None, taken: int) -> bool:
     return reason.activity == activity and (reason.days == 1 or reason.value < 2 * taken)
 
 
-def _check(explained: float, english: bool, *, combination: bool, slow: bool) -> str:
+def _points(found: AlertExplanation, english: bool) -> str:
+    said = []
+    if found.points > 0:
+        said.append(f"the day {found.points:.0f} of 100" if english else f"当天 {found.points:.0f} 分")
+    if found.slow_points > 0:
+        said.append(
+            f"the rise {found.slow_points:.0f} of 100" if english else f"上升 {found.slow_points:.0f} 分"
+        )
+    return (", " if english else "，").join(said)
+
+
+def check_words(explained: float, language: Language, *, combination: bool, slow: bool = False) -> str:
+    """How much of the surprise (0-1) goes away without what is named."""
     share = f"{100 * explained:.0f} %"
-    if english:
+    if language == "en":
         without = "without this rise" if slow else "with these at their usual"
         if combination:
             return f"{without} only {share} of the surprise goes away: the combination is what is unusual"
@@ -133,24 +147,23 @@ def _calmed(found: AlertExplanation, language: Language) -> tuple[str, ...]:
     known = [each for each in found.calmed if f"{each.activity}.{each.measure}" in LABELS]
     if not known:
         return ()
-    english = language == "en"
-    said = [_accepted(each, language) for each in known[:_CALMED_SHOWN]]
-    if len(known) > _CALMED_SHOWN:
-        more = len(known) - _CALMED_SHOWN
-        said.append(f"and {more} more" if english else f"另有 {more} 项")
-    without = (
-        f"counting all of it the day would be at {found.uncalmed:.0f}, not {found.points:.0f}"
-        if english
-        else f"若全部计入，当天为 {found.uncalmed:.0f} 分而非 {found.points:.0f} 分"
-    )
+    said = [
+        _accepted(day, [each for each in known if each.day == day], language)
+        for day in sorted({each.day for each in known})
+    ]
+    if language == "en":
+        without = f"counting all of it the day would be at {found.uncalmed:.0f}, not {found.points:.0f}"
+    else:
+        without = f"若全部计入，当天为 {found.uncalmed:.0f} 分而非 {found.points:.0f} 分"
     return (*said, without)
 
 
-def _accepted(one: Accepted, language: Language) -> str:
-    what, on = amount(one.activity, one.measure, one.value, language), date.fromordinal(one.day).isoformat()
+def _accepted(day: int, judged: Sequence[Accepted], language: Language) -> str:
+    what = [amount(each.activity, each.measure, each.value, language) for each in judged]
+    on = date.fromordinal(day).isoformat()
     if language == "en":
-        return f"about as much as was judged harmless on {on} counts as usual: {what}"
-    return f"与 {on} 判定为无害的数量相当，按平常计：{what}"
+        return f"about as much as was judged harmless on {on} counts as usual: {', '.join(what)}"
+    return f"与 {on} 判定为无害的数量相当，按平常计：{'、'.join(what)}"
 
 
 def _not_watched(found: AlertExplanation, english: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from analytics.explanation_words import ExplanationWords
 from event_schema.byte_size import byte_size
 from server.alerts.proof import EvidenceProof
 from server.alerts.queries import Verdict
@@ -28,6 +29,7 @@ from server.commands.alert_words import (
     zone_of,
 )
 from server.commands.evidence_rows import evidence_row
+from server.commands.explanation_text import stands_out, sure_words
 from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
@@ -103,12 +105,16 @@ def detail_text(detail: AlertDetail) -> RenderableType:
         Text("Why ", style="bold").append(str(alert.score)),
         _indented(_bars(detail.shares, _versions(detail))),
     ]
+    words = detail.explanation.get("en", ExplanationWords())
+    if strange := stands_out(words):
+        points = Text(f"  {words.points}" if words.points else "", style="dim not bold")
+        parts += ["", Text("Stands out", style="bold").append(points), _indented(strange)]
     parts += [
         "",
         _evidence_title(detail.evidence, zone_of(alert)),
         _indented(_evidence_table(detail, zone_of(alert))),
     ]
-    parts += ["", _proof_line(detail.proof), *_not_seen(detail.evidence), *_next_steps(alert)]
+    parts += ["", _proof_line(detail.proof), *_not_seen(detail), *_next_steps(alert)]
     return Group(*parts)
 
 
@@ -143,6 +149,8 @@ def _facts(detail: AlertDetail) -> Table:  # noqa: PLR0912
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
         grid.add_row("", f"… and {len(detail.evidence.destinations) - 5} more")
+    if sure := sure_words(detail.evidence.fidelity):
+        grid.add_row("how sure", sure)
     hosts = sorted({event.event["device"]["hostname"] for event in detail.evidence.largest})
     if hosts:
         grid.add_row("from", ", ".join(hosts[:5]) + (" …" if len(hosts) > 5 else ""))
@@ -257,8 +265,11 @@ def _proof_line(proof: EvidenceProof) -> Text:
     return line
 
 
-def _not_seen(evidence: EvidenceView) -> list[Text]:
-    said = [*evidence.not_seen, *(f"unreadable: {text}" for text in evidence.damaged)]
+def _not_seen(detail: AlertDetail) -> list[Text]:
+    evidence = detail.evidence
+    words = detail.explanation.get("en", ExplanationWords())
+    unreadable = (f"unreadable: {text}" for text in evidence.damaged)
+    said = [*words.not_watched, *evidence.not_seen, *unreadable]
     if evidence.missing:
         said.append(f"{counted(evidence.missing, 'event')} no longer stored")
     if not evidence.read_all:

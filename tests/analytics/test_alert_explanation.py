@@ -62,6 +62,7 @@ def test_a_strange_day_is_explained_checked_and_told_what_would_have_been_normal
     assert words.normal.startswith("at most ")
     assert words.normal.endswith(f": scored again {found.changed_points:.0f}, the line is 50")
     assert found.changed_points < 50
+    assert words.points == f"the day {points:.0f} of 100"
     assert (words.rising, words.calmed, words.not_watched) == ((), (), ())
 
 
@@ -90,7 +91,8 @@ def test_what_was_judged_harmless_is_told_with_what_the_day_would_be_without_it(
     words = explanation_words(found)
     assert words.calmed[0] == (
         f"about as much as was judged harmless on {date_of(DAY - 3)} counts as usual: "
-        "9 GB copied to removable storage"
+        "9 GB copied to removable storage, 2,000 files copied to removable storage, "
+        "2 storage devices used for the first time"
     )
     assert words.calmed[-1] == f"counting all of it the day would be at {uncalmed:.0f}, not 60"
 
