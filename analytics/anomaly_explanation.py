@@ -130,15 +130,19 @@ def _ranked(features: Mapping[str, Floats]) -> list[_Ranked]:
 
 def usual_values(subject: Subject) -> dict[str, Counts]:
     """Each measure's own 90th percentile on days of today's type, never above today's value."""
+    usual = usual_amounts(subject.history, subject.off, subject.off_today)
+    return {name: np.minimum(usual[name][0], subject.today[name].values[0]) for name in ACTIVITIES}
+
+
+def usual_amounts(history: Mapping[str, ActivityDays], off: Flags, off_today: bool) -> dict[str, Counts]:
+    """The same of many subjects, whatever today brings: (subjects, measures)."""
     found = {}
+    same = off[-HISTORY_DAYS:] == off_today
     for name, measures in ACTIVITIES.items():
-        days = subject.history[name].values[:, -HISTORY_DAYS:]
-        seen = subject.history[name].seen[:, -HISTORY_DAYS:]
-        same = subject.off[-HISTORY_DAYS:] == subject.off_today
-        q90 = own_usual(log_values(days, measures), seen, same).q90[0]
+        days, seen = history[name].values[:, -HISTORY_DAYS:], history[name].seen[:, -HISTORY_DAYS:]
+        q90 = own_usual(log_values(days, measures), seen, same).q90
         units = np.array([MEGABYTE if m.unit == "bytes" else 1 for m in measures], dtype=np.float64)
-        usual = np.round(np.expm1(q90) * units).astype(np.int64)
-        found[name] = np.minimum(usual, subject.today[name].values[0])
+        found[name] = np.round(np.expm1(q90) * units).astype(np.int64)
     return found
 
 

@@ -248,6 +248,31 @@ class AnomalyModel:
             p_day, p_slow, anomaly_points(p_day, self.line), a_slow, strength, slow_strength, evidence
         )
 
+    def activity_evidence(
+        self, activity: str, today: Counts, known: Background, off: bool, group: NDArray[np.intp]
+    ) -> Floats:
+        """One activity's e of days as they stand, all watched; under a cold-start model the sum of its
+        features."""
+        features = activity_features(today, known, ACTIVITIES[activity])
+        if self._day_pools is None:
+            total: Floats = features.sum(axis=1)
+            return total
+        return self._activities[activity].evidence(features, off, group)
+
+    def day_points(self, evidence: Floats, off: bool, group: NDArray[np.intp], weight: Floats) -> Floats:
+        """A_day, 0-100, of (subjects, activities) each one's e, in the order of the model's activities; 0
+        under a cold-start model."""
+        if self._day_pools is None:
+            return np.zeros(len(evidence))
+        return anomaly_points(_weighed(self._day_pools.p(combined(evidence), off, group), weight), self.line)
+
+    def slow_points(self, slow: Floats, off: bool, group: NDArray[np.intp], weight: Floats) -> Floats:
+        """A_slow, 0-100, of what `slow_features` gives."""
+        if self._drift is None:
+            return np.zeros(len(slow))
+        strength = self._drift.evidence(slow, off, group)
+        return anomaly_points(_weighed(self._drift.pools.p(strength, off, group), weight), self._drift.line)
+
     def to_bytes(self) -> bytes:
         return seal(_KIND, FORMAT_VERSION, msgspec.msgpack.encode(self.content))
 

@@ -15,6 +15,7 @@ import msgspec
 from analytics.anomaly_explanation import Subject, usual_values
 from analytics.anomaly_model import Today
 from analytics.measures import ACTIVITIES
+from analytics.panel import Counts
 
 CALM_DAYS: Final = 30
 """How long a judgement holds."""
@@ -50,17 +51,26 @@ def accepted_day(today: Mapping[str, Today], day: int) -> tuple[Accepted, ...]:
 def calmed_day(subject: Subject, day: int, accepted: Sequence[Accepted]) -> CalmedDay:
     """The subject's day (ordinal `day`) with what was accepted at its usual."""
     usual = usual_values(subject)
-    today = {name: Today(each.values.copy(), each.seen) for name, each in subject.today.items()}
-    because: list[Accepted] = []
+    today, because = {}, []
+    for name, each in subject.today.items():
+        values, why = calmed_values(name, each.values[0], usual[name], day, accepted)
+        today[name] = Today(values[None], each.seen)
+        because += why
+    return CalmedDay(today, tuple(one for one in accepted if one in because))
+
+
+def calmed_values(
+    activity: str, values: Counts, usual: Counts, day: int, accepted: Sequence[Accepted]
+) -> tuple[Counts, list[Accepted]]:
+    """One activity's values (measures,), and what calmed them."""
+    calmed = values.copy()
+    because = []
+    names = [measure.name for measure in ACTIVITIES[activity]]
     for one in accepted:
-        if not 0 < day - one.day <= CALM_DAYS or one.activity not in ACTIVITIES:
-            continue
-        names = [measure.name for measure in ACTIVITIES[one.activity]]
-        if one.measure not in names:
+        if one.activity != activity or one.measure not in names or not 0 < day - one.day <= CALM_DAYS:
             continue
         at = names.index(one.measure)
-        value, own = int(subject.today[one.activity].values[0, at]), int(usual[one.activity][at])
-        if own < value <= _MORE * one.value:
-            today[one.activity].values[0, at] = own
+        if int(usual[at]) < int(values[at]) <= _MORE * one.value:
+            calmed[at] = usual[at]
             because.append(one)
-    return CalmedDay(today, tuple(because))
+    return calmed, because

@@ -20,7 +20,7 @@ from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
 from server.pulse import Pulse
-from server.retention import first_activity_day, first_day_kept, first_local_day
+from server.retention import WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.deletion import delete_rows
 from server.store.leftovers import clear_leftovers
@@ -32,6 +32,7 @@ from server.store.tables import (
     channel_days,
     collector_days,
     correlation_groups,
+    days_watched_anywhere,
     dead_letters,
     enrolment_tokens,
     event_blocks,
@@ -75,6 +76,7 @@ def drop_old(
     long as models need them."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
+    first_watched = min(first_kept, first_day_kept(now, WATCHED_DAYS))
     still_seen = exists().where(
         subject_events.c.subject == subject_agents.c.subject, subject_events.c.agent == subject_agents.c.agent
     )
@@ -93,7 +95,8 @@ def drop_old(
             correlation_groups,
             (correlation_groups.c.last_day < first_local) | (correlation_groups.c.until_day < now // DAY - 1),
         ),
-        (collector_days, collector_days.c.day < first_kept),
+        (collector_days, collector_days.c.day < first_watched),
+        (days_watched_anywhere, days_watched_anywhere.c.day < first_watched),
         (subject_places, subject_places.c.last_time < first_local * DAY),
         (
             trait_uses,

@@ -10,6 +10,8 @@ EVER: Final = -(2**31)
 ACTIVITY_DAYS: Final = 190
 """Sums by activity and day: 115 that models look at, 60 before them that tell what is new
 (pipeline/activity_history.py), and some for those that come late."""
+WATCHED_DAYS: Final = 120
+"""Days on which collectors ran, of which models look at 115 before the one that runs."""
 
 
 def first_day_kept(now: int, events_days: int | None) -> int:

@@ -122,7 +122,7 @@ def _raise(
             # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
             # open alert was told when its windows were there, it keeps.
             found = msgspec.structs.replace(found, whole=frozenset(found.places))
-        text = _text(memory, state, person, found, seen, again=again)
+        text = _text(connection, memory, state, person, found, seen, again=again)
         values = _values(state, person, found, seen, text, memory, now)
         if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
             values["looked_back_at"] = now
@@ -222,6 +222,7 @@ def _drop_days(connection: Connection, alert_id: int, found: Assessment, first_d
 
 
 def _text(
+    connection: Connection,
     memory: Memory,
     state: SubjectState,
     person: PersonRecord | None,
@@ -238,9 +239,10 @@ def _text(
     return alert_text(
         state,
         found,
-        None,
-        None,
+        memory.scorer.explained(connection, state, found.peak, person=person),
+        memory.scorer.model,
         memory.scorer.calendar,
+        accepted=memory.scorer.accepted(connection, state, found.peak),
         steps=step_facts(seen, titles, memory.directory, person) if seen.steps else (),
         late=seen.late,
         days_to_last_day=days_left,

@@ -149,6 +149,7 @@ class Attempt:
             self._pulse.beat()
             with self._database.read() as connection:
                 versions += self._rescoring.read(connection, portion)
+                self._memory.scorer.settle(connection)
             if self._rescoring.suspected.missing and self._may_grow:
                 # It will be done again: only who else is concerned is to be found out.
                 versions = []
@@ -157,7 +158,6 @@ class Attempt:
                 versions = []
         self._require_all()
         self._write_aside(versions)
-        self._memory.scorer.settle()
         return True
 
     def _require_all(self) -> None:
@@ -226,7 +226,7 @@ class Attempt:
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
             self._require_all()
-            memory.scorer.settle()
+            memory.scorer.settle(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
             self._keep_unread_days(connection)
             states = [memory.subjects[subject] for subject in self._subjects]

@@ -76,6 +76,8 @@ class Rescoring:
             select(*columns).where(event_blocks.c.id.in_(numbers)).order_by(event_blocks.c.id)
         )
         for block in (EventBlock(*row) for row in rows):
+            if memory.scorer.is_full:
+                memory.scorer.settle(connection)
             entries = self._block(block, later.get(block.id, ()), portion[block.id])
             if any(entry != NO_ENTRY for entry in entries):
                 yield block.id, packed(entries)

@@ -15,15 +15,16 @@ nobody can tell what is missing, and the day counts as seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Counts, Flags
-from server.pipeline.measuring import PLACE_KINDS
+from server.pipeline.measuring import PLACE_KINDS, Prints
 from server.pipeline.subject_activities import ActivityDay, SubjectActivities
 
 HISTORY_DAYS: Final = 115
@@ -60,6 +61,11 @@ SOURCES: Final[Mapping[str, Source]] = {
 FEEDING: Final = frozenset(
     channel for source in SOURCES.values() for channel in (*source.own, *source.company, *source.or_company)
 )
+
+ANYWHERE: Final = frozenset(
+    channel for source in SOURCES.values() for channel in (*source.company, *source.or_company)
+)
+"""Of these those that see whoever works at their server."""
 
 Watched = Mapping[str, Flags]
 """By collector, the days of the range on which it ran."""
@@ -113,6 +119,20 @@ def running_day(activities: SubjectActivities, activity: str, day: int) -> tuple
     wanted = sorted(each for each in rows if day - NEW_AFTER_DAYS <= each <= day)
     values, _ = filled(activity, ((each, rows[each]) for each in wanted), day, 1)
     return tuple(values[0].tolist())
+
+
+def values_of(
+    activity: str, amounts: Sequence[int], places: Prints, used: Sequence[NDArray[np.int64]]
+) -> Counts:
+    """(measures,) of a day. `used`: by kind, the places of the NEW_AFTER_DAYS days before."""
+    layout = _LAYOUTS[activity]
+    values: Counts = np.array(amounts, dtype=np.int64)
+    if places:
+        for measure, known, prints in zip(layout.new, used, places, strict=True):
+            values[measure] = len(prints) - int(np.isin(prints, known).sum())
+        for measure, kind in layout.used:
+            values[measure] = len(places[kind])
+    return values
 
 
 def filled(

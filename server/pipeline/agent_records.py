@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from event_schema.control_records import Heartbeat, Loss
-from server.detection.storage_anomaly import CHANNEL
 from server.enrich.enrichment import CHANNEL_CHARACTERS
 from server.ingest.admission import Admitted
+from server.pipeline.activity_history import FEEDING
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
 from server.pipeline.batch_outcome import Batch
 from server.pipeline.memory import Memory
@@ -42,10 +42,11 @@ class AgentRecords:
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if first <= d <= today)
             new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
-            if new and collector.name == CHANNEL:
-                # Silence on these days was unknown until now: histories that were read before are stale.
-                self._memory.scorer.forget_all()
-                self._grown.add(agent.name, new)
+            if new and collector.name in FEEDING:
+                anywhere = self._memory.anywhere.add(collector.name, new)
+                # Silence on these days was unknown until now: what was read of days before is stale.
+                self._memory.scorer.forget_since(min(new))
+                self._grown.add(agent.name, new, anywhere)
 
     def loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
         epoch = self.epoch(agent, found)

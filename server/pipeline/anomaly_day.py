@@ -3,8 +3,9 @@
 `points` and `slow_points` only rise while the day goes on (detection/anomaly_scoring.py says from what); so
 they do not depend on how the events were cut into batches, and an alert never loses what it stood on.
 
-Column `evidence` is JSON {activity: e}, by activity the highest e that the day reached
-(analytics/anomaly_model.py).
+Columns `evidence` and `uncalmed_evidence` are JSON {activity: e}, by activity the highest e that the day
+reached (analytics/anomaly_model.py), both of the model that `model_id` names; under a cold-start model, which
+gives no points, the sum of its features. The second has only what is higher without verdicts of harmless.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class AnomalyDay(msgspec.Struct):
     slow_family: str = ""
     """The same of the drift."""
     evidence: dict[str, float] = {}
+    uncalmed_evidence: dict[str, float] = {}
     model_id: int | None = None
-    """Which model raised it last."""
+    """Which model scored it last."""
 
 
 _EVIDENCE: Final = msgspec.json.Decoder(dict[str, float])
@@ -44,12 +46,19 @@ def load_anomaly_days(
 ) -> dict[str, dict[int, AnomalyDay]]:
     """By subject and local day, from `since` on. As many subjects as one query may hold."""
     found: dict[str, dict[int, AnomalyDay]] = {}
-    row = anomaly_days.c
-    for subject, day, points, uncalmed, slow, family, slow_family, evidence, model in connection.execute(
-        select(anomaly_days).where(row.subject.in_(subjects), row.day >= since)
-    ):
-        found.setdefault(subject, {})[day] = AnomalyDay(
-            day, points, uncalmed, slow, family, slow_family, _EVIDENCE.decode(evidence), model
+    at = anomaly_days.c
+    query = select(anomaly_days).where(at.subject.in_(subjects), at.day >= since)
+    for row in connection.execute(query):
+        found.setdefault(row.subject, {})[row.day] = AnomalyDay(
+            day=row.day,
+            points=row.points,
+            uncalmed=row.uncalmed,
+            slow_points=row.slow_points,
+            family=row.family,
+            slow_family=row.slow_family,
+            evidence=_EVIDENCE.decode(row.evidence),
+            uncalmed_evidence=_EVIDENCE.decode(row.uncalmed_evidence),
+            model_id=row.model_id,
         )
     return found
 
@@ -58,6 +67,14 @@ def anomaly_rows(subject: str, days: Mapping[int, AnomalyDay], changed: set[int]
     """As the table has them."""
     return [
         msgspec.structs.asdict(days[day])
-        | {"subject": subject, "evidence": msgspec.json.encode(days[day].evidence, order="sorted").decode()}
+        | {
+            "subject": subject,
+            "evidence": _json(days[day].evidence),
+            "uncalmed_evidence": _json(days[day].uncalmed_evidence),
+        }
         for day in sorted(changed)
     ]
+
+
+def _json(evidence: Mapping[str, float]) -> str:
+    return msgspec.json.encode(evidence, order="sorted").decode()

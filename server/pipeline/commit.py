@@ -31,6 +31,7 @@ from server.store.tables import (
     channel_days,
     collector_days,
     correlation_groups,
+    days_watched_anywhere,
     dead_letters,
     erased_accounts,
     event_blocks,
@@ -106,6 +107,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     write_correlations(connection, batch.subjects.values())
     batch.hidden.write(connection)
     upsert(connection, trait_uses, batch.uses)
+    insert_missing(connection, days_watched_anywhere, batch.watched_anywhere)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 

@@ -7,15 +7,17 @@ where its version has moved (state_versions.py).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Connection, select
 
+from analytics.anomaly_model import AnomalyModel
 from analytics.risk import notice_weights
-from analytics.storage_model import StorageModel
+from analytics.sealed_bytes import StoredStateError
 from event_schema.leaver_fields import PersonStatus
 from policies.engine import PolicySet
-from server.detection.storage_anomaly import CHANNEL, StorageAnomaly
+from server.detection.anomaly_scoring import AnomalyScoring
 from server.enrich.enrichment import Enricher
 from server.enrich.known_exports import KnownExports
 from server.enrich.surroundings import Surroundings, surroundings_of
@@ -23,13 +25,23 @@ from server.enrich.trait_uses import TraitUses
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory
 from server.people.directory_changes import newer_directory
+from server.pipeline.activity_history import FEEDING
 from server.pipeline.agent_state import AgentState, load_agents, load_standings
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
+from server.pipeline.subject_activities import load_activities
 from server.pipeline.subject_state import SubjectState, load_subjects
+from server.pipeline.watched_anywhere import WatchedAnywhere
 from server.policies.running import PolicyLoader, RunningPolicies
 from server.policies.versions import set_version
-from server.retention import ACTIVITY_DAYS, first_activity_day, first_day_kept, first_local_day
+from server.retention import (
+    ACTIVITY_DAYS,
+    WATCHED_DAYS,
+    first_activity_day,
+    first_day_kept,
+    first_local_day,
+)
 from server.store.tables import models
+from server.training.stored_models import KIND, load_model
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
@@ -40,6 +52,8 @@ CORRELATED_KEPT = 500_000
 """Events in the windows of all subjects' correlations, or about as much: 110 MB."""
 STANDING_KEPT_MS = 1000
 """Keys and revocations made by other processes hold after this time."""
+
+_logger = logging.getLogger("leaver.pipeline")
 
 
 class Memory:
@@ -79,7 +93,9 @@ class Memory:
         self.exports = KnownExports()
         self.uses = TraitUses()
         self._surroundings = surroundings_of(self.enricher, self.uses)
-        self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
+        self.anywhere = WatchedAnywhere()
+        self.anywhere.refresh(connection, self.first_watched_day)
+        self.scorer = AnomalyScoring(None, None, self, self.directory.calendar)
         self._load_model(connection)
 
     @property
@@ -93,6 +109,11 @@ class Memory:
     def first_use_day(self) -> int:
         """The oldest UTC day of which uses of machines, addresses and accounts count."""
         return first_day_kept(self.clock.for_deletion(), self._uses_days)
+
+    @property
+    def first_watched_day(self) -> int:
+        """The oldest UTC day of which it matters whether a collector ran."""
+        return first_day_kept(self.clock.for_deletion(), WATCHED_DAYS)
 
     @property
     def directory(self) -> Directory:
@@ -115,10 +136,13 @@ class Memory:
             self.enricher = Enricher(newer)
             self._weights.clear()
             if self.directory.calendar.name != calendar:
-                self.scorer = StorageAnomaly(None, None, self.watched_days, self.directory.calendar)
+                self.scorer = AnomalyScoring(None, None, self, self.directory.calendar)
             # Their versions may begin anew.
             erased = self.directory.erased
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
+        changed = self.anywhere.refresh(connection, self.first_watched_day)
+        if changed is not None:
+            self.scorer.forget_since(changed)
         self._load_policies(connection)
         self._load_model(connection)
 
@@ -131,15 +155,18 @@ class Memory:
 
     def _load_model(self, connection: Connection) -> None:
         active = connection.execute(
-            select(models.c.id).where(models.c.kind == CHANNEL, models.c.active).order_by(models.c.id.desc())
+            select(models.c.id).where(models.c.kind == KIND, models.c.active).order_by(models.c.id.desc())
         ).scalar()
         if active == self.scorer.model_id:
             return
-        model = None
+        model: AnomalyModel | None = None
         if active is not None:
-            state = connection.execute(select(models.c.state).where(models.c.id == active)).scalar_one()
-            model = StorageModel.from_bytes(bytes(state))
-        self.scorer = StorageAnomaly(model, active, self.watched_days, self.directory.calendar)
+            try:
+                model = load_model(connection, active)
+            except StoredStateError as error:
+                # Another version's. Events are taken in all the same, and the next model scores again.
+                _logger.warning("model_not_usable", extra={"model": active, "detail": str(error)})
+        self.scorer = AnomalyScoring(model, active, self, self.directory.calendar)
 
     def _look_at(self, connection: Connection, keys: Iterable[str], *, lock: bool) -> None:
         """Forgets those of these states that another worker changed. Once for each key and batch, so that
@@ -165,6 +192,7 @@ class Memory:
     def forget_all(self) -> None:
         """All states; people and model stay."""
         self.forget([*self.subjects, *map(agent_key, self.agents)])
+        self.scorer.abandon()
 
     def versions(self, keys: Iterable[str]) -> dict[str, int]:
         """Of states that the batch has looked at: what it is worked out from."""
@@ -173,6 +201,7 @@ class Memory:
     def committed(self, versions: Mapping[str, int]) -> None:
         """A commit raised these versions by one. A state that was behind stays so: a commit also raises those
         of subjects whose watched days it widens, without having looked at them."""
+        self.anywhere.written()
         self._loaded.update(
             (key, version) for key, version in versions.items() if self._loaded.get(key) == version - 1
         )
@@ -182,7 +211,7 @@ class Memory:
         wanted = list(names)
         self._look_at(connection, map(agent_key, wanted), lock=self._locks)
         unknown = [name for name in wanted if name not in self.agents]
-        for state in load_agents(connection, unknown, since=self.first_day):
+        for state in load_agents(connection, unknown, since=self.first_watched_day):
             if state.standing is not None:
                 self._keep(state)
 
@@ -225,8 +254,14 @@ class Memory:
         # Of agents that are not this batch's only the watched days matter. Whoever adds one raises the
         # versions of all subjects seen there too.
         self._look_at(connection, map(agent_key, seen_on), lock=False)
-        for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_day):
+        for state in load_agents(connection, seen_on - self.agents.keys(), since=self.first_watched_day):
             self._keep(state)
+
+    def take_older_day(self, connection: Connection, state: SubjectState, day: int) -> None:
+        """Before an event of a local day of which memory does not know what is stored."""
+        if not state.activities.is_whole(day):
+            stored = load_activities(connection, [state.subject], day, days=(day,))
+            state.activities.take_older(day, stored[state.subject])
 
     def _activities_since(self) -> int:
         return self.first_activity_day + ACTIVITY_DAYS - ACTIVITY_DAYS_REMEMBERED
@@ -238,14 +273,19 @@ class Memory:
             self._correlated_total += size - self._correlated.get(subject, 0)
             self._correlated[subject] = size
 
-    def watched_days(self, state: SubjectState) -> set[int]:
-        """UTC days on which removable storage was watched on an endpoint that the subject was seen on."""
-        found: set[int] = set()
+    def watched_days(self, state: SubjectState) -> dict[str, set[int]]:
+        """UTC days by collector, on machines where the subject was seen."""
+        found: dict[str, set[int]] = {}
         for name in state.agents:
             agent = self.agents.get(name)
-            if agent is not None:
-                found |= agent.watched.get(CHANNEL, set())
+            for collector, days in () if agent is None else agent.watched.items():
+                if collector in FEEDING:
+                    found[collector] = found.get(collector, set()) | days
         return found
+
+    def watched_anywhere(self) -> Mapping[str, set[int]]:
+        """The same on any machine, of collectors that see the whole company."""
+        return self.anywhere.days
 
     def anomaly_weight(self, person: PersonRecord | None, day: int) -> float:
         """How much more likely a leak is before anything was seen: people on notice against all others, each

@@ -57,7 +57,7 @@ class SubjectActivities:
     """Mutable. `written` forgets what the last commit wrote. `since`: the local day from which on it knows
     what is stored."""
 
-    __slots__ = ("_days", "_dirty", "_since")
+    __slots__ = ("_days", "_dirty", "_since", "alone_from", "whole_days")
 
     def __init__(
         self, since: int = NOT_LOADED, days: dict[str, dict[int, ActivityDay]] | None = None
@@ -65,6 +65,10 @@ class SubjectActivities:
         self._since = since
         self._days = {} if days is None else days
         self._dirty: set[ActivityPlace] = set()
+        self.alone_from = since
+        """From this local day on nothing is stored that counts and is not here."""
+        self.whole_days: frozenset[int] = frozenset()
+        """The same of older days, until what they are is written."""
 
     def days(self, activity: str) -> Mapping[int, ActivityDay]:
         """By local day. To be read only."""
@@ -73,6 +77,21 @@ class SubjectActivities:
     def first_day(self, since: int) -> int | None:
         """The first local day from `since` on of which anything is known."""
         return min((day for days in self._days.values() for day in days if day >= since), default=None)
+
+    def is_whole(self, day: int) -> bool:
+        """Whether all of the local day is here."""
+        return day >= self.alone_from or day in self.whole_days
+
+    def take_older(self, day: int, stored: SubjectActivities) -> None:
+        """What is stored of a day that is not whole here."""
+        for activity, rows in stored._days.items():
+            row = rows.get(day)
+            if row is not None:
+                own = self._days.setdefault(activity, {})
+                if day in own:
+                    _add(row, own[day].amounts, own[day].places, own[day].events)
+                own[day] = row
+        self.whole_days |= {day}
 
     def add(self, found: Measured, day: int, day_type: str, prints: Prints = (), events: int = 1) -> None:
         """What one event, or several together, add."""
@@ -95,7 +114,9 @@ class SubjectActivities:
             activity: {each: row for each, row in rows.items() if each < day}
             for activity, rows in self._days.items()
         }
-        return SubjectActivities(self._since, days)
+        earlier = SubjectActivities(self._since, days)
+        earlier.alone_from = min(self.alone_from, day)
+        return earlier
 
     def keep(self, stored: SubjectActivities, days: Collection[int]) -> None:
         """Of these days, the rows that more events stand behind: these, or those that are stored."""
@@ -117,13 +138,14 @@ class SubjectActivities:
 
     def older_days(self) -> set[int]:
         """Of what is to be written, the days of which it does not know what is stored."""
-        return {day for _, day in self._dirty if day < self._since}
+        return {day for _, day in self._dirty if day < self._since and day not in self.whole_days}
 
     def rows(self, stored: SubjectActivities) -> Iterator[dict[str, Any]]:
         """What is to be written, as the table has it, without the subject. `stored`: of `older_days`."""
         for activity, day in self._dirty:
             row = self._days[activity][day]
-            older = stored.days(activity).get(day) if day < self._since else None
+            known = day >= self._since or day in self.whole_days
+            older = None if known else stored.days(activity).get(day)
             if older is not None:
                 _add(older, row.amounts, row.places, row.events)
                 row = older
@@ -137,19 +159,31 @@ class SubjectActivities:
             }
 
     def written(self) -> None:
-        for activity, day in self._dirty:
-            if day < self._since:
-                del self._days[activity][day]
+        older = {day for _, day in self._dirty if day < self._since} | self.whole_days
+        if older:
+            self._days = {
+                activity: {day: row for day, row in days.items() if day not in older}
+                for activity, days in self._days.items()
+            }
+            self.whole_days = frozenset()
         self._dirty.clear()
 
 
 def load_activities(
-    connection: Connection, subjects: Sequence[str], since: int, *, days: Collection[int] = ()
+    connection: Connection,
+    subjects: Sequence[str],
+    since: int,
+    *,
+    until: int | None = None,
+    days: Collection[int] = (),
 ) -> dict[str, SubjectActivities]:
-    """Of all these subjects, empty for new ones. since: local day. `days`: only these."""
+    """Of all these subjects, empty for new ones. since, until: local days, the latter not itself. `days`:
+    only these."""
     found = {subject: SubjectActivities(since) for subject in subjects}
     row = activity_days.c
     query = select(activity_days).where(row.day >= since)
+    if until is not None:
+        query = query.where(row.day < until)
     if days:
         query = query.where(row.day.in_(sorted(days)))
     for start in range(0, len(subjects), _SUBJECTS_A_QUERY):

@@ -13,17 +13,16 @@ from typing import Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Counts, Flags, Floats, Panel
 from analytics.risk import notice_weights
 from event_schema.leaver_fields import PersonStatus
-from server.alerts.queries import Verdict
+from server.alerts.confirmed_days import confirmed_days
 from server.people.directory import Directory, load_directory
 from server.people.pseudonyms import person_subject
 from server.pipeline.activity_history import HISTORY_DAYS
-from server.store.tables import alert_days, alerts
 from server.training.activity_panel import activity_panel
 
 BLOCK: Final = 2_000
@@ -127,18 +126,3 @@ def loaded_days(company: CompanyDays, weighed: int) -> LoadedDays:
         company.weights(weighed),
         activities,
     )
-
-
-def confirmed_days(connection: Connection) -> dict[str, frozenset[int]]:
-    """By subject, the local days of leaks that a person confirmed."""
-    found: dict[str, set[int]] = {}
-    query = (
-        select(alerts.c.subject, alerts.c.account_owner, alert_days.c.day)
-        .join(alert_days, alert_days.c.alert == alerts.c.id)
-        .where(alerts.c.verdict == Verdict.CONFIRMED.value)
-    )
-    for subject, owner, day in connection.execute(query):
-        found.setdefault(subject, set()).add(day)
-        if owner is not None:
-            found.setdefault(person_subject(owner), set()).add(day)
-    return {subject: frozenset(days) for subject, days in found.items()}

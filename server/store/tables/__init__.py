@@ -42,6 +42,7 @@ from server.store.tables.detection import (
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
+    days_watched_anywhere,
     dead_letters,
     event_blocks,
     log_positions,
@@ -89,6 +90,7 @@ __all__ = [
     "collector_days",
     "correlated_ranges",
     "correlation_groups",
+    "days_watched_anywhere",
     "dead_letters",
     "employments",
     "enrolment_tokens",

@@ -48,7 +48,8 @@ anomaly_days = Table(
     Column("family", PlainText(64), nullable=False, comment="of alerts that the day's anomaly counts in"),
     Column("slow_family", PlainText(64), nullable=False, comment="the same of the drift's"),
     Column("evidence", PlainText(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
-    Column("model_id", BigInteger, comment="which model found that height"),
+    Column("uncalmed_evidence", PlainText(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
+    Column("model_id", BigInteger, comment="which model scored it last"),
     comment="how strange each day of a subject became",
 )
 

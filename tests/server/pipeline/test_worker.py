@@ -14,6 +14,7 @@ from event_schema.wire import WireRecord
 from server.alerts.queries import Verdict, close_alert
 from server.pipeline.commit import FencedOut
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     agents,
@@ -215,6 +216,7 @@ def test_a_wrong_clock_is_corrected_by_the_heartbeat(
 def test_silence_counts_as_zero_only_on_days_when_the_collector_ran(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
+    _known_since(server, TODAY - 61)
     watched = range(TODAY - 60, TODAY + 1)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
     (alert,) = rows(server, alerts)
@@ -232,6 +234,7 @@ def test_without_watched_days_nothing_is_said_about_what_is_usual(
 def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_says(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
+    _known_since(server, TODAY - 61)
     server.take(endpoint.record([copied_file(NOW)]))
     (before,) = rows(server, alerts)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *range(TODAY - 60, TODAY + 1))))
@@ -241,10 +244,17 @@ def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_say
     assert (after["id"], after["score"]) == (before["id"], before["score"])
 
 
+def _known_since(server: Server, day: int) -> None:
+    """Before the first day of which anything is known of a subject, silence says nothing."""
+    row = {"activity": "screenshots", "day_type": "work", "amounts": "[1]", "places": "[]", "events": 1}
+    with server.database.begin() as connection:
+        connection.execute(activity_days.insert().values(subject="person:p1", day=day, **row))
+
+
 def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
-    watched = range(TODAY - 60, TODAY)
+    watched = range(TODAY - 60, TODAY + 1)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
     other = Endpoint("laptop-2", epoch="e" * 16)
     other.enrol(server.database)
@@ -252,8 +262,6 @@ def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
         connection.execute(alerts.update().values(updated_at=0))
     server.take(
         endpoint.heartbeat(_heartbeat(NOW, *watched)),
-        # Today is no part of its own day's history.
-        endpoint.heartbeat(_heartbeat(NOW, *watched, TODAY)),
         other.heartbeat(_heartbeat(NOW, *watched)),
     )
     (alert,) = rows(server, alerts)

@@ -1,4 +1,5 @@
-"""The anomaly of a day belongs to the day, over all activities, no longer to one channel of it.
+"""The anomaly of a day belongs to the day, over all activities, no longer to one channel of it. On which days
+collectors on servers ran is known by day too.
 
 What was found so far was found on removable storage. Models of that kind alone are not used any more.
 """
@@ -31,14 +32,27 @@ def upgrade() -> None:
         sa.Column("family", _text(64), nullable=False, comment="of alerts that the day's anomaly counts in"),
         sa.Column("slow_family", _text(64), nullable=False, comment="the same of the drift's"),
         sa.Column("evidence", _text(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
-        sa.Column("model_id", sa.BigInteger(), comment="which model found that height"),
+        sa.Column("uncalmed_evidence", _text(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
+        sa.Column("model_id", sa.BigInteger(), comment="which model scored it last"),
         sa.PrimaryKeyConstraint("subject", "day", name=op.f("pk_anomaly_days")),
         comment="how strange each day of a subject became",
     )
     op.create_index(op.f("ix_anomaly_days_day"), "anomaly_days", ["day"])
+    op.create_table(
+        "days_watched_anywhere",
+        sa.Column("collector", _text(64), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False, comment="UTC"),
+        sa.PrimaryKeyConstraint("collector", "day", name=op.f("pk_days_watched_anywhere")),
+        comment="days on which a collector that sees the whole company ran on any machine",
+    )
+    op.execute(
+        "INSERT INTO days_watched_anywhere"
+        " SELECT DISTINCT collector, day FROM collector_days WHERE collector IN"
+        " ('access_log', 'export_folders', 'logins', 'mail', 'mariadb', 'postgresql', 'printing')"
+    )
     op.execute(
         "INSERT INTO anomaly_days"
-        " SELECT subject, day, anomaly, anomaly, 0, 'removable_storage_copy', '', '{}', model_id"
+        " SELECT subject, day, anomaly, anomaly, 0, 'removable_storage_copy', '', '{}', '{}', model_id"
         " FROM channel_days WHERE channel = 'removable_storage' AND anomaly > 0"
     )
     op.drop_column("channel_days", "anomaly")
