@@ -1,12 +1,14 @@
-"""Opens alerts and adds to them: one open alert a subject and policy family. Inside the batch's transaction.
+"""Opens alerts and adds to them: one a subject and policy family that is not closed. Inside the batch's
+transaction.
 
-An alert is a function of its subject's state (detection/assessment.py); only the times at which the
-server opened and changed it are the server's clock's.
+An alert is a function of its subject's state (detection/assessment.py), and whether one that the anomaly made
+is open, of what its days' queues hold (queueing.py); only the times at which the server opened and changed it
+are the server's clock's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,13 +19,15 @@ from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
 from server.alerts.judgement import judged_of
 from server.alerts.pointed import Pointed, pointed, step_facts
+from server.alerts.queueing import CLOSED, HELD, OPEN, AlertPlace, AlertQueues
 from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
-from server.detection.assessment import Assessment, Judged, assess
+from server.detection.assessment import Assessment, Candidate, Judged, assess
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState, days_with_rules
+from server.retention import first_local_day
 from server.store.tables import alert_days, alerts, correlated_ranges, subject_events
 from server.store.upsert import insert_missing, insert_new, upsert
 
@@ -51,14 +55,23 @@ def raise_alerts(
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
-        for state in part:
-            person = people[state.subject]
-            scores += _raise(connection, memory, state, person, known, now, counts, looking_back=looking_back)
+        assessed = [
+            each for state in part for each in _assessed(memory, state, known, looking_back=looking_back)
+        ]
+        queues = _queues(connection, memory, assessed, looking_back=looking_back is not None)
+        for each in assessed:
+            person = people[each.state.subject]
+            scores += _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
+        scores += queues.rank(now)
     return scores
 
 
-class _OpenAlert(NamedTuple):
+class _KnownAlert(NamedTuple):
+    """Open or held."""
+
     id: int
+    status: str
+    by_rules: bool
     score: int
     sentence: dict[str, str]
     facts: dict[str, Any]
@@ -71,78 +84,130 @@ class _OpenAlert(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """By subject and family: open alerts, and what was judged."""
+    """By subject and family: alerts that are not closed, and what was judged."""
 
-    open_alerts: dict[tuple[str, str], _OpenAlert]
+    alerts: dict[tuple[str, str], _KnownAlert]
     judged: dict[tuple[str, str], Judged]
 
     @classmethod
     def of(cls, connection: Connection, subjects: list[str]) -> _Known:
-        columns = [alerts.c[name] for name in _OpenAlert._fields]
+        columns = [alerts.c[name] for name in _KnownAlert._fields]
         query = select(*columns, alerts.c.subject, alerts.c.family).where(
-            alerts.c.subject.in_(subjects), alerts.c.status == "open"
+            alerts.c.subject.in_(subjects), alerts.c.status != CLOSED
         )
-        open_alerts = {
-            (row.subject, row.family): _OpenAlert(*row[: len(columns)]) for row in connection.execute(query)
+        known = {
+            (row.subject, row.family): _KnownAlert(*row[: len(columns)]) for row in connection.execute(query)
         }
-        return cls(open_alerts, judged_of(connection, subjects))
+        return cls(known, judged_of(connection, subjects))
+
+
+class _Assessed(NamedTuple):
+    """One family of a subject, where there is or was anything to alert about. `judged`: what was before."""
+
+    state: SubjectState
+    family: str
+    found: Assessment | None
+    known: _KnownAlert | None
+    judged: Judged
+
+    @property
+    def by_rules(self) -> bool:
+        """Made by them, now or before."""
+        return (self.found is not None and self.found.by_rules) or (
+            self.known is not None and self.known.by_rules
+        )
+
+
+def _assessed(
+    memory: Memory, state: SubjectState, known: _Known, *, looking_back: int | None
+) -> Iterator[_Assessed]:
+    families = {hits.family for hits in state.rules.values()}
+    families |= {family for subject, family in known.alerts if subject == state.subject}
+    for day in state.anomalies.values():
+        families |= {day.family, day.slow_family}
+    for family in sorted(families - {""}):
+        place = (state.subject, family)
+        judged, known_alert = known.judged.get(place, {}), known.alerts.get(place)
+        found = assess(state, family, judged, memory.rules.policies.correlated.reaches)
+        if found is not None or known_alert is not None:
+            yield _Assessed(state, family, found, known_alert, judged)
+
+
+def _queues(
+    connection: Connection, memory: Memory, assessed: Sequence[_Assessed], *, looking_back: bool
+) -> AlertQueues:
+    """Locked as far as these change them."""
+    queues = AlertQueues(connection)
+    candidates: dict[AlertPlace, Sequence[Candidate]] = {}
+    numbers: dict[AlertPlace, int] = {}
+    for each in assessed:
+        place = AlertPlace(each.state.subject, each.family)
+        if looking_back and each.found is None and each.known is not None and each.known.status == OPEN:
+            # It stays open: whether it is closed is for people to say.
+            continue
+        if each.known is not None and not each.known.by_rules:
+            numbers[place] = each.known.id
+        if each.found is None or each.by_rules:
+            candidates[place] = ()
+        else:
+            candidates[place] = each.found.candidates
+    since = first_local_day(memory.first_day)
+    queues.look(candidates, numbers, memory.scorer.model, since=since)
+    return queues
 
 
 def _raise(
     connection: Connection,
     memory: Memory,
-    state: SubjectState,
+    assessed: _Assessed,
     person: PersonRecord | None,
-    known: _Known,
+    queues: AlertQueues,
     now: int,
     counts: Counts,
     *,
     looking_back: int | None,
 ) -> list[int]:
-    scores: list[int] = []
-    families = {hits.family for hits in state.rules.values()}
-    for day in state.anomalies.values():
-        families |= {day.family, day.slow_family}
-    if looking_back is not None:
-        families |= {family for subject, family in known.open_alerts if subject == state.subject}
-    for family in sorted(families - {""}):
-        judged = known.judged.get((state.subject, family), {})
-        found = assess(state, family, judged, memory.rules.policies.correlated.reaches)
-        known_alert = known.open_alerts.get((state.subject, family))
-        if found is None:
-            if looking_back is not None and known_alert is not None:
-                _say_nothing_is_left(connection, known_alert, now)
-            continue
-        seen_anew = (
-            looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
-        )
-        again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
-        seen = _pointed(connection, memory, state, found, counts, looking_back=looking_back is not None)
-        if seen.untold or (known_alert is None and (seen.gone or not seen.ranges)):
-            # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
-            # open alert was told when its windows were there, it keeps.
-            found = msgspec.structs.replace(found, whole=frozenset(found.places))
-        text = _text(connection, memory, state, person, found, seen, again=again)
-        values = _values(state, person, found, seen, text, memory, now)
-        if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
-            values["looked_back_at"] = now
+    """The score, where rules opened it."""
+    state, family, found, known_alert, judged = assessed
+    place = AlertPlace(state.subject, family)
+    if found is None:
         if known_alert is not None:
-            alert_id = known_alert.id
-            connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
-        else:
-            pseudonym(connection, state.subject)
-            opened = {"subject": state.subject, "family": family, "status": "open", "opened_at": now}
-            alert_id = connection.execute(
-                insert(alerts).values(opened | values).returning(alerts.c.id)
-            ).scalar_one()
-            scores.append(found.risk.score)
-        _write_evidence(connection, alert_id, found, seen, anew=looking_back is not None)
-        if looking_back is not None:
-            _drop_days(connection, alert_id, found, looking_back)
-        if len(found.whole) < len(found.places):
-            events = sum(each.count for each in held_ranges(connection, alert_id))
-            connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
-    return scores
+            queues.write(place, known_alert.id)
+            if looking_back is not None:
+                _say_nothing_is_left(connection, known_alert, now)
+        return []
+    seen_anew = looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
+    again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
+    seen = _pointed(connection, memory, state, found, counts, looking_back=looking_back is not None)
+    if seen.untold or (known_alert is None and (seen.gone or not seen.ranges)):
+        # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
+        # open alert was told when its windows were there, it keeps.
+        found = msgspec.structs.replace(found, whole=frozenset(found.places))
+    text = _text(connection, memory, state, person, found, seen, again=again)
+    values = _values(state, person, found, seen, text, memory, now)
+    if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
+        values["looked_back_at"] = now
+    opens = assessed.by_rules and (known_alert is None or known_alert.status != OPEN)
+    if opens:
+        values |= {"status": OPEN, "opened_at": now}
+    values["by_rules"] = assessed.by_rules
+    if known_alert is not None:
+        alert_id = known_alert.id
+        connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
+    else:
+        pseudonym(connection, state.subject)
+        held = {"subject": state.subject, "family": family, "status": HELD, "opened_at": now}
+        alert_id = connection.execute(
+            insert(alerts).values(held | values).returning(alerts.c.id)
+        ).scalar_one()
+    queues.write(place, alert_id)
+    _write_evidence(connection, alert_id, found, seen, anew=looking_back is not None)
+    if looking_back is not None:
+        _drop_days(connection, alert_id, found, looking_back)
+    if len(found.whole) < len(found.places):
+        events = sum(each.count for each in held_ranges(connection, alert_id))
+        connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
+    return [found.risk.score] if opens else []
 
 
 def _pointed(
@@ -201,7 +266,7 @@ _NOTHING_LEFT: Final = {
 }
 
 
-def _say_nothing_is_left(connection: Connection, alert: _OpenAlert, now: int) -> None:
+def _say_nothing_is_left(connection: Connection, alert: _KnownAlert, now: int) -> None:
     """It stays open: whether it is closed is for people to say."""
     sentence = {
         language: words if words.endswith(_NOTHING_LEFT[language]) else words + _NOTHING_LEFT[language]

@@ -1,8 +1,8 @@
 """Alerts about an account follow its events to the person whose it turned out to be.
 
-Only where all of its events went to one person. An open alert becomes theirs where they have none of that
-family; else it stays, and says that nothing is left of it. What was judged, and the closed alerts that show
-what it was, always go along.
+Only where all of its events went to one person. An alert that is not closed becomes theirs where they have
+none of that family; else it stays, and says that nothing is left of it. What was judged, and the closed
+alerts that show what it was, always go along.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def follow_events(connection: Connection, went_to: Mapping[str, set[str]], now: 
 def _follow(connection: Connection, old: str, new: str, now: int) -> None:
     theirs = alerts.alias()
     taken = exists().where(
-        theirs.c.subject == new, theirs.c.family == alerts.c.family, theirs.c.status == "open"
+        theirs.c.subject == new, theirs.c.family == alerts.c.family, theirs.c.status != "closed"
     )
     goes = (alerts.c.subject == old) & ((alerts.c.status == "closed") | ~taken)
     values = {"subject": new, "looked_back_at": now, "updated_at": now}

@@ -21,12 +21,14 @@ from server.store.tables.agents import (
     enrolment_tokens,
 )
 from server.store.tables.alerts import (
+    alert_candidates,
     alert_days,
     alerts,
     audit,
     correlated_ranges,
     judged_days,
     judged_ranges,
+    queue_days,
 )
 from server.store.tables.detection import (
     activity_days,
@@ -81,6 +83,7 @@ __all__ = [
     "agent_keys",
     "agent_settings",
     "agents",
+    "alert_candidates",
     "alert_days",
     "alerts",
     "anomaly_days",
@@ -116,6 +119,7 @@ __all__ = [
     "policy_faults",
     "policy_versions",
     "pseudonyms",
+    "queue_days",
     "rule_days",
     "scim_users",
     "seal_keys",

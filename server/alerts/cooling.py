@@ -1,0 +1,69 @@
+"""After a verdict of harmless the subject cools down: for a while the anomaly alone opens no further alert
+about them, unless a day is clearly stranger than what was judged.
+
+As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert. Confirmed ones
+cool nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from analytics.alert_queues import DAY_QUEUE, SLOW_QUEUE, Queue
+from server.detection.assessment import ANOMALY, DRIFT, POINT, Candidate, is_clearly_stranger
+from server.store.tables import alert_days, alerts, judged_days
+
+QUEUES: Final[dict[str, Queue]] = {queue.name: queue for queue in (DAY_QUEUE, SLOW_QUEUE)}
+COOLING: Final = ("expected", "false", "duplicate")
+"""Verdicts."""
+_JUDGED_AS: Final = {DAY_QUEUE.name: ANOMALY, SLOW_QUEUE.name: DRIFT}
+
+
+class CoolDown(msgspec.Struct, frozen=True):
+    """`points`: the highest that was judged of the alert's days, by queue; none: rules made it."""
+
+    alert: int
+    last_day: int
+    points: dict[str, float]
+
+
+def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, list[CoolDown]]:
+    """The latest alert first. As many subjects as one query may hold."""
+    at, judged = alert_days.c, judged_days.c
+    query = (
+        select(alerts.c.id, alerts.c.subject, func.max(at.day).label("last_day"))
+        .join(alert_days, at.alert == alerts.c.id)
+        .where(alerts.c.subject.in_(subjects), alerts.c.status == "closed", alerts.c.verdict.in_(COOLING))
+        .group_by(alerts.c.id, alerts.c.subject)
+        .order_by(alerts.c.id.desc())
+    )
+    closed = list(connection.execute(query))
+    highest = (
+        select(alerts.c.id, judged.rule_id, func.max(judged["count"]).label("points"))
+        .join(judged_days, (judged.subject == alerts.c.subject) & (judged.family == alerts.c.family))
+        .join(alert_days, (at.alert == alerts.c.id) & (at.day == judged.day))
+        .where(alerts.c.id.in_([row.id for row in closed]), judged.rule_id.in_((ANOMALY, DRIFT)))
+        .group_by(alerts.c.id, judged.rule_id)
+    )
+    queue_of = {key: queue for queue, key in _JUDGED_AS.items()}
+    points: dict[int, dict[str, float]] = {}
+    for row in connection.execute(highest):
+        points.setdefault(row.id, {})[queue_of[row.rule_id]] = row.points / POINT
+    found: dict[str, list[CoolDown]] = {}
+    for row in closed:
+        found.setdefault(row.subject, []).append(CoolDown(row.id, row.last_day, points.get(row.id, {})))
+    return found
+
+
+def cooling_after(after: Sequence[CoolDown], candidate: Candidate) -> int | None:
+    """The alert for whose sake the day opens none."""
+    length = QUEUES[candidate.queue].cool_down_days
+    for each in after:
+        judged = each.points.get(candidate.queue, 0.0)
+        if 0 < candidate.day - each.last_day < length and not is_clearly_stranger(candidate.points, judged):
+            return each.alert
+    return None
