@@ -21,7 +21,8 @@ LIST_MAX = 1000
 EARLIER_MAX = 10
 REASON_CHARACTERS = 1000
 
-StatusFilter = Literal["open", "closed", "all"]
+StatusFilter = Literal["open", "closed", "all", "held"]
+"""all: open and closed. Held ones were found, not alerted (queueing.py)."""
 
 
 class Verdict(StrEnum):
@@ -54,6 +55,9 @@ class Alert(msgspec.Struct, frozen=True):
     subject: str
     family: str
     status: str
+    """open, closed or held."""
+    by_rules: bool
+    """Made by rules alone."""
     score: int
     account_owner: str | None
     suspected_actor: str | None
@@ -82,8 +86,8 @@ def list_alerts(connection: Connection, status: StatusFilter = "open", limit: in
     if not 1 <= limit <= LIST_MAX:
         raise ValueError(f"limit {limit} is not within 1 to {LIST_MAX}")
     query = select(alerts).order_by(alerts.c.score.desc(), alerts.c.last_time.desc(), alerts.c.id.desc())
-    if status != "all":
-        query = query.where(alerts.c.status == status)
+    wanted = ("open", "closed") if status == "all" else (status,)
+    query = query.where(alerts.c.status.in_(wanted))
     return [_alert(row) for row in connection.execute(query.limit(limit))]
 
 
@@ -98,7 +102,7 @@ def get_alert(connection: Connection, alert_id: int) -> Alert:
 def close_alert(
     connection: Connection, alert_id: int, verdict: Verdict, reason: str, actor: str, at: int
 ) -> Alert:
-    """Closes an open alert and writes an audit row. Needs a write transaction. at: ms UTC.
+    """Closes an open or held alert and writes an audit row. Needs a write transaction. at: ms UTC.
 
     Raises UnknownAlert, AlreadyClosed, and ValueError where the reason is empty or too long.
     """
@@ -107,11 +111,11 @@ def close_alert(
         raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
     if not is_storable(reason):
         raise ValueError("the reason holds a character that a database cannot keep")
-    if get_alert(connection, alert_id).status == "open":
+    if get_alert(connection, alert_id).status != "closed":
         note_judged_ranges(connection, alert_id)
     changed = connection.execute(
         update(alerts)
-        .where(alerts.c.id == alert_id, alerts.c.status == "open")
+        .where(alerts.c.id == alert_id, alerts.c.status != "closed")
         .values(
             status="closed",
             verdict=verdict.value,
