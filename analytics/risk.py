@@ -63,6 +63,30 @@ def risk(anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, *, slow
     The i-th most recent day of a rule is worth π · 2^(−age/14 d) · i^−1.5, so that repetition is bounded.
     Raises ValueError on two entries for the same rule and day, or on a day after today.
     """
+    terms = _terms(anomaly_0_100, rule_days, today, slow_0_100)
+    total = math.fsum(terms.values())
+    if total <= 0:
+        return Risk(0, ())
+    score = math.floor(_of_100(total) + 0.5)
+    points = _largest_remainder({source: term / total for source, term in terms.items()}, score)
+    shares = [Share(source, points[source], term / total) for source, term in terms.items()]
+    return Risk(score, tuple(sorted(shares, key=lambda s: (-s.share, s.source))))
+
+
+def unrounded_risk(
+    anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, *, slow_0_100: float = 0.0
+) -> float:
+    """The score of `risk` with its fraction, to rank days by."""
+    return _of_100(math.fsum(_terms(anomaly_0_100, rule_days, today, slow_0_100).values()))
+
+
+def _of_100(total: float) -> float:
+    return 100 * -math.expm1(-total)
+
+
+def _terms(
+    anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, slow_0_100: float
+) -> dict[str, float]:
     terms: dict[str, float] = {}
     for source, anomaly in ((ANOMALY_SOURCE, anomaly_0_100), (SLOW_SOURCE, slow_0_100)):
         if not 0 <= anomaly <= 100:
@@ -74,13 +98,7 @@ def risk(anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, *, slow
         days_of[hit.rule_id].append(hit)
     for rule_id, hits in days_of.items():
         terms[rule_id] = _rule_term(hits, today)
-    total = math.fsum(terms.values())
-    if total <= 0:
-        return Risk(0, ())
-    score = math.floor(100 * -math.expm1(-total) + 0.5)
-    points = _largest_remainder({source: term / total for source, term in terms.items()}, score)
-    shares = [Share(source, points[source], term / total) for source, term in terms.items()]
-    return Risk(score, tuple(sorted(shares, key=lambda s: (-s.share, s.source))))
+    return terms
 
 
 def notice_weights(share_on_notice: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from server.store.tables import anomaly_days
 
@@ -49,18 +49,28 @@ def load_anomaly_days(
     at = anomaly_days.c
     query = select(anomaly_days).where(at.subject.in_(subjects), at.day >= since)
     for row in connection.execute(query):
-        found.setdefault(row.subject, {})[row.day] = AnomalyDay(
-            day=row.day,
-            points=row.points,
-            uncalmed=row.uncalmed,
-            slow_points=row.slow_points,
-            family=row.family,
-            slow_family=row.slow_family,
-            evidence=_EVIDENCE.decode(row.evidence),
-            uncalmed_evidence=_EVIDENCE.decode(row.uncalmed_evidence),
-            model_id=row.model_id,
-        )
+        found.setdefault(row.subject, {})[row.day] = _anomaly_day(row)
     return found
+
+
+def anomaly_days_of(connection: Connection, day: int) -> dict[str, AnomalyDay]:
+    """Everybody's of one local day."""
+    query = select(anomaly_days).where(anomaly_days.c.day == day)
+    return {row.subject: _anomaly_day(row) for row in connection.execute(query)}
+
+
+def _anomaly_day(row: Row[Any]) -> AnomalyDay:
+    return AnomalyDay(
+        day=row.day,
+        points=row.points,
+        uncalmed=row.uncalmed,
+        slow_points=row.slow_points,
+        family=row.family,
+        slow_family=row.slow_family,
+        evidence=_EVIDENCE.decode(row.evidence),
+        uncalmed_evidence=_EVIDENCE.decode(row.uncalmed_evidence),
+        model_id=row.model_id,
+    )
 
 
 def anomaly_rows(subject: str, days: Mapping[int, AnomalyDay], changed: set[int]) -> list[dict[str, Any]]:

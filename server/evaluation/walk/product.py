@@ -2,24 +2,29 @@
 
 The one place where evaluations ask the product; what decides about alerts may change behind it. The score
 is the risk that assessment.py takes as of that day, of the policy family where it is highest: 0 to 100, the
-alert line at 50.
+alert line at 50. It is taken as if nobody had ever judged an alert: whoever compares scores at a number of
+alerts of their own would else be helped by verdicts on the product's. Alerts are those that it raised, with
+all that verdicts, cool-downs and the cap make of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 from sqlalchemy import select
 
-from analytics.risk import RuleDay, risk
-from server.detection.assessment import RULE_DAYS_BACK
-from server.detection.storage_anomaly import CHANNEL, FAMILY
+from analytics.risk import RuleDay, unrounded_risk
+from server.detection.assessment import RULE_DAYS_BACK, strength_of
+from server.pipeline.anomaly_day import AnomalyDay, anomaly_days_of
 from server.store.database import Database
-from server.store.tables import alert_days, alerts, channel_days, rule_days
+from server.store.tables import alert_days, alerts, rule_days
 
 _NOTHING: Final = "nothing unusual"
+_TIES: Final = 1e-6
+"""Points end at the smallest p that a model gives; beyond it the stranger day comes first."""
 
 
 class SubjectDay(msgspec.Struct, frozen=True):
@@ -34,20 +39,14 @@ class SubjectDay(msgspec.Struct, frozen=True):
 
 
 QUIET: Final = SubjectDay()
+_NO_ANOMALY: Final = AnomalyDay(0)
 
 
 def subject_days(database: Database, day: int, since: int) -> Mapping[str, SubjectDay]:
     """All subjects of whom something is known on that local day, by subject. since: ms UTC, alerts opened
     then and later are new."""
     with database.read() as connection:
-        anomalies = {
-            row.subject: row.anomaly
-            for row in connection.execute(
-                select(channel_days.c.subject, channel_days.c.anomaly).where(
-                    channel_days.c.day == day, channel_days.c.channel == CHANNEL
-                )
-            )
-        }
+        anomalies = anomaly_days_of(connection, day)
         hits = connection.execute(
             select(rule_days).where(
                 # Building blocks of correlations have no family, and make no alert.
@@ -62,39 +61,60 @@ def subject_days(database: Database, day: int, since: int) -> Mapping[str, Subje
             .where(alert_days.c.day == day)
             .order_by(alerts.c.score, alerts.c.id)
         ).all()
-    rules: dict[tuple[str, str], dict[tuple[str, int], RuleDay]] = {}
+    rules: dict[str, dict[str, dict[tuple[str, int], RuleDay]]] = defaultdict(dict)
     titles: dict[str, set[str]] = {}
+    today: dict[str, set[str]] = defaultdict(set)
     for row in hits:
-        mine = rules.setdefault((row.subject, row.family), {})
+        mine = rules[row.subject].setdefault(row.family, {})
         before = mine.get((row.rule_id, row.day))
         count = row.hits + (0 if before is None else before.evidence)
         mine[row.rule_id, row.day] = RuleDay(row.rule_id, row.level, row.day, count)
         if row.day == day:
             titles.setdefault(row.subject, set()).add(row.title)
-    scores = {subject: found for subject, found in anomalies.items() if found > 0}
-    for (subject, family), days in rules.items():
-        if subject not in titles:
-            continue  # Nothing today: older hits alone are no news of this day.
-        anomaly = anomalies.get(subject, 0.0) if family == FAMILY else 0.0
-        found = float(risk(anomaly, days.values(), day).score)
-        scores[subject] = max(scores.get(subject, 0.0), found)
+            today[row.subject].add(row.family)
     alerted = {row.subject: row for row in told}
     opened = {row.subject for row in told if row.opened_at >= since}
-    return {
-        subject: SubjectDay(
-            score=scores.get(subject, 0.0),
+    found = {}
+    for subject in anomalies.keys() | alerted.keys() | titles.keys():
+        strange = anomalies.get(subject, _NO_ANOMALY)
+        of_rules = {family: days.values() for family, days in rules[subject].items()}
+        found[subject] = SubjectDay(
+            score=max(_scores(strange, today[subject], of_rules, day), default=0.0)
+            + _TIES * strength_of(_uncalmed(strange)),
             alerted=subject in alerted,
             opened=subject in opened,
             reason=_reason(
-                alerted[subject].sentence["en"] if subject in alerted else None, titles.get(subject)
+                alerted[subject].sentence["en"] if subject in alerted else None,
+                titles.get(subject),
+                strange,
             ),
             rules=tuple(sorted(titles.get(subject, ()))),
         )
-        for subject in scores.keys() | alerted.keys() | titles.keys()
-    }
+    return found
 
 
-def _reason(sentence: str | None, titles: set[str] | None) -> str:
+def _scores(
+    strange: AnomalyDay, today: set[str], rules: Mapping[str, Iterable[RuleDay]], day: int
+) -> Iterator[float]:
+    """By family. `today`: those of rules that hit on the day; older hits alone are no news of it."""
+    for family in {*today, strange.family, strange.slow_family} - {""}:
+        anomaly = strange.uncalmed if family == strange.family else 0.0
+        slow = strange.slow_points if family == strange.slow_family else 0.0
+        if family in today or anomaly or slow:
+            yield unrounded_risk(anomaly, rules.get(family, ()), day, slow_0_100=slow)
+
+
+def _uncalmed(strange: AnomalyDay) -> AnomalyDay:
+    return msgspec.structs.replace(strange, evidence=strange.evidence | strange.uncalmed_evidence)
+
+
+def _reason(sentence: str | None, titles: set[str] | None, strange: AnomalyDay) -> str:
     if sentence is not None:
         return sentence
-    return "; ".join(sorted(titles)) if titles else "unusual amounts on removable storage"
+    if titles:
+        return "; ".join(sorted(titles))
+    if not strange.uncalmed and not strange.slow_points:
+        return _NOTHING
+    strongest = sorted(strange.evidence, key=lambda each: (-strange.evidence[each], each))[:2]
+    what = " and ".join(each.replace("_", " ") for each in strongest if strange.evidence[each] > 0)
+    return f"unusual: {what}" if what else "a slow change over weeks"
