@@ -6,7 +6,7 @@ The console, the API and the command line show these, so that masking happens in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.explained import explained
 from server.alerts.proof import EvidenceProof, verify_evidence
-from server.alerts.queries import Alert, AlertShare, StatusFilter, earlier_alerts, get_alert, list_alerts
+from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
 from server.alerts.trait_words import trait_words
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import (
@@ -94,7 +94,7 @@ def alert_detail(
     sight = _Sight(database, known, [alert], proven.accounts, unmasking)
     return AlertDetail(
         alert=sight.alert(alert),
-        shares=tuple(_share(share, titles) for share in alert.shares),
+        shares=tuple(share_view(each.source, each.points, each.share, titles) for each in alert.shares),
         facts=sight.plain(alert.facts),
         policy_version=alert.policy_version,
         model_id=alert.model_id,
@@ -105,10 +105,10 @@ def alert_detail(
     )
 
 
-def _share(share: AlertShare, titles: dict[str, str]) -> ShareView:
-    words = _SHARE_WORDS.get(share.source, {})
-    title = words.get("en") or titles.get(share.source, share.source)
-    return ShareView(share.source, title, share.points, share.share, words)
+def share_view(source: str, points: int, share: float, titles: Mapping[str, str]) -> ShareView:
+    """`titles`: of rules."""
+    words = _SHARE_WORDS.get(source, {})
+    return ShareView(source, words.get("en") or titles.get(source, source), points, share, words)
 
 
 def _shown(who: Who | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`leaver alerts`: the queue, one alert with its proof, and closing it."""
+"""`leaver alerts`: the queue, one alert with its proof, a person's risk over time, and closing an alert."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from server.alerts.person_risk import DAYS_MAX, person_risk
 from server.alerts.queries import (
     LIST_MAX,
     REASON_CHARACTERS,
@@ -29,7 +30,9 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.commands.risk_text import risk_text
 from server.json_times import rfc3339
+from server.people.pseudonyms import UnknownPseudonym
 
 
 def _unmask_options(command: Command) -> Command:
@@ -96,6 +99,28 @@ def show_one(
         echo_json(detail)
     else:
         echo_text(detail_text(detail))
+
+
+@alerts.command("risk")
+@click.argument("who", metavar="ALERT|PSEUDONYM")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), default=90, show_default=True, help="Up to today.")
+@data_option
+@json_option
+def show_risk(who: str, days: int, data: Path | None, as_json: bool) -> None:
+    """The risk of one person over time: how it rose, how it fades, and in which policy families.
+
+    WHO is an alert's number or the pseudonym that alerts show. Half of everything is gone after 14 days; what
+    was closed as expected or false counts no longer.
+    """
+    with open_installation(data) as installation:
+        try:
+            found = person_risk(installation.database, who, days, now=system_clock())
+        except (UnknownAlert, UnknownPseudonym) as error:
+            fail(str(error))
+    if as_json:
+        echo_json(found)
+    else:
+        echo_text(risk_text(found))
 
 
 @alerts.command("close")
