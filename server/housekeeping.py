@@ -42,6 +42,7 @@ from server.store.tables import (
     log_positions,
     look_backs,
     people_changes,
+    queue_days,
     rule_days,
     subject_agents,
     subject_events,
@@ -72,8 +73,8 @@ def drop_old(
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
     `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
-    gone, which would raise them again; uses for `uses_days` after the last one; sums of activities for as
-    long as models need them."""
+    gone, which would raise them again; held ones until then; uses for `uses_days` after the last one; sums
+    of activities for as long as models need them."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
     first_watched = min(first_kept, first_day_kept(now, WATCHED_DAYS))
@@ -108,10 +109,14 @@ def drop_old(
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),
         (
             alerts,
-            (alerts.c.status == "closed")
-            & (alerts.c.closed_at < now - alerts_days * DAY)
+            # Held ones are nobody's task.
+            (
+                (alerts.c.status == "held")
+                | ((alerts.c.status == "closed") & (alerts.c.closed_at < now - alerts_days * DAY))
+            )
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
+        (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),

@@ -151,5 +151,7 @@ class AlertDetail(msgspec.Struct, frozen=True):
     proof: EvidenceProof
     explanation: dict[str, ExplanationWords] = {}
     """By language; empty where nothing is to be said beside the sentence."""
+    held: dict[str, str] = {}
+    """By language, why it is not alerted; empty: it is."""
     earlier: tuple[EarlierAlert, ...] = ()
     """The latest first."""

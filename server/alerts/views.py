@@ -18,8 +18,10 @@ from server.alerts.blind_spots import BlindSpot, blind_spots
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
 from server.alerts.explained import explained
+from server.alerts.held_words import held_words
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
+from server.alerts.queueing import HELD
 from server.alerts.trait_words import trait_words
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import (
@@ -83,6 +85,7 @@ def alert_detail(
         proven = msgspec.structs.replace(proven, missing=max(0, proven.missing - proof.erased))
         unseen = blind_spots(connection, alert_id)
         earlier = earlier_alerts(connection, alert)
+        held = held_words(connection, alert_id) if alert.status == HELD else {}
         titles = {
             row.rule_id: row.title
             for row in connection.execute(
@@ -102,6 +105,7 @@ def alert_detail(
         proof=sight.proof(proof),
         explanation=explained(alert.facts),
         earlier=tuple(earlier),
+        held=held,
     )
 
 

@@ -15,12 +15,11 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from policies.correlated_policies import Reach
+from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
 from server.detection.assessment import RULE_DAYS_BACK, assess, judged_points
-from server.pipeline.anomaly_day import load_anomaly_days
-from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState
-from server.store.tables import alert_days, alerts, anomaly_days, channel_days, rule_days
+from server.pipeline.subject_state import SubjectState
+from server.store.tables import alert_days, alerts, anomaly_days, rule_days
 
-SUBJECTS_AT_ONCE: Final = 500
 _ORDER: Final = ("confirmed", "expected", "false", "duplicate")
 
 
@@ -74,32 +73,13 @@ def found_alerts(
     reaches: tuple[Mapping[str, Reach], Mapping[str, Reach]],
 ) -> Iterator[Pair]:
     """All of these subjects that are there on a side. At most SUBJECTS_AT_ONCE subjects."""
-    stored = _stored(connection, window, subjects)
+    stored = load_scored_days(connection, subjects, window.since - RULE_DAYS_BACK, strange_since=window.since)
     closed = _closed(connection, window, subjects)
     for subject in subjects:
         states = [_joined(stored[subject], side.get(subject), window) for side in replayed]
         for family in sorted(window.families):
             ends = closed.get((subject, family), {})
             yield from _pairs(window, states, family, ends, reaches)
-
-
-def _stored(connection: Connection, window: Window, subjects: Sequence[str]) -> dict[str, SubjectState]:
-    """Rule hits and strange days, as far back as they weigh."""
-    states = {subject: SubjectState(subject) for subject in subjects}
-    since = window.since - RULE_DAYS_BACK
-    hit = rule_days.c
-    for row in connection.execute(select(rule_days).where(hit.subject.in_(subjects), hit.day >= since)):
-        states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
-    for subject, days in load_anomaly_days(connection, subjects, since).items():
-        states[subject].anomalies = days
-    its = channel_days.c
-    # Where an anomaly's evidence lies.
-    there = select(channel_days).join(
-        anomaly_days, (anomaly_days.c.subject == its.subject) & (anomaly_days.c.day == its.day)
-    )
-    for each in connection.execute(there.where(its.subject.in_(subjects), its.day >= since)):
-        states[each.subject].channels.setdefault(each.channel, {})[each.day] = ChannelDay(*each[1:])
-    return states
 
 
 def _closed(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from analytics.explanation_words import ExplanationWords
 from event_schema.byte_size import byte_size
+from server.alerts.below_views import NotAlertedView
 from server.alerts.proof import EvidenceProof
 from server.alerts.queries import Verdict
 from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
@@ -99,6 +100,8 @@ def detail_text(detail: AlertDetail) -> RenderableType:
         f" · {alert.status} · {alert.family}",
     )
     parts: list[RenderableType] = [title, "", Text(alert.sentence.get("en", ""), style="bold"), ""]
+    if detail.held:
+        parts += [Text(detail.held["en"]), ""]
     parts.append(Padding(_facts(detail), (0, 0, 0, 2)))
     parts += [
         "",
@@ -282,10 +285,30 @@ def _next_steps(alert: AlertView) -> list[RenderableType]:
     lines = []
     if alert.who.id is None and not alert.who.accounts:
         lines.append(f'leaver alerts show {alert.id} --unmask --reason "…"')
-    if alert.status == "open":
+    if alert.status != "closed":
         lines.append(f'leaver alerts close {alert.id} --verdict VERDICT --reason "…"')
         lines.append(f"  VERDICT: {', '.join(Verdict)}")
     return ["", *_labelled("Next", lines)] if lines else []
+
+
+def below_text(found: list[NotAlertedView]) -> RenderableType:
+    """A table, a day a row: who, and under it what stood out and why it is no alert."""
+    found = printable(found, list[NotAlertedView])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("day", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("strange", justify="right", no_wrap=True)
+    table.add_column("who, and what", overflow="fold", ratio=1)
+    table.add_column("alert", justify="right", no_wrap=True)
+    for each in found:
+        words = Text(shown_name(each.who)).append(f" · {status_words(each.who)}", style="dim")
+        words.append(f"\n{each.stood_out['en'] or 'nothing by itself'}")
+        if each.family:
+            words.append(f" ({each.family})", style="dim")
+        words.append(f"\n{each.words['en']}", style="dim")
+        held = "" if each.held is None else str(each.held)
+        table.add_row(each.day, score_text(each.score), f"{each.strength:.1f}", words, held)
+    return table
 
 
 def _labelled(label: str, lines: list[str]) -> list[Text]:

@@ -176,6 +176,12 @@ def strength_of(day: AnomalyDay) -> float:
     return sum(sorted(day.evidence.values())[-_STRONGEST:])
 
 
+def strongest(day: AnomalyDay) -> tuple[str, ...]:
+    """Activities whose evidence made T, the strangest first."""
+    strange = sorted((-e, activity) for activity, e in day.evidence.items() if e > 0)
+    return tuple(activity for _, activity in strange[:_STRONGEST])
+
+
 def activities_of(day: AnomalyDay, family: str) -> tuple[str, ...]:
     """Those of the family that were strange, the strangest first; all of it where nothing is known of any."""
     mine = [activity for activity, its in FAMILIES.items() if its == family]

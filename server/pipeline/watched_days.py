@@ -32,9 +32,9 @@ class GrownDays:
         self._anywhere.update(anywhere)
 
     def concerned(self, connection: Connection) -> list[str]:
-        """Subjects with an open alert of which one of the days is told."""
+        """Subjects with an alert that is not closed, of which one of the days is told."""
         found: set[str] = set()
-        is_open = alerts.c.status == "open"
+        is_open = alerts.c.status != "closed"
         if self._anywhere:
             days = (
                 select(alerts.c.subject, alert_days.c.day)

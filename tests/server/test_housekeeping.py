@@ -22,6 +22,7 @@ from server.store.tables import (
     event_blocks,
     known_exports,
     log_positions,
+    queue_days,
     subject_agents,
     subject_events,
     subject_places,
@@ -101,6 +102,20 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
         assert connection.execute(select(known_exports.c.seen_at)).scalars().all() == [NOW - 89 * DAY]
         assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["a"]
         assert connection.execute(select(agent_findings.c.kind)).scalars().all() == ["cloned"]
+
+
+def test_held_alerts_go_with_the_days_that_they_stood_on(database: Database) -> None:
+    open_alert(database, events=1, alert_id=1, subject="person:1")
+    with database.begin() as connection:
+        connection.execute(update(alerts).values(status="held", last_time=NOW))
+        connection.execute(insert(queue_days).values(queue="day", day=TODAY, cap=3))
+
+    def kept(later: int) -> tuple[int, int]:
+        drop_old(database, now=later, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event())
+        return _count(database, alerts), _count(database, queue_days)
+
+    assert kept(NOW + 90 * DAY) == (1, 1)
+    assert kept(NOW + 93 * DAY) == (0, 0)
 
 
 def test_closed_alerts_go_at_their_end_with_their_days_and_open_ones_stay(database: Database) -> None:
