@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from server.pipeline.subject_state import BORROWED, ChannelDay, SubjectState, bo
 
 _COPYING: Final = "removable_storage"
 """The activity, and the channel, with a sentence of its own."""
+_EXPLAINED_KEPT: Final = 512
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 # The sentence counts whole days; the alert's evidence leaves out what was judged.
 _AGAIN_EN = "; part of it was judged before and is not among this alert's evidence"
@@ -93,15 +95,20 @@ def _explanation(
     counted = {share.source for share in assessment.risk.shares}
     is_ours = day.family == assessment.family and (ANOMALY_SOURCE in counted or not day.points)
     is_slow = day.slow_family == assessment.family and SLOW_SOURCE in counted
-    return explain_alert(
+    return _explained(
         model,
         subject,
         assessment.peak + _DAY_ZERO,
-        accepted,
+        tuple(accepted),
         points=day.points if is_ours else 0.0,
         uncalmed=day.uncalmed if is_ours else 0.0,
         slow_points=day.slow_points if is_slow else 0.0,
     )
+
+
+_explained: Final = lru_cache(maxsize=_EXPLAINED_KEPT)(explain_alert)
+"""A subject's day is the same object until something of it changes (anomaly_scoring.py): it takes a twentieth
+of a second, and an open alert is written anew with every batch that has an event of its subject."""
 
 
 class _Whom(msgspec.Struct, frozen=True):

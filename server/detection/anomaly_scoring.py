@@ -14,7 +14,7 @@ A day that another model has scored, or none, is noted whole: evidence is of one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -51,6 +51,8 @@ WAITING_MAX: Final = 2_048
 DAYS_KEPT: Final = 20_000
 """Backgrounds: 60 MB."""
 PLACES_KEPT: Final = 2_000_000
+EXPLAINED_KEPT: Final = 512
+"""Days of open alerts: 20 MB."""
 _READ_AT_ONCE: Final = 500
 
 
@@ -85,6 +87,7 @@ class AnomalyScoring:
         self._running: dict[str, dict[int, Running]] = {}
         self._days = 0
         self._places = 0
+        self._explained: dict[tuple[str, int], Subject] = {}
 
     @property
     def is_full(self) -> bool:
@@ -173,18 +176,27 @@ class AnomalyScoring:
         days = self._running.get(subject)
         if days is not None and any(day > changed_day for day in days):
             self._running[subject] = {day: running for day, running in days.items() if day <= changed_day}
+        if self._explained:
+            self._explain_anew(lambda key: key[0] == subject and key[1] >= changed_day)
 
     def forget_since(self, changed_day: int) -> None:
         """Further collectors are known to have run on a day."""
         for subject in list(self._running):
             self.forget(subject, changed_day)
+        self._explain_anew(lambda key: key[1] >= changed_day)
+
+    def _explain_anew(self, stale: Callable[[tuple[str, int]], bool]) -> None:
+        for key in [key for key in self._explained if stale(key)]:
+            del self._explained[key]
 
     def forget_subject(self, subject: str) -> None:
         """Its state is loaded anew, or it was seen on a further machine: other days count as watched."""
         self._running.pop(subject, None)
+        self._explain_anew(lambda key: key[0] == subject)
 
     def forget_all(self) -> None:
         self._running.clear()
+        self._explained.clear()
         self._days = self._places = 0
 
     def abandon(self) -> None:
@@ -197,7 +209,19 @@ class AnomalyScoring:
         self, connection: Connection, state: SubjectState, day: int, *, person: PersonRecord | None
     ) -> Subject:
         """What a local day of the subject is explained from, as it is stored by now: after the batch was
-        written. Needs no model."""
+        written. Needs no model. The same object until something of it changes."""
+        peer_group, weight = peer_group_of(person), self._around.anomaly_weight(person, day)
+        known = self._explained.get((state.subject, day))
+        if known is None or (known.peer_group, known.weight) != (peer_group, weight):
+            if len(self._explained) >= EXPLAINED_KEPT:
+                self._explained.clear()
+            known = self._explain(connection, state, day, peer_group, weight)
+            self._explained[state.subject, day] = known
+        return known
+
+    def _explain(
+        self, connection: Connection, state: SubjectState, day: int, peer_group: str, weight: float
+    ) -> Subject:
         subject = state.subject
         stored = load_activities(connection, [subject], day - DAYS_READ - 1, until=day + 1)[subject]
         own, anywhere = self._around.watched_days(state), self._around.watched_anywhere()
@@ -211,8 +235,8 @@ class AnomalyScoring:
             off=off_days(self.calendar, day),
             today={name: Today(each.values[:, -1], each.seen[:, -1]) for name, each in until.items()},
             off_today=self.calendar.day_type(day) == "off",
-            peer_group=peer_group_of(person),
-            weight=self._around.anomaly_weight(person, day),
+            peer_group=peer_group,
+            weight=weight,
         )
 
     def accepted(self, connection: Connection, state: SubjectState, day: int) -> tuple[Accepted, ...]:

@@ -9,8 +9,17 @@ from sqlalchemy import insert
 
 from analytics.measures import ACTIVITIES
 from server.people.calendar import day_type
+from server.pipeline.activity_history import ANYWHERE
 from server.store.database import Database
-from server.store.tables import activity_days, agents, collector_days, installation, people, subject_agents
+from server.store.tables import (
+    activity_days,
+    agents,
+    collector_days,
+    days_watched_anywhere,
+    installation,
+    people,
+    subject_agents,
+)
 from server.store.upsert import insert_new
 from tests.analytics.company_days import GROUPS, company
 from tests.server.conftest import NOW
@@ -46,6 +55,15 @@ def measured_company(
             [
                 {"agent": "m1", "collector": collector, "day": end - days + day}
                 for collector in COLLECTORS
+                for day in range(days + 2)
+            ],
+        )
+        insert_new(
+            connection,
+            days_watched_anywhere,
+            [
+                {"collector": collector, "day": end - days + day}
+                for collector in sorted(ANYWHERE)
                 for day in range(days + 2)
             ],
         )
