@@ -126,10 +126,10 @@ class Memory:
         self._current.clear()
         first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
         activity_day = first_activity_day(self.clock.for_deletion())
-        if (first_day, activity_day) != (self.first_day, self.first_activity_day):
-            # Once a day; what is past its end is not loaded again.
+        if first_day != self.first_day:
+            # Once a day, unless all days count; what is past its end is not loaded again.
             self.forget_all()
-            self.first_day, self.first_activity_day = first_day, activity_day
+        self.first_day, self.first_activity_day = first_day, activity_day
         newer = newer_directory(connection, self.directory)
         if newer is not self.directory:
             calendar = self.directory.calendar.name

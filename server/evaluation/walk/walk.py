@@ -6,9 +6,8 @@ import. A day's events arrive when it is over. Memory: one day's records, and wh
 each subject.
 
 Three things are made cheaper than in an installation, since half a year would take hours else; none changes
-what is found, but that silence is known to be silence up to a week later. All machines share one agent. It
-says once a week, not every minute, on which days it watched: each time the pipeline reads all subjects seen
-there again. Old data goes every four weeks.
+what is found. All machines share one agent. It says once a day, before the day's events, that it watched on
+it, not every minute. Old data goes every four weeks.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ _EVENTS_DAYS: Final = 120
 _ALERTS_DAYS: Final = 730
 _USES_DAYS: Final = 120
 _DROP_EVERY_DAYS: Final = 28
-_HEARTBEAT_EVERY_DAYS: Final = 7
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 
@@ -127,7 +125,6 @@ class Walk:
         self._now = self.moment(first_day)
         directory = DataDirectory(folder)
         self._agent = _Agent()
-        self._watched: list[int] = []
         with (
             created_installation(directory, ServerConfig(), clock=self._clock) as (made, authority),
             made.database.begin() as connection,
@@ -187,19 +184,12 @@ class Walk:
     def day(self, day: int, events: Iterable[Event]) -> None:
         """All events of one local day; later than those of the days before. Raises WalkFailed."""
         self._now, self._last_day = self.moment(day + 1), day
-        records = list(self._agent.records(sorted(events, key=lambda event: event.time)))
-        self._watched.append(day)
-        if len(self._watched) >= _HEARTBEAT_EVERY_DAYS:
-            records.append(self._heartbeat())
+        told = self._agent.heartbeat(self._now, (day,))
+        records = [told, *self._agent.records(sorted(events, key=lambda event: event.time))]
         self._take(records)
         self._since_drop += 1
         if self._since_drop >= _DROP_EVERY_DAYS:
             self._drop()
-
-    def _heartbeat(self) -> WireRecord:
-        days = tuple(self._watched)
-        self._watched.clear()
-        return self._agent.heartbeat(self._now, days)
 
     def _take(self, records: Sequence[WireRecord]) -> None:
         self._log.append(records)
@@ -210,8 +200,6 @@ class Walk:
 
     def train(self) -> StoredModel | None:
         """On all days so far, as on schedule. The next day is scored with it. None: nothing was measured."""
-        if self._watched:
-            self._take([self._heartbeat()])
         # Training takes days that are over everywhere, at UTC-12 too.
         now = (self._last_day + 1) * _DAY_MS + 12 * _HOUR_MS
         try:
