@@ -7,7 +7,7 @@ from typing import Final
 
 from analytics.anomaly_explanation import Change, DayExplanation, Reason
 from analytics.explanation import Language, human_ratio
-from analytics.measures import ACTIVITIES
+from analytics.measures import ACTIVITIES, MEASURES
 from analytics.slow_explanation import SlowReason
 from event_schema.byte_size import byte_size
 
@@ -47,6 +47,36 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "screenshots.screenshots": ("screenshots", "次截图"),
 }
 """By measure: said after the amount."""
+ONE: Final[dict[str, str]] = {
+    "removable_storage.files": "file copied to removable storage",
+    "removable_storage.new_devices": "storage device used for the first time",
+    "messaging.files": "file sent by messenger",
+    "cloud.files": "file put into cloud storage",
+    "cloud.new_destinations": "cloud destination used for the first time",
+    "mail.messages": "message mailed outside",
+    "mail.personal_messages": "message to a personal mailbox",
+    "web_upload.uploads": "upload to a website",
+    "web_upload.new_destinations": "website uploaded to for the first time",
+    "database.queries": "database query",
+    "database.rows": "database row read",
+    "files.sensitive_reads": "sensitive file read",
+    "files.reads": "file read",
+    "files.deletions": "file deleted",
+    "files.archives": "archive made",
+    "files.renames": "file renamed",
+    "logins.logins": "login",
+    "logins.off_hours": "act outside working hours",
+    "logins.hosts": "machine used",
+    "logins.failures": "failed login",
+    "logins.new_hosts": "machine used for the first time",
+    "logins.new_addresses": "address used for the first time",
+    "application.actions": "act in an application",
+    "application.sensitive_actions": "sensitive act in an application",
+    "printing.pages": "page printed",
+    "screenshots.screenshots": "screenshot",
+}
+"""The same in English of one; bytes have none."""
+_NOVELTIES: Final = frozenset(measure.key for measure in MEASURES if measure.novelty)
 _RATIO_MAX: Final = 1000
 
 
@@ -54,8 +84,11 @@ def amount(activity: str, measure: str, value: float, language: Language = "en")
     """ "4.1 GB copied to removable storage", "312 files sent by messenger"."""
     of_bytes = any(m.name == measure and m.unit == "bytes" for m in ACTIVITIES[activity])
     number = byte_size(value) if of_bytes else f"{value:,.0f}"
-    english, chinese = LABELS[f"{activity}.{measure}"]
-    return f"{number} {english}" if language == "en" else f"{number} {chinese}"
+    key = f"{activity}.{measure}"
+    english, chinese = LABELS[key]
+    if language == "zh":
+        return f"{number} {chinese}"
+    return f"{number} {ONE.get(key, english) if value == 1 else english}"
 
 
 def reason_line(reason: Reason, language: Language = "en") -> str:
@@ -65,10 +98,12 @@ def reason_line(reason: Reason, language: Language = "en") -> str:
     if reason.days > 1:
         what += f" in {reason.days} days" if english else f"（{reason.days} 天内）"
     said = [what]
-    if reason.first_in_days is not None:
+    # How often something is new tells nothing about how much is usual.
+    is_new = f"{reason.activity}.{reason.measure}" in _NOVELTIES
+    if reason.first_in_days is not None and not is_new:
         seen = reason.first_in_days
         said.append(f"the first in {seen} days" if english else f"{seen} 天内首次")
-    elif reason.usual:
+    elif reason.usual and not is_new:
         said.append(_times(reason.value / reason.usual, english))
     if reason.peers_percentile is not None:
         if reason.peers_percentile >= 100:
@@ -95,11 +130,19 @@ def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
     """What would have been normal; empty where nothing is known."""
     if not changes:
         return ""
-    said = [amount(each.activity, each.measure, each.normal, language) for each in changes]
     if language == "zh":
+        said = [amount(each.activity, each.measure, each.normal, language) for each in changes]
         return f"若不超过{'、'.join(said)}，当天即属正常"
+    some = [amount(each.activity, each.measure, each.normal) for each in changes if each.normal]
+    said = [f"at most {some[0]}", *some[1:]] if some else []
+    said += [_none_of(each) for each in changes if not each.normal]
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
-    return f"at most {listed} would have been a normal day"
+    return f"{listed} would have been a normal day"
+
+
+def _none_of(change: Change) -> str:
+    key = f"{change.activity}.{change.measure}"
+    return f"{'no' if key in ONE else 'nothing'} {LABELS[key][0]}"
 
 
 def day_sentence(found: DayExplanation, language: Language = "en") -> str:

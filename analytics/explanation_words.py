@@ -3,6 +3,7 @@ never with a name in it: they may be shown beside a pseudonym."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Final
@@ -135,7 +136,8 @@ def _normal(found: AlertExplanation, language: Language) -> str:
             if english
             else "仅减少当天的数量不足以使当天恢复正常"
         )
-    after, line_at = f"{found.changed_points:.0f}", f"{ALERT_POINTS:.0f}"
+    # Rounded down: it is below the line.
+    after, line_at = f"{math.floor(found.changed_points)}", f"{ALERT_POINTS:.0f}"
     return line + (
         f": scored again {after}, the line is {line_at}"
         if english

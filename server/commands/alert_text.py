@@ -88,8 +88,8 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
     return table
 
 
-def detail_text(detail: AlertDetail) -> RenderableType:
-    """One alert on one page."""
+def detail_text(detail: AlertDetail, *, is_stored: bool = True) -> RenderableType:
+    """One alert on one page. `is_stored`: commands can do more with it."""
     detail = printable(detail, AlertDetail)
     alert = detail.alert
     title = Text.assemble(
@@ -115,9 +115,10 @@ def detail_text(detail: AlertDetail) -> RenderableType:
     parts += [
         "",
         _evidence_title(detail.evidence, zone_of(alert)),
-        _indented(_evidence_table(detail, zone_of(alert))),
+        _indented(_evidence_table(detail, zone_of(alert), is_stored=is_stored)),
     ]
-    parts += ["", _proof_line(detail.proof), *_not_seen(detail), *_next_steps(alert)]
+    parts += ["", _proof_line(detail.proof), _not_seen(detail)]
+    parts += _next_steps(alert) if is_stored else ()
     return Group(*parts)
 
 
@@ -216,7 +217,7 @@ def _evidence_title(evidence: EvidenceView, zone: str) -> Text:
     return title.append(f"; times in {zone}", style="dim not bold")
 
 
-def _evidence_table(detail: AlertDetail, zone: str) -> RenderableType:
+def _evidence_table(detail: AlertDetail, zone: str, *, is_stored: bool) -> RenderableType:
     evidence = detail.evidence
     shown = evidence.largest
     if not shown:
@@ -234,9 +235,9 @@ def _evidence_table(detail: AlertDetail, zone: str) -> RenderableType:
         return table
     word = "more file" if evidence.files == evidence.total else "further event"
     wanted = min(evidence.total, EVIDENCE_MAX)
-    how = f"leaver alerts show {detail.alert.id} --evidence {wanted}"
+    how = f": leaver alerts show {detail.alert.id} --evidence {wanted}" if is_stored else ""
     size = evidence.bytes - sum(event.bytes for event in shown)
-    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}: {how}", style="dim"))
+    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}{how}", style="dim"))
 
 
 def _proof_line(proof: EvidenceProof) -> Text:
@@ -268,7 +269,7 @@ def _proof_line(proof: EvidenceProof) -> Text:
     return line
 
 
-def _not_seen(detail: AlertDetail) -> list[Text]:
+def _not_seen(detail: AlertDetail) -> Table:
     evidence = detail.evidence
     words = detail.explanation.get("en", ExplanationWords())
     unreadable = (f"unreadable: {text}" for text in evidence.damaged)
@@ -288,7 +289,7 @@ def _next_steps(alert: AlertView) -> list[RenderableType]:
     if alert.status != "closed":
         lines.append(f'leaver alerts close {alert.id} --verdict VERDICT --reason "…"')
         lines.append(f"  VERDICT: {', '.join(Verdict)}")
-    return ["", *_labelled("Next", lines)] if lines else []
+    return ["", _labelled("Next", lines)] if lines else []
 
 
 def below_text(found: list[NotAlertedView]) -> RenderableType:
@@ -311,10 +312,14 @@ def below_text(found: list[NotAlertedView]) -> RenderableType:
     return table
 
 
-def _labelled(label: str, lines: list[str]) -> list[Text]:
+def _labelled(label: str, lines: list[str]) -> Table:
     """The label, in bold, before the first line; the others under it."""
-    first = Text(f"{label:<10}", style="bold").append(lines[0], style="not bold")
-    return [first, *(Text(f"{'':<10}{line}") for line in lines[1:])]
+    grid = Table.grid()
+    grid.add_column(style="bold", width=10, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for index, line in enumerate(lines):
+        grid.add_row("" if index else label, line)
+    return grid
 
 
 def _indented(content: RenderableType) -> Padding:

@@ -12,6 +12,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from server.commands.alert_text import detail_text, echo_text
 from server.commands.bars import bars
 from server.commands.opening import echo_json, fail, json_option
 from server.commands.tables import echo_table
@@ -19,6 +20,7 @@ from server.evaluation.compared.baselines import MissingLibrary
 from server.evaluation.compared.measured import Found, recall, together
 from server.evaluation.compared.pictures import ENDINGS, recall_picture, timeline_picture
 from server.evaluation.simulator.evaluation import BUDGETS, TOLD, Method, SeedResult, evaluate_company
+from server.evaluation.simulator.explained_alerts import EXPLAINED_MAX, ExplainedAlerts
 from server.evaluation.simulator.leaks import SHAPES
 from server.evaluation.simulator.simulation import DAYS_MIN, PEOPLE_MIN
 from server.evaluation.walk.walk import WalkFailed
@@ -71,9 +73,23 @@ _PICTURE = click.Path(dir_okay=False, writable=True, path_type=Path)
     metavar="FILE.png|svg",
     help="One person's days with a leak that was found, drawn.",
 )
+@click.option(
+    "--explain",
+    type=click.IntRange(0, EXPLAINED_MAX),
+    default=0,
+    show_default=True,
+    help="Show so many alerts of each company in full, and check that the shares of all add up.",
+)
 @json_option
 def simulate(
-    seed: int, seeds: int, people: int, days: int, picture: Path | None, timeline: Path | None, as_json: bool
+    seed: int,
+    seeds: int,
+    people: int,
+    days: int,
+    picture: Path | None,
+    timeline: Path | None,
+    explain: int,
+    as_json: bool,
 ) -> None:
     """Leaks of nine shapes among the ordinary days of a company.
 
@@ -88,7 +104,7 @@ def simulate(
         with bars() as progress:
             policies = load_policies()
             results += [
-                evaluate_company(number, people, days, policies, progress)
+                evaluate_company(number, people, days, policies, progress, explain=explain)
                 for number in range(seed, seed + seeds)
             ]
         _draw(results, picture, timeline)
@@ -103,6 +119,21 @@ def simulate(
     for path in (picture, timeline):
         if path is not None and path.exists():
             click.echo(f"Drawn: {path}")
+    for result in results:
+        if result.explained is not None:
+            _echo_explained(result.explained)
+
+
+def _echo_explained(found: ExplainedAlerts) -> None:
+    for number, each in enumerate(found.alerts, start=1):
+        shape = "about no leak" if each.shape is None else each.shape.replace("_", " ")
+        click.echo(f"\n— {number} of {len(found.alerts)}: {shape} —\n")
+        echo_text(detail_text(each.detail, is_stored=False))
+        parts = " + ".join(str(share.points) for share in each.detail.shares)
+        click.echo(f"\nThe parts add up: {parts} = {each.detail.alert.score}")
+    if found.wrong:
+        fail(f"the shares of {len(found.wrong)} of {found.checked} alerts do not add up: {found.wrong[:10]}")
+    click.echo(f"\nThe shares of all {found.checked} alerts add up to their scores.")
 
 
 def _over_seeds(results: Sequence[SeedResult]) -> dict[str, dict[int, dict[str, Found]]]:

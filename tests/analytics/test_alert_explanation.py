@@ -60,7 +60,7 @@ def test_a_strange_day_is_explained_checked_and_told_what_would_have_been_normal
     assert any(" GB copied to removable storage" in line for line in words.stands_out)
     assert re.fullmatch(r"with these at their usual \d+ % of the surprise goes away", words.check[0])
     assert words.normal.startswith("at most ")
-    assert words.normal.endswith(f": scored again {found.changed_points:.0f}, the line is 50")
+    assert words.normal.endswith(f": scored again {int(found.changed_points)}, the line is 50")
     assert found.changed_points < 50
     assert words.points == f"the day {points:.0f} of 100"
     assert (words.rising, words.calmed, words.not_watched) == ((), (), ())

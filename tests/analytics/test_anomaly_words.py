@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analytics.anomaly_explanation import Change, DayExplanation, Reason
-from analytics.anomaly_words import LABELS, change_line, day_sentence, reason_line, slow_line
+from analytics.anomaly_words import LABELS, ONE, amount, change_line, day_sentence, reason_line, slow_line
 from analytics.measures import MEASURES
 from analytics.slow_explanation import SlowReason
 
@@ -24,6 +24,18 @@ def reason(**changes: object) -> Reason:
 
 def test_every_measure_has_words_and_no_words_are_left_over() -> None:
     assert set(LABELS) == {measure.key for measure in MEASURES}
+
+
+def test_one_of_a_kind_is_said_in_the_singular() -> None:
+    assert set(ONE) == {measure.key for measure in MEASURES if measure.unit == "count"}
+    assert amount("logins", "new_addresses", 1) == "1 address used for the first time"
+    assert amount("logins", "new_addresses", 2) == "2 addresses used for the first time"
+    assert amount("logins", "new_addresses", 1, "zh") == "1 个首次使用的地址"
+
+
+def test_of_what_is_new_no_ratio_is_told() -> None:
+    found = reason(measure="new_devices", value=1, usual=1.5)
+    assert reason_line(found) == "1 storage device used for the first time, above all peers' days"
 
 
 def test_a_day_s_reason_says_amount_times_usual_and_peers() -> None:
@@ -64,6 +76,12 @@ def test_the_change_lists_what_would_have_been_normal() -> None:
     )
     assert change_line(changes) == said
     assert change_line(()) == ""
+    none = Change("removable_storage", "bytes", 4_100_000_000, 0)
+    without = (*changes[1:], none, Change("logins", "new_hosts", 1, 0))
+    assert change_line(without) == (
+        "at most 20 files copied to removable storage, nothing copied to removable storage "
+        "and no machines used for the first time would have been a normal day"
+    )
     assert change_line(changes[:1], "zh") == "若不超过250 MB 复制到移动存储，当天即属正常"
 
 

@@ -34,6 +34,7 @@ from server.evaluation.compared.measured import (
     recall,
 )
 from server.evaluation.compared.raw_counts import MEASURES, RawCounts
+from server.evaluation.simulator.explained_alerts import ExplainedAlerts, explained_alerts
 from server.evaluation.simulator.simulation import Simulation
 from server.evaluation.walk.product import QUIET, subject_days
 from server.evaluation.walk.walk import Walk
@@ -87,6 +88,7 @@ class SeedResult(msgspec.Struct, frozen=True):
     false_rules: dict[str, int]
     seconds: float
     timeline: Timeline | None
+    explained: ExplainedAlerts | None = None
 
 
 class _Days:
@@ -102,9 +104,9 @@ class _Days:
 
 
 def evaluate_company(
-    seed: int, people: int, days: int, policies: PolicySet, progress: Progress
+    seed: int, people: int, days: int, policies: PolicySet, progress: Progress, *, explain: int = 0
 ) -> SeedResult:
-    """Raises WalkFailed, MissingLibrary."""
+    """`explain`: so many alerts are told in full. Raises WalkFailed, MissingLibrary."""
     begun = time.monotonic()
     simulation = Simulation(seed, people, days)
     with tempfile.TemporaryDirectory(prefix="leaver-simulate-") as folder:
@@ -112,6 +114,7 @@ def evaluate_company(
         with Walk(Path(folder), simulation.walked(), policies, first_day=first_day) as walk:
             gathered = _walk(simulation, walk, progress)
             events = walk.events
+            explained = explained_alerts(walk.database, explain, _leaks_by_subject(simulation))
     progress(f"seed {seed}: baselines", 0, 1)
     company = simulation.company
     panel = Days(
@@ -143,6 +146,7 @@ def evaluate_company(
         false_rules=_false_rules(gathered, benign),
         seconds=time.monotonic() - begun,
         timeline=_timeline(simulation, gathered, cases),
+        explained=explained if explain else None,
     )
 
 
@@ -201,6 +205,14 @@ def _leaking(simulation: Simulation) -> Mapping[int, frozenset[str]]:
         for day in leak.days:
             found.setdefault(day, set()).add(simulation.subject(leak.person))
     return {day: frozenset(subjects) for day, subjects in found.items()}
+
+
+def _leaks_by_subject(simulation: Simulation) -> Mapping[str, tuple[str, frozenset[int]]]:
+    """Shape and local days."""
+    return {
+        simulation.subject(leak.person): (leak.shape, frozenset(map(simulation.local_day, leak.days)))
+        for leak in simulation.leaks
+    }
 
 
 def _false_rules(gathered: _Days, benign: Mask) -> dict[str, int]:
