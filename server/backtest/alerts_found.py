@@ -3,12 +3,13 @@
 An alert is what one open alert would have held: of one subject and family, all days at or above the line. One
 that a person closed ends with its last day, on both sides; what comes on later days is another alert, in
 which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the window all is as
-it was found, on both sides. Anomalies do not depend on rules: they are those that are stored.
+it was found, on both sides. Anomalies do not depend on rules: they are those that are stored, and days that
+a queue held back make no alert by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from policies.correlated_policies import Reach
 from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
 from server.detection.assessment import RULE_DAYS_BACK, assess, judged_points
 from server.pipeline.subject_state import SubjectState
-from server.store.tables import alert_days, alerts, anomaly_days, rule_days
+from server.store.tables import alert_candidates, alert_days, alerts, anomaly_days, rule_days
 
 _ORDER: Final = ("confirmed", "expected", "false", "duplicate")
 
@@ -75,11 +76,13 @@ def found_alerts(
     """All of these subjects that are there on a side. At most SUBJECTS_AT_ONCE subjects."""
     stored = load_scored_days(connection, subjects, window.since - RULE_DAYS_BACK, strange_since=window.since)
     closed = _closed(connection, window, subjects)
+    held = _held_days(connection, window, subjects)
     for subject in subjects:
         states = [_joined(stored[subject], side.get(subject), window) for side in replayed]
         for family in sorted(window.families):
             ends = closed.get((subject, family), {})
-            yield from _pairs(window, states, family, ends, reaches)
+            back = held.get((subject, family), frozenset())
+            yield from _pairs(window, states, family, ends, reaches, back)
 
 
 def _closed(
@@ -105,6 +108,22 @@ def _closed(
         # Of several that end on one day the gravest says what it was.
         ends[row.last_day] = min(ends.get(row.last_day, mine), mine, key=_gravity)
     return found
+
+
+def _held_days(
+    connection: Connection, window: Window, subjects: Sequence[str]
+) -> dict[tuple[str, str], frozenset[int]]:
+    """By subject and family: days that a queue let no alert through of."""
+    at = alert_candidates.c
+    query = (
+        select(alerts.c.subject, alerts.c.family, at.day, at.admitted)
+        .join(alert_candidates, at.alert == alerts.c.id)
+        .where(alerts.c.subject.in_(subjects), alerts.c.family.in_(window.families), at.day >= window.since)
+    )
+    days: dict[bool, dict[tuple[str, str], set[int]]] = {True: {}, False: {}}
+    for row in connection.execute(query):
+        days[row.admitted].setdefault((row.subject, row.family), set()).add(row.day)
+    return {place: frozenset(held - days[True].get(place, set())) for place, held in days[False].items()}
 
 
 def _gravity(closed: tuple[int, str]) -> tuple[int, int]:
@@ -136,12 +155,13 @@ def _pairs(
     family: str,
     ends: Mapping[int, tuple[int, str]],
     reaches: Sequence[Mapping[str, Reach]],
+    held: Collection[int],
 ) -> Iterator[Pair]:
     after = None
     for end in [*sorted(ends), None]:
         if end is None or end >= window.since:
             found = [
-                _alert(window, state, family, (after, end), each)
+                _alert(window, state, family, (after, end), each, held)
                 for state, each in zip(states, reaches, strict=True)
             ]
             if any(found):
@@ -156,12 +176,13 @@ def _alert(
     family: str,
     between: tuple[int | None, int | None],
     reaches: Mapping[str, Reach],
+    held: Collection[int],
 ) -> Found | None:
     """`between`: the day on which the alert before it ended, and its own last one."""
     after, end = between
     part = _until(state, end)
     assessed = assess(part, family, _judged(part, family, after), reaches, since=window.since)
-    if assessed is None:
+    if assessed is None or (not assessed.by_rules and held and set(assessed.days) <= set(held)):
         return None
     rules = tuple(sorted({hit.rule_id for hit in assessed.hits}))
     return Found(assessed.risk.score, assessed.days, assessed.places, rules)
