@@ -5,25 +5,22 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from analytics.storage_model import StorageModel
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
 from policies.rule_file import SHIPPED_RULES
 from server.alerts.queries import Verdict
-from server.detection.storage_anomaly import CHANNEL
-from server.store.tables import alerts, models, rule_days
-from tests.analytics.simulated_company import simulated_histories, training_set
+from server.store.tables import alerts, rule_days
 from tests.server.backtest.trials import close, found, raised, replayed, saved, tried
 from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, enrolled, flag, take_over
 from tests.server.look_back.outcomes import look_back
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.scored_company import activate, learnt_models
 from tests.server.pipeline.test_suspects import HOME, _company, _earlier, _later
 from tests.server.policies.rule_texts import COPIED
 
@@ -67,12 +64,6 @@ def _is_known_late(server: Server) -> None:
     """After the copies: they are looked back at."""
 
 
-@cache
-def _model() -> bytes:
-    histories = simulated_histories(1, people=40, days=60)
-    return StorageModel.train(training_set(histories, 0, 60), seed=1).to_bytes()
-
-
 @pytest.mark.parametrize("flagged", [_is_known_at_once, _is_known_late])
 def test_what_runs_against_itself_finds_what_was_raised(
     server: Server, flagged: Callable[[Server], None]
@@ -82,9 +73,7 @@ def test_what_runs_against_itself_finds_what_was_raised(
     enrolled(server, endpoints)
     take_over(server, STAYS)
     flagged(server)
-    with server.database.begin() as connection:
-        row = {"kind": CHANNEL, "created_at": NOW, "active": True, "summary": {}, "state": _model()}
-        connection.execute(insert(models).values(row))
+    activate(server.database, learnt_models()[0])
     server.take(*_records(dice, endpoints), records_per_batch=dice.randint(1, 5))
     if flagged is _is_known_late:
         flag(server)

@@ -15,6 +15,7 @@ from server.store.tables import (
     activity_days,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     event_blocks,
@@ -97,6 +98,7 @@ def outcome(server: Server) -> dict[str, Any]:
     return {
         "days": rows(server, channel_days),
         "activities": rows(server, activity_days),
+        "anomalies": rows(server, anomaly_days),
         "rules": rows(server, rule_days),
         "correlated": rows(server, correlation_groups),
         "places": rows(server, subject_places),

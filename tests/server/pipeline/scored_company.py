@@ -6,7 +6,9 @@ import json
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,11 @@ from server.evaluation.simulator.single_events import (
     uploaded,
 )
 from server.pipeline.measuring import is_off_hours, measured, prints_of
-from server.store.database import Database
+from server.store.database import Database, open_database, upgrade
 from server.store.tables import account_bindings, accounts, anomaly_days, models
 from server.training.activity_panel import activity_panel
+from server.training.activity_training import train_activities
+from server.training.stored_models import load_model
 from tests.server.pipeline.conftest import DAY, NOW
 from tests.server.pipeline.endpoint import Endpoint
 from tests.server.training.measured_company import measured_company, subject
@@ -67,6 +71,23 @@ def learnt_company(database: Database, model: bytes | None = None) -> None:
         )
     if model is not None:
         activate(database, model)
+
+
+@cache
+def learnt_models() -> tuple[bytes, bytes]:
+    """One of 95 days, and one of a cold start."""
+    found = []
+    with TemporaryDirectory() as folder:
+        database = open_database(f"sqlite:///{folder}/leaver.db", clock=lambda: NOW)
+        upgrade(database)
+        learnt_company(database)
+        for days in (0, 85):
+            trained = train_activities(database, now=NOW - days * DAY, trees=5, alerts_per_1000_a_day=25.0)
+            assert trained.summary.cold_start == bool(days)
+            with database.read() as connection:
+                found.append(load_model(connection, trained.id).to_bytes())
+        database.close()
+    return found[0], found[1]
 
 
 def activate(database: Database, model: bytes) -> None:
@@ -163,7 +184,7 @@ class PlainDay:
     def _position(self, activity: str) -> list[int]:
         measures = ACTIVITIES[activity]
         values = self._values(activity)
-        return [_step(value, measure.unit) for value, measure in zip(values, measures, strict=True)]
+        return [plain_step(value, measure.unit) for value, measure in zip(values, measures, strict=True)]
 
     def _values(self, activity: str) -> list[int]:
         values = list(self._sums.get(activity, [0] * len(ACTIVITIES[activity])))
@@ -199,9 +220,10 @@ class PlainDay:
             self.slow_points = max(self.slow_points, float(scores.a_slow[0]))
 
 
-def _step(value: int, unit: str) -> int:
+def plain_step(value: int, unit: str) -> int:
+    """Which step of the grid."""
     if unit == "bytes":
-        return 0 if value == 0 else 1 + _step(value // MEGABYTE, "count")
+        return 0 if value == 0 else 1 + plain_step(value // MEGABYTE, "count")
     step, first = 0, 1
     while first <= value:
         step, first = step + 1, max(first + 1, math.ceil(first * 1.25))

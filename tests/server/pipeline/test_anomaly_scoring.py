@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,8 @@ from analytics.calmed_day import Accepted, calmed_day
 from server.pipeline.event_scoring import EventScoring
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
-from server.store.database import open_database, upgrade
 from server.store.tables import activity_days, alert_days, alerts, look_backs
 from server.training.activity_panel import activity_panel
-from server.training.activity_training import train_activities
-from server.training.stored_models import load_model
 from tests.server.look_back.outcomes import looking_back
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
@@ -30,6 +26,7 @@ from tests.server.pipeline.scored_company import (
     activate,
     acts_of,
     learnt_company,
+    learnt_models,
     records,
     stored_anomalies,
 )
@@ -43,25 +40,8 @@ ONE = 3
 
 
 @pytest.fixture(scope="module")
-def models_learnt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, bytes]]:
-    """One of 95 days, and one of a cold start."""
-    path = tmp_path_factory.mktemp("learnt") / "leaver.db"
-    database = open_database(f"sqlite:///{path}", clock=lambda: NOW)
-    upgrade(database)
-    learnt_company(database)
-    found = []
-    for days in (0, 85):
-        trained = train_activities(database, now=NOW - days * DAY, trees=5, alerts_per_1000_a_day=25.0)
-        assert trained.summary.cold_start == bool(days)
-        with database.read() as connection:
-            found.append(load_model(connection, trained.id).to_bytes())
-    database.close()
-    yield found[0], found[1]
-
-
-@pytest.fixture(scope="module")
-def model(models_learnt: tuple[bytes, bytes]) -> bytes:
-    return models_learnt[0]
+def model() -> bytes:
+    return learnt_models()[0]
 
 
 def _endpoint(server: Server, name: str = "laptop-1") -> Endpoint:
@@ -171,9 +151,9 @@ def test_without_a_model_nothing_is_scored_and_the_first_one_scores_the_whole_da
 
 
 def test_a_cold_start_ranks_and_gives_no_points_and_its_evidence_is_not_taken_for_another_models(
-    server: Server, models_learnt: tuple[bytes, bytes]
+    server: Server,
 ) -> None:
-    warm, cold = models_learnt
+    warm, cold = learnt_models()
     learnt_company(server.database, cold)
     events = acts_of(ONE, random.Random(2), 40)
     endpoint = _endpoint(server)

@@ -21,11 +21,11 @@ from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from policies.rule_file import load_policies
-from server.detection.storage_anomaly import CHANNEL, StorageAnomaly, grid
+from server.detection.anomaly_scoring import AnomalyScoring
 from server.log.embedded import EmbeddedLog
 from server.people.account_names import host_trait
 from server.pipeline.event_runs import EventRuns
-from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.subject_state import SubjectState
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database, upgrade
 from server.store.tables import (
@@ -34,6 +34,7 @@ from server.store.tables import (
     activity_days,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     event_blocks,
@@ -51,6 +52,7 @@ from tests.event_schema.sample_events import sample_events
 from tests.server.enrich.people_who_left import act
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.scored_company import plain_step
 
 TODAY = NOW // DAY
 MINUTE = 60_000
@@ -60,6 +62,7 @@ EXPORT = "5a" * 32
 TABLES = (
     channel_days,
     activity_days,
+    anomaly_days,
     rule_days,
     subject_places,
     suspect_traits,
@@ -270,7 +273,7 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
         outcomes.append(_outcome(database))
         database.close()
     assert sum(taken_in_runs) > 2500
-    assert any(row[channel_days.c.keys().index("anomaly")] > 0 for row in outcomes[0]["channel_days"])
+    assert any(row[anomaly_days.c.keys().index("points")] > 0 for row in outcomes[0]["anomaly_days"])
     assert outcomes[0] == outcomes[1]
 
 
@@ -280,13 +283,13 @@ def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_
     monkeypatch.setattr(company_load, "PEOPLE", 60)
     monkeypatch.setattr(company_load, "AGENTS", 12)
     scored: dict[str, list[int]] = {}
-    score = StorageAnomaly.score
+    note = AnomalyScoring.note
 
-    def watched(self: StorageAnomaly, state: SubjectState, row: ChannelDay, **around: Any) -> None:
-        scored.setdefault(state.subject, []).append(row.files)
-        score(self, state, row, **around)
+    def watched(self: AnomalyScoring, state: SubjectState, activity: str, day: int, **around: Any) -> None:
+        scored.setdefault(state.subject, []).append(state.activities.days(activity)[day].amounts[1])
+        note(self, state, activity, day, **around)
 
-    monkeypatch.setattr(StorageAnomaly, "score", watched)
+    monkeypatch.setattr(AnomalyScoring, "note", watched)
     server = new_server()
     with server.database.begin() as connection:
         Company(1, TODAY - 1).settle(connection)
@@ -308,20 +311,19 @@ def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_
         records += [endpoint.record(part) for part in (events[:cut], events[cut:]) if part]
     _work(server, records, POLICIES, cut=100)
 
-    day = ChannelDay(CHANNEL, 0, "work")
     steps = []
-    for stick in sticks:
-        before = grid(day)
-        day.files += 1
-        day.bytes += size
-        day.new_places = max(day.new_places, 1 + "AB".index(stick))
-        if grid(day) != before:
-            steps.append(day.files)
+    for files in range(1, len(sticks) + 1):
+        before, after = (
+            (plain_step(at, "count"), plain_step(at * size, "bytes"), len(set(sticks[:at])))
+            for at in (files - 1, files)
+        )
+        if after != before:
+            steps.append(files)
     assert sum(taken_in_runs) > len(taken_in_runs) // 2
     assert {tuple(sizes) for sizes in scored.values()} == {tuple(steps)}
     with server.database.read() as connection:
-        at = channel_days.c
-        query = select(at.anomaly).where(at.subject.in_(scored), at.day == TODAY - 1)
+        at = anomaly_days.c
+        query = select(at.points).where(at.subject.in_(scored), at.day == TODAY - 1)
         anomalies = list(connection.execute(query).scalars())
     assert len(anomalies) == len(sticks)
     assert len(set(anomalies)) == 1
