@@ -78,6 +78,7 @@ ONE: Final[dict[str, str]] = {
 """The same in English of one; bytes have none."""
 _NOVELTIES: Final = frozenset(measure.key for measure in MEASURES if measure.novelty)
 _RATIO_MAX: Final = 1000
+_MORE: Final = 1.1
 
 
 def amount(activity: str, measure: str, value: float, language: Language = "en") -> str:
@@ -121,6 +122,10 @@ def slow_line(reason: SlowReason, language: Language = "en") -> str:
     text = f"{what} a day over {reason.days} days" if english else f"{reason.days} 天内平均每天 {what}"
     if not reason.usual:
         return text + (", none one to three months ago" if english else "，一至三个月前没有")
+    if reason.value < _MORE * reason.usual:
+        # On a typical day there is more, though single large ones of then are missing.
+        steady = ", more steadily than one to three months ago"
+        return text + (steady if english else "，比一至三个月前更频繁")
     ratio = _ratio(reason.value / reason.usual)
     earlier = f", {ratio} × what it was one to three months ago"
     return text + (earlier if english else f"，为一至三个月前的 {ratio} 倍")

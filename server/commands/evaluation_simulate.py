@@ -114,6 +114,7 @@ def simulate(
         fail(f"{error.filename}: {error.strerror}")
     if as_json:
         echo_json(_json(results))
+        _check_shares(results)
         return
     _echo(results)
     for path in (picture, timeline):
@@ -122,6 +123,7 @@ def simulate(
     for result in results:
         if result.explained is not None:
             _echo_explained(result.explained)
+    _check_shares(results)
 
 
 def _echo_explained(found: ExplainedAlerts) -> None:
@@ -131,9 +133,14 @@ def _echo_explained(found: ExplainedAlerts) -> None:
         echo_text(detail_text(each.detail, is_stored=False))
         parts = " + ".join(str(share.points) for share in each.detail.shares)
         click.echo(f"\nThe parts add up: {parts} = {each.detail.alert.score}")
-    if found.wrong:
-        fail(f"the shares of {len(found.wrong)} of {found.checked} alerts do not add up: {found.wrong[:10]}")
-    click.echo(f"\nThe shares of all {found.checked} alerts add up to their scores.")
+    good = found.checked - len(found.wrong)
+    click.echo(f"\nThe shares of {good} of {found.checked} alerts add up to their scores.")
+
+
+def _check_shares(results: Sequence[SeedResult]) -> None:
+    wrong = [number for result in results if result.explained for number in result.explained.wrong]
+    if wrong:
+        fail(f"the shares of {len(wrong)} alerts do not add up to their scores: {wrong[:_RULES_SHOWN]}")
 
 
 def _over_seeds(results: Sequence[SeedResult]) -> dict[str, dict[int, dict[str, Found]]]:

@@ -60,6 +60,10 @@ def test_drift_compares_with_the_months_before() -> None:
         slow_line(found)
         == "30 MB sent by messenger a day over 28 days, 4 × what it was one to three months ago"
     )
+    steady = SlowReason("mail", "bytes", 2.0, 28, 13_100_000, 21_000_000)
+    assert slow_line(steady) == (
+        "13.1 MB mailed outside a day over 28 days, more steadily than one to three months ago"
+    )
     never = SlowReason("printing", "pages", 5.0, 14, 40, 0)
     assert slow_line(never) == "40 pages printed a day over 14 days, none one to three months ago"
     assert slow_line(never, "zh").endswith("一至三个月前没有")

@@ -213,7 +213,18 @@ def test_a_small_company_goes_through_the_pipeline_and_is_measured(tmp_path: Pat
     arguments = ["--seed", "3", "--people", "50", "--days", "60"]
     done = CliRunner().invoke(
         leaver,
-        ["eval", "simulate", *arguments, "--picture", str(picture), "--timeline", str(timeline), "--json"],
+        [
+            "eval",
+            "simulate",
+            *arguments,
+            "--picture",
+            str(picture),
+            "--timeline",
+            str(timeline),
+            "--explain",
+            "5",
+            "--json",
+        ],
     )
     assert done.exit_code == 0, done.output
     said = orjson.loads(done.stdout)
@@ -222,5 +233,14 @@ def test_a_small_company_goes_through_the_pipeline_and_is_measured(tmp_path: Pat
     assert company["events"] > 10_000
     # Rules alone tell that an account is used by somebody who left.
     assert company["raised"]["after_leaving"]["found"] == 1
+    explained = company["explained"]
+    assert (len(explained["alerts"]), explained["wrong"]) == (5, [])
+    assert explained["checked"] >= 5
+    for each in explained["alerts"]:
+        detail = each["detail"]
+        assert sum(share["points"] for share in detail["shares"]) == detail["alert"]["score"]
+    assert (
+        sum("stands_out" in each["detail"]["explanation"].get("en", {}) for each in explained["alerts"]) >= 3
+    )
     assert picture.stat().st_size > 1000
     assert timeline.stat().st_size > 1000
