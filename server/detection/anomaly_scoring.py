@@ -14,7 +14,7 @@ A day that another model has scored, or none, is noted whole: evidence is of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -52,7 +52,7 @@ DAYS_KEPT: Final = 20_000
 """Backgrounds: 60 MB."""
 PLACES_KEPT: Final = 2_000_000
 EXPLAINED_KEPT: Final = 512
-"""Days of open alerts: 20 MB."""
+"""Subjects with open alerts: 20 MB, and as much for each further day of theirs."""
 _READ_AT_ONCE: Final = 500
 
 
@@ -87,7 +87,7 @@ class AnomalyScoring:
         self._running: dict[str, dict[int, Running]] = {}
         self._days = 0
         self._places = 0
-        self._explained: dict[tuple[str, int], Subject] = {}
+        self._explained: dict[str, dict[int, Subject]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -176,23 +176,19 @@ class AnomalyScoring:
         days = self._running.get(subject)
         if days is not None and any(day > changed_day for day in days):
             self._running[subject] = {day: running for day, running in days.items() if day <= changed_day}
-        if self._explained:
-            self._explain_anew(lambda key: key[0] == subject and key[1] >= changed_day)
+        told = self._explained.get(subject)
+        if told is not None and any(day >= changed_day for day in told):
+            self._explained[subject] = {day: each for day, each in told.items() if day < changed_day}
 
     def forget_since(self, changed_day: int) -> None:
         """Further collectors are known to have run on a day."""
-        for subject in list(self._running):
+        for subject in {*self._running, *self._explained}:
             self.forget(subject, changed_day)
-        self._explain_anew(lambda key: key[1] >= changed_day)
-
-    def _explain_anew(self, stale: Callable[[tuple[str, int]], bool]) -> None:
-        for key in [key for key in self._explained if stale(key)]:
-            del self._explained[key]
 
     def forget_subject(self, subject: str) -> None:
         """Its state is loaded anew, or it was seen on a further machine: other days count as watched."""
         self._running.pop(subject, None)
-        self._explain_anew(lambda key: key[0] == subject)
+        self._explained.pop(subject, None)
 
     def forget_all(self) -> None:
         self._running.clear()
@@ -211,12 +207,12 @@ class AnomalyScoring:
         """What a local day of the subject is explained from, as it is stored by now: after the batch was
         written. Needs no model. The same object until something of it changes."""
         peer_group, weight = peer_group_of(person), self._around.anomaly_weight(person, day)
-        known = self._explained.get((state.subject, day))
+        known = self._explained.get(state.subject, {}).get(day)
         if known is None or (known.peer_group, known.weight) != (peer_group, weight):
             if len(self._explained) >= EXPLAINED_KEPT:
                 self._explained.clear()
             known = self._explain(connection, state, day, peer_group, weight)
-            self._explained[state.subject, day] = known
+            self._explained.setdefault(state.subject, {})[day] = known
         return known
 
     def _explain(

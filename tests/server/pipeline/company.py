@@ -30,6 +30,7 @@ from server.store.tables import (
     alerts,
     channel_days,
     correlation_groups,
+    days_watched_anywhere,
     event_blocks,
     pseudonyms,
     rule_days,
@@ -50,6 +51,7 @@ _topics = itertools.count()
 _TABLES = {
     channel_days: (),
     activity_days: (),
+    days_watched_anywhere: (),
     rule_days: (),
     correlation_groups: (),
     subject_agents: (),

@@ -14,6 +14,7 @@ from server.store.database import Database, open_database
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     employments,
     installation,
     people,
@@ -100,6 +101,13 @@ class Server:
     def close(self) -> None:
         self.log.close()
         self.database.close()
+
+
+def known_since(server: Server, subject: str, day: int) -> None:
+    """Before the first day of which anything is known of a subject, silence says nothing."""
+    row = {"activity": "screenshots", "day_type": "work", "amounts": "[1]", "places": "[]", "events": 1}
+    with server.database.begin() as connection:
+        connection.execute(activity_days.insert().values(subject=subject, day=day, **row))
 
 
 @pytest.fixture(autouse=True)

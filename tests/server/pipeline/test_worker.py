@@ -14,7 +14,6 @@ from event_schema.wire import WireRecord
 from server.alerts.queries import Verdict, close_alert
 from server.pipeline.commit import FencedOut
 from server.store.tables import (
-    activity_days,
     agent_epochs,
     agent_findings,
     agents,
@@ -24,7 +23,7 @@ from server.store.tables import (
     event_blocks,
     subject_events,
 )
-from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server, known_since
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
 TODAY = NOW // DAY
@@ -216,7 +215,7 @@ def test_a_wrong_clock_is_corrected_by_the_heartbeat(
 def test_silence_counts_as_zero_only_on_days_when_the_collector_ran(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
-    _known_since(server, TODAY - 61)
+    known_since(server, "person:p1", TODAY - 61)
     watched = range(TODAY - 60, TODAY + 1)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
     (alert,) = rows(server, alerts)
@@ -234,7 +233,7 @@ def test_without_watched_days_nothing_is_said_about_what_is_usual(
 def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_says(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
-    _known_since(server, TODAY - 61)
+    known_since(server, "person:p1", TODAY - 61)
     server.take(endpoint.record([copied_file(NOW)]))
     (before,) = rows(server, alerts)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *range(TODAY - 60, TODAY + 1))))
@@ -242,13 +241,6 @@ def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_say
     assert "too little history" in before["sentence"]["en"]
     assert "first copy to removable storage in 60 days" in after["sentence"]["en"]
     assert (after["id"], after["score"]) == (before["id"], before["score"])
-
-
-def _known_since(server: Server, day: int) -> None:
-    """Before the first day of which anything is known of a subject, silence says nothing."""
-    row = {"activity": "screenshots", "day_type": "work", "amounts": "[1]", "places": "[]", "events": 1}
-    with server.database.begin() as connection:
-        connection.execute(activity_days.insert().values(subject="person:p1", day=day, **row))
 
 
 def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
