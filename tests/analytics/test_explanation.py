@@ -13,11 +13,7 @@ from analytics.anomaly_training import train
 from analytics.explanation import CopyFacts, copy_facts, sentence
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays
-from analytics.storage_day import HistoryDay, StorageDay
-from analytics.storage_model import StorageModel
-from analytics.top_features import explain, feature_line
 from tests.analytics.company_days import company, panel_of, quiet_today
-from tests.analytics.simulated_company import before, group_of, simulated_histories, training_set
 
 FACTS = CopyFacts(
     bytes=4_100_000_000,
@@ -149,46 +145,3 @@ def test_without_a_model_nothing_is_claimed_about_what_is_usual_or_about_peers()
     )
     assert (facts.known_days, facts.usual_bytes, facts.peers_percentile) == (0, None, None)
     assert sentence(facts) == "120 B (3 files) to removable storage: too little history to say what is usual"
-
-
-def test_top_features_name_the_burst_and_resetting_them_takes_the_surprise_away() -> None:
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    subject = next(s for s in histories if sum(1 for d in histories[s] if d.storage and d.storage.files) > 10)
-    history = before(histories[subject], 60)
-    found = explain(model, StorageDay(9_000_000_000, 900, 0), "work", history, group_of(subject))
-    names = [feature.name for feature in found.top]
-    assert {"megabytes_burst", "files_burst"} & set(names)
-    assert found.explained >= 0.25
-    assert not found.unusual_combination
-    lines = [feature_line(feature) for feature in found.top]
-    assert any("× usual" in line for line in lines)
-    assert all(feature_line(feature, "zh") for feature in found.top)
-
-
-def test_a_slow_drain_is_explained_by_its_sums() -> None:
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    drain = [HistoryDay("work", StorageDay(400_000_000, 2, 0))] * 20 + [HistoryDay("work", StorageDay())] * 40
-    found = explain(model, StorageDay(400_000_000, 2, 0), "work", drain, "sales")
-    assert found.top[0].name in ("megabytes_28d_own", "megabytes_28d_peers", "megabytes_7d_own")
-    assert found.top[0].value in (21 * 400_000_000, 7 * 400_000_000)
-    assert found.explained >= 0.25
-
-
-def test_what_remains_strange_without_the_shown_features_is_a_combination() -> None:
-    """Files alone do not explain a day of many bytes to new devices; with bytes beside them they do."""
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    steady = [HistoryDay("work", StorageDay(1_000_000, 3, 0))] * 60
-    leak = StorageDay(1_000_000_000, 900, 3)
-    one = explain(model, leak, "work", steady, "sales", shown=1)
-    three = explain(model, leak, "work", steady, "sales")
-    assert len(one.top) == 1
-    assert one.unusual_combination
-    assert not three.unusual_combination
-
-
-def test_a_cold_model_explains_nothing() -> None:
-    cold = StorageModel.train({}, seed=1)
-    assert explain(cold, StorageDay(10**9, 10, 1), "work", [], "sales").top == ()

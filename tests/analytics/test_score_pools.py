@@ -43,6 +43,27 @@ def test_the_tail_is_exponential_and_ends_at_the_least_p() -> None:
     assert p_of(pools, 6.0) > p_of(pools, 7.0) > p_of(pools, 8.0)
 
 
+@pytest.mark.parametrize("n", [50, 60, 99, 150, 400])
+def test_a_small_pool_claims_no_rarer_tail_than_it_has_days(n: int) -> None:
+    """Above the 98th percentile of 60 days lies one of them, or the new one: 2 in 61, not 1 in 50."""
+    scores = np.arange(n, dtype=np.float64)
+    pools = pools_of(scores, groups=0)
+    start = float(pools.tail_start[0])
+    just_above = math.nextafter(start, math.inf)
+    assert p_of(pools, just_above) == pytest.approx((1 + int((scores > start).sum())) / (n + 1))
+
+
+def test_in_small_pools_no_more_new_days_pass_the_line_than_p_says() -> None:
+    source = np.random.default_rng(11)
+    drawn = source.exponential(1, (2_000, 60))
+    asked = source.exponential(1, (2_000, 10))
+    nobody = np.zeros(10, dtype=np.intp)
+    p = np.stack(
+        [pools_of(known, groups=0).p(new, False, nobody) for known, new in zip(drawn, asked, strict=True)]
+    )
+    assert 0.015 < float((p <= 0.02).mean()) < 0.028
+
+
 def test_scores_that_all_are_equal_are_nothing_unusual_and_one_above_them_is() -> None:
     pools = pools_of(np.zeros(1_000), groups=0)
     assert p_of(pools, 0.0) == 1.0
