@@ -260,6 +260,9 @@ def test_a_judged_day_comes_again_when_it_is_clearly_stranger_and_not_with_the_n
 def test_two_workers_at_once_open_what_one_would(database: Database, first: tuple[int, int]) -> None:
     one = model_with(day_cap=1)
     days = [StrangeDay(person(0), points=60), StrangeDay(person(1), points=70)]
+    with database.begin() as connection:
+        # Others were there before, and are no candidates any more.
+        connection.execute(queue_days.insert().values(queue="day", day=TODAY, cap=1))
     ranked, waits = threading.Event(), threading.Event()
 
     def later() -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, select
 
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
+from server.alerts.raising import raise_alerts
 from server.evaluation.departures.observed_acts import laptop
 from server.evaluation.simulator.desks import Desk
 from server.evaluation.simulator.single_events import printed, screenshot_taken
-from server.pipeline import worker as pipeline_worker
 from server.store.database import open_database, upgrade
 from server.store.tables import alert_candidates, alerts
 from server.training.activity_training import train_activities
@@ -122,18 +122,17 @@ def test_a_worker_that_dies_after_ranking_and_before_its_commit_leaves_the_same(
     plain.take(*shuffled(flow(begin(plain, model), random.Random(9)), dice), records_per_batch=2)
     records = shuffled(flow(begin(killed, model), random.Random(9)), dice)
     killed.log.append(records)
-    whole = pipeline_worker.raise_alerts
     deaths = 0
 
     def dies(connection: Connection, *arguments: object, **named: object) -> list[int]:
         nonlocal deaths
-        scores = whole(connection, *arguments, **named)  # type: ignore[arg-type]
+        scores = raise_alerts(connection, *arguments, **named)  # type: ignore[arg-type]
         if dice.random() < 0.5:
             deaths += 1
             raise _Killed
         return scores
 
-    monkeypatch.setattr(pipeline_worker, "raise_alerts", dies)
+    monkeypatch.setattr("server.pipeline.worker.raise_alerts", dies)
     while True:
         try:
             killed.take(records_per_batch=2)
