@@ -12,12 +12,12 @@ from datetime import date
 from typing import Final, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from analytics.calmed_day import CALM_DAYS
 from server.alerts.calming import CALMING, accepted_in
 from server.alerts.judgement import judged_of
-from server.alerts.queueing import CLOSED, HELD
+from server.alerts.queueing import HELD
 from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
 from server.detection.assessment import (
     ALERT_LINE,
@@ -36,7 +36,7 @@ BELOW_MAX: Final = 1000
 BELOW_DAYS_MAX: Final = 90
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 
-WhyNot = Literal["below_the_line", "calmed", "judged", "cooling_down", "over_the_cap"]
+WhyNot = Literal["below_the_line", "calmed", "cooling_down", "over_the_cap"]
 
 
 class NotAlerted(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class NotAlerted(msgspec.Struct, frozen=True):
     held: int | None
     """The alert that it would be: `leaver alerts show`."""
     after: int | None
-    """The closed alert that calms, judged or cools it."""
+    """The closed alert that calms or cools it."""
     cap: int | None
     """Of the day, where it was over it."""
     activities: tuple[str, ...]
@@ -76,13 +76,11 @@ _Place = tuple[str, str, int]
 
 
 class _Known(NamedTuple):
-    """Of the subjects of a portion. `ends`: last days of closed alerts by subject and family; `calming`:
-    days that were judged harmless."""
+    """Of the subjects of a portion. `calming`: alerts, and their days that were judged harmless."""
 
     alerted: frozenset[_Place]
     held: Mapping[_Place, _Held]
     judged: Mapping[tuple[str, str], Judged]
-    ends: Mapping[tuple[str, str], Sequence[tuple[int, int]]]
     calming: Mapping[str, Sequence[tuple[int, int]]]
 
 
@@ -162,13 +160,10 @@ def _below(state: SubjectState, family: str, found: DayRisk, known: _Known) -> N
 
 
 def _uncounted(subject: str, row: AnomalyDay, known: _Known) -> NotAlerted:
-    """A day that adds nothing to any risk: ordinary, calmed whole, or judged."""
+    """A day that adds nothing to any risk: ordinary, or calmed whole."""
     why: WhyNot = "below_the_line"
     after = None
-    if row.points > 0 or row.slow_points > 0:
-        ends = known.ends.get((subject, row.family if row.points > 0 else row.slow_family), ())
-        why, after = "judged", next((alert for alert, last in ends if row.day <= last), None)
-    elif row.uncalmed >= ALERT_LINE:
+    if row.uncalmed >= ALERT_LINE:
         why, after = "calmed", _calmed_by(known, subject, row.day)
     return NotAlerted(
         subject=subject,
@@ -207,22 +202,10 @@ def _known(connection: Connection, subjects: Sequence[str], since: int) -> _Know
         .outerjoin(queue_days, (queue_days.c.queue == queued.queue) & (queue_days.c.day == queued.day))
         .where(alerts.c.subject.in_(subjects), alerts.c.status == HELD, queued.day >= since)
     )
-    closed = (
-        select(alerts.c.id, alerts.c.subject, alerts.c.family, func.max(at.day).label("last_day"))
-        .join(alert_days, at.alert == alerts.c.id)
-        .where(alerts.c.subject.in_(subjects), alerts.c.status == CLOSED)
-        .group_by(alerts.c.id, alerts.c.subject, alerts.c.family)
-        .order_by(alerts.c.id.desc())
-    )
-    ends: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in connection.execute(closed):
-        if row.last_day >= since:
-            ends.setdefault((row.subject, row.family), []).append((row.id, row.last_day))
     return _Known(
         frozenset((row.subject, row.family, row.day) for row in connection.execute(days)),
         {(row[0], row[1], row[2]): _Held(*row[3:]) for row in connection.execute(held)},
         judged_of(connection, subjects),
-        ends,
         _calming(connection, subjects, since),
     )
 

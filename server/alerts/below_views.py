@@ -17,10 +17,6 @@ from server.store.database import Database
 _WHY: Final = {
     "below_the_line": ("below the line", "低于告警线"),
     "calmed": ("calmed by alert {after}", "因告警 {after} 的结论而平息"),
-    "judged": (
-        "judged with alert {after}, and not clearly stranger since",
-        "已随告警 {after} 处理，此后无明显异常",
-    ),
     "cooling_down": ("cooling down since alert {after}", "告警 {after} 之后的冷却期内"),
     "over_the_cap": ("over the day's cap of {cap}", "超出当日上限 {cap}"),
 }
@@ -88,12 +84,9 @@ def _view(each: NotAlerted, directory: Directory, pseudonym: str) -> NotAlertedV
 
 
 def _why(each: NotAlerted) -> tuple[str, str]:
-    if each.after is None and each.why in ("calmed", "judged"):
+    if each.why == "calmed" and each.after is None:
         # The alert is gone by now.
-        return {
-            "calmed": ("calmed by a verdict", "因既有结论而平息"),
-            "judged": ("judged before", "此前已处理"),
-        }[each.why]
+        return "calmed by a verdict", "因既有结论而平息"
     return _WHY[each.why]
 
 

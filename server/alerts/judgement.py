@@ -2,7 +2,8 @@
 closed.
 
 A verdict is about what was there to be seen. Evidence that reaches the server later, of whatever day, is
-none of it: it may open another alert. Days after the alert's last one were not part of it either.
+none of it: it may open another alert. Days after the alert's last one were not part of it either. Of how
+strange a day was only those are judged that made the alert.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from server.store.upsert import upsert
 
 def note_judged(connection: Connection, alert_id: int, subject: str, family: str) -> None:
     """In the transaction that closes the alert, which no batch's commit runs beside."""
-    last = connection.execute(
-        select(func.max(alert_days.c.day)).where(alert_days.c.alert == alert_id)
-    ).scalar_one()
-    if last is None:
+    mine = select(alert_days.c.day).where(alert_days.c.alert == alert_id).distinct()
+    days = set(connection.execute(mine).scalars())
+    if not days:
         return
+    last = max(days)
     hits = (
         select(rule_days.c.rule_id, rule_days.c.day, func.sum(rule_days.c.hits).label("hits"))
         .where(rule_days.c.subject == subject, rule_days.c.family == family, rule_days.c.day <= last)
@@ -34,7 +35,8 @@ def note_judged(connection: Connection, alert_id: int, subject: str, family: str
     found = [(row.rule_id, row.day, int(row.hits)) for row in connection.execute(hits)]
     anomalies = load_anomaly_days(connection, [subject], EVER).get(subject, {})
     for day in anomalies.values():
-        if day.day <= last:
+        # One that was below the line was nobody's to judge.
+        if day.day in days:
             found += [(key, day.day, points) for key, points in judged_points(day, family).items()]
     place = {"subject": subject, "family": family}
     rows = [place | {"rule_id": rule_id, "day": day, "count": count} for rule_id, day, count in found]

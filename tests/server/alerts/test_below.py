@@ -80,7 +80,7 @@ def test_what_is_over_the_cap_says_so_and_can_be_looked_at(database: Database) -
     assert number not in {each.id for each in alert_views(database, "all")}
 
 
-def test_cooling_down_and_judged_days_name_the_alert(database: Database) -> None:
+def test_a_day_of_a_cool_down_names_the_alert(database: Database) -> None:
     take(database, ONE, StrangeDay("person:a", TODAY - 2, points=80), StrangeDay("person:a", TODAY - 1))
     closed = close(database, "person:a")
     take(database, ONE, StrangeDay("person:a", points=85))
@@ -89,15 +89,6 @@ def test_cooling_down_and_judged_days_name_the_alert(database: Database) -> None
     assert cooling.held is not None
     words = alert_detail(database, cooling.held).held
     assert words["en"] == f"not alerted: 2026-11-22 cools down after alert {closed}"
-
-
-def test_a_day_that_was_judged_below_the_line_and_came_near_it_since_says_so(database: Database) -> None:
-    take(database, ONE, StrangeDay("person:a", TODAY - 1, points=45), StrangeDay("person:a", points=80))
-    closed = close(database, "person:a")
-    take(database, ONE, StrangeDay("person:a", TODAY - 1, points=60))
-    (judged,) = found(database)
-    assert (judged.day, judged.why, judged.after) == (TODAY - 1, "judged", closed)
-    assert (judged.points, judged.score) == (60, 0)
 
 
 def test_what_a_verdict_calmed_names_the_alert(database: Database) -> None:

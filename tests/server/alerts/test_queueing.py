@@ -252,6 +252,12 @@ def test_a_judged_day_comes_again_when_it_is_clearly_stranger_and_not_with_the_n
     assert take(database, THREE, StrangeDay(person(0), points=91)) == [91]
 
 
+def test_a_day_below_the_line_was_not_judged_with_the_days_around_it(database: Database) -> None:
+    take(database, THREE, StrangeDay(person(0), TODAY - 1, points=45), StrangeDay(person(0), points=80))
+    close(database, person(0))
+    assert take(database, THREE, StrangeDay(person(0), TODAY - 1, points=55)) == [55]
+
+
 # Two workers
 
 
