@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, func, insert, select, update
 
@@ -17,6 +18,8 @@ from server.store.tables import (
     agent_findings,
     alert_days,
     alerts,
+    collector_days,
+    days_watched_anywhere,
     dead_letters,
     enrolment_tokens,
     event_blocks,
@@ -64,6 +67,26 @@ def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(datab
         database, now=NOW, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event()
     )
     assert not any(again.values())
+
+
+@pytest.mark.parametrize(("events_days", "oldest"), [(90, 120), (200, 200)])
+def test_days_on_which_collectors_ran_stay_as_long_as_models_or_events_need_them(
+    database: Database, events_days: int, oldest: int
+) -> None:
+    days = [TODAY - age for age in (0, 90, 120, 121, 200, 201)]
+    with database.begin() as connection:
+        told = [{"agent": "mx", "collector": "mail", "day": day} for day in days]
+        connection.execute(insert(collector_days), told)
+        connection.execute(insert(days_watched_anywhere), [{"collector": "mail", "day": day} for day in days])
+    drop_old(
+        database, now=NOW, events_days=events_days, alerts_days=730, uses_days=730, stop=threading.Event()
+    )
+    with database.read() as connection:
+        for table in (collector_days, days_watched_anywhere):
+            kept = connection.execute(select(table.c.day)).scalars().all()
+            assert sorted(TODAY - day for day in kept) == [
+                a for a in (0, 90, 120, 121, 200, 201) if a <= oldest
+            ]
 
 
 def test_a_great_many_old_rows_go_in_several_transactions(database: Database) -> None:
