@@ -73,7 +73,8 @@ def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(datab
 def test_days_on_which_collectors_ran_stay_as_long_as_models_or_events_need_them(
     database: Database, events_days: int, oldest: int
 ) -> None:
-    days = [TODAY - age for age in (0, 90, 120, 121, 200, 201)]
+    ages = (0, 90, 120, 121, 200, 201)
+    days = [TODAY - age for age in ages]
     with database.begin() as connection:
         told = [{"agent": "mx", "collector": "mail", "day": day} for day in days]
         connection.execute(insert(collector_days), told)

@@ -10,7 +10,6 @@ import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import pytest
 
@@ -40,13 +39,6 @@ from tests.server.pipeline.company import (
 )
 from tests.server.pipeline.conftest import NOW, NewServer, known_since
 from tests.server.pipeline.endpoint import Endpoint, copied_file
-from tests.server.pipeline.scored_company import (
-    acts_of,
-    learnt_company,
-    learnt_models,
-    records,
-    stored_anomalies,
-)
 from tests.server.pipeline.test_known_exports import SHA, copied, exported
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long]
@@ -71,7 +63,7 @@ def new_company(new_server: NewServer, kafka_broker: KafkaBroker) -> Iterator[Ne
         company.close()
 
 
-def _two_endpoints(company: Company) -> tuple[Endpoint, int, Endpoint, int]:
+def two_endpoints(company: Company) -> tuple[Endpoint, int, Endpoint, int]:
     """Alice's two machines, and the partitions in which their records lie."""
     names = (f"laptop-{number}" for number in itertools.count())
     first = next(names)
@@ -97,7 +89,7 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
 ) -> None:
     company = new_company()
     _leaver(company)
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW, size=10)]), other.record([copied_file(NOW, size=20)])])
     ours.meanwhile = lambda: theirs.step(5)
@@ -118,7 +110,7 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
 def test_an_export_of_a_batch_that_is_worked_out_again_is_stored(new_company: NewCompany) -> None:
     company = new_company()
     company.server.employ("p1", "alice")
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([exported()]), other.record([copied_file(NOW)])])
     ours.meanwhile = lambda: theirs.step(5)
@@ -135,7 +127,7 @@ def test_watched_days_do_not_make_a_memory_current_that_another_worker_overtook(
 ) -> None:
     company = new_company()
     company.server.employ("p1", "alice")
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW)])])
     assert ours.step(5).events == 1
@@ -152,7 +144,7 @@ def test_watched_days_do_not_make_a_memory_current_that_another_worker_overtook(
 @_on_postgresql
 def test_a_batch_that_was_overtaken_is_done_again_with_its_people_locked(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours = company.worker(SetShare("ours", place))
     theirs = company.worker(SetShare("theirs", other_place), 1)
     company.log.append([first.record([copied_file(NOW)])])
@@ -180,7 +172,7 @@ def test_a_batch_that_was_overtaken_is_done_again_with_its_people_locked(new_com
 @_on_postgresql
 def test_a_worker_that_lost_its_partition_in_mid_batch_writes_nothing_of_it(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, _, _ = _two_endpoints(company)
+    first, place, _, _ = two_endpoints(company)
     share = SetShare("zombie", place)
     zombie, heir = company.worker(share), company.worker(SetShare("heir", place))
     company.log.append([first.record([copied_file(NOW + i)]) for i in range(3)])
@@ -207,7 +199,7 @@ def test_an_account_that_moves_to_another_person_in_mid_batch_is_counted_for_one
     people = b"id,accounts\np1,alice\np2,bob\n"
     with database.begin() as connection:
         import_people(connection, people, actor="test", at=NOW)
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW)]), other.record([copied_file(NOW)])])
     ours.step(5)
@@ -236,7 +228,7 @@ def test_watched_days_told_to_one_worker_change_what_an_other_ones_alerts_say(
         company = new_company()
         _leaver(company)
         known_since(company.server, "person:p1", TODAY - 61)
-        first, place, other, other_place = _two_endpoints(company)
+        first, place, other, other_place = two_endpoints(company)
         ours = company.worker(SetShare("ours", place))
         theirs = ours if order == "one worker" else company.worker(SetShare("theirs", other_place))
         if order == "one worker":
@@ -256,7 +248,7 @@ def test_watched_days_told_to_one_worker_change_what_an_other_ones_alerts_say(
 @_on_postgresql
 def test_an_endpoint_that_writes_into_two_partitions_is_counted_once(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, _, other_place = _two_endpoints(company)
+    first, place, _, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     twice = first.record([copied_file(NOW)])
     for partition in (place, other_place):
@@ -372,41 +364,3 @@ class _Team:
                 except FencedOut:
                     self.fenced += 1
                 return
-
-
-@_on_postgresql
-def test_a_person_on_two_machines_under_two_workers_becomes_as_strange_as_under_one(
-    new_company: NewCompany,
-) -> None:
-    found = []
-    for several in (True, False):
-        company, dice = new_company(), random.Random(3)
-        learnt_company(company.server.database, learnt_models()[0])
-        first, place, other, other_place = _two_endpoints(company)
-        acts = acts_of(3, dice, 60)
-        copies = [each for each in acts if type(each) is type(copied_file(0))]
-        others = [each for each in acts if each not in copies]
-        # What each machine tells is of activities of its own.
-        company.log.append([*records(first, copies, range(3, len(copies), 3))])
-        company.log.append([*records(other, others, range(7, len(others), 7))])
-        if several:
-            ours = company.worker(SetShare("ours", place), 1)
-            theirs = company.worker(SetShare("theirs", other_place), 1)
-            conflicts = 0
-            while True:
-                ours.meanwhile = partial(theirs.step, 5)
-                done = ours.step(5)
-                conflicts += done.conflicts
-                if not done.records and not theirs.step(5).records:
-                    break
-            assert conflicts > 0
-        else:
-            alone = company.worker(SetShare("alone", place, other_place))
-            while alone.step(5).records:
-                pass
-        with company.server.database.read() as connection:
-            (row,) = stored_anomalies(connection)
-        found.append((row["evidence"], row["points"], row["uncalmed"]))
-    assert found[0] == found[1]
-    assert found[0][1] > 0
-    assert len(found[0][0]) > 3
