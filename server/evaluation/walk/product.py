@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import select
 
 from analytics.risk import RuleDay, unrounded_risk
+from server.alerts.queueing import HELD
 from server.detection.assessment import RULE_DAYS_BACK, strength_of
 from server.pipeline.anomaly_day import AnomalyDay, anomaly_days_of
 from server.store.database import Database
@@ -58,7 +59,7 @@ def subject_days(database: Database, day: int, since: int) -> Mapping[str, Subje
         told = connection.execute(
             select(alerts.c.subject, alerts.c.score, alerts.c.sentence, alerts.c.opened_at)
             .join(alert_days, alert_days.c.alert == alerts.c.id)
-            .where(alert_days.c.day == day)
+            .where(alert_days.c.day == day, alerts.c.status != HELD)
             .order_by(alerts.c.score, alerts.c.id)
         ).all()
     rules: dict[str, dict[str, dict[tuple[str, int], RuleDay]]] = defaultdict(dict)

@@ -1,7 +1,7 @@
 """The anomaly of a day belongs to the day, over all activities, no longer to one channel of it. On which days
 collectors on servers ran is known by day too.
 
-What was found so far was found on removable storage. Models of that kind alone are not used any more.
+What was found so far was found on removable storage. Models of that alone can score nothing any more, and go.
 """
 
 from __future__ import annotations
@@ -55,5 +55,6 @@ def upgrade() -> None:
         " SELECT subject, day, anomaly, anomaly, 0, 'removable_storage_copy', '', '{}', '{}', model_id"
         " FROM channel_days WHERE channel = 'removable_storage' AND anomaly > 0"
     )
+    op.execute("DELETE FROM models WHERE kind = 'removable_storage'")
     op.drop_column("channel_days", "anomaly")
     op.drop_column("channel_days", "model_id")
