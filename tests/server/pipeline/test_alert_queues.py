@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import threading
 
 import pytest
 from sqlalchemy import Connection, select
@@ -14,30 +14,22 @@ from server.alerts.raising import raise_alerts
 from server.evaluation.departures.observed_acts import laptop
 from server.evaluation.simulator.desks import Desk
 from server.evaluation.simulator.single_events import printed, screenshot_taken
-from server.store.database import open_database, upgrade
+from server.pipeline.worker import PipelineWorker
 from server.store.tables import alert_candidates, alerts
-from server.training.activity_training import train_activities
-from server.training.stored_models import load_model
+from tests.kafka_broker.broker import KafkaBroker
 from tests.server.backtest.trials import found, raised, replayed
+from tests.server.pipeline.company import PARTITIONS, Company, SetShare, partition_of
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint
-from tests.server.pipeline.scored_company import account_of, learnt_company
+from tests.server.pipeline.scored_company import account_of, learnt_company, learnt_models
 
 STRANGE = 7
 """People; the day's cap is 3 for the 40 of the company."""
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
-    database = open_database(
-        f"sqlite:///{tmp_path_factory.mktemp('learnt') / 'leaver.db'}", clock=lambda: NOW
-    )
-    upgrade(database)
-    learnt_company(database)
-    trained = train_activities(database, now=NOW, trees=5, alerts_per_1000_a_day=25.0)
-    with database.read() as connection:
-        yield load_model(connection, trained.id).to_bytes()
-    database.close()
+@pytest.fixture
+def model() -> bytes:
+    return learnt_models()[0]
 
 
 def endpoint_of(person: int) -> Endpoint:
@@ -141,6 +133,36 @@ def test_a_worker_that_dies_after_ranking_and_before_its_commit_leaves_the_same(
             continue
     assert deaths
     assert outcome(killed) == outcome(plain)
+
+
+@pytest.mark.kafka
+@pytest.mark.long
+@pytest.mark.databases("postgresql")
+def test_two_workers_at_once_alert_about_the_same_people_as_one(
+    new_server: NewServer, kafka_broker: KafkaBroker, model: bytes
+) -> None:
+    assert {partition_of(f"laptop-{person}") < 2 for person in range(STRANGE)} == {True, False}
+    outcomes = []
+    for several in (False, True):
+        dice = random.Random(3)
+        company = Company(new_server(), kafka_broker)
+        company.log.append(shuffled(flow(begin(company.server, model), dice), dice))
+        held = [range(PARTITIONS)] if not several else [range(2), range(2, PARTITIONS)]
+        workers = [company.worker(SetShare(f"worker-{part[0]}", *part), 1) for part in held]
+
+        def work(worker: PipelineWorker) -> None:
+            while worker.step(5).records:
+                pass
+
+        threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        outcomes.append(outcome(company.server))
+        company.close()
+    assert [row[1] for row in outcomes[0]].count("open") == 3
+    assert outcomes[1] == outcomes[0]
 
 
 @pytest.mark.databases("sqlite")
