@@ -124,7 +124,11 @@ def _assessed(
     families = {hits.family for hits in state.rules.values()}
     families |= {family for subject, family in known.alerts if subject == state.subject}
     for day in state.anomalies.values():
-        families |= {day.family, day.slow_family}
+        # Most days add to no family: each that is looked at costs.
+        if day.points > 0:
+            families.add(day.family)
+        if day.slow_points > 0:
+            families.add(day.slow_family)
     for family in sorted(families - {""}):
         place = (state.subject, family)
         judged, known_alert = known.judged.get(place, {}), known.alerts.get(place)
