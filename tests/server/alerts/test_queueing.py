@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 
@@ -109,6 +110,34 @@ def test_the_order_of_arrival_and_the_cuts_of_batches_do_not_show(new_database: 
         assert each == outcomes[0]
     statuses = {row[2] for row in outcomes[0]}
     assert {"open", "held"} <= statuses
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("seed", range(4))
+def test_open_is_whoever_is_among_the_strangest_of_any_of_their_days(database: Database, seed: int) -> None:
+    dice, cap = random.Random(seed), 2
+    rising = [
+        StrangeDay(
+            person(dice.randrange(9)),
+            TODAY - dice.randrange(3),
+            points=dice.choice((30.0, 55.0, 60.0, 60.0, 75.0, 90.0)),
+            evidence={"web_upload": float(dice.randrange(1, 4))},
+        )
+        for _ in range(40)
+    ]
+    days: dict[int, dict[str, StrangeDay]] = {}
+    for each in rising:
+        take(database, model_with(day_cap=cap), each)
+        before = days.setdefault(each.day, {}).get(each.subject)
+        # Points only rise; the evidence is what came last.
+        points = max(each.points, before.points if before else 0.0)
+        days[each.day][each.subject] = msgspec.structs.replace(each, points=points)
+    wanted = set[str]()
+    for found in days.values():
+        strange = [each for each in found.values() if each.points >= 50]
+        strange.sort(key=lambda each: (-each.points, -each.evidence["web_upload"], each.subject))
+        wanted |= {each.subject for each in strange[:cap]}
+    assert by_status(database, "open") == sorted(wanted)
 
 
 def test_points_that_rise_open_what_was_held_and_hold_what_was_open(database: Database) -> None:
