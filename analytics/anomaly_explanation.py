@@ -20,13 +20,13 @@ from analytics.anomaly_model import AnomalyModel, Known, Today
 from analytics.measures import ACTIVITIES, MEGABYTE, Measure
 from analytics.own_history import BURST_DAYS, HISTORY_DAYS, SUM_DAYS, own_usual
 from analytics.panel import ActivityDays, Counts, Flags, Floats, log_values
+from analytics.smallest_change import Place, smallest_change
 
 SHOWN: Final = 3
 ALERT_POINTS: Final = 50.0
 _EXPLAINED_MIN: Final = 0.25
 _CHANGED_MAX: Final = 12
 """Measures that a smallest change may touch; a day that needs more is not made normal by a change."""
-_STEPS: Final = 24
 FIRST_SEEN_DAYS: Final = 60
 
 
@@ -181,62 +181,30 @@ def _smallest_change(
     usual: Mapping[str, Counts],
     points: float,
 ) -> tuple[tuple[Change, ...], float]:
-    """Greedy: the fewest strongest measures at their usual, then as much of the strongest as is normal."""
-    movable = [
-        each
-        for each in ranked
-        if usual[each.activity][each.measure] < subject.today[each.activity].values[0, each.measure]
-    ]
-    if points < ALERT_POINTS or not movable:
+    """And A_day with it, scored again; nothing where no change of today alone suffices."""
+    today = {(r.activity, r.measure): int(subject.today[r.activity].values[0, r.measure]) for r in ranked}
+    if points < ALERT_POINTS:
         return (), points
 
-    def scored(variants: Sequence[Mapping[tuple[str, int], int]]) -> Floats:
+    def scored(variants: Sequence[Mapping[Place, int]]) -> Floats:
         return _variants(model, subject, known, variants)
 
-    def to_usual(chosen: Sequence[_Ranked]) -> dict[tuple[str, int], int]:
-        return {(r.activity, r.measure): int(usual[r.activity][r.measure]) for r in chosen}
-
-    prefixes = [to_usual(movable[: i + 1]) for i in range(len(movable))]
-    normal = np.flatnonzero(scored(prefixes) < ALERT_POINTS)
-    if not len(normal):
+    own = {(activity, measure): int(usual[activity][measure]) for activity, measure in today}
+    change = smallest_change(scored, today, own, ALERT_POINTS)
+    verified = float(scored([change])[0]) if change else points
+    if verified >= ALERT_POINTS:
         return (), points
-    chosen = list(movable[: int(normal[0]) + 1])
-    for each in list(chosen):
-        without = [other for other in chosen if other is not each]
-        if without and scored([to_usual(without)])[0] < ALERT_POINTS:
-            chosen = without
-    change = to_usual(chosen)
-    strongest = chosen[0].activity, chosen[0].measure
-    low, high = change[strongest], int(subject.today[strongest[0]].values[0, strongest[1]])
-    for _ in range(3):
-        grid = _grid(low, high)
-        fine = scored([{**change, strongest: value} for value in grid]) < ALERT_POINTS
-        last = int(np.flatnonzero(~fine)[0]) if not fine.all() else len(grid)
-        low, high = grid[max(last - 1, 0)], grid[min(last, len(grid) - 1)]
-    change[strongest] = low
-    verified = float(scored([change])[0])
-    told = tuple(
-        Change(
-            activity,
-            ACTIVITIES[activity][measure].name,
-            int(subject.today[activity].values[0, measure]),
-            normal_value,
-        )
-        for (activity, measure), normal_value in change.items()
-    )
-    return (told, verified) if verified < ALERT_POINTS else ((), points)
-
-
-def _grid(low: int, high: int) -> list[int]:
-    steps = np.expm1(np.linspace(np.log1p(low), np.log1p(high), _STEPS))
-    return [int(value) for value in np.unique(np.concatenate([[low], steps.round(), [high]]).clip(low, high))]
+    return tuple(
+        Change(place[0], ACTIVITIES[place[0]][place[1]].name, today[place], normal)
+        for place, normal in change.items()
+    ), verified
 
 
 def _variants(
     model: AnomalyModel,
     subject: Subject,
     known: Known,
-    variants: Sequence[Mapping[tuple[str, int], int]],
+    variants: Sequence[Mapping[Place, int]],
 ) -> Floats:
     """A_day of today with single values changed, one a variant."""
     n = len(variants)

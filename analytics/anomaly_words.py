@@ -7,7 +7,7 @@ from typing import Final
 
 from analytics.anomaly_explanation import Change, DayExplanation, Reason
 from analytics.explanation import Language, human_ratio
-from analytics.measures import ACTIVITIES, MEASURES
+from analytics.measures import ACTIVITIES, CARRIED_BY, MEASURES
 from analytics.slow_explanation import SlowReason
 from event_schema.byte_size import byte_size
 
@@ -135,9 +135,13 @@ def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
     """What would have been normal; empty where nothing is known."""
     if not changes:
         return ""
+    nothing = {(each.activity, each.measure) for each in changes if not each.normal}
+    gone = {(place[0], count) for place, count in CARRIED_BY.items() if place in nothing}
+    # No files goes without saying where nothing at all was copied.
+    changes = tuple(each for each in changes if (each.activity, each.measure) not in gone & nothing)
     if language == "zh":
         said = [amount(each.activity, each.measure, each.normal, language) for each in changes]
-        return f"若不超过{'、'.join(said)}，当天即属正常"
+        return f"若不超过 {'、'.join(said)}，当天即属正常"
     some = [amount(each.activity, each.measure, each.normal) for each in changes if each.normal]
     said = [f"at most {some[0]}", *some[1:]] if some else []
     said += [_none_of(each) for each in changes if not each.normal]

@@ -80,6 +80,14 @@ def _by_activity() -> dict[str, tuple[Measure, ...]]:
 
 
 ACTIVITIES: Final[Mapping[str, tuple[Measure, ...]]] = _by_activity()
+CARRIED_BY: Final[Mapping[tuple[str, str], str]] = {
+    ("removable_storage", "bytes"): "files",
+    ("messaging", "bytes"): "files",
+    ("cloud", "bytes"): "files",
+    ("mail", "bytes"): "messages",
+    ("web_upload", "upload_bytes"): "uploads",
+}
+"""By (activity, bytes): what counts the same acts; where one is 0 the other is."""
 SLOW: Final = tuple(measure for measure in MEASURES if measure.slow)
 
 

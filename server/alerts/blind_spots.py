@@ -28,6 +28,7 @@ from server.store.tables import (
 BLIND_SPOTS_MAX = 20
 _AGENTS_MAX: Final = 500
 _DAYS_TOLD: Final = 3
+_REASONS_TOLD: Final = 3
 _BEFORE_DAYS: Final = 30
 """Who watched within so many days before the alert is missed where it did not."""
 _DAY_MS: Final = 86_400_000
@@ -136,8 +137,10 @@ def _degraded(agent: str, heartbeat: dict[str, Any], channels: Collection[str]) 
             why = printable_name(str(each.get("detail") or ""))[:_DETAIL_CHARACTERS]
             detail = f"{each['name']} is {each['state']} by its last heartbeat"
             yield BlindSpot(agent, "degraded", f"{detail}: {why}" if why else detail)
-        elif lost := sum(each.get("dropped", {}).values()):
-            detail = f"{each['name']} could not keep {lost:,} observations since it started"
+        elif lost := {str(reason): int(n) for reason, n in each.get("dropped", {}).items() if n}:
+            most = sorted(lost, key=lambda reason: (-lost[reason], reason))[:_REASONS_TOLD]
+            told = ", ".join(f"{printable_name(reason)} {lost[reason]:,}" for reason in most)
+            detail = f"{each['name']} counts what it could not do since it started: {told}"
             yield BlindSpot(agent, "degraded", detail)
 
 

@@ -145,7 +145,8 @@ def _evidence(
             row.last_version,
             func.sum(row.hits).label("hits"),
         )
-        .where(row.subject == subject, row.day >= since)
+        # Building blocks of correlations have no family, and are no risk by themselves.
+        .where(row.subject == subject, row.day >= since, row.family != "")
         .group_by(row.rule_id, row.day, row.family, row.level, row.title, row.last_version)
     )
     # A rule that changed during the day has one level, as in an alert: that of its highest version.

@@ -71,6 +71,17 @@ def test_other_families_count_by_themselves_and_together(database: Database) -> 
     assert found.days[-1].score > max(found.days[-1].families.values())
 
 
+def test_building_blocks_of_correlations_are_no_risk_by_themselves(database: Database) -> None:
+    record_leak(database)
+    before = person_risk(database, "1", 5, now=NOW)
+    block = {"subject": SUBJECT, "rule_id": "block", "channel": "uploads", "day": DAY, "family": ""}
+    times = {"first_time": NOW, "last_time": NOW, "first_version": 1, "last_version": 1}
+    with database.begin() as connection:
+        values = block | times | {"level": "high", "title": "A file is taken out", "hits": 3}
+        connection.execute(insert(rule_days).values(values))
+    assert person_risk(database, "1", 5, now=NOW) == before
+
+
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_what_was_closed_as_harmless_counts_no_longer_and_what_was_confirmed_does(
     database: Database, verdict: Verdict

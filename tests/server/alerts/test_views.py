@@ -148,7 +148,7 @@ def test_a_collector_that_did_not_run_and_an_agent_not_heard_of_are_said(server:
         (_beat(NOW + 9, TODAY), None),
         (
             _beat(NOW + 9, TODAY, dropped=7),
-            "degraded: removable_storage could not keep 7 observations since it started",
+            "degraded: removable_storage counts what it could not do since it started: queue_full 7",
         ),
         (
             _beat(NOW + 9, TODAY, state="unsupported"),
