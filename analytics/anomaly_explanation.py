@@ -97,7 +97,9 @@ def explain_day(model: AnomalyModel, subject: Subject, *, shown: int = SHOWN) ->
         return DayExplanation(points, (), 0.0, False, (), points, unseen)
     usual = usual_values(subject)
     explained = _explained(model, subject, known, features, top, usual, float(scores.p_day[0]))
-    changes, changed = _smallest_change(model, subject, known, ranked[:_CHANGED_MAX], usual, points)
+    changes, changed = _smallest_change(
+        model, subject, known, scores.evidence, ranked[:_CHANGED_MAX], usual, points
+    )
     reasons = tuple(_reason(model, subject, each) for each in top)
     return DayExplanation(points, reasons, explained, explained < _EXPLAINED_MIN, changes, changed, unseen)
 
@@ -177,6 +179,7 @@ def _smallest_change(
     model: AnomalyModel,
     subject: Subject,
     known: Known,
+    evidence: Floats,
     ranked: Sequence[_Ranked],
     usual: Mapping[str, Counts],
     points: float,
@@ -187,7 +190,7 @@ def _smallest_change(
         return (), points
 
     def scored(variants: Sequence[Mapping[Place, int]]) -> Floats:
-        return _variants(model, subject, known, variants)
+        return _variants(model, subject, known, evidence, variants)
 
     own = {(activity, measure): int(usual[activity][measure]) for activity, measure in today}
     change = smallest_change(scored, today, own, ALERT_POINTS)
@@ -204,23 +207,28 @@ def _variants(
     model: AnomalyModel,
     subject: Subject,
     known: Known,
+    evidence: Floats,
     variants: Sequence[Mapping[Place, int]],
 ) -> Floats:
-    """A_day of today with single values changed, one a variant."""
+    """A_day of today with single values changed, one a variant. `evidence`: of today as it is, which all
+    activities keep that nothing is changed of."""
     n = len(variants)
     rows: NDArray[np.intp] = np.zeros(n, dtype=np.intp)
-    today = {}
-    for name, day in subject.today.items():
+    group = known.group[rows]
+    found = np.repeat(evidence, n, axis=0)
+    for name in sorted({activity for variant in variants for activity, _ in variant}):
+        day = subject.today[name]
+        if not day.seen[0]:
+            continue
         values = np.repeat(day.values, n, axis=0)
         for i, variant in enumerate(variants):
             for (activity, measure), value in variant.items():
                 if activity == name:
                     values[i, measure] = value
-        today[name] = Today(values, np.repeat(day.seen, n))
-    repeated = Known(
-        known.off, known.group[rows], {name: each.of(rows) for name, each in known.activities.items()}, None
-    )
-    return model.score(today, repeated, np.full(n, subject.weight)).a_day
+        background = known.activities[name].of(rows)
+        e = model.activity_evidence(name, values, background, known.off, group)
+        found[:, model.activities.index(name)] = e
+    return model.day_points(found, known.off, group, np.full(n, subject.weight))
 
 
 def _reason(model: AnomalyModel, subject: Subject, ranked: _Ranked) -> Reason:
