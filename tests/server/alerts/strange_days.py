@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from analytics.anomaly_model import AnomalyModel
 from analytics.anomaly_training import train
 from analytics.risk import Level
+from policies.engine import PolicySet
 from server.alerts.raising import raise_alerts
 from server.pipeline.commit import write_subjects
 from server.pipeline.memory import Memory
@@ -46,7 +47,7 @@ def write_strange(
     connection: Connection, model: AnomalyModel | None, days: Sequence[StrangeDay], *, now: int = NOW
 ) -> list[int]:
     """As one batch; the scores of the alerts that it opened."""
-    memory = Memory(connection, lambda: now)
+    memory = Memory(connection, lambda: now, policies=PolicySet([]))
     memory.scorer.model = model
     subjects = sorted({each.subject for each in days})
     states = load_subjects(connection, subjects)
