@@ -19,7 +19,8 @@ from server.commands.tables import echo_table
 from server.evaluation.compared.baselines import MissingLibrary
 from server.evaluation.compared.measured import Found, recall, together
 from server.evaluation.compared.pictures import ENDINGS, recall_picture, timeline_picture
-from server.evaluation.simulator.evaluation import BUDGETS, TOLD, Method, SeedResult, evaluate_company
+from server.evaluation.simulator.companies import evaluate_companies
+from server.evaluation.simulator.evaluation import BUDGETS, TOLD, Method, SeedResult
 from server.evaluation.simulator.explained_alerts import EXPLAINED_MAX, ExplainedAlerts
 from server.evaluation.simulator.leaks import SHAPES
 from server.evaluation.simulator.simulation import DAYS_MIN, PEOPLE_MIN
@@ -80,6 +81,13 @@ _PICTURE = click.Path(dir_okay=False, writable=True, path_type=Path)
     show_default=True,
     help="Show so many alerts of each company in full, and check that the shares of all add up.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Companies at a time: each uses one core, and a gigabyte and a half.",
+)
 @json_option
 def simulate(
     seed: int,
@@ -89,6 +97,7 @@ def simulate(
     picture: Path | None,
     timeline: Path | None,
     explain: int,
+    processes: int,
     as_json: bool,
 ) -> None:
     """Leaks of nine shapes among the ordinary days of a company.
@@ -97,16 +106,13 @@ def simulate(
     is thrown away afterwards; your data is not touched. In the same run baselines get plain counts of the
     same events. 1,000 people and 120 days are two and a half million events: some twenty minutes a seed.
     """
-    from policies.rule_file import load_policies  # noqa: PLC0415
-
     results: list[SeedResult] = []
     try:
         with bars() as progress:
-            policies = load_policies()
-            results += [
-                evaluate_company(number, people, days, policies, progress, explain=explain)
-                for number in range(seed, seed + seeds)
-            ]
+            wanted = range(seed, seed + seeds)
+            results += evaluate_companies(
+                wanted, people, days, progress, explain=explain, processes=processes
+            )
         _draw(results, picture, timeline)
     except (WalkFailed, MissingLibrary) as error:
         fail(str(error))
