@@ -138,6 +138,9 @@ class _Drift(msgspec.Struct, frozen=True, eq=False):
 
 class AnomalyModel:
     def __init__(self, content: ModelContent) -> None:
+        if set(content.activities) != set(ACTIVITIES):
+            differ = ", ".join(sorted(set(content.activities) ^ set(ACTIVITIES)))
+            raise StoredStateError(f"the anomaly model and this program differ in {differ}; train it again")
         self.content: Final = content
         self._groups: Final = Groups(tuple(content.groups))
         self._activities: Final = {name: _activity(name, each) for name, each in content.activities.items()}

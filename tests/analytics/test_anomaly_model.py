@@ -139,8 +139,11 @@ def test_damaged_or_foreign_bytes_are_refused_and_say_what_to_do(model: AnomalyM
     broken["activities"]["mail"]["features"][0] = "bites burst"
     cut = msgspec.msgpack.decode(content)
     cut["activities"]["mail"]["peers"]["q90"][2] = b"short"
+    without = msgspec.msgpack.decode(content)
+    del without["activities"]["screenshots"]
     for bad in (
         data[:-1],
+        seal(b"LVANOMAL", 1, msgspec.msgpack.encode(without)),
         data[:500] + b"\x00" + data[501:],
         b"",
         seal(b"LVANOMAL", 2, content),

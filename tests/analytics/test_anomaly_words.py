@@ -26,6 +26,17 @@ def test_every_measure_has_words_and_no_words_are_left_over() -> None:
     assert set(LABELS) == {measure.key for measure in MEASURES}
 
 
+def test_words_say_the_way_that_data_went_and_what_was_counted() -> None:
+    for measure in MEASURES:
+        english, chinese = LABELS[measure.key]
+        if measure.activity in ("messaging", "cloud", "code", "web_upload"):
+            assert any(word in english for word in ("sent", "put into", "upload", "destinations")), measure
+            assert any(word in chinese for word in ("发送", "上传", "目的地")), measure
+        if measure.key == "logins.off_hours":
+            assert "logins" in english
+            assert "登录" in chinese
+
+
 def test_one_of_a_kind_is_said_in_the_singular() -> None:
     assert set(ONE) == {measure.key for measure in MEASURES if measure.unit == "count"}
     assert amount("logins", "new_addresses", 1) == "1 address used for the first time"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from server.periodic_training import PeriodicTraining
 from server.store.database import Database
-from server.store.tables import models, subject_agents
+from server.store.tables import models
 from server.training.activity_training import train_activities
 from server.training.child_process import TrainingFailed
 from server.training.company_days import days_over
@@ -25,38 +27,39 @@ def _models(database: Database) -> int:
         return len(connection.execute(select(models.c.id)).all())
 
 
-def test_the_first_subject_leads_to_one_model_and_not_to_a_second(database: Database) -> None:
-    now = time.time_ns() // 1_000_000
-    training = PeriodicTraining(database, clock=lambda: now, first_look_seconds=0.05, look_seconds=0.05)
+@contextmanager
+def _running(training: PeriodicTraining) -> Iterator[None]:
+    """In a thread of its own, which ends with the test whatever that finds."""
     stop = threading.Event()
     thread = threading.Thread(target=training.run, args=(stop,))
     thread.start()
-    time.sleep(0.3)
-    assert _models(database) == 0, "trained on nobody"
-    with database.begin() as connection:
-        connection.execute(insert(subject_agents).values(subject="person:1", agent="a", first_time=now))
-    deadline = time.monotonic() + 60
-    while not _models(database) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.5)
-    assert _models(database) == 1
-    stop.set()
-    thread.join(5)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
     assert not thread.is_alive()
+
+
+def test_the_first_day_that_is_over_leads_to_one_model_and_not_to_a_second(database: Database) -> None:
+    now = time.time_ns() // 1_000_000
+    training = PeriodicTraining(database, clock=lambda: now, first_look_seconds=0.05, look_seconds=0.05)
+    with _running(training):
+        time.sleep(0.3)
+        assert _models(database) == 0, "trained on nobody"
+        measured_company(database, subjects=3, days=2, end=days_over(now))
+        deadline = time.monotonic() + 60
+        while not _models(database) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        assert _models(database) == 1
 
 
 def test_nothing_is_trained_in_the_first_minutes(database: Database) -> None:
-    with database.begin() as connection:
-        connection.execute(insert(subject_agents).values(subject="person:1", agent="a", first_time=NOW))
-    training = PeriodicTraining(database, clock=lambda: NOW)
-    stop = threading.Event()
-    thread = threading.Thread(target=training.run, args=(stop,))
-    thread.start()
-    time.sleep(0.3)
-    begun = time.monotonic()
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    measured_company(database, subjects=3, days=2)
+    with _running(PeriodicTraining(database, clock=lambda: NOW)):
+        time.sleep(0.3)
+        begun = time.monotonic()
     assert time.monotonic() - begun < 1
     assert _models(database) == 0
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import insert, select
 
 from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted, calmed_day
+from analytics.sealed_bytes import seal, unseal
 from server.pipeline.event_scoring import EventScoring
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
@@ -171,8 +173,17 @@ def test_a_cold_start_ranks_and_gives_no_points_and_its_evidence_is_not_taken_fo
     assert after["evidence"] == pytest.approx(wanted.last, abs=1e-5)
 
 
-def test_a_model_that_this_program_cannot_use_stops_nothing(server: Server) -> None:
-    learnt_company(server.database, b"of another version")
+def _of_fewer_activities(model: bytes) -> bytes:
+    content = msgspec.msgpack.decode(unseal(model, b"LVANOMAL", 1, "x"))
+    del content["activities"]["screenshots"]
+    return seal(b"LVANOMAL", 1, msgspec.msgpack.encode(content))
+
+
+@pytest.mark.parametrize("of_fewer", [False, True])
+def test_a_model_that_this_program_cannot_use_stops_nothing(
+    server: Server, model: bytes, of_fewer: bool
+) -> None:
+    learnt_company(server.database, _of_fewer_activities(model) if of_fewer else b"of another version")
     server.take(_endpoint(server).record([copied_file(NOW, account=account_of(ONE))]))
     assert _stored(server) == []
     with server.database.read() as connection:
