@@ -29,6 +29,9 @@ NOTICE_WEIGHT: Final = 5.0
 ANOMALY_SOURCE: Final = "anomaly"
 SLOW_SOURCE: Final = "slow_anomaly"
 """Drift over weeks; the other is the day's own strangeness."""
+COUNTS_FROM: Final = 25.0
+"""Fewer points of a day's anomaly, or of its drift, add nothing to a risk: such days are too common to say
+anything about what rules found, and which family the day is of is settled only when it gets there."""
 _WORTH_MAX: Final = 1 - 1e-9
 
 

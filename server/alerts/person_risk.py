@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from analytics.risk import PI, RuleDay
+from analytics.risk import COUNTS_FROM, PI, RuleDay
 from analytics.risk_over_time import AnomalyPoints, FamilyEvidence, RiskOfDay, risk_over_time
 from server.alerts.calming import CALMING
 from server.alerts.judgement import judged_of
@@ -174,7 +174,7 @@ def _evidence(
             (DRIFT, anomaly.slow_family, anomaly.slow_points),
         ):
             judged = harmless.get(family, {}).get((key, anomaly.day))
-            if not points:
+            if points < COUNTS_FROM:
                 continue
             if judged is not None and not is_clearly_stranger(points, judged / POINT):
                 left_out.add(anomaly.day)

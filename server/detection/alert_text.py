@@ -16,7 +16,7 @@ from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted
 from analytics.explanation import Language, copy_facts, sentence
 from analytics.explanation_words import LANGUAGES, strange_words
-from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE
+from analytics.risk import ANOMALY_SOURCE, COUNTS_FROM, SLOW_SOURCE
 from analytics.step_words import StepFacts, step_words
 from server.detection.activity_families import FAMILIES
 from server.detection.assessment import Assessment
@@ -93,7 +93,8 @@ def _explanation(
         return None
     day = state.anomalies.get(assessment.peak) or AnomalyDay(assessment.peak)
     counted = {share.source for share in assessment.risk.shares}
-    is_ours = day.family == assessment.family and (ANOMALY_SOURCE in counted or not day.points)
+    is_calmed = day.points < COUNTS_FROM <= day.uncalmed
+    is_ours = day.family == assessment.family and (ANOMALY_SOURCE in counted or is_calmed)
     is_slow = day.slow_family == assessment.family and SLOW_SOURCE in counted
     return _explained(
         model,

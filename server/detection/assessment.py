@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from analytics.risk import PI, SLOW_SOURCE, Level, Risk, RuleDay, risk
+from analytics.risk import COUNTS_FROM, PI, SLOW_SOURCE, Level, Risk, RuleDay, risk
 from policies.correlated_policies import Reach
 from server.detection.activity_families import FAMILIES, channels_of
 from server.pipeline.activity_history import SOURCES
@@ -201,8 +201,8 @@ def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, _P
     """By day, where there is any that was not judged."""
     found: dict[int, _Points] = {}
     for day, row in state.anomalies.items():
-        points = row.points if row.family == family else 0.0
-        slow = row.slow_points if row.slow_family == family else 0.0
+        points = _counted(row.points) if row.family == family else 0.0
+        slow = _counted(row.slow_points) if row.slow_family == family else 0.0
         if not _is_new(points, judged.get((ANOMALY, day))):
             points = 0.0
         if not _is_new(slow, judged.get((DRIFT, day))):
@@ -211,6 +211,11 @@ def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, _P
         if (points or slow) and any(day in days for days in state.channels.values()):
             found[day] = _Points(points, slow)
     return found
+
+
+def _counted(points: float) -> float:
+    """Nothing as long as the day's family may still move: what was found would be lost then."""
+    return points if points >= COUNTS_FROM else 0.0
 
 
 def _is_new(points: float, judged: int | None) -> bool:

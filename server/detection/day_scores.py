@@ -1,7 +1,8 @@
 """Scores snapshots of running days, many at once, into the days that anomaly_day.py describes.
 
 Snapshots of a day count in the order in which they were taken: that decides which family a day belongs to
-when it first reaches the line. Numbers are rounded, so that the last bit of a sum does not show.
+when its points first count (analytics/risk.py COUNTS_FROM). Numbers are rounded, so that the last bit
+of a sum does not show.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from analytics.calmed_day import Accepted, calmed_values
 from analytics.drift_features import DRIFT_DAYS
 from analytics.measures import ACTIVITIES, SLOW
 from analytics.panel import Counts, Floats
+from analytics.risk import COUNTS_FROM
 from server.detection.activity_families import FAMILIES
 from server.detection.day_backgrounds import Records, activity_of, drift_of, group_of, usual_of
 from server.detection.day_histories import Captured, Used
@@ -27,7 +29,6 @@ from server.pipeline.anomaly_day import AnomalyDay
 from server.pipeline.measuring import Prints
 from server.pipeline.subject_state import SubjectState
 
-LINE: Final = 50.0
 _DIGITS: Final = 6
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 Held = tuple[tuple[int, ...], Prints]
@@ -256,14 +257,14 @@ def _apply(
     counted = row.evidence.get(each.activity, 0.0)
     if raw > max(counted, row.uncalmed_evidence.get(each.activity, 0.0)):
         row.uncalmed_evidence = row.uncalmed_evidence | {each.activity: raw}
-    if row.points < LINE and row.evidence:
+    if row.points < COUNTS_FROM and row.evidence:
         # Of equals the first of the registry.
         leading = max(ACTIVITIES, key=lambda activity: row.evidence.get(activity, 0.0))
         row.family = FAMILIES[leading]
     row.points = max(row.points, points[0])
     row.uncalmed = max(row.uncalmed, row.points, points[1])
     if slow_points > row.slow_points:
-        if row.slow_points < LINE and slow_activity is not None:
+        if row.slow_points < COUNTS_FROM and slow_activity is not None:
             row.slow_family = FAMILIES[slow_activity]
         row.slow_points = slow_points
     if row != before:

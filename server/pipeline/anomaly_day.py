@@ -28,8 +28,8 @@ class AnomalyDay(msgspec.Struct):
     slow_points: float = 0.0
     """A_slow: drift over weeks."""
     family: str = ""
-    """Of alerts (detection/activity_families.py): of the activity that was strangest when the day first
-    reached the line; before that, of the one that is by now."""
+    """Of alerts (detection/activity_families.py): of the activity that was strangest when its points
+    first counted (analytics/risk.py COUNTS_FROM); before that, of the one that is by now."""
     slow_family: str = ""
     """The same of the drift."""
     evidence: dict[str, float] = {}

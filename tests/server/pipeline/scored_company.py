@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select
 
 from analytics.anomaly_model import AnomalyModel, Scores, Today
 from analytics.measures import ACTIVITIES, MEGABYTE, VALUE_MAX
+from analytics.risk import COUNTS_FROM
 from analytics.score_pools import anomaly_points
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_unmapped import DestinationCategory
@@ -209,7 +210,7 @@ class PlainDay:
     def _score(self, activity: str, *, drifts: bool) -> None:
         scores = self._scores()
         self.evidence[activity] = max(self.evidence.get(activity, 0.0), self._e(scores, activity))
-        if self.points < 50:
+        if self.points < COUNTS_FROM:
             self.family = FAMILIES[max(ACTIVITIES, key=lambda name: self.evidence.get(name, 0.0))]
         pools = self._model._day_pools
         if pools is not None:

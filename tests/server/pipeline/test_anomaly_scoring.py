@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted, calmed_day
 from analytics.sealed_bytes import seal, unseal
+from server.detection.assessment import assess
 from server.pipeline.event_scoring import EventScoring
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
@@ -55,6 +56,14 @@ def _endpoint(server: Server, name: str = "laptop-1") -> Endpoint:
 def _stored(server: Server) -> list[dict[str, Any]]:
     with server.database.read() as connection:
         return stored_anomalies(connection)
+
+
+def _alerts(server: Server) -> list[dict[str, Any]]:
+    """Of alerts what events alone decide."""
+    columns = [alerts.c[name] for name in ("subject", "family", "score", "status", "shares", "facts")]
+    with server.database.read() as connection:
+        query = select(*columns).order_by(alerts.c.subject, alerts.c.family)
+        return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def _of(server: Server, person: int = ONE, day: int = TODAY) -> dict[str, Any]:
@@ -111,10 +120,32 @@ def test_neither_records_nor_batches_nor_restarts_nor_duplicates_show(
         else:
             for record in records(endpoint, events, dice.sample(range(len(events)), 6)):
                 server.take(record, record)
-        outcomes.append(_stored(server))
-    assert len(outcomes[0]) == 3
+        outcomes.append((_stored(server), _alerts(server)))
+    assert len(outcomes[0][0]) == 3
     assert outcomes[1] == outcomes[0]
     assert outcomes[2] == outcomes[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_found_of_a_day_is_never_lost_by_what_comes_after_it(
+    server: Server, model: bytes, seed: int
+) -> None:
+    learnt_company(server.database, model)
+    dice = random.Random(200 + seed)
+    events = acts_of(dice.randrange(40), dice, 60)
+    found: dict[tuple[str, str], int] = {}
+    for record in records(_endpoint(server), events, range(1, len(events))):
+        server.take(record)
+        scores = {(row["subject"], row["family"]): row["score"] for row in _alerts(server)}
+        assert all(scores[place] >= score for place, score in found.items())
+        with server.database.read() as connection:
+            known = Memory(connection, lambda: NOW)
+            known.load_subjects(connection, sorted({subject for subject, _ in scores}))
+        for (who, family), score in scores.items():
+            now = assess(known.subjects[who], family, {}, known.rules.policies.correlated.reaches)
+            assert now is not None and now.risk.score == score
+        found = scores
+    assert found
 
 
 def test_how_activities_interleave_shows_neither_in_evidence_nor_in_points(
