@@ -6,6 +6,7 @@ a group of four tells more about its members than about what is usual.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,19 +19,24 @@ from analytics.own_history import BURST_DAYS, HISTORY_DAYS, SUM_DAYS, own_usual,
 from analytics.panel import ActivityDays, Flags, Floats, log_values
 
 MEMBERS_MIN: Final = 5
+_OF_ROLE: Final = " / "
+_CHARACTERS: Final = 256
 _DAYS_MIN: Final = 3
 _PERCENTILES: Final = np.arange(101)
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """The peer groups that have enough members, in order of their names."""
+    """The peer groups that have enough members, in order of their names. A department's holds all of it,
+    also those who have a group of their own role."""
 
     names: tuple[str, ...]
 
     def rows(self, peer_groups: Sequence[str]) -> NDArray[np.intp]:
-        """Each one's row; the last row, everybody's, for an unknown or too small group."""
+        """Each one's row; where the group is unknown or too small its department's, and where that is too
+        the last row, everybody's."""
         at = {name: i for i, name in enumerate(self.names)}
-        return np.array([at.get(group, len(self.names)) for group in peer_groups], dtype=np.intp)
+        last = len(self.names)
+        return np.array([at.get(group, at.get(_department(group), last)) for group in peer_groups], np.intp)
 
 
 class ActivityPeers(msgspec.Struct, frozen=True, eq=False):
@@ -50,17 +56,30 @@ class ActivityPeers(msgspec.Struct, frozen=True, eq=False):
     """(groups + 1, measures, 101): raw values at the 0th … 100th percentile of the members' days seen."""
 
 
+def group_name(department: str | None, job_role: str | None) -> str:
+    """Of a peer group: those of one department who have the same role."""
+    whole = (department or "").replace(_OF_ROLE, "/")
+    return (f"{whole}{_OF_ROLE}{job_role}" if job_role else whole)[:_CHARACTERS]
+
+
+def _department(group: str) -> str:
+    return group.partition(_OF_ROLE)[0]
+
+
 def peer_groups(groups: Sequence[str]) -> Groups:
-    found = sorted(set(groups))
-    counted = dict.fromkeys(found, 0)
-    for name in groups:
-        counted[name] += 1
-    return Groups(tuple(str(name) for name in found if counted[name] >= MEMBERS_MIN))
+    """`groups`: each one's group_name."""
+    counted = Counter(groups)
+    counted.update(_department(group) for group in groups if _OF_ROLE in group)
+    return Groups(tuple(str(name) for name in sorted(counted) if counted[name] >= MEMBERS_MIN))
 
 
-def members(group: NDArray[np.intp], groups: Groups) -> list[NDArray[np.intp]]:
-    """Row numbers of each group's members; the last entry is everybody."""
-    return [*(np.flatnonzero(group == i) for i in range(len(groups.names))), np.arange(len(group))]
+def members(peer_groups: Sequence[str], groups: Groups) -> list[NDArray[np.intp]]:
+    """Numbers of each group's members; the last entry is everybody."""
+    found: dict[str, list[int]] = {name: [] for name in groups.names}
+    for number, group in enumerate(peer_groups):
+        for name in {group, _department(group)} & found.keys():
+            found[name].append(number)
+    return [*(np.array(numbers, dtype=np.intp) for numbers in found.values()), np.arange(len(peer_groups))]
 
 
 def activity_peers(

@@ -65,6 +65,7 @@ class _Range(msgspec.Struct, frozen=True, eq=False):
     off: Flags
     group: NDArray[np.intp]
     groups: Groups
+    members: list[NDArray[np.intp]]
     first: int
     """The first calibration day."""
     seed: int
@@ -98,7 +99,8 @@ def train(
     groups = peer_groups(panel.peer_groups)
     n, days = len(panel.subjects), panel.days
     first = max(days - CALIBRATION_DAYS, min(_WARM_UP_DAYS, days))
-    found = _Range(panel.off, groups.rows(panel.peer_groups), groups, first, seed, trees)
+    of_group = members(panel.peer_groups, groups)
+    found = _Range(panel.off, groups.rows(panel.peer_groups), groups, of_group, first, seed, trees)
     seen, there = np.zeros((n, days), dtype=np.bool_), np.zeros((n, days), dtype=np.bool_)
     slow: list[NDArray[np.float32]] = []
     activities: dict[str, StoredActivity] = {}
@@ -155,8 +157,7 @@ def train(
 
 
 def _activity(loaded: ActivityDays, measures: tuple[Measure, ...], found: _Range) -> _Voted:
-    of_group = members(found.group, found.groups)
-    peers = activity_peers(loaded, found.off, of_group, measures)
+    peers = activity_peers(loaded, found.off, found.members, measures)
     names = feature_names(measures)
 
     def features(rows: NDArray[np.intp], day: int) -> Floats:
@@ -222,9 +223,7 @@ def _calibrated(scores: Floats, seen: Flags, found: _Range) -> tuple[ScorePools,
 def _drift(
     x: NDArray[np.float32], there: Flags, recent: Flags, divisor: Floats, found: _Range, budget: float
 ) -> StoredDrift | None:
-    peers = drift_peers(
-        x.astype(np.float64, copy=False), there, found.off, members(found.group, found.groups)
-    )
+    peers = drift_peers(x.astype(np.float64, copy=False), there, found.off, found.members)
     n, days, slow = x.shape
     features = np.zeros((n, len(found.days), len(DRIFT_NAMES)), dtype=np.float32)
     first = max(found.first - max(DRIFT_DAYS) + 1, 0)

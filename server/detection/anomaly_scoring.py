@@ -45,6 +45,7 @@ from server.people.directory import PersonRecord
 from server.pipeline.activity_history import HISTORY_DAYS, activity_history
 from server.pipeline.subject_activities import load_activities
 from server.pipeline.subject_state import SubjectState
+from server.retention import EVER
 
 WAITING_MAX: Final = 2_048
 """So many snapshots are scored at the next opportunity; one event makes at most a few."""
@@ -85,6 +86,8 @@ class AnomalyScoring:
         self._waiting: list[Snapshot] = []
         self._noted: set[tuple[str, int]] = set()
         self._running: dict[str, dict[int, Running]] = {}
+        self._newest = EVER
+        """No running day is later."""
         self._days = 0
         self._places = 0
         self._explained: dict[str, dict[int, Subject]] = {}
@@ -129,6 +132,7 @@ class AnomalyScoring:
                 self._around.watched_days(state),
                 self._around.watched_anywhere(),
             )
+            self._newest = max(self._newest, day)
             running = days[day] = Running(
                 state.subject, day, self.calendar.day_type(day) == "off", peer_group, captured
             )
@@ -180,10 +184,13 @@ class AnomalyScoring:
         if told is not None and any(day >= changed_day for day in told):
             self._explained[subject] = {day: each for day, each in told.items() if day < changed_day}
 
-    def forget_since(self, changed_day: int) -> None:
-        """Further collectors are known to have run on a day."""
-        for subject in {*self._running, *self._explained}:
-            self.forget(subject, changed_day)
+    def known_since(self, changed_day: int) -> list[str]:
+        """Subjects of which something is known that days up to this one say. A running day looks only at
+        those before it, so where no later one runs these are few."""
+        found = set(self._explained)
+        if changed_day < self._newest:
+            found.update(self._running)
+        return sorted(found)
 
     def forget_subject(self, subject: str) -> None:
         """Its state is loaded anew, or it was seen on a further machine: other days count as watched."""
@@ -193,6 +200,7 @@ class AnomalyScoring:
     def forget_all(self) -> None:
         self._running.clear()
         self._explained.clear()
+        self._newest = EVER
         self._days = self._places = 0
 
     def abandon(self) -> None:

@@ -39,14 +39,21 @@ class AgentRecords:
             )
         today = received_at // DAY_MS
         first = max(today - 90, self._memory.first_day)
+        own: set[int] = set()
+        all_over: set[int] = set()
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if first <= d <= today)
             new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
             if new and collector.name in FEEDING:
                 anywhere = self._memory.anywhere.add(collector.name, new)
-                # Silence on these days was unknown until now: what was read of days before is stale.
-                self._memory.scorer.forget_since(min(new))
                 self._grown.add(agent.name, new, anywhere)
+                own.update(new)
+                all_over.update(anywhere)
+        # Silence on these days was unknown until now: what was read of days before is stale.
+        if own:
+            self._memory.forget_backgrounds(min(own), seen_on=agent.name)
+        if all_over:
+            self._memory.forget_backgrounds(min(all_over))
 
     def loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
         epoch = self.epoch(agent, found)

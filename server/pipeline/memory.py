@@ -142,7 +142,7 @@ class Memory:
             self.forget([subject for subject in self.subjects if erased.was_erased(subject)])
         changed = self.anywhere.refresh(connection, self.first_watched_day)
         if changed is not None:
-            self.scorer.forget_since(changed)
+            self.forget_backgrounds(changed)
         self._load_policies(connection)
         self._load_model(connection)
 
@@ -188,6 +188,14 @@ class Memory:
                 self.subjects.pop(key, None)
                 self._correlated_total -= self._correlated.pop(key, 0)
                 self.scorer.forget_subject(key)
+
+    def forget_backgrounds(self, changed_day: int, seen_on: str | None = None) -> None:
+        """Collectors are known to have run on a further day: what later ones are measured against is stale,
+        of everybody, or of the subjects seen on this agent."""
+        for subject in self.scorer.known_since(changed_day):
+            state = self.subjects.get(subject)
+            if seen_on is None or state is None or seen_on in state.agents:
+                self.scorer.forget(subject, changed_day)
 
     def forget_all(self) -> None:
         """All states; people and model stay."""

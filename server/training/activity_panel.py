@@ -15,9 +15,11 @@ from typing import Final
 import numpy as np
 from sqlalchemy import Connection, func, select
 
+from analytics.activity_peers import group_name
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Flags, Panel
 from server.people.company import load_company
+from server.people.pseudonyms import person_subject
 from server.pipeline.activity_history import (
     FEEDING,
     HISTORY_DAYS,
@@ -44,14 +46,14 @@ def activity_panel(
     """The `days` local days before `until_day` of all subjects of which anything is known. `missing`: local
     days by subject that nobody's usual may learn from."""
     stored = _Stored(connection, until_day - days, days, missing or {})
-    departments = {
-        f"person:{row.id}": row.department or ""
-        for row in connection.execute(select(people.c.id, people.c.department))
+    named = select(people.c.id, people.c.department, people.c.job_role)
+    groups = {
+        person_subject(row.id): group_name(row.department, row.job_role) for row in connection.execute(named)
     }
     calendar = load_company(connection).calendar
     return Panel(
         subjects=stored.subjects,
-        peer_groups=[departments.get(subject, "") for subject in stored.subjects],
+        peer_groups=[groups.get(subject, "") for subject in stored.subjects],
         first_day=stored.first_day + _DAY_ZERO,
         day_types=[calendar.day_type(stored.first_day + place) for place in range(days)],
         load=stored.load,

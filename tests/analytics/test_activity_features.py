@@ -19,7 +19,7 @@ from analytics.activity_features import (
     background,
     feature_names,
 )
-from analytics.activity_peers import ActivityPeers, activity_peers, members, peer_groups
+from analytics.activity_peers import ActivityPeers, activity_peers, group_name, members, peer_groups
 from analytics.measures import ACTIVITIES, MEGABYTE, VALUE_MAX, Measure
 from analytics.own_history import HISTORY_DAYS
 from analytics.panel import ActivityDays, Counts, Flags, Floats
@@ -30,10 +30,32 @@ MEASURES = ACTIVITIES[ACTIVITY]
 OFF = np.array([day_type == "off" for day_type in day_types(120)])
 
 
+def test_peers_are_those_of_the_same_role_else_of_the_department_else_everybody() -> None:
+    roles = ["clerk"] * 5 + ["lead"] * 2 + [None] + ["clerk"] * 4
+    names = [group_name("sales" if i < 8 else "law", role) for i, role in enumerate(roles)]
+    groups = peer_groups([*names, ""])
+    assert groups.names == ("sales", "sales / clerk")
+    assert groups.rows([*names, "", group_name("sales", "new"), group_name("new", "clerk")]).tolist() == [
+        *[1] * 5,
+        *[0] * 3,
+        *[2] * 4,
+        2,
+        0,
+        2,
+    ]
+    assert [rows.tolist() for rows in members([*names, ""], groups)] == [
+        [*range(8)],
+        [*range(5)],
+        [*range(13)],
+    ]
+    assert group_name("a / b", None) == "a/b"
+    assert group_name(None, None) == ""
+
+
 def everybody(days: ActivityDays, names: list[str]) -> tuple[NDArray[np.intp], ActivityPeers]:
     groups = peer_groups(names)
     rows = groups.rows(names)
-    return rows, activity_peers(days, OFF[: days.seen.shape[1]], members(rows, groups), MEASURES)
+    return rows, activity_peers(days, OFF[: days.seen.shape[1]], members(names, groups), MEASURES)
 
 
 def known(days: ActivityDays, off: Flags, off_today: bool, group: int, peers: ActivityPeers) -> Background:

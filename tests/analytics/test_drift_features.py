@@ -47,7 +47,7 @@ def test_day_by_day_over_a_panel_and_one_subject_s_recent_days_are_the_same(
     x, there = slow_history(company(seed, 10, DAYS))
     groups = peer_groups(["a", "b"] * 5)
     group = groups.rows(["a", "b"] * 5)
-    peers = drift_peers(x, there, OFF, members(group, groups))
+    peers = drift_peers(x, there, OFF, members(["a", "b"] * 5, groups))
     z = np.full(x.shape, np.nan)
     for each in range(day):
         known = baseline(x[:, :each], there[:, :each], OFF[:each], bool(OFF[each]), group, peers)

@@ -32,7 +32,11 @@ def _fill(server: Server, dice: random.Random) -> None:
     """Four subjects on three machines, with days from before the range to after it."""
     days = range(FIRST - NEW_AFTER_DAYS - 5, UNTIL + 3)
     with server.database.begin() as connection:
-        connection.execute(insert(people).values(id="p1", department="sales", time_zone="UTC", changed_at=0))
+        connection.execute(
+            insert(people).values(
+                id="p1", department="sales", job_role="clerk", time_zone="UTC", changed_at=0
+            )
+        )
         for name in AGENTS:
             connection.execute(insert(agents).values(name=name, created_at=0))
             ran = [
@@ -76,7 +80,7 @@ def test_one_subjects_history_is_its_part_of_everybodys(server: Server, seed: in
     with server.database.read() as connection:
         panel = activity_panel(connection, UNTIL)
         assert panel.subjects == list(SUBJECTS)
-        assert panel.peer_groups == ["", "sales", "", ""]
+        assert panel.peer_groups == ["", "sales / clerk", "", ""]
         assert panel.first_day == date(1970, 1, 1).toordinal() + FIRST
         assert panel.days == HISTORY_DAYS
         states = load_subjects(connection, SUBJECTS, activities_since=EVER)

@@ -101,33 +101,47 @@ class Role(NamedTuple):
     """`of_1000`: how many. `more`: (name or its beginning, times the level, share of people who do it)."""
 
     name: str
+    department: str
     of_1000: int
     more: tuple[tuple[str, float, float], ...] = ()
     works_in_shifts: bool = False
 
 
 ROLES: Final = (
-    Role("sales", 200, (("mail", 2.5, 1), ("chat", 2, 0.95), ("rows", 1, 0.35), ("queries", 1, 0.35))),
-    Role("engineering", 210, (("code", 2, 0.95), ("queries", 1, 0.45), ("files_r", 2, 1), ("hosts", 2, 1))),
-    Role("support", 150, (("orders", 1, 1), ("queries", 1, 0.5), ("chat", 2, 0.95)), True),
-    Role("finance", 80, (("mail", 1.5, 1), ("pages", 2, 0.9), ("records", 3, 1))),
-    Role("people", 40, (("records", 3, 1), ("mail", 2, 1))),
+    Role(
+        "sales",
+        "commerce",
+        200,
+        (("mail", 2.5, 1), ("chat", 2, 0.95), ("rows", 1, 0.35), ("queries", 1, 0.35)),
+    ),
+    Role(
+        "engineering",
+        "technology",
+        210,
+        (("code", 2, 0.95), ("queries", 1, 0.45), ("files_r", 2, 1), ("hosts", 2, 1)),
+    ),
+    Role("support", "service", 150, (("orders", 1, 1), ("queries", 1, 0.5), ("chat", 2, 0.95)), True),
+    Role("finance", "administration", 80, (("mail", 1.5, 1), ("pages", 2, 0.9), ("records", 3, 1))),
+    Role("people", "administration", 40, (("records", 3, 1), ("mail", 2, 1))),
     Role(
         "it",
+        "technology",
         50,
         (("hosts", 4, 1), ("logons", 4, 1), ("stick", 2, 0.7), ("off_h", 2, 0.8), ("queries", 1, 0.5)),
         True,
     ),
-    Role("marketing", 90, (("cloud", 3, 0.9), ("web", 3, 0.9))),
+    Role("marketing", "commerce", 90, (("cloud", 3, 0.9), ("web", 3, 0.9))),
     Role(
         "data",
+        "technology",
         30,
         (("queries", 8, 1), ("rows", 8, 1), ("export", 4, 0.8), ("hosts", 3, 1), ("off_h", 2, 0.8)),
     ),
-    Role("operations", 150),
+    Role("operations", "service", 150),
 )
 SHARED: Final = Role(
     "shared",
+    "service",
     20,
     (("orders", 1, 1), ("logons", 3, 1), ("hosts", 3, 1), ("queries", 0.5, 0.8), ("rows", 0.5, 0.8)),
     True,

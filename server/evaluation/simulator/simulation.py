@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.activity_peers import group_name
 from event_schema.ocsf_events import Event
 from server.evaluation.simulator.acts import day_events
 from server.evaluation.simulator.amounts import NAMES
@@ -54,8 +55,9 @@ class Simulation:
         return f"account:{desk.account}@{desk.host.hostname}" if desk.is_server else f"person:{desk.account}"
 
     def group(self, person: int) -> str:
-        """Department, of which peers are members."""
-        return self.company.roles[person].name
+        """As the product calls those of one department and role."""
+        role = self.company.roles[person]
+        return group_name(role.department, role.name)
 
     def on_notice(self) -> Mask:
         """By person and day."""
@@ -123,8 +125,8 @@ class Simulation:
                 [
                     account,
                     account,
-                    self.group(person),
-                    self.group(person),
+                    company.roles[person].department,
+                    company.roles[person].name,
                     day_name(self.local_day(joins)) if joins else "",
                     day_name(self.local_day(notice)) if known else "",
                     day_name(self.local_day(last - 1)) if known else "",

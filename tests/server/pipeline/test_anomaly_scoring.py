@@ -5,16 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import insert, select
 
 from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted, calmed_day
-from analytics.sealed_bytes import seal, unseal
 from server.detection.assessment import assess
-from server.pipeline.event_scoring import EventScoring
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
 from server.store.tables import activity_days, alert_days, alerts, look_backs
@@ -204,25 +201,6 @@ def test_a_cold_start_ranks_and_gives_no_points_and_its_evidence_is_not_taken_fo
     assert after["evidence"] == pytest.approx(wanted.last, abs=1e-5)
 
 
-def _of_fewer_activities(model: bytes) -> bytes:
-    content = msgspec.msgpack.decode(unseal(model, b"LVANOMAL", 1, "x"))
-    del content["activities"]["screenshots"]
-    return seal(b"LVANOMAL", 1, msgspec.msgpack.encode(content))
-
-
-@pytest.mark.parametrize("of_fewer", [False, True])
-def test_a_model_that_this_program_cannot_use_stops_nothing(
-    server: Server, model: bytes, of_fewer: bool
-) -> None:
-    learnt_company(server.database, _of_fewer_activities(model) if of_fewer else b"of another version")
-    server.take(_endpoint(server).record([copied_file(NOW, account=account_of(ONE))]))
-    assert _stored(server) == []
-    with server.database.read() as connection:
-        at = activity_days.c
-        query = select(at.amounts).where(at.subject == subject(ONE), at.day == TODAY)
-        assert connection.execute(query).scalars().all() == ["[1000,1,0]"]
-
-
 def test_what_comes_late_of_an_earlier_day_counts_for_what_comes_after_it(
     new_server: NewServer, model: bytes
 ) -> None:
@@ -393,31 +371,6 @@ def test_what_is_explained_is_what_is_trained_on(server: Server, model: bytes) -
             assert np.array_equal(explained.today[name].values[0], today.values[row, -1])
             assert explained.today[name].seen[0] == today.seen[row, -1]
         assert np.array_equal(explained.off, before.off)
-
-
-def test_numbers_beyond_all_measure_are_bounded_and_so_is_what_waits(
-    server: Server, model: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learnt_company(server.database, model)
-    monkeypatch.setattr("server.detection.anomaly_scoring.WAITING_MAX", 5)
-    waited = []
-    settle = EventScoring.add
-
-    def watched(self: EventScoring, *args: Any, **named: Any) -> None:
-        settle(self, *args, **named)
-        waited.append(len(self._memory.scorer._waiting))
-
-    monkeypatch.setattr(EventScoring, "add", watched)
-    copies = [
-        copied_file(NOW - 100_000 + n, size=10**18, account=account_of(n % 9), name=f"{n}")
-        for n in range(200)
-    ]
-    server.take(*records(_endpoint(server), copies, range(10, 200, 10)))
-    for row in _stored(server):
-        assert 50 < row["points"] <= 100
-        assert np.isfinite(list(row["evidence"].values())).all()
-    assert len(_stored(server)) == 9
-    assert max(waited) <= 5 + 10
 
 
 def test_an_alert_by_the_anomaly_alone_says_what_stood_out(server: Server, model: bytes) -> None:
