@@ -29,6 +29,7 @@ from analytics.anomaly_model import (
 )
 from analytics.drift_features import (
     DRIFT_DAYS,
+    DRIFT_HISTORY_DAYS,
     DRIFT_NAMES,
     baseline,
     drift_background,
@@ -50,7 +51,10 @@ DRIFT_DAYS_MIN: Final = 60
 """With fewer, drift has no baseline to speak of."""
 ROWS_MIN: Final = 100
 CALIBRATION_DAYS: Final = 28
+TRAINING_DAYS: Final = DRIFT_HISTORY_DAYS + CALIBRATION_DAYS
+"""Of a panel, where there are so many: each calibration day then looks back on as much as a running day."""
 _WARM_UP_DAYS: Final = 7
+_LEARNT_DAYS: Final = DRIFT_HISTORY_DAYS - _WARM_UP_DAYS
 _LEARNT_ROWS: Final = 100_000
 _BLOCK: Final = 4_096
 """Subjects computed together."""
@@ -199,7 +203,8 @@ def _learnt(
     names: tuple[str, ...],
     found: _Range,
 ) -> Forest | None:
-    days = range(min(_WARM_UP_DAYS, len(found.off)), len(found.off))
+    end = len(found.off)
+    days = range(max(min(_WARM_UP_DAYS, end), end - _LEARNT_DAYS), end)
     if not days or not loaded.values.any():
         return None
     n = len(found.group)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from analytics.anomaly_explanation import Change, DayExplanation, Reason
+from analytics.anomaly_explanation import Change, Reason
 from analytics.explanation import Language, human_ratio
 from analytics.measures import ACTIVITIES, CARRIED_BY, MEASURES
 from analytics.slow_explanation import SlowReason
@@ -152,15 +152,6 @@ def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
 def _none_of(change: Change) -> str:
     key = f"{change.activity}.{change.measure}"
     return f"{'no' if key in ONE else 'nothing'} {LABELS[key][0]}"
-
-
-def day_sentence(found: DayExplanation, language: Language = "en") -> str:
-    """One sentence of the two strongest reasons; empty without any."""
-    joined = "; " if language == "en" else "；"
-    said = joined.join(reason_line(reason, language) for reason in found.reasons[:2])
-    if said and found.unusual_combination:
-        said += "; an unusual combination" if language == "en" else "；少见的组合"
-    return said
 
 
 def _times(ratio: float, english: bool) -> str:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from analytics.alert_queues import DAY_QUEUE, SLOW_QUEUE, Queue, admitted
 from analytics.anomaly_model import AnomalyModel, Today
+from analytics.drift_features import DRIFT_HISTORY_DAYS
 from analytics.panel import ActivityDays, Flags, Floats
 
-HISTORY_DAYS: Final = 115
+HISTORY_DAYS: Final = DRIFT_HISTORY_DAYS
 """More days before a day change nothing."""
 
 QueueName = Literal["day", "slow"]

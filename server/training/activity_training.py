@@ -1,4 +1,5 @@
-"""Trains the anomaly models over all activities on the last 115 complete days.
+"""Trains the anomaly models over all activities on the last 143 complete days: 28 that are scored, and the
+115 before the first of these.
 
 Reads one snapshot, an activity at a time, and writes once at the end: the stream goes on meanwhile.
 """
@@ -10,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from analytics.anomaly_training import CALIBRATION_DAYS, Progress, train
+from analytics.anomaly_training import CALIBRATION_DAYS, TRAINING_DAYS, Progress, train
 from server import audit
 from server.pipeline.activity_history import HISTORY_DAYS
 from server.store.database import Database
@@ -67,7 +68,7 @@ def train_activities(
     begun = time.process_time()
     budget = alerts_per_1000_a_day
     with database.read() as connection:
-        company = company_days(connection, end=days_over(now))
+        company = company_days(connection, end=days_over(now), days=TRAINING_DAYS)
         if not company.panel.subjects:
             raise NothingMeasured("no day that is over was measured yet: nothing to learn from")
         if budget is None:

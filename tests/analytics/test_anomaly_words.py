@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analytics.anomaly_explanation import Change, DayExplanation, Reason
-from analytics.anomaly_words import LABELS, ONE, amount, change_line, day_sentence, reason_line, slow_line
+from analytics.anomaly_explanation import Change, Reason
+from analytics.anomaly_words import LABELS, ONE, amount, change_line, reason_line, slow_line
 from analytics.measures import MEASURES
 from analytics.slow_explanation import SlowReason
 
@@ -100,11 +100,3 @@ def test_the_change_lists_what_would_have_been_normal() -> None:
         "and no machines used for the first time would have been a normal day"
     )
     assert change_line(changes[:1], "zh") == "若不超过 250 MB 复制到移动存储，当天即属正常"
-
-
-def test_a_sentence_has_two_reasons_and_says_an_unusual_combination() -> None:
-    found = DayExplanation(80.0, (reason(), reason(days=7), reason(days=28)), 0.1, True, (), 80.0, ())
-    said = day_sentence(found)
-    assert said.count(";") == 2
-    assert said.endswith("an unusual combination")
-    assert day_sentence(DayExplanation(0.0, (), 0.0, False, (), 0.0, ())) == ""

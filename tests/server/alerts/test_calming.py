@@ -53,10 +53,7 @@ def closed(database: Database, verdict: Verdict, *, channel: str = "removable_st
         sums = {"bytes": 0, "files": 0, "items": 1, "new_places": 0, "first_time": NOW, "last_time": NOW}
         connection.execute(
             insert(channel_days),
-            [
-                day | sums | {"channel": each, "anomaly": 0.0}
-                for each in ("removable_storage", "access_log", "mail")
-            ],
+            [day | sums | {"channel": each} for each in ("removable_storage", "access_log", "mail")],
         )
         close_alert(connection, number, verdict, "a release goes out", "cli:test", NOW)
     return number

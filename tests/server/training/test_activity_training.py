@@ -55,7 +55,7 @@ def test_the_same_days_give_the_same_bytes(database: Database) -> None:
     with database.read() as connection:
         content = load_model(connection, first.id).content
     assert (content.subjects, content.days_seen) == (20, 62)
-    assert content.last_day - content.first_day == 114
+    assert content.last_day - content.first_day == 142
     assert content.drift is not None
     assert first.summary.last_day == END - 1
     assert first.summary.line == content.line
