@@ -14,7 +14,10 @@ from server.alerts.evidence_blocks import note_judged_ranges
 from server.alerts.judgement import note_judged
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import EarlierAlert
-from server.store.column_types import is_storable
+from server.people.erased import SUBJECT_CHARACTERS
+from server.people.pseudonyms import person_subject
+from server.pipeline.state_versions import raise_versions
+from server.store.column_types import is_storable, key_text
 from server.store.tables import alert_days, alerts
 
 LIST_MAX = 1000
@@ -111,7 +114,15 @@ def close_alert(
         raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
     if not is_storable(reason):
         raise ValueError("the reason holds a character that a database cannot keep")
-    if get_alert(connection, alert_id).status != "closed":
+    before = get_alert(connection, alert_id)
+    if before.status != "closed":
+        if verdict is Verdict.CONFIRMED:
+            # A leak's days are nobody's usual from now on (confirmed_days.py): whoever remembers these
+            # people forgets what their days are measured against.
+            concerned = {before.subject}
+            if before.account_owner is not None:
+                concerned.add(key_text(person_subject(before.account_owner), SUBJECT_CHARACTERS))
+            raise_versions(connection, {}, concerned)
         note_judged_ranges(connection, alert_id)
     changed = connection.execute(
         update(alerts)

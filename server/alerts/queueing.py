@@ -15,7 +15,7 @@ trained on: by those seen so far today it would hold in the morning what it lets
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -27,6 +27,7 @@ from server.store.upsert import insert_missing, upsert
 
 OPEN, HELD, CLOSED = "open", "held", "closed"
 _AT_ONCE = 500
+_Key = TypeVar("_Key", int, str)
 
 
 class AlertPlace(NamedTuple):
@@ -59,6 +60,8 @@ class AlertQueues:
         self._wanted: dict[AlertPlace, dict[int, StoredCandidate]] = {}
         self._caps: dict[QueueDay, int] = {}
         self._concerned: set[int] = set()
+        self.without_ground: set[AlertPlace] = set()
+        """Of the lasting ones those with days that are no longer over the line."""
 
     def look(
         self,
@@ -67,16 +70,23 @@ class AlertQueues:
         model: AnomalyModel | None,
         *,
         since: int,
+        lasting: Collection[AlertPlace] = (),
     ) -> None:
         """`candidates`: of all alerts that are looked at; none of one that rules made. `numbers`: of those
-        that are there. `since`: the first local day that is known; older candidates stay."""
+        that are there. `since`: the first local day that is known; older candidates stay. `lasting`: alerts
+        of which all do: they are open, and days that are erased by now, or that looking back found to be
+        less, close no alert. Only stronger ones of the same day put them out."""
         stored = _stored(self._connection, list(numbers.values()))
         subjects = sorted({place.subject for place, days in candidates.items() if days})
-        after = cool_downs(self._connection, subjects) if subjects else {}
+        after: dict[str, list[CoolDown]] = {}
+        for part in _portions(subjects):
+            after |= cool_downs(self._connection, part)
         changed: set[QueueDay] = set()
         for place, days in candidates.items():
             known = stored.get(numbers.get(place, 0), {})
-            wanted = {day: each for day, each in known.items() if day < since}
+            wanted = {day: each for day, each in known.items() if day < since or place in lasting}
+            if any(day >= since for day in wanted.keys() - {each.day for each in days}):
+                self.without_ground.add(place)
             for each in days:
                 wanted[each.day] = _wanted(each, known.get(each.day), after.get(place.subject, ()))
             self._stored[place], self._wanted[place] = known, wanted
@@ -194,5 +204,5 @@ def _open_or_hold(connection: Connection, numbers: Iterable[int], now: int) -> l
     return scores
 
 
-def _portions(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
+def _portions(numbers: Sequence[_Key]) -> Iterable[Sequence[_Key]]:
     return (numbers[start : start + _AT_ONCE] for start in range(0, len(numbers), _AT_ONCE))

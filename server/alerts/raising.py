@@ -52,18 +52,17 @@ def raise_alerts(
     `counts`: adds what bounds of correlations drop. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
     counts = counts or Counts()
+    assessed: list[_Assessed] = []
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
-        assessed = [
-            each for state in part for each in _assessed(memory, state, known, looking_back=looking_back)
-        ]
-        queues = _queues(connection, memory, assessed, looking_back=looking_back is not None)
-        for each in assessed:
-            person = people[each.state.subject]
-            scores += _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
-        scores += queues.rank(now)
-    return scores
+        assessed += [each for state in part for each in _assessed(memory, state, known)]
+    # Of all at once: days of queues are locked before any alert is written.
+    queues = _queues(connection, memory, assessed)
+    for each in assessed:
+        person = people[each.state.subject]
+        scores += _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
+    return scores + queues.rank(now)
 
 
 class _KnownAlert(NamedTuple):
@@ -76,6 +75,7 @@ class _KnownAlert(NamedTuple):
     sentence: dict[str, str]
     facts: dict[str, Any]
     looked_back_at: int | None
+    model_id: int | None
 
     def lacks(self, values: Mapping[str, Any]) -> bool:
         """Whether the values say more or less than the alert does."""
@@ -118,9 +118,7 @@ class _Assessed(NamedTuple):
         )
 
 
-def _assessed(
-    memory: Memory, state: SubjectState, known: _Known, *, looking_back: int | None
-) -> Iterator[_Assessed]:
+def _assessed(memory: Memory, state: SubjectState, known: _Known) -> Iterator[_Assessed]:
     families = {hits.family for hits in state.rules.values()}
     families |= {family for subject, family in known.alerts if subject == state.subject}
     for day in state.anomalies.values():
@@ -137,18 +135,17 @@ def _assessed(
             yield _Assessed(state, family, found, known_alert, judged)
 
 
-def _queues(
-    connection: Connection, memory: Memory, assessed: Sequence[_Assessed], *, looking_back: bool
-) -> AlertQueues:
+def _queues(connection: Connection, memory: Memory, assessed: Sequence[_Assessed]) -> AlertQueues:
     """Locked as far as these change them."""
     queues = AlertQueues(connection)
     candidates: dict[AlertPlace, Sequence[Candidate]] = {}
     numbers: dict[AlertPlace, int] = {}
+    lasting: set[AlertPlace] = set()
     for each in assessed:
         place = AlertPlace(each.state.subject, each.family)
-        if looking_back and each.found is None and each.known is not None and each.known.status == OPEN:
-            # It stays open: whether it is closed is for people to say.
-            continue
+        if each.known is not None and each.known.status == OPEN and not each.by_rules:
+            # Whether it is closed is for people to say.
+            lasting.add(place)
         if each.known is not None and not each.known.by_rules:
             numbers[place] = each.known.id
         if each.found is None or each.by_rules:
@@ -156,7 +153,7 @@ def _queues(
         else:
             candidates[place] = each.found.candidates
     since = first_local_day(memory.first_day)
-    queues.look(candidates, numbers, memory.scorer.model, since=since)
+    queues.look(candidates, numbers, memory.scorer.model, since=since, lasting=lasting)
     return queues
 
 
@@ -178,7 +175,10 @@ def _raise(
         if known_alert is not None:
             queues.write(place, known_alert.id)
             if looking_back is not None:
-                _say_nothing_is_left(connection, known_alert, now)
+                by_hr = known_alert.by_rules or known_alert.model_id == memory.scorer.model_id
+                _say_nothing_is_left(connection, known_alert, now, by_hr=by_hr, looked_back=True)
+            elif place in queues.without_ground:
+                _say_nothing_is_left(connection, known_alert, now, by_hr=False, looked_back=False)
         return []
     seen_anew = looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
     again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
@@ -265,19 +265,28 @@ def _write_evidence(
 
 
 _NOTHING_LEFT: Final = {
+    "en": "; nothing of what is stored of it now reaches the line",
+    "zh": "；其现存数据均未达到告警线",
+}
+_NOTHING_LEFT_BY_HR: Final = {
     "en": "; by what HR says now nothing of it reaches the line",
     "zh": "；按人事现有信息，均未达到告警线",
 }
 
 
-def _say_nothing_is_left(connection: Connection, alert: _KnownAlert, now: int) -> None:
+def _say_nothing_is_left(
+    connection: Connection, alert: _KnownAlert, now: int, *, by_hr: bool, looked_back: bool
+) -> None:
     """It stays open: whether it is closed is for people to say."""
+    said, ends = (_NOTHING_LEFT_BY_HR if by_hr else _NOTHING_LEFT), (_NOTHING_LEFT, _NOTHING_LEFT_BY_HR)
     sentence = {
-        language: words if words.endswith(_NOTHING_LEFT[language]) else words + _NOTHING_LEFT[language]
+        language: words if words.endswith(tuple(each[language] for each in ends)) else words + said[language]
         for language, words in alert.sentence.items()
     }
     if sentence != alert.sentence:
-        values = {"sentence": sentence, "updated_at": now, "looked_back_at": now}
+        values = {"sentence": sentence, "updated_at": now}
+        if looked_back:
+            values["looked_back_at"] = now
         connection.execute(update(alerts).where(alerts.c.id == alert.id).values(values))
 
 

@@ -38,11 +38,11 @@ from server.evaluation.simulator.single_events import (
 )
 from server.pipeline.measuring import is_off_hours, measured, prints_of
 from server.store.database import Database, open_database, upgrade
-from server.store.tables import account_bindings, accounts, anomaly_days, models
+from server.store.tables import account_bindings, accounts, alerts, anomaly_days, models
 from server.training.activity_panel import activity_panel
 from server.training.activity_training import train_activities
 from server.training.stored_models import load_model
-from tests.server.pipeline.conftest import DAY, NOW
+from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
 from tests.server.training.measured_company import measured_company, subject
 
@@ -137,6 +137,14 @@ def stored_anomalies(connection: Connection) -> list[dict[str, Any]]:
         | {name: json.loads(getattr(row, name)) for name in ("evidence", "uncalmed_evidence")}
         for row in connection.execute(query)
     ]
+
+
+def alert_rows(server: Server) -> list[dict[str, Any]]:
+    """Of alerts what events alone decide."""
+    columns = [alerts.c[name] for name in ("subject", "family", "score", "status", "shares", "facts")]
+    with server.database.read() as connection:
+        query = select(*columns).order_by(alerts.c.subject, alerts.c.family)
+        return [dict(row._mapping) for row in connection.execute(query)]
 
 
 class PlainDay:

@@ -11,12 +11,10 @@ from sqlalchemy import insert, select
 
 from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted, calmed_day
-from server.detection.assessment import assess
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
-from server.store.tables import activity_days, alert_days, alerts, look_backs
+from server.store.tables import activity_days, alert_days, alerts
 from server.training.activity_panel import activity_panel
-from tests.server.look_back.outcomes import looking_back
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.pipeline.scored_company import (
@@ -25,6 +23,7 @@ from tests.server.pipeline.scored_company import (
     account_of,
     activate,
     acts_of,
+    alert_rows,
     learnt_company,
     learnt_models,
     records,
@@ -53,14 +52,6 @@ def _endpoint(server: Server, name: str = "laptop-1") -> Endpoint:
 def _stored(server: Server) -> list[dict[str, Any]]:
     with server.database.read() as connection:
         return stored_anomalies(connection)
-
-
-def _alerts(server: Server) -> list[dict[str, Any]]:
-    """Of alerts what events alone decide."""
-    columns = [alerts.c[name] for name in ("subject", "family", "score", "status", "shares", "facts")]
-    with server.database.read() as connection:
-        query = select(*columns).order_by(alerts.c.subject, alerts.c.family)
-        return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def _of(server: Server, person: int = ONE, day: int = TODAY) -> dict[str, Any]:
@@ -117,32 +108,10 @@ def test_neither_records_nor_batches_nor_restarts_nor_duplicates_show(
         else:
             for record in records(endpoint, events, dice.sample(range(len(events)), 6)):
                 server.take(record, record)
-        outcomes.append((_stored(server), _alerts(server)))
+        outcomes.append((_stored(server), alert_rows(server)))
     assert len(outcomes[0][0]) == 3
     assert outcomes[1] == outcomes[0]
     assert outcomes[2] == outcomes[0]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_was_found_of_a_day_is_never_lost_by_what_comes_after_it(
-    server: Server, model: bytes, seed: int
-) -> None:
-    learnt_company(server.database, model)
-    dice = random.Random(200 + seed)
-    events = acts_of(dice.randrange(40), dice, 60)
-    found: dict[tuple[str, str], int] = {}
-    for record in records(_endpoint(server), events, range(1, len(events))):
-        server.take(record)
-        scores = {(row["subject"], row["family"]): row["score"] for row in _alerts(server)}
-        assert all(scores[place] >= score for place, score in found.items())
-        with server.database.read() as connection:
-            known = Memory(connection, lambda: NOW)
-            known.load_subjects(connection, sorted({subject for subject, _ in scores}))
-        for (who, family), score in scores.items():
-            now = assess(known.subjects[who], family, {}, known.rules.policies.correlated.reaches)
-            assert now is not None and now.risk.score == score
-        found = scores
-    assert found
 
 
 def test_how_activities_interleave_shows_neither_in_evidence_nor_in_points(
@@ -249,31 +218,6 @@ def test_a_laptop_that_was_away_for_weeks_is_scored_the_same_in_one_batch_or_in_
             outcomes.append((_stored(server), sorted(map(tuple, connection.execute(query)))))
     assert outcomes[0] == outcomes[1]
     assert [row["day"] for row in outcomes[0][0]] == [TODAY - 23, TODAY - 20]
-
-
-@ON_BOTH
-def test_looking_back_finds_the_same(server: Server, model: bytes) -> None:
-    learnt_company(server.database, model)
-    events = acts_of(ONE, random.Random(11), 60)
-    server.take(*records(_endpoint(server), events, range(5, 60, 5)), records_per_batch=4)
-    live = _stored(server)
-    assert live[0]["points"] > 0
-    with server.database.begin() as connection:
-        connection.execute(
-            insert(look_backs).values(
-                person_id=f"p{ONE:04d}",
-                accounts=[],
-                way="flag",
-                queued_at=NOW,
-                events=0,
-                changed=0,
-                opened=0,
-                joined=0,
-            )
-        )
-    # The days before have no events behind them here.
-    assert looking_back(server, days=0).step() == 1
-    assert _stored(server) == live
 
 
 def test_what_was_judged_harmless_calms_the_same_again_and_what_it_would_have_been_is_kept(

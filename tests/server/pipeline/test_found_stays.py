@@ -1,0 +1,87 @@
+"""What was found stays found: neither further events, nor erasure, nor looking back lets an alert go."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from server.detection.assessment import assess
+from server.pipeline.memory import Memory
+from server.store.tables import look_backs
+from tests.server.look_back.outcomes import looking_back
+from tests.server.pipeline.conftest import NOW, Server
+from tests.server.pipeline.endpoint import Endpoint
+from tests.server.pipeline.scored_company import (
+    acts_of,
+    alert_rows,
+    learnt_company,
+    learnt_models,
+    records,
+    stored_anomalies,
+)
+
+SEEDS = range(2)
+ONE = 3
+"""A person of the company."""
+ON_BOTH = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = pytest.mark.databases("sqlite")
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return learnt_models()[0]
+
+
+def _endpoint(server: Server) -> Endpoint:
+    endpoint = Endpoint("laptop-1")
+    endpoint.enrol(server.database)
+    return endpoint
+
+
+def _look_back(server: Server, days: int = 0) -> None:
+    """The days before have no events behind them here."""
+    row = {"person_id": f"p{ONE:04d}", "accounts": [], "way": "flag", "queued_at": NOW}
+    with server.database.begin() as connection:
+        connection.execute(insert(look_backs).values(**row, events=0, changed=0, opened=0, joined=0))
+    assert looking_back(server, days=days).step() == 1
+
+
+def _anomalies(server: Server) -> list[dict[str, Any]]:
+    with server.database.read() as connection:
+        return stored_anomalies(connection)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_found_of_a_day_is_never_lost_by_what_comes_after_it(
+    server: Server, model: bytes, seed: int
+) -> None:
+    learnt_company(server.database, model)
+    dice = random.Random(200 + seed)
+    events = acts_of(dice.randrange(40), dice, 60)
+    found: dict[tuple[str, str], int] = {}
+    for record in records(_endpoint(server), events, range(1, len(events))):
+        server.take(record)
+        scores = {(row["subject"], row["family"]): row["score"] for row in alert_rows(server)}
+        assert all(scores[place] >= score for place, score in found.items())
+        with server.database.read() as connection:
+            known = Memory(connection, lambda: NOW)
+            known.load_subjects(connection, sorted({subject for subject, _ in scores}))
+        for (who, family), score in scores.items():
+            now = assess(known.subjects[who], family, {}, known.rules.policies.correlated.reaches)
+            assert now is not None and now.risk.score == score
+        found = scores
+    assert found
+
+
+@ON_BOTH
+def test_looking_back_finds_the_same(server: Server, model: bytes) -> None:
+    learnt_company(server.database, model)
+    events = acts_of(ONE, random.Random(11), 60)
+    server.take(*records(_endpoint(server), events, range(5, 60, 5)), records_per_batch=4)
+    live = _anomalies(server)
+    assert live[0]["points"] > 0
+    _look_back(server)
+    assert _anomalies(server) == live
