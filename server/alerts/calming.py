@@ -60,8 +60,11 @@ def note_accepted(connection: Connection, alert_id: int, subject: str) -> None:
         connection.execute(update(alerts).where(alerts.c.id == alert_id).values(values))
 
 
-def accepted_of(connection: Connection, subjects: Sequence[str], day: int) -> dict[str, tuple[Accepted, ...]]:
-    """What calms the local day `day` (since 1970-01-01) of these subjects; those without are left out."""
+def accepted_of(
+    connection: Connection, subjects: Sequence[str], day: int, *, until: int | None = None
+) -> dict[str, tuple[Accepted, ...]]:
+    """What calms the local day `day` (since 1970-01-01) of these subjects; those without are left out.
+    `until`: only what was judged by then (ms UTC)."""
     found: dict[str, tuple[Accepted, ...]] = {}
     for start in range(0, len(subjects), _AT_ONCE):
         query = (
@@ -73,6 +76,8 @@ def accepted_of(connection: Connection, subjects: Sequence[str], day: int) -> di
             )
             .order_by(alerts.c.id)
         )
+        if until is not None:
+            query = query.where(alerts.c.closed_at <= until)
         for row in connection.execute(query):
             held = tuple(
                 each for each in accepted_in(row.facts) if 0 < day + _DAY_ZERO - each.day <= CALM_DAYS

@@ -38,7 +38,7 @@ from server.detection.day_histories import (
     watched,
     without,
 )
-from server.detection.day_scores import Running, Snapshot, score_snapshots
+from server.detection.day_scores import Judged, Running, Snapshot, score_snapshots
 from server.enrich.enrichment import peer_group_of
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.directory import PersonRecord
@@ -91,6 +91,9 @@ class AnomalyScoring:
         self._days = 0
         self._places = 0
         self._explained: dict[str, dict[int, Subject]] = {}
+        self.as_of: int | None = None
+        """ms UTC: looking back, when the server took the events that are scored again. What was judged later
+        calms nothing of theirs, as it did not then."""
 
     @property
     def is_full(self) -> bool:
@@ -119,7 +122,7 @@ class AnomalyScoring:
         last = list(here)[-1] if is_first else activity
         for name in here if is_first else (activity,):
             whole = here if name == last and (slow or is_first) else None
-            self._waiting.append(Snapshot(running, state, name, *here[name], weight, whole))
+            self._waiting.append(Snapshot(running, state, name, *here[name], weight, whole, self.as_of))
 
     def _known(self, state: SubjectState, day: int, peer_group: str) -> Running:
         days = self._running.setdefault(state.subject, {})
@@ -258,14 +261,12 @@ def _together(histories: Sequence[History]) -> dict[str, ActivityDays]:
     }
 
 
-def _accepted(
-    connection: Connection, waiting: Sequence[Snapshot]
-) -> dict[tuple[str, int], tuple[Accepted, ...]]:
-    by_day: dict[int, set[str]] = {}
+def _accepted(connection: Connection, waiting: Sequence[Snapshot]) -> dict[Judged, tuple[Accepted, ...]]:
+    together: dict[tuple[int, int | None], set[str]] = {}
     for each in waiting:
-        by_day.setdefault(each.running.day, set()).add(each.running.subject)
+        together.setdefault((each.running.day, each.as_of), set()).add(each.running.subject)
     return {
-        (subject, day): accepted
-        for day, subjects in sorted(by_day.items())
-        for subject, accepted in accepted_of(connection, sorted(subjects), day).items()
+        (subject, day, until): accepted
+        for (day, until), subjects in together.items()
+        for subject, accepted in accepted_of(connection, sorted(subjects), day, until=until).items()
     }

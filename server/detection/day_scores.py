@@ -36,6 +36,10 @@ Held = tuple[tuple[int, ...], Prints]
 NO_PLACES: Final[tuple[NDArray[np.int64], ...]] = ()
 
 
+Judged = tuple[str, int, int | None]
+"""(subject, local day, by when it must have been judged; None: by now): whose verdicts calm a snapshot."""
+
+
 class Running:
     """A day of a subject that is being scored, and what it is measured against, once that is known."""
 
@@ -66,7 +70,7 @@ class Running:
 class Snapshot:
     """An activity's day as it stood. `whole`: all of the day, where drift is to be scored."""
 
-    __slots__ = ("activity", "amounts", "places", "running", "state", "weight", "whole")
+    __slots__ = ("activity", "amounts", "as_of", "places", "running", "state", "weight", "whole")
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Snapshot:
         places: Prints,
         weight: float,
         whole: Mapping[str, Held] | None,
+        as_of: int | None = None,
     ) -> None:
         self.running = running
         self.state = state
@@ -85,6 +90,11 @@ class Snapshot:
         self.places = places
         self.weight = weight
         self.whole = whole
+        self.as_of = as_of
+
+    @property
+    def judged(self) -> Judged:
+        return self.running.subject, self.running.day, self.as_of
 
     def values(self) -> Counts:
         return self._values(self.activity, (self.amounts, self.places))
@@ -101,9 +111,9 @@ def score_snapshots(
     model: AnomalyModel,
     model_id: int | None,
     snapshots: Sequence[Snapshot],
-    accepted: Mapping[tuple[str, int], Sequence[Accepted]],
+    accepted: Mapping[Judged, Sequence[Accepted]],
 ) -> None:
-    """Into the snapshots' states. `accepted`: by subject and local day, what verdicts calm."""
+    """Into the snapshots' states. `accepted`: what verdicts calm."""
     values = [each.values() for each in snapshots]
     raw = _evidence(model, snapshots, values)
     calmed = raw.copy()
@@ -153,11 +163,11 @@ def _evidence(model: AnomalyModel, snapshots: Sequence[Snapshot], values: Sequen
 def _calmed(
     snapshots: Sequence[Snapshot],
     values: Sequence[Counts],
-    accepted: Mapping[tuple[str, int], Sequence[Accepted]],
+    accepted: Mapping[Judged, Sequence[Accepted]],
 ) -> dict[int, Counts]:
     found = {}
     for row, each in enumerate(snapshots):
-        judged = accepted.get((each.running.subject, each.running.day))
+        judged = accepted.get(each.judged)
         if judged:
             usual = usual_of(Running.records([each.running]), each.activity)[0]
             day = each.running.day + _DAY_ZERO

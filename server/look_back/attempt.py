@@ -17,9 +17,10 @@ from server.look_back.rescoring import Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, stored_places
 from server.look_back.suspected_again import CountedActs, OthersConcerned
-from server.look_back.unread_days import keep_what_was_found
+from server.look_back.unread_days import keep_anomalies, keep_what_was_found
 from server.people.directory import people_version
 from server.people.directory_changes import newer_directory
+from server.pipeline.anomaly_day import load_anomaly_days
 from server.pipeline.memory import Memory
 from server.pipeline.state_versions import lock_versions
 from server.pipeline.subject_state import load_subjects
@@ -229,6 +230,7 @@ class Attempt:
             memory.scorer.settle(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
             self._keep_unread_days(connection)
+            self._keep_anomalies(connection)
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
             now = clock()
@@ -276,6 +278,14 @@ class Attempt:
         )
         for subject, stored in stored_of.items():
             keep_what_was_found(self._memory.subjects[subject], stored, unread[subject])
+
+    def _keep_anomalies(self, connection: Connection) -> None:
+        scorer = self._memory.scorer
+        scores = scorer.model is not None and not scorer.model.cold_start
+        for subject, stored in load_anomaly_days(connection, self._subjects, self._first_day).items():
+            keep_anomalies(
+                self._memory.subjects[subject], stored, self._first_day, scorer.model_id if scores else None
+            )
 
 
 def _last_erasure(connection: Connection) -> int:

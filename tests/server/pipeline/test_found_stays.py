@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from analytics.measures import ACTIVITIES
 from server.detection.assessment import assess
 from server.pipeline.memory import Memory
-from server.store.tables import look_backs
+from server.store.tables import alerts, anomaly_days, look_backs
 from tests.server.look_back.outcomes import looking_back
-from tests.server.pipeline.conftest import NOW, Server
+from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
 from tests.server.pipeline.scored_company import (
+    TODAY,
+    activate,
     acts_of,
     alert_rows,
     learnt_company,
@@ -22,6 +25,7 @@ from tests.server.pipeline.scored_company import (
     records,
     stored_anomalies,
 )
+from tests.server.training.measured_company import subject
 
 SEEDS = range(2)
 ONE = 3
@@ -85,3 +89,46 @@ def test_looking_back_finds_the_same(server: Server, model: bytes) -> None:
     assert live[0]["points"] > 0
     _look_back(server)
     assert _anomalies(server) == live
+
+
+@pytest.mark.parametrize("active", ["a cold start", "another model", "none that is usable"])
+def test_looking_back_keeps_what_another_model_found(server: Server, model: bytes, active: str) -> None:
+    learnt_company(server.database, model)
+    events = acts_of(ONE, random.Random(11), 60)
+    server.take(*records(_endpoint(server), events, ()))
+    with server.database.begin() as connection:
+        # As a model found it that had not learnt the day.
+        connection.execute(anomaly_days.update().values(points=100.0, uncalmed=100.0, slow_points=98.0))
+    live = _anomalies(server)
+    activate(server.database, {"a cold start": learnt_models()[1], "another model": model}.get(active, b"?"))
+    _look_back(server)
+    assert _anomalies(server) == live
+
+
+def test_a_verdict_given_later_does_not_calm_what_ran_before_it(server: Server, model: bytes) -> None:
+    learnt_company(server.database, model)
+    server.take(*records(_endpoint(server), acts_of(ONE, random.Random(11), 60), ()))
+    live = _anomalies(server)
+    assert live[0]["points"] > 0
+    row = measured_alert(closed_at=NOW + 3_600_000)
+    with server.database.begin() as connection:
+        connection.execute(insert(alerts).values(**row))
+    server.now = NOW + 7_200_000
+    _look_back(server)
+    assert _anomalies(server) == live
+    with server.database.begin() as connection:
+        connection.execute(alerts.update().where(alerts.c.reason == "again").values(closed_at=NOW - DAY))
+    _look_back(server)
+    assert _anomalies(server) != live
+
+
+def measured_alert(*, closed_at: int) -> dict[str, Any]:
+    """Closed as expected, about as much of everything as there can be, two days ago."""
+    at = (TODAY - 2) * DAY
+    accepted = [
+        [name, each.name, 10**12, TODAY - 2] for name, measures in ACTIVITIES.items() for each in measures
+    ]
+    times = {"opened_at": at, "updated_at": at, "first_time": at, "last_time": at, "closed_at": closed_at}
+    rest = {"score": 60, "events": 1, "policy_version": "1", "reason": "again", "verdict": "expected"}
+    words = {"sentence": {"en": "x", "zh": "x"}, "shares": [], "traits": [], "facts": {"accepted": accepted}}
+    return times | rest | words | {"subject": subject(ONE), "family": "nothing", "status": "closed"}
