@@ -228,7 +228,7 @@ def _calibrated(scores: Floats, seen: Flags, found: _Range) -> tuple[ScorePools,
 def _drift(
     x: NDArray[np.float32], there: Flags, recent: Flags, divisor: Floats, found: _Range, budget: float
 ) -> StoredDrift | None:
-    peers = drift_peers(x.astype(np.float64, copy=False), there, found.off, found.members)
+    peers = drift_peers(x, there, found.off, found.members)
     n, days, slow = x.shape
     features = np.zeros((n, len(found.days), len(DRIFT_NAMES)), dtype=np.float32)
     first = max(found.first - max(DRIFT_DAYS) + 1, 0)

@@ -9,7 +9,7 @@ A baseline of fewer than MIN_BASELINE days says nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -61,7 +61,9 @@ class DriftBackground(msgspec.Struct, frozen=True, eq=False):
     """The same shape: how many days they are."""
 
 
-def drift_peers(x: Floats, seen: Flags, off: Flags, of_group: Sequence[NDArray[np.intp]]) -> DriftPeers:
+def drift_peers(
+    x: NDArray[np.floating[Any]], seen: Flags, off: Flags, of_group: Sequence[NDArray[np.intp]]
+) -> DriftPeers:
     """From the baselines as of the day after the last of x (subjects, days, slow measures)."""
     mean, sd = [], []
     for off_day in (False, True):
@@ -131,7 +133,9 @@ def drift_features(today: Floats, there: Flags, known: DriftBackground) -> Float
     return found.reshape(len(today), len(DRIFT_NAMES))
 
 
-def _before_gap(x: Floats, seen: Flags, off: Flags, off_today: bool) -> tuple[Floats, Flags, Flags]:
+def _before_gap(
+    x: NDArray[np.floating[Any]], seen: Flags, off: Flags, off_today: bool
+) -> tuple[NDArray[np.floating[Any]], Flags, Flags]:
     # Today is the day after the last one: the baseline's last day lies 28 days before today.
     end = max(x.shape[1] - GAP_DAYS + 1, 0)
     first = max(end - REACH_DAYS, 0)

@@ -6,10 +6,11 @@ Days run along the second axis, oldest first; the last one is yesterday.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from analytics.measures import Measure
 from analytics.panel import Counts, Flags, Floats, log_values
@@ -18,6 +19,7 @@ HISTORY_DAYS: Final = 88
 BURST_DAYS: Final = 28
 SUM_DAYS: Final = (7, 28)
 _WINDOWS_MAX: Final = 29
+_BLOCK: Final = 4_096
 
 
 class Usual(msgspec.Struct, frozen=True, eq=False):
@@ -32,9 +34,18 @@ class Usual(msgspec.Struct, frozen=True, eq=False):
     """With n − 1; 0 for fewer than two days."""
 
 
-def own_usual(x: Floats, seen: Flags, same_type: Flags, last: int = BURST_DAYS) -> Usual:
+def own_usual(x: NDArray[np.floating[Any]], seen: Flags, same_type: Flags, last: int = BURST_DAYS) -> Usual:
     """Over the last 28 calendar days of the type, as far as they were seen; x (subjects, days, measures)."""
     picked = np.flatnonzero(same_type)[-last:]
+    # In blocks: a large company's days are copied several times.
+    starts = range(0, max(len(x), 1), _BLOCK)
+    parts = [_usual(x[start : start + _BLOCK], seen[start : start + _BLOCK], picked) for start in starts]
+    if len(parts) == 1:
+        return parts[0]
+    return Usual(*(np.concatenate([getattr(p, name) for p in parts]) for name in Usual.__struct_fields__))
+
+
+def _usual(x: NDArray[np.floating[Any]], seen: Flags, picked: NDArray[np.intp]) -> Usual:
     subjects, _, measures = x.shape
     n = seen[:, picked].sum(axis=1)
     q90, mean, variance = (np.zeros((subjects, measures)) for _ in range(3))
@@ -42,7 +53,7 @@ def own_usual(x: Floats, seen: Flags, same_type: Flags, last: int = BURST_DAYS) 
     busy = np.flatnonzero(x[:, picked].any(axis=(1, 2)))
     if len(busy):
         mask = seen[np.ix_(busy, picked)][:, :, None]
-        chosen = x[np.ix_(busy, picked)]
+        chosen = x[np.ix_(busy, picked)].astype(np.float64, copy=False)
         many = np.maximum(n[busy], 1)[:, None]
         rank = np.floor(0.9 * (many - 1)).astype(np.intp)
         ordered = np.sort(np.where(mask, chosen, np.inf), axis=1)

@@ -85,8 +85,9 @@ def checked(loaded: ActivityDays, name: str, subjects: int, days: int) -> Activi
         raise PanelError(f"{name}: values of type {values.dtype}")
     if values.size and values.min() < 0:
         raise PanelError(f"{name}: a value is negative")
-    bounded = np.minimum(values, VALUE_MAX).astype(np.int64)
-    return ActivityDays(np.where(seen[:, :, None], bounded, 0), seen)
+    bounded = np.minimum(values, VALUE_MAX).astype(np.int64, copy=False)
+    bounded[~seen] = 0
+    return ActivityDays(bounded, seen)
 
 
 def log_values(values: Counts | Floats, measures: Sequence[Measure]) -> Floats:

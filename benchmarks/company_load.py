@@ -44,6 +44,7 @@ from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from event_schema.request_signing import key_id
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WireRecord, pack_events
 from server.people.calendar import day_type
+from server.people.pseudonyms import pseudonym_key
 from server.pipeline.measuring import prints_of_places
 from server.store.tables import (
     account_bindings,
@@ -242,7 +243,8 @@ class Company:
             if files
         ]
         connection.execute(channel_days.insert(), [self._history_row(*each) for each in history])
-        connection.execute(activity_days.insert(), [self._activity_row(*each) for each in history])
+        place_key = pseudonym_key(connection)
+        connection.execute(activity_days.insert(), [self._activity_row(*each, place_key) for each in history])
 
     def _history_row(self, worker: Worker, day: int, files: int, megabytes: float) -> dict[str, object]:
         return {
@@ -259,14 +261,17 @@ class Company:
             "events": files + 2,
         }
 
-    def _activity_row(self, worker: Worker, day: int, files: int, megabytes: float) -> dict[str, object]:
+    def _activity_row(
+        self, worker: Worker, day: int, files: int, megabytes: float, key: bytes
+    ) -> dict[str, object]:
+        stick = (f"device:{worker.stick.uid}",)
         return {
             "subject": worker.subject,
             "activity": "removable_storage",
             "day": day,
             "day_type": day_type(day),
             "amounts": json.dumps([round(megabytes * 1e6), files, 0]),
-            "places": json.dumps(prints_of_places("removable_storage", (f"device:{worker.stick.uid}",))),
+            "places": json.dumps(prints_of_places("removable_storage", stick, key)),
             "events": files + 2,
         }
 

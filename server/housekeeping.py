@@ -20,7 +20,7 @@ from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
 from server.pulse import Pulse
-from server.retention import WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
+from server.retention import ACTIVITY_DAYS, WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.deletion import delete_rows
 from server.store.leftovers import clear_leftovers
@@ -68,13 +68,14 @@ def drop_old(
     events_days: int,
     alerts_days: int,
     uses_days: int,
+    sums_days: int = ACTIVITY_DAYS,
     stop: threading.Event,
 ) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
     `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
     gone, which would raise them again; held ones until then; uses for `uses_days` after the last one; sums
-    of activities for as long as models need them."""
+    of activities for `sums_days`."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
     first_watched = min(first_kept, first_day_kept(now, WATCHED_DAYS))
@@ -86,7 +87,7 @@ def drop_old(
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
         (subject_events, subject_events.c.day < first_local),
         (channel_days, channel_days.c.day < first_local),
-        (activity_days, activity_days.c.day < first_activity_day(now)),
+        (activity_days, activity_days.c.day < first_activity_day(now, sums_days)),
         (anomaly_days, anomaly_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
         (suspect_traits, suspect_traits.c.day < first_local),
@@ -148,6 +149,7 @@ class Housekeeping:
         events_days: int,
         alerts_days: int,
         uses_days: int,
+        activity_days: int = ACTIVITY_DAYS,
         clock: Callable[[], int],
         renew_certificate: Callable[[], None],
         keep_time: Callable[[], None] = lambda: None,
@@ -163,6 +165,7 @@ class Housekeeping:
         self._events_days = events_days
         self._alerts_days = alerts_days
         self._uses_days = uses_days
+        self._sums_days = activity_days
         self._clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
@@ -213,6 +216,7 @@ class Housekeeping:
                 events_days=self._events_days,
                 alerts_days=self._alerts_days,
                 uses_days=self._uses_days,
+                sums_days=self._sums_days,
                 stop=stop,
             )
         except StoreUnavailable as error:

@@ -8,8 +8,10 @@ from typing import Final
 DAY_MS: Final = 24 * 3600 * 1000
 EVER: Final = -(2**31)
 ACTIVITY_DAYS: Final = 190
-"""Sums by activity and day: 115 that models look at, 60 before them that tell what is new
-(pipeline/activity_history.py), and some for those that come late."""
+"""Sums by activity and day, where nobody says otherwise: 115 that models look at, 60 before them that tell
+what is new (pipeline/activity_history.py), and some for those that come late."""
+ACTIVITY_DAYS_MIN: Final = 30
+"""With fewer no model would have its 28 days of calibration."""
 WATCHED_DAYS: Final = 120
 """Days on which collectors ran, of which models look at 115 before the one that runs."""
 
@@ -19,9 +21,9 @@ def first_day_kept(now: int, events_days: int | None) -> int:
     return EVER if events_days is None else now // DAY_MS - events_days
 
 
-def first_activity_day(now: int) -> int:
+def first_activity_day(now: int, activity_days: int) -> int:
     """Local day. now: ms UTC."""
-    return first_local_day(first_day_kept(now, ACTIVITY_DAYS))
+    return first_local_day(first_day_kept(now, activity_days))
 
 
 def first_local_day(first_day: int) -> int:

@@ -163,8 +163,12 @@ def _size(path: Path) -> int:
 def _retention(connection: Connection, process: ProcessState | None, kept: RetentionConfig) -> RetentionState:
     oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
     if process is None:
-        return RetentionState(kept.events_days, kept.alerts_days, oldest, None, None)
-    return RetentionState(kept.events_days, kept.alerts_days, oldest, process.next_drop_at, process.last_drop)
+        next_drop_at, last_drop = None, None
+    else:
+        next_drop_at, last_drop = process.next_drop_at, process.last_drop
+    return RetentionState(
+        kept.events_days, kept.alerts_days, oldest, next_drop_at, last_drop, kept.activity_days
+    )
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:

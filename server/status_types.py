@@ -12,6 +12,7 @@ from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
 from server.process_state import LastDrop, ProcessState
+from server.retention import ACTIVITY_DAYS
 from server.service_tokens import ServiceToken
 from server.training.model_watch import ModelWatch
 
@@ -60,6 +61,7 @@ class RetentionState(msgspec.Struct, frozen=True):
     oldest_day: int | None
     next_drop_at: Milliseconds | None
     last_drop: LastDrop | None = None
+    activity_days: int = ACTIVITY_DAYS
 
 
 class TrainingState(msgspec.Struct, frozen=True):

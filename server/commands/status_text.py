@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from analytics.anomaly_training import DRIFT_DAYS_MIN
 from event_schema.byte_size import byte_size
 from event_schema.printable import printable_name
 from server.agents.health import AgentHealth
@@ -226,6 +227,9 @@ def _model(status: Status) -> str:
             f"model {watched.model_id}, trained {age(watched.trained_at, status.at)} on"
             f" {training.subjects or 0:,} people{start}{stale}"
         )
+    kept = status.retention.activity_days
+    if kept < DRIFT_DAYS_MIN:
+        words += f"; no drift is looked for: that takes {DRIFT_DAYS_MIN} days, and sums are kept for {kept}"
     return words if training.fault is None else f"{words}; the last training failed: {training.fault}"
 
 

@@ -68,6 +68,10 @@ class Surroundings(Protocol):
 
     def anomaly_weight(self, person: PersonRecord | None, day: int) -> float: ...
 
+    @property
+    def first_activity_day(self) -> int:
+        """The oldest local day that counts."""
+
 
 class AnomalyScoring:
     """With one model, or none."""
@@ -163,7 +167,7 @@ class AnomalyScoring:
         for start in range(0, len(ordered), _READ_AT_ONCE):
             part = ordered[start : start + _READ_AT_ONCE]
             captured = [running.captured for running in part if running.captured is not None]
-            histories = read_histories(connection, captured, confirmed)
+            histories = read_histories(connection, captured, confirmed, self._around.first_activity_day)
             self._know(model, part, histories)
 
     def _know(self, model: AnomalyModel, part: Sequence[Running], histories: Sequence[History]) -> None:
@@ -230,7 +234,8 @@ class AnomalyScoring:
         self, connection: Connection, state: SubjectState, day: int, peer_group: str, weight: float
     ) -> Subject:
         subject = state.subject
-        stored = load_activities(connection, [subject], day - DAYS_READ - 1, until=day + 1)[subject]
+        first = max(day - DAYS_READ - 1, self._around.first_activity_day)
+        stored = load_activities(connection, [subject], first, until=day + 1)[subject]
         own, anywhere = self._around.watched_days(state), self._around.watched_anywhere()
         before = activity_history(stored, day, watched(own, day), watched(anywhere, day))
         days = HISTORY_DAYS + 1

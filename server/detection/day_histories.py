@@ -81,10 +81,14 @@ def watched(ran_on: RanOn, until_day: int, days: int = HISTORY_DAYS) -> dict[str
 
 
 def read_histories(
-    connection: Connection, captured: Sequence[Captured], confirmed: Mapping[str, Collection[int]]
+    connection: Connection,
+    captured: Sequence[Captured],
+    confirmed: Mapping[str, Collection[int]],
+    first_day: int,
 ) -> list[History]:
-    """In their order. `confirmed`: days of confirmed leaks by subject (confirmed_days.py)."""
-    first = min(each.day for each in captured) - DAYS_READ
+    """In their order. `confirmed`: days of confirmed leaks by subject (confirmed_days.py). `first_day`: older
+    ones do not count, though they may be stored still."""
+    first = max(min(each.day for each in captured) - DAYS_READ, first_day)
     last = max(min(each.day, each.alone_from) for each in captured)
     subjects = sorted({each.subject for each in captured})
     stored = load_activities(connection, subjects, first, until=last)

@@ -250,7 +250,7 @@ class EventRuns:
         if run.place is not None:
             state.use_place(row.channel, run.place.name, run.last_time)
         for activity, ((events, *sums), _) in run.measured.items():
-            prints = prints_of_places(activity, run.setting.places)
+            prints = prints_of_places(activity, run.setting.places, self._memory.place_key)
             found = (activity, tuple(sums))
             self._scoring.add(state, found, row.day, run.day_type, prints, run.who.person, events)
         self._memory.surroundings.note_several(run.setting.shown, run.who, run.last_time, run.events)

@@ -82,7 +82,7 @@ class EventScoring:
         add_to_day(row, event, time)
         found = measured(event, is_off_hours(around.off_shift, hour))
         if found is not None:
-            prints = prints_of(event, found[0], setting.places)
+            prints = prints_of(event, found[0], setting.places, memory.place_key)
             if self._connection is not None:
                 memory.take_older_day(self._connection, state, day)
             self.add(state, found, day, enriched.day_type, prints, person)

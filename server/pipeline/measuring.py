@@ -83,6 +83,8 @@ PLACE_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The measures of an activity that count places of a first use."""
 _NO_PRINTS: Final[Prints] = ()
+_PURPOSE: Final = b"activity places"
+"""The key makes pseudonyms too; these numbers tell nothing of those."""
 _DELETED: Final = ("files", (0, 0, 1, 0, 0))
 _RENAMED: Final = ("files", (0, 0, 0, 0, 1))
 _ARCHIVED: Final = ("files", (0, 0, 0, 1, 0))
@@ -203,27 +205,30 @@ def _came_in(event: Authentication) -> bool:
     return event.activity_id is AuthenticationActivity.LOGON and event.status_id is Outcome.SUCCESS
 
 
-def prints_of(event: Event, activity: str, places: tuple[str, ...]) -> Prints:
-    """Where it was done, or with what, for novelty. `places`: the event's (server/enrich/amounts.py)."""
+def prints_of(event: Event, activity: str, places: tuple[str, ...], key: bytes) -> Prints:
+    """Where it was done, or with what, for novelty. `places`: the event's (server/enrich/amounts.py). `key`:
+    the installation's, without which nobody finds a place by trying names."""
     if not PLACE_KINDS[activity]:
         return _NO_PRINTS
     if activity != "logins":
-        return prints_of_places(activity, places)
+        return prints_of_places(activity, places, key)
     if not isinstance(event, Authentication) or not _came_in(event):
         return _NO_PRINTS
     address = None if event.src_endpoint is None else address_trait(event.src_endpoint.ip)
     return (
-        (_print(host_trait(event.device.hostname)),),
-        () if address is None else (_print(address),),
+        (_print(host_trait(event.device.hostname), key),),
+        () if address is None else (_print(address, key),),
     )
 
 
-def prints_of_places(activity: str, places: tuple[str, ...]) -> Prints:
+def prints_of_places(activity: str, places: tuple[str, ...], key: bytes) -> Prints:
     """The same of an activity but logins."""
-    return (tuple(map(_print, places)),) if places and PLACE_KINDS[activity] else _NO_PRINTS
+    if not places or not PLACE_KINDS[activity]:
+        return _NO_PRINTS
+    return (tuple(_print(place, key) for place in places),)
 
 
 @lru_cache(maxsize=65_536)
-def _print(place: str) -> int:
-    digest = blake2b(place.encode(errors="surrogatepass"), digest_size=6).digest()
+def _print(place: str, key: bytes) -> int:
+    digest = blake2b(place.encode(errors="surrogatepass"), digest_size=6, key=key, person=_PURPOSE).digest()
     return int.from_bytes(digest)

@@ -25,6 +25,7 @@ from server.enrich.trait_uses import TraitUses
 from server.ingest.admission import AgentStanding
 from server.people.directory import Directory, PersonRecord, load_directory
 from server.people.directory_changes import newer_directory
+from server.people.pseudonyms import pseudonym_key
 from server.pipeline.activity_history import FEEDING
 from server.pipeline.agent_state import AgentState, load_agents, load_standings
 from server.pipeline.state_versions import AGENT, agent_key, lock_versions, versions_of
@@ -60,8 +61,8 @@ class Memory:
     """`refresh` at the start of each batch, `tidy` after each commit.
 
     `first_day`: the oldest UTC day that counts; `first_activity_day`: the oldest local one of activities.
-    events_days: how many days count; None: all. uses_days: the same of uses (trait_uses.py). policies:
-    instead of those that the database has."""
+    events_days: how many days count; None: all. uses_days: the same of uses (trait_uses.py), activity_days:
+    of sums by activity. policies: instead of those that the database has."""
 
     def __init__(
         self,
@@ -70,13 +71,16 @@ class Memory:
         *,
         events_days: int | None = None,
         uses_days: int | None = None,
+        activity_days: int = ACTIVITY_DAYS,
         policies: PolicySet | None = None,
     ) -> None:
+        self.place_key = pseudonym_key(connection)
         self.clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._events_days = events_days
         self._uses_days = uses_days
+        self._activity_days = activity_days
         self.first_day = first_day_kept(self.clock.for_deletion(), events_days)
-        self.first_activity_day = first_activity_day(self.clock.for_deletion())
+        self.first_activity_day = first_activity_day(self.clock.for_deletion(), activity_days)
         self.subjects: dict[str, SubjectState] = {}
         self.agents: dict[str, AgentState] = {}
         self._standing_at: dict[str, int] = {}
@@ -125,7 +129,7 @@ class Memory:
         self._locks = lock
         self._current.clear()
         first_day = first_day_kept(self.clock.for_deletion(), self._events_days)
-        activity_day = first_activity_day(self.clock.for_deletion())
+        activity_day = first_activity_day(self.clock.for_deletion(), self._activity_days)
         if first_day != self.first_day:
             # Once a day, unless all days count; what is past its end is not loaded again.
             self.forget_all()
@@ -272,7 +276,7 @@ class Memory:
             state.activities.take_older(day, stored[state.subject])
 
     def _activities_since(self) -> int:
-        return self.first_activity_day + ACTIVITY_DAYS - ACTIVITY_DAYS_REMEMBERED
+        return self.first_activity_day + self._activity_days - ACTIVITY_DAYS_REMEMBERED
 
     def measure(self, subjects: Iterable[str]) -> None:
         """What their correlations take by now, for `tidy`."""

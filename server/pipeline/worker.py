@@ -26,6 +26,7 @@ from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PartitionShare, PositionLost
 from server.log.whole_log import WholeLog
 from server.people.directory import people_version
+from server.people.pseudonyms import make_pseudonym_key
 from server.pipeline.agent_state import Finding, FindingKind
 from server.pipeline.batch import BatchReader
 from server.pipeline.batch_outcome import Batch
@@ -36,6 +37,7 @@ from server.pipeline.memory import Memory
 from server.pipeline.observer import BatchDone, PipelineObserver, Unobserved
 from server.pipeline.state_versions import StaleState, agent_key, raise_versions
 from server.pipeline.worker_rows import SignOfLife
+from server.retention import ACTIVITY_DAYS
 from server.store.database import Database, MetAnother, StoreUnavailable
 
 RECORDS_PER_BATCH = 100
@@ -69,8 +71,9 @@ class _Committed(NamedTuple):
 
 class PipelineWorker:
     """`clock`: ms UTC. `policies`: those that the database has by default. `share`: all of the log by
-    default. `events_days`: how many days count, all by default; `uses_days`: of uses. `seal_key`: for what
-    is left of records without events of erased accounts; one of its own by default."""
+    default. `events_days`: how many days count, all by default; `uses_days`: of uses; `activity_days`: of
+    sums by activity. `seal_key`: for what is left of records without events of erased accounts; one of its
+    own by default."""
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class PipelineWorker:
         share: PartitionShare | None = None,
         events_days: int | None = None,
         uses_days: int | None = None,
+        activity_days: int = ACTIVITY_DAYS,
         seal_key: SealKey | None = None,
     ) -> None:
         self._database = database
@@ -98,6 +102,7 @@ class PipelineWorker:
         self._dice = random.Random()
         self._events_days = events_days
         self._uses_days = uses_days
+        self._activity_days = activity_days
         self._memory: Memory | None = None
         self._locked_batches = 0
         self._waits_for: str | None = None
@@ -266,12 +271,14 @@ class PipelineWorker:
             raise
 
     def _new_memory(self) -> Memory:
+        make_pseudonym_key(self._database)
         with self._database.read() as connection:
             self._memory = Memory(
                 connection,
                 self._clock,
                 events_days=self._events_days,
                 uses_days=self._uses_days,
+                activity_days=self._activity_days,
                 policies=self._policies,
             )
         # What is loaded by now stays: a fifth of the time went into looking through it for garbage again

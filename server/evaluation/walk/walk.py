@@ -42,6 +42,7 @@ from server.people.company_places import PRIVATE_NETWORKS, NamedPlaces
 from server.people.directory import raise_people_version
 from server.people.hr_import import ImportOptions, import_people
 from server.people.local_time import DAY_ZERO
+from server.people.pseudonyms import keep_pseudonym_key
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database
 from server.store.tables import alerts, dead_letters
@@ -51,6 +52,8 @@ from server.training.stored_models import StoredModel
 VERSION: Final = "0.1.0"
 ACTOR: Final = "evaluation"
 _RECORDS_A_BATCH: Final = 200
+_KEY: Final = bytes(32)
+"""The same seed gives the same numbers of places, of which the smallest of a day are kept."""
 _EVENTS_DAYS: Final = 120
 _ALERTS_DAYS: Final = 730
 _USES_DAYS: Final = 120
@@ -137,6 +140,7 @@ class Walk:
                 places=NamedPlaces(networks=PRIVATE_NETWORKS, destinations=company.domains),
             )
             raise_people_version(connection)
+            keep_pseudonym_key(connection, _KEY)
             token = create_token(connection, self._agent.name, now=self._now, actor=ACTOR)
             redeem_token(connection, token, self._agent.key.public_key(), authority, now=self._now)
         self.database: Database = open_database(directory.database_url(ServerConfig()), clock=self._clock)

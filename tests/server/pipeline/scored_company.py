@@ -183,7 +183,7 @@ class PlainDay:
         before = self._position(activity)
         sums = self._sums.setdefault(activity, [0] * len(increments))
         self._sums[activity] = [min(a + b, VALUE_MAX) for a, b in zip(sums, increments, strict=True)]
-        for kind, prints in enumerate(prints_of(event, activity, places_of(event))):
+        for kind, prints in enumerate(prints_of(event, activity, places_of(event), b"key")):
             self._places.setdefault(activity, [set(), set()])[kind].update(prints)
         after = self._position(activity)
         if after != before:

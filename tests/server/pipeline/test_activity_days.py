@@ -195,7 +195,8 @@ def test_rows_of_another_registry_are_not_known_any_more(server: Server) -> None
     assert running_day(_activities(server), "mail", TODAY) == (1333, 1, 0)
 
 
-def test_they_stay_longer_than_events_and_go_at_their_own_end(new_server: NewServer) -> None:
+@pytest.mark.parametrize("kept", [ACTIVITY_DAYS, 70])
+def test_they_stay_longer_than_events_and_go_at_their_own_end(new_server: NewServer, kept: int) -> None:
     found: list[list[dict[str, Any]]] = []
     endpoint = Endpoint()
     for dropping in (True, False):
@@ -203,28 +204,29 @@ def test_they_stay_longer_than_events_and_go_at_their_own_end(new_server: NewSer
         server.employ()
         endpoint.enrol(server.database)
         endpoint.next_seq = 0
-        worker = server.worker(events_days=10)
-        for day in range(0, ACTIVITY_DAYS + 40, 20):
+        worker = server.worker(events_days=10, activity_days=kept)
+        for day in range(0, kept + 40, 20):
             server.now = NOW + day * DAY
-            late = copied_file(server.now - (ACTIVITY_DAYS + 5) * DAY)
+            late = copied_file(server.now - (kept + 5) * DAY)
             server.log.append([endpoint.record([late, copied_file(server.now)])])
             while worker.step(0).records:
                 pass
             if dropping:
-                _drop(server)
-        _drop(server)
+                _drop(server, kept)
+        _drop(server, kept)
         found.append(rows(server, activity_days))
     days = sorted(row["day"] - TODAY for row in found[0])
     assert found[0] == found[1]
-    assert (days[0], days[-1]) == (40, ACTIVITY_DAYS + 30)
+    assert (days[0], days[-1]) == (40, kept + 30)
 
 
-def _drop(server: Server) -> None:
+def _drop(server: Server, kept: int) -> None:
     drop_old(
         server.database,
         now=server.now,
         events_days=10,
         alerts_days=730,
         uses_days=730,
+        sums_days=kept,
         stop=threading.Event(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -13,9 +14,10 @@ from analytics.anomaly_model import AnomalyModel
 from analytics.calmed_day import Accepted, calmed_day
 from server.pipeline.measuring import measured
 from server.pipeline.memory import Memory
+from server.retention import ACTIVITY_DAYS, first_activity_day
 from server.store.tables import activity_days, alert_days, alerts
 from server.training.activity_panel import activity_panel
-from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.conftest import DAY, KEY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.pipeline.scored_company import (
     TODAY,
@@ -331,3 +333,36 @@ def test_an_alert_by_the_anomaly_alone_says_what_stood_out(server: Server, model
     assert (row.family, row.status) == ("removable_storage_copy", "open")
     assert {share["source"] for share in row.shares} >= {"anomaly"}
     assert row.facts["explanation"]
+
+
+def test_what_is_past_its_end_counts_no_more_whether_housekeeping_came_or_not(
+    new_server: NewServer, model: bytes
+) -> None:
+    events = acts_of(ONE, random.Random(8), 30)
+    outcomes = []
+    for kept, dropping in ((ACTIVITY_DAYS, False), (40, False), (40, True)):
+        server = new_server()
+        learnt_company(server.database, model)
+        if dropping:
+            with server.database.begin() as connection:
+                first = first_activity_day(NOW, kept)
+                gone = connection.execute(activity_days.delete().where(activity_days.c.day < first))
+                assert gone.rowcount
+        server.log.append(records(_endpoint(server), events, ()))
+        server.worker(activity_days=kept).step(0)
+        outcomes.append(_stored(server))
+    assert outcomes[1] == outcomes[2]
+    assert outcomes[0] != outcomes[1]
+
+
+def test_the_same_places_have_other_numbers_in_another_installation(new_server: NewServer) -> None:
+    event = copied_file(NOW)
+    found = []
+    for key in (KEY, KEY[::-1]):
+        server = new_server()
+        server.use_key(key)
+        server.take(_endpoint(server).record([event]))
+        with server.database.read() as connection:
+            found.append(connection.execute(select(activity_days.c.places)).scalar_one())
+    assert found[0] != found[1]
+    assert [len(json.loads(places)[0]) for places in found] == [1, 1]

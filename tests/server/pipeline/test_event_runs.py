@@ -24,6 +24,7 @@ from policies.rule_file import load_policies
 from server.detection.anomaly_scoring import AnomalyScoring
 from server.log.embedded import EmbeddedLog
 from server.people.account_names import host_trait
+from server.people.pseudonyms import keep_pseudonym_key
 from server.pipeline.event_runs import EventRuns
 from server.pipeline.subject_state import SubjectState
 from server.pipeline.worker import PipelineWorker
@@ -50,7 +51,7 @@ from server.store.tables import (
 from server.training.activity_training import train_activities
 from tests.event_schema.sample_events import sample_events
 from tests.server.enrich.people_who_left import act
-from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.conftest import DAY, KEY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.pipeline.scored_company import plain_step
 
@@ -259,6 +260,7 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
         upgrade(database)
         company = Company(1, TODAY - 1)
         with database.begin() as connection:
+            keep_pseudonym_key(connection, KEY)
             company.settle(connection)
         assert not train_activities(database, now=NOW - 5 * DAY).summary.cold_start
         log = EmbeddedLog(folder / "log.db", clock=lambda: NOW)

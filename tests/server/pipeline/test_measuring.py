@@ -36,6 +36,7 @@ from tests.event_schema.sample_events import sample_events
 from tests.server.pipeline.endpoint import copied_file
 
 T = 1_795_000_000_000
+KEY = b"an installation's"
 DESK = Desk("alice", server("laptop-1"), "10.0.0.7", is_server=False)
 FILE = next(e for e in sample_events() if isinstance(e, FileSystemActivity))
 ACT = next(e for e in sample_events() if isinstance(e, ApiActivity))
@@ -143,7 +144,7 @@ def test_every_class_of_events_has_its_measures_and_a_number_for_each(event: Eve
     found: Measured | None = measured(event, False)
     if found is not None:
         assert len(found[1]) == len(ACTIVITIES[found[0]])
-        assert len(prints_of(event, found[0], places_of(event))) in (0, len(PLACE_KINDS[found[0]]))
+        assert len(prints_of(event, found[0], places_of(event), KEY)) in (0, len(PLACE_KINDS[found[0]]))
 
 
 def test_every_activity_is_fed_by_collectors_that_there_are() -> None:
@@ -171,16 +172,24 @@ def test_hours_are_off_by_the_companys_word_and_else_at_night(
 def test_only_a_login_that_worked_shows_a_host_and_an_address_and_hours() -> None:
     came: Any = login(T, DESK.host, "alice", service="sshd", address="203.0.113.9")
     assert _measured(came, off_hours=True) == ("logins", {"logins": 1, "off_hours": 1})
-    hosts, addresses = prints_of(came, "logins", ())
+    hosts, addresses = prints_of(came, "logins", (), KEY)
     assert len(hosts) == len(addresses) == 1
-    assert prints_of(login_failed(DESK.host, "alice", 1, T), "logins", ()) == ()
+    assert prints_of(login_failed(DESK.host, "alice", 1, T), "logins", (), KEY) == ()
     nearby: Any = login(T, DESK.host, "alice", service="sshd", address="127.0.0.1")
-    assert prints_of(nearby, "logins", ()) == (hosts, ())
+    assert prints_of(nearby, "logins", (), KEY) == (hosts, ())
     assert isinstance(came, Authentication)
 
 
 def test_two_sticks_are_two_places_and_messengers_are_none() -> None:
     sticks = [copied_file(T, device=name) for name in ("a", "b", "a")]
-    first, second, again = (prints_of(each, "removable_storage", places_of(each)) for each in sticks)
+    first, second, again = (prints_of(each, "removable_storage", places_of(each), KEY) for each in sticks)
     assert first == again != second
-    assert prints_of(UPLOAD, "messaging", places_of(UPLOAD)) == ()
+    assert prints_of(UPLOAD, "messaging", places_of(UPLOAD), KEY) == ()
+
+
+def test_with_another_key_the_same_places_have_other_numbers() -> None:
+    came, stick = login(T, DESK.host, "alice", service="sshd", address="203.0.113.9"), copied_file(T)
+    for event, activity in ((came, "logins"), (stick, "removable_storage")):
+        ours, theirs = (prints_of(event, activity, places_of(event), key) for key in (KEY, bytes(32)))
+        for mine, others in zip(ours, theirs, strict=True):
+            assert mine and not {*mine} & {*others}
