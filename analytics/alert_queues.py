@@ -19,6 +19,8 @@ from analytics.panel import Flags, Floats
 LINE_MIN: Final = 1e-8
 LINE_MAX: Final = 0.05
 """Rarer than one day in twenty, however generous the budget."""
+BUDGET: Final = 5.0
+"""Alerts per 1,000 people and day, where nobody says otherwise."""
 CAP: Final = 3
 """On no day more than three times the budget."""
 
@@ -29,16 +31,20 @@ class Queue(msgspec.Struct, frozen=True):
     """Of the budget."""
     cool_down_days: int
     """A subject that alerted is not alerted about again for this long."""
+    cap_min: int = 1
+    """However small the budget, as long as there is one: in a small company the second grave thing of a day
+    must not wait for the next. Over weeks the lines keep to the budget."""
 
     def quota(self, alerts_per_1000_a_day: float, subjects: int) -> float:
         """Alerts a day."""
         return self.share * alerts_per_1000_a_day * subjects / 1000
 
     def cap(self, alerts_per_1000_a_day: float, subjects: int) -> int:
-        return math.ceil(CAP * self.quota(alerts_per_1000_a_day, subjects))
+        cap = math.ceil(CAP * self.quota(alerts_per_1000_a_day, subjects))
+        return max(cap, self.cap_min) if cap else 0
 
 
-DAY_QUEUE: Final = Queue("day", 0.75, 7)
+DAY_QUEUE: Final = Queue("day", 0.75, 7, cap_min=3)
 SLOW_QUEUE: Final = Queue("slow", 0.25, 28)
 
 

@@ -77,6 +77,8 @@ class ModelContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drift: StoredDrift | None
     p_shares: list[float]
     """Share of the calibration days by p_day (drift_watch.P_BINS)."""
+    risk_line: int = 50
+    """Of the day queue, 0-100, rules included (risk_line.py)."""
 
 
 class Today(msgspec.Struct, frozen=True, eq=False):

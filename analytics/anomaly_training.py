@@ -39,10 +39,17 @@ from analytics.drift_features import (
 )
 from analytics.drift_watch import p_shares
 from analytics.forest import Forest, train_forest
-from analytics.measures import ACTIVITIES, Measure
+from analytics.measures import ACTIVITIES, SLOW, Measure
 from analytics.own_history import HISTORY_DAYS
 from analytics.panel import ActivityDays, Flags, Floats, Panel, log_values
-from analytics.score_pools import P_MIN, ScorePools, fit_pools, joint_strangeness, strangeness
+from analytics.score_pools import (
+    P_MIN,
+    ScorePools,
+    anomaly_points,
+    fit_pools,
+    joint_strangeness,
+    strangeness,
+)
 from analytics.stored_arrays import stored
 
 DAYS_MIN: Final = 14
@@ -87,6 +94,21 @@ class _Voted(msgspec.Struct, frozen=True, eq=False):
     """(subjects, calibration days)."""
 
 
+class PastDays(msgspec.Struct, frozen=True, eq=False):
+    """The calibration days as the new model finds them, (subjects, days) each; no days under a cold start."""
+
+    first_day: int
+    """Ordinal (datetime.date.toordinal)."""
+    seen: Flags
+    points: Floats
+    """A_day, 0-100, of the whole day; 0 where nobody looked."""
+    activity: NDArray[np.intp]
+    """The strangest, by its place in ACTIVITIES."""
+    slow_points: Floats
+    slow_activity: NDArray[np.intp]
+    """The one that drifts most."""
+
+
 def train(
     panel: Panel,
     *,
@@ -96,6 +118,26 @@ def train(
     weights: Floats | None = None,
     progress: Progress = lambda what, part: None,
 ) -> AnomalyModel:
+    """As train_and_score, without the days."""
+    return train_and_score(
+        panel,
+        seed=seed,
+        alerts_per_1000_a_day=alerts_per_1000_a_day,
+        trees=trees,
+        weights=weights,
+        progress=progress,
+    )[0]
+
+
+def train_and_score(
+    panel: Panel,
+    *,
+    seed: int,
+    alerts_per_1000_a_day: float = 5.0,
+    trees: int = 100,
+    weights: Floats | None = None,
+    progress: Progress = lambda what, part: None,
+) -> tuple[AnomalyModel, PastDays]:
     """Learns from all subjects' days. `weights` (subjects, days) divide p, as in scoring.
 
     With data on fewer than 14 days, or fewer than 100 subject-days to learn from: a cold-start model.
@@ -138,26 +180,36 @@ def train(
     )
     recent = seen[:, found.first :]
     if content.days_seen < DAYS_MIN or recent.sum() < ROWS_MIN:
-        return AnomalyModel(content)
+        return AnomalyModel(content), _past(panel, found, recent[:, :0])
     progress("drift", len(ACTIVITIES) / (len(ACTIVITIES) + 1))
     divisor = np.ones((n, days)) if weights is None else weights
     strength = combined(np.moveaxis(evidence, 0, 2).reshape(-1, len(ACTIVITIES))).reshape(recent.shape)
     pools, p = _calibrated(strength, recent, found)
     p = np.clip(p / divisor[:, found.first :], P_MIN, 1.0)
+    line = alert_line(p, recent, DAY_QUEUE, alerts_per_1000_a_day)
+    past = msgspec.structs.replace(
+        _past(panel, found, recent),
+        points=np.where(recent, anomaly_points(p, line), 0.0),
+        activity=evidence.argmax(axis=0),
+    )
     drift = None
     if content.days_seen >= DRIFT_DAYS_MIN:
         x = np.stack(slow, axis=2)
         del slow
-        drift = _drift(x, there, recent, divisor, found, alerts_per_1000_a_day)
-    return AnomalyModel(
-        msgspec.structs.replace(
-            content,
-            day_pools=stored(pools),
-            line=alert_line(p, recent, DAY_QUEUE, alerts_per_1000_a_day),
-            drift=drift,
-            p_shares=p_shares(p[recent]),
-        )
+        drifted = _drift(x, there, recent, divisor, found, alerts_per_1000_a_day)
+        if drifted is not None:
+            drift, p_slow, leading = drifted
+            slow_points = np.where(recent, anomaly_points(p_slow, drift.line), 0.0)
+            past = msgspec.structs.replace(past, slow_points=slow_points, slow_activity=leading)
+    learnt = msgspec.structs.replace(
+        content, day_pools=stored(pools), line=line, drift=drift, p_shares=p_shares(p[recent])
     )
+    return AnomalyModel(learnt), past
+
+
+def _past(panel: Panel, found: _Range, seen: Flags) -> PastDays:
+    none, nothing = np.zeros(seen.shape), np.zeros(seen.shape, dtype=np.intp)
+    return PastDays(panel.first_day + found.first, seen, none, nothing, none, nothing)
 
 
 def _activity(loaded: ActivityDays, measures: tuple[Measure, ...], found: _Range) -> _Voted:
@@ -227,7 +279,8 @@ def _calibrated(scores: Floats, seen: Flags, found: _Range) -> tuple[ScorePools,
 
 def _drift(
     x: NDArray[np.float32], there: Flags, recent: Flags, divisor: Floats, found: _Range, budget: float
-) -> StoredDrift | None:
+) -> tuple[StoredDrift, Floats, NDArray[np.intp]] | None:
+    """With the days' p, and which activity drifts most (its place in ACTIVITIES)."""
     peers = drift_peers(x, there, found.off, found.members)
     n, days, slow = x.shape
     features = np.zeros((n, len(found.days), len(DRIFT_NAMES)), dtype=np.float32)
@@ -257,7 +310,7 @@ def _drift(
     pools, p = _calibrated(joint_strangeness(p_forest, p_largest), recent, found)
     p = np.clip(p / divisor[:, found.first :], P_MIN, 1.0)
     line = alert_line(p, recent, SLOW_QUEUE, budget)
-    return StoredDrift(
+    kept = StoredDrift(
         list(DRIFT_NAMES),
         stored(peers),
         forest.to_bytes(),
@@ -266,6 +319,10 @@ def _drift(
         stored(pools),
         line,
     )
+    by_measure = features.reshape(n, len(found.days), len(DRIFT_DAYS), len(SLOW)).max(axis=2)
+    places = {name: at for at, name in enumerate(ACTIVITIES)}
+    activity_of = np.array([places[measure.activity] for measure in SLOW], dtype=np.intp)
+    return kept, p, activity_of[by_measure.argmax(axis=2)]
 
 
 def _software() -> dict[str, str]:

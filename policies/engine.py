@@ -46,6 +46,8 @@ class Policy(msgspec.Struct, frozen=True):
     """Whose alert it is: the account's person, or the one whom the traits lead to (leaver.suspect)."""
     fades: bool = False
     """Whether it weighs less the longer ago they left (analytics/fading.py)."""
+    outside_budget: bool = False
+    """Whether it alerts however many alerts there are; rules of level critical always do."""
     version: int = 0
     """1, 2 … as it was saved; 0: it comes from no store."""
     hash: str = ""
@@ -59,6 +61,8 @@ class PolicyHit(msgspec.Struct, frozen=True):
     family: str
     about: About = "account"
     fades: bool = False
+    outside_budget: bool = False
+    """Its level is critical, or it says so."""
     version: int = 0
 
 
@@ -195,6 +199,7 @@ def _hit(policy: Policy) -> PolicyHit:
         policy.family,
         policy.about,
         policy.fades,
+        policy.outside_budget or policy.level == "critical",
         policy.version,
     )
 

@@ -15,15 +15,16 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from analytics.calmed_day import CALM_DAYS
+from analytics.risk_line import ALERT_LINE
 from server.alerts.calming import CALMING, accepted_in
 from server.alerts.judgement import judged_of
-from server.alerts.queueing import HELD
+from server.alerts.queueing import HELD, day_lines
 from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
 from server.detection.assessment import (
-    ALERT_LINE,
     RULE_DAYS_BACK,
     DayRisk,
     Judged,
+    Lines,
     risks,
     strength_of,
     strongest,
@@ -31,6 +32,7 @@ from server.detection.assessment import (
 from server.pipeline.anomaly_day import AnomalyDay
 from server.pipeline.subject_state import SubjectState
 from server.store.tables import alert_candidates, alert_days, alerts, anomaly_days, queue_days, rule_days
+from server.training.stored_models import active_risk_line
 
 BELOW_MAX: Final = 1000
 BELOW_DAYS_MAX: Final = 90
@@ -59,6 +61,8 @@ class NotAlerted(msgspec.Struct, frozen=True):
     """The closed alert that calms or cools it."""
     cap: int | None
     """Of the day, where it was over it."""
+    line: int
+    """Of the day's queue."""
     activities: tuple[str, ...]
     """What stood out, the strangest first."""
     rules: tuple[str, ...]
@@ -82,6 +86,7 @@ class _Known(NamedTuple):
     held: Mapping[_Place, _Held]
     judged: Mapping[tuple[str, str], Judged]
     calming: Mapping[str, Sequence[tuple[int, int]]]
+    lines: Lines
 
 
 def not_alerted(connection: Connection, *, until: int, days: int, limit: int) -> list[NotAlerted]:
@@ -99,11 +104,12 @@ def not_alerted(connection: Connection, *, until: int, days: int, limit: int) ->
             .all(),
         }
     )
+    lines = day_lines(connection, active_risk_line(connection), since=since)
     best: list[NotAlerted] = []
     for start in range(0, len(subjects), SUBJECTS_AT_ONCE):
         part = subjects[start : start + SUBJECTS_AT_ONCE]
         states = load_scored_days(connection, part, since - RULE_DAYS_BACK, strange_since=since)
-        known = _known(connection, part, since)
+        known = _known(connection, part, since, lines)
         found = (each for state in states.values() for each in _of_subject(state, known, window))
         best = heapq.nsmallest(limit, [*best, *found], key=_order)
     return best
@@ -154,6 +160,7 @@ def _below(state: SubjectState, family: str, found: DayRisk, known: _Known) -> N
         held=None if held is None else held.alert,
         after=after,
         cap=cap,
+        line=known.lines.on(found.day),
         activities=strongest(row) if is_ours or is_slow else (),
         rules=tuple(sorted({hits.title for hits in found.hits})),
     )
@@ -178,6 +185,7 @@ def _uncounted(subject: str, row: AnomalyDay, known: _Known) -> NotAlerted:
         held=None,
         after=after,
         cap=None,
+        line=known.lines.on(row.day),
         activities=strongest(row),
         rules=(),
     )
@@ -188,7 +196,7 @@ def _calmed_by(known: _Known, subject: str, day: int) -> int | None:
     return next((alert for alert, judged in calming if 0 < day - judged <= CALM_DAYS), None)
 
 
-def _known(connection: Connection, subjects: Sequence[str], since: int) -> _Known:
+def _known(connection: Connection, subjects: Sequence[str], since: int, lines: Lines) -> _Known:
     at = alert_days.c
     days = (
         select(alerts.c.subject, alerts.c.family, at.day)
@@ -207,6 +215,7 @@ def _known(connection: Connection, subjects: Sequence[str], since: int) -> _Know
         {(row[0], row[1], row[2]): _Held(*row[3:]) for row in connection.execute(held)},
         judged_of(connection, subjects),
         _calming(connection, subjects, since),
+        lines,
     )
 
 

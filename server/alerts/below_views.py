@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from analytics.explanation_words import ACTIVITY_WORDS
+from analytics.risk_line import ALERT_LINE
 from server.alerts.below import NotAlerted, not_alerted
 from server.alerts.view_types import Who
 from server.people.dates import day_text
@@ -16,6 +17,7 @@ from server.store.database import Database
 
 _WHY: Final = {
     "below_the_line": ("below the line", "低于告警线"),
+    "below_a_raised_line": ("below this week's line {line}", "低于本周告警线 {line}"),
     "calmed": ("calmed by alert {after}", "因告警 {after} 的结论而平息"),
     "cooling_down": ("cooling down since alert {after}", "告警 {after} 之后的冷却期内"),
     "over_the_cap": ("over the day's cap of {cap}", "超出当日上限 {cap}"),
@@ -38,6 +40,7 @@ class NotAlertedView(msgspec.Struct, frozen=True):
     held: int | None
     after: int | None
     cap: int | None
+    line: int
     activities: tuple[str, ...]
     rules: tuple[str, ...]
     words: dict[str, str]
@@ -75,7 +78,7 @@ def _view(each: NotAlerted, directory: Directory, pseudonym: str) -> NotAlertedV
         words=dict(
             zip(
                 ("en", "zh"),
-                (text.format(after=each.after, cap=each.cap) for text in _why(each)),
+                (text.format(after=each.after, cap=each.cap, line=each.line) for text in _why(each)),
                 strict=True,
             )
         ),
@@ -87,6 +90,8 @@ def _why(each: NotAlerted) -> tuple[str, str]:
     if each.why == "calmed" and each.after is None:
         # The alert is gone by now.
         return "calmed by a verdict", "因既有结论而平息"
+    if each.why == "below_the_line" and each.line > ALERT_LINE:
+        return _WHY["below_a_raised_line"]
     return _WHY[each.why]
 
 

@@ -1,8 +1,9 @@
-"""After a verdict of harmless the subject cools down: for a while the anomaly alone opens no further alert
-about them, unless a day is clearly stranger than what was judged.
+"""After a verdict of harmless the subject cools down: for a while nothing within the budget opens a further
+alert about them, unless a day is clearly stranger than what was judged, or rules say by themselves as
+much as one of level high does, of another policy family than the one that was judged.
 
-As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert. Confirmed ones
-cool nothing.
+As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert. Confirmed
+ones cool nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from analytics.alert_queues import DAY_QUEUE, SLOW_QUEUE, Queue
+from analytics.risk_line import RISK_LINE_MAX
 from server.detection.assessment import ANOMALY, DRIFT, POINT, Candidate, is_clearly_stranger
 from server.store.tables import alert_days, alerts, judged_days
 
@@ -24,9 +26,12 @@ _JUDGED_AS: Final = {DAY_QUEUE.name: ANOMALY, SLOW_QUEUE.name: DRIFT}
 
 
 class CoolDown(msgspec.Struct, frozen=True):
-    """`points`: the highest that was judged of the alert's days, by queue; none: rules made it."""
+    """`points`: the highest that was judged of the alert's days, by queue; none: rules made it. `score`: of
+    the whole alert."""
 
     alert: int
+    family: str
+    score: int
     last_day: int
     points: dict[str, float]
 
@@ -35,10 +40,16 @@ def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, lis
     """The latest alert first. As many subjects as one query may hold."""
     at, judged = alert_days.c, judged_days.c
     query = (
-        select(alerts.c.id, alerts.c.subject, func.max(at.day).label("last_day"))
+        select(
+            alerts.c.id,
+            alerts.c.subject,
+            alerts.c.family,
+            alerts.c.score,
+            func.max(at.day).label("last_day"),
+        )
         .join(alert_days, at.alert == alerts.c.id)
         .where(alerts.c.subject.in_(subjects), alerts.c.status == "closed", alerts.c.verdict.in_(COOLING))
-        .group_by(alerts.c.id, alerts.c.subject)
+        .group_by(alerts.c.id, alerts.c.subject, alerts.c.family, alerts.c.score)
         .order_by(alerts.c.id.desc())
     )
     closed = list(connection.execute(query))
@@ -54,16 +65,27 @@ def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, lis
     for row in connection.execute(highest):
         points.setdefault(row.id, {})[queue_of[row.rule_id]] = row.points / POINT
     found: dict[str, list[CoolDown]] = {}
-    for row in closed:
-        found.setdefault(row.subject, []).append(CoolDown(row.id, row.last_day, points.get(row.id, {})))
+    for each in closed:
+        found.setdefault(each.subject, []).append(
+            CoolDown(each.id, each.family, each.score, each.last_day, points.get(each.id, {}))
+        )
     return found
 
 
-def cooling_after(after: Sequence[CoolDown], candidate: Candidate) -> int | None:
+def cooling_after(after: Sequence[CoolDown], candidate: Candidate, family: str) -> int | None:
     """The alert for whose sake the day opens none."""
     length = QUEUES[candidate.queue].cool_down_days
     for each in after:
-        judged = each.points.get(candidate.queue, 0.0)
-        if 0 < candidate.day - each.last_day < length and not is_clearly_stranger(candidate.points, judged):
+        if 0 < candidate.day - each.last_day < length and not _comes_through(each, candidate, family):
             return each.alert
     return None
+
+
+def _comes_through(judged: CoolDown, candidate: Candidate, family: str) -> bool:
+    if is_clearly_stranger(candidate.points, judged.points.get(candidate.queue, 0.0)):
+        return True
+    if candidate.queue == SLOW_QUEUE.name:
+        return False
+    if family != judged.family and candidate.rules >= RISK_LINE_MAX:
+        return True
+    return is_clearly_stranger(candidate.risk, judged.score)

@@ -60,7 +60,7 @@ class Alert(msgspec.Struct, frozen=True):
     status: str
     """open, closed or held."""
     by_rules: bool
-    """Made by rules alone."""
+    """By rules outside of the budget."""
     score: int
     account_owner: str | None
     suspected_actor: str | None

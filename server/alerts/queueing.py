@@ -1,15 +1,17 @@
-"""Which of the alerts that the anomaly made are open: each of their days is a candidate in a queue.
+"""Which alerts are open, of those that no rule puts outside of the budget: each of their days is a
+candidate in a queue.
 
-Of a queue's local day the strangest candidates are let through, as many as its cap, without those that cool
-down (cooling.py); an alert is open while any of its days is let through. All others are held: found, kept,
-shown (below.py), not alerted. So an open alert takes further days in without asking.
+Of a queue's local day the candidates of the highest risk are let through, as many as its cap, without
+those that cool down (cooling.py); an alert is open while any of its days is let through. All others are
+held: found, kept, shown (below.py), not alerted. So an open alert takes further days in without asking.
 
 Whoever changes a candidate locks its day and ranks all of that day anew, in the database. What is open
-depends on what the days hold, not on the order in which it came or on which worker was first. An alert that a
-person closed keeps the place that it had, and one that rules made needs none.
+depends on what the days hold, not on the order in which it came or on which worker was first. An alert
+that a person closed keeps the place that it had, and one that is outside of the budget needs none.
 
-The cap of a day is the active model's when its first candidate comes, for as many subjects as the model was
-trained on: by those seen so far today it would hold in the morning what it lets through at noon.
+A day's cap and line are the active model's when its first candidate comes, for as many subjects as the
+model was trained on: by those seen so far today it would hold in the morning what it lets through at
+noon. Without a model they are ALERT_LINE and the default budget's, for as many subjects as are known.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from analytics.alert_queues import BUDGET, DAY_QUEUE
 from analytics.anomaly_model import AnomalyModel
+from analytics.risk_line import ALERT_LINE
 from server.alerts.cooling import QUEUES, CoolDown, cool_downs, cooling_after
-from server.detection.assessment import Candidate
-from server.store.tables import alert_candidates, alerts, queue_days
+from server.detection.assessment import Candidate, Lines
+from server.store.tables import alert_candidates, alerts, queue_days, subject_agents
 from server.store.upsert import insert_missing, upsert
 
 OPEN, HELD, CLOSED = "open", "held", "closed"
@@ -46,9 +50,17 @@ class StoredCandidate(NamedTuple):
     """Of an alert and day. `cooling`: the closed alert that the subject cools down after."""
 
     queue: str
+    risk: float
     points: float
     strength: float
     cooling: int | None
+
+
+def day_lines(connection: Connection, current: int, *, since: int) -> Lines:
+    """The day queue's: of local days from `since` on that had candidates, and of all others."""
+    at = queue_days.c
+    query = select(at.day, at.line).where(at.queue == DAY_QUEUE.name, at.day >= since)
+    return Lines(current, {row.day: row.line for row in connection.execute(query)})
 
 
 class AlertQueues:
@@ -72,10 +84,10 @@ class AlertQueues:
         since: int,
         lasting: Collection[AlertPlace] = (),
     ) -> None:
-        """`candidates`: of all alerts that are looked at; none of one that rules made. `numbers`: of those
-        that are there. `since`: the first local day that is known; older candidates stay. `lasting`: alerts
-        of which all do: they are open, and days that are erased by now, or that looking back found to be
-        less, close no alert. Only stronger ones of the same day put them out."""
+        """`candidates`: of all alerts that are looked at; none of one outside of the budget. `numbers`: of
+        those that are there. `since`: the first local day that is known; older candidates stay. `lasting`:
+        alerts of which all do: they are open, and days that are erased by now, or that looking back found to
+        be less, close no alert. Only stronger ones of the same day put them out."""
         stored = _stored(self._connection, list(numbers.values()))
         subjects = sorted({place.subject for place, days in candidates.items() if days})
         after: dict[str, list[CoolDown]] = {}
@@ -88,7 +100,8 @@ class AlertQueues:
             if any(day >= since for day in wanted.keys() - {each.day for each in days}):
                 self.without_ground.add(place)
             for each in days:
-                wanted[each.day] = _wanted(each, known.get(each.day), after.get(place.subject, ()))
+                cool = after.get(place.subject, ())
+                wanted[each.day] = _wanted(each, place.family, known.get(each.day), cool)
             self._stored[place], self._wanted[place] = known, wanted
             for day in known.keys() | wanted.keys():
                 if known.get(day) != wanted.get(day):
@@ -122,10 +135,22 @@ class AlertQueues:
 def lock_days(
     connection: Connection, days: Collection[QueueDay], model: AnomalyModel | None
 ) -> dict[QueueDay, int]:
-    """Their caps. Nobody else ranks them until the transaction ends. Without a model none are let through."""
-    if model is not None:
-        budget, subjects = model.content.alerts_per_1000_a_day, model.content.subjects
-        rows = [each._asdict() | {"cap": QUEUES[each.queue].cap(budget, subjects)} for each in sorted(days)]
+    """Their caps. Nobody else ranks them until the transaction ends."""
+    if days:
+        if model is not None:
+            content = model.content
+            budget, subjects, line = content.alerts_per_1000_a_day, content.subjects, content.risk_line
+        else:
+            known = select(func.count(subject_agents.c.subject.distinct()))
+            budget, subjects, line = BUDGET, connection.execute(known).scalar_one(), ALERT_LINE
+        rows = [
+            each._asdict()
+            | {
+                "cap": QUEUES[each.queue].cap(budget, max(subjects, 1)),
+                "line": line if each.queue == DAY_QUEUE.name else ALERT_LINE,
+            }
+            for each in sorted(days)
+        ]
         insert_missing(connection, queue_days, rows)
     caps = {}
     for each in sorted(days):
@@ -135,12 +160,12 @@ def lock_days(
 
 
 def _wanted(
-    candidate: Candidate, known: StoredCandidate | None, after: Sequence[CoolDown]
+    candidate: Candidate, family: str, known: StoredCandidate | None, after: Sequence[CoolDown]
 ) -> StoredCandidate:
     # What took part once goes on: a verdict on another alert holds nothing back that was there before.
     took_part = known is not None and known.queue == candidate.queue and known.cooling is None
-    cooling = None if took_part else cooling_after(after, candidate)
-    return StoredCandidate(candidate.queue, candidate.points, candidate.strength, cooling)
+    cooling = None if took_part else cooling_after(after, candidate, family)
+    return StoredCandidate(candidate.queue, candidate.risk, candidate.points, candidate.strength, cooling)
 
 
 def _stored(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[int, StoredCandidate]]:
@@ -162,7 +187,7 @@ def _rank_day(connection: Connection, place: QueueDay, cap: int) -> set[int]:
         select(at.alert, at.cooling, at.admitted, alerts.c.status)
         .join(alerts, alerts.c.id == at.alert)
         .where(at.queue == place.queue, at.day == place.day)
-        .order_by(at.points.desc(), at.strength.desc(), alerts.c.subject, at.alert)
+        .order_by(at.risk.desc(), at.strength.desc(), alerts.c.subject, at.alert)
     ).all()
     free = cap - sum(row.admitted for row in rows if row.status == CLOSED)
     moved: dict[bool, list[int]] = {True: [], False: []}

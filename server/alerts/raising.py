@@ -1,8 +1,8 @@
 """Opens alerts and adds to them: one a subject and policy family that is not closed. Inside the batch's
 transaction.
 
-An alert is a function of its subject's state (detection/assessment.py), and whether one that the anomaly made
-is open, of what its days' queues hold (queueing.py); only the times at which the server opened and changed it
+An alert is a function of its subject's state (detection/assessment.py), and whether one within the budget is
+open, of what its days' queues hold (queueing.py); only the times at which the server opened and changed it
 are the server's clock's.
 """
 
@@ -14,15 +14,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from analytics.risk_line import ALERT_LINE
 from policies.correlation.correlator import Counts
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
 from server.alerts.judgement import judged_of
 from server.alerts.pointed import Pointed, pointed, step_facts
-from server.alerts.queueing import CLOSED, HELD, OPEN, AlertPlace, AlertQueues
+from server.alerts.queueing import CLOSED, HELD, OPEN, AlertPlace, AlertQueues, day_lines
 from server.alerts.traits import blame
 from server.detection.alert_text import AlertText, alert_text
-from server.detection.assessment import Assessment, Candidate, Judged, assess
+from server.detection.assessment import Assessment, Candidate, Judged, Lines, assess
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
 from server.pipeline.memory import Memory
@@ -52,11 +53,14 @@ def raise_alerts(
     `counts`: adds what bounds of correlations drop. Returns the scores of the alerts that it opened."""
     scores: list[int] = []
     counts = counts or Counts()
+    model = memory.scorer.model
+    line = ALERT_LINE if model is None else model.content.risk_line
+    lines = day_lines(connection, line, since=first_local_day(memory.first_day))
     assessed: list[_Assessed] = []
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
         part = states[start : start + SUBJECTS_AT_ONCE]
         known = _Known.of(connection, [state.subject for state in part])
-        assessed += [each for state in part for each in _assessed(memory, state, known)]
+        assessed += [each for state in part for each in _assessed(memory, state, known, lines)]
     # Of all at once: days of queues are locked before any alert is written.
     queues = _queues(connection, memory, assessed)
     for each in assessed:
@@ -112,13 +116,13 @@ class _Assessed(NamedTuple):
 
     @property
     def by_rules(self) -> bool:
-        """Made by them, now or before."""
+        """Outside of the budget, now or before."""
         return (self.found is not None and self.found.by_rules) or (
             self.known is not None and self.known.by_rules
         )
 
 
-def _assessed(memory: Memory, state: SubjectState, known: _Known) -> Iterator[_Assessed]:
+def _assessed(memory: Memory, state: SubjectState, known: _Known, lines: Lines) -> Iterator[_Assessed]:
     families = {hits.family for hits in state.rules.values()}
     families |= {family for subject, family in known.alerts if subject == state.subject}
     for day in state.anomalies.values():
@@ -130,7 +134,7 @@ def _assessed(memory: Memory, state: SubjectState, known: _Known) -> Iterator[_A
     for family in sorted(families - {""}):
         place = (state.subject, family)
         judged, known_alert = known.judged.get(place, {}), known.alerts.get(place)
-        found = assess(state, family, judged, memory.rules.policies.correlated.reaches)
+        found = assess(state, family, judged, memory.rules.policies.correlated.reaches, lines=lines)
         if found is not None or known_alert is not None:
             yield _Assessed(state, family, found, known_alert, judged)
 
@@ -168,7 +172,7 @@ def _raise(
     *,
     looking_back: int | None,
 ) -> list[int]:
-    """The score, where rules opened it."""
+    """The score, where rules outside of the budget opened it."""
     state, family, found, known_alert, judged = assessed
     place = AlertPlace(state.subject, family)
     if found is None:

@@ -1,10 +1,13 @@
-"""The alerts of both sides: stored hits of rules that are not replayed, and what the replay found of others.
+"""The alerts of both sides: stored hits of rules that are not replayed, and what the replay found of
+others.
 
-An alert is what one open alert would have held: of one subject and family, all days at or above the line. One
-that a person closed ends with its last day, on both sides; what comes on later days is another alert, in
-which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the window all is as
-it was found, on both sides. Anomalies do not depend on rules: they are those that are stored, and days that
-a queue held back make no alert by themselves.
+An alert is what one open alert would have held: of one subject and family, all days at or above the
+line. One that a person closed ends with its last day, on both sides; what comes on later days is another
+alert, in which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the
+window all is as it was found, on both sides. Anomalies do not depend on rules: they are those that are
+stored. Each day has the line that it had, and one that a queue held back makes no alert by itself. What
+a trial finds anew is told without the day's cap: how much would compete for it is what one wants to know
+of a rule.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from policies.correlated_policies import Reach
+from server.alerts.queueing import day_lines
 from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
-from server.detection.assessment import RULE_DAYS_BACK, assess, judged_points
+from server.detection.assessment import RULE_DAYS_BACK, Lines, assess, judged_points
 from server.pipeline.subject_state import SubjectState
 from server.store.tables import alert_candidates, alert_days, alerts, anomaly_days, rule_days
+from server.training.stored_models import active_risk_line
 
 _ORDER: Final = ("confirmed", "expected", "false", "duplicate")
 
@@ -77,12 +82,13 @@ def found_alerts(
     stored = load_scored_days(connection, subjects, window.since - RULE_DAYS_BACK, strange_since=window.since)
     closed = _closed(connection, window, subjects)
     held = _held_days(connection, window, subjects)
+    lines = day_lines(connection, active_risk_line(connection), since=window.since)
     for subject in subjects:
         states = [_joined(stored[subject], side.get(subject), window) for side in replayed]
         for family in sorted(window.families):
             ends = closed.get((subject, family), {})
             back = held.get((subject, family), frozenset())
-            yield from _pairs(window, states, family, ends, reaches, back)
+            yield from _pairs(window, states, family, ends, reaches, back, lines)
 
 
 def _closed(
@@ -156,12 +162,13 @@ def _pairs(
     ends: Mapping[int, tuple[int, str]],
     reaches: Sequence[Mapping[str, Reach]],
     held: Collection[int],
+    lines: Lines,
 ) -> Iterator[Pair]:
     after = None
     for end in [*sorted(ends), None]:
         if end is None or end >= window.since:
             found = [
-                _alert(window, state, family, (after, end), each, held)
+                _alert(window, state, family, (after, end), each, held, lines)
                 for state, each in zip(states, reaches, strict=True)
             ]
             if any(found):
@@ -177,11 +184,13 @@ def _alert(
     between: tuple[int | None, int | None],
     reaches: Mapping[str, Reach],
     held: Collection[int],
+    lines: Lines,
 ) -> Found | None:
     """`between`: the day on which the alert before it ended, and its own last one."""
     after, end = between
     part = _until(state, end)
-    assessed = assess(part, family, _judged(part, family, after), reaches, since=window.since)
+    judged = _judged(part, family, after)
+    assessed = assess(part, family, judged, reaches, since=window.since, lines=lines)
     if assessed is None or (not assessed.by_rules and held and set(assessed.days) <= set(held)):
         return None
     rules = tuple(sorted({hit.rule_id for hit in assessed.hits}))

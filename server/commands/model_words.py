@@ -9,7 +9,7 @@ from analytics.anomaly_model import ModelContent
 from analytics.drift_watch import P_BINS
 from server.people.dates import day_text
 from server.training.model_comparison import Comparison
-from server.training.stored_models import StoredModel
+from server.training.stored_models import ModelSummary, StoredModel
 
 DIFFERING_SHOWN = 20
 
@@ -25,7 +25,10 @@ def made_words(model: StoredModel) -> str:
     if summary.cold_start:
         state = "a cold start, too little history: it ranks and never alerts"
     else:
-        state = f"{summary.alerts_per_1000_a_day:g} alerts per 1,000 people and day"
+        state = (
+            f"{summary.alerts_per_1000_a_day:g} alerts per 1,000 people and day, from risk"
+            f" {summary.risk_line} on"
+        )
     use = "in use from now on" if model.active else "not in use, leaver model activate"
     return f"Model {model.id} (activities): {learnt}; {state}; {use}."
 
@@ -47,6 +50,7 @@ def model_lines(model: StoredModel, content: ModelContent) -> Iterator[str]:
             f"calibration  the last 28 days; alert line p {summary.line:.2g} by day, {slow} by drift;"
             f" {summary.alerts_per_1000_a_day:g} alerts per 1,000 people and day"
         )
+        yield f"risk line    {risk_line_words(summary)}"
     yield f"peer groups  {len(content.groups)} of five or more"
     yield f"software     {', '.join(f'{name} {version}' for name, version in summary.software.items())}"
     yield f"seed         {summary.seed}"
@@ -66,6 +70,17 @@ def model_lines(model: StoredModel, content: ModelContent) -> Iterator[str]:
             f"week of {day_text(week.first_day)} ({week.days} days): {week.alerts:,} alerts,"
             f" {week.alerts_due:.1f} due, index {week.stability:.2f}; {verdict}"
         )
+
+
+def risk_line_words(summary: ModelSummary) -> str:
+    """Where it stands, and why."""
+    asked = (
+        f"the last 28 days' rules and anomalies would have opened {summary.risk_alerts_a_day:g} alerts a day,"
+        f" {summary.risk_alerts_allowed:g} are due"
+    )
+    if summary.risk_alerts_a_day > summary.risk_alerts_allowed:
+        return f"{summary.risk_line}, its highest, so that a rule of level high still speaks; {asked}"
+    return f"{summary.risk_line}; {asked}"
 
 
 def _use(model: StoredModel) -> str:

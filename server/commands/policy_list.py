@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from event_schema.printable import printable_name
+from policies.engine import Policy
 from policies.rule_file import RuleText, parse_text, policy_of
 from server.commands.opening import (
     FINDINGS,
@@ -133,7 +134,7 @@ def show_one(
             | {"policy": about}
         )
         return
-    _echo_one(found, about.runbook if about is not None else None, sight(found.title))
+    _echo_one(found, about, sight(found.title))
     click.echo()
     click.echo(sight(found.text) if found.text is not None else "Its file is gone.")
 
@@ -145,16 +146,20 @@ def _of_number(versions: list[PolicyVersion], number: int) -> PolicyVersion:
     return found
 
 
-def _echo_one(found: PolicyVersion, runbook: str | None, title: str) -> None:
+def _echo_one(found: PolicyVersion, about: Policy | None, title: str) -> None:
     now = system_clock()
     state = "in use" if found.runs else "gone" if found.text is None else "out of use"
     click.echo(printable_name(title))
     saved = f", {found.origin} {age(found.saved_at, now)} by {found.saved_by}" if found.number else ""
     click.echo(f"{found.kind} {found.rule_id}, {state}")
     click.echo(f"version {found.number or 'as shipped'}, {found.hash[:16]}{saved}")
-    if runbook:
+    if about is not None and about.family:
+        always = about.outside_budget or about.level == "critical"
+        budget = "always alerts, outside of the budget" if always else "alerts within the budget"
+        click.echo(f"level {about.level}, family {about.family}, {budget}")
+    if about is not None and about.runbook:
         click.echo("\nWhat to do when it fires:")
-        for number, step in enumerate(runbook.splitlines(), start=1):
+        for number, step in enumerate(about.runbook.splitlines(), start=1):
             click.echo(f"  {number}. {step}")
 
 

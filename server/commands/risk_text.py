@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analytics.risk_line import ALERT_LINE
 from server.alerts.person_risk import PersonRisk, RiskAlert
 from server.commands.alert_text import WIDTH_MAX, WIDTH_PIPED
 from server.commands.alert_words import counted, printable, score_text
 from server.commands.tables import output_width
-from server.detection.assessment import ALERT_LINE
 
 _ROWS: Final = 10
 """Of the chart; each is ten points."""

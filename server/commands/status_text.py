@@ -225,8 +225,10 @@ def _model(status: Status) -> str:
         stale = ", stale" if watched.stale else ""
         words = (
             f"model {watched.model_id}, trained {age(watched.trained_at, status.at)} on"
-            f" {training.subjects or 0:,} people{start}{stale}"
+            f" {training.subjects or 0:,} people{start}{stale}; alerts from risk {watched.risk_line} on"
         )
+        if watched.over_budget:
+            words += ", the highest line: rules find more than the budget"
     kept = status.retention.activity_days
     if kept < DRIFT_DAYS_MIN:
         words += f"; no drift is looked for: that takes {DRIFT_DAYS_MIN} days, and sums are kept for {kept}"

@@ -1,23 +1,27 @@
 """The risk of one subject in one policy family, day by day, and whether it makes an alert.
 
 For each day with hits or an anomaly the risk is taken as of that day, from all hits up to it. Days at or
-above ALERT_LINE make the alert; its score and words are those of the highest (the earliest of equals).
+above the line make the alert; its score and words are those of the highest (the earliest of equals).
 Pure: a function of the subject's state, so late events and replays give the same alert.
 
-An alert that rules alone bring over the line on any of its days is made by rules, and is there at once. Any
-other one is made by the anomaly: each of its days is a candidate in a queue (alerts/queueing.py).
+Rules outside of the budget (PolicyHit.outside_budget) that reach ALERT_LINE by themselves on any day
+make the alert at once. Of any other alert each day is a candidate in a queue (alerts/queueing.py): in
+the slow one where drift alone reaches ALERT_LINE and all else stays below the day's line; else in the
+day queue, where the whole risk reaches that line. The line is ALERT_LINE, or higher where the budget
+asks for it (analytics/risk_line.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from analytics.risk import COUNTS_FROM, PI, SLOW_SOURCE, Level, Risk, RuleDay, risk
+from analytics.risk import COUNTS_FROM, PI, SLOW_SOURCE, Level, Risk, RuleDay, risk, unrounded_risk
+from analytics.risk_line import ALERT_LINE
 from policies.correlated_policies import Reach
 from server.detection.activity_families import FAMILIES, channels_of
 from server.pipeline.activity_history import SOURCES
@@ -25,7 +29,6 @@ from server.pipeline.anomaly_day import AnomalyDay
 from server.pipeline.subject_state import RuleHits, SubjectState, days_with_rules
 from server.retention import EVER
 
-ALERT_LINE = 50
 RULE_DAYS_BACK = 90
 """Older hits weigh 1 % and less; they take no part."""
 ANOMALY = ""
@@ -34,6 +37,7 @@ DRIFT = SLOW_SOURCE
 """The same: the drift up to a day."""
 POINT: Final = 1000
 """Points that were judged are kept in thousandths."""
+_RISK_DIGITS: Final = 3
 _STRONGEST: Final = 2
 """Activities whose evidence adds up (analytics/anomaly_model.py)."""
 
@@ -44,15 +48,36 @@ Judged = Mapping[tuple[str, int], int]
 person closed an alert about it."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A day that the anomaly brings over the line, in its queue (analytics/alert_queues.py)."""
+QueueName = Literal["day", "slow"]
 
-    queue: Literal["day", "slow"]
+
+class Lines(msgspec.Struct, frozen=True):
+    """The risk that makes a day a candidate of the day queue: one that had candidates keeps the line that it
+    had then, so that next week's line closes nothing of this one's."""
+
+    current: int = ALERT_LINE
+    of_days: Mapping[int, int] = {}
+
+    def on(self, day: int) -> int:
+        return self.of_days.get(day, self.current)
+
+
+DEFAULT_LINES: Final = Lines()
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A day over the line, in its queue (analytics/alert_queues.py)."""
+
+    queue: QueueName
     day: int
+    risk: float
+    """Of the whole day, 0-100, not rounded to whole points."""
     points: float
     """Of the queue's anomaly."""
     strength: float
-    """T: among equal points."""
+    """T: among equal risks."""
+    rules: int
+    """What the risk of rules alone is."""
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -71,23 +96,23 @@ class Assessment(msgspec.Struct, frozen=True):
     hits: tuple[RuleHits, ...]
     """Rule hits that take part in the peak's risk, youngest first."""
     by_rules: bool
-    """Rules alone reach the line, on one of the days."""
+    """Rules outside of the budget reach the line by themselves, on one of the days."""
     activities: tuple[str, ...]
     """Those of the family that were strange on the peak, the strangest first."""
     slow: bool
     """Without its drift the peak would be below the line."""
     candidates: tuple[Candidate, ...]
-    """Days that rules alone do not bring over the line."""
+    """The other days."""
 
 
-class _Points(msgspec.Struct, frozen=True):
+class StrangePoints(msgspec.Struct, frozen=True):
     """What a day's anomaly and drift add to a family."""
 
     day: float = 0.0
     slow: float = 0.0
 
 
-_NONE: Final = _Points()
+_NONE: Final = StrangePoints()
 
 
 def assess(
@@ -97,6 +122,7 @@ def assess(
     reaches: Mapping[str, Reach] = NO_REACHES,
     *,
     since: int = EVER,
+    lines: Lines = DEFAULT_LINES,
 ) -> Assessment | None:
     """None: nothing reaches the line. A rule's day with no more hits than were judged takes no part, nor does
     an anomaly that is not clearly stranger than what was judged. What counts is how much came, not when it
@@ -108,19 +134,26 @@ def assess(
     anomalies = _anomalies(state, family, judged)
     best: tuple[int, int] | None = None
     over: list[int] = []
+    candidates: list[Candidate] = []
     for day in sorted({h.day for h in hits} | anomalies.keys()):
         if day < since:
             continue
-        score = _risk_on(day, hits, anomalies.get(day, _NONE)).score
-        if score >= ALERT_LINE:
-            over.append(day)
-            if best is None or score > best[0]:
-                best = (score, day)
+        strange = anomalies.get(day, _NONE)
+        score = _risk_on(day, hits, strange).score
+        if score < ALERT_LINE:
+            continue
+        if not is_outside(day, hits):
+            queue = queue_of(day, hits, strange, lines.on(day))
+            if queue is None:
+                continue
+            candidates.append(_candidate(queue, state, day, hits, strange))
+        over.append(day)
+        if best is None or score > best[0]:
+            best = (score, day)
     if best is None:
         return None
     peak = best[1]
     whole, pointed = _places(state, over, family, hits, anomalies, reaches)
-    candidates = tuple(_candidates(state, over, hits, anomalies))
     strange = anomalies.get(peak, _NONE)
     return Assessment(
         family=family,
@@ -135,8 +168,8 @@ def assess(
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
         by_rules=len(candidates) < len(over),
         activities=activities_of(state.anomalies[peak], family) if strange is not _NONE else (),
-        slow=_is_slow(peak, hits, strange),
-        candidates=candidates,
+        slow=strange.slow > 0 and _risk_on(peak, hits, StrangePoints(strange.day)).score < lines.on(peak),
+        candidates=tuple(candidates),
     )
 
 
@@ -154,6 +187,31 @@ def risks(state: SubjectState, family: str, judged: Judged, days: Collection[int
     for day in sorted(({h.day for h in hits} | anomalies.keys()) & set(days)):
         found = _risk_on(day, hits, anomalies.get(day, _NONE))
         yield DayRisk(day, found, tuple(h for h in hits if h.day == day))
+
+
+def is_outside(day: int, hits: Sequence[RuleHits]) -> bool:
+    """Whether rules outside of the budget reach the line by themselves. hits: of one family."""
+    outside = [h for h in hits if h.outside_budget]
+    return bool(outside) and _risk_on(day, outside, _NONE).score >= ALERT_LINE
+
+
+def queue_of(day: int, hits: Sequence[RuleHits], strange: StrangePoints, line: int) -> QueueName | None:
+    """Of a day that is not outside; None: it is below the line. hits: of one family."""
+    if _risk_on(day, hits, StrangePoints(strange.day)).score >= line:
+        return "day"
+    if is_drift(strange):
+        return "slow"
+    return "day" if strange.slow and _risk_on(day, hits, strange).score >= line else None
+
+
+def is_drift(strange: StrangePoints) -> bool:
+    """By itself over the line, which is that of a budget of its own."""
+    return risk(0, (), 0, slow_0_100=strange.slow).score >= ALERT_LINE
+
+
+def risk_scores(day: int, hits: Sequence[RuleHits], strange: StrangePoints) -> tuple[int, int]:
+    """(of all, without drift)."""
+    return _risk_on(day, hits, strange).score, _risk_on(day, hits, StrangePoints(strange.day)).score
 
 
 def is_clearly_stranger(points: float, judged: float) -> bool:
@@ -197,9 +255,9 @@ def _unjudged(hits: list[RuleHits], judged: Judged) -> list[RuleHits]:
     return [h for h in hits if total[h.rule_id, h.day] > judged.get((h.rule_id, h.day), 0)]
 
 
-def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, _Points]:
+def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, StrangePoints]:
     """By day, where there is any that was not judged."""
-    found: dict[int, _Points] = {}
+    found: dict[int, StrangePoints] = {}
     for day, row in state.anomalies.items():
         points = _counted(row.points) if row.family == family else 0.0
         slow = _counted(row.slow_points) if row.slow_family == family else 0.0
@@ -209,7 +267,7 @@ def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, _P
             slow = 0.0
         # Old rows go table by table: without its events nothing of a day can be shown.
         if (points or slow) and any(day in days for days in state.channels.values()):
-            found[day] = _Points(points, slow)
+            found[day] = StrangePoints(points, slow)
     return found
 
 
@@ -222,21 +280,18 @@ def _is_new(points: float, judged: int | None) -> bool:
     return judged is None or is_clearly_stranger(points, judged / POINT)
 
 
-def _candidates(
-    state: SubjectState, over: list[int], hits: list[RuleHits], anomalies: Mapping[int, _Points]
-) -> Iterator[Candidate]:
-    for day in over:
-        if _risk_on(day, hits, _NONE).score >= ALERT_LINE:
-            continue
-        strange, strength = anomalies[day], strength_of(state.anomalies[day])
-        if _is_slow(day, hits, strange):
-            yield Candidate("slow", day, strange.slow, strength)
-        else:
-            yield Candidate("day", day, strange.day, strength)
-
-
-def _is_slow(day: int, hits: list[RuleHits], strange: _Points) -> bool:
-    return strange.slow > 0 and _risk_on(day, hits, _Points(strange.day)).score < ALERT_LINE
+def _candidate(
+    queue: QueueName, state: SubjectState, day: int, hits: Sequence[RuleHits], strange: StrangePoints
+) -> Candidate:
+    whole = unrounded_risk(strange.day, _together(day, hits), day, slow_0_100=strange.slow)
+    return Candidate(
+        queue,
+        day,
+        risk=round(whole, _RISK_DIGITS),
+        points=strange.slow if queue == "slow" else strange.day,
+        strength=0.0 if strange is _NONE else strength_of(state.anomalies[day]),
+        rules=_risk_on(day, hits, _NONE).score,
+    )
 
 
 def _places(
@@ -244,7 +299,7 @@ def _places(
     days: Collection[int],
     family: str,
     hits: list[RuleHits],
-    anomalies: Mapping[int, _Points],
+    anomalies: Mapping[int, StrangePoints],
     reaches: Mapping[str, Reach],
 ) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
     """Those of rules and anomalies, and those of what correlations count."""
@@ -279,15 +334,19 @@ def _anomaly_places(state: SubjectState, day: int, family: str) -> Iterator[tupl
         yield channel, day
 
 
-def _hits_on(day: int, hits: list[RuleHits]) -> list[RuleHits]:
+def _hits_on(day: int, hits: Sequence[RuleHits]) -> list[RuleHits]:
     return [h for h in hits if day - RULE_DAYS_BACK < h.day <= day]
 
 
-def _risk_on(day: int, hits: list[RuleHits], strange: _Points) -> Risk:
+def _risk_on(day: int, hits: Sequence[RuleHits], strange: StrangePoints) -> Risk:
+    return risk(strange.day, _together(day, hits), day, slow_0_100=strange.slow)
+
+
+def _together(day: int, hits: Sequence[RuleHits]) -> list[RuleDay]:
+    """Channels of a day as one."""
     together: dict[tuple[str, int], tuple[Level, int]] = {}
     for h in sorted(_hits_on(day, hits), key=lambda h: (h.last_version, PI[h.level])):
         # A rule that changed during the day has one level: that of its highest version.
         _, before = together.get((h.rule_id, h.day), (h.level, 0))
         together[h.rule_id, h.day] = (h.level, before + h.hits)
-    days = [RuleDay(rule_id, level, at, count) for (rule_id, at), (level, count) in together.items()]
-    return risk(strange.day, days, day, slow_0_100=strange.slow)
+    return [RuleDay(rule_id, level, at, count) for (rule_id, at), (level, count) in together.items()]

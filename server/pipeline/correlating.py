@@ -68,6 +68,7 @@ class Correlating:
                 time=alert.time,
                 begun=alert.begun,
                 count=alert.count,
+                outside_budget=hit.outside_budget,
             )
 
 

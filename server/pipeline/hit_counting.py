@@ -51,6 +51,7 @@ def count_hits(
             title=hit.title,
             time=enriched.time,
             version=hit.version,
+            outside_budget=hit.outside_budget,
         )
     at = (enriched.time, day)
     correlating.take(state, event, enriched.known.plain, hits, place=source, at=at)

@@ -64,6 +64,7 @@ class RuleHits(msgspec.Struct):
     last_time: int = 0
     first_version: int = 0
     last_version: int = 0
+    outside_budget: bool = False
 
 
 class SuspectTrait(msgspec.Struct):
@@ -197,16 +198,24 @@ class SubjectState:
         version: int = 0,
         begun: int | None = None,
         count: int = 1,
+        outside_budget: bool = False,
     ) -> None:
         """`version`: of the rule. What the day says of the rule is what its highest version says. begun: the
         time of the first of `count` hits, where they are several."""
         hits = self.rules.get(place)
         if hits is None:
             hits = self.rules[place] = RuleHits(
-                *place, family, level, title, first_version=version, last_version=version
+                *place,
+                family,
+                level,
+                title,
+                first_version=version,
+                last_version=version,
+                outside_budget=outside_budget,
             )
         if version > hits.last_version:
             hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
+            hits.outside_budget = outside_budget
         if version == hits.last_version and level != hits.level:
             hits.level = higher(hits.level, level)
         hits.first_version = min(hits.first_version, version)

@@ -9,14 +9,18 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, select
 
-from analytics.anomaly_training import CALIBRATION_DAYS, TRAINING_DAYS, Progress, train
+from analytics.alert_queues import BUDGET
+from analytics.anomaly_model import AnomalyModel
+from analytics.anomaly_training import CALIBRATION_DAYS, TRAINING_DAYS, Progress, train_and_score
 from server import audit
 from server.pipeline.activity_history import HISTORY_DAYS
 from server.store.database import Database
 from server.store.tables import activity_days
 from server.training.company_days import DAY_ZERO, company_days, days_over
+from server.training.past_risks import fitted_line
 from server.training.stored_models import (
     ModelSummary,
     StoredModel,
@@ -28,8 +32,6 @@ from server.training.stored_models import (
 
 DUE_AFTER_MS: Final = 7 * 86_400_000
 COLD_START_DUE_AFTER_MS: Final = 86_400_000
-BUDGET: Final = 5.0
-"""Alerts per 1,000 people and day, where nobody says otherwise."""
 
 
 class NothingMeasured(Exception):
@@ -74,7 +76,7 @@ def train_activities(
         if budget is None:
             before = active_model(connection)
             budget = BUDGET if before is None else before.summary.alerts_per_1000_a_day
-        model = train(
+        model, past = train_and_score(
             company.panel,
             seed=seed,
             trees=trees,
@@ -82,8 +84,9 @@ def train_activities(
             weights=company.weights(CALIBRATION_DAYS),
             progress=progress,
         )
+        line = fitted_line(connection, company.panel.subjects, past, budget)
     progress("storing", 1.0)
-    content = model.content
+    content = msgspec.structs.replace(model.content, risk_line=line.line)
     summary = ModelSummary(
         subjects=content.subjects,
         days=content.days_seen,
@@ -94,10 +97,13 @@ def train_activities(
         alerts_per_1000_a_day=budget,
         line=model.line,
         slow_line=model.slow_line,
+        risk_line=line.line,
+        risk_alerts_a_day=line.alerts_a_day,
+        risk_alerts_allowed=line.allowed_a_day,
         software=content.software,
         cpu_seconds=round(time.process_time() - begun, 2),
     )
-    state = model.to_bytes()
+    state = AnomalyModel(content).to_bytes()
     with database.begin() as connection:
         made = keep_model(connection, state, summary, now=now, by_hand=actor is not None)
         if actor is not None:

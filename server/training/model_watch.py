@@ -22,6 +22,10 @@ class ModelWatch(msgspec.Struct, frozen=True):
     chosen: bool
     week: WatchedWeek | None
     stale: str | None
+    risk_line: int
+    """Of the day queue, 0-100."""
+    over_budget: bool
+    """Even at its highest line the last 28 days asked for more."""
 
 
 def model_watch(connection: Connection, now: int) -> ModelWatch | None:
@@ -30,7 +34,16 @@ def model_watch(connection: Connection, now: int) -> ModelWatch | None:
     if active is None:
         return None
     week = next((each for each in reversed(active.summary.weeks) if each.verdict != "unknown"), None)
-    return ModelWatch(active.id, active.created_at, active.summary.chosen, week, _stale(active, week, now))
+    summary = active.summary
+    return ModelWatch(
+        active.id,
+        active.created_at,
+        summary.chosen,
+        week,
+        _stale(active, week, now),
+        summary.risk_line,
+        summary.risk_alerts_a_day > summary.risk_alerts_allowed,
+    )
 
 
 def _stale(active: StoredModel, week: WatchedWeek | None, now: int) -> str | None:

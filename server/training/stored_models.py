@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from analytics.anomaly_model import AnomalyModel
+from analytics.risk_line import ALERT_LINE
 from analytics.sealed_bytes import StoredStateError
 from event_schema.struct_base import Milliseconds
 from server import audit
@@ -56,6 +57,11 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     alerts_per_1000_a_day: float
     line: float
     slow_line: float
+    risk_line: int = ALERT_LINE
+    """Of the day queue, 0-100, rules included (analytics/risk_line.py)."""
+    risk_alerts_a_day: float = 0.0
+    """That the last 28 days would have raised at the risk line; more than allowed: it stands at its bound."""
+    risk_alerts_allowed: float = 0.0
     software: dict[str, str]
     cpu_seconds: float
     activated_at: Milliseconds | None = None
@@ -94,6 +100,12 @@ def stored_models(connection: Connection, limit: int = 1000) -> list[StoredModel
 
 def active_model(connection: Connection) -> StoredModel | None:
     return next((model for model in stored_models(connection) if model.active), None)
+
+
+def active_risk_line(connection: Connection) -> int:
+    """Of the day queue; without a model ALERT_LINE."""
+    active = active_model(connection)
+    return ALERT_LINE if active is None else active.summary.risk_line
 
 
 def stored_model(connection: Connection, model_id: int) -> StoredModel:

@@ -64,10 +64,10 @@ def test_who_alerted_is_quiet_until_the_cool_down_is_over(model: AnomalyModel) -
 def test_on_no_day_are_there_more_than_the_cap_and_the_strangest_stay(model: AnomalyModel) -> None:
     p = np.full((PEOPLE, 1), model.line)
     p[7] = model.line / 3
-    budget = 20.0
+    budget = 60.0
     found = raised_alerts(model, of(p), PANEL.subjects, budget)
-    assert len(found) == DAY_QUEUE.cap(budget, PEOPLE) == 2
-    assert [each.row for each in found] == [7, 0]
+    assert len(found) == DAY_QUEUE.cap(budget, PEOPLE) == 6
+    assert [each.row for each in found] == [7, 0, 1, 2, 3, 4]
 
 
 def test_unseen_days_and_cold_start_models_raise_nothing(model: AnomalyModel) -> None:

@@ -32,7 +32,7 @@ alerts = Table(
         Boolean,
         nullable=False,
         server_default=true(),
-        comment="rules alone reached the line; else its candidates say whether it is open",
+        comment="rules outside of the budget made it; else its candidates say whether it is open",
     ),
     Column("score", Integer, nullable=False),
     Column("account_owner", PlainText(128), comment="person id whose account was used"),
@@ -86,12 +86,13 @@ alert_candidates = Table(
     Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
     Column("queue", PlainText(8), nullable=False, comment="day or slow"),
+    Column("risk", Float, nullable=False, server_default=text("0"), comment="0–100, ranks the day's"),
     Column("points", Float, nullable=False, comment="of the queue's anomaly, 0–100"),
-    Column("strength", Float, nullable=False, comment="T of the day, among equal points"),
+    Column("strength", Float, nullable=False, comment="T of the day, among equal risks"),
     Column("cooling", BigInteger, comment="closed alert that the subject cools down after"),
     Column("admitted", Boolean, nullable=False, server_default=false(), comment="within the day's cap"),
     Index("ix_alert_candidates_queue", "queue", "day"),
-    comment="days that the anomaly brought over the line: alerts/queueing.py",
+    comment="days over the line that no rule puts outside of the budget: alerts/queueing.py",
 )
 
 queue_days = Table(
@@ -100,6 +101,7 @@ queue_days = Table(
     Column("queue", PlainText(8), primary_key=True),
     Column("day", Integer, primary_key=True, comment="local"),
     Column("cap", Integer, nullable=False, comment="so many of its candidates are alerts"),
+    Column("line", Integer, nullable=False, server_default=text("50"), comment="risk of its candidates"),
     comment="each queue's days; whoever ranks one locks it",
 )
 

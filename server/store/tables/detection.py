@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, false
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -88,6 +88,13 @@ rule_days = Table(
         Integer,
         nullable=False,
         comment="of the rule, that fired; title, level and family are of this one",
+    ),
+    Column(
+        "outside_budget",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the rule alerts however many alerts there are",
     ),
 )
 

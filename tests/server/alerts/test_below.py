@@ -16,7 +16,7 @@ from server.alerts.queries import Verdict, close_alert
 from server.alerts.views import alert_detail, alert_views
 from server.commands.alerts import alerts as alerts_command
 from server.store.database import Database
-from server.store.tables import alerts
+from server.store.tables import alerts, queue_days
 from tests.server.alerts.strange_days import TODAY, StrangeDay, model_with, take
 from tests.server.conftest import NOW
 
@@ -78,6 +78,17 @@ def test_what_is_over_the_cap_says_so_and_can_be_looked_at(database: Database) -
     assert alert_detail(database, number_of(database, "person:a")).held == {}
     assert [each.id for each in alert_views(database, "held")] == [number]
     assert number not in {each.id for each in alert_views(database, "all")}
+
+
+def test_what_is_below_a_raised_line_names_it(database: Database) -> None:
+    take(database, model_with(day_cap=3, line=63), StrangeDay("person:a", points=62.4, rule=None))
+    with database.begin() as connection:
+        # As it is while a model is in use; the day itself had no candidate.
+        row = {"queue": "day", "day": TODAY, "cap": 3, "line": 63}
+        connection.execute(queue_days.insert().values(row))
+    (view,) = below_views(database, now=NOW, days=7, limit=50)
+    assert (view.score, view.why, view.line) == (62, "below_the_line", 63)
+    assert view.words == {"en": "below this week's line 63", "zh": "低于本周告警线 63"}
 
 
 def test_a_day_of_a_cool_down_names_the_alert(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What the anomaly makes passes a queue: the same alerts are open whatever came first, and whoever worked."""
+"""What is within the budget passes a queue: the same alerts are open whatever came first and whoever worked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from server.alerts.queries import Verdict, close_alert
+from server.alerts.queries import Verdict
 from server.store.database import Database, open_database
 from server.store.tables import alert_candidates, alerts, queue_days
-from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, model_with, take, write_strange
+from tests.server.alerts.strange_days import (
+    TODAY,
+    StrangeDay,
+    by_status,
+    close,
+    model_with,
+    person,
+    take,
+    write_strange,
+)
 from tests.server.conftest import NOW, NewDatabaseUrl
 
 THREE = model_with(day_cap=3)
@@ -36,18 +45,6 @@ def new_database(
     yield make
     for each in made:
         each.close()
-
-
-def person(number: int) -> str:
-    return f"person:p{number}"
-
-
-def close(database: Database, subject: str, verdict: Verdict = Verdict.EXPECTED) -> int:
-    with database.begin() as connection:
-        query = select(alerts.c.id).where(alerts.c.subject == subject, alerts.c.status != "closed")
-        number = int(connection.execute(query).scalar_one())
-        close_alert(connection, number, verdict, "agreed", "omar", NOW)
-    return number
 
 
 def outcome(database: Database) -> list[tuple[object, ...]]:
@@ -148,18 +145,6 @@ def test_points_that_rise_open_what_was_held_and_hold_what_was_open(database: Da
     assert by_status(database, "held") == [person(1)]
 
 
-def test_rules_are_outside_of_the_cap_and_take_no_place_in_it(database: Database) -> None:
-    take(database, THREE, *(StrangeDay(person(n), points=60 + n) for n in range(4)))
-    assert take(database, THREE, StrangeDay(person(7), points=99, rule="medium")) == [100]
-    assert by_status(database, "held") == [person(0)]
-    # One that was held is opened by a rule, and no longer competes.
-    assert len(take(database, THREE, StrangeDay(person(0), points=60, rule="high"))) == 1
-    assert take(database, THREE, StrangeDay(person(3), rule="high")) == []
-    assert by_status(database, "held") == []
-    take(database, THREE, StrangeDay(person(5), points=55))
-    assert by_status(database, "held") == []
-
-
 def test_an_open_alert_takes_further_days_in_though_they_would_not_pass(database: Database) -> None:
     take(database, THREE, StrangeDay(person(0), TODAY - 1, points=60))
     take(database, THREE, *(StrangeDay(person(n), points=90) for n in range(1, 4)))
@@ -187,12 +172,11 @@ def test_a_held_alert_can_be_judged_and_takes_no_place(database: Database) -> No
     assert by_status(database, "open") == [person(1), person(2), person(3)]
 
 
-def test_without_a_model_the_anomaly_opens_nothing_and_with_a_budget_of_none_neither(
-    database: Database,
-) -> None:
-    assert take(database, None, StrangeDay(person(0), points=99)) == []
-    assert take(database, model_with(day_cap=0), StrangeDay(person(1), TODAY - 1, points=99)) == []
-    assert by_status(database, "held") == [person(0), person(1)]
+def test_a_budget_of_none_opens_nothing_but_what_is_outside(database: Database) -> None:
+    none = model_with(day_cap=0)
+    assert take(database, none, StrangeDay(person(1), points=99), StrangeDay(person(2), rule="high")) == []
+    assert len(take(database, none, StrangeDay(person(3), rule="critical"))) == 1
+    assert by_status(database, "held") == [person(1), person(2)]
 
 
 def test_the_cap_of_a_day_stays_what_it_was_when_its_first_candidate_came(database: Database) -> None:
@@ -258,12 +242,6 @@ def test_drift_cools_down_for_four_weeks_and_takes_no_place_meanwhile(database: 
     take(database, one, StrangeDay(person(0), TODAY + 27, slow=85, family="printing"))
     assert by_status(database, "held") == [person(0)]
     assert take(database, one, StrangeDay(person(1), TODAY + 27, slow=51)) == [51]
-
-
-def test_rules_alert_while_the_subject_cools_down(database: Database) -> None:
-    take(database, THREE, StrangeDay(person(0), points=80))
-    close(database, person(0))
-    assert len(take(database, THREE, StrangeDay(person(0), TODAY + 1, points=60, rule="medium"))) == 1
 
 
 # What was judged

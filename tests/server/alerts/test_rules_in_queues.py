@@ -1,0 +1,115 @@
+"""Rules share a day's places and its line with the anomaly, but for those outside of the budget."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from server.store.database import Database
+from server.store.tables import alerts, subject_agents
+from server.store.upsert import insert_new
+from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, close, model_with, person, take
+
+THREE = model_with(day_cap=3)
+
+
+def test_rules_outside_of_the_budget_take_no_place_in_it(database: Database) -> None:
+    take(database, THREE, *(StrangeDay(person(n), points=60 + n) for n in range(4)))
+    assert take(database, THREE, StrangeDay(person(7), points=99, rule="medium", outside=True)) == [100]
+    assert by_status(database, "held") == [person(0)]
+    # One that was held is opened by a rule, and no longer competes.
+    assert len(take(database, THREE, StrangeDay(person(0), points=60, rule="critical"))) == 1
+    assert take(database, THREE, StrangeDay(person(3), rule="critical")) == []
+    assert by_status(database, "held") == []
+    take(database, THREE, StrangeDay(person(5), points=55))
+    assert by_status(database, "held") == []
+
+
+def test_other_rules_and_the_anomaly_share_the_places_of_a_day_by_their_risk(database: Database) -> None:
+    days = [
+        StrangeDay(person(0), rule="medium"),
+        StrangeDay(person(1), points=60),
+        StrangeDay(person(2), rule="high"),
+        StrangeDay(person(3), points=60, rule="medium"),
+        StrangeDay(person(4), points=69.9),
+    ]
+    take(database, THREE, *days)
+    assert by_status(database, "open") == [person(2), person(3), person(4)]
+    assert by_status(database, "held") == [person(0), person(1)]
+
+
+def test_a_rule_that_does_not_reach_the_line_by_itself_is_outside_with_nobody_s_help(
+    database: Database,
+) -> None:
+    take(database, THREE, StrangeDay(person(0), points=45, rule="low", outside=True))
+    with database.read() as connection:
+        assert connection.execute(select(alerts.c.status, alerts.c.by_rules)).one() == ("open", False)
+
+
+@pytest.mark.parametrize(
+    ("day", "status"),
+    [
+        (StrangeDay(person(0), rule="medium"), None),
+        (StrangeDay(person(0), points=62.4), None),
+        (StrangeDay(person(0), points=62.5), "open"),
+        (StrangeDay(person(0), rule="high"), "open"),
+        (StrangeDay(person(0), rule="medium", points=30), "open"),
+        (StrangeDay(person(0), rule="medium", slow=30), "open"),
+        # Drift keeps to a line of its own.
+        (StrangeDay(person(0), slow=50), "open"),
+        (StrangeDay(person(0), rule="medium", outside=True), "open"),
+        (StrangeDay(person(0), rule="medium", slow=10), None),
+    ],
+)
+@pytest.mark.databases("sqlite")
+def test_a_raised_line_asks_for_more_of_all_but_drift_and_what_is_outside(
+    database: Database, day: StrangeDay, status: str | None
+) -> None:
+    take(database, model_with(day_cap=3, line=63), day)
+    with database.read() as connection:
+        assert connection.execute(select(alerts.c.status)).scalar() == status
+
+
+def test_a_day_keeps_the_line_that_it_had(database: Database) -> None:
+    take(database, THREE, StrangeDay(person(0), points=55))
+    later = model_with(day_cap=3, line=63)
+    take(database, later, StrangeDay(person(0), points=56), StrangeDay(person(1), points=57))
+    take(database, later, StrangeDay(person(2), TODAY + 1, points=57))
+    assert by_status(database, "open") == [person(0), person(1)]
+    assert by_status(database, "held") == []
+
+
+@pytest.mark.parametrize(("known", "cap"), [(0, 3), (800, 9)])
+@pytest.mark.databases("sqlite")
+def test_without_a_model_rules_alert_within_the_cap_of_those_who_are_known(
+    database: Database, known: int, cap: int
+) -> None:
+    with database.begin() as connection:
+        seen = [{"subject": f"person:k{n}", "agent": "m1", "first_time": 0} for n in range(known)]
+        insert_new(connection, subject_agents, seen)
+    take(database, None, *(StrangeDay(person(n), rule="medium") for n in range(10)))
+    assert len(by_status(database, "open")) == cap
+
+
+def test_what_rules_say_cools_down_too_unless_it_is_outside_or_much_more(database: Database) -> None:
+    take(database, THREE, *(StrangeDay(person(n), points=80) for n in range(2)))
+    for n in range(2):
+        close(database, person(n))
+    # Risk 80 again, 85, and 90.2: more than half of what was left.
+    again = [
+        StrangeDay(person(0), TODAY + 1, points=60, rule="medium"),
+        StrangeDay(person(1), TODAY + 1, points=50, rule="high"),
+    ]
+    assert take(database, THREE, *again) == []
+    assert by_status(database, "held") == [person(0), person(1)]
+    assert take(database, THREE, StrangeDay(person(0), TODAY + 1, points=80.4)) == [90]
+    assert len(take(database, THREE, StrangeDay(person(1), TODAY + 2, rule="critical"))) == 1
+
+
+def test_rules_of_level_high_about_something_else_do_not_cool_down(database: Database) -> None:
+    take(database, THREE, *(StrangeDay(person(n), rule="medium") for n in range(2)))
+    for n in range(2):
+        close(database, person(n))
+    take(database, THREE, StrangeDay(person(0), TODAY + 1, rule="medium", family="printing"))
+    take(database, THREE, StrangeDay(person(1), TODAY + 1, rule="high", family="printing"))
+    assert (by_status(database, "open"), by_status(database, "held")) == ([person(1)], [person(0)])
