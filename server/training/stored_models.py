@@ -104,8 +104,9 @@ def active_model(connection: Connection) -> StoredModel | None:
 
 def active_risk_line(connection: Connection) -> int:
     """Of the day queue; without a model ALERT_LINE."""
-    active = active_model(connection)
-    return ALERT_LINE if active is None else active.summary.risk_line
+    query = select(models.c.summary).where(models.c.kind == KIND, models.c.active)
+    summary = connection.execute(query).scalar() or {}
+    return int(summary.get("risk_line", ALERT_LINE))
 
 
 def stored_model(connection: Connection, model_id: int) -> StoredModel:

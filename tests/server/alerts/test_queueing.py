@@ -1,4 +1,4 @@
-"""What is within the budget passes a queue: the same alerts are open whatever came first and whoever worked."""
+"""What is within the budget passes a queue: the same alerts are open whatever the order and the workers."""
 
 from __future__ import annotations
 
