@@ -93,9 +93,10 @@ def learnt_models() -> tuple[bytes, bytes]:
 
 def activate(database: Database, model: bytes) -> None:
     """In place of the active one, if there is any."""
+    summary = {"risk_line": AnomalyModel.from_bytes(model).content.risk_line}
     with database.begin() as connection:
         connection.execute(models.update().values(active=False))
-        row = {"kind": "activities", "created_at": NOW, "active": True, "summary": {}}
+        row = {"kind": "activities", "created_at": NOW, "active": True, "summary": summary}
         connection.execute(insert(models).values(**row, state=model))
 
 
