@@ -140,7 +140,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
     enrolled(server, [endpoint])
     take_over(server, STAYS)
     flag(server)
-    for number, day in enumerate((9, 4, 1)):
+    for number, day in enumerate((21, 12, 1)):
         archives = [
             copied_file(NOW - day * DAY, name="all.zip", size=10**9, host=f"desk-{number}") for _ in range(3)
         ]
@@ -151,7 +151,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
                 numbers = list(opened)
             assert numbers
             for each in numbers:
-                close(server, each, Verdict.CONFIRMED if day == 9 else Verdict.FALSE)
+                close(server, each, Verdict.CONFIRMED if day == 21 else Verdict.FALSE)
     told = replayed(server)
     assert found(told, 0) == raised(server)
     with server.database.read() as connection:
@@ -165,7 +165,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
         if pair.closed is not None and pair.before is not None
     )
     assert {day for pair in told.totals.pairs for day in (pair.before or pair.after).days} == {  # type: ignore[union-attr]
-        TODAY - 9, TODAY - 4, TODAY - 1,
+        TODAY - 21, TODAY - 12, TODAY - 1,
     }  # fmt: skip
 
 
