@@ -31,8 +31,14 @@ SLOW_SOURCE: Final = "slow_anomaly"
 """Drift over weeks; the other is the day's own strangeness."""
 COUNTS_FROM: Final = 25.0
 """Fewer points of a day's anomaly, or of its drift, add nothing to a risk: such days are too common to say
-anything about what rules found, and which family the day is of is settled only when it gets there."""
+anything about what rules found, and which family the day is of is settled only when it gets there: what
+was found before would be lost when it moves."""
 _WORTH_MAX: Final = 1 - 1e-9
+
+
+def counted(points: float) -> float:
+    """Of a day's anomaly or of its drift, 0-100: what takes part in a risk."""
+    return points if points >= COUNTS_FROM else 0.0
 
 
 class RuleDay(msgspec.Struct, frozen=True):

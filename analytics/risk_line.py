@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -22,19 +22,34 @@ from analytics.risk import PI
 ALERT_LINE: Final = 50
 RISK_LINE_MAX: Final = round(100 * PI["high"])
 
+QueueName = Literal["day", "slow"]
+
+
+class LineScores(msgspec.Struct, frozen=True):
+    """Of one day of a subject in one policy family, rounded as shown: at the line is what says so."""
+
+    score: int
+    without_drift: int
+    drift: int
+    """By itself."""
+
+    def queue(self, line: int) -> QueueName | None:
+        """That the day is a candidate of, where nothing puts it outside of the budget and the day queue's
+        line stands there. Running days and the replay of past ones both ask here."""
+        if self.without_drift >= line:
+            return "day"
+        if self.drift >= ALERT_LINE:
+            # A budget of its own, with a line of its own: the model's.
+            return "slow"
+        return "day" if self.score >= line else None
+
 
 class PastRisk(msgspec.Struct, frozen=True):
-    """One day of a subject in one policy family that nothing puts outside of the budget. 0-100, as shown."""
+    """That nothing puts outside of the budget."""
 
     subject: str
     day: int
-    score: int
-    without_drift: int
-    drift_alone: bool
-    """Over ALERT_LINE: then the slow queue takes it where the rest does not reach the line."""
-
-    def reaches(self, line: int) -> bool:
-        return self.without_drift >= line or (self.score >= line and not self.drift_alone)
+    scores: LineScores
 
 
 class RiskLine(msgspec.Struct, frozen=True):
@@ -53,7 +68,7 @@ def risk_line(past: Iterable[PastRisk], allowed: float) -> RiskLine:
     """Raises ValueError on a negative quota."""
     if allowed < 0:
         raise ValueError(f"a quota of {allowed} is negative")
-    near = [each for each in past if each.score >= ALERT_LINE]
+    near = [each for each in past if each.scores.score >= ALERT_LINE]
     found = RiskLine(ALERT_LINE, replayed(near, ALERT_LINE), allowed)
     while found.is_bounded and found.line < RISK_LINE_MAX:
         line = found.line + 1
@@ -66,7 +81,7 @@ def replayed(past: Sequence[PastRisk], line: int) -> int:
     the subject that raised any. In whatever order they are given."""
     days: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for each in past:
-        if each.reaches(line):
+        if each.scores.queue(line) == DAY_QUEUE.name:
             days[each.subject][each.day] += 1
     alerts = 0
     for found in days.values():

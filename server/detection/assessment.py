@@ -16,12 +16,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from analytics.risk import COUNTS_FROM, PI, SLOW_SOURCE, Level, Risk, RuleDay, risk, unrounded_risk
-from analytics.risk_line import ALERT_LINE
+from analytics.risk import PI, SLOW_SOURCE, Level, Risk, RuleDay, counted, risk, unrounded_risk
+from analytics.risk_line import ALERT_LINE, LineScores, QueueName
 from policies.correlated_policies import Reach
 from server.detection.activity_families import FAMILIES, channels_of
 from server.pipeline.activity_history import SOURCES
@@ -46,9 +46,6 @@ NO_REACHES: Mapping[str, Reach] = {}
 Judged = Mapping[tuple[str, int], int]
 """(rule id, ANOMALY or DRIFT; day): how many hits the rule had, or thousandths of a point the day, when a
 person closed an alert about it."""
-
-
-QueueName = Literal["day", "slow"]
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -106,7 +103,7 @@ class Assessment(msgspec.Struct, frozen=True):
 
 
 class StrangePoints(msgspec.Struct, frozen=True):
-    """What a day's anomaly and drift add to a family."""
+    """What a day's anomaly and drift add to a family (risk.counted)."""
 
     day: float = 0.0
     slow: float = 0.0
@@ -143,7 +140,7 @@ def assess(
         if score < ALERT_LINE:
             continue
         if not is_outside(day, hits):
-            queue = queue_of(day, hits, strange, lines.on(day))
+            queue = line_scores(day, hits, strange).queue(lines.on(day))
             if queue is None:
                 continue
             candidates.append(_candidate(queue, state, day, hits, strange))
@@ -195,23 +192,13 @@ def is_outside(day: int, hits: Sequence[RuleHits]) -> bool:
     return bool(outside) and _risk_on(day, outside, _NONE).score >= ALERT_LINE
 
 
-def queue_of(day: int, hits: Sequence[RuleHits], strange: StrangePoints, line: int) -> QueueName | None:
-    """Of a day that is not outside; None: it is below the line. hits: of one family."""
-    if _risk_on(day, hits, StrangePoints(strange.day)).score >= line:
-        return "day"
-    if is_drift(strange):
-        return "slow"
-    return "day" if strange.slow and _risk_on(day, hits, strange).score >= line else None
-
-
-def is_drift(strange: StrangePoints) -> bool:
-    """By itself over the line, which is that of a budget of its own."""
-    return risk(0, (), 0, slow_0_100=strange.slow).score >= ALERT_LINE
-
-
-def risk_scores(day: int, hits: Sequence[RuleHits], strange: StrangePoints) -> tuple[int, int]:
-    """(of all, without drift)."""
-    return _risk_on(day, hits, strange).score, _risk_on(day, hits, StrangePoints(strange.day)).score
+def line_scores(day: int, hits: Sequence[RuleHits], strange: StrangePoints) -> LineScores:
+    """hits: of one family."""
+    whole = _risk_on(day, hits, strange).score
+    if not strange.slow:
+        return LineScores(whole, whole, 0)
+    drift = risk(0, (), day, slow_0_100=strange.slow).score
+    return LineScores(whole, _risk_on(day, hits, StrangePoints(strange.day)).score, drift)
 
 
 def is_clearly_stranger(points: float, judged: float) -> bool:
@@ -259,8 +246,8 @@ def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, St
     """By day, where there is any that was not judged."""
     found: dict[int, StrangePoints] = {}
     for day, row in state.anomalies.items():
-        points = _counted(row.points) if row.family == family else 0.0
-        slow = _counted(row.slow_points) if row.slow_family == family else 0.0
+        points = counted(row.points) if row.family == family else 0.0
+        slow = counted(row.slow_points) if row.slow_family == family else 0.0
         if not _is_new(points, judged.get((ANOMALY, day))):
             points = 0.0
         if not _is_new(slow, judged.get((DRIFT, day))):
@@ -269,11 +256,6 @@ def _anomalies(state: SubjectState, family: str, judged: Judged) -> dict[int, St
         if (points or slow) and any(day in days for days in state.channels.values()):
             found[day] = StrangePoints(points, slow)
     return found
-
-
-def _counted(points: float) -> float:
-    """Nothing as long as the day's family may still move: what was found would be lost then."""
-    return points if points >= COUNTS_FROM else 0.0
 
 
 def _is_new(points: float, judged: int | None) -> bool:

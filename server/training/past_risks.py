@@ -12,20 +12,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 from sqlalchemy import Connection, select
 
 from analytics.alert_queues import DAY_QUEUE
 from analytics.anomaly_training import PastDays
 from analytics.measures import ACTIVITIES
+from analytics.risk import COUNTS_FROM, counted
 from analytics.risk_line import ALERT_LINE, PastRisk, risk_line
 from server.alerts.confirmed_days import confirmed_days
 from server.detection.activity_families import FAMILIES
 from server.detection.assessment import (
     RULE_DAYS_BACK,
     StrangePoints,
-    is_drift,
     is_outside,
-    risk_scores,
+    line_scores,
 )
 from server.pipeline.subject_state import RuleHits
 from server.store.tables import rule_days
@@ -91,8 +92,9 @@ def _hits(
 def _strange(past: PastDays, row: int, first: int) -> dict[str, dict[int, StrangePoints]]:
     """By family and local day."""
     found: dict[str, dict[int, StrangePoints]] = {}
-    for day in ((past.points[row] > 0) | (past.slow_points[row] > 0)).nonzero()[0].tolist():
-        points, slow = float(past.points[row, day]), float(past.slow_points[row, day])
+    is_strange = np.maximum(past.points[row], past.slow_points[row]) >= COUNTS_FROM
+    for day in is_strange.nonzero()[0].tolist():
+        points, slow = counted(float(past.points[row, day])), counted(float(past.slow_points[row, day]))
         family, slow_family = _FAMILY_OF[past.activity[row, day]], _FAMILY_OF[past.slow_activity[row, day]]
         if family == slow_family:
             found.setdefault(family, {})[first + day] = StrangePoints(points, slow)
@@ -117,7 +119,6 @@ def _of_subject(
         for day in sorted({each.day for each in its} | points.keys()):
             if day not in window or day in missing:
                 continue
-            score, without_drift = risk_scores(day, its, points.get(day, _NOTHING))
-            if score >= ALERT_LINE and not is_outside(day, its):
-                drift_alone = is_drift(points.get(day, _NOTHING))
-                yield PastRisk(subject, day, score, without_drift, drift_alone)
+            scores = line_scores(day, its, points.get(day, _NOTHING))
+            if scores.score >= ALERT_LINE and not is_outside(day, its):
+                yield PastRisk(subject, day, scores)

@@ -7,20 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.alert_queues import DAY_QUEUE
-from analytics.risk_line import ALERT_LINE, RISK_LINE_MAX, PastRisk, replayed, risk_line
+from analytics.risk_line import ALERT_LINE, RISK_LINE_MAX, LineScores, PastRisk, replayed, risk_line
 
 
-def past(subject: str, day: int, score: int, *, drift: bool = False, without: int | None = None) -> PastRisk:
-    return PastRisk(subject, day, score, score if without is None else without, drift)
+def past(subject: str, day: int, score: int, *, drift: int = 0, without: int | None = None) -> PastRisk:
+    return PastRisk(subject, day, LineScores(score, score if without is None else without, drift))
 
 
 risks = st.builds(
-    lambda who, day, total, less, drift: PastRisk(f"p{who}", day, total, max(total - less, 0), drift),
+    lambda who, day, total, less, drift: past(
+        f"p{who}", day, total, drift=drift, without=max(total - less, 0)
+    ),
     st.integers(0, 12),
     st.integers(0, 27),
     st.integers(40, 100),
     st.integers(0, 60),
-    st.booleans(),
+    st.integers(0, 60),
 )
 
 
@@ -48,7 +50,7 @@ def test_a_quiet_past_leaves_the_line_at_50_and_a_loud_one_never_silences_a_rule
     loud = [past(f"p{n}", day, 100) for n in range(100) for day in range(28)]
     found = risk_line(loud, 0.3 * 28)
     assert (found.line, found.is_bounded) == (70, True)
-    assert past("p", 0, 70).reaches(found.line)
+    assert past("p", 0, 70).scores.queue(found.line) == "day"
 
 
 def test_rules_of_level_medium_need_company_where_they_alone_are_over_the_budget() -> None:
@@ -64,9 +66,9 @@ def test_a_subject_cools_down_and_two_families_of_a_day_are_two() -> None:
 
 
 def test_drift_by_itself_is_the_slow_queue_s() -> None:
-    assert replayed([past("p", 3, 80, drift=True, without=49)], 50) == 0
-    assert replayed([past("p", 3, 80, drift=True, without=63)], 63) == 1
-    assert replayed([past("p", 3, 80, drift=False, without=49)], 63) == 1
+    assert replayed([past("p", 3, 80, drift=60, without=49)], 50) == 0
+    assert replayed([past("p", 3, 80, drift=60, without=63)], 63) == 1
+    assert replayed([past("p", 3, 80, drift=49, without=49)], 63) == 1
 
 
 def test_a_negative_quota_is_a_mistake() -> None:

@@ -54,7 +54,7 @@ WELL = Status(
     erasures=ErasureState(None, 0, 0, 0, 0),
     training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
     findings=(),
-    anomaly_model=ModelWatch(7, NOW - 86_400_000 * 3, False, None, None),
+    anomaly_model=ModelWatch(7, NOW - 86_400_000 * 3, False, None, None, 50, False),
 )
 
 
@@ -135,7 +135,7 @@ def test_a_calm_status_is_nine_lines() -> None:
         "agents        2 well heard, 1 revoked",
         "alerts        4 open: 1 at 70-100, 3 at 40-69; closed ones kept 730 days",
         "database      2.5 GB, 80 GB free on the disk",
-        "model         model 7, trained 3 d ago on 812 people",
+        "model         model 7, trained 3 d ago on 812 people; alerts from risk 50 on",
     ]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from analytics.anomaly_training import PastDays
 from analytics.measures import ACTIVITIES
-from analytics.risk_line import ALERT_LINE, PastRisk
+from analytics.risk_line import ALERT_LINE, LineScores, PastRisk
 from server.store.database import Database
 from server.store.tables import alert_days, alerts, rule_days
 from server.training.activity_training import train_activities
@@ -91,21 +91,21 @@ def test_rules_and_points_of_a_family_are_one_risk_and_two_channels_of_a_rule_on
     hit(database, SUBJECTS[0], FIRST + 3)
     hit(database, SUBJECTS[0], FIRST + 3, channel="sync_folders")
     hit(database, SUBJECTS[0], FIRST + 3, family="printing", rule="r2", level="low")
-    assert found(database, past) == [PastRisk(SUBJECTS[0], FIRST + 3, 70, 70, drift_alone=False)]
+    assert found(database, past) == [PastRisk(SUBJECTS[0], FIRST + 3, LineScores(70, 70, 0))]
 
 
 def test_drift_counts_in_its_own_family_and_is_known_by_itself(database: Database) -> None:
     past = quiet()
     past.slow_points[1, 5] = 60.0
-    past.points[1, 5] = 20.0
-    assert found(database, past) == [PastRisk(SUBJECTS[1], FIRST + 5, 60, 0, drift_alone=True)]
+    past.points[1, 5] = 30.0
+    assert found(database, past) == [PastRisk(SUBJECTS[1], FIRST + 5, LineScores(60, 0, 60))]
 
 
 def test_hits_of_the_weeks_before_weigh_and_make_no_day_of_their_own(database: Database) -> None:
     hit(database, SUBJECTS[0], FIRST - 1, level="high")
     hit(database, SUBJECTS[0], FIRST + 1, level="low", rule="r2")
     (risk,) = found(database, quiet())
-    assert (risk.day, risk.score) == (FIRST + 1, 74)
+    assert (risk.day, risk.scores.score) == (FIRST + 1, 74)
 
 
 def test_what_is_outside_of_the_budget_uses_none_of_it(database: Database) -> None:
