@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE
 from analytics.risk_line import ALERT_LINE
 from policies.correlation.correlator import Counts
 from server.alerts.event_ranges import EventRange, joined
@@ -80,6 +81,12 @@ class _KnownAlert(NamedTuple):
     facts: dict[str, Any]
     looked_back_at: int | None
     model_id: int | None
+    shares: list[dict[str, Any]]
+
+    @property
+    def is_strange(self) -> bool:
+        """Not of rules alone."""
+        return any(share["source"] in (ANOMALY_SOURCE, SLOW_SOURCE) for share in self.shares)
 
     def lacks(self, values: Mapping[str, Any]) -> bool:
         """Whether the values say more or less than the alert does."""
@@ -117,9 +124,9 @@ class _Assessed(NamedTuple):
     @property
     def by_rules(self) -> bool:
         """Outside of the budget, now or before."""
-        return (self.found is not None and self.found.by_rules) or (
-            self.known is not None and self.known.by_rules
-        )
+        if self.found is not None:
+            return self.found.by_rules
+        return self.known is not None and self.known.by_rules
 
 
 def _assessed(memory: Memory, state: SubjectState, known: _Known, lines: Lines) -> Iterator[_Assessed]:
@@ -134,7 +141,9 @@ def _assessed(memory: Memory, state: SubjectState, known: _Known, lines: Lines) 
     for family in sorted(families - {""}):
         place = (state.subject, family)
         judged, known_alert = known.judged.get(place, {}), known.alerts.get(place)
-        found = assess(state, family, judged, memory.rules.policies.correlated.reaches, lines=lines)
+        outside = known_alert is not None and known_alert.by_rules
+        reaches = memory.rules.policies.correlated.reaches
+        found = assess(state, family, judged, reaches, lines=lines, outside=outside)
         if found is not None or known_alert is not None:
             yield _Assessed(state, family, found, known_alert, judged)
 
@@ -152,10 +161,7 @@ def _queues(connection: Connection, memory: Memory, assessed: Sequence[_Assessed
             lasting.add(place)
         if each.known is not None and not each.known.by_rules:
             numbers[place] = each.known.id
-        if each.found is None or each.by_rules:
-            candidates[place] = ()
-        else:
-            candidates[place] = each.found.candidates
+        candidates[place] = () if each.found is None else each.found.candidates
     since = first_local_day(memory.first_day)
     queues.look(candidates, numbers, memory.scorer.model, since=since, lasting=lasting)
     return queues
@@ -179,7 +185,7 @@ def _raise(
         if known_alert is not None:
             queues.write(place, known_alert.id)
             if looking_back is not None:
-                by_hr = known_alert.by_rules or known_alert.model_id == memory.scorer.model_id
+                by_hr = not known_alert.is_strange or known_alert.model_id == memory.scorer.model_id
                 _say_nothing_is_left(connection, known_alert, now, by_hr=by_hr, looked_back=True)
             elif place in queues.without_ground:
                 _say_nothing_is_left(connection, known_alert, now, by_hr=False, looked_back=False)

@@ -5,10 +5,10 @@ above the line make the alert; its score and words are those of the highest (the
 Pure: a function of the subject's state, so late events and replays give the same alert.
 
 Rules outside of the budget (PolicyHit.outside_budget) that reach ALERT_LINE by themselves on any day
-make the alert at once. Of any other alert each day is a candidate in a queue (alerts/queueing.py): in
-the slow one where drift alone reaches ALERT_LINE and all else stays below the day's line; else in the
-day queue, where the whole risk reaches that line. The line is ALERT_LINE, or higher where the budget
-asks for it (analytics/risk_line.py).
+make the alert at once, with all days from ALERT_LINE on. Of any other alert each day is a candidate in a
+queue (alerts/queueing.py): in the slow one where drift alone reaches ALERT_LINE and all else stays below
+the day's line; else in the day queue, where the whole risk reaches that line. The line is ALERT_LINE, or
+higher where the budget asks for it (analytics/risk_line.py).
 """
 
 from __future__ import annotations
@@ -93,13 +93,13 @@ class Assessment(msgspec.Struct, frozen=True):
     hits: tuple[RuleHits, ...]
     """Rule hits that take part in the peak's risk, youngest first."""
     by_rules: bool
-    """Rules outside of the budget reach the line by themselves, on one of the days."""
+    """Rules outside of the budget reach ALERT_LINE by themselves, on one of the days."""
     activities: tuple[str, ...]
     """Those of the family that were strange on the peak, the strangest first."""
     slow: bool
     """Without its drift the peak would be below the line."""
     candidates: tuple[Candidate, ...]
-    """The other days."""
+    """All days; none of an alert outside of the budget."""
 
 
 class StrangePoints(msgspec.Struct, frozen=True):
@@ -120,36 +120,35 @@ def assess(
     *,
     since: int = EVER,
     lines: Lines = DEFAULT_LINES,
+    outside: bool = False,
 ) -> Assessment | None:
     """None: nothing reaches the line. A rule's day with no more hits than were judged takes no part, nor does
     an anomaly that is not clearly stranger than what was judged. What counts is how much came, not when it
     happened: a laptop may deliver old days after the closing.
 
     `reaches`: of correlations, whose evidence lies where the rules hit that they count. `since`: the first
-    day that may make an alert; earlier ones only weigh."""
+    day that may make an alert; earlier ones only weigh. `outside`: of the budget already, by what was
+    found before; such an alert takes in all days from ALERT_LINE on."""
     hits = _unjudged(list(days_with_rules(state, family)), judged)
     anomalies = _anomalies(state, family, judged)
-    best: tuple[int, int] | None = None
-    over: list[int] = []
+    scores = {
+        day: _risk_on(day, hits, anomalies.get(day, _NONE)).score
+        for day in sorted({h.day for h in hits} | anomalies.keys())
+        if day >= since
+    }
+    over = [day for day, score in scores.items() if score >= ALERT_LINE]
+    by_rules = outside or any(is_outside(day, hits) for day in over)
     candidates: list[Candidate] = []
-    for day in sorted({h.day for h in hits} | anomalies.keys()):
-        if day < since:
-            continue
-        strange = anomalies.get(day, _NONE)
-        score = _risk_on(day, hits, strange).score
-        if score < ALERT_LINE:
-            continue
-        if not is_outside(day, hits):
+    if not by_rules:
+        for day in over:
+            strange = anomalies.get(day, _NONE)
             queue = line_scores(day, hits, strange).queue(lines.on(day))
-            if queue is None:
-                continue
-            candidates.append(_candidate(queue, state, day, hits, strange))
-        over.append(day)
-        if best is None or score > best[0]:
-            best = (score, day)
-    if best is None:
+            if queue is not None:
+                candidates.append(_candidate(queue, state, day, hits, strange))
+        over = [each.day for each in candidates]
+    if not over:
         return None
-    peak = best[1]
+    peak = max(over, key=lambda day: scores[day])
     whole, pointed = _places(state, over, family, hits, anomalies, reaches)
     strange = anomalies.get(peak, _NONE)
     return Assessment(
@@ -163,9 +162,11 @@ def assess(
         peak=peak,
         risk=_risk_on(peak, hits, strange),
         hits=tuple(sorted(_hits_on(peak, hits), key=lambda h: (-h.day, h.rule_id))),
-        by_rules=len(candidates) < len(over),
+        by_rules=by_rules,
         activities=activities_of(state.anomalies[peak], family) if strange is not _NONE else (),
-        slow=strange.slow > 0 and _risk_on(peak, hits, StrangePoints(strange.day)).score < lines.on(peak),
+        slow=strange.slow > 0
+        and _risk_on(peak, hits, StrangePoints(strange.day)).score
+        < (ALERT_LINE if by_rules else lines.on(peak)),
         candidates=tuple(candidates),
     )
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from server.store.database import Database
-from server.store.tables import alerts, subject_agents
+from server.store.tables import alert_days, alerts, subject_agents
 from server.store.upsert import insert_new
 from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, close, model_with, person, take
 
@@ -23,6 +23,20 @@ def test_rules_outside_of_the_budget_take_no_place_in_it(database: Database) -> 
     assert by_status(database, "held") == []
     take(database, THREE, StrangeDay(person(5), points=55))
     assert by_status(database, "held") == []
+
+
+def test_what_is_outside_takes_in_all_days_from_50_on_whatever_the_line_and_whatever_came_first(
+    database: Database,
+) -> None:
+    raised = model_with(day_cap=3, line=63)
+    faint, grave = {"points": 55.0}, {"rule": "critical"}
+    for who, first, second in ((person(0), faint, grave), (person(1), grave, faint)):
+        take(database, raised, StrangeDay(who, TODAY - 1 if first is faint else TODAY, **first))
+        take(database, raised, StrangeDay(who, TODAY - 1 if second is faint else TODAY, **second))
+    with database.read() as connection:
+        query = select(alerts.c.subject, alert_days.c.day).join(alert_days, alert_days.c.alert == alerts.c.id)
+        found = {tuple(row) for row in connection.execute(query)}
+    assert found == {(person(n), day) for n in range(2) for day in (TODAY - 1, TODAY)}
 
 
 def test_other_rules_and_the_anomaly_share_the_places_of_a_day_by_their_risk(database: Database) -> None:

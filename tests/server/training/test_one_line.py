@@ -88,7 +88,6 @@ def test_the_replay_counts_the_candidates_of_running_days(database: Database, se
             rule=f"r{number}",
             level=str(dice.choice(["low", "medium", "high"])),
             family=FAMILIES[NAMES[int(dice.integers(0, len(NAMES)))]],
-            outside=number % 10 == 0,
         )
     for line in range(ALERT_LINE, RISK_LINE_MAX + 1):
         assert in_the_replay(database, past, line) == in_life(database, line)
