@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.alert_queues import DAY_QUEUE
@@ -14,6 +14,8 @@ def past(subject: str, day: int, score: int, *, drift: int = 0, without: int | N
     return PastRisk(subject, day, LineScores(score, score if without is None else without, drift))
 
 
+# Time and the drawing of lists are those of a busy machine, too.
+busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 risks = st.builds(
     lambda who, day, total, less, drift: past(
         f"p{who}", day, total, drift=drift, without=max(total - less, 0)
@@ -26,6 +28,7 @@ risks = st.builds(
 )
 
 
+@busy
 @given(st.lists(risks, max_size=80), st.floats(0, 30))
 def test_the_replay_at_the_line_keeps_to_the_budget_or_the_line_is_at_its_bound(
     days: list[PastRisk], allowed: float
@@ -38,6 +41,7 @@ def test_the_replay_at_the_line_keeps_to_the_budget_or_the_line_is_at_its_bound(
     assert all(replayed(days, line) > allowed for line in range(ALERT_LINE, found.line))
 
 
+@busy
 @given(st.lists(risks, max_size=40), st.randoms())
 def test_the_order_of_the_days_does_not_show(days: list[PastRisk], dice: object) -> None:
     shuffled = list(days)

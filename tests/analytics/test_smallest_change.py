@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.measures import ACTIVITIES
@@ -70,7 +70,7 @@ def test_where_no_change_of_today_suffices_there_is_none() -> None:
 PLACES = [(name, at) for name, measures in ACTIVITIES.items() for at in range(len(measures))]
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(PLACES), st.integers(1, 10**12), min_size=1, max_size=6),
     st.floats(0, 1),

@@ -48,7 +48,7 @@ def close(database: Database, verdict: Verdict) -> None:
 
 def test_the_risk_rises_on_the_leak_s_day_and_fades_and_its_shares_add_up(database: Database) -> None:
     record_leak(database)
-    strange(database, DAY, 60.0, slow=20.0)
+    strange(database, DAY, 60.0, slow=30.0)
     found = person_risk(database, "1", 20, now=NOW + 10 * DAY_MS)
     assert [each.date for each in (found.days[0], found.days[-1])] == ["2026-11-13", "2026-12-02"]
     assert scores(found)[:9] == [0] * 9
