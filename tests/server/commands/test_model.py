@@ -61,7 +61,7 @@ def test_a_model_is_trained_shown_compared_chosen_and_taken_back(model: Commands
     assert first["summary"]["subjects"] == 29
     words = model("train", "--alerts-per-1000", "200")
     assert "29 subjects, 40 days" in words
-    assert "200 alerts per 1,000 people and day; in use from now on" in words
+    assert "200 alerts per 1,000 people and day, from risk 50 on; in use from now on" in words
     second = next(each["id"] for each in model.json("list") if each["active"])
     assert second > first["id"]
     assert "line p" in model("list")

@@ -288,7 +288,7 @@ def test_alerts_about_an_account_follow_its_events_to_whose_it_turned_out_to_be(
         ]
         server.take(endpoint.record(files))
 
-    copies(5)
+    copies(12)
     (closed,) = rows(server, alerts)
     with server.database.begin() as connection:
         close_alert(connection, closed["id"], Verdict.EXPECTED, "a test", "analyst", NOW)

@@ -18,6 +18,7 @@ from analytics.anomaly_model import AnomalyModel, Scores, Today
 from analytics.measures import ACTIVITIES, MEGABYTE, VALUE_MAX
 from analytics.risk import COUNTS_FROM
 from analytics.score_pools import anomaly_points
+from analytics.sealed_bytes import StoredStateError
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_unmapped import DestinationCategory
 from event_schema.wire import WireRecord
@@ -92,8 +93,11 @@ def learnt_models() -> tuple[bytes, bytes]:
 
 
 def activate(database: Database, model: bytes) -> None:
-    """In place of the active one, if there is any."""
-    summary = {"risk_line": AnomalyModel.from_bytes(model).content.risk_line}
+    """In place of the active one, if there is any. `model`: also bytes that are none."""
+    try:
+        summary = {"risk_line": AnomalyModel.from_bytes(model).content.risk_line}
+    except StoredStateError:
+        summary = {}
     with database.begin() as connection:
         connection.execute(models.update().values(active=False))
         row = {"kind": "activities", "created_at": NOW, "active": True, "summary": summary}
