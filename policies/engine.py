@@ -53,6 +53,11 @@ class Policy(msgspec.Struct, frozen=True):
     hash: str = ""
     """SHA-256 of its text."""
 
+    @property
+    def always_alerts(self) -> bool:
+        """Outside of the alert budget."""
+        return bool(self.family) and (self.outside_budget or self.level == "critical")
+
 
 class PolicyHit(msgspec.Struct, frozen=True):
     rule_id: str
@@ -62,7 +67,7 @@ class PolicyHit(msgspec.Struct, frozen=True):
     about: About = "account"
     fades: bool = False
     outside_budget: bool = False
-    """Its level is critical, or it says so."""
+    """Policy.always_alerts."""
     version: int = 0
 
 
@@ -199,7 +204,7 @@ def _hit(policy: Policy) -> PolicyHit:
         policy.family,
         policy.about,
         policy.fades,
-        policy.outside_budget or policy.level == "critical",
+        policy.always_alerts,
         policy.version,
     )
 

@@ -131,7 +131,7 @@ def show_one(
                 "text": sight(found.text or "") or None,
                 "reason": sight(found.reason),
             }
-            | {"policy": about}
+            | {"policy": about, "outside_budget": about is not None and about.always_alerts}
         )
         return
     _echo_one(found, about, sight(found.title))
@@ -154,8 +154,7 @@ def _echo_one(found: PolicyVersion, about: Policy | None, title: str) -> None:
     click.echo(f"{found.kind} {found.rule_id}, {state}")
     click.echo(f"version {found.number or 'as shipped'}, {found.hash[:16]}{saved}")
     if about is not None and about.family:
-        always = about.outside_budget or about.level == "critical"
-        budget = "always alerts, outside of the budget" if always else "alerts within the budget"
+        budget = "always alerts, outside of the budget" if about.always_alerts else "alerts within the budget"
         click.echo(f"level {about.level}, family {about.family}, {budget}")
     if about is not None and about.runbook:
         click.echo("\nWhat to do when it fires:")
@@ -183,7 +182,7 @@ def _rules(rows: tuple[RuleRow, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "rule"):
         table.add_column(name, no_wrap=name == "id", overflow="fold")
-    for name in ("level", "state", "version"):
+    for name in ("level", "budget", "state", "version"):
         table.add_column(name, no_wrap=True)
     table.add_column(f"hits {HITS_DAYS} d", justify="right", no_wrap=True)
     table.add_column("people", justify="right", no_wrap=True)
@@ -192,13 +191,18 @@ def _rules(rows: tuple[RuleRow, ...]) -> Table:
         if row.exceptions:
             words.append(f" ({_number(len(row.exceptions), 'exception')})", style="dim")
         version = f"{row.version or '–'} {row.origin}{'*' if row.changed else ''}"
-        table.add_row(
-            row.id[:SHORT_ID], words, row.level, row.state, version, f"{row.hits:,}", f"{row.people:,}"
-        )
+        counts = f"{row.hits:,}", f"{row.people:,}"
+        table.add_row(row.id[:SHORT_ID], words, row.level, _budget(row), row.state, version, *counts)
     if any(row.changed for row in rows):
         table.caption = "* not what this version of Leaver ships"
         table.caption_justify = "left"
     return table
+
+
+def _budget(row: RuleRow) -> str:
+    if not row.family:
+        return "–"
+    return "outside" if row.outside_budget else "within"
 
 
 def _exceptions(rows: tuple[ExceptionRow, ...], now: int) -> Table:

@@ -228,7 +228,7 @@ def _model(status: Status) -> str:
             f" {training.subjects or 0:,} people{start}{stale}; alerts from risk {watched.risk_line} on"
         )
         if watched.over_budget:
-            words += ", the highest line: rules find more than the budget"
+            words += ", the highest line: rules and anomalies ask for more than the budget"
     kept = status.retention.activity_days
     if kept < DRIFT_DAYS_MIN:
         words += f"; no drift is looked for: that takes {DRIFT_DAYS_MIN} days, and sums are kept for {kept}"

@@ -201,6 +201,18 @@ def test_a_thousand_silent_agents_take_four_lines() -> None:
     ]
 
 
+def test_the_line_of_the_week_is_told_and_that_it_does_not_keep_to_the_budget() -> None:
+    def told(line: int, over: bool) -> str:
+        watched = ModelWatch(7, NOW - 86_400_000 * 3, False, None, None, line, over)
+        lines = status_lines(msgspec.structs.replace(WELL, anomaly_model=watched), width=200)
+        return next(line.text for line in lines if line.text.startswith("model"))
+
+    assert told(63, False).endswith("on 812 people; alerts from risk 63 on")
+    assert told(70, True).endswith(
+        "alerts from risk 70 on, the highest line: rules and anomalies ask for more than the budget"
+    )
+
+
 def test_bands_of_scores_meet_without_a_gap() -> None:
     assert [score_band(score) for score in (0, 39, 40, 69, 70, 100)] == [
         "0-39", "0-39", "40-69", "40-69", "70-100", "70-100",

@@ -15,7 +15,8 @@ from server.command_line import main
 from server.commands.opening import open_installation
 from server.store.tables import audit
 from server.training.company_days import days_over
-from tests.server.training.measured_company import act, measured_company
+from tests.server.training.measured_company import act, measured_company, subject
+from tests.server.training.test_past_risks import hit
 
 
 class Commands:
@@ -38,6 +39,39 @@ def model(tmp_path: Path) -> Commands:
     data = tmp_path / "data"
     assert CliRunner().invoke(main, ["init", "--data", str(data)]).exit_code == 0
     return Commands(data)
+
+
+def test_a_model_tells_the_line_that_keeps_rules_and_anomalies_to_the_budget(model: Commands) -> None:
+    end = days_over(time.time_ns() // 1_000_000)
+    with open_installation(model.data) as installation:
+        measured_company(installation.database, subjects=30, days=40, end=end)
+        for number in range(30):
+            hit(installation.database, subject(number), end - 1 - number % 20)
+    generous = model.json("train", "--alerts-per-1000", "1000")
+    assert generous["summary"]["risk_line"] == 50
+    assert f"risk line    50; {_asked(generous)}" in model("show", str(generous["id"]))
+    scarce = model.json("train", "--alerts-per-1000", "20")
+    assert scarce["summary"]["risk_line"] > 50
+    assert scarce["summary"]["risk_alerts_a_day"] < generous["summary"]["risk_alerts_a_day"]
+    with open_installation(model.data) as installation:
+        for number in range(30):
+            hit(installation.database, subject(number), end - 1 - number % 20, rule="r2", level="high")
+    words = model("train", "--alerts-per-1000", "20")
+    assert "20 alerts per 1,000 people and day, from risk 70 on; in use from now on" in words
+    (loud,) = (each for each in model.json("list") if each["active"])
+    assert loud["summary"]["risk_alerts_a_day"] > 1 > loud["summary"]["risk_alerts_allowed"]
+    highest = "risk line    70, its highest, so that a rule of level high still speaks"
+    assert f"{highest}; {_asked(loud)}" in model("show", str(loud["id"]))
+    status = CliRunner().invoke(main, ["status", "--data", str(model.data)])
+    told = " ".join(status.output.split())
+    assert (
+        "alerts from risk 70 on, the highest line: rules and anomalies ask for more than the budget" in told
+    )
+
+
+def _asked(model: Any) -> str:
+    asked, due = model["summary"]["risk_alerts_a_day"], model["summary"]["risk_alerts_allowed"]
+    return f"the last 28 days' rules and anomalies would have opened {asked:g} alerts a day, {due:g} are due"
 
 
 def test_without_days_commands_say_what_is_missing(model: Commands) -> None:
