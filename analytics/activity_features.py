@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from analytics.activity_peers import ActivityPeers
 from analytics.measures import Measure
-from analytics.own_history import HISTORY_DAYS, SUM_DAYS, earlier_windows, own_usual
+from analytics.own_history import OWN_DAYS, SUM_DAYS, earlier_windows, own_usual
 from analytics.panel import ActivityDays, Counts, Flags, Floats, log_values
 
 BURST_MAX: Final = 15.0
@@ -81,8 +81,8 @@ def background(
 
     `off`: of each day whether it is off; `group`: each subject's row in the peers' arrays.
     """
-    values, seen = days.values[:, -HISTORY_DAYS:], days.seen[:, -HISTORY_DAYS:]
-    off = off[-HISTORY_DAYS:]
+    values, seen = days.values[:, -OWN_DAYS:], days.seen[:, -OWN_DAYS:]
+    off = off[-OWN_DAYS:]
     usual = own_usual(log_values(values, measures), seen, off == off_today)
     n = usual.days[:, None]
     weight = n + _PEER_PSEUDO_DAYS

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.measures import Measure
-from analytics.own_history import BURST_DAYS, HISTORY_DAYS, SUM_DAYS, own_usual, window_sums
+from analytics.own_history import BURST_DAYS, OWN_DAYS, SUM_DAYS, own_usual, window_sums
 from analytics.panel import ActivityDays, Flags, Floats, log_values
 
 MEMBERS_MIN: Final = 5
@@ -86,7 +86,7 @@ def activity_peers(
     days: ActivityDays, off: Flags, of_group: Sequence[NDArray[np.intp]], measures: Sequence[Measure]
 ) -> ActivityPeers:
     """`of_group`: from members()."""
-    values, seen, off = days.values[:, -HISTORY_DAYS:], days.seen[:, -HISTORY_DAYS:], off[-HISTORY_DAYS:]
+    values, seen, off = days.values[:, -OWN_DAYS:], days.seen[:, -OWN_DAYS:], off[-OWN_DAYS:]
     x = log_values(values, measures)
     q90, sd = [], []
     for off_day in (False, True):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from analytics.anomaly_model import AnomalyModel, Known, Today
 from analytics.measures import ACTIVITIES, MEGABYTE, Measure
-from analytics.own_history import BURST_DAYS, HISTORY_DAYS, SUM_DAYS, own_usual
+from analytics.own_history import BURST_DAYS, OWN_DAYS, SUM_DAYS, own_usual
 from analytics.panel import ActivityDays, Counts, Flags, Floats, log_values
 from analytics.smallest_change import Place, smallest_change
 
@@ -67,8 +67,6 @@ class DayExplanation(msgspec.Struct, frozen=True):
     """Together the smallest change; empty where the day is normal or no change of today alone suffices."""
     changed_points: float
     """A_day after the change, scored again."""
-    unseen: tuple[str, ...]
-    """Activities that nobody watched that day: what could not be seen."""
 
 
 class Subject(msgspec.Struct, frozen=True, eq=False):
@@ -87,21 +85,20 @@ def explain_day(model: AnomalyModel, subject: Subject, *, shown: int = SHOWN) ->
     known = model.known(subject.history, subject.off, subject.off_today, [subject.peer_group])
     scores = model.score(subject.today, known, np.array([subject.weight]))
     points = float(scores.a_day[0])
-    unseen = tuple(name for name in model.activities if not subject.today[name].seen[0])
     features = model.features(subject.today, known)
     ranked = _ranked(features)
     order = np.argsort(-scores.evidence[0], kind="stable")[:2]
     leading = {model.activities[i] for i in order if scores.evidence[0][i] > 0}
     top = [each for each in ranked if each.activity in leading][:shown]
     if model.cold_start or not top:
-        return DayExplanation(points, (), 0.0, False, (), points, unseen)
+        return DayExplanation(points, (), 0.0, False, (), points)
     usual = usual_values(subject)
     explained = _explained(model, subject, known, features, top, usual, float(scores.p_day[0]))
     changes, changed = _smallest_change(
         model, subject, known, scores.evidence, ranked[:_CHANGED_MAX], usual, points
     )
     reasons = tuple(_reason(model, subject, each) for each in top)
-    return DayExplanation(points, reasons, explained, explained < _EXPLAINED_MIN, changes, changed, unseen)
+    return DayExplanation(points, reasons, explained, explained < _EXPLAINED_MIN, changes, changed)
 
 
 class _Ranked(msgspec.Struct, frozen=True):
@@ -139,9 +136,9 @@ def usual_values(subject: Subject) -> dict[str, Counts]:
 def usual_amounts(history: Mapping[str, ActivityDays], off: Flags, off_today: bool) -> dict[str, Counts]:
     """The same of many subjects, whatever today brings: (subjects, measures)."""
     found = {}
-    same = off[-HISTORY_DAYS:] == off_today
+    same = off[-OWN_DAYS:] == off_today
     for name, measures in ACTIVITIES.items():
-        days, seen = history[name].values[:, -HISTORY_DAYS:], history[name].seen[:, -HISTORY_DAYS:]
+        days, seen = history[name].values[:, -OWN_DAYS:], history[name].seen[:, -OWN_DAYS:]
         q90 = own_usual(log_values(days, measures), seen, same).q90
         units = np.array([MEGABYTE if m.unit == "bytes" else 1 for m in measures], dtype=np.float64)
         found[name] = np.round(np.expm1(q90) * units).astype(np.int64)

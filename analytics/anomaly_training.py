@@ -29,8 +29,8 @@ from analytics.anomaly_model import (
 )
 from analytics.drift_features import (
     DRIFT_DAYS,
-    DRIFT_HISTORY_DAYS,
     DRIFT_NAMES,
+    HISTORY_DAYS,
     baseline,
     drift_background,
     drift_features,
@@ -40,7 +40,7 @@ from analytics.drift_features import (
 from analytics.drift_watch import p_shares
 from analytics.forest import Forest, train_forest
 from analytics.measures import ACTIVITIES, SLOW, Measure
-from analytics.own_history import HISTORY_DAYS
+from analytics.own_history import OWN_DAYS
 from analytics.panel import ActivityDays, Flags, Floats, Panel, log_values
 from analytics.score_pools import (
     P_MIN,
@@ -58,10 +58,10 @@ DRIFT_DAYS_MIN: Final = 60
 """With fewer, drift has no baseline to speak of."""
 ROWS_MIN: Final = 100
 CALIBRATION_DAYS: Final = 28
-TRAINING_DAYS: Final = DRIFT_HISTORY_DAYS + CALIBRATION_DAYS
+TRAINING_DAYS: Final = HISTORY_DAYS + CALIBRATION_DAYS
 """Of a panel, where there are so many: each calibration day then looks back on as much as a running day."""
 _WARM_UP_DAYS: Final = 7
-_LEARNT_DAYS: Final = DRIFT_HISTORY_DAYS - _WARM_UP_DAYS
+_LEARNT_DAYS: Final = HISTORY_DAYS - _WARM_UP_DAYS
 _LEARNT_ROWS: Final = 100_000
 _BLOCK: Final = 4_096
 """Subjects computed together."""
@@ -217,7 +217,7 @@ def _activity(loaded: ActivityDays, measures: tuple[Measure, ...], found: _Range
     names = feature_names(measures)
 
     def features(rows: NDArray[np.intp], day: int) -> Floats:
-        before = max(day - HISTORY_DAYS, 0)
+        before = max(day - OWN_DAYS, 0)
         history = ActivityDays(loaded.values[rows, before:day], loaded.seen[rows, before:day])
         known = background(
             history, found.off[before:day], bool(found.off[day]), found.group[rows], peers, measures

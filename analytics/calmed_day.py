@@ -7,7 +7,7 @@ and calmed, and both are shown: nothing is hidden.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -36,16 +36,6 @@ class CalmedDay(msgspec.Struct, frozen=True, eq=False):
     today: dict[str, Today]
     because: tuple[Accepted, ...]
     """The judgements that calmed something; empty: the day counts as it is."""
-
-
-def accepted_day(today: Mapping[str, Today], day: int) -> tuple[Accepted, ...]:
-    """All that a subject did on a day that was judged harmless (arrays of one row)."""
-    return tuple(
-        Accepted(name, measure.name, int(value), day)
-        for name, each in today.items()
-        for measure, value in zip(ACTIVITIES[name], each.values[0], strict=True)
-        if value
-    )
 
 
 def calmed_day(subject: Subject, day: int, accepted: Sequence[Accepted]) -> CalmedDay:

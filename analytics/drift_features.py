@@ -24,7 +24,7 @@ DRIFT_NAMES: Final = tuple(f"{m.key} {width}d drift" for width in DRIFT_DAYS for
 GAP_DAYS: Final = 28
 REACH_DAYS: Final = 60
 """Calendar days before the gap among which the baseline's days lie."""
-DRIFT_HISTORY_DAYS: Final = max(DRIFT_DAYS) - 1 + GAP_DAYS + REACH_DAYS
+HISTORY_DAYS: Final = max(DRIFT_DAYS) - 1 + GAP_DAYS + REACH_DAYS
 """So many days before today decide today's features."""
 MIN_BASELINE: Final = 5
 _BASELINE_DAYS: Final = 42

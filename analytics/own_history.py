@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from analytics.measures import Measure
 from analytics.panel import Counts, Flags, Floats, log_values
 
-HISTORY_DAYS: Final = 88
+OWN_DAYS: Final = 88
+"""So many days before today decide what is usual of each measure."""
 BURST_DAYS: Final = 28
 SUM_DAYS: Final = (7, 28)
 _WINDOWS_MAX: Final = 29

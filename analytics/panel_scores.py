@@ -6,7 +6,7 @@ Each day is scored from the days before it alone, as it stood at its end.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 
 from analytics.alert_queues import DAY_QUEUE, SLOW_QUEUE, Queue, admitted
 from analytics.anomaly_model import AnomalyModel, Today
-from analytics.drift_features import DRIFT_HISTORY_DAYS
+from analytics.drift_features import HISTORY_DAYS
 from analytics.panel import ActivityDays, Flags, Floats
-
-HISTORY_DAYS: Final = DRIFT_HISTORY_DAYS
-"""More days before a day change nothing."""
 
 QueueName = Literal["day", "slow"]
 

@@ -163,7 +163,12 @@ BENCHMARKS = (
         ("--people", "200"),
         (
             ("anomaly models: training, CPU s", r"^training +([\d,.]+) CPU", ""),
-            ("anomaly models: a day of 1,000 people, CPU s", r"([\d.]+) s for a day", ""),
+            ("anomaly models: training, MB at most", r"^training .* ([\d,]+) MB at most", ""),
+            ("a past day of 1,000 people, CPU ms", r"^a past day +([\d,]+)", ""),
+            ("their first events of a day, CPU ms", r"^a running day +([\d,]+)", ""),
+            ("a further step of each, CPU ms", r"^each step +([\d,]+)", ""),
+            ("an event into its day, CPU µs", r"^an event +([\d.]+)", ""),
+            ("days of a person, bytes stored", r"^a person +([\d,]+)", ""),
         ),
     ),
     Benchmark(

@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from analytics.anomaly_explanation import Subject, usual_amounts
 from analytics.anomaly_model import AnomalyModel, Today
 from analytics.calmed_day import Accepted
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays
 from server.alerts.calming import accepted_of
@@ -42,7 +43,7 @@ from server.detection.day_scores import Judged, Running, Snapshot, score_snapsho
 from server.enrich.enrichment import peer_group_of
 from server.people.calendar import MONDAY_TO_FRIDAY, Calendar
 from server.people.directory import PersonRecord
-from server.pipeline.activity_history import HISTORY_DAYS, activity_history
+from server.pipeline.activity_history import activity_history
 from server.pipeline.subject_activities import load_activities
 from server.pipeline.subject_state import SubjectState
 from server.retention import EVER

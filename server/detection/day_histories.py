@@ -15,16 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Flags
 from server.people.calendar import Calendar
-from server.pipeline.activity_history import (
-    HISTORY_DAYS,
-    NEW_AFTER_DAYS,
-    Watched,
-    activity_history,
-    flags,
-)
+from server.pipeline.activity_history import NEW_AFTER_DAYS, Watched, activity_history, flags
 from server.pipeline.measuring import PLACE_KINDS
 from server.pipeline.subject_activities import ActivityDay, SubjectActivities, load_activities
 

@@ -22,14 +22,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.drift_features import DRIFT_HISTORY_DAYS
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Counts, Flags
 from server.pipeline.measuring import PLACE_KINDS, Prints
 from server.pipeline.subject_activities import ActivityDay, SubjectActivities
 
-HISTORY_DAYS: Final = DRIFT_HISTORY_DAYS
-"""What the features of one day look back on (analytics/own_history.py, drift_features.py)."""
 NEW_AFTER_DAYS: Final = 60
 _NEVER: Final = -(2**62)
 

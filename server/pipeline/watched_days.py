@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, select
 
-from server.pipeline.activity_history import HISTORY_DAYS
+from analytics.drift_features import HISTORY_DAYS
 from server.store.tables import alert_days, alerts, subject_agents
 
 _AGENTS_PER_QUERY = 500

@@ -16,18 +16,12 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from analytics.activity_peers import group_name
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Flags, Panel
 from server.people.company import load_company
 from server.people.pseudonyms import person_subject
-from server.pipeline.activity_history import (
-    FEEDING,
-    HISTORY_DAYS,
-    NEW_AFTER_DAYS,
-    SOURCES,
-    filled,
-    seen_days,
-)
+from server.pipeline.activity_history import FEEDING, NEW_AFTER_DAYS, SOURCES, filled, seen_days
 from server.pipeline.subject_activities import ActivityDay, is_known, stored_day
 from server.store.tables import activity_days, collector_days, people, subject_agents
 

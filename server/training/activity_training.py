@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select
 from analytics.alert_queues import BUDGET
 from analytics.anomaly_model import AnomalyModel
 from analytics.anomaly_training import CALIBRATION_DAYS, TRAINING_DAYS, Progress, train_and_score
+from analytics.drift_features import HISTORY_DAYS
 from server import audit
-from server.pipeline.activity_history import HISTORY_DAYS
 from server.store.database import Database
 from server.store.tables import activity_days
 from server.training.company_days import DAY_ZERO, company_days, days_over

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays, Counts, Flags, Floats, Panel
 from analytics.risk import notice_weights
@@ -22,7 +23,6 @@ from event_schema.leaver_fields import PersonStatus
 from server.alerts.confirmed_days import confirmed_days
 from server.people.directory import Directory, load_directory
 from server.people.pseudonyms import person_subject
-from server.pipeline.activity_history import HISTORY_DAYS
 from server.training.activity_panel import activity_panel
 
 BLOCK: Final = 2_000

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from analytics.alert_queues import DAY_QUEUE
+from analytics.drift_features import HISTORY_DAYS
 from analytics.drift_watch import watch_week
-from analytics.panel_scores import HISTORY_DAYS, raised_alerts
+from analytics.panel_scores import raised_alerts
 from server.store.database import Database
 from server.training.company_days import company_days, days_over, loaded_days
 from server.training.company_scores import score_company

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from analytics.anomaly_model import AnomalyModel
-from analytics.panel_scores import HISTORY_DAYS, PanelScores, RaisedAlert, raised_alerts
+from analytics.drift_features import HISTORY_DAYS
+from analytics.panel_scores import PanelScores, RaisedAlert, raised_alerts
 from server.store.database import Database
 from server.training.company_days import company_days, days_over, loaded_days
 from server.training.company_scores import score_company

@@ -3,10 +3,13 @@ for a while. Drawn from distributions only."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from analytics.anomaly_explanation import Subject
 from analytics.anomaly_model import Today
+from analytics.calmed_day import Accepted
 from analytics.measures import ACTIVITIES, MEGABYTE, DayType
 from analytics.panel import ActivityDays, Floats, Panel
 
@@ -60,4 +63,14 @@ def subject(history: dict[str, ActivityDays], row: int, today: dict[str, Today],
         today,
         off,
         GROUPS[row % len(GROUPS)],
+    )
+
+
+def accepted_day(today: Mapping[str, Today], day: int) -> tuple[Accepted, ...]:
+    """All that a subject did on a day that was judged harmless (arrays of one row)."""
+    return tuple(
+        Accepted(name, measure.name, int(value), day)
+        for name, each in today.items()
+        for measure, value in zip(ACTIVITIES[name], each.values[0], strict=True)
+        if value
     )

@@ -21,7 +21,7 @@ from analytics.activity_features import (
 )
 from analytics.activity_peers import ActivityPeers, activity_peers, group_name, members, peer_groups
 from analytics.measures import ACTIVITIES, MEGABYTE, VALUE_MAX, Measure
-from analytics.own_history import HISTORY_DAYS
+from analytics.own_history import OWN_DAYS
 from analytics.panel import ActivityDays, Counts, Flags, Floats
 from tests.analytics.company_days import company, day_types
 
@@ -66,8 +66,8 @@ def plainly(
     days: ActivityDays, off: Flags, off_today: bool, group: int, peers: ActivityPeers, today: Counts
 ) -> list[float]:
     """By the definition, day by day, for one subject."""
-    values, seen = days.values[0][-HISTORY_DAYS:], days.seen[0][-HISTORY_DAYS:]
-    off = off[-HISTORY_DAYS:]
+    values, seen = days.values[0][-OWN_DAYS:], days.seen[0][-OWN_DAYS:]
+    off = off[-OWN_DAYS:]
     n = len(values)
 
     def x(value: float, measure: Measure) -> float:
@@ -128,11 +128,11 @@ def test_company_subject_and_plain_python_give_the_same_features(seed: int, day:
         MEASURES,
     )
     own = past.of(slice(row, row + 1))
-    shortened = ActivityDays(own.values[:, -HISTORY_DAYS:], own.seen[:, -HISTORY_DAYS:])
+    shortened = ActivityDays(own.values[:, -OWN_DAYS:], own.seen[:, -OWN_DAYS:])
     own_group = int(group[row])
     alone = activity_features(
         days.values[row : row + 1, day],
-        known(shortened, OFF[:day][-HISTORY_DAYS:], bool(OFF[day]), own_group, peers),
+        known(shortened, OFF[:day][-OWN_DAYS:], bool(OFF[day]), own_group, peers),
         MEASURES,
     )
     plain = plainly(own, OFF[:day], bool(OFF[day]), own_group, peers, days.values[row, day])

@@ -12,7 +12,6 @@ from analytics.alert_explanation import AlertExplanation, explain_alert
 from analytics.anomaly_explanation import Change, Reason, Subject, explain_day
 from analytics.anomaly_model import AnomalyModel, Today
 from analytics.anomaly_training import train
-from analytics.calmed_day import accepted_day
 from analytics.explanation_words import (
     ACTIVITY_WORDS,
     LANGUAGES,
@@ -21,7 +20,7 @@ from analytics.explanation_words import (
 )
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays
-from tests.analytics.company_days import company, panel_of, quiet_today, subject
+from tests.analytics.company_days import accepted_day, company, panel_of, quiet_today, subject
 
 PEOPLE, DAYS = 60, 92
 DAY = 739_092

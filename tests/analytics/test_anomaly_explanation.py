@@ -103,12 +103,6 @@ def test_a_quiet_day_has_nothing_to_change(model: AnomalyModel, history: dict[st
     assert all(reason.days > 1 for reason in found.reasons)
 
 
-def test_what_nobody_watched_that_day_is_told(model: AnomalyModel, history: dict[str, ActivityDays]) -> None:
-    today = a_day(removable_storage=(9 * 10**9, 2_000, 2))
-    today["mail"].seen[0] = False
-    assert explain_day(model, subject(history, 0, today, off=False)).unseen == ("mail",)
-
-
 def test_a_cold_model_explains_nothing(history: dict[str, ActivityDays]) -> None:
     short = {name: each.ending(10) for name, each in history.items()}
     cold = train(panel_of(short), seed=1, trees=20)

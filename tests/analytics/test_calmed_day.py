@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analytics.anomaly_model import Today
-from analytics.calmed_day import CALM_DAYS, Accepted, accepted_day, calmed_day
-from tests.analytics.company_days import company, quiet_today, subject
+from analytics.calmed_day import CALM_DAYS, Accepted, calmed_day
+from tests.analytics.company_days import accepted_day, company, quiet_today, subject
 
 HISTORY = company(31, 6, 60)
 JUDGED = 739_100

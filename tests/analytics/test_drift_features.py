@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from analytics.activity_peers import members, peer_groups
 from analytics.anomaly_model import slow_history
 from analytics.drift_features import (
-    DRIFT_HISTORY_DAYS,
     DRIFT_NAMES,
+    HISTORY_DAYS,
     background_from_history,
     baseline,
     drift_background,
@@ -54,7 +54,7 @@ def test_day_by_day_over_a_panel_and_one_subject_s_recent_days_are_the_same(
         z[:, each] = gap_z(x[:, each], there[:, each], known)
     known = baseline(x[:, :day], there[:, :day], OFF[:day], bool(OFF[day]), group, peers)
     at_once = drift_features(x[:, day], there[:, day], drift_background(z[:, :day], known))
-    recent, one = slice(max(day - DRIFT_HISTORY_DAYS, 0), day), slice(row, row + 1)
+    recent, one = slice(max(day - HISTORY_DAYS, 0), day), slice(row, row + 1)
     alone = background_from_history(
         x[one, recent], there[one, recent], OFF[recent], bool(OFF[day]), group[one], peers
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, insert
 
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES
-from server.pipeline.activity_history import FEEDING, HISTORY_DAYS, NEW_AFTER_DAYS, activity_history, flags
+from server.pipeline.activity_history import FEEDING, NEW_AFTER_DAYS, activity_history, flags
 from server.pipeline.measuring import PLACE_KINDS
 from server.pipeline.subject_state import load_subjects
 from server.retention import EVER

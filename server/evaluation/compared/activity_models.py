@@ -14,7 +14,7 @@ import numpy as np
 
 from analytics.anomaly_model import AnomalyModel, Today
 from analytics.anomaly_training import train
-from analytics.drift_features import DRIFT_HISTORY_DAYS
+from analytics.drift_features import HISTORY_DAYS
 from analytics.measures import ACTIVITIES, MEGABYTE
 from analytics.panel import ActivityDays, Panel
 from analytics.risk import notice_weights
@@ -64,7 +64,7 @@ def model_scores(days: Days, on_notice: Mask, first_day: int, seed: int) -> Floa
     for day in range(days.test_begins, total):
         if model is None or (day - days.test_begins) % TRAIN_EVERY_DAYS == 0:
             model = _trained(days, day, first_day, weights, seed)
-        first = max(0, day - DRIFT_HISTORY_DAYS)
+        first = max(0, day - HISTORY_DAYS)
         history = {name: _activity(days, name, first, day) for name in ACTIVITIES}
         off = days.is_off[first:day]
         known = model.known(history, off, bool(days.is_off[day]), days.groups)
