@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from analytics.measures import ACTIVITIES
 from server.detection.assessment import assess
 from server.pipeline.memory import Memory
-from server.store.tables import alerts, anomaly_days, look_backs
+from server.store.tables import activity_days, alerts, anomaly_days, look_backs
 from tests.server.look_back.outcomes import looking_back
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint
@@ -88,6 +88,31 @@ def test_looking_back_finds_the_same(server: Server, model: bytes) -> None:
     live = _anomalies(server)
     assert live[0]["points"] > 0
     _look_back(server)
+    assert _anomalies(server) == live
+
+
+@ON_BOTH
+def test_looking_back_over_days_finds_each_as_it_was_and_nothing_where_nothing_was_done(
+    server: Server, model: bytes
+) -> None:
+    learnt_company(server.database, model)
+    first, quiet = TODAY - 6, TODAY - 2
+    with server.database.begin() as connection:
+        row = activity_days.c
+        connection.execute(activity_days.delete().where(row.subject == subject(ONE), row.day >= first))
+    dice, endpoint = random.Random(12), _endpoint(server)
+    for day in range(first, TODAY + 1):
+        # Each day is part of what the days after it are measured against.
+        if day != quiet:
+            events = acts_of(ONE, dice, 25, time=NOW - 3_600_000 - (TODAY - day) * DAY)
+            server.take(*records(endpoint, events, (9,)))
+    live = _anomalies(server)
+    assert [each["day"] for each in live] == [day for day in range(first, TODAY + 1) if day != quiet]
+    assert max(each["points"] for each in live[:-1]) > 0
+    with server.database.begin() as connection:
+        # As if the quiet day's events had been thought to be this person's.
+        connection.execute(insert(anomaly_days).values(**live[0] | {"day": quiet}))
+    _look_back(server, days=6)
     assert _anomalies(server) == live
 
 
