@@ -109,9 +109,10 @@ def test_looking_back_over_days_finds_each_as_it_was_and_nothing_where_nothing_w
     live = _anomalies(server)
     assert [each["day"] for each in live] == [day for day in range(first, TODAY + 1) if day != quiet]
     assert max(each["points"] for each in live[:-1]) > 0
+    made_up = {"day": quiet, "evidence": '{"mail": 9.0}', "uncalmed_evidence": "{}"}
     with server.database.begin() as connection:
-        # As if the quiet day's events had been thought to be this person's.
-        connection.execute(insert(anomaly_days).values(**live[0] | {"day": quiet}))
+        # As if somebody else's events of the quiet day had been thought to be this person's.
+        connection.execute(insert(anomaly_days).values(**live[0] | made_up))
     _look_back(server, days=6)
     assert _anomalies(server) == live
 
