@@ -39,8 +39,8 @@ class CopyFacts(msgspec.Struct, frozen=True):
     """Median of the subject's days with copies in the last 28; None if there is none."""
     days_since_last_copy: int | None
     """None: no copy within the days that are known."""
-    known_days: int
-    """Earlier days with data, up to 60."""
+    known_days: int | None
+    """Earlier days with data, up to 60; None: nobody looked at them."""
     peers_percentile: float | None
     """Share (0-100) of the peers' days with fewer bytes; 100 is more than any of them."""
     days_to_last_day: int | None
@@ -63,7 +63,7 @@ def copy_facts(
     nothing is said of what is usual, or of peers."""
     usual: float | None = None
     since: int | None = None
-    known = 0
+    known = None
     if subject is not None:
         history = subject.history[_ACTIVITY]
         values, seen = (each[0, -FIRST_SEEN_DAYS:] for each in (history.values, history.seen))
@@ -93,9 +93,11 @@ def copy_facts(
 def sentence(facts: CopyFacts, language: Language = "en", more: Sequence[str] = ()) -> str:
     """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language."""
     ends = [*more, leaving(facts.days_to_last_day, language)]
+    known, in_words = facts.known_days, _usual_zh if language == "zh" else _usual_en
+    usual = "" if known is None else in_words(facts, known)
     if language == "zh":
-        return _join(_what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], ends, "：", "，", "；")
-    return _join(_what_en(facts), [_usual_en(facts), _peers_en(facts)], ends, ": ", ", ", "; ")
+        return _join(_what_zh(facts), [usual, _peers_zh(facts)], ends, "：", "，", "；")
+    return _join(_what_en(facts), [usual, _peers_en(facts)], ends, ": ", ", ", "; ")
 
 
 def leaving(days: int | None, language: Language = "en") -> str:
@@ -131,11 +133,11 @@ def _what_en(facts: CopyFacts) -> str:
     return f"{byte_size(facts.bytes)} ({files}) to {device}{account}"
 
 
-def _usual_en(facts: CopyFacts) -> str:
-    if facts.known_days < HISTORY_DAYS_MIN:
+def _usual_en(facts: CopyFacts, known_days: int) -> str:
+    if known_days < HISTORY_DAYS_MIN:
         return "too little history to say what is usual"
     if facts.days_since_last_copy is None:
-        return f"first copy to removable storage in {facts.known_days} days"
+        return f"first copy to removable storage in {known_days} days"
     if facts.usual_bytes is None:
         return f"first copy to removable storage in {facts.days_since_last_copy} days"
     ratio = facts.bytes / max(facts.usual_bytes, 1)
@@ -159,11 +161,11 @@ def _what_zh(facts: CopyFacts) -> str:
     return f"向{device}复制了 {byte_size(facts.bytes)}（{facts.files:,} 个文件）{account}"
 
 
-def _usual_zh(facts: CopyFacts) -> str:
-    if facts.known_days < HISTORY_DAYS_MIN:
+def _usual_zh(facts: CopyFacts, known_days: int) -> str:
+    if known_days < HISTORY_DAYS_MIN:
         return "历史数据太少，无法判断平常情况"
     if facts.days_since_last_copy is None:
-        return f"{facts.known_days} 天来首次复制到移动存储"
+        return f"{known_days} 天来首次复制到移动存储"
     if facts.usual_bytes is None:
         return f"{facts.days_since_last_copy} 天来首次复制到移动存储"
     ratio = facts.bytes / max(facts.usual_bytes, 1)

@@ -304,6 +304,17 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "alert_storm",
+        (),
+        (
+            (
+                "100 people over the line and the cap, one event more of each: CPU ms",
+                r"^batch 5.*: ([\d,]+) ms",
+                "",
+            ),
+        ),
+    ),
+    Benchmark(
         "look_back",
         ("--events", "300000", "--people", "300", "--of-person", "3000"),
         (

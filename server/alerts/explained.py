@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from analytics.alert_explanation import AlertExplanation
 from analytics.explanation import Language
-from analytics.explanation_words import LANGUAGES, ExplanationWords, check_words, explanation_words
+from analytics.explanation_words import (
+    ACTIVITY_WORDS,
+    LANGUAGES,
+    ExplanationWords,
+    check_words,
+    explanation_words,
+)
 
 
 class _Older(msgspec.Struct, frozen=True):
@@ -21,14 +27,22 @@ class _Older(msgspec.Struct, frozen=True):
 
 
 _NOTHING: Final = ExplanationWords()
+_WHEN_OPEN: Final[dict[Language, str]] = {
+    "en": "what stands out of it is worked out when the alert is let through",
+    "zh": "具体异常之处在告警放行后给出",
+}
 
 
-def explained(facts: Mapping[str, Any]) -> dict[str, ExplanationWords]:
-    """By language; empty where nothing is explained, or by a version that this one cannot read."""
+def explained(facts: Mapping[str, Any], *, held: bool = False) -> dict[str, ExplanationWords]:
+    """By language. Of a held alert only which activities were strange. Empty where nothing is explained, or
+    by a version that this one cannot read."""
     try:
         if "explanation" in facts:
             found = msgspec.convert(facts["explanation"], AlertExplanation, strict=False)
             words = {str(language): explanation_words(found, language) for language in LANGUAGES}
+        elif facts.get("strange"):
+            strange = msgspec.convert(facts["strange"], tuple[str, ...])
+            words = {str(language): _only_activities(strange, language, held=held) for language in LANGUAGES}
         elif "features" in facts:
             older = msgspec.convert(dict(facts), _Older, strict=False)
             words = {str(language): _older_words(older, language) for language in LANGUAGES}
@@ -37,6 +51,12 @@ def explained(facts: Mapping[str, Any]) -> dict[str, ExplanationWords]:
     except msgspec.ValidationError:
         return {}
     return {} if all(each == _NOTHING for each in words.values()) else words
+
+
+def _only_activities(strange: Sequence[str], language: Language, *, held: bool) -> ExplanationWords:
+    names = [ACTIVITY_WORDS.get(each, (each, each))[language == "zh"] for each in strange]
+    line = ("、" if language == "zh" else ", ").join(names)
+    return ExplanationWords(stands_out=(line, _WHEN_OPEN[language]) if held else (line,))
 
 
 def _older_words(older: _Older, language: Language) -> ExplanationWords:

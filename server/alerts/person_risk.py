@@ -3,6 +3,9 @@
 From what is stored of rules' days and of days' anomalies (analytics/risk_over_time.py). What a person closed
 as expected or false counts no longer, as far as it was there at the closing; what was confirmed, or is a
 duplicate, still does.
+
+Days of which nothing is kept any longer, or on which nothing was known of the subject yet, are not known:
+they are no zeros. While hits that would still weigh may be gone, the number is not whole.
 """
 
 from __future__ import annotations
@@ -33,9 +36,9 @@ from server.people.dates import day_text
 from server.people.directory import load_directory
 from server.people.pseudonyms import shown_names, subject_of
 from server.pipeline.anomaly_day import load_anomaly_days
-from server.retention import DAY_MS
+from server.retention import DAY_MS, EVER, first_day_kept, first_local_day
 from server.store.database import Database
-from server.store.tables import alert_days, alerts, rule_days
+from server.store.tables import activity_days, alert_days, alerts, anomaly_days, channel_days, rule_days
 
 DAYS_MAX: Final = 365
 _SHOWN_STATUSES: Final = ("open", "closed")
@@ -43,10 +46,11 @@ _ALERTS_MAX: Final = 100
 
 
 class RiskDay(msgspec.Struct, frozen=True):
-    """`families`: scores by policy family, of those above 0. `shares`: of the score."""
+    """`families`: scores by policy family, of those above 0. `shares`: of the score. score: None where it is
+    not known, and then there is no family."""
 
     date: str
-    score: int
+    score: int | None
     families: dict[str, int]
     shares: tuple[ShareView, ...]
 
@@ -68,6 +72,10 @@ class PersonRisk(msgspec.Struct, frozen=True):
     """Oldest first; the last one is today, where the person is."""
     alerts: tuple[RiskAlert, ...]
     """The latest first."""
+    known_from: str
+    """The first of these days that is known."""
+    whole_from: str | None
+    """The first of these days of which nothing is gone that would still weigh. None: there is none."""
     days_judged_harmless: int
     """Days of which something counts no longer, because an alert about it was closed as expected or false."""
 
@@ -82,8 +90,11 @@ def subject_meant(connection: Connection, given: str) -> str:
     return subject_of(connection, given)
 
 
-def person_risk(database: Database, given: str, days: int, *, now: int) -> PersonRisk:
-    """Of the last `days` days (1 to DAYS_MAX). now: ms UTC. Raises UnknownAlert, UnknownPseudonym."""
+def person_risk(
+    database: Database, given: str, days: int, *, now: int, events_days: int | None = None
+) -> PersonRisk:
+    """Of the last `days` days (1 to DAYS_MAX). now: ms UTC. `events_days`: for how many the days' hits are
+    kept; None: all. Raises UnknownAlert, UnknownPseudonym."""
     if not 1 <= days <= DAYS_MAX:
         raise ValueError(f"{days} days are not within 1 to {DAYS_MAX}")
     with database.read() as connection:
@@ -92,15 +103,23 @@ def person_risk(database: Database, given: str, days: int, *, now: int) -> Perso
         person = directory.person(subject.removeprefix("person:")) if subject.startswith("person:") else None
         today = now // DAY_MS if person is None else directory.local_day_and_hour(person, now)[0]
         first_day = today - days + 1
-        since = first_day - RULE_DAYS_BACK
+        kept = first_local_day(first_day_kept(now, events_days))
+        known = min(max(kept, _first_seen(connection, subject)), today)
+        # Before it was seen nothing can be gone; after that, what is older than the days that are kept.
+        whole = known if known > kept else kept + RULE_DAYS_BACK - 1
+        since = max(kept, first_day - RULE_DAYS_BACK)
         judged = _harmless(connection, subject)
         evidence, titles, left_out = _evidence(connection, subject, since, judged)
         raised = tuple(_alerts(connection, subject, first_day))
-    found = risk_over_time(evidence, first_day, today, reach_days=RULE_DAYS_BACK)
+    first_known = max(first_day, known)
+    found = risk_over_time(evidence, first_known, today, reach_days=RULE_DAYS_BACK)
+    unknown = tuple(RiskDay(day_text(day), None, {}, ()) for day in range(first_day, first_known))
     return PersonRisk(
         pseudonym=shown_names(database, [subject])[1][subject],
-        days=tuple(_shown(each, titles) for each in found),
+        days=unknown + tuple(_shown(each, titles) for each in found),
         alerts=raised,
+        known_from=day_text(first_known),
+        whole_from=day_text(max(whole, first_day)) if whole <= today else None,
         days_judged_harmless=len({day for day in left_out if day >= first_day}),
     )
 
@@ -110,6 +129,18 @@ def _shown(found: RiskOfDay, titles: Mapping[str, str]) -> RiskDay:
         share_view(each.source, each.points, each.share, titles) for each in found.risk.shares if each.points
     )
     return RiskDay(day_text(found.day), found.risk.score, found.families, shares)
+
+
+def _first_seen(connection: Connection, subject: str) -> int:
+    """The first local day of which anything is stored of it; EVER where nothing is."""
+    tables = (channel_days, activity_days, rule_days, anomaly_days)
+    first = [
+        connection.execute(select(func.min(table.c.day)).where(table.c.subject == subject)).scalar()
+        for table in tables
+    ]
+    told = select(func.min(alert_days.c.day)).join(alerts, alerts.c.id == alert_days.c.alert)
+    first.append(connection.execute(told.where(alerts.c.subject == subject)).scalar())
+    return min((day for day in first if day is not None), default=EVER)
 
 
 def _harmless(connection: Connection, subject: str) -> dict[str, Judged]:

@@ -74,6 +74,8 @@ class AlertQueues:
         self._concerned: set[int] = set()
         self.without_ground: set[AlertPlace] = set()
         """Of the lasting ones those with days that are no longer over the line."""
+        self.ranked: set[int] = set()
+        """Alerts that `rank` may have opened or put out."""
 
     def look(
         self,
@@ -129,6 +131,7 @@ class AlertQueues:
         moved = set(self._concerned)
         for place, cap in sorted(self._caps.items()):
             moved |= _rank_day(self._connection, place, cap)
+        self.ranked = moved
         return _open_or_hold(self._connection, moved, now)
 
 

@@ -19,11 +19,13 @@ from analytics.risk_line import ALERT_LINE
 from policies.correlation.correlator import Counts
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence_blocks import held_ranges
+from server.alerts.explaining import explain_open
 from server.alerts.judgement import judged_of
+from server.alerts.nothing_left import say_nothing_is_left
 from server.alerts.pointed import Pointed, pointed, step_facts
 from server.alerts.queueing import CLOSED, HELD, OPEN, AlertPlace, AlertQueues, day_lines
 from server.alerts.traits import blame
-from server.detection.alert_text import AlertText, alert_text
+from server.detection.alert_text import alert_facts, alert_sentence
 from server.detection.assessment import Assessment, Candidate, Judged, Lines, assess
 from server.people.directory import PersonRecord
 from server.people.pseudonyms import pseudonym
@@ -64,10 +66,24 @@ def raise_alerts(
         assessed += [each for state in part for each in _assessed(memory, state, known, lines)]
     # Of all at once: days of queues are locked before any alert is written.
     queues = _queues(connection, memory, assessed)
+    written: set[int] = set()
     for each in assessed:
         person = people[each.state.subject]
-        scores += _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
-    return scores + queues.rank(now)
+        raised = _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
+        if raised is not None:
+            written.add(raised.alert)
+            scores += raised.opened
+    scores += queues.rank(now)
+    of_batch = {state.subject: state for state in states}
+    explain_open(connection, memory, written, queues.ranked, of_batch, people)
+    return scores
+
+
+class _Raised(NamedTuple):
+    """`opened`: the score, where rules outside of the budget opened it."""
+
+    alert: int
+    opened: tuple[int, ...]
 
 
 class _KnownAlert(NamedTuple):
@@ -177,8 +193,8 @@ def _raise(
     counts: Counts,
     *,
     looking_back: int | None,
-) -> list[int]:
-    """The score, where rules outside of the budget opened it."""
+) -> _Raised | None:
+    """Writes facts; what the model makes of them is told when it is open."""
     state, family, found, known_alert, judged = assessed
     place = AlertPlace(state.subject, family)
     if found is None:
@@ -186,10 +202,14 @@ def _raise(
             queues.write(place, known_alert.id)
             if looking_back is not None:
                 by_hr = not known_alert.is_strange or known_alert.model_id == memory.scorer.model_id
-                _say_nothing_is_left(connection, known_alert, now, by_hr=by_hr, looked_back=True)
+                say_nothing_is_left(
+                    connection, known_alert.id, known_alert.sentence, now, by_hr=by_hr, looked_back=True
+                )
             elif place in queues.without_ground:
-                _say_nothing_is_left(connection, known_alert, now, by_hr=False, looked_back=False)
-        return []
+                say_nothing_is_left(
+                    connection, known_alert.id, known_alert.sentence, now, by_hr=False, looked_back=False
+                )
+        return None
     seen_anew = looking_back is not None if known_alert is None else known_alert.looked_back_at is not None
     again = not seen_anew and not {day for _, day in judged}.isdisjoint(found.days)
     seen = _pointed(connection, memory, state, found, counts, looking_back=looking_back is not None)
@@ -197,8 +217,8 @@ def _raise(
         # Windows do not tell all that made it: their days do, whole, as far as the rules hit. What an
         # open alert was told when its windows were there, it keeps.
         found = msgspec.structs.replace(found, whole=frozenset(found.places))
-    text = _text(connection, memory, state, person, found, seen, again=again)
-    values = _values(state, person, found, seen, text, memory, now)
+    facts = _facts(memory, state, person, found, seen, again=again)
+    values = _values(state, person, found, seen, facts, memory, now)
     if looking_back is not None and (known_alert is None or known_alert.lacks(values)):
         values["looked_back_at"] = now
     opens = assessed.by_rules and (known_alert is None or known_alert.status != OPEN)
@@ -221,7 +241,7 @@ def _raise(
     if len(found.whole) < len(found.places):
         events = sum(each.count for each in held_ranges(connection, alert_id))
         connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
-    return [found.risk.score] if opens else []
+    return _Raised(alert_id, (found.risk.score,) if opens else ())
 
 
 def _pointed(
@@ -274,32 +294,6 @@ def _write_evidence(
     insert_new(connection, correlated_ranges, ranges)
 
 
-_NOTHING_LEFT: Final = {
-    "en": "; nothing of what is stored of it now reaches the line",
-    "zh": "；其现存数据均未达到告警线",
-}
-_NOTHING_LEFT_BY_HR: Final = {
-    "en": "; by what HR says now nothing of it reaches the line",
-    "zh": "；按人事现有信息，均未达到告警线",
-}
-
-
-def _say_nothing_is_left(
-    connection: Connection, alert: _KnownAlert, now: int, *, by_hr: bool, looked_back: bool
-) -> None:
-    """It stays open: whether it is closed is for people to say."""
-    said, ends = (_NOTHING_LEFT_BY_HR if by_hr else _NOTHING_LEFT), (_NOTHING_LEFT, _NOTHING_LEFT_BY_HR)
-    sentence = {
-        language: words if words.endswith(tuple(each[language] for each in ends)) else words + said[language]
-        for language, words in alert.sentence.items()
-    }
-    if sentence != alert.sentence:
-        values = {"sentence": sentence, "updated_at": now}
-        if looked_back:
-            values["looked_back_at"] = now
-        connection.execute(update(alerts).where(alerts.c.id == alert.id).values(values))
-
-
 def _drop_days(connection: Connection, alert_id: int, found: Assessment, first_day: int) -> None:
     """Days that are none of the alert's by what HR says now."""
     at = alert_days.c
@@ -309,8 +303,7 @@ def _drop_days(connection: Connection, alert_id: int, found: Assessment, first_d
         connection.execute(delete(alert_days).where(mine, at.channel == channel, at.day == day))
 
 
-def _text(
-    connection: Connection,
+def _facts(
     memory: Memory,
     state: SubjectState,
     person: PersonRecord | None,
@@ -318,25 +311,23 @@ def _text(
     seen: Pointed,
     *,
     again: bool,
-) -> AlertText:
+) -> dict[str, Any]:
     times = [row.last_time for row in _rows(state, found) if row.day == found.peak]
     days_left = None
     if times and person is not None:
         _, days_left = memory.directory.status_at(person, max(times))
     titles = {policy.rule_id: policy.title for policy in memory.rules.policies.policies}
-    return alert_text(
+    facts = alert_facts(
         state,
         found,
-        memory.scorer.explained(connection, state, found.peak, person=person),
-        memory.scorer.model,
         memory.scorer.calendar,
-        accepted=memory.scorer.accepted(connection, state, found.peak),
         steps=step_facts(seen, titles, memory.directory, person) if seen.steps else (),
         late=seen.late,
         days_to_last_day=days_left,
         person_known=person is not None,
         again=again,
     )
+    return facts | {"rules": _with_hashes(facts["rules"], memory.rules.hashes)}
 
 
 def _rows(state: SubjectState, found: Assessment) -> list[ChannelDay]:
@@ -350,7 +341,7 @@ def _values(
     person: PersonRecord | None,
     found: Assessment,
     seen: Pointed,
-    text: AlertText,
+    facts: dict[str, Any],
     memory: Memory,
     now: int,
 ) -> dict[str, Any]:
@@ -370,9 +361,9 @@ def _values(
         "account_owner": blamed.account_owner,
         "suspected_actor": blamed.suspected_actor,
         "traits": msgspec.to_builtins(blamed.traits),
-        "sentence": text.sentence,
+        "sentence": alert_sentence(facts),
         "shares": [msgspec.to_builtins(share) for share in found.risk.shares],
-        "facts": text.facts | {"rules": _with_hashes(text.facts["rules"], memory.rules.hashes)},
+        "facts": facts,
         "policy_version": memory.rules.policies.version,
         "model_id": memory.scorer.model_id,
         "first_time": min(first for first, _ in times),

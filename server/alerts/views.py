@@ -103,7 +103,7 @@ def alert_detail(
         model_id=alert.model_id,
         evidence=sight.evidence(proven, unseen),
         proof=sight.proof(proof),
-        explanation=explained(alert.facts),
+        explanation=explained(alert.facts, held=alert.status == HELD),
         earlier=tuple(earlier),
         held=held,
     )

@@ -141,11 +141,17 @@ def show_risk(who: str, days: int, data: Path | None, as_json: bool) -> None:
     """The risk of one person over time: how it rose, how it fades, and in which policy families.
 
     WHO is an alert's number or the pseudonym that alerts show. Half of everything is gone after 14 days; what
-    was closed as expected or false counts no longer.
+    was closed as expected or false counts no longer. Of days of which nothing is kept the risk is not known.
     """
     with open_installation(data) as installation:
         try:
-            found = person_risk(installation.database, who, days, now=system_clock())
+            found = person_risk(
+                installation.database,
+                who,
+                days,
+                now=system_clock(),
+                events_days=installation.config.retention.events_days,
+            )
         except (UnknownAlert, UnknownPseudonym) as error:
             fail(str(error))
     if as_json:

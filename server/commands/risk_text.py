@@ -24,31 +24,35 @@ _FAMILY_MAX: Final = 26
 _ALERTS_SHOWN: Final = 10
 _WIDEST: Final = 4
 """Cells of a day."""
+_UNKNOWN: Final = "·"
 
 
 def risk_text(found: PersonRisk) -> RenderableType:
     found = printable(found, PersonRisk)
     width = min(WIDTH_MAX, output_width(WIDTH_PIPED))
-    peak = max(found.days, key=lambda each: each.score)
-    title = Text.assemble((found.pseudonym, "bold"), " · risk ", score_text(found.days[-1].score), " today")
-    if not peak.score:
-        return Group(title, f"Nothing in {counted(len(found.days), 'day')}.", *_harmless(found))
-    title.append(", highest ").append_text(score_text(peak.score)).append(f" on {peak.date}")
+    known = [(each.score, each.date) for each in found.days if each.score is not None]
+    highest = max(score for score, _ in known)
+    title = Text.assemble((found.pseudonym, "bold"), " · risk ", score_text(known[-1][0]), " today")
+    if not highest:
+        return Group(title, f"Nothing in {counted(len(known), 'day')}.", *_known(found), *_harmless(found))
+    on = next(date for score, date in known if score == highest)
+    title.append(", highest ").append_text(score_text(highest)).append(f" on {on}")
     parts: list[RenderableType] = [title, "", *_chart(found, width - _LABEL), "", _families(found, width)]
     if found.days[-1].shares:
         made_of = ", ".join(f"{each.title} {each.points}" for each in found.days[-1].shares)
         parts += ["", Text("today  ", style="dim").append(made_of, style="not dim")]
     if found.alerts:
         parts += ["", _alerts(found.alerts)]
-    return Group(*parts, *_harmless(found))
+    return Group(*parts, *_known(found), *_harmless(found))
 
 
-def _columns(scores: Sequence[int], room: int) -> list[int]:
-    """The highest of so many days each as there must be to fit."""
+def _columns(scores: Sequence[int | None], room: int) -> list[int | None]:
+    """The highest of so many days each as there must be to fit; None where none of them is known."""
     each = math.ceil(len(scores) / max(room, 1))
     # From the end, so that the last column ends today.
     starts = range(len(scores) % each - each if len(scores) % each else 0, len(scores), each)
-    return [max(scores[max(start, 0) : start + each]) for start in starts]
+    together = (scores[max(start, 0) : start + each] for start in starts)
+    return [max((score for score in some if score is not None), default=None) for some in together]
 
 
 def _chart(found: PersonRisk, room: int) -> list[Text]:
@@ -61,6 +65,9 @@ def _chart(found: PersonRisk, room: int) -> list[Text]:
         label = 100 if top == 100 else ALERT_LINE if is_line else ""
         line = Text(f"{label:>{_LABEL - 2}} │", style="dim")
         for score in columns:
+            if score is None:
+                line.append((" " if row else _UNKNOWN) * wide, style="dim")
+                continue
             eighths = min(max(round((score / 100 * _ROWS - row) * 8), 0), 8)
             if eighths:
                 line.append(_EIGHTHS[eighths] * wide, style=_style(score))
@@ -90,9 +97,12 @@ def _families(found: PersonRisk, width: int) -> Table:
     table.add_column("highest", no_wrap=True)
     room = max(width - min(_FAMILY_MAX, max(map(len, names))) - 33, 10)
     for name in names:
-        scores = [each.families.get(name, 0) for each in found.days]
+        scores = [None if each.score is None else each.families.get(name, 0) for each in found.days]
         line = Text()
         for score in _columns(scores, room):
+            if score is None:
+                line.append(_UNKNOWN, style="dim")
+                continue
             line.append(_EIGHTHS[min(math.ceil(score / 100 * 8), 8)], style=_style(score))
         peak = peaks[name]
         table.add_row(name, line, str(scores[-1]), f"{peak.families[name]:>3} on {peak.date}")
@@ -110,6 +120,20 @@ def _alerts(alerts: Sequence[RiskAlert]) -> Table:
     if len(alerts) > _ALERTS_SHOWN:
         table.add_row("", "…", f"{len(alerts) - _ALERTS_SHOWN} more", "")
     return table
+
+
+def _known(found: PersonRisk) -> list[RenderableType]:
+    """From when on it is known, and whole, as far as these days are not."""
+    said = []
+    if found.days[0].date < found.known_from:
+        said.append(f"{_UNKNOWN} before {found.known_from} nothing is known: that is not 0.")
+    if found.whole_from is None:
+        said.append("No day is whole: hits are gone that would still weigh (retention.events_days).")
+    elif found.known_from < found.whole_from:
+        said.append(
+            f"Whole from {found.whole_from} on: for earlier days hits are gone that would still weigh."
+        )
+    return ["", Text(" ".join(said), style="dim")] if said else []
 
 
 def _harmless(found: PersonRisk) -> list[RenderableType]:

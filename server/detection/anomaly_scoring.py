@@ -9,6 +9,8 @@ nor the interleaving of activities show; only where two agents feed one activity
 What a day is measured against is taken when it is first noted, and again after an earlier day of the subject
 changed, the machines where it was seen, or the days on which collectors are known to have run.
 
+Days after the last working day are not scored: whatever is done then, rules say (decision 50).
+
 A day that another model has scored, or none, is noted whole: evidence is of one model, points only rise.
 """
 
@@ -73,6 +75,9 @@ class Surroundings(Protocol):
     def first_activity_day(self) -> int:
         """The oldest local day that counts."""
 
+    def has_left(self, person: PersonRecord | None, day: int) -> bool:
+        """Before this local day began."""
+
 
 class AnomalyScoring:
     """With one model, or none."""
@@ -111,7 +116,7 @@ class AnomalyScoring:
         """The day as it stands, after it moved on the grid. `slow`: by a measure watched for drift."""
         activities = state.activities
         # In a look-back, what is older than its first day is only added to.
-        if self.model is None or not activities.is_whole(day):
+        if self.model is None or not activities.is_whole(day) or self._around.has_left(person, day):
             return
         running = self._known(state, day, peer_group_of(person))
         weight = self._around.anomaly_weight(person, day)

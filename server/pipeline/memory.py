@@ -250,10 +250,13 @@ class Memory:
         self._standing_at[agent.name] = self.clock()
         self._loaded[agent_key(agent.name)] = self._current[agent_key(agent.name)]
 
-    def load_subjects(self, connection: Connection, subjects: Iterable[str]) -> None:
-        """Their states and those of the agents that they were seen on, as the connection has them."""
+    def load_subjects(
+        self, connection: Connection, subjects: Iterable[str], *, lock: bool | None = None
+    ) -> None:
+        """Their states and those of the agents that they were seen on, as the connection has them. `lock`:
+        other than `refresh` said: False where the batch changes none of them."""
         wanted = list(dict.fromkeys(subjects))
-        self._look_at(connection, wanted, lock=self._locks)
+        self._look_at(connection, wanted, lock=self._locks if lock is None else lock)
         missing = [subject for subject in wanted if subject not in self.subjects]
         if missing:
             since = first_local_day(self.first_day)
@@ -311,6 +314,10 @@ class Memory:
                 self._weights.clear()
             self._weights[day] = weights
         return weights[self.directory.status_on(person, day)[0] is not PersonStatus.NOTICE]
+
+    def has_left(self, person: PersonRecord | None, day: int) -> bool:
+        """Before this local day of theirs began."""
+        return self.directory.status_on(person, day)[0] is PersonStatus.LEFT
 
     def drop_late(self, subjects: Iterable[SubjectState]) -> None:
         """Before a batch's commit: what came of days that are past their end."""

@@ -216,8 +216,9 @@ class SubjectState:
         if version > hits.last_version:
             hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
             hits.outside_budget = outside_budget
-        if version == hits.last_version and level != hits.level:
+        if version == hits.last_version:
             hits.level = higher(hits.level, level)
+            hits.outside_budget |= outside_budget
         hits.first_version = min(hits.first_version, version)
         hits.hits += count
         first = time if begun is None else begun

@@ -143,5 +143,5 @@ def test_without_a_model_nothing_is_claimed_about_what_is_usual_or_about_peers()
     facts = copy_facts(
         120, 3, new_device=False, subject=None, model=None, days_to_last_day=None, person_known=True
     )
-    assert (facts.known_days, facts.usual_bytes, facts.peers_percentile) == (0, None, None)
-    assert sentence(facts) == "120 B (3 files) to removable storage: too little history to say what is usual"
+    assert (facts.known_days, facts.usual_bytes, facts.peers_percentile) == (None, None, None)
+    assert sentence(facts) == "120 B (3 files) to removable storage"

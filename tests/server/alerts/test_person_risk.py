@@ -13,7 +13,7 @@ from server.alerts.queries import UnknownAlert, Verdict, close_alert
 from server.commands.alerts import alerts as command
 from server.people.pseudonyms import UnknownPseudonym
 from server.store.database import Database
-from server.store.tables import anomaly_days, rule_days
+from server.store.tables import anomaly_days, channel_days, rule_days
 from tests.server.alerts.recorded_leak import DAY, NOW, RULE, record_leak
 
 DAY_MS = 86_400_000
@@ -37,7 +37,16 @@ def strange(database: Database, day: int, points: float, family: str = FAMILY, s
         connection.execute(insert(anomaly_days).values(values))
 
 
-def scores(found: PersonRisk) -> list[int]:
+def seen(database: Database, day: int) -> None:
+    """Something ordinary, on a day of theirs."""
+    values = {"subject": SUBJECT, "channel": "printing", "day": day, "day_type": "work", "events": 1}
+    values |= {"bytes": 0, "files": 0, "items": 1, "new_places": 0}
+    times = {"first_time": day * DAY_MS, "last_time": day * DAY_MS}
+    with database.begin() as connection:
+        connection.execute(insert(channel_days).values(values | times))
+
+
+def scores(found: PersonRisk) -> list[int | None]:
     return [each.score for each in found.days]
 
 
@@ -49,12 +58,15 @@ def close(database: Database, verdict: Verdict) -> None:
 def test_the_risk_rises_on_the_leak_s_day_and_fades_and_its_shares_add_up(database: Database) -> None:
     record_leak(database)
     strange(database, DAY, 60.0, slow=30.0)
+    seen(database, DAY - 40)
     found = person_risk(database, "1", 20, now=NOW + 10 * DAY_MS)
     assert [each.date for each in (found.days[0], found.days[-1])] == ["2026-11-13", "2026-12-02"]
     assert scores(found)[:9] == [0] * 9
     peak = found.days[9]
     assert peak.date == "2026-11-22"
-    assert peak.score == max(scores(found)) > found.days[-1].score > 0
+    last = found.days[-1].score
+    assert peak.score is not None and last is not None
+    assert peak.score == max(score or 0 for score in scores(found)) > last > 0
     assert {share.source for share in peak.shares} == {RULE, "anomaly", "slow_anomaly"}
     assert all(sum(share.points for share in each.shares) == each.score for each in found.days)
     assert all(share.title != share.source for share in peak.shares)
@@ -68,7 +80,7 @@ def test_other_families_count_by_themselves_and_together(database: Database) -> 
     found = person_risk(database, "1", 5, now=NOW)
     assert found.days[1].families == {"upload": 60}
     assert set(found.days[-1].families) == {"upload", FAMILY}
-    assert found.days[-1].score > max(found.days[-1].families.values())
+    assert (found.days[-1].score or 0) > max(found.days[-1].families.values())
 
 
 def test_building_blocks_of_correlations_are_no_risk_by_themselves(database: Database) -> None:
@@ -110,6 +122,41 @@ def test_what_comes_after_the_verdict_counts_again(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(update(rule_days).values(hits=rule_days.c.hits + 1))
     assert person_risk(database, "1", 1, now=NOW).days[-1].families[FAMILY] > 95
+
+
+def test_days_of_which_nothing_is_kept_are_not_known_and_the_first_ones_after_them_not_whole(
+    database: Database,
+) -> None:
+    record_leak(database)
+    seen(database, DAY)
+    strange(database, DAY, 60.0)
+    for days_later, known_from, whole_from in (
+        (50, "2026-11-22", "2026-11-22"),
+        (300, "2027-06-19", "2027-09-16"),
+    ):
+        found = person_risk(database, "1", 365, now=NOW + days_later * DAY_MS, events_days=90)
+        assert found.known_from == known_from
+        assert found.whole_from == whole_from
+        unknown = [each for each in found.days if each.date < known_from]
+        assert {(each.score, each.shares) for each in unknown} == {(None, ())}
+        assert all(each.families == {} for each in unknown)
+        assert all(each.score is not None for each in found.days[len(unknown) :])
+    # The leak itself is older than what is kept, whether housekeeping dropped it yet or not.
+    assert {each.score for each in found.days} == {None, 0}
+    short = person_risk(database, "1", 365, now=NOW + 300 * DAY_MS, events_days=30)
+    assert (short.known_from, short.whole_from) == ("2027-08-18", None)
+    whole = person_risk(database, "1", 365, now=NOW + 300 * DAY_MS, events_days=None)
+    assert (whole.known_from, whole.whole_from) == ("2026-11-22", "2026-11-22")
+    assert whole.days[-301].score == 88
+
+
+def test_before_anything_was_seen_of_a_person_nothing_is_known(database: Database) -> None:
+    record_leak(database)
+    for day in (DAY - 3, DAY):
+        seen(database, day)
+    found = person_risk(database, "1", 7, now=NOW, events_days=90)
+    assert scores(found) == [None, None, None, 0, 0, 0, found.days[-1].score]
+    assert (found.known_from, found.whole_from) == ("2026-11-19", "2026-11-19")
 
 
 def test_a_person_goes_by_pseudonym_or_alert_and_never_by_id(database: Database) -> None:

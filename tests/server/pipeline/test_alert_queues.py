@@ -64,10 +64,12 @@ def shuffled(records: list[list[WireRecord]], dice: random.Random) -> list[WireR
 
 
 def outcome(server: Server) -> list[tuple[object, ...]]:
+    """What is open, held, and what they say."""
     at = alert_candidates.c
+    told = (alerts.c.sentence, alerts.c.facts, alerts.c.shares)
     with server.database.read() as connection:
         query = (
-            select(alerts.c.subject, alerts.c.status, alerts.c.score, at.day, at.points, at.admitted)
+            select(alerts.c.subject, alerts.c.status, alerts.c.score, at.day, at.points, at.admitted, *told)
             .join(alert_candidates, at.alert == alerts.c.id)
             .order_by(alerts.c.subject, at.day)
         )
@@ -99,6 +101,7 @@ def test_of_more_strange_people_than_the_cap_the_same_are_alerted_whatever_came_
     assert sorted((row[4] for row in first if row[1] == "open"), reverse=True) == strangest  # type: ignore[type-var]
     for each in outcomes[1:]:
         assert each == first
+    assert all(("explanation" in row[7]) == (row[1] == "open") for row in first)  # type: ignore[operator]
 
 
 class _Killed(BaseException):
