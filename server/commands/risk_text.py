@@ -128,10 +128,10 @@ def _known(found: PersonRisk) -> list[RenderableType]:
     if found.days[0].date < found.known_from:
         said.append(f"{_UNKNOWN} before {found.known_from} nothing is known: that is not 0.")
     if found.whole_from is None:
-        said.append("No day is whole: hits are gone that would still weigh (retention.events_days).")
+        said.append("No day is whole: hits may be gone that would weigh (retention.events_days).")
     elif found.known_from < found.whole_from:
         said.append(
-            f"Whole from {found.whole_from} on: for earlier days hits are gone that would still weigh."
+            f"Whole from {found.whole_from} on: for days before it hits may be gone that would weigh."
         )
     return ["", Text(" ".join(said), style="dim")] if said else []
 

@@ -183,6 +183,8 @@ def test_the_chart_fits_the_terminal_and_names_nobody(
     options = ["risk", "1", "--days", days, "--data", str(tmp_path)]
     shown = CliRunner().invoke(command, options, env={"COLUMNS": columns})
     assert shown.exit_code == 0, shown.output
+    # Nothing was seen of them before, so those days are no zeros in the picture either.
+    assert ("· before 2026-11-22 nothing is known" in " ".join(shown.stdout.split())) == (days != "1")
     assert max(map(len, shown.stdout.splitlines())) <= min(int(columns), 140)
     assert "█" in shown.stdout
     assert "by family" in shown.stdout
