@@ -18,7 +18,8 @@ from analytics.calmed_day import CALM_DAYS
 from analytics.risk_line import ALERT_LINE
 from server.alerts.calming import CALMING, accepted_in
 from server.alerts.judgement import judged_of
-from server.alerts.queueing import HELD, day_lines
+from server.alerts.queueing import day_lines
+from server.alerts.ranking import HELD
 from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
 from server.detection.assessment import (
     RULE_DAYS_BACK,

@@ -2,8 +2,12 @@
 alert about them, unless a day is clearly stranger than what was judged, or rules say by themselves as
 much as one of level high does, of another policy family than the one that was judged.
 
-As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert. Confirmed
-ones cool nothing.
+As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert, whatever made
+it. Confirmed ones cool nothing.
+
+Points are compared with those that were judged in the same queue, and at least with ALERT_LINE: of an alert
+that rules made, or drift where a day was judged, any day over the line would else come through, and the
+cool-down hold nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from analytics.alert_queues import DAY_QUEUE, SLOW_QUEUE, Queue
-from analytics.risk_line import RISK_LINE_MAX
+from analytics.risk_line import ALERT_LINE, RISK_LINE_MAX
 from server.detection.assessment import ANOMALY, DRIFT, POINT, Candidate, is_clearly_stranger
 from server.store.tables import alert_days, alerts, judged_days
 
@@ -26,8 +30,8 @@ _JUDGED_AS: Final = {DAY_QUEUE.name: ANOMALY, SLOW_QUEUE.name: DRIFT}
 
 
 class CoolDown(msgspec.Struct, frozen=True):
-    """`points`: the highest that was judged of the alert's days, by queue; none: rules made it. `score`: of
-    the whole alert."""
+    """`points`: the highest that was judged of the alert's days, by queue; none: something else made it.
+    `score`: of the whole alert."""
 
     alert: int
     family: str
@@ -82,7 +86,8 @@ def cooling_after(after: Sequence[CoolDown], candidate: Candidate, family: str) 
 
 
 def _comes_through(judged: CoolDown, candidate: Candidate, family: str) -> bool:
-    if is_clearly_stranger(candidate.points, judged.points.get(candidate.queue, 0.0)):
+    points = max(judged.points.get(candidate.queue, 0.0), ALERT_LINE)
+    if is_clearly_stranger(candidate.points, points):
         return True
     if candidate.queue == SLOW_QUEUE.name:
         return False

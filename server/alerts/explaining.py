@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from server.alerts.queueing import HELD, OPEN
+from server.alerts.ranking import HELD, OPEN
 from server.detection.alert_text import alert_sentence
 from server.detection.explained_facts import explained_facts, is_explained, plain_facts
 from server.people.directory import PersonRecord

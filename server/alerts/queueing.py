@@ -5,9 +5,9 @@ Of a queue's local day the candidates of the highest risk are let through, as ma
 those that cool down (cooling.py); an alert is open while any of its days is let through. All others are
 held: found, kept, shown (below.py), not alerted. So an open alert takes further days in without asking.
 
-Whoever changes a candidate locks its day and ranks all of that day anew, in the database. What is open
-depends on what the days hold, not on the order in which it came or on which worker was first. An alert
-that a person closed keeps the place that it had, and one that is outside of the budget needs none.
+Whoever changes a candidate locks the queues and ranks its day anew (ranking.py). What is open depends on what
+the days hold, not on the order in which it came or on which worker was first. An alert that is outside of
+the budget needs no place.
 
 A day's cap and line are the active model's when its first candidate comes, for as many subjects as the
 model was trained on: by those seen so far today it would hold in the morning what it lets through at
@@ -16,22 +16,20 @@ noon. Without a model they are ALERT_LINE and the default budget's, for as many 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from analytics.alert_queues import BUDGET, DAY_QUEUE
 from analytics.anomaly_model import AnomalyModel
 from analytics.risk_line import ALERT_LINE
 from server.alerts.cooling import QUEUES, CoolDown, cool_downs, cooling_after
+from server.alerts.ranking import Moved, QueueDay, portions, rank
 from server.detection.assessment import Candidate, Lines
-from server.store.tables import alert_candidates, alerts, queue_days, subject_agents
+from server.store.postgresql import lock_queues
+from server.store.tables import alert_candidates, queue_days, subject_agents
 from server.store.upsert import insert_missing, upsert
-
-OPEN, HELD, CLOSED = "open", "held", "closed"
-_AT_ONCE = 500
-_Key = TypeVar("_Key", int, str)
 
 
 class AlertPlace(NamedTuple):
@@ -39,11 +37,6 @@ class AlertPlace(NamedTuple):
 
     subject: str
     family: str
-
-
-class QueueDay(NamedTuple):
-    queue: str
-    day: int
 
 
 class StoredCandidate(NamedTuple):
@@ -70,7 +63,7 @@ class AlertQueues:
         self._connection = connection
         self._stored: dict[AlertPlace, dict[int, StoredCandidate]] = {}
         self._wanted: dict[AlertPlace, dict[int, StoredCandidate]] = {}
-        self._caps: dict[QueueDay, int] = {}
+        self._changed: set[QueueDay] = set()
         self._concerned: set[int] = set()
         self.without_ground: set[AlertPlace] = set()
         """Of the lasting ones those with days that are no longer over the line."""
@@ -93,9 +86,8 @@ class AlertQueues:
         stored = _stored(self._connection, list(numbers.values()))
         subjects = sorted({place.subject for place, days in candidates.items() if days})
         after: dict[str, list[CoolDown]] = {}
-        for part in _portions(subjects):
+        for part in portions(subjects):
             after |= cool_downs(self._connection, part)
-        changed: set[QueueDay] = set()
         for place, days in candidates.items():
             known = stored.get(numbers.get(place, 0), {})
             wanted = {day: each for day, each in known.items() if day < since or place in lasting}
@@ -105,10 +97,10 @@ class AlertQueues:
                 cool = after.get(place.subject, ())
                 wanted[each.day] = _wanted(each, place.family, known.get(each.day), cool)
             self._stored[place], self._wanted[place] = known, wanted
-            for day in known.keys() | wanted.keys():
-                if known.get(day) != wanted.get(day):
-                    changed |= {QueueDay(side[day].queue, day) for side in (known, wanted) if day in side}
-        self._caps = lock_days(self._connection, changed, model)
+            self._changed |= _changed(known, wanted)
+        if self._changed:
+            lock_queues(self._connection)
+            _set_caps(self._connection, self._changed, model)
 
     def write(self, place: AlertPlace, alert: int) -> None:
         """The candidates of an alert that is written."""
@@ -126,40 +118,47 @@ class AlertQueues:
         ]
         upsert(self._connection, alert_candidates, rows)
 
-    def rank(self, now: int) -> list[int]:
-        """Opens and holds. Returns the scores of those that it opened. now: ms UTC."""
-        moved = set(self._concerned)
-        for place, cap in sorted(self._caps.items()):
-            moved |= _rank_day(self._connection, place, cap)
-        self.ranked = moved
-        return _open_or_hold(self._connection, moved, now)
+    def rank(self, now: int) -> Moved:
+        """Opens and holds. now: ms UTC."""
+        moved = rank(self._connection, self._changed, now, concerned=self._concerned)
+        self.ranked = moved.ranked
+        return moved
 
 
-def lock_days(
-    connection: Connection, days: Collection[QueueDay], model: AnomalyModel | None
-) -> dict[QueueDay, int]:
-    """Their caps. Nobody else ranks them until the transaction ends."""
-    if days:
-        if model is not None:
-            content = model.content
-            budget, subjects, line = content.alerts_per_1000_a_day, content.subjects, content.risk_line
-        else:
-            known = select(func.count(subject_agents.c.subject.distinct()))
-            budget, subjects, line = BUDGET, connection.execute(known).scalar_one(), ALERT_LINE
-        rows = [
-            each._asdict()
-            | {
-                "cap": QUEUES[each.queue].cap(budget, max(subjects, 1)),
-                "line": line if each.queue == DAY_QUEUE.name else ALERT_LINE,
+def _changed(known: Mapping[int, StoredCandidate], wanted: Mapping[int, StoredCandidate]) -> set[QueueDay]:
+    """Days to rank anew: those that differ, and those that came with one that is gone."""
+    found: set[QueueDay] = set()
+    for day in known.keys() | wanted.keys():
+        if known.get(day) == wanted.get(day):
+            continue
+        queues = {side[day].queue for side in (known, wanted) if day in side}
+        found |= {QueueDay(queue, day) for queue in queues}
+        if day in known and (day not in wanted or len(queues) > 1):
+            found |= {
+                QueueDay(each.queue, later)
+                for later, each in wanted.items()
+                if each.queue in queues and day < later < day + QUEUES[each.queue].cool_down_days
             }
-            for each in sorted(days)
-        ]
-        insert_missing(connection, queue_days, rows)
-    caps = {}
-    for each in sorted(days):
-        mine = (queue_days.c.queue == each.queue) & (queue_days.c.day == each.day)
-        caps[each] = connection.execute(select(queue_days.c.cap).where(mine).with_for_update()).scalar() or 0
-    return caps
+    return found
+
+
+def _set_caps(connection: Connection, days: Collection[QueueDay], model: AnomalyModel | None) -> None:
+    """Where they have none."""
+    if model is not None:
+        content = model.content
+        budget, subjects, line = content.alerts_per_1000_a_day, content.subjects, content.risk_line
+    else:
+        known = select(func.count(subject_agents.c.subject.distinct()))
+        budget, subjects, line = BUDGET, connection.execute(known).scalar_one(), ALERT_LINE
+    rows = [
+        each._asdict()
+        | {
+            "cap": QUEUES[each.queue].cap(budget, max(subjects, 1)),
+            "line": line if each.queue == DAY_QUEUE.name else ALERT_LINE,
+        }
+        for each in sorted(days)
+    ]
+    insert_missing(connection, queue_days, rows)
 
 
 def _wanted(
@@ -175,62 +174,9 @@ def _stored(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[in
     at = alert_candidates.c
     columns = [at[name] for name in StoredCandidate._fields]
     found: dict[int, dict[int, StoredCandidate]] = {}
-    for part in _portions(numbers):
+    for part in portions(numbers):
         for alert, day, *rest in connection.execute(
             select(at.alert, at.day, *columns).where(at.alert.in_(part))
         ):
             found.setdefault(alert, {})[day] = StoredCandidate(*rest)
     return found
-
-
-def _rank_day(connection: Connection, place: QueueDay, cap: int) -> set[int]:
-    """Alerts of which a day was let in or put out."""
-    at = alert_candidates.c
-    rows = connection.execute(
-        select(at.alert, at.cooling, at.admitted, alerts.c.status)
-        .join(alerts, alerts.c.id == at.alert)
-        .where(at.queue == place.queue, at.day == place.day)
-        .order_by(at.risk.desc(), at.strength.desc(), alerts.c.subject, at.alert)
-    ).all()
-    free = cap - sum(row.admitted for row in rows if row.status == CLOSED)
-    moved: dict[bool, list[int]] = {True: [], False: []}
-    for row in rows:
-        if row.status == CLOSED:
-            continue
-        admitted = row.cooling is None and free > 0
-        free -= admitted
-        if admitted != row.admitted:
-            moved[admitted].append(row.alert)
-    for admitted, numbers in moved.items():
-        for part in _portions(numbers):
-            connection.execute(
-                update(alert_candidates)
-                .where(at.day == place.day, at.alert.in_(part))
-                .values(admitted=admitted)
-            )
-    return {*moved[True], *moved[False]}
-
-
-def _open_or_hold(connection: Connection, numbers: Iterable[int], now: int) -> list[int]:
-    scores: list[int] = []
-    at = alert_candidates.c
-    for part in _portions(sorted(numbers)):
-        let_through = set(
-            connection.execute(select(at.alert).where(at.alert.in_(part), at.admitted)).scalars()
-        )
-        query = select(alerts.c.id, alerts.c.status, alerts.c.score).where(
-            alerts.c.id.in_(part), alerts.c.status != CLOSED, ~alerts.c.by_rules
-        )
-        for row in connection.execute(query.order_by(alerts.c.id)).all():
-            status = OPEN if row.id in let_through else HELD
-            if status == row.status:
-                continue
-            values = {"status": status, "updated_at": now} | ({"opened_at": now} if status == OPEN else {})
-            connection.execute(update(alerts).where(alerts.c.id == row.id).values(values))
-            if status == OPEN:
-                scores.append(row.score)
-    return scores
-
-
-def _portions(numbers: Sequence[_Key]) -> Iterable[Sequence[_Key]]:
-    return (numbers[start : start + _AT_ONCE] for start in range(0, len(numbers), _AT_ONCE))

@@ -23,7 +23,8 @@ from server.alerts.explaining import explain_open
 from server.alerts.judgement import judged_of
 from server.alerts.nothing_left import say_nothing_is_left
 from server.alerts.pointed import Pointed, pointed, step_facts
-from server.alerts.queueing import CLOSED, HELD, OPEN, AlertPlace, AlertQueues, day_lines
+from server.alerts.queueing import AlertPlace, AlertQueues, day_lines
+from server.alerts.ranking import CLOSED, HELD, OPEN, Moved
 from server.alerts.traits import blame
 from server.detection.alert_text import alert_facts, alert_sentence
 from server.detection.assessment import Assessment, Candidate, Judged, Lines, assess
@@ -49,11 +50,11 @@ def raise_alerts(
     now: int,
     looking_back: int | None = None,
     counts: Counts | None = None,
-) -> list[int]:
+) -> Moved:
     """Assesses every family of these subjects, also where none of their days changed: what is usual may have
     (watched_days.py). now: ms UTC. `looking_back`: from this local day on all was scored again; what is
     found anew says that it was found so.
-    `counts`: adds what bounds of correlations drop. Returns the scores of the alerts that it opened."""
+    `counts`: adds what bounds of correlations drop."""
     scores: list[int] = []
     counts = counts or Counts()
     model = memory.scorer.model
@@ -73,10 +74,10 @@ def raise_alerts(
         if raised is not None:
             written.add(raised.alert)
             scores += raised.opened
-    scores += queues.rank(now)
+    moved = queues.rank(now)
     of_batch = {state.subject: state for state in states}
     explain_open(connection, memory, written, queues.ranked, of_batch, people)
-    return scores
+    return moved._replace(opened=scores + moved.opened)
 
 
 class _Raised(NamedTuple):

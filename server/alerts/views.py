@@ -21,7 +21,7 @@ from server.alerts.explained import explained
 from server.alerts.held_words import held_words
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
-from server.alerts.queueing import HELD
+from server.alerts.ranking import HELD
 from server.alerts.trait_words import trait_words
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import (

@@ -51,7 +51,7 @@ def write_outcome(
         _forget_empty(connection, subjects)
         follow_events(connection, moved.went_to(), now)
     raise_versions(connection, versions)
-    opened = raise_alerts(
+    changed = raise_alerts(
         connection,
         memory,
         states,
@@ -60,7 +60,8 @@ def write_outcome(
         looking_back=first_day,
     )
     touched = select(func.count()).where(alerts.c.subject.in_(subjects), alerts.c.looked_back_at == now)
-    return len(opened), connection.execute(touched).scalar_one() - len(opened)
+    opened = len(changed.opened)
+    return opened, connection.execute(touched).scalar_one() - opened
 
 
 def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rules: Sequence[str]) -> None:

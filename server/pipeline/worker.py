@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from policies.engine import PolicySet
 from server.alerts.raising import raise_alerts
+from server.alerts.ranking import Moved
 from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PartitionShare, PositionLost
 from server.log.whole_log import WholeLog
@@ -63,10 +64,10 @@ _NOTHING = BatchDone(0, 0, 0)
 
 
 class _Committed(NamedTuple):
-    """`versions`: those that it raised. `alerts_opened`: their scores."""
+    """`versions`: those that it raised."""
 
     versions: dict[str, int]
-    alerts_opened: tuple[int, ...]
+    alerts: Moved
 
 
 class PipelineWorker:
@@ -239,7 +240,8 @@ class PipelineWorker:
             duplicates=batch.duplicates,
             reasons=dict(Counter(letter.reason.value for letter in batch.dead_letters)),
             lost=dict(batch.lost),
-            alerts_opened=committed.alerts_opened,
+            alerts_opened=tuple(committed.alerts.opened),
+            alerts_withdrawn=committed.alerts.withdrawn,
             seconds=time.monotonic() - begun,
             conflicts=conflicts,
             erased=batch.erased.total(),
@@ -303,7 +305,7 @@ class PipelineWorker:
         versions = raise_versions(connection, memory.versions(_keys(batch)), batch.touched)
         now = self._clock()
         write_batch(connection, batch, self._seal_key, now=now)
-        opened = raise_alerts(
+        moved = raise_alerts(
             connection,
             memory,
             list(batch.subjects.values()),
@@ -312,7 +314,7 @@ class PipelineWorker:
             counts=batch.correlation_counts,
         )
         self._sign.batch(connection, self._partitions.held, now)
-        return _Committed(versions, tuple(opened))
+        return _Committed(versions, moved)
 
     def _committed(self, memory: Memory, batch: Batch, versions: dict[str, int]) -> None:
         self._partitions.moved(batch.positions)

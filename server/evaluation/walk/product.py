@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import select
 
 from analytics.risk import RuleDay, unrounded_risk
-from server.alerts.queueing import HELD
+from server.alerts.ranking import HELD
 from server.detection.assessment import RULE_DAYS_BACK, strength_of
 from server.pipeline.anomaly_day import AnomalyDay, anomaly_days_of
 from server.store.database import Database

@@ -94,7 +94,8 @@ def write_strange(
                 outside_budget=each.outside or each.rule == "critical",
             )
     write_subjects(connection, states.values())
-    return raise_alerts(connection, memory, list(states.values()), dict.fromkeys(subjects), now=now)
+    moved = raise_alerts(connection, memory, list(states.values()), dict.fromkeys(subjects), now=now)
+    return moved.opened
 
 
 def take(database: Database, model: AnomalyModel | None, *days: StrangeDay, now: int = NOW) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from server.alerts.queueing import HELD, OPEN
+from server.alerts.ranking import HELD, OPEN
 from server.alerts.views import alert_detail
 from server.detection.anomaly_scoring import AnomalyScoring
 from server.store.database import Database, open_database

@@ -91,8 +91,10 @@ def test_the_order_of_arrival_and_the_cuts_of_batches_do_not_show(new_database: 
             evidence={"web_upload": float(dice.randrange(5))},
         )
         for n in range(12)
-        for back in range(2)
+        for back in range(3)
     ]
+    # As it happens; then late, twice.
+    days.sort(key=lambda each: each.day)
     outcomes = []
     for _ in range(3):
         database = new_database()
@@ -111,7 +113,9 @@ def test_the_order_of_arrival_and_the_cuts_of_batches_do_not_show(new_database: 
 
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("seed", range(2))
-def test_open_is_whoever_is_among_the_strangest_of_any_of_their_days(database: Database, seed: int) -> None:
+def test_open_is_whoever_was_among_the_strangest_of_any_of_their_days_as_it_came_in_turn(
+    database: Database, seed: int
+) -> None:
     dice, cap = random.Random(seed), 2
     rising = [
         StrangeDay(
@@ -130,10 +134,11 @@ def test_open_is_whoever_is_among_the_strangest_of_any_of_their_days(database: D
         points = max(each.points, before.points if before else 0.0)
         days[each.day][each.subject] = msgspec.structs.replace(each, points=points)
     wanted = set[str]()
-    for found in days.values():
+    for _, found in sorted(days.items()):
         strange = [each for each in found.values() if each.points >= 50]
         strange.sort(key=lambda each: (-each.points, -each.evidence["web_upload"], each.subject))
-        wanted |= {each.subject for each in strange[:cap]}
+        # In a week whoever is open comes along: only the others compete.
+        wanted |= {each.subject for each in [e for e in strange if e.subject not in wanted][:cap]}
     assert by_status(database, "open") == sorted(wanted)
 
 

@@ -127,3 +127,26 @@ def test_rules_of_level_high_about_something_else_do_not_cool_down(database: Dat
     take(database, THREE, StrangeDay(person(0), TODAY + 1, rule="medium", family="printing"))
     take(database, THREE, StrangeDay(person(1), TODAY + 1, rule="high", family="printing"))
     assert (by_status(database, "open"), by_status(database, "held")) == ([person(1)], [person(0)])
+
+
+@pytest.mark.parametrize(("points", "status"), [(60, "held"), (75, "held"), (75.1, "open")])
+def test_after_an_alert_that_rules_made_an_unusual_day_waits_unless_it_is_clearly_over_the_line(
+    database: Database, points: float, status: str
+) -> None:
+    take(database, THREE, StrangeDay(person(0), rule="medium", outside=True))
+    close(database, person(0))
+    take(database, THREE, StrangeDay(person(0), TODAY + 6, points=points, family="printing"))
+    assert by_status(database, status) == [person(0)]
+    if status == "held":
+        take(database, THREE, StrangeDay(person(0), TODAY + 7, points=points, family="printing"))
+        assert by_status(database, "open") == [person(0)]
+
+
+def test_after_a_day_that_was_judged_drift_waits_too_unless_it_is_clearly_over_the_line(
+    database: Database,
+) -> None:
+    take(database, THREE, StrangeDay(person(0), points=80))
+    close(database, person(0))
+    take(database, THREE, StrangeDay(person(0), TODAY + 8, slow=70, family="printing"))
+    assert by_status(database, "held") == [person(0)]
+    assert take(database, THREE, StrangeDay(person(0), TODAY + 9, slow=76, family="printing")) == [76]

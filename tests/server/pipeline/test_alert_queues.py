@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
 from server.alerts.raising import raise_alerts
+from server.alerts.ranking import Moved
 from server.evaluation.departures.observed_acts import laptop
 from server.evaluation.simulator.desks import Desk
 from server.evaluation.simulator.single_events import printed, screenshot_taken
@@ -119,13 +120,13 @@ def test_a_worker_that_dies_after_ranking_and_before_its_commit_leaves_the_same(
     killed.log.append(records)
     deaths = 0
 
-    def dies(connection: Connection, *arguments: object, **named: object) -> list[int]:
+    def dies(connection: Connection, *arguments: object, **named: object) -> Moved:
         nonlocal deaths
-        scores = raise_alerts(connection, *arguments, **named)  # type: ignore[arg-type]
+        moved = raise_alerts(connection, *arguments, **named)  # type: ignore[arg-type]
         if dice.random() < 0.5:
             deaths += 1
             raise _Killed
-        return scores
+        return moved
 
     monkeypatch.setattr("server.pipeline.worker.raise_alerts", dies)
     while True:
