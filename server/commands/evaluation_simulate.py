@@ -82,6 +82,14 @@ _PICTURE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Show so many alerts of each company in full, and check that the shares of all add up.",
 )
 @click.option(
+    "--close-after",
+    type=click.IntRange(0, 365),
+    default=0,
+    show_default=True,
+    metavar="DAYS",
+    help="The analyst closes alerts that are open for so many days; 0: each evening.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=1,
@@ -97,6 +105,7 @@ def simulate(
     picture: Path | None,
     timeline: Path | None,
     explain: int,
+    close_after: int,
     processes: int,
     as_json: bool,
 ) -> None:
@@ -111,7 +120,13 @@ def simulate(
         with bars() as progress:
             wanted = range(seed, seed + seeds)
             results += evaluate_companies(
-                wanted, people, days, progress, explain=explain, processes=processes
+                wanted,
+                people,
+                days,
+                progress,
+                explain=explain,
+                close_after=close_after,
+                processes=processes,
             )
         _draw(results, picture, timeline)
     except (WalkFailed, MissingLibrary) as error:
@@ -194,6 +209,7 @@ def _json(results: Sequence[SeedResult]) -> dict[str, Any]:
         },
         "auc": {method.name: _auc(results, method.name) for method in results[0].methods},
         "raised_recall": recall(together([result.raised for result in results])),
+        "standing_recall": recall(together([result.standing for result in results])),
         "seeds": msgspec.to_builtins(results, str_keys=True),
     }
 
@@ -213,7 +229,8 @@ def _echo(results: Sequence[SeedResult]) -> None:
         click.echo("")
     raised = together([result.raised for result in results])
     click.echo("Found by the alerts that Leaver really opened:")
-    echo_table(_table({"alerts": raised}, None))
+    standing = together([result.standing for result in results])
+    echo_table(_table({"alerts": raised, "or open by then": standing}, None))
     loads = [result.load for result in results]
     mean = sum(load.mean for load in loads) / len(loads)
     p95, most = max(load.p95 for load in loads), max(load.most for load in loads)

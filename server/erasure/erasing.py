@@ -18,6 +18,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, select, true, update
 
 from server import audit
+from server.alerts.ranking import days_of, rank
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
@@ -252,10 +253,13 @@ class _Run:
             part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
             with self._database.begin() as connection:
                 raise_versions(connection, {}, part)
+                places = days_of(connection, part)
                 counts = {
                     table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
                     for table in _AT_ONCE
                 }
+                # Their places go to those whom they kept out.
+                rank(connection, places, self._database.clock())
                 self._count(connection, counts)
                 self._count(connection, blank_alerts(connection, plan))
         for table in _IN_STEPS:

@@ -12,15 +12,25 @@ from server.evaluation.simulator.evaluation import Progress, SeedResult, evaluat
 
 
 def evaluate_companies(
-    seeds: Sequence[int], people: int, days: int, progress: Progress, *, explain: int = 0, processes: int = 1
+    seeds: Sequence[int],
+    people: int,
+    days: int,
+    progress: Progress,
+    *,
+    explain: int = 0,
+    close_after: int = 0,
+    processes: int = 1,
 ) -> list[SeedResult]:
-    """In the order of the seeds. Raises WalkFailed, MissingLibrary."""
+    """In the order of the seeds; as evaluate_company does. Raises WalkFailed, MissingLibrary."""
     if processes == 1 or len(seeds) == 1:
         policies = load_policies()
-        return [evaluate_company(seed, people, days, policies, progress, explain=explain) for seed in seeds]
+        return [
+            evaluate_company(seed, people, days, policies, progress, explain=explain, close_after=close_after)
+            for seed in seeds
+        ]
     progress("companies", 0, len(seeds))
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_evaluate, seed, people, days, explain) for seed in seeds]
+        waiting = [pool.submit(_evaluate, seed, people, days, explain, close_after) for seed in seeds]
         try:
             for done, each in enumerate(as_completed(waiting), start=1):
                 each.result()
@@ -32,5 +42,7 @@ def evaluate_companies(
         return [each.result() for each in waiting]
 
 
-def _evaluate(seed: int, people: int, days: int, explain: int) -> SeedResult:
-    return evaluate_company(seed, people, days, load_policies(), lambda *_: None, explain=explain)
+def _evaluate(seed: int, people: int, days: int, explain: int, close_after: int) -> SeedResult:
+    return evaluate_company(
+        seed, people, days, load_policies(), lambda *_: None, explain=explain, close_after=close_after
+    )

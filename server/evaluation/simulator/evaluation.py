@@ -2,7 +2,8 @@
 same events.
 
 The model is trained when the test begins and weekly from then on, as `leaver up` does. Every evening an
-analyst closes all open alerts: those of a leak that goes on that day as confirmed, all others as false.
+analyst closes all open alerts, or those that are open for some days: those of a leak that went on in that
+time as confirmed, all others as false.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class SeedResult(msgspec.Struct, frozen=True):
-    """Of one company. `raised`: by the alerts that the product really opened; `load`: the false ones among
-    them a day, `false_rules`: on how many people's days with one each rule hit, most first."""
+    """Of one company. `raised`: by the alerts that the product really opened; `standing`: by those or by ones
+    that were open by then, and took the day in; `load`: the false ones a day among those opened,
+    `false_rules`: on how many people's days with one each rule hit, most first."""
 
     seed: int
     people: int
@@ -84,6 +86,7 @@ class SeedResult(msgspec.Struct, frozen=True):
     cases: int
     methods: tuple[Method, ...]
     raised: dict[str, Found]
+    standing: dict[str, Found]
     load: AlertLoad
     false_rules: dict[str, int]
     seconds: float
@@ -99,20 +102,29 @@ class _Days:
         self.counts = np.zeros((size, simulation.days, len(MEASURES)), np.float32)
         self.scores = np.zeros((size, test))
         self.alerted: Mask = np.zeros((size, test), bool)
+        self.standing: Mask = np.zeros((size, test), bool)
         self.reasons: dict[tuple[int, int], str] = {}
         self.rules: dict[tuple[int, int], tuple[str, ...]] = {}
 
 
 def evaluate_company(
-    seed: int, people: int, days: int, policies: PolicySet, progress: Progress, *, explain: int = 0
+    seed: int,
+    people: int,
+    days: int,
+    policies: PolicySet,
+    progress: Progress,
+    *,
+    explain: int = 0,
+    close_after: int = 0,
 ) -> SeedResult:
-    """`explain`: so many alerts are told in full. Raises WalkFailed, MissingLibrary."""
+    """`explain`: so many alerts are told in full. `close_after`: the analyst closes alerts that are open for
+    so many days. Raises WalkFailed, MissingLibrary."""
     begun = time.monotonic()
     simulation = Simulation(seed, people, days)
     with tempfile.TemporaryDirectory(prefix="leaver-simulate-") as folder:
         first_day = simulation.local_day(0)
         with Walk(Path(folder), simulation.walked(), policies, first_day=first_day) as walk:
-            gathered = _walk(simulation, walk, progress)
+            gathered = _walk(simulation, walk, progress, close_after)
             events = walk.events
             explained = explained_alerts(walk.database, explain, _leaks_by_subject(simulation))
     progress(f"seed {seed}: baselines", 0, 1)
@@ -142,6 +154,7 @@ def evaluate_company(
         cases=len(cases),
         methods=tuple(_method(name, found, cases, active, benign) for name, found in scores.items()),
         raised=found_by(gathered.alerted, cases),
+        standing=found_by(gathered.standing, cases),
         load=alert_load(gathered.alerted, benign),
         false_rules=_false_rules(gathered, benign),
         seconds=time.monotonic() - begun,
@@ -150,7 +163,7 @@ def evaluate_company(
     )
 
 
-def _walk(simulation: Simulation, walk: Walk, progress: Progress) -> _Days:
+def _walk(simulation: Simulation, walk: Walk, progress: Progress, close_after: int) -> _Days:
     gathered = _Days(simulation)
     raw = RawCounts({desk.account: person for person, desk in enumerate(simulation.desks)})
     leaking = _leaking(simulation)
@@ -167,7 +180,8 @@ def _walk(simulation: Simulation, walk: Walk, progress: Progress) -> _Days:
         gathered.counts[:, day] = raw.day
         if in_test >= 0:
             _gather(simulation, walk, gathered, in_test)
-        walk.close_alerts(leaking.get(day, frozenset()))
+        leaks = frozenset[str]().union(*(leaking.get(day - n, ()) for n in range(close_after + 1)))
+        walk.close_alerts(leaks, after_days=close_after)
         progress(f"seed {simulation.company.seed}: days", day + 1, simulation.days)
     return gathered
 
@@ -185,6 +199,7 @@ def _gather(simulation: Simulation, walk: Walk, gathered: _Days, in_test: int) -
         found = said.get(simulation.subject(person), QUIET)
         gathered.scores[person, in_test] = found.score
         gathered.alerted[person, in_test] = found.opened
+        gathered.standing[person, in_test] = found.alerted
         if found.opened:
             gathered.reasons[person, in_test] = found.reason
             gathered.rules[person, in_test] = found.rules or (ANOMALY,)

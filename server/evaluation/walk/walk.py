@@ -211,11 +211,16 @@ class Walk:
         except NothingMeasured:
             return None
 
-    def close_alerts(self, leaks: frozenset[str]) -> None:
-        """An analyst closes all open alerts in the evening: of these subjects as confirmed, others as
-        false."""
+    def close_alerts(self, leaks: frozenset[str], *, after_days: int = 0) -> None:
+        """An analyst closes all alerts in the evening that are open for so many days: of these subjects as
+        confirmed, others as false."""
+        opened_by = self._now - after_days * _DAY_MS
         with self.database.begin() as connection:
-            rows = connection.execute(select(alerts.c.id, alerts.c.subject).where(alerts.c.status == "open"))
+            rows = connection.execute(
+                select(alerts.c.id, alerts.c.subject).where(
+                    alerts.c.status == "open", alerts.c.opened_at <= opened_by
+                )
+            )
             for alert_id, subject in rows.all():
                 verdict = Verdict.CONFIRMED if subject in leaks else Verdict.FALSE
                 close_alert(connection, alert_id, verdict, "evaluation", ACTOR, self._now)
