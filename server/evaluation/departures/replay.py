@@ -27,7 +27,7 @@ from event_schema.control_records import CollectorState, Heartbeat, encode_contr
 from event_schema.wire import EVENTS_PER_RECORD_MAX, RecordKind, WireRecord, pack_control, pack_events
 from policies.engine import PolicySet
 from server.agents.registry import create_token, redeem_token
-from server.alerts.queueing import HELD
+from server.alerts.ranking import HELD
 from server.alerts.traits import AlertTrait
 from server.config import ServerConfig
 from server.data_directory import DataDirectory

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from server.store.database import Database
-from server.store.tables import alert_days, alerts, subject_agents
+from server.store.tables import alert_days, alerts, queue_days, subject_agents
 from server.store.upsert import insert_new
 from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, close, model_with, person, take
 
@@ -150,3 +150,16 @@ def test_after_a_day_that_was_judged_drift_waits_too_unless_it_is_clearly_over_t
     take(database, THREE, StrangeDay(person(0), TODAY + 8, slow=70, family="printing"))
     assert by_status(database, "held") == [person(0)]
     assert take(database, THREE, StrangeDay(person(0), TODAY + 9, slow=76, family="printing")) == [76]
+
+
+def test_days_that_were_ranked_without_a_model_wait_for_none(database: Database) -> None:
+    take(database, None, *(StrangeDay(person(n), points=60 + n) for n in range(5)))
+    with database.read() as connection:
+        assert connection.execute(select(queue_days.c.cap, queue_days.c.line)).one() == (3, 50)
+    assert by_status(database, "held") == [person(0), person(1)]
+    # Of the day that there is the cap stays; the next one is the model's.
+    larger = model_with(day_cap=5)
+    take(database, larger, *(StrangeDay(person(n), TODAY + 1, points=60 + n) for n in range(3, 9)))
+    assert by_status(database, "held") == [person(0), person(1)]
+    take(database, larger, StrangeDay(person(0), points=70))
+    assert by_status(database, "held") == [person(1), person(2)]
