@@ -8,12 +8,13 @@ were ranked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from server.alerts.ranking import HELD, OPEN
+from policies.engine import PolicySet
+from server.alerts.ranking import HELD, OPEN, Moved
 from server.detection.alert_text import alert_sentence
 from server.detection.explained_facts import explained_facts, is_explained, plain_facts
 from server.people.directory import PersonRecord
@@ -53,6 +54,23 @@ def explain_open(
         for row in rows:
             if row.status == HELD and row.is_told:
                 _write(connection, row, plain_facts(row.facts), {})
+
+
+def explain_moved(
+    connection: Connection,
+    moved: Moved,
+    clock: Callable[[], int],
+    events_days: int | None,
+    activity_days: int,
+) -> None:
+    """Of a ranking that no batch made. `events_days`, `activity_days`: as in Memory."""
+    if moved.opened or moved.withdrawn:
+        # No rule is asked.
+        none = PolicySet([])
+        memory = Memory(
+            connection, clock, events_days=events_days, activity_days=activity_days, policies=none
+        )
+        explain_open(connection, memory, (), moved.ranked, {}, {})
 
 
 class _Row(NamedTuple):

@@ -22,6 +22,7 @@ from analytics.risk_over_time import AnomalyPoints, FamilyEvidence, RiskOfDay, r
 from server.alerts.calming import CALMING
 from server.alerts.judgement import judged_of
 from server.alerts.queries import UnknownAlert, get_alert
+from server.alerts.queueing import day_lines
 from server.alerts.view_types import ShareView
 from server.alerts.views import share_view
 from server.detection.assessment import (
@@ -39,6 +40,7 @@ from server.pipeline.anomaly_day import load_anomaly_days
 from server.retention import DAY_MS, EVER, first_day_kept, first_local_day
 from server.store.database import Database
 from server.store.tables import activity_days, alert_days, alerts, anomaly_days, channel_days, rule_days
+from server.training.stored_models import active_risk_line
 
 DAYS_MAX: Final = 365
 _SHOWN_STATUSES: Final = ("open", "closed")
@@ -76,6 +78,8 @@ class PersonRisk(msgspec.Struct, frozen=True):
     """The first of these days that is known."""
     whole_from: str | None
     """The first of these days of which nothing is gone that would still weigh. None: there is none."""
+    line: int
+    """From which on today is a candidate of the day's queue."""
     days_judged_harmless: int
     """Days of which something counts no longer, because an alert about it was closed as expected or false."""
 
@@ -111,6 +115,7 @@ def person_risk(
         judged = _harmless(connection, subject)
         evidence, titles, left_out = _evidence(connection, subject, since, judged)
         raised = tuple(_alerts(connection, subject, first_day))
+        line = day_lines(connection, active_risk_line(connection), since=today).on(today)
     first_known = max(first_day, known)
     found = risk_over_time(evidence, first_known, today, reach_days=RULE_DAYS_BACK)
     unknown = tuple(RiskDay(day_text(day), None, {}, ()) for day in range(first_day, first_known))
@@ -120,6 +125,7 @@ def person_risk(
         alerts=raised,
         known_from=day_text(first_known),
         whole_from=day_text(max(whole, first_day)) if whole <= today else None,
+        line=line,
         days_judged_harmless=len({day for day in left_out if day >= first_day}),
     )
 

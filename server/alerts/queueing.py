@@ -21,8 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
-from analytics.alert_queues import BUDGET, DAY_QUEUE
-from analytics.anomaly_model import AnomalyModel
+from analytics.alert_queues import DAY_QUEUE
 from analytics.risk_line import ALERT_LINE
 from server.alerts.cooling import QUEUES, CoolDown, cool_downs, cooling_after
 from server.alerts.ranking import Moved, QueueDay, portions, rank
@@ -30,6 +29,7 @@ from server.detection.assessment import Candidate, Lines
 from server.store.postgresql import lock_queues
 from server.store.tables import alert_candidates, queue_days, subject_agents
 from server.store.upsert import insert_missing, upsert
+from server.training.stored_models import ActiveBudget
 
 
 class AlertPlace(NamedTuple):
@@ -74,7 +74,7 @@ class AlertQueues:
         self,
         candidates: Mapping[AlertPlace, Sequence[Candidate]],
         numbers: Mapping[AlertPlace, int],
-        model: AnomalyModel | None,
+        budget: ActiveBudget | None,
         *,
         since: int,
         lasting: Collection[AlertPlace] = (),
@@ -100,7 +100,7 @@ class AlertQueues:
             self._changed |= _changed(known, wanted)
         if self._changed:
             lock_queues(self._connection)
-            _set_caps(self._connection, self._changed, model)
+            _set_caps(self._connection, self._changed, budget or ActiveBudget())
 
     def write(self, place: AlertPlace, alert: int) -> None:
         """The candidates of an alert that is written."""
@@ -142,19 +142,17 @@ def _changed(known: Mapping[int, StoredCandidate], wanted: Mapping[int, StoredCa
     return found
 
 
-def _set_caps(connection: Connection, days: Collection[QueueDay], model: AnomalyModel | None) -> None:
+def _set_caps(connection: Connection, days: Collection[QueueDay], budget: ActiveBudget) -> None:
     """Where they have none."""
-    if model is not None:
-        content = model.content
-        budget, subjects, line = content.alerts_per_1000_a_day, content.subjects, content.risk_line
-    else:
+    subjects = budget.subjects
+    if subjects is None:
         known = select(func.count(subject_agents.c.subject.distinct()))
-        budget, subjects, line = BUDGET, connection.execute(known).scalar_one(), ALERT_LINE
+        subjects = int(connection.execute(known).scalar_one())
     rows = [
         each._asdict()
         | {
-            "cap": QUEUES[each.queue].cap(budget, max(subjects, 1)),
-            "line": line if each.queue == DAY_QUEUE.name else ALERT_LINE,
+            "cap": QUEUES[each.queue].cap(budget.alerts_per_1000_a_day, max(subjects, 1)),
+            "line": budget.risk_line if each.queue == DAY_QUEUE.name else ALERT_LINE,
         }
         for each in sorted(days)
     ]

@@ -57,8 +57,8 @@ def raise_alerts(
     `counts`: adds what bounds of correlations drop."""
     scores: list[int] = []
     counts = counts or Counts()
-    model = memory.scorer.model
-    line = ALERT_LINE if model is None else model.content.risk_line
+    budget = memory.budget
+    line = ALERT_LINE if budget is None else budget.risk_line
     lines = day_lines(connection, line, since=first_local_day(memory.first_day))
     assessed: list[_Assessed] = []
     for start in range(0, len(states), SUBJECTS_AT_ONCE):
@@ -180,7 +180,7 @@ def _queues(connection: Connection, memory: Memory, assessed: Sequence[_Assessed
             numbers[place] = each.known.id
         candidates[place] = () if each.found is None else each.found.candidates
     since = first_local_day(memory.first_day)
-    queues.look(candidates, numbers, memory.scorer.model, since=since, lasting=lasting)
+    queues.look(candidates, numbers, memory.budget, since=since, lasting=lasting)
     return queues
 
 

@@ -263,7 +263,8 @@ def _carry_out(installation: Installation, find: Find, target: Target, reason: s
     if is_known:
         installation.pki.open_authority()
         seal_key = installation.seal_key(actor)
-        days = installation.config.retention.erased_accounts_days
+        kept = installation.config.retention
+        days = kept.erased_accounts_days
         with database.begin() as connection:
             # Again: an import may have come between the question and the answer.
             target = find(connection)
@@ -272,7 +273,15 @@ def _carry_out(installation: Installation, find: Find, target: Target, reason: s
                 connection, target, actor=actor, reason=reason, at=now, blocked_until=now + days * DAY_MS
             )
         with _progress() as progress:
-            rows = carry_out(database, number, seal_key=seal_key, actor=actor, progress=progress)
+            rows = carry_out(
+                database,
+                number,
+                seal_key=seal_key,
+                actor=actor,
+                progress=progress,
+                events_days=kept.events_days,
+                sums_days=kept.activity_days,
+            )
     # Also where all was erased before: somebody may have been killed before this.
     left = list(clear_leftovers(database, [table.name for table in _TOUCHED]))
     waiting = _trim(installation, left)

@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analytics.risk_line import ALERT_LINE
 from server.alerts.person_risk import PersonRisk, RiskAlert
 from server.commands.alert_text import WIDTH_MAX, WIDTH_PIPED
 from server.commands.alert_words import counted, printable, score_text
@@ -61,8 +60,8 @@ def _chart(found: PersonRisk, room: int) -> list[Text]:
     lines = []
     for row in reversed(range(_ROWS)):
         top = (row + 1) * 100 // _ROWS
-        is_line = top - 100 // _ROWS == ALERT_LINE
-        label = 100 if top == 100 else ALERT_LINE if is_line else ""
+        is_line = row == found.line * _ROWS // 100
+        label = 100 if top == 100 else found.line if is_line else ""
         line = Text(f"{label:>{_LABEL - 2}} │", style="dim")
         for score in columns:
             if score is None:
@@ -70,7 +69,7 @@ def _chart(found: PersonRisk, room: int) -> list[Text]:
                 continue
             eighths = min(max(round((score / 100 * _ROWS - row) * 8), 0), 8)
             if eighths:
-                line.append(_EIGHTHS[eighths] * wide, style=_style(score))
+                line.append(_EIGHTHS[eighths] * wide, style=_style(score, found.line))
             else:
                 line.append(("╌" if is_line else " ") * wide, style="dim")
         lines.append(line)
@@ -82,8 +81,8 @@ def _chart(found: PersonRisk, room: int) -> list[Text]:
     return lines
 
 
-def _style(score: int) -> str:
-    return "red" if score >= 70 else "yellow" if score >= ALERT_LINE else ""
+def _style(score: int, line: int) -> str:
+    return "red" if score >= 70 else "yellow" if score >= line else ""
 
 
 def _families(found: PersonRisk, width: int) -> Table:
@@ -103,7 +102,7 @@ def _families(found: PersonRisk, width: int) -> Table:
             if score is None:
                 line.append(_UNKNOWN, style="dim")
                 continue
-            line.append(_EIGHTHS[min(math.ceil(score / 100 * 8), 8)], style=_style(score))
+            line.append(_EIGHTHS[min(math.ceil(score / 100 * 8), 8)], style=_style(score, found.line))
         peak = peaks[name]
         table.add_row(name, line, str(scores[-1]), f"{peak.families[name]:>3} on {peak.date}")
     return table

@@ -42,7 +42,7 @@ from server.retention import (
     first_local_day,
 )
 from server.store.tables import models
-from server.training.stored_models import KIND, load_model
+from server.training.stored_models import KIND, ActiveBudget, active_budget, load_model
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 SUBJECTS_KEPT = 20_000
@@ -100,7 +100,16 @@ class Memory:
         self.anywhere = WatchedAnywhere()
         self.anywhere.refresh(connection, self.first_watched_day)
         self.scorer = AnomalyScoring(None, None, self, self.directory.calendar)
+        self._unusable: ActiveBudget | None = None
         self._load_model(connection)
+
+    @property
+    def budget(self) -> ActiveBudget | None:
+        """The active model's. None: there is none."""
+        if self.scorer.model is None:
+            return self._unusable
+        content = self.scorer.model.content
+        return ActiveBudget(content.alerts_per_1000_a_day, content.subjects, content.risk_line)
 
     @property
     def surroundings(self) -> Surroundings:
@@ -164,12 +173,14 @@ class Memory:
         if active == self.scorer.model_id:
             return
         model: AnomalyModel | None = None
+        self._unusable = None
         if active is not None:
             try:
                 model = load_model(connection, active)
             except StoredStateError as error:
                 # Another version's. Events are taken in all the same, and the next model scores again.
                 _logger.warning("model_not_usable", extra={"model": active, "detail": str(error)})
+                self._unusable = active_budget(connection)
         self.scorer = AnomalyScoring(model, active, self, self.directory.calendar)
 
     def _look_at(self, connection: Connection, keys: Iterable[str], *, lock: bool) -> None:

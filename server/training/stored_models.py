@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
+from analytics.alert_queues import BUDGET
 from analytics.anomaly_model import AnomalyModel
 from analytics.risk_line import ALERT_LINE
 from analytics.sealed_bytes import StoredStateError
@@ -102,11 +103,27 @@ def active_model(connection: Connection) -> StoredModel | None:
     return next((model for model in stored_models(connection) if model.active), None)
 
 
+class ActiveBudget(msgspec.Struct, frozen=True):
+    """What queues take from the active model. Also of one that this program cannot use: until the next is
+    trained, line and caps stay as they were."""
+
+    alerts_per_1000_a_day: float = BUDGET
+    subjects: int | None = None
+    """None: of before summaries told."""
+    risk_line: int = ALERT_LINE
+
+
+def active_budget(connection: Connection) -> ActiveBudget | None:
+    """None: there is no model."""
+    query = select(models.c.summary).where(models.c.kind == KIND, models.c.active)
+    summary = connection.execute(query).scalar()
+    return None if summary is None else msgspec.convert(summary, ActiveBudget)
+
+
 def active_risk_line(connection: Connection) -> int:
     """Of the day queue; without a model ALERT_LINE."""
-    query = select(models.c.summary).where(models.c.kind == KIND, models.c.active)
-    summary = connection.execute(query).scalar() or {}
-    return int(summary.get("risk_line", ALERT_LINE))
+    found = active_budget(connection)
+    return ALERT_LINE if found is None else found.risk_line
 
 
 def stored_model(connection: Connection, model_id: int) -> StoredModel:

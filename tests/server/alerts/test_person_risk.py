@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from server.alerts.queries import UnknownAlert, Verdict, close_alert
 from server.commands.alerts import alerts as command
 from server.people.pseudonyms import UnknownPseudonym
 from server.store.database import Database
-from server.store.tables import anomaly_days, channel_days, rule_days
+from server.store.tables import anomaly_days, channel_days, models, queue_days, rule_days
 from tests.server.alerts.recorded_leak import DAY, NOW, RULE, record_leak
 
 DAY_MS = 86_400_000
@@ -189,6 +190,29 @@ def test_the_chart_fits_the_terminal_and_names_nobody(
     assert "█" in shown.stdout
     assert "by family" in shown.stdout
     assert "E1007" not in shown.stdout
+
+
+@pytest.mark.databases("sqlite")
+def test_the_line_of_the_chart_is_today_s_else_this_week_s_else_50(
+    database: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> tuple[int, int]:
+        shown = CliRunner().invoke(command, ["risk", "1", "--days", "20", "--data", str(tmp_path)])
+        line = next(each for each in shown.stdout.splitlines() if "╌" in each)
+        told = CliRunner().invoke(command, ["risk", "1", "--data", str(tmp_path), "--json"])
+        return int(line.split("│")[0]), json.loads(told.stdout)["line"]
+
+    monkeypatch.setattr("server.commands.alerts.system_clock", lambda: NOW)
+    record_leak(database)
+    seen(database, DAY - 15)
+    assert drawn() == (50, 50)
+    row = {"kind": "activities", "created_at": 0, "active": True, "summary": {"risk_line": 63}}
+    with database.begin() as connection:
+        connection.execute(insert(models).values(row | {"state": b""}))
+    assert drawn() == (63, 63)
+    with database.begin() as connection:
+        connection.execute(insert(queue_days).values(queue="day", day=NOW // DAY_MS, cap=3, line=70))
+    assert drawn() == (70, 70)
 
 
 @pytest.mark.databases("sqlite")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
+from server.alerts.below import not_alerted
 from server.store.database import Database
-from server.store.tables import alert_days, alerts, queue_days, subject_agents
+from server.store.tables import alert_days, alerts, models, queue_days, subject_agents
 from server.store.upsert import insert_new
 from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, close, model_with, person, take
 
@@ -163,3 +164,16 @@ def test_days_that_were_ranked_without_a_model_wait_for_none(database: Database)
     assert by_status(database, "held") == [person(0), person(1)]
     take(database, larger, StrangeDay(person(0), points=70))
     assert by_status(database, "held") == [person(1), person(2)]
+
+
+def test_a_model_that_this_program_cannot_use_keeps_its_line_and_its_caps(database: Database) -> None:
+    summary = {"risk_line": 63, "alerts_per_1000_a_day": 20.0, "subjects": 1_000}
+    row = {"kind": "activities", "created_at": 0, "active": True, "summary": summary}
+    with database.begin() as connection:
+        connection.execute(insert(models).values(row | {"state": b"of another version"}))
+    take(database, None, StrangeDay(person(0), rule="medium"), StrangeDay(person(1), rule="high"))
+    with database.read() as connection:
+        assert connection.execute(select(queue_days.c.line, queue_days.c.cap)).one() == (63, 45)
+        below = not_alerted(connection, until=TODAY, days=7, limit=9)
+    assert by_status(database, "open") == [person(1)]
+    assert [(each.subject, each.why, each.line) for each in below] == [(person(0), "below_the_line", 63)]
