@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from server.pulse import Pulse
+from server.retention import ACTIVITY_DAYS
 from server.store.database import Database
 from server.training import activity_training, drift_watching
 from server.training.child_process import SECONDS_MAX, Task, TrainingFailed, train_in_child
@@ -41,12 +42,14 @@ class PeriodicTraining:
         database: Database,
         *,
         clock: Callable[[], int],
+        activity_days: int = ACTIVITY_DAYS,
         first_look_seconds: float = FIRST_LOOK_SECONDS,
         look_seconds: float = LOOK_SECONDS,
         pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._activity_days = activity_days
         self._pause = first_look_seconds
         self._look_seconds = look_seconds
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
@@ -64,7 +67,7 @@ class PeriodicTraining:
                     continue
                 _logger.info("training_begins", extra={"task": task})
                 try:
-                    train_in_child(self._database, stop, task)
+                    train_in_child(self._database, stop, task, activity_days=self._activity_days)
                 except TrainingFailed as error:
                     # The others do not wait for it: a model that cannot be watched is to be replaced.
                     _logger.warning("training_failed", extra={"task": task})

@@ -206,7 +206,12 @@ class _Server:
             pulse=pulses[1],
         )
         self._hr_folder: WatchedFolder | None = None
-        training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
+        training = PeriodicTraining(
+            installation.database,
+            clock=installation.clock,
+            activity_days=config.retention.activity_days,
+            pulse=pulses[2],
+        )
         self._taken_over: str | None = None
         up_lock = installation.up_lock
         self._parts = (

@@ -30,8 +30,9 @@ _DAY_MS: Final = 86_400_000
 _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 
 
-def note_accepted(connection: Connection, alert_id: int, subject: str) -> None:
-    """In the transaction that closes the alert as expected or false."""
+def note_accepted(connection: Connection, alert_id: int, subject: str, since: int) -> None:
+    """In the transaction that closes the alert as expected or false. `since`: the oldest local day of which
+    sums by activity count."""
     at = alert_days.c
     shown = _by_day(connection, select(at.day, at.channel).where(at.alert == alert_id))
     latest = sorted(shown)[-_DAYS_MAX:]
@@ -47,7 +48,7 @@ def note_accepted(connection: Connection, alert_id: int, subject: str) -> None:
     }
     if not judged:
         return
-    known = load_activities(connection, [subject], latest[0] - NEW_AFTER_DAYS)[subject]
+    known = load_activities(connection, [subject], max(latest[0] - NEW_AFTER_DAYS, since))[subject]
     accepted = [
         [activity, measure.name, amount, day]
         for activity, day in sorted(judged)

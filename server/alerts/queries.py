@@ -17,6 +17,7 @@ from server.alerts.view_types import EarlierAlert
 from server.people.erased import SUBJECT_CHARACTERS
 from server.people.pseudonyms import person_subject
 from server.pipeline.state_versions import raise_versions
+from server.retention import ACTIVITY_DAYS, first_activity_day
 from server.store.column_types import is_storable, key_text
 from server.store.tables import alert_days, alerts
 
@@ -103,9 +104,17 @@ def get_alert(connection: Connection, alert_id: int) -> Alert:
 
 
 def close_alert(
-    connection: Connection, alert_id: int, verdict: Verdict, reason: str, actor: str, at: int
+    connection: Connection,
+    alert_id: int,
+    verdict: Verdict,
+    reason: str,
+    actor: str,
+    at: int,
+    *,
+    activity_days: int = ACTIVITY_DAYS,
 ) -> Alert:
     """Closes an open or held alert and writes an audit row. Needs a write transaction. at: ms UTC.
+    `activity_days`: for how many days sums by activity count.
 
     Raises UnknownAlert, AlreadyClosed, and ValueError where the reason is empty or too long.
     """
@@ -141,7 +150,7 @@ def close_alert(
         raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
     note_judged(connection, alert_id, alert.subject, alert.family)
     if alert.verdict in CALMING:
-        note_accepted(connection, alert_id, alert.subject)
+        note_accepted(connection, alert_id, alert.subject, first_activity_day(at, activity_days))
         alert = get_alert(connection, alert_id)
     audit.append(
         connection,

@@ -88,7 +88,15 @@ def close(service: ApiService, call: Call) -> Response:
     alert_id = call.path_values["id"]
     try:
         with service.database.begin() as connection:
-            close_alert(connection, alert_id, request.verdict, request.reason, ACTOR, service.clock())
+            close_alert(
+                connection,
+                alert_id,
+                request.verdict,
+                request.reason,
+                ACTOR,
+                service.clock(),
+                activity_days=service.config.retention.activity_days,
+            )
     except UnknownAlert as error:
         raise ApiError(404, "unknown_alert", str(error)) from None
     except AlreadyClosed as error:

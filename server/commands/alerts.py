@@ -173,7 +173,15 @@ def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: 
         now = system_clock()
         try:
             with installation.database.begin() as connection:
-                closed = close_alert(connection, alert_id, Verdict(verdict), reason, system_actor(), now)
+                closed = close_alert(
+                    connection,
+                    alert_id,
+                    Verdict(verdict),
+                    reason,
+                    system_actor(),
+                    now,
+                    activity_days=installation.config.retention.activity_days,
+                )
         except (UnknownAlert, AlreadyClosed) as error:
             fail(str(error))
     if as_json:

@@ -102,6 +102,7 @@ def train(seed: int, alerts_per_1000: float | None, data: Path | None, as_json: 
                 seed=seed,
                 alerts_per_1000_a_day=alerts_per_1000,
                 actor=system_actor(),
+                activity_days=installation.config.retention.activity_days,
                 progress=lambda what, part: move("training", round(100 * part), 100),
             )
         except NothingMeasured:

@@ -98,6 +98,7 @@ def compare(model_id: int, other_id: int | None, days: int, data: Path | None, a
                     models,
                     now=system_clock(),
                     days=days,
+                    activity_days=installation.config.retention.activity_days,
                     progress=lambda done, of: move("scoring", done, of),
                 )
         except (UnknownModel, StoredStateError, ValueError) as error:

@@ -1,5 +1,6 @@
-"""The child process of child_process.py: reads a task and a database URL from standard input, a line each,
-does it, ends. What fails is the last line of standard error."""
+"""The child process of child_process.py: reads a task, for how many days sums by activity count, and
+a database URL from standard input, a line each, does it, ends. What fails is the last line of standard
+error."""
 
 from __future__ import annotations
 
@@ -19,12 +20,13 @@ def _now() -> int:
 def main() -> None:
     os.nice(10)
     task = sys.stdin.readline().strip()
+    activity_days = int(sys.stdin.readline())
     database = open_database(sys.stdin.readline().strip(), clock=_now)
     try:
         if task == "activities":
-            train_activities(database, now=_now())
+            train_activities(database, now=_now(), activity_days=activity_days)
         elif task == "watch":
-            watch(database, now=_now())
+            watch(database, now=_now(), activity_days=activity_days)
         else:
             raise ValueError(f"no task {task!r}")
     except NothingMeasured as error:

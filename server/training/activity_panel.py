@@ -23,6 +23,7 @@ from server.people.company import load_company
 from server.people.pseudonyms import person_subject
 from server.pipeline.activity_history import FEEDING, NEW_AFTER_DAYS, SOURCES, filled, seen_days
 from server.pipeline.subject_activities import ActivityDay, is_known, stored_day
+from server.retention import EVER
 from server.store.tables import activity_days, collector_days, people, subject_agents
 
 SUBJECTS_A_QUERY: Final = 500
@@ -36,10 +37,11 @@ def activity_panel(
     *,
     days: int = HISTORY_DAYS,
     missing: Mapping[str, Collection[int]] | None = None,
+    since: int = EVER,
 ) -> Panel:
     """The `days` local days before `until_day` of all subjects of which anything is known. `missing`: local
-    days by subject that nobody's usual may learn from."""
-    stored = _Stored(connection, until_day - days, days, missing or {})
+    days by subject that nobody's usual may learn from. `since`: the oldest local day that counts."""
+    stored = _Stored(connection, until_day - days, days, missing or {}, since)
     named = select(people.c.id, people.c.department, people.c.job_role)
     groups = {
         person_subject(row.id): group_name(row.department, row.job_role) for row in connection.execute(named)
@@ -56,14 +58,20 @@ def activity_panel(
 
 class _Stored:
     def __init__(
-        self, connection: Connection, first_day: int, days: int, missing: Mapping[str, Collection[int]]
+        self,
+        connection: Connection,
+        first_day: int,
+        days: int,
+        missing: Mapping[str, Collection[int]],
+        since: int,
     ) -> None:
         self._connection = connection
         self.first_day = first_day
+        self._since = max(first_day - NEW_AFTER_DAYS, since)
         self._days = days
         self._missing = missing
         row = activity_days.c
-        within = (row.day >= first_day - NEW_AFTER_DAYS) & (row.day < first_day + days)
+        within = (row.day >= self._since) & (row.day < first_day + days)
         known = (
             select(row.subject, func.min(row.day)).where(within).group_by(row.subject).order_by(row.subject)
         )
@@ -98,7 +106,7 @@ class _Stored:
             .where(
                 row.subject.in_(part),
                 row.activity == activity,
-                row.day >= self.first_day - NEW_AFTER_DAYS,
+                row.day >= self._since,
                 row.day < self.first_day + self._days,
             )
             .order_by(row.subject, row.day)

@@ -17,8 +17,9 @@ from analytics.anomaly_model import AnomalyModel
 from analytics.anomaly_training import CALIBRATION_DAYS, TRAINING_DAYS, Progress, train_and_score
 from analytics.drift_features import HISTORY_DAYS
 from server import audit
+from server.retention import ACTIVITY_DAYS, first_activity_day
+from server.store import tables
 from server.store.database import Database
-from server.store.tables import activity_days
 from server.training.company_days import DAY_ZERO, company_days, days_over
 from server.training.past_risks import fitted_line
 from server.training.stored_models import (
@@ -43,7 +44,7 @@ def is_due(connection: Connection, now: int) -> bool:
     where this program cannot use the active one: another version made it."""
     last = next(iter(stored_models(connection, 1)), None)
     if last is None:
-        at, end = activity_days.c, days_over(now)
+        at, end = tables.activity_days.c, days_over(now)
         anything = select(at.day).where(at.day >= end - HISTORY_DAYS, at.day < end).limit(1)
         return connection.execute(anything).first() is not None
     active = active_model(connection)
@@ -60,17 +61,24 @@ def train_activities(
     trees: int = 100,
     alerts_per_1000_a_day: float | None = None,
     actor: str | None = None,
+    activity_days: int = ACTIVITY_DAYS,
     progress: Progress = lambda what, part: None,
 ) -> StoredModel:
     """Learns, stores the model, and makes it the active one as stored_models.py says. `actor`: who asked for
     it, for the audit trail; None: the schedule. Without a budget that of the active model stays.
+    `activity_days`: for how many days sums count.
 
     Raises NothingMeasured.
     """
     begun = time.process_time()
     budget = alerts_per_1000_a_day
     with database.read() as connection:
-        company = company_days(connection, end=days_over(now), days=TRAINING_DAYS)
+        company = company_days(
+            connection,
+            end=days_over(now),
+            days=TRAINING_DAYS,
+            since=first_activity_day(now, activity_days),
+        )
         if not company.panel.subjects:
             raise NothingMeasured("no day that is over was measured yet: nothing to learn from")
         if budget is None:

@@ -23,6 +23,7 @@ from event_schema.leaver_fields import PersonStatus
 from server.alerts.confirmed_days import confirmed_days
 from server.people.directory import Directory, load_directory
 from server.people.pseudonyms import person_subject
+from server.retention import EVER
 from server.training.activity_panel import activity_panel
 
 BLOCK: Final = 2_000
@@ -104,9 +105,12 @@ def days_over(now: int) -> int:
     return (now - _FURTHEST_WEST_MS) // _DAY_MS
 
 
-def company_days(connection: Connection, *, end: int, days: int = HISTORY_DAYS) -> CompanyDays:
-    """The `days` before local day `end`, of all of whom anything is known."""
-    panel = activity_panel(connection, end, days=days, missing=confirmed_days(connection))
+def company_days(
+    connection: Connection, *, end: int, days: int = HISTORY_DAYS, since: int = EVER
+) -> CompanyDays:
+    """The `days` before local day `end`, of all of whom anything is known. `since`: the oldest local day that
+    counts."""
+    panel = activity_panel(connection, end, days=days, missing=confirmed_days(connection), since=since)
     return CompanyDays(panel, load_directory(connection))
 
 

@@ -15,6 +15,7 @@ from analytics.alert_queues import DAY_QUEUE
 from analytics.drift_features import HISTORY_DAYS
 from analytics.drift_watch import watch_week
 from analytics.panel_scores import raised_alerts
+from server.retention import ACTIVITY_DAYS, first_activity_day
 from server.store.database import Database
 from server.training.company_days import company_days, days_over, loaded_days
 from server.training.company_scores import score_company
@@ -31,8 +32,9 @@ def is_due(connection: Connection, now: int) -> bool:
     return days_over(now) - 1 > (active.summary.watched_to or active.summary.last_day)
 
 
-def watch(database: Database, *, now: int) -> tuple[WatchedWeek, ...]:
-    """All weeks known of the active model, the latest last. Empty without a model that scores."""
+def watch(database: Database, *, now: int, activity_days: int = ACTIVITY_DAYS) -> tuple[WatchedWeek, ...]:
+    """All weeks known of the active model, the latest last. Empty without a model that scores.
+    `activity_days`: for how many days sums count."""
     end = days_over(now)
     with database.read() as connection:
         active = active_model(connection)
@@ -45,7 +47,12 @@ def watch(database: Database, *, now: int) -> tuple[WatchedWeek, ...]:
     lead = DAY_QUEUE.cool_down_days
     scored = lead + end - first
     with database.read() as connection:
-        company = company_days(connection, end=end, days=HISTORY_DAYS + scored)
+        company = company_days(
+            connection,
+            end=end,
+            days=HISTORY_DAYS + scored,
+            since=first_activity_day(now, activity_days),
+        )
         loaded = loaded_days(company, scored)
     if not loaded.subjects:
         with database.begin() as connection:

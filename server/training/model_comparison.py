@@ -15,6 +15,7 @@ import numpy as np
 from analytics.anomaly_model import AnomalyModel
 from analytics.drift_features import HISTORY_DAYS
 from analytics.panel_scores import PanelScores, RaisedAlert, raised_alerts
+from server.retention import ACTIVITY_DAYS, first_activity_day
 from server.store.database import Database
 from server.training.company_days import company_days, days_over, loaded_days
 from server.training.company_scores import score_company
@@ -66,14 +67,20 @@ def compare_models(
     *,
     now: int,
     days: int = DAYS,
+    activity_days: int = ACTIVITY_DAYS,
     progress: Progress = lambda done, of: None,
 ) -> Comparison:
-    """The two models by their numbers, on the last `days` that are over everywhere. Raises ValueError where
-    nothing was measured, or the models are not two."""
+    """The two models by their numbers, on the last `days` that are over everywhere. `activity_days`: for how
+    many sums count. Raises ValueError where nothing was measured, or the models are not two."""
     (first_id, first), (second_id, second) = models.items()
     end = days_over(now)
     with database.read() as connection:
-        company = company_days(connection, end=end, days=HISTORY_DAYS + days)
+        company = company_days(
+            connection,
+            end=end,
+            days=HISTORY_DAYS + days,
+            since=first_activity_day(now, activity_days),
+        )
         if not company.panel.subjects:
             raise ValueError("no day that is over was measured yet: nothing to compare on")
         loaded = loaded_days(company, days)

@@ -12,8 +12,10 @@ from analytics.calmed_day import CALM_DAYS, Accepted
 from server.alerts.calming import accepted_of
 from server.alerts.queries import Verdict, close_alert, get_alert
 from server.commands.alert_words import calmed_words
+from server.retention import ACTIVITY_DAYS
+from server.store import tables
 from server.store.database import Database
-from server.store.tables import activity_days, alert_days, alerts, channel_days
+from server.store.tables import alert_days, alerts, channel_days
 from tests.server.conftest import NOW
 
 JUDGED = NOW // 86_400_000
@@ -21,8 +23,16 @@ ORDINAL = date(1970, 1, 1).toordinal() + JUDGED
 WHO = "person:p0001"
 
 
-def closed(database: Database, verdict: Verdict, *, channel: str = "removable_storage") -> int:
-    """An alert about a day with a stick, records read in an application, and mail; it shows the stick."""
+def closed(
+    database: Database,
+    verdict: Verdict,
+    *,
+    channel: str = "removable_storage",
+    stick_before: int | None = None,
+    activity_days: int = ACTIVITY_DAYS,
+) -> int:
+    """An alert about a day with a stick, records read in an application, and mail; it shows the stick, which
+    was there so many days before too."""
     raised = {
         "subject": WHO,
         "family": "removable_storage_copy",
@@ -49,13 +59,18 @@ def closed(database: Database, verdict: Verdict, *, channel: str = "removable_st
             {"activity": "files", "amounts": json.dumps([900, 0, 3, 0, 0]), "places": "[]"},
             {"activity": "mail", "amounts": json.dumps([10**9, 2, 2]), "places": "[]"},
         ]
-        connection.execute(insert(activity_days), [day | row for row in rows])
+        connection.execute(insert(tables.activity_days), [day | row for row in rows])
+        if stick_before is not None:
+            earlier = day | rows[0] | {"day": JUDGED - stick_before}
+            connection.execute(insert(tables.activity_days).values(earlier))
         sums = {"bytes": 0, "files": 0, "items": 1, "new_places": 0, "first_time": NOW, "last_time": NOW}
         connection.execute(
             insert(channel_days),
             [day | sums | {"channel": each} for each in ("removable_storage", "access_log", "mail")],
         )
-        close_alert(connection, number, verdict, "a release goes out", "cli:test", NOW)
+        close_alert(
+            connection, number, verdict, "a release goes out", "cli:test", NOW, activity_days=activity_days
+        )
     return number
 
 
@@ -85,6 +100,16 @@ def test_what_was_judged_harmless_calms_what_the_alert_was_about(
     assert "1 TB copied to removable storage, 40 files copied" in said
 
 
+@pytest.mark.parametrize(("activity_days", "is_new"), [(ACTIVITY_DAYS, False), (60, False), (30, True)])
+def test_what_is_new_is_judged_by_the_days_that_count(
+    database: Database, activity_days: int, is_new: bool
+) -> None:
+    closed(database, Verdict.EXPECTED, stick_before=45, activity_days=activity_days)
+    found = accepted(database, JUDGED + 1)
+    assert Accepted("removable_storage", "bytes", 10**12, ORDINAL) in found
+    assert (Accepted("removable_storage", "new_devices", 1, ORDINAL) in found) == is_new
+
+
 @pytest.mark.parametrize("verdict", [Verdict.CONFIRMED, Verdict.DUPLICATE])
 def test_other_verdicts_calm_nothing(database: Database, verdict: Verdict) -> None:
     closed(database, verdict)
@@ -110,7 +135,6 @@ def test_what_comes_later_of_the_judged_day_was_not_judged(database: Database) -
     closed(database, Verdict.EXPECTED)
     with database.begin() as connection:
         more = json.dumps([10**14, 4000, 0])
-        connection.execute(
-            activity_days.update().where(activity_days.c.activity == "removable_storage").values(amounts=more)
-        )
+        at = tables.activity_days
+        connection.execute(at.update().where(at.c.activity == "removable_storage").values(amounts=more))
     assert Accepted("removable_storage", "files", 40, ORDINAL) in accepted(database, JUDGED + 1)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from server.command_line import main
 from server.commands.opening import open_installation
-from server.store.tables import audit
+from server.store.tables import activity_days, audit
 from server.training.company_days import days_over
 from tests.server.training.measured_company import act, measured_company, subject
 from tests.server.training.test_past_risks import hit
@@ -67,6 +67,28 @@ def test_a_model_tells_the_line_that_keeps_rules_and_anomalies_to_the_budget(mod
     assert (
         "alerts from risk 70 on, the highest line: rules and anomalies ask for more than the budget" in told
     )
+
+
+def test_a_setting_below_60_days_takes_drift_off_before_anything_was_swept(model: Commands) -> None:
+    with open_installation(model.data) as installation:
+        today = time.time_ns() // 86_400_000_000_000
+        measured_company(installation.database, subjects=30, days=90, end=today - 1)
+    assert model.json("train")["summary"]["slow_line"] > 0
+    assert "no drift is looked for" not in _status(model)
+    with (model.data / "server.toml").open("a") as settings:
+        settings.write("\n[retention]\nactivity_days = 40\n")
+    summary = model.json("train")["summary"]
+    assert 38 <= summary["days"] <= 41
+    assert summary["slow_line"] == 0
+    assert "no drift yet" in model("show", str(model.json("list")[0]["id"]))
+    assert "no drift is looked for: that takes 60 days, and sums are kept for 40" in _status(model)
+    with open_installation(model.data) as installation, installation.database.read() as connection:
+        assert connection.execute(select(func.min(activity_days.c.day))).scalar_one() < today - 80
+
+
+def _status(model: Commands) -> str:
+    told = CliRunner().invoke(main, ["status", "--data", str(model.data)])
+    return " ".join(told.output.split())
 
 
 def _asked(model: Any) -> str:

@@ -28,6 +28,17 @@ def test_a_training_in_a_child_process_leaves_a_model_in_use(database: Database)
 
 
 @pytest.mark.databases("sqlite")
+def test_the_child_learns_no_day_that_counts_no_longer(database: Database) -> None:
+    today = time.time_ns() // 86_400_000_000_000
+    measured_company(database, subjects=12, days=80, end=today - 1)
+    train_in_child(database, threading.Event(), "activities", activity_days=30)
+    with database.read() as connection:
+        found = active_model(connection)
+    assert found is not None
+    assert 28 <= found.summary.days <= 31
+
+
+@pytest.mark.databases("sqlite")
 def test_nothing_to_learn_from_is_no_failure(database: Database) -> None:
     train_in_child(database, threading.Event(), "activities")
     with database.read() as connection:
