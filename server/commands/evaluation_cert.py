@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 import msgspec
 
+from server.commands.alert_words import counted
 from server.commands.bars import bars
 from server.commands.opening import echo_json, fail, json_option
 from server.evaluation.cert.reading import UnreadableFolder
@@ -92,9 +93,9 @@ def _echo(summary: CertSummary, out: Path | None) -> None:
     own = ", ".join(summary.own_domains) or "not known"
     say(f"Events: {summary.events:,}. The company's own domain: {own}.")
     for kind, count in summary.not_told.items():
-        say(f"Not told, since Leaver collects nothing of it: {count:,} rows of {kind}.")
+        say(f"Not told, since Leaver collects nothing of it: {counted(count, 'row')} of {kind}.")
     for file, why, count in summary.bad_rows:
-        say(f"Left out: {count:,} rows of {file}: {why}.")
+        say(f"Left out: {counted(count, 'row')} of {file}: {why}.")
     for file, line, why in summary.first_bad:
         say(f"  {file}, line {line}: {why}")
     trained = f"Trained on {summary.training_days:,} days with activity up to {summary.train_until}"
@@ -103,5 +104,9 @@ def _echo(summary: CertSummary, out: Path | None) -> None:
         f"Scored {summary.scored_user_days:,} user-days; {summary.alerted_user_days:,} stand in"
         f" {summary.alerts_opened:,} alerts."
     )
+    if not summary.scored_user_days:
+        say(
+            f"No row is of a day after {summary.train_until}: --train-until says what is learned, not scored."
+        )
     if out is not None:
         say(f"Written: {out}")

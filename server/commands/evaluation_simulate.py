@@ -30,6 +30,8 @@ from server.evaluation.walk.walk import WalkFailed
 def _picture(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.suffix not in ENDINGS:
         raise click.BadParameter(f"{path.name}: a picture's name ends in {' or '.join(sorted(ENDINGS))}")
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
     return path
 
 

@@ -42,7 +42,7 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo("No model yet: the first is trained once there is enough history.")
+        click.echo("No model yet: leaver up trains the first once there is a whole day to learn from.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "made", "active", "size"):
@@ -54,19 +54,19 @@ def list_models(limit: int, data: Path | None, as_json: bool) -> None:
             moment(row.created_at),
             "yes" if row.active else "",
             byte_size(row.bytes),
-            _made_from(row.summary),
+            _made_from(row.summary, row.active),
         )
     echo_table(table)
 
 
-def _made_from(summary: ModelSummary) -> str:
-    days = f"{day_text(summary.last_day)} from {day_text(summary.first_day)} on"
-    words = f"{summary.subjects:,} people, {summary.days:,} days to {days}"
+def _made_from(summary: ModelSummary, is_active: bool) -> str:
+    days = f"{day_text(summary.first_day)} to {day_text(summary.last_day)}"
+    words = f"{summary.subjects:,} people, {summary.days:,} days with data of {days}"
     if summary.cold_start:
         return f"{words}; a cold start"
     slow = f", {summary.slow_line:.2g} by drift" if summary.slow_line else ""
     words += f"; line p {summary.line:.2g}{slow}"
-    return f"{words}; chosen by hand" if summary.chosen else words
+    return f"{words}; chosen by hand" if is_active and summary.chosen else words
 
 
 @model.command("train")

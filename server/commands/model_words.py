@@ -21,7 +21,7 @@ def moment(at: int) -> str:
 def made_words(model: StoredModel) -> str:
     """After training."""
     summary = model.summary
-    learnt = f"{summary.subjects:,} subjects, {summary.days:,} days to {day_text(summary.last_day)}"
+    learnt = f"{summary.subjects:,} subjects, {summary.days:,} days with data to {day_text(summary.last_day)}"
     if summary.cold_start:
         state = "a cold start, too little history: it ranks and never alerts"
     else:
@@ -30,7 +30,7 @@ def made_words(model: StoredModel) -> str:
             f" {summary.risk_line} on"
         )
     use = "in use from now on" if model.active else "not in use, leaver model activate"
-    return f"Model {model.id} (activities): {learnt}; {state}; {use}."
+    return f"Model {model.id}: {learnt}; {state}; {use}."
 
 
 def model_lines(model: StoredModel, content: ModelContent) -> Iterator[str]:
@@ -39,15 +39,17 @@ def model_lines(model: StoredModel, content: ModelContent) -> Iterator[str]:
     yield f"model        {model.id}, made {moment(model.created_at)}, {summary.cpu_seconds:,.0f} CPU s"
     yield f"use          {_use(model)}"
     yield (
-        f"learnt from  {summary.subjects:,} subjects, {day_text(summary.first_day)} to"
-        f" {day_text(summary.last_day)}, {summary.days:,} days with data"
+        f"learnt from  {summary.subjects:,} subjects, {summary.days:,} days with data of"
+        f" {day_text(summary.first_day)} to {day_text(summary.last_day)}"
     )
     if summary.cold_start:
         yield "calibration  none: a cold start, it ranks days and never alerts"
     else:
-        slow = f"{summary.slow_line:.2g}" if summary.slow_line else "no drift yet, fewer than 60 days"
+        slow = (
+            f"{summary.slow_line:.2g} by drift" if summary.slow_line else "no drift yet (fewer than 60 days)"
+        )
         yield (
-            f"calibration  the last 28 days; alert line p {summary.line:.2g} by day, {slow} by drift;"
+            f"calibration  the last 28 days; alert line p {summary.line:.2g} by day, {slow};"
             f" {summary.alerts_per_1000_a_day:g} alerts per 1,000 people and day"
         )
         yield f"risk line    {risk_line_words(summary)}"
@@ -61,9 +63,10 @@ def model_lines(model: StoredModel, content: ModelContent) -> Iterator[str]:
         yield f"  {'drift':<18} {len(content.drift.features)} features: {', '.join(content.drift.features)}"
     if content.p_shares:
         shares = ", ".join(
-            f"{share:.2%} to {top:g}" for top, share in zip(P_BINS, content.p_shares, strict=True)
+            f"{share:.1%} up to {top:g}".replace("%", " %")
+            for top, share in zip(P_BINS, content.p_shares, strict=True)
         )
-        yield f"p of its own calibration days: {shares}"
+        yield f"scores       of its own calibration days, by p: {shares}"
     for week in summary.weeks:
         verdict = f"{week.verdict}: {week.reason}" if week.reason else week.verdict
         yield (

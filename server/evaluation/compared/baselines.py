@@ -129,7 +129,9 @@ def _ecod(days: Days, values: Floats) -> Floats:
     try:
         ecod: Any = importlib.import_module("pyod.models.ecod")
     except ImportError as error:
-        raise MissingLibrary(f"{error}; pip install 'leaver[evaluation]' brings it") from error
+        raise MissingLibrary(
+            f"{error}; the extra [evaluation] of Leaver's wheel brings it (docs/evaluation.md)"
+        ) from error
     detector = ecod.ECOD()
     detector.fit(_training_rows(days, values, 0))
     test = values[:, days.test_begins :]

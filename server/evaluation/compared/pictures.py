@@ -83,7 +83,9 @@ def _figure() -> tuple[Any, Any]:
     try:
         figures = importlib.import_module("matplotlib.figure")
     except ImportError as error:
-        raise MissingLibrary(f"{error}; pip install 'leaver[evaluation]' brings it") from error
+        raise MissingLibrary(
+            f"{error}; the extra [evaluation] of Leaver's wheel brings it (docs/evaluation.md)"
+        ) from error
     figure = figures.Figure(figsize=(8, 4.5), layout="constrained")
     return figure, figure.subplots()
 

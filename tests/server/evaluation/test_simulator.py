@@ -206,6 +206,13 @@ def test_a_picture_that_is_neither_png_nor_svg_is_refused() -> None:
     assert "ends in .png or .svg" in done.output
 
 
+def test_a_picture_in_a_folder_that_is_not_there_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "recall.svg"
+    done = CliRunner().invoke(leaver, ["eval", "simulate", "--picture", str(path)])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_small_company_goes_through_the_pipeline_and_is_measured(tmp_path: Path) -> None:
