@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from analytics.alert_queues import DAY_QUEUE
-from analytics.risk import PI
+from analytics.risk import COUNTS_FROM, PI
 
 ALERT_LINE: Final = 50
 RISK_LINE_MAX: Final = round(100 * PI["high"])
@@ -36,12 +36,12 @@ class LineScores(msgspec.Struct, frozen=True):
     def queue(self, line: int) -> QueueName | None:
         """That the day is a candidate of, where nothing puts it outside of the budget and the day queue's
         line stands there. Running days and the replay of past ones both ask here."""
-        if self.without_drift >= line:
+        rest_counts = self.without_drift >= COUNTS_FROM
+        if self.score >= line and rest_counts:
             return "day"
-        if self.drift >= ALERT_LINE:
-            # A budget of its own, with a line of its own: the model's.
-            return "slow"
-        return "day" if self.score >= line else None
+        # A budget of its own, with a line of its own: the model's. More drift, or more of the rest, never
+        # brings a day back from the day queue.
+        return "slow" if self.drift >= ALERT_LINE or self.score >= line else None
 
 
 class PastRisk(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@ alert about them, unless a day is clearly stranger than what was judged, or rule
 much as one of level high does, of another policy family than the one that was judged.
 
 As long as the queue's cool-down (analytics/alert_queues.py) after the last day of the alert, whatever made
-it. Confirmed ones cool nothing.
+it. Confirmed ones cool nothing, and as long after the last day of one nobody cools down: whoever is known to
+leak is not calmed by the duplicates of it that somebody tidied up.
 
 Points are compared with those that were judged in the same queue, and at least with ALERT_LINE: of an alert
 that rules made, or drift where a day was judged, any day over the line would else come through, and the
@@ -26,18 +27,21 @@ from server.store.tables import alert_days, alerts, judged_days
 QUEUES: Final[dict[str, Queue]] = {queue.name: queue for queue in (DAY_QUEUE, SLOW_QUEUE)}
 COOLING: Final = ("expected", "false", "duplicate")
 """Verdicts."""
+CONFIRMED: Final = "confirmed"
+"""The verdict that ends all cooling."""
 _JUDGED_AS: Final = {DAY_QUEUE.name: ANOMALY, SLOW_QUEUE.name: DRIFT}
 
 
 class CoolDown(msgspec.Struct, frozen=True):
     """`points`: the highest that was judged of the alert's days, by queue; none: something else made it.
-    `score`: of the whole alert."""
+    `score`: of the whole alert. `confirmed`: it cools nothing, and nothing cools beside it."""
 
     alert: int
     family: str
     score: int
     last_day: int
     points: dict[str, float]
+    confirmed: bool
 
 
 def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, list[CoolDown]]:
@@ -49,11 +53,16 @@ def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, lis
             alerts.c.subject,
             alerts.c.family,
             alerts.c.score,
+            alerts.c.verdict,
             func.max(at.day).label("last_day"),
         )
         .join(alert_days, at.alert == alerts.c.id)
-        .where(alerts.c.subject.in_(subjects), alerts.c.status == "closed", alerts.c.verdict.in_(COOLING))
-        .group_by(alerts.c.id, alerts.c.subject, alerts.c.family, alerts.c.score)
+        .where(
+            alerts.c.subject.in_(subjects),
+            alerts.c.status == "closed",
+            alerts.c.verdict.in_((*COOLING, CONFIRMED)),
+        )
+        .group_by(alerts.c.id, alerts.c.subject, alerts.c.family, alerts.c.score, alerts.c.verdict)
         .order_by(alerts.c.id.desc())
     )
     closed = list(connection.execute(query))
@@ -71,7 +80,14 @@ def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, lis
     found: dict[str, list[CoolDown]] = {}
     for each in closed:
         found.setdefault(each.subject, []).append(
-            CoolDown(each.id, each.family, each.score, each.last_day, points.get(each.id, {}))
+            CoolDown(
+                each.id,
+                each.family,
+                each.score,
+                each.last_day,
+                points.get(each.id, {}),
+                each.verdict == CONFIRMED,
+            )
         )
     return found
 
@@ -79,10 +95,10 @@ def cool_downs(connection: Connection, subjects: Sequence[str]) -> dict[str, lis
 def cooling_after(after: Sequence[CoolDown], candidate: Candidate, family: str) -> int | None:
     """The alert for whose sake the day opens none."""
     length = QUEUES[candidate.queue].cool_down_days
-    for each in after:
-        if 0 < candidate.day - each.last_day < length and not _comes_through(each, candidate, family):
-            return each.alert
-    return None
+    near = [each for each in after if 0 < candidate.day - each.last_day < length]
+    if any(each.confirmed for each in near):
+        return None
+    return next((each.alert for each in near if not _comes_through(each, candidate, family)), None)
 
 
 def _comes_through(judged: CoolDown, candidate: Candidate, family: str) -> bool:

@@ -162,8 +162,9 @@ def _set_caps(connection: Connection, days: Collection[QueueDay], budget: Active
 def _wanted(
     candidate: Candidate, family: str, known: StoredCandidate | None, after: Sequence[CoolDown]
 ) -> StoredCandidate:
-    # What took part once goes on: a verdict on another alert holds nothing back that was there before.
-    took_part = known is not None and known.queue == candidate.queue and known.cooling is None
+    # What took part once goes on, in either queue: a verdict on another alert holds nothing back that was
+    # there before.
+    took_part = known is not None and known.cooling is None
     cooling = None if took_part else cooling_after(after, candidate, family)
     return StoredCandidate(candidate.queue, candidate.risk, candidate.points, candidate.strength, cooling)
 

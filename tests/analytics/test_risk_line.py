@@ -69,10 +69,26 @@ def test_a_subject_cools_down_and_two_families_of_a_day_are_two() -> None:
     assert replayed([past("p", 3, 60), past("p", 3, 55), past("p", 9, 60), past("p", 10, 60)], 50) == 3
 
 
-def test_drift_by_itself_is_the_slow_queue_s() -> None:
-    assert replayed([past("p", 3, 80, drift=60, without=49)], 50) == 0
+def test_drift_is_the_slow_queue_s_where_the_rest_says_nothing() -> None:
+    assert replayed([past("p", 3, 80, drift=60, without=24)], 50) == 0
+    assert replayed([past("p", 3, 80, drift=60, without=25)], 50) == 1
     assert replayed([past("p", 3, 80, drift=60, without=63)], 63) == 1
-    assert replayed([past("p", 3, 80, drift=49, without=49)], 63) == 1
+    assert replayed([past("p", 3, 62, drift=60, without=25)], 63) == 0
+
+
+def of(rest: int, drift: int) -> LineScores:
+    whole = 100 - (100 - rest) * (100 - drift) / 100
+    return LineScores(round(whole), rest, drift)
+
+
+@busy
+@given(*[st.integers(0, 100)] * 4, st.integers(ALERT_LINE, RISK_LINE_MAX))
+def test_more_of_anything_takes_no_day_out_of_the_queues_nor_back_from_the_day_queue(
+    rest: int, drift: int, more_rest: int, more_drift: int, line: int
+) -> None:
+    rank = {None: 0, "slow": 1, "day": 2}
+    less, more = of(rest, drift), of(max(rest, more_rest), max(drift, more_drift))
+    assert rank[less.queue(line)] <= rank[more.queue(line)]
 
 
 def test_a_negative_quota_is_a_mistake() -> None:

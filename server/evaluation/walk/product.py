@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import select
 
-from analytics.risk import RuleDay, unrounded_risk
+from analytics.risk import RuleDay, counted, unrounded_risk
 from server.alerts.ranking import HELD
 from server.detection.assessment import RULE_DAYS_BACK, strength_of
 from server.pipeline.anomaly_day import AnomalyDay, anomaly_days_of
@@ -99,8 +99,8 @@ def _scores(
 ) -> Iterator[float]:
     """By family. `today`: those of rules that hit on the day; older hits alone are no news of it."""
     for family in {*today, strange.family, strange.slow_family} - {""}:
-        anomaly = strange.uncalmed if family == strange.family else 0.0
-        slow = strange.slow_points if family == strange.slow_family else 0.0
+        anomaly = counted(strange.uncalmed) if family == strange.family else 0.0
+        slow = counted(strange.slow_points) if family == strange.slow_family else 0.0
         if family in today or anomaly or slow:
             yield unrounded_risk(anomaly, rules.get(family, ()), day, slow_0_100=slow)
 

@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import insert, select
 
 from server.alerts.below import not_alerted
+from server.alerts.queries import Verdict, close_alert
 from server.store.database import Database
 from server.store.tables import alert_days, alerts, models, queue_days, subject_agents
 from server.store.upsert import insert_new
 from tests.server.alerts.strange_days import TODAY, StrangeDay, by_status, close, model_with, person, take
+from tests.server.conftest import NOW
 
 THREE = model_with(day_cap=3)
 
@@ -177,3 +179,51 @@ def test_a_model_that_this_program_cannot_use_keeps_its_line_and_its_caps(databa
         below = not_alerted(connection, until=TODAY, days=7, limit=9)
     assert by_status(database, "open") == [person(1)]
     assert [(each.subject, each.why, each.line) for each in below] == [(person(0), "below_the_line", 63)]
+
+
+@pytest.mark.databases("sqlite")
+def test_drift_that_grows_puts_out_no_day_that_is_open_by_more_than_drift(database: Database) -> None:
+    model = model_with(day_cap=3, line=66)
+    stronger = StrangeDay(person(9), slow=99)
+    take(database, model, stronger, StrangeDay(person(0), points=30, rule="medium", slow=49.4))
+    take(database, model, StrangeDay(person(0), slow=60))
+    assert by_status(database, "open") == [person(0), person(9)]
+
+
+def test_an_open_day_does_not_wait_for_another_alert_s_verdict_when_its_queue_changes(
+    database: Database,
+) -> None:
+    take(
+        database,
+        THREE,
+        StrangeDay(person(0), slow=60),
+        StrangeDay(person(0), TODAY - 1, points=70, family="printing"),
+    )
+    with database.read() as connection:
+        query = select(alerts.c.id, alerts.c.family).where(alerts.c.status == "open")
+        assert sorted(row.family for row in connection.execute(query)) == ["printing", "upload"]
+        number = connection.execute(select(alerts.c.id).where(alerts.c.family == "printing")).scalar_one()
+    with database.begin() as connection:
+        close_alert(connection, number, Verdict.EXPECTED, "agreed", "omar", NOW)
+    take(database, THREE, StrangeDay(person(0), points=40, slow=60))
+    assert by_status(database, "open") == [person(0)]
+
+
+@pytest.mark.parametrize("order", [("confirmed", "duplicate"), ("duplicate", "confirmed")])
+def test_who_leaked_is_not_calmed_by_a_duplicate_of_it(database: Database, order: tuple[str, str]) -> None:
+    days = [
+        StrangeDay(person(0), points=60, family=family, rule="medium") for family in ("upload", "printing")
+    ]
+    take(database, THREE, days[0])
+    take(database, THREE, days[1])
+    with database.read() as connection:
+        numbers = list(connection.execute(select(alerts.c.id).order_by(alerts.c.id)).scalars())
+    assert len(numbers) == 2
+    for number, verdict in zip(numbers, order, strict=True):
+        with database.begin() as connection:
+            close_alert(connection, number, Verdict(verdict), "agreed", "omar", NOW)
+    take(database, THREE, StrangeDay(person(0), TODAY + 1, points=60))
+    assert by_status(database, "open") == [person(0)]
+    # It is the confirmed one that ends the cooling: as long as it is near.
+    take(database, THREE, StrangeDay(person(0), TODAY + 1, points=60, family="printing"))
+    assert by_status(database, "held") == []
