@@ -132,7 +132,8 @@ def slow_line(reason: SlowReason, language: Language = "en") -> str:
 
 
 def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
-    """What would have been normal; empty where nothing is known."""
+    """What would have been normal, all else as it was: less than usual, where other things were strange too. Empty
+    where nothing is known."""
     if not changes:
         return ""
     nothing = {(each.activity, each.measure) for each in changes if not each.normal}
@@ -141,12 +142,12 @@ def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
     changes = tuple(each for each in changes if (each.activity, each.measure) not in gone & nothing)
     if language == "zh":
         said = [amount(each.activity, each.measure, each.normal, language) for each in changes]
-        return f"若不超过 {'、'.join(said)}，当天即属正常"
+        return f"其余不变，若不超过 {'、'.join(said)}，当天即属正常"
     some = [amount(each.activity, each.measure, each.normal) for each in changes if each.normal]
     said = [f"at most {some[0]}", *some[1:]] if some else []
     said += [_none_of(each) for each in changes if not each.normal]
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
-    return f"{listed} would have been a normal day"
+    return f"{listed} would have been a normal day, all else as it was"
 
 
 def _none_of(change: Change) -> str:

@@ -87,16 +87,16 @@ def test_the_change_lists_what_would_have_been_normal() -> None:
     )
     said = (
         "at most 250 MB copied to removable storage and 20 files copied to removable storage "
-        "would have been a normal day"
+        "would have been a normal day, all else as it was"
     )
     assert change_line(changes) == said
     assert change_line(()) == ""
     nothing = tuple(Change("removable_storage", each, 312, 0) for each in ("bytes", "files"))
-    assert change_line(nothing) == "nothing copied to removable storage would have been a normal day"
+    assert change_line(nothing) == "nothing copied to removable storage would have been a normal day, all else as it was"
     none = Change("removable_storage", "bytes", 4_100_000_000, 0)
     without = (*changes[1:], none, Change("logins", "new_hosts", 1, 0))
     assert change_line(without) == (
         "at most 20 files copied to removable storage, nothing copied to removable storage "
-        "and no machines used for the first time would have been a normal day"
+        "and no machines used for the first time would have been a normal day, all else as it was"
     )
-    assert change_line(changes[:1], "zh") == "若不超过 250 MB 复制到移动存储，当天即属正常"
+    assert change_line(changes[:1], "zh") == "其余不变，若不超过 250 MB 复制到移动存储，当天即属正常"
