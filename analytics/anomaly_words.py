@@ -132,8 +132,8 @@ def slow_line(reason: SlowReason, language: Language = "en") -> str:
 
 
 def change_line(changes: tuple[Change, ...], language: Language = "en") -> str:
-    """What would have been normal, all else as it was: less than usual, where other things were strange too. Empty
-    where nothing is known."""
+    """What would have been normal, all else as it was: less than usual, where other things were strange
+    too. Empty where nothing is known."""
     if not changes:
         return ""
     nothing = {(each.activity, each.measure) for each in changes if not each.normal}

@@ -92,7 +92,9 @@ def test_the_change_lists_what_would_have_been_normal() -> None:
     assert change_line(changes) == said
     assert change_line(()) == ""
     nothing = tuple(Change("removable_storage", each, 312, 0) for each in ("bytes", "files"))
-    assert change_line(nothing) == "nothing copied to removable storage would have been a normal day, all else as it was"
+    assert change_line(nothing) == (
+        "nothing copied to removable storage would have been a normal day, all else as it was"
+    )
     none = Change("removable_storage", "bytes", 4_100_000_000, 0)
     without = (*changes[1:], none, Change("logins", "new_hosts", 1, 0))
     assert change_line(without) == (

@@ -173,7 +173,8 @@ def test_of_other_families_the_act_is_told_and_what_stands_out(server: Server, e
     assert words.points.startswith("the day ")
     assert words.check
     assert (
-        " would have been a normal day, all else as it was: scored again " in words.normal or "no smaller amount" in words.normal
+        " would have been a normal day, all else as it was: scored again " in words.normal
+        or "no smaller amount" in words.normal
     )
 
 
