@@ -20,9 +20,11 @@ from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.policies.state import policy_state
 from server.process_state import ProcessState
+from server.retention import DAY_MS
 from server.service_tokens import ending_tokens
 from server.status_findings import status_findings
 from server.status_types import (
+    HELD_DAYS,
     LogState,
     RetentionState,
     Status,
@@ -72,6 +74,7 @@ def read_status(
         events_stored=_count_events(connection) - erasures.events_taken,
         dead_letters=_dead_letters(connection),
         alerts_open=_open_alerts(connection),
+        alerts_held=_held_alerts(connection, now),
         agents=tuple(list_agents(connection, now=now)),
         workers=list_workers(connection),
         storage=_storage(connection, directory, log_kind),
@@ -118,6 +121,12 @@ def _open_alerts(connection: Connection) -> dict[str, int]:
         band = score_band(row.score)
         found[band] = found.get(band, 0) + int(row.number)
     return found
+
+
+def _held_alerts(connection: Connection, now: int) -> int:
+    recent = alerts.c.last_time >= now - HELD_DAYS * DAY_MS
+    query = select(func.count()).where(alerts.c.status == "held", recent)
+    return int(connection.execute(query).scalar_one())
 
 
 def _log_state(connection: Connection, log: EventLog | None, kind: str, directory: Path) -> LogState:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from event_schema.struct_base import Milliseconds
@@ -52,6 +54,9 @@ class StorageState(msgspec.Struct, frozen=True):
     disk_free: int | None
 
 
+HELD_DAYS: Final = 7
+
+
 class RetentionState(msgspec.Struct, frozen=True):
     """`oldest_day`: days since 1970-01-01, UTC, of the oldest block of events that is kept.
     `last_drop`: None where no `leaver up` says it."""
@@ -74,7 +79,7 @@ class TrainingState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`alerts_open`: by score band."""
+    """`alerts_open`: by score band. `alerts_held`: of the last HELD_DAYS days."""
 
     at: Milliseconds
     process: ProcessState | None
@@ -96,3 +101,4 @@ class Status(msgspec.Struct, frozen=True):
     passwords_known: int = 0
     """Shared and service accounts whose password somebody who left still knows."""
     anomaly_model: ModelWatch | None = None
+    alerts_held: int = 0

@@ -52,7 +52,8 @@ def explain_open(
             facts = _explained(connection, memory, row, state, person)
             _write(connection, row, facts, {"model_id": memory.scorer.model_id})
         for row in rows:
-            if row.status == HELD and row.is_told:
+            if row.status == HELD:
+                # Also one that was open without a model: what is usual was told then.
                 _write(connection, row, plain_facts(row.facts), {})
 
 

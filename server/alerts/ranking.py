@@ -11,7 +11,8 @@ later days within the cool-down are ranked again, rising, until nothing moves: e
 candidates and caps give the same alerts, in whatever order they came.
 
 One lock is for all queues (`lock_queues`): it is taken before any alert is written, so that two transactions
-never wait for each other.
+that rank never wait for each other. One that only adds to alerts takes none: where it and one that ranks wait
+for each other, the database ends one, which is done again.
 """
 
 from __future__ import annotations

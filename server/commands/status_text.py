@@ -16,7 +16,7 @@ from server.agents.health import AgentHealth
 from server.commands.tables import age, span
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
-from server.status_types import SCORE_BANDS, Status, StatusFinding
+from server.status_types import HELD_DAYS, SCORE_BANDS, Status, StatusFinding
 
 SHOWN_OF_A_KIND = 3
 _LABEL = 14
@@ -207,6 +207,8 @@ def _alerts(status: Status) -> str:
         f"{number:,} at {band}" for band in reversed(SCORE_BANDS) if (number := status.alerts_open.get(band))
     )
     words = f"{total:,} open: {bands}" if total else "none open"
+    if status.alerts_held:
+        words += f"; {status.alerts_held:,} held in the last {HELD_DAYS} days (leaver alerts below)"
     return f"{words}; closed ones kept {status.retention.alerts_days} days"
 
 

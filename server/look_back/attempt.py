@@ -234,7 +234,7 @@ class Attempt:
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
             now = clock()
-            opened, joined = write_outcome(
+            outcome = write_outcome(
                 connection,
                 memory,
                 states,
@@ -251,8 +251,8 @@ class Attempt:
                 .values(
                     events=self._rescoring.events,
                     changed=self._rescoring.changed,
-                    opened=opened,
-                    joined=joined,
+                    opened=outcome.opened,
+                    joined=outcome.joined,
                 )
             )
         _logger.info(
@@ -263,8 +263,7 @@ class Attempt:
                 "changed": self._rescoring.changed,
                 "unreadable": self._rescoring.unreadable,
                 "left_out": len(self._rescoring.suspected.missing),
-                "opened": opened,
-                "joined": joined,
+                **outcome._asdict(),
             },
         )
 

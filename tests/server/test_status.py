@@ -276,3 +276,9 @@ def test_a_password_that_who_left_still_knows_is_a_task_and_no_alert() -> None:
     (found,) = status_findings(msgspec.structs.replace(WELL, passwords_known=2))
     assert found.kind == "password_not_changed"
     assert found.detail.startswith("2 with a password that somebody who left still knows")
+
+
+def test_how_many_alerts_are_held_is_told() -> None:
+    held = msgspec.structs.replace(WELL, alerts_held=4)
+    words = " ".join(line.text for line in status_lines(held, width=200))
+    assert "4 open: 1 at 70-100, 3 at 40-69; 4 held in the last 7 days (leaver alerts below);" in words

@@ -13,7 +13,7 @@ from server.alerts.views import alert_detail
 from server.detection.anomaly_scoring import AnomalyScoring
 from server.store.database import Database, open_database
 from server.store.tables import alerts
-from tests.server.alerts.strange_days import StrangeDay, model_with, person, take
+from tests.server.alerts.strange_days import CappedModel, StrangeDay, model_with, person, take
 from tests.server.conftest import NOW, NewDatabaseUrl
 
 TWO = model_with(day_cap=2)
@@ -58,17 +58,20 @@ def test_a_held_alert_says_which_activities_and_an_open_one_all(database: Databa
     assert words["zh"].stands_out == ("网站上传", "具体异常之处在告警放行后给出")
 
 
+@pytest.mark.parametrize("model", [TWO, None])
 def test_what_stronger_ones_put_out_says_the_same_as_if_it_had_never_been_open(
-    database: Database, database_of_others: Database
+    database: Database, database_of_others: Database, model: CappedModel | None
 ) -> None:
-    days = [StrangeDay(person(n), points=60 + n, family=COPY) for n in range(4)]
+    # Without a model the cap is three.
+    days = [StrangeDay(person(n), points=60 + n, family=COPY) for n in range(4 if model else 5)]
     for day in days:
-        take(database, TWO, day)
-    take(database_of_others, TWO, *reversed(days))
-    for number in range(4):
+        take(database, model, day)
+    take(database_of_others, model, *reversed(days))
+    for number in range(len(days)):
         one, other = stored(database, number), stored(database_of_others, number)
         assert what_it_says(one) == what_it_says(other)
-        assert is_explained(one) == (number >= 2)
+        assert one["status"] == (OPEN if number >= 2 else HELD)
+        assert is_explained(one) == (number >= 2 and model is not None)
         assert ("history" in one["sentence"]["en"]) == (number >= 2)
 
 
