@@ -1,8 +1,9 @@
-"""One sentence that a person would say about a day on a channel without an anomaly model: what, how much,
-where to, how near the last day is. From facts only, gender-free, never with a name in it."""
+"""One sentence that a person would say about a day on a channel: what, how much, where to, what stood out,
+how near the last day is. From facts only, gender-free, never with a name in it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -68,8 +69,8 @@ class ActFacts(msgspec.Struct, frozen=True):
     """Of a sequence: they are told instead of the day's amounts."""
 
 
-def act_sentence(facts: ActFacts, language: Language = "en") -> str:
-    """The sentence; gender-free, never a name in it."""
+def act_sentence(facts: ActFacts, language: Language = "en", more: Sequence[str] = ()) -> str:
+    """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language."""
     own = ChannelAmount(facts.channel, facts.items, facts.bytes)
     end = leaving(facts.days_to_last_day, language)
     if language == "zh":
@@ -77,16 +78,16 @@ def act_sentence(facts: ActFacts, language: Language = "en") -> str:
         account = "，使用他人或共用账号" if facts.borrowed else account
         where = "，目的地当天首次出现" if facts.new_place else ""
         others = "".join(f"，另{_amount_zh(each)}" for each in facts.others)
-        days = f"；另有 {facts.other_days} 天也有记录" if facts.other_days else ""
+        days = f"另有 {facts.other_days} 天也有记录" if facts.other_days else ""
         done = step_words(facts.steps, "zh") if facts.steps else _amount_zh(own) + where + others
-        return done + account + days + (end and f"；{end}")
+        return "；".join([done + account, *filter(None, [*more, days, end])])
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     account = ", under an account of somebody else" if facts.borrowed else account
     where = ", to a destination first seen that day" if facts.new_place else ""
     others = "".join(f", and {_amount(each)}" for each in facts.others)
-    days = f"; more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
+    days = f"more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
     done = step_words(facts.steps) if facts.steps else _amount(own) + where + others
-    return done + account + (days if facts.other_days else "") + (end and f"; {end}")
+    return "; ".join([done + account, *filter(None, [*more, days if facts.other_days else "", end])])
 
 
 def _words(channel: str) -> tuple[str, str, str]:

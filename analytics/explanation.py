@@ -1,19 +1,21 @@
 """One sentence that a person would say about a day's copies to removable storage.
 
 From facts only, gender-free, and never with a name in it: the sentence may be shown beside a pseudonym.
-What stands behind the anomaly score, feature by feature, is in top_features.py.
+What stands behind the anomaly score is in alert_explanation.py.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
+import numpy as np
 
-from analytics.storage_day import HistoryDay, StorageDay
-from analytics.storage_features import BURST_DAYS, HISTORY_DAYS, PeerStats
+from analytics.anomaly_explanation import FIRST_SEEN_DAYS, Subject, peers_percentile
+from analytics.anomaly_model import AnomalyModel
+from analytics.measures import ACTIVITIES
+from analytics.own_history import BURST_DAYS
 from event_schema.byte_size import byte_size
 
 Language = Literal["en", "zh"]
@@ -21,6 +23,9 @@ Language = Literal["en", "zh"]
 HISTORY_DAYS_MIN: Final = 14
 """With fewer days with data nothing is said about what is usual."""
 _RATIO_MAX: Final = 1000
+_ACTIVITY: Final = "removable_storage"
+_NAMES: Final = [measure.name for measure in ACTIVITIES[_ACTIVITY]]
+_BYTES, _FILES = _NAMES.index("bytes"), _NAMES.index("files")
 
 
 class CopyFacts(msgspec.Struct, frozen=True):
@@ -34,8 +39,8 @@ class CopyFacts(msgspec.Struct, frozen=True):
     """Median of the subject's days with copies in the last 28; None if there is none."""
     days_since_last_copy: int | None
     """None: no copy within the days that are known."""
-    known_days: int
-    """Earlier days with data, up to 60."""
+    known_days: int | None
+    """Earlier days with data, up to 60; None: nobody looked at them."""
     peers_percentile: float | None
     """Share (0-100) of the peers' days with fewer bytes; 100 is more than any of them."""
     days_to_last_day: int | None
@@ -45,48 +50,54 @@ class CopyFacts(msgspec.Struct, frozen=True):
 
 
 def copy_facts(
-    today: StorageDay,
-    history: Sequence[HistoryDay],
-    peers: PeerStats | None,
+    taken: int,
+    files: int,
     *,
+    new_device: bool,
+    subject: Subject | None,
+    model: AnomalyModel | None,
     days_to_last_day: int | None,
     person_known: bool,
 ) -> CopyFacts:
-    """Facts of one day; `history` most recent day first, `peers` from StorageModel.peers."""
-    recent = history[:HISTORY_DAYS]
-    active = [
-        (back, day.storage)
-        for back, day in enumerate(recent, start=1)
-        if day.storage is not None and day.storage.files
-    ]
-    usual = [day.bytes for back, day in active if back <= BURST_DAYS]
+    """Facts of one day with so many bytes `taken`. `subject`: as of that day; without it, or without a model,
+    nothing is said of what is usual, or of peers."""
+    usual: float | None = None
+    since: int | None = None
+    known = None
+    if subject is not None:
+        history = subject.history[_ACTIVITY]
+        values, seen = (each[0, -FIRST_SEEN_DAYS:] for each in (history.values, history.seen))
+        known = int(seen.sum())
+        active = seen & (values[:, _FILES] > 0)
+        if active.any():
+            since = len(active) - int(np.flatnonzero(active)[-1])
+        recent = values[-BURST_DAYS:, _BYTES][active[-BURST_DAYS:]]
+        usual = float(np.median(recent)) if len(recent) else None
     return CopyFacts(
-        bytes=today.bytes,
-        files=today.files,
-        new_device=today.new_devices > 0,
-        usual_bytes=statistics.median(usual) if usual else None,
-        days_since_last_copy=active[0][0] if active else None,
-        known_days=sum(day.storage is not None for day in recent),
-        peers_percentile=percentile_among(peers, 0, today.bytes) if peers else None,
+        bytes=taken,
+        files=files,
+        new_device=new_device,
+        usual_bytes=usual,
+        days_since_last_copy=since,
+        known_days=known,
+        peers_percentile=(
+            None
+            if model is None or subject is None
+            else peers_percentile(model, subject.peer_group, _ACTIVITY, _BYTES, taken)
+        ),
         days_to_last_day=days_to_last_day,
         person_known=person_known,
     )
 
 
-def percentile_among(peers: PeerStats, raw_index: int, value: float) -> float | None:
-    """Share (0-100) of the peers' days below the value; 100 only if it is above all of them."""
-    if not peers.percentiles:
-        return None
-    column = peers.percentiles[raw_index]
-    return 100.0 if value > column[-1] else float(max(sum(known < value for known in column) - 1, 0))
-
-
-def sentence(facts: CopyFacts, language: Language = "en") -> str:
-    """The sentence; gender-free, never a name in it."""
-    end = leaving(facts.days_to_last_day, language)
+def sentence(facts: CopyFacts, language: Language = "en", more: Sequence[str] = ()) -> str:
+    """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language."""
+    ends = [*more, leaving(facts.days_to_last_day, language)]
+    known, in_words = facts.known_days, _usual_zh if language == "zh" else _usual_en
+    usual = "" if known is None else in_words(facts, known)
     if language == "zh":
-        return _join(_what_zh(facts), [_usual_zh(facts), _peers_zh(facts)], end, "：", "，", "；")
-    return _join(_what_en(facts), [_usual_en(facts), _peers_en(facts)], end, ": ", ", ", "; ")
+        return _join(_what_zh(facts), [usual, _peers_zh(facts)], ends, "：", "，", "；")
+    return _join(_what_en(facts), [usual, _peers_en(facts)], ends, ": ", ", ", "; ")
 
 
 def leaving(days: int | None, language: Language = "en") -> str:
@@ -109,10 +120,10 @@ def human_ratio(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}".removesuffix(".0")
 
 
-def _join(what: str, middle: list[str], end: str, colon: str, comma: str, semicolon: str) -> str:
+def _join(what: str, middle: list[str], ends: list[str], colon: str, comma: str, semicolon: str) -> str:
     said = comma.join(part for part in middle if part)
     text = what + (colon + said if said else "")
-    return text + (semicolon + end if end else "")
+    return semicolon.join([text, *filter(None, ends)])
 
 
 def _what_en(facts: CopyFacts) -> str:
@@ -122,11 +133,11 @@ def _what_en(facts: CopyFacts) -> str:
     return f"{byte_size(facts.bytes)} ({files}) to {device}{account}"
 
 
-def _usual_en(facts: CopyFacts) -> str:
-    if facts.known_days < HISTORY_DAYS_MIN:
+def _usual_en(facts: CopyFacts, known_days: int) -> str:
+    if known_days < HISTORY_DAYS_MIN:
         return "too little history to say what is usual"
     if facts.days_since_last_copy is None:
-        return f"first copy to removable storage in {facts.known_days} days"
+        return f"first copy to removable storage in {known_days} days"
     if facts.usual_bytes is None:
         return f"first copy to removable storage in {facts.days_since_last_copy} days"
     ratio = facts.bytes / max(facts.usual_bytes, 1)
@@ -150,11 +161,11 @@ def _what_zh(facts: CopyFacts) -> str:
     return f"向{device}复制了 {byte_size(facts.bytes)}（{facts.files:,} 个文件）{account}"
 
 
-def _usual_zh(facts: CopyFacts) -> str:
-    if facts.known_days < HISTORY_DAYS_MIN:
+def _usual_zh(facts: CopyFacts, known_days: int) -> str:
+    if known_days < HISTORY_DAYS_MIN:
         return "历史数据太少，无法判断平常情况"
     if facts.days_since_last_copy is None:
-        return f"{facts.known_days} 天来首次复制到移动存储"
+        return f"{known_days} 天来首次复制到移动存储"
     if facts.usual_bytes is None:
         return f"{facts.days_since_last_copy} 天来首次复制到移动存储"
     ratio = facts.bytes / max(facts.usual_bytes, 1)

@@ -27,7 +27,18 @@ REPEAT_EXPONENT: Final = 1.5
 HALF_LIFE_DAYS: Final = 14.0
 NOTICE_WEIGHT: Final = 5.0
 ANOMALY_SOURCE: Final = "anomaly"
+SLOW_SOURCE: Final = "slow_anomaly"
+"""Drift over weeks; the other is the day's own strangeness."""
+COUNTS_FROM: Final = 25.0
+"""Fewer points of a day's anomaly, or of its drift, add nothing to a risk: such days are too common to say
+anything about what rules found, and which family the day is of is settled only when it gets there: what
+was found before would be lost when it moves."""
 _WORTH_MAX: Final = 1 - 1e-9
+
+
+def counted(points: float) -> float:
+    """Of a day's anomaly or of its drift, 0-100: what takes part in a risk."""
+    return points if points >= COUNTS_FROM else 0.0
 
 
 class RuleDay(msgspec.Struct, frozen=True):
@@ -42,7 +53,7 @@ class RuleDay(msgspec.Struct, frozen=True):
 
 class Share(msgspec.Struct, frozen=True):
     source: str
-    """A rule's id, or ANOMALY_SOURCE."""
+    """A rule's id, ANOMALY_SOURCE or SLOW_SOURCE."""
     points: int
     """All points add up to the score."""
     share: float
@@ -55,29 +66,48 @@ class Risk(msgspec.Struct, frozen=True):
     """Largest first."""
 
 
-def risk(anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int) -> Risk:
-    """Risk on day `today` from the day's anomaly (AnomalyScore.a_0_100) and each rule's days with hits.
+def risk(anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, *, slow_0_100: float = 0.0) -> Risk:
+    """Risk on day `today` from the day's anomaly, its drift (Scores.a_day, a_slow) and rules' days with hits.
 
     The i-th most recent day of a rule is worth π · 2^(−age/14 d) · i^−1.5, so that repetition is bounded.
     Raises ValueError on two entries for the same rule and day, or on a day after today.
     """
-    if not 0 <= anomaly_0_100 <= 100:
-        raise ValueError(f"anomaly {anomaly_0_100} is not within 0 to 100")
+    terms = _terms(anomaly_0_100, rule_days, today, slow_0_100)
+    total = math.fsum(terms.values())
+    if total <= 0:
+        return Risk(0, ())
+    score = math.floor(_of_100(total) + 0.5)
+    points = _largest_remainder({source: term / total for source, term in terms.items()}, score)
+    shares = [Share(source, points[source], term / total) for source, term in terms.items()]
+    return Risk(score, tuple(sorted(shares, key=lambda s: (-s.share, s.source))))
+
+
+def unrounded_risk(
+    anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, *, slow_0_100: float = 0.0
+) -> float:
+    """The score of `risk` with its fraction, to rank days by."""
+    return _of_100(math.fsum(_terms(anomaly_0_100, rule_days, today, slow_0_100).values()))
+
+
+def _of_100(total: float) -> float:
+    return 100 * -math.expm1(-total)
+
+
+def _terms(
+    anomaly_0_100: float, rule_days: Iterable[RuleDay], today: int, slow_0_100: float
+) -> dict[str, float]:
     terms: dict[str, float] = {}
-    if anomaly_0_100 > 0:
-        terms[ANOMALY_SOURCE] = _term(anomaly_0_100 / 100)
+    for source, anomaly in ((ANOMALY_SOURCE, anomaly_0_100), (SLOW_SOURCE, slow_0_100)):
+        if not 0 <= anomaly <= 100:
+            raise ValueError(f"{source} {anomaly} is not within 0 to 100")
+        if anomaly > 0:
+            terms[source] = _term(anomaly / 100)
     days_of: dict[str, list[RuleDay]] = defaultdict(list)
     for hit in rule_days:
         days_of[hit.rule_id].append(hit)
     for rule_id, hits in days_of.items():
         terms[rule_id] = _rule_term(hits, today)
-    total = math.fsum(terms.values())
-    if total <= 0:
-        return Risk(0, ())
-    score = math.floor(100 * -math.expm1(-total) + 0.5)
-    points = _largest_remainder({source: term / total for source, term in terms.items()}, score)
-    shares = [Share(source, points[source], term / total) for source, term in terms.items()]
-    return Risk(score, tuple(sorted(shares, key=lambda s: (-s.share, s.source))))
+    return terms
 
 
 def notice_weights(share_on_notice: float) -> tuple[float, float]:

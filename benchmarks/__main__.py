@@ -159,6 +159,19 @@ BENCHMARKS = (
     ),
     Benchmark("forest_scoring", (), (("forest: µs a row, 100 together", r"^ +100 +([\d.]+)", ""),)),
     Benchmark(
+        "model_training",
+        ("--people", "200"),
+        (
+            ("anomaly models: training, CPU s", r"^training +([\d,.]+) CPU", ""),
+            ("anomaly models: training, MB at most", r"^training .* ([\d,]+) MB at most", ""),
+            ("a past day of 1,000 people, CPU ms", r"^a past day +([\d,]+)", ""),
+            ("their first events of a day, CPU ms", r"^a running day +([\d,]+)", ""),
+            ("a further step of each, CPU ms", r"^each step +([\d,]+)", ""),
+            ("an event into its day, CPU µs", r"^an event +([\d.]+)", ""),
+            ("days of a person, bytes stored", r"^a person +([\d,]+)", ""),
+        ),
+    ),
+    Benchmark(
         "ingest_throughput",
         ("--events", "60000", "--repeats", "1"),
         (
@@ -288,6 +301,17 @@ BENCHMARKS = (
             ("enriched without uses, events/CPU s", r"^without uses +([\d,]+)", ""),
             ("enriched with uses, events/CPU s", r"^with uses +([\d,]+)", ""),
             ("everybody's account on tills, events/CPU s", r"^everybody's +([\d,]+)", ""),
+        ),
+    ),
+    Benchmark(
+        "alert_storm",
+        (),
+        (
+            (
+                "100 people over the line and the cap, one event more of each: CPU ms",
+                r"^batch 5.*: ([\d,]+) ms",
+                "",
+            ),
         ),
     ),
     Benchmark(

@@ -33,7 +33,7 @@ from server.log.kafka_topic import ensure_topic
 from server.pipeline.worker import RECORDS_PER_BATCH, PipelineWorker
 from server.store.database import open_database, upgrade
 from server.store.tables import event_blocks
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.kafka_broker.broker import KafkaBroker
 
 NOW = 1_795_000_000_000
@@ -103,7 +103,7 @@ def store(make: Callable[[str], EventLog], broker: KafkaBroker, load: Load, comp
         upgrade(database)
         with database.begin() as connection:
             company.settle(connection)
-        train_storage_model(database, now=NOW - 5 * DAY_MS)
+        train_activities(database, now=NOW - 5 * DAY_MS)
         log = make(broker.bootstrap)
         worker = PipelineWorker(database, log, clock=lambda: NOW)
         log.end_offsets()

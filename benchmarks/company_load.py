@@ -7,6 +7,7 @@ of these take everything they can on the last day; one in 20 handles files with 
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator
@@ -43,9 +44,12 @@ from event_schema.ocsf_unmapped import DeviceUnmapped, Evidence, Unmapped
 from event_schema.request_signing import key_id
 from event_schema.wire import EVENTS_PER_RECORD_MAX, WireRecord, pack_events
 from server.people.calendar import day_type
+from server.people.pseudonyms import pseudonym_key
+from server.pipeline.measuring import prints_of_places
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     agent_keys,
     agents,
     channel_days,
@@ -231,16 +235,16 @@ class Company:
             subject_places.insert(),
             [{"subject": w.subject, "place": f"device:{w.stick.uid}", **used} for w in self.workers],
         )
-        connection.execute(
-            channel_days.insert(),
-            [
-                self._history_row(worker, day, files, megabytes)
-                for worker in self.workers
-                for day in range(first, week)
-                for files, megabytes in [self._day(worker, day)]
-                if files
-            ],
-        )
+        history = [
+            (worker, day, files, megabytes)
+            for worker in self.workers
+            for day in range(first, week)
+            for files, megabytes in [self._day(worker, day)]
+            if files
+        ]
+        connection.execute(channel_days.insert(), [self._history_row(*each) for each in history])
+        place_key = pseudonym_key(connection)
+        connection.execute(activity_days.insert(), [self._activity_row(*each, place_key) for each in history])
 
     def _history_row(self, worker: Worker, day: int, files: int, megabytes: float) -> dict[str, object]:
         return {
@@ -255,8 +259,20 @@ class Company:
             "first_time": day * DAY_MS,
             "last_time": day * DAY_MS + 1,
             "events": files + 2,
-            "anomaly": 0.0,
-            "model_id": None,
+        }
+
+    def _activity_row(
+        self, worker: Worker, day: int, files: int, megabytes: float, key: bytes
+    ) -> dict[str, object]:
+        stick = (f"device:{worker.stick.uid}",)
+        return {
+            "subject": worker.subject,
+            "activity": "removable_storage",
+            "day": day,
+            "day_type": day_type(day),
+            "amounts": json.dumps([round(megabytes * 1e6), files, 0]),
+            "places": json.dumps(prints_of_places("removable_storage", stick, key)),
+            "events": files + 2,
         }
 
     def week(self, events_max: int) -> Load:

@@ -12,8 +12,8 @@ import click
 import numpy as np
 from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
 
+from analytics.drift_features import DRIFT_NAMES
 from analytics.forest import train_forest
-from analytics.storage_features import FEATURE_NAMES
 
 TRAINING_ROWS = 20_000
 BATCHES = ((1, 200), (100, 40), (10_000, 2))
@@ -34,10 +34,10 @@ def microseconds_a_row(score: Callable[[], object], rows: int, calls: int) -> fl
 def main() -> None:
     """Prints both times and their ratio for several batch sizes; fails if the scores differ."""
     source = np.random.default_rng(1)
-    width = len(FEATURE_NAMES)
+    width = len(DRIFT_NAMES)
     active = source.random((TRAINING_ROWS, width)) < 0.2
     matrix = np.abs(source.normal(0, 2, (TRAINING_ROWS, width))) * active
-    flat = train_forest(matrix, FEATURE_NAMES, seed=1)
+    flat = train_forest(matrix, DRIFT_NAMES, seed=1)
     reference = IsolationForest(n_estimators=100, max_samples=512, random_state=1).fit(matrix)
     click.echo(f"{'rows a call':>12} {'flat µs/row':>12} {'scikit-learn':>13} {'ratio':>7}")
     for rows, calls in BATCHES:

@@ -36,7 +36,7 @@ from server.log.embedded import EmbeddedLog
 from server.pipeline.worker import PipelineWorker
 from server.store.database import open_database, upgrade
 from server.store.tables import alerts, event_blocks
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.postgres_server.server import PostgresServer
 
 NOW = 1_795_000_000_000
@@ -163,8 +163,8 @@ def run(
         company = Company(company_seed, NOW // DAY_MS - 1)
         with database.begin() as connection:
             company.settle(connection)
-        model = train_storage_model(database, now=NOW - 5 * DAY_MS)
-        if model.cold_start:
+        model = train_activities(database, now=NOW - 5 * DAY_MS)
+        if model.summary.cold_start:
             raise click.ClickException("the model has too little to learn from")
         load = company.week(load_events)
         log = EmbeddedLog(folder / "log.db", clock=lambda: NOW)

@@ -30,7 +30,7 @@ from server.log.kafka_topic import ensure_topic
 from server.pipeline.worker_rows import list_workers
 from server.store.database import Database, open_database, upgrade
 from server.store.tables import accounts, event_blocks, log_positions
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.kafka_broker.broker import KafkaBroker
 from tests.postgres_server.server import PostgresServer
 
@@ -113,7 +113,7 @@ def _company(database: Database, events: int, roaming: int) -> Load:
     with database.begin() as connection:
         company.settle(connection)
         _let_roam(connection, company, roaming)
-    train_storage_model(database, now=NOW - 5 * DAY_MS)
+    train_activities(database, now=NOW - 5 * DAY_MS)
     return company.week(events)
 
 

@@ -44,7 +44,7 @@ venv() {
         say "installing Python packages (a minute or two the first time)"
         $VENV/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
         $VENV/bin/python -m pip install --disable-pip-version-check --progress-bar off \
-            --editable '.[agent,databases,server,kafka,postgres,dev]' >$VENV/install.log 2>&1 ||
+            --editable '.[agent,databases,server,evaluation,kafka,postgres,dev]' >$VENV/install.log 2>&1 ||
             { tail -n 20 $VENV/install.log >&2; die "the Python packages could not be installed (all of it: $VENV/install.log)"; }
         sed -n 's/^Successfully installed/    installed:/p' $VENV/install.log
         printf '%s' "$wanted" >$VENV/.prepared

@@ -29,7 +29,7 @@ class PersonFields(Word, frozen=True):
     ] = None
     department: Annotated[Name | None, purpose("peers to compare with")] = None
     manager: Annotated[Name | None, purpose("whom to ask", names_person=True)] = None
-    peer_group: Annotated[Name | None, purpose("peers to compare with")] = None
+    peer_group: Annotated[Name | None, purpose("peers to compare with: department, and role if known")] = None
     priority: Annotated[int | None, purpose("more sensitive work weighs more")] = None
 
 

@@ -206,6 +206,7 @@ def _parsed(name: str, rule: Mapping[str, Any], sigma: Any, duties: Duties) -> P
         family=family,
         description=rule["description"].strip(),
         runbook=runbook.strip(),
+        outside_budget=duties.outside_budget,
         tags=tuple(rule.get("tags") or ()),
         file=name,
     )

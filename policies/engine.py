@@ -46,10 +46,17 @@ class Policy(msgspec.Struct, frozen=True):
     """Whose alert it is: the account's person, or the one whom the traits lead to (leaver.suspect)."""
     fades: bool = False
     """Whether it weighs less the longer ago they left (analytics/fading.py)."""
+    outside_budget: bool = False
+    """Whether it alerts however many alerts there are; rules of level critical always do."""
     version: int = 0
     """1, 2 … as it was saved; 0: it comes from no store."""
     hash: str = ""
     """SHA-256 of its text."""
+
+    @property
+    def always_alerts(self) -> bool:
+        """Outside of the alert budget."""
+        return bool(self.family) and (self.outside_budget or self.level == "critical")
 
 
 class PolicyHit(msgspec.Struct, frozen=True):
@@ -59,6 +66,8 @@ class PolicyHit(msgspec.Struct, frozen=True):
     family: str
     about: About = "account"
     fades: bool = False
+    outside_budget: bool = False
+    """Policy.always_alerts."""
     version: int = 0
 
 
@@ -195,6 +204,7 @@ def _hit(policy: Policy) -> PolicyHit:
         policy.family,
         policy.about,
         policy.fades,
+        policy.always_alerts,
         policy.version,
     )
 

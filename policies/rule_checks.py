@@ -49,6 +49,7 @@ class Duties(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runbook: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)] | msgspec.UnsetType = msgspec.UNSET
     about: About = "account"
     fades: bool = False
+    outside_budget: bool = False
     building_block: bool = False
     """It is there for correlations to count."""
 
@@ -62,6 +63,8 @@ def duties_faults(duties: Duties) -> Iterator[Fault]:
     if duties.building_block:
         if any(duties.of_alerts):
             yield Fault(("leaver",), "a building_block makes no alerts: it has neither family nor runbook")
+        if duties.outside_budget:
+            yield Fault(("leaver", "outside_budget"), "a building_block makes no alerts: no budget holds it")
         return
     for key, value in zip(("family", "runbook"), duties.of_alerts, strict=True):
         if not value:

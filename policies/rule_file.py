@@ -4,7 +4,8 @@ A file holds an exception (exception_file.py), a correlation (correlation_file.p
 keys of our own, which pySigma never sees:
 
     leaver: {family: removable_storage_copy, runbook: what the analyst does first,
-             about: suspect, fades: true}       # both may be left out: see engine.Policy
+             about: suspect, fades: true,       # these may be left out: see engine.Policy
+             outside_budget: true}
     tests:  {firing: [...], silent: [...]}          # see examples.py; they are run at loading
 
 Logsource is `product: leaver`, where `service` names the collector that the rule looks at, for people; or one
@@ -282,6 +283,7 @@ def _parsed(name: str, rule: Mapping[str, Any], duties: Duties, conditions: tupl
         runbook=runbook.strip(),
         about=duties.about,
         fades=duties.fades,
+        outside_budget=duties.outside_budget,
         tags=tuple(rule.get("tags") or ()),
         file=name,
     )

@@ -22,6 +22,7 @@ from event_schema.kafka_security import KafkaSecurity
 from server.people.calendar import Calendar, UnknownCalendar
 from server.people.company_places import PRIVATE_NETWORKS
 from server.people.working_hours import parse_hours
+from server.retention import ACTIVITY_DAYS, ACTIVITY_DAYS_MIN
 
 CONFIG_BYTES_MAX = 1 << 20
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*\Z")
@@ -97,6 +98,7 @@ class RetentionConfig(Section, frozen=True):
     events_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     alerts_days: Annotated[int, Meta(ge=1, le=3650)] = 730
     uses_days: Annotated[int, Meta(ge=60, le=3650)] = 730
+    activity_days: Annotated[int, Meta(ge=ACTIVITY_DAYS_MIN, le=3650)] = ACTIVITY_DAYS
     erased_accounts_days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
 

@@ -20,16 +20,19 @@ from server.erasure.record import let_accounts_go
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
 from server.pulse import Pulse
-from server.retention import first_day_kept, first_local_day
+from server.retention import ACTIVITY_DAYS, WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
 from server.store.deletion import delete_rows
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
+    activity_days,
     agent_findings,
     alerts,
+    anomaly_days,
     channel_days,
     collector_days,
     correlation_groups,
+    days_watched_anywhere,
     dead_letters,
     enrolment_tokens,
     event_blocks,
@@ -39,6 +42,7 @@ from server.store.tables import (
     log_positions,
     look_backs,
     people_changes,
+    queue_days,
     rule_days,
     subject_agents,
     subject_events,
@@ -64,14 +68,17 @@ def drop_old(
     events_days: int,
     alerts_days: int,
     uses_days: int,
+    sums_days: int = ACTIVITY_DAYS,
     stop: threading.Event,
 ) -> dict[str, int]:
     """Drops what is past its end, and counts it by table. An event goes with its block, when the block's
     youngest event is older than `events_days` days; so does where a subject was seen and with which devices,
     `events_days` days after the last time. Closed alerts stay for `alerts_days`, and until their days are
-    gone, which would raise them again; uses for `uses_days` after the last one."""
+    gone, which would raise them again; held ones until then; uses for `uses_days` after the last one; sums
+    of activities for `sums_days`."""
     first_kept = first_day_kept(now, events_days)
     first_local = first_local_day(first_kept)
+    first_watched = min(first_kept, first_day_kept(now, WATCHED_DAYS))
     still_seen = exists().where(
         subject_events.c.subject == subject_agents.c.subject, subject_events.c.agent == subject_agents.c.agent
     )
@@ -80,6 +87,8 @@ def drop_old(
         (dead_letters, dead_letters.c.received_at < first_kept * DAY),
         (subject_events, subject_events.c.day < first_local),
         (channel_days, channel_days.c.day < first_local),
+        (activity_days, activity_days.c.day < first_activity_day(now, sums_days)),
+        (anomaly_days, anomaly_days.c.day < first_local),
         (rule_days, rule_days.c.day < first_local),
         (suspect_traits, suspect_traits.c.day < first_local),
         (judged_days, judged_days.c.day < first_local),
@@ -88,7 +97,8 @@ def drop_old(
             correlation_groups,
             (correlation_groups.c.last_day < first_local) | (correlation_groups.c.until_day < now // DAY - 1),
         ),
-        (collector_days, collector_days.c.day < first_kept),
+        (collector_days, collector_days.c.day < first_watched),
+        (days_watched_anywhere, days_watched_anywhere.c.day < first_watched),
         (subject_places, subject_places.c.last_time < first_local * DAY),
         (
             trait_uses,
@@ -100,10 +110,14 @@ def drop_old(
         (agent_findings, agent_findings.c.last_at < first_kept * DAY),
         (
             alerts,
-            (alerts.c.status == "closed")
-            & (alerts.c.closed_at < now - alerts_days * DAY)
+            # Held ones are nobody's task.
+            (
+                (alerts.c.status == "held")
+                | ((alerts.c.status == "closed") & (alerts.c.closed_at < now - alerts_days * DAY))
+            )
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
+        (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
@@ -135,6 +149,7 @@ class Housekeeping:
         events_days: int,
         alerts_days: int,
         uses_days: int,
+        activity_days: int = ACTIVITY_DAYS,
         clock: Callable[[], int],
         renew_certificate: Callable[[], None],
         keep_time: Callable[[], None] = lambda: None,
@@ -150,6 +165,7 @@ class Housekeeping:
         self._events_days = events_days
         self._alerts_days = alerts_days
         self._uses_days = uses_days
+        self._sums_days = activity_days
         self._clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._drop_seconds = drop_seconds
@@ -200,6 +216,7 @@ class Housekeeping:
                 events_days=self._events_days,
                 alerts_days=self._alerts_days,
                 uses_days=self._uses_days,
+                sums_days=self._sums_days,
                 stop=stop,
             )
         except StoreUnavailable as error:

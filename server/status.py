@@ -11,7 +11,6 @@ from sqlalchemy import Connection, func, select
 from server.agents.health import list_agents, unknown_agent_findings
 from server.config import RetentionConfig
 from server.data_directory import LOG_NAME
-from server.detection.storage_anomaly import CHANNEL
 from server.erasure.record import erasure_state
 from server.installation import Installation
 from server.log.contract import EventLog, LogUnavailable
@@ -21,9 +20,11 @@ from server.people.undo import folder_state
 from server.pipeline.worker_rows import list_workers
 from server.policies.state import policy_state
 from server.process_state import ProcessState
+from server.retention import DAY_MS
 from server.service_tokens import ending_tokens
 from server.status_findings import status_findings
 from server.status_types import (
+    HELD_DAYS,
     LogState,
     RetentionState,
     Status,
@@ -33,7 +34,9 @@ from server.status_types import (
     score_band,
 )
 from server.store.size import database_bytes
-from server.store.tables import alerts, dead_letters, event_blocks, log_positions, models
+from server.store.tables import alerts, dead_letters, event_blocks, log_positions
+from server.training.model_watch import model_watch
+from server.training.stored_models import active_model
 
 
 def installation_status(
@@ -71,6 +74,7 @@ def read_status(
         events_stored=_count_events(connection) - erasures.events_taken,
         dead_letters=_dead_letters(connection),
         alerts_open=_open_alerts(connection),
+        alerts_held=_held_alerts(connection, now),
         agents=tuple(list_agents(connection, now=now)),
         workers=list_workers(connection),
         storage=_storage(connection, directory, log_kind),
@@ -82,6 +86,7 @@ def read_status(
         look_backs=look_back_state(connection),
         passwords_known=passwords_known(connection, now),
         training=_training(connection, process),
+        anomaly_model=model_watch(connection, now),
         findings=(),
     )
     unknown = tuple(
@@ -116,6 +121,12 @@ def _open_alerts(connection: Connection) -> dict[str, int]:
         band = score_band(row.score)
         found[band] = found.get(band, 0) + int(row.number)
     return found
+
+
+def _held_alerts(connection: Connection, now: int) -> int:
+    recent = alerts.c.last_time >= now - HELD_DAYS * DAY_MS
+    query = select(func.count()).where(alerts.c.status == "held", recent)
+    return int(connection.execute(query).scalar_one())
 
 
 def _log_state(connection: Connection, log: EventLog | None, kind: str, directory: Path) -> LogState:
@@ -161,19 +172,19 @@ def _size(path: Path) -> int:
 def _retention(connection: Connection, process: ProcessState | None, kept: RetentionConfig) -> RetentionState:
     oldest = connection.execute(select(func.min(event_blocks.c.last_day))).scalar_one()
     if process is None:
-        return RetentionState(kept.events_days, kept.alerts_days, oldest, None, None)
-    return RetentionState(kept.events_days, kept.alerts_days, oldest, process.next_drop_at, process.last_drop)
+        next_drop_at, last_drop = None, None
+    else:
+        next_drop_at, last_drop = process.next_drop_at, process.last_drop
+    return RetentionState(
+        kept.events_days, kept.alerts_days, oldest, next_drop_at, last_drop, kept.activity_days
+    )
 
 
 def _training(connection: Connection, process: ProcessState | None) -> TrainingState:
-    last = connection.execute(
-        select(models.c.created_at, models.c.summary)
-        .where(models.c.kind == CHANNEL, models.c.active)
-        .order_by(models.c.id.desc())
-        .limit(1)
-    ).first()
+    active = active_model(connection)
     part = None if process is None else process.parts.get("training")
     fault = None if part is None or part.state == "running" else part.last_error
-    if last is None:
+    if active is None:
         return TrainingState(None, None, None, fault)
-    return TrainingState(last.created_at, last.summary.get("subjects"), last.summary.get("cold_start"), fault)
+    summary = active.summary
+    return TrainingState(active.created_at, summary.subjects, summary.cold_start, fault)

@@ -10,6 +10,7 @@ from server.agents.health import AgentHealth
 from server.pipeline.worker_rows import SILENT_MS
 from server.policies.state import PolicyState
 from server.status_types import Status, StatusFinding
+from server.training.model_watch import ModelWatch
 from server.trusted_clock import CONFIRMED_MS, GAP_MS, STANDS_MS, ClockState
 
 WAITING_MS_MAX = 5 * 60 * 1000
@@ -29,6 +30,8 @@ def status_findings(status: Status) -> Iterator[StatusFinding]:
     yield from _storage(status)
     if status.policies is not None:
         yield from _policies(status.policies)
+    if status.anomaly_model is not None:
+        yield from model_findings(status.anomaly_model)
     for agent in status.agents:
         yield from _agent(agent)
 
@@ -154,6 +157,17 @@ def _policies(policies: PolicyState) -> Iterator[StatusFinding]:
             f"exception {ended.exception_id} ran out on {day} and hides nothing any more: renew or disable it"
         )
         yield StatusFinding("exception_ended", words)
+
+
+def model_findings(model: ModelWatch) -> Iterator[StatusFinding]:
+    if model.stale is None:
+        return
+    remedy = "leaver model train learns the days of now"
+    if model.chosen:
+        remedy = f"it was chosen by hand, so none replaces it: {remedy}, leaver model activate another one"
+    yield StatusFinding(
+        "model_stale", f"anomaly model {model.model_id} fits no longer: {model.stale}; {remedy}"
+    )
 
 
 def _agent(agent: AgentHealth) -> Iterator[StatusFinding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from event_schema.struct_base import Milliseconds
@@ -12,7 +14,9 @@ from server.people.undo import FolderState
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
 from server.process_state import LastDrop, ProcessState
+from server.retention import ACTIVITY_DAYS
 from server.service_tokens import ServiceToken
+from server.training.model_watch import ModelWatch
 
 SCORE_BANDS = {"0-39": 0, "40-69": 40, "70-100": 70}
 """How alerts are counted: each band and its lowest score."""
@@ -50,6 +54,9 @@ class StorageState(msgspec.Struct, frozen=True):
     disk_free: int | None
 
 
+HELD_DAYS: Final = 7
+
+
 class RetentionState(msgspec.Struct, frozen=True):
     """`oldest_day`: days since 1970-01-01, UTC, of the oldest block of events that is kept.
     `last_drop`: None where no `leaver up` says it."""
@@ -59,6 +66,7 @@ class RetentionState(msgspec.Struct, frozen=True):
     oldest_day: int | None
     next_drop_at: Milliseconds | None
     last_drop: LastDrop | None = None
+    activity_days: int = ACTIVITY_DAYS
 
 
 class TrainingState(msgspec.Struct, frozen=True):
@@ -71,7 +79,7 @@ class TrainingState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`alerts_open`: by score band."""
+    """`alerts_open`: by score band. `alerts_held`: of the last HELD_DAYS days."""
 
     at: Milliseconds
     process: ProcessState | None
@@ -92,3 +100,5 @@ class Status(msgspec.Struct, frozen=True):
     look_backs: LookBackState | None = None
     passwords_known: int = 0
     """Shared and service accounts whose password somebody who left still knows."""
+    anomaly_model: ModelWatch | None = None
+    alerts_held: int = 0

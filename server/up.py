@@ -162,6 +162,7 @@ class _Server:
             share=installation.open_share(log, f"up-{socket.gethostname()}"),
             events_days=config.retention.events_days,
             uses_days=config.retention.uses_days,
+            activity_days=config.retention.activity_days,
             seal_key=installation.seal_key("leaver up"),
         )
         self._pipeline = SupervisedThread("pipeline", self._worker.run, pulse=pulses[0])
@@ -197,6 +198,7 @@ class _Server:
             events_days=config.retention.events_days,
             alerts_days=config.retention.alerts_days,
             uses_days=config.retention.uses_days,
+            activity_days=config.retention.activity_days,
             clock=installation.clock,
             renew_certificate=self._renew_certificate,
             keep_time=self._keep_time,
@@ -204,7 +206,12 @@ class _Server:
             pulse=pulses[1],
         )
         self._hr_folder: WatchedFolder | None = None
-        training = PeriodicTraining(installation.database, clock=installation.clock, pulse=pulses[2])
+        training = PeriodicTraining(
+            installation.database,
+            clock=installation.clock,
+            activity_days=config.retention.activity_days,
+            pulse=pulses[2],
+        )
         self._taken_over: str | None = None
         up_lock = installation.up_lock
         self._parts = (
@@ -274,6 +281,7 @@ class _Server:
             self._installation.database,
             clock=self._clock,
             events_days=config.retention.events_days,
+            activity_days=config.retention.activity_days,
             days=config.people.look_back_days,
             pulse=pulse,
         )

@@ -80,6 +80,7 @@ class _Worker:
             share=installation.open_share(log, name),
             events_days=config.retention.events_days,
             uses_days=config.retention.uses_days,
+            activity_days=config.retention.activity_days,
             seal_key=installation.seal_key("leaver worker"),
         )
         self._replaced: WorkerReplaced | None = None

@@ -18,11 +18,13 @@ MAKES_OR_NEEDS_NO_DATA = {
     "leaver init",
     "leaver config show",
     "leaver policy match",
+    "leaver eval cert",
     "leaver policy record",
     "leaver eval departures",
+    "leaver eval simulate",
 }
 """`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files,
-`eval departures` makes companies up."""
+`eval` makes an installation of its own."""
 
 
 def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:

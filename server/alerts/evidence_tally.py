@@ -25,6 +25,7 @@ DESTINATIONS_MAX: Final = 50
 ACCOUNTS_MAX: Final = 200
 GAPS_MAX: Final = 20
 LABEL_TYPES_MAX: Final = 50
+FIDELITIES: Final = ("exact", "likely", "possible")
 
 
 class EvidenceEvent(msgspec.Struct, frozen=True):
@@ -82,6 +83,8 @@ class Evidence(msgspec.Struct, frozen=True):
     labels: dict[str, int]
     """What all files hold, by label, most first; the same value in two files counts twice. At most
     LABEL_TYPES_MAX; languages of source code are left out."""
+    fidelity: dict[str, int]
+    """How sure the collectors were: events by "exact", "likely" and "possible"."""
     missing: int
     """Events of the alert's ranges that are not stored any more."""
     damaged: tuple[str, ...]
@@ -103,6 +106,7 @@ class EvidenceTally:
         self._accounts: dict[tuple[str, str], None] = {}
         self._gaps: dict[str, _Gap] = {}
         self._labels: Counter[str] = Counter()
+        self._fidelity: Counter[str] = Counter()
 
     def add(self, found: EvidenceEvent) -> None:
         event = found.event
@@ -127,6 +131,7 @@ class EvidenceTally:
         user = account_of(event)
         if user is not None and user.name and len(self._accounts) < ACCOUNTS_MAX:
             self._accounts[user.name, event.device.hostname] = None
+        self._fidelity[found.leaver.evidence.fidelity] += 1
         gap = found.leaver.evidence.gap
         if gap and (gap in self._gaps or len(self._gaps) < GAPS_MAX):
             self._gaps.setdefault(gap, _Gap()).add(event)
@@ -146,6 +151,7 @@ class EvidenceTally:
             accounts=tuple(sorted(self._accounts)),
             gaps=tuple(f"{gap}{self._gaps[gap].place(self.total)}" for gap in sorted(self._gaps)),
             labels=dict(sorted(self._labels.items(), key=lambda each: (-each[1], each[0]))),
+            fidelity={each: self._fidelity[each] for each in FIDELITIES if self._fidelity[each]},
             missing=missing,
             damaged=tuple(damaged),
             read_all=read_all,

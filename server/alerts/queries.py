@@ -9,18 +9,24 @@ import msgspec
 from sqlalchemy import Connection, Row, select, tuple_, update
 
 from server import audit
+from server.alerts.calming import CALMING, note_accepted
 from server.alerts.evidence_blocks import note_judged_ranges
 from server.alerts.judgement import note_judged
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import EarlierAlert
-from server.store.column_types import is_storable
+from server.people.erased import SUBJECT_CHARACTERS
+from server.people.pseudonyms import person_subject
+from server.pipeline.state_versions import raise_versions
+from server.retention import ACTIVITY_DAYS, first_activity_day
+from server.store.column_types import is_storable, key_text
 from server.store.tables import alert_days, alerts
 
 LIST_MAX = 1000
 EARLIER_MAX = 10
 REASON_CHARACTERS = 1000
 
-StatusFilter = Literal["open", "closed", "all"]
+StatusFilter = Literal["open", "closed", "all", "held"]
+"""all: open and closed. Held ones were found, not alerted (queueing.py)."""
 
 
 class Verdict(StrEnum):
@@ -53,6 +59,9 @@ class Alert(msgspec.Struct, frozen=True):
     subject: str
     family: str
     status: str
+    """open, closed or held."""
+    by_rules: bool
+    """By rules outside of the budget."""
     score: int
     account_owner: str | None
     suspected_actor: str | None
@@ -81,8 +90,8 @@ def list_alerts(connection: Connection, status: StatusFilter = "open", limit: in
     if not 1 <= limit <= LIST_MAX:
         raise ValueError(f"limit {limit} is not within 1 to {LIST_MAX}")
     query = select(alerts).order_by(alerts.c.score.desc(), alerts.c.last_time.desc(), alerts.c.id.desc())
-    if status != "all":
-        query = query.where(alerts.c.status == status)
+    wanted = ("open", "closed") if status == "all" else (status,)
+    query = query.where(alerts.c.status.in_(wanted))
     return [_alert(row) for row in connection.execute(query.limit(limit))]
 
 
@@ -95,9 +104,17 @@ def get_alert(connection: Connection, alert_id: int) -> Alert:
 
 
 def close_alert(
-    connection: Connection, alert_id: int, verdict: Verdict, reason: str, actor: str, at: int
+    connection: Connection,
+    alert_id: int,
+    verdict: Verdict,
+    reason: str,
+    actor: str,
+    at: int,
+    *,
+    activity_days: int = ACTIVITY_DAYS,
 ) -> Alert:
-    """Closes an open alert and writes an audit row. Needs a write transaction. at: ms UTC.
+    """Closes an open or held alert and writes an audit row. Needs a write transaction. at: ms UTC.
+    `activity_days`: for how many days sums by activity count.
 
     Raises UnknownAlert, AlreadyClosed, and ValueError where the reason is empty or too long.
     """
@@ -106,11 +123,19 @@ def close_alert(
         raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
     if not is_storable(reason):
         raise ValueError("the reason holds a character that a database cannot keep")
-    if get_alert(connection, alert_id).status == "open":
+    before = get_alert(connection, alert_id)
+    if before.status != "closed":
+        if verdict is Verdict.CONFIRMED:
+            # A leak's days are nobody's usual from now on (confirmed_days.py): whoever remembers these
+            # people forgets what their days are measured against.
+            concerned = {before.subject}
+            if before.account_owner is not None:
+                concerned.add(key_text(person_subject(before.account_owner), SUBJECT_CHARACTERS))
+            raise_versions(connection, {}, concerned)
         note_judged_ranges(connection, alert_id)
     changed = connection.execute(
         update(alerts)
-        .where(alerts.c.id == alert_id, alerts.c.status == "open")
+        .where(alerts.c.id == alert_id, alerts.c.status != "closed")
         .values(
             status="closed",
             verdict=verdict.value,
@@ -124,6 +149,9 @@ def close_alert(
     if not changed:
         raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
     note_judged(connection, alert_id, alert.subject, alert.family)
+    if alert.verdict in CALMING:
+        note_accepted(connection, alert_id, alert.subject, first_activity_day(at, activity_days))
+        alert = get_alert(connection, alert_id)
     audit.append(
         connection,
         at=at,

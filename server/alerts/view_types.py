@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.explanation_words import ExplanationWords
 from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
 from server.alerts.evidence_tally import System
@@ -35,10 +36,16 @@ class Who(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ShareView(msgspec.Struct, frozen=True):
+    """A part of the score; the points of all add up to it."""
+
     source: str
+    """A rule's id, risk.ANOMALY_SOURCE or SLOW_SOURCE."""
     title: str
     points: int
     share: float
+    """Exact, 0-1; all add up to 1."""
+    words: dict[str, str] = {}
+    """The title by language, of what is no rule."""
 
 
 class TraitView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,6 +122,8 @@ class EvidenceView(msgspec.Struct, frozen=True):
     systems: tuple[System, ...]
     labels: dict[str, int]
     """As in `Evidence`."""
+    fidelity: dict[str, int]
+    """As in `Evidence`."""
     largest: tuple[EventView, ...]
     not_shown: int
     """Events that were read and are not in `largest`."""
@@ -140,5 +149,9 @@ class AlertDetail(msgspec.Struct, frozen=True):
     model_id: int | None
     evidence: EvidenceView
     proof: EvidenceProof
+    explanation: dict[str, ExplanationWords] = {}
+    """By language; empty where nothing is to be said beside the sentence."""
+    held: dict[str, str] = {}
+    """By language, why it is not alerted; empty: it is."""
     earlier: tuple[EarlierAlert, ...] = ()
     """The latest first."""

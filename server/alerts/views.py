@@ -6,19 +6,22 @@ The console, the API and the command line show these, so that masking happens in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
 
-from analytics.risk import ANOMALY_SOURCE
+from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE
 from server.alerts.act_words import act_of
 from server.alerts.blind_spots import BlindSpot, blind_spots
 from server.alerts.evidence import evidence
 from server.alerts.evidence_tally import Destination, Evidence, EvidenceEvent
+from server.alerts.explained import explained
+from server.alerts.held_words import held_words
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert, StatusFilter, earlier_alerts, get_alert, list_alerts
+from server.alerts.ranking import HELD
 from server.alerts.trait_words import trait_words
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import (
@@ -40,6 +43,13 @@ from server.store.database import Database
 from server.store.tables import rule_days
 
 EVIDENCE_SHOWN = 20
+_SHARE_WORDS: Final = {
+    ANOMALY_SOURCE: {"en": "Unusual for the person and among peers", "zh": "与本人平常及同组人员相比异常"},
+    SLOW_SOURCE: {
+        "en": "Rising for weeks against the months before",
+        "zh": "与此前数月相比，数周以来持续上升",
+    },
+}
 
 
 def alert_views(
@@ -75,6 +85,7 @@ def alert_detail(
         proven = msgspec.structs.replace(proven, missing=max(0, proven.missing - proof.erased))
         unseen = blind_spots(connection, alert_id)
         earlier = earlier_alerts(connection, alert)
+        held = held_words(connection, alert_id) if alert.status == HELD else {}
         titles = {
             row.rule_id: row.title
             for row in connection.execute(
@@ -86,23 +97,22 @@ def alert_detail(
     sight = _Sight(database, known, [alert], proven.accounts, unmasking)
     return AlertDetail(
         alert=sight.alert(alert),
-        shares=tuple(
-            ShareView(share.source, _share_title(share.source, titles), share.points, share.share)
-            for share in alert.shares
-        ),
+        shares=tuple(share_view(each.source, each.points, each.share, titles) for each in alert.shares),
         facts=sight.plain(alert.facts),
         policy_version=alert.policy_version,
         model_id=alert.model_id,
         evidence=sight.evidence(proven, unseen),
         proof=sight.proof(proof),
+        explanation=explained(alert.facts, held=alert.status == HELD),
         earlier=tuple(earlier),
+        held=held,
     )
 
 
-def _share_title(source: str, titles: dict[str, str]) -> str:
-    if source == ANOMALY_SOURCE:
-        return "Unusual for the person and among peers"
-    return titles.get(source, source)
+def share_view(source: str, points: int, share: float, titles: Mapping[str, str]) -> ShareView:
+    """`titles`: of rules."""
+    words = _SHARE_WORDS.get(source, {})
+    return ShareView(source, words.get("en") or titles.get(source, source), points, share, words)
 
 
 def _shown(who: Who | None) -> str | None:
@@ -195,6 +205,7 @@ class _Sight:
                 msgspec.structs.replace(each, name=self.plain(each.name)) for each in proven.systems
             ),
             labels=proven.labels,
+            fidelity=proven.fidelity,
             largest=tuple(map(self._event, proven.events)),
             not_shown=proven.total - len(proven.events),
             not_seen=(*self.plain(list(proven.gaps)), *map(self._blind_spot, unseen)),

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from server.alerts.below import BELOW_DAYS_MAX, BELOW_MAX
+from server.alerts.below_views import below_views
 from server.alerts.queries import (
     LIST_MAX,
     REASON_CHARACTERS,
@@ -32,6 +34,11 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = 100
 
 
+class BelowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    days: Annotated[int, Meta(ge=1, le=BELOW_DAYS_MAX)] = 7
+    limit: Annotated[int, Meta(ge=1, le=BELOW_MAX)] = 50
+
+
 class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verdict: Verdict
     reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS)]
@@ -46,12 +53,22 @@ def status(service: ApiService, _call: Call) -> Response:
 
 
 def list_of_alerts(service: ApiService, call: Call) -> Response:
-    """GET /v1/alerts?status=open|closed|all&limit=N: highest score first."""
+    """GET /v1/alerts?status=open|closed|all|held&limit=N: highest score first."""
     try:
         query = msgspec.convert(call.query, ListQuery, strict=False)
     except msgspec.ValidationError as error:
         raise ApiError(400, "bad_query", f"query: {error}") from None
     return json_response(with_datetimes(alert_views(service.database, query.status, query.limit)))
+
+
+def below(service: ApiService, call: Call) -> Response:
+    """GET /v1/alerts/below?days=N&limit=N: what was found and not alerted, highest score first."""
+    try:
+        query = msgspec.convert(call.query, BelowQuery, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, "bad_query", f"query: {error}") from None
+    found = below_views(service.database, now=service.clock(), days=query.days, limit=query.limit)
+    return json_response(with_datetimes(found))
 
 
 def one_alert(service: ApiService, call: Call) -> Response:
@@ -71,7 +88,15 @@ def close(service: ApiService, call: Call) -> Response:
     alert_id = call.path_values["id"]
     try:
         with service.database.begin() as connection:
-            close_alert(connection, alert_id, request.verdict, request.reason, ACTOR, service.clock())
+            close_alert(
+                connection,
+                alert_id,
+                request.verdict,
+                request.reason,
+                ACTOR,
+                service.clock(),
+                activity_days=service.config.retention.activity_days,
+            )
     except UnknownAlert as error:
         raise ApiError(404, "unknown_alert", str(error)) from None
     except AlreadyClosed as error:
@@ -84,6 +109,7 @@ def close(service: ApiService, call: Call) -> Response:
 ADMIN_ENDPOINTS = [
     Endpoint("GET", "/v1/status", Access.ADMIN, status),
     Endpoint("GET", "/v1/alerts", Access.ADMIN, list_of_alerts),
+    Endpoint("GET", "/v1/alerts/below", Access.ADMIN, below),
     Endpoint("GET", "/v1/alerts/{id:int}", Access.ADMIN, one_alert),
     Endpoint("POST", "/v1/alerts/{id:int}/close", Access.ADMIN, close, "application/json", _CLOSE_BODY),
 ]

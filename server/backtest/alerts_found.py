@@ -1,26 +1,31 @@
-"""The alerts of both sides: stored hits of rules that are not replayed, and what the replay found of others.
+"""The alerts of both sides: stored hits of rules that are not replayed, and what the replay found of
+others.
 
-An alert is what one open alert would have held: of one subject and family, all days at or above the line. One
-that a person closed ends with its last day, on both sides; what comes on later days is another alert, in
-which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the window all is as
-it was found, on both sides. Anomalies do not depend on rules: they are those that are stored.
+An alert is what one open alert would have held: of one subject and family, all days at or above the
+line. One that a person closed ends with its last day, on both sides; what comes on later days is another
+alert, in which hits up to that day take no part, as for the pipeline (alerts/judgement.py). Before the
+window all is as it was found, on both sides. Anomalies do not depend on rules: they are those that are
+stored. Each day has the line that it had, and one that a queue held back makes no alert by itself. What
+a trial finds anew is told without the day's cap: how much would compete for it is what one wants to know
+of a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from policies.correlated_policies import Reach
-from server.detection.assessment import ANOMALY, RULE_DAYS_BACK, assess
-from server.detection.storage_anomaly import CHANNEL, FAMILY
-from server.pipeline.subject_state import ChannelDay, RuleHits, SubjectState
-from server.store.tables import alert_days, alerts, channel_days, rule_days
+from server.alerts.queueing import day_lines
+from server.alerts.scored_days import SUBJECTS_AT_ONCE, load_scored_days
+from server.detection.assessment import RULE_DAYS_BACK, Lines, assess, judged_points
+from server.pipeline.subject_state import SubjectState
+from server.store.tables import alert_candidates, alert_days, alerts, anomaly_days, rule_days
+from server.training.stored_models import active_risk_line
 
-SUBJECTS_AT_ONCE: Final = 500
 _ORDER: Final = ("confirmed", "expected", "false", "duplicate")
 
 
@@ -58,10 +63,12 @@ def concerned_subjects(connection: Connection, window: Window) -> Iterator[str]:
     hit = rule_days.c
     found = select(hit.subject).where(hit.family.in_(window.families), hit.day >= window.since)
     yield from connection.execute(found.distinct()).scalars()
-    if FAMILY in window.families:
-        day = channel_days.c
-        strange = select(day.subject).where(day.channel == CHANNEL, day.day >= window.since, day.anomaly > 0)
-        yield from connection.execute(strange.distinct()).scalars()
+    day = anomaly_days.c
+    is_strange = ((day.points > 0) & day.family.in_(window.families)) | (
+        (day.slow_points > 0) & day.slow_family.in_(window.families)
+    )
+    strange = select(day.subject).where(day.day >= window.since, is_strange)
+    yield from connection.execute(strange.distinct()).scalars()
 
 
 def found_alerts(
@@ -72,31 +79,16 @@ def found_alerts(
     reaches: tuple[Mapping[str, Reach], Mapping[str, Reach]],
 ) -> Iterator[Pair]:
     """All of these subjects that are there on a side. At most SUBJECTS_AT_ONCE subjects."""
-    stored = _stored(connection, window, subjects)
+    stored = load_scored_days(connection, subjects, window.since - RULE_DAYS_BACK, strange_since=window.since)
     closed = _closed(connection, window, subjects)
+    held = _held_days(connection, window, subjects)
+    lines = day_lines(connection, active_risk_line(connection), since=window.since)
     for subject in subjects:
         states = [_joined(stored[subject], side.get(subject), window) for side in replayed]
         for family in sorted(window.families):
             ends = closed.get((subject, family), {})
-            yield from _pairs(window, states, family, ends, reaches)
-
-
-def _stored(connection: Connection, window: Window, subjects: Sequence[str]) -> dict[str, SubjectState]:
-    """Rule hits and strange days, as far back as they weigh."""
-    states = {subject: SubjectState(subject) for subject in subjects}
-    since = window.since - RULE_DAYS_BACK
-    hit = rule_days.c
-    for row in connection.execute(select(rule_days).where(hit.subject.in_(subjects), hit.day >= since)):
-        states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])
-    if FAMILY in window.families:
-        day = channel_days.c
-        strange = select(channel_days).where(
-            day.subject.in_(subjects), day.channel == CHANNEL, day.day >= since, day.anomaly > 0
-        )
-        for row in connection.execute(strange):
-            days = states[row.subject].channels.setdefault(CHANNEL, {})
-            days[row.day] = ChannelDay(*row[1:])
-    return states
+            back = held.get((subject, family), frozenset())
+            yield from _pairs(window, states, family, ends, reaches, back, lines)
 
 
 def _closed(
@@ -124,6 +116,22 @@ def _closed(
     return found
 
 
+def _held_days(
+    connection: Connection, window: Window, subjects: Sequence[str]
+) -> dict[tuple[str, str], frozenset[int]]:
+    """By subject and family: days that a queue let no alert through of."""
+    at = alert_candidates.c
+    query = (
+        select(alerts.c.subject, alerts.c.family, at.day, at.admitted)
+        .join(alert_candidates, at.alert == alerts.c.id)
+        .where(alerts.c.subject.in_(subjects), alerts.c.family.in_(window.families), at.day >= window.since)
+    )
+    days: dict[bool, dict[tuple[str, str], set[int]]] = {True: {}, False: {}}
+    for row in connection.execute(query):
+        days[row.admitted].setdefault((row.subject, row.family), set()).add(row.day)
+    return {place: frozenset(held - days[True].get(place, set())) for place, held in days[False].items()}
+
+
 def _gravity(closed: tuple[int, str]) -> tuple[int, int]:
     number, verdict = closed
     return (_ORDER.index(verdict) if verdict in _ORDER else len(_ORDER)), number
@@ -132,7 +140,7 @@ def _gravity(closed: tuple[int, str]) -> tuple[int, int]:
 def _joined(stored: SubjectState, replayed: SubjectState | None, window: Window) -> SubjectState:
     """What is stored, with what the replay found in place of what the replayed rules had found."""
     state = SubjectState(stored.subject)
-    state.channels = stored.channels
+    state.channels, state.anomalies = stored.channels, stored.anomalies
     state.rules = {
         place: hits
         for place, hits in stored.rules.items()
@@ -153,12 +161,14 @@ def _pairs(
     family: str,
     ends: Mapping[int, tuple[int, str]],
     reaches: Sequence[Mapping[str, Reach]],
+    held: Collection[int],
+    lines: Lines,
 ) -> Iterator[Pair]:
     after = None
     for end in [*sorted(ends), None]:
         if end is None or end >= window.since:
             found = [
-                _alert(window, state, family, (after, end), each)
+                _alert(window, state, family, (after, end), each, held, lines)
                 for state, each in zip(states, reaches, strict=True)
             ]
             if any(found):
@@ -173,12 +183,15 @@ def _alert(
     family: str,
     between: tuple[int | None, int | None],
     reaches: Mapping[str, Reach],
+    held: Collection[int],
+    lines: Lines,
 ) -> Found | None:
     """`between`: the day on which the alert before it ended, and its own last one."""
     after, end = between
     part = _until(state, end)
-    assessed = assess(part, family, _judged(part, after), reaches, since=window.since)
-    if assessed is None:
+    judged = _judged(part, family, after)
+    assessed = assess(part, family, judged, reaches, since=window.since, lines=lines)
+    if assessed is None or (not assessed.by_rules and held and set(assessed.days) <= set(held)):
         return None
     rules = tuple(sorted({hit.rule_id for hit in assessed.hits}))
     return Found(assessed.risk.score, assessed.days, assessed.places, rules)
@@ -189,14 +202,12 @@ def _until(state: SubjectState, end: int | None) -> SubjectState:
         return state
     part = SubjectState(state.subject)
     part.rules = {place: hits for place, hits in state.rules.items() if hits.day <= end}
-    part.channels = {
-        channel: {day: row for day, row in days.items() if day <= end}
-        for channel, days in state.channels.items()
-    }
+    part.channels = state.channels
+    part.anomalies = {day: row for day, row in state.anomalies.items() if day <= end}
     return part
 
 
-def _judged(state: SubjectState, after: int | None) -> Mapping[tuple[str, int], int]:
+def _judged(state: SubjectState, family: str, after: int | None) -> Mapping[tuple[str, int], int]:
     """All up to the day on which the alert before it ended."""
     if after is None:
         return {}
@@ -205,9 +216,9 @@ def _judged(state: SubjectState, after: int | None) -> Mapping[tuple[str, int], 
         if hits.day <= after:
             place = (hits.rule_id, hits.day)
             judged[place] = judged.get(place, 0) + hits.hits
-    for row in state.channels.get(CHANNEL, {}).values():
+    for row in state.anomalies.values():
         if row.day <= after:
-            judged[ANOMALY, row.day] = row.events
+            judged |= {(key, row.day): points for key, points in judged_points(row, family).items()}
     return judged
 
 

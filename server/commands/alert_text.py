@@ -8,11 +8,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from analytics.explanation_words import ExplanationWords
 from event_schema.byte_size import byte_size
+from server.alerts.below_views import NotAlertedView
 from server.alerts.proof import EvidenceProof
 from server.alerts.queries import Verdict
 from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
 from server.commands.alert_words import (
+    calmed_words,
     counted,
     destination_words,
     label_words,
@@ -27,6 +30,7 @@ from server.commands.alert_words import (
     zone_of,
 )
 from server.commands.evidence_rows import evidence_row
+from server.commands.explanation_text import stands_out, sure_words
 from server.commands.tables import age, output_width
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
@@ -84,8 +88,8 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
     return table
 
 
-def detail_text(detail: AlertDetail) -> RenderableType:
-    """One alert on one page."""
+def detail_text(detail: AlertDetail, *, is_stored: bool = True) -> RenderableType:
+    """One alert on one page. `is_stored`: commands can do more with it."""
     detail = printable(detail, AlertDetail)
     alert = detail.alert
     title = Text.assemble(
@@ -96,22 +100,29 @@ def detail_text(detail: AlertDetail) -> RenderableType:
         f" · {alert.status} · {alert.family}",
     )
     parts: list[RenderableType] = [title, "", Text(alert.sentence.get("en", ""), style="bold"), ""]
+    if detail.held:
+        parts += [Text(detail.held["en"]), ""]
     parts.append(Padding(_facts(detail), (0, 0, 0, 2)))
     parts += [
         "",
         Text("Why ", style="bold").append(str(alert.score)),
         _indented(_bars(detail.shares, _versions(detail))),
     ]
+    words = detail.explanation.get("en", ExplanationWords())
+    if strange := stands_out(words):
+        points = Text(f"  {words.points}" if words.points else "", style="dim not bold")
+        parts += ["", Text("Stands out", style="bold").append(points), _indented(strange)]
     parts += [
         "",
         _evidence_title(detail.evidence, zone_of(alert)),
-        _indented(_evidence_table(detail, zone_of(alert))),
+        _indented(_evidence_table(detail, zone_of(alert), is_stored=is_stored)),
     ]
-    parts += ["", _proof_line(detail.proof), *_not_seen(detail.evidence), *_next_steps(alert)]
+    parts += ["", _proof_line(detail.proof), _not_seen(detail)]
+    parts += _next_steps(alert) if is_stored else ()
     return Group(*parts)
 
 
-def _facts(detail: AlertDetail) -> Table:
+def _facts(detail: AlertDetail) -> Table:  # noqa: PLR0912
     alert = detail.alert
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -142,6 +153,8 @@ def _facts(detail: AlertDetail) -> Table:
         grid.add_row("" if index else "where to", destination_words(destination))
     if len(detail.evidence.destinations) > 5:
         grid.add_row("", f"… and {len(detail.evidence.destinations) - 5} more")
+    if sure := sure_words(detail.evidence.fidelity):
+        grid.add_row("how sure", sure)
     hosts = sorted({event.event["device"]["hostname"] for event in detail.evidence.largest})
     if hosts:
         grid.add_row("from", ", ".join(hosts[:5]) + (" …" if len(hosts) > 5 else ""))
@@ -153,6 +166,8 @@ def _facts(detail: AlertDetail) -> Table:
     if alert.verdict and alert.closed_at is not None:
         closed = f"{moment(alert.closed_at, zone_of(alert))} as {alert.verdict} by {alert.closed_by}"
         grid.add_row("closed", f"{closed}: {alert.reason}")
+    if calmed := calmed_words(detail.facts):
+        grid.add_row("calms", calmed)
     return grid
 
 
@@ -202,7 +217,7 @@ def _evidence_title(evidence: EvidenceView, zone: str) -> Text:
     return title.append(f"; times in {zone}", style="dim not bold")
 
 
-def _evidence_table(detail: AlertDetail, zone: str) -> RenderableType:
+def _evidence_table(detail: AlertDetail, zone: str, *, is_stored: bool) -> RenderableType:
     evidence = detail.evidence
     shown = evidence.largest
     if not shown:
@@ -220,9 +235,9 @@ def _evidence_table(detail: AlertDetail, zone: str) -> RenderableType:
         return table
     word = "more file" if evidence.files == evidence.total else "further event"
     wanted = min(evidence.total, EVIDENCE_MAX)
-    how = f"leaver alerts show {detail.alert.id} --evidence {wanted}"
+    how = f": leaver alerts show {detail.alert.id} --evidence {wanted}" if is_stored else ""
     size = evidence.bytes - sum(event.bytes for event in shown)
-    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}: {how}", style="dim"))
+    return Group(table, Text(f"… and {counted(rest, word)}, {byte_size(size)}{how}", style="dim"))
 
 
 def _proof_line(proof: EvidenceProof) -> Text:
@@ -254,8 +269,11 @@ def _proof_line(proof: EvidenceProof) -> Text:
     return line
 
 
-def _not_seen(evidence: EvidenceView) -> list[Text]:
-    said = [*evidence.not_seen, *(f"unreadable: {text}" for text in evidence.damaged)]
+def _not_seen(detail: AlertDetail) -> Table:
+    evidence = detail.evidence
+    words = detail.explanation.get("en", ExplanationWords())
+    unreadable = (f"unreadable: {text}" for text in evidence.damaged)
+    said = [*words.not_watched, *evidence.not_seen, *unreadable]
     if evidence.missing:
         said.append(f"{counted(evidence.missing, 'event')} no longer stored")
     if not evidence.read_all:
@@ -268,16 +286,40 @@ def _next_steps(alert: AlertView) -> list[RenderableType]:
     lines = []
     if alert.who.id is None and not alert.who.accounts:
         lines.append(f'leaver alerts show {alert.id} --unmask --reason "…"')
-    if alert.status == "open":
+    if alert.status != "closed":
         lines.append(f'leaver alerts close {alert.id} --verdict VERDICT --reason "…"')
         lines.append(f"  VERDICT: {', '.join(Verdict)}")
-    return ["", *_labelled("Next", lines)] if lines else []
+    return ["", _labelled("Next", lines)] if lines else []
 
 
-def _labelled(label: str, lines: list[str]) -> list[Text]:
+def below_text(found: list[NotAlertedView]) -> RenderableType:
+    """A table, a day a row: who, and under it what stood out and why it is no alert."""
+    found = printable(found, list[NotAlertedView])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("day", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("strange", justify="right", no_wrap=True)
+    table.add_column("who, and what", overflow="fold", ratio=1)
+    table.add_column("alert", justify="right", no_wrap=True)
+    for each in found:
+        words = Text(shown_name(each.who)).append(f" · {status_words(each.who)}", style="dim")
+        words.append(f"\n{each.stood_out['en'] or 'nothing by itself'}")
+        if each.family:
+            words.append(f" ({each.family})", style="dim")
+        words.append(f"\n{each.words['en']}", style="dim")
+        held = "" if each.held is None else str(each.held)
+        table.add_row(each.day, score_text(each.score), f"{each.strength:.1f}", words, held)
+    return table
+
+
+def _labelled(label: str, lines: list[str]) -> Table:
     """The label, in bold, before the first line; the others under it."""
-    first = Text(f"{label:<10}", style="bold").append(lines[0], style="not bold")
-    return [first, *(Text(f"{'':<10}{line}") for line in lines[1:])]
+    grid = Table.grid()
+    grid.add_column(style="bold", width=10, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for index, line in enumerate(lines):
+        grid.add_row("" if index else label, line)
+    return grid
 
 
 def _indented(content: RenderableType) -> Padding:

@@ -1,4 +1,5 @@
-"""`leaver alerts`: the queue, one alert with its proof, and closing it."""
+"""`leaver alerts`: the queue, what is not in it, one alert with its proof, a person's risk over time, and
+closing an alert."""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from server.alerts.below import BELOW_DAYS_MAX, BELOW_MAX
+from server.alerts.below_views import below_views
+from server.alerts.person_risk import DAYS_MAX, person_risk
 from server.alerts.queries import (
     LIST_MAX,
     REASON_CHARACTERS,
@@ -17,7 +21,7 @@ from server.alerts.queries import (
 )
 from server.alerts.view_types import Unmasking
 from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
-from server.commands.alert_text import EVIDENCE_MAX, detail_text, echo_text, queue_text
+from server.commands.alert_text import EVIDENCE_MAX, below_text, detail_text, echo_text, queue_text
 from server.commands.opening import (
     Command,
     checked_reason,
@@ -29,7 +33,9 @@ from server.commands.opening import (
     system_actor,
     system_clock,
 )
+from server.commands.risk_text import risk_text
 from server.json_times import rfc3339
+from server.people.pseudonyms import UnknownPseudonym
 
 
 def _unmask_options(command: Command) -> Command:
@@ -46,7 +52,11 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option(
-    "--status", type=click.Choice(["open", "closed", "all"]), default="open", show_default=True, help="Which."
+    "--status",
+    type=click.Choice(["open", "closed", "all", "held"]),
+    default="open",
+    show_default=True,
+    help="Which; all are open and closed, held ones were found and not alerted.",
 )
 @click.option("--limit", type=click.IntRange(1, LIST_MAX), default=100, show_default=True, help="How many.")
 @_unmask_options
@@ -65,6 +75,30 @@ def show_list(
         click.echo("No alerts." if status == "all" else f"No {status} alerts.")
     else:
         echo_text(queue_text(found, system_clock()))
+
+
+@alerts.command("below")
+@click.option(
+    "--days",
+    type=click.IntRange(1, BELOW_DAYS_MAX),
+    default=7,
+    show_default=True,
+    help="How far back, with today.",
+)
+@click.option("--limit", type=click.IntRange(1, BELOW_MAX), default=50, show_default=True, help="How many.")
+@data_option
+@json_option
+def show_below(days: int, limit: int, data: Path | None, as_json: bool) -> None:
+    """What was found and not alerted, highest first, and why not: below the line, judged harmless before,
+    cooling down after an alert, over the day's cap. Under a cold-start model the strangest days."""
+    with open_installation(data) as installation:
+        found = below_views(installation.database, now=system_clock(), days=days, limit=limit)
+    if as_json:
+        echo_json(found)
+    elif not found:
+        click.echo(f"Nothing was found that is no alert, in {days} days.")
+    else:
+        echo_text(below_text(found))
 
 
 @alerts.command("show")
@@ -98,6 +132,34 @@ def show_one(
         echo_text(detail_text(detail))
 
 
+@alerts.command("risk")
+@click.argument("who", metavar="ALERT|PSEUDONYM")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), default=90, show_default=True, help="Up to today.")
+@data_option
+@json_option
+def show_risk(who: str, days: int, data: Path | None, as_json: bool) -> None:
+    """The risk of one person over time: how it rose, how it fades, and in which policy families.
+
+    WHO is an alert's number or the pseudonym that alerts show. Half of everything is gone after 14 days; what
+    was closed as expected or false counts no longer. Of days of which nothing is kept the risk is not known.
+    """
+    with open_installation(data) as installation:
+        try:
+            found = person_risk(
+                installation.database,
+                who,
+                days,
+                now=system_clock(),
+                events_days=installation.config.retention.events_days,
+            )
+        except (UnknownAlert, UnknownPseudonym) as error:
+            fail(str(error))
+    if as_json:
+        echo_json(found)
+    else:
+        echo_text(risk_text(found))
+
+
 @alerts.command("close")
 @click.argument("alert_id", metavar="ID", type=int)
 @click.option("--verdict", type=click.Choice([v.value for v in Verdict]), required=True, help="What it was.")
@@ -105,13 +167,21 @@ def show_one(
 @data_option
 @json_option
 def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: bool) -> None:
-    """Close an open alert with a verdict and a reason. It stays closed: what comes later opens another."""
+    """Close an alert, open or held, with a verdict and a reason. What comes later opens another."""
     reason = checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
         try:
             with installation.database.begin() as connection:
-                closed = close_alert(connection, alert_id, Verdict(verdict), reason, system_actor(), now)
+                closed = close_alert(
+                    connection,
+                    alert_id,
+                    Verdict(verdict),
+                    reason,
+                    system_actor(),
+                    now,
+                    activity_days=installation.config.retention.activity_days,
+                )
         except (UnknownAlert, AlreadyClosed) as error:
             fail(str(error))
     if as_json:

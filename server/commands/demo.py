@@ -74,5 +74,5 @@ def load(seed: int, leaver_account: str, time_zone: str, data: Path | None, as_j
 def _echo(loaded: DemoLoaded) -> None:
     click.echo(
         f"{loaded.people} people, {loaded.events:,} events of {loaded.days} days; "
-        f"model {loaded.model.id} learned from {loaded.model.subjects} subjects"
+        f"model {loaded.model.id} learned from {loaded.model.summary.subjects} subjects"
     )

@@ -55,7 +55,9 @@ from server.store.database import MetAnother, StoreUnavailable
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     accounts,
+    activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     dead_letters,
@@ -78,10 +80,9 @@ from server.store.tables import (
 REASON_CHARACTERS = 1000
 DAY_MS = 86_400_000
 _TOUCHED = (
-    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, rule_days, subject_places,
-    correlation_groups, trait_uses, subject_agents, subject_events, state_versions, dead_letters, erasures,
-    event_blocks, hidden_hits, policy_versions,
-    known_exports,
+    people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days,
+    anomaly_days, rule_days, subject_places, correlation_groups, trait_uses, subject_agents, subject_events,
+    state_versions, dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
 )  # fmt: skip
 _NAMED_MIN = 3
 
@@ -262,7 +263,8 @@ def _carry_out(installation: Installation, find: Find, target: Target, reason: s
     if is_known:
         installation.pki.open_authority()
         seal_key = installation.seal_key(actor)
-        days = installation.config.retention.erased_accounts_days
+        kept = installation.config.retention
+        days = kept.erased_accounts_days
         with database.begin() as connection:
             # Again: an import may have come between the question and the answer.
             target = find(connection)
@@ -271,7 +273,15 @@ def _carry_out(installation: Installation, find: Find, target: Target, reason: s
                 connection, target, actor=actor, reason=reason, at=now, blocked_until=now + days * DAY_MS
             )
         with _progress() as progress:
-            rows = carry_out(database, number, seal_key=seal_key, actor=actor, progress=progress)
+            rows = carry_out(
+                database,
+                number,
+                seal_key=seal_key,
+                actor=actor,
+                progress=progress,
+                events_days=kept.events_days,
+                sums_days=kept.activity_days,
+            )
     # Also where all was erased before: somebody may have been killed before this.
     left = list(clear_leftovers(database, [table.name for table in _TOUCHED]))
     waiting = _trim(installation, left)

@@ -29,6 +29,8 @@ _WORDS = {
     "alerts": ("alert", "alerts"),
     "judged_days": ("note of what a verdict was about", "notes of what verdicts were about"),
     "channel_days": ("day's sums of a channel", "days' sums of channels"),
+    "activity_days": ("day's sums of an activity", "days' sums of activities"),
+    "anomaly_days": ("day's anomaly", "days' anomalies"),
     "rule_days": ("day on which a rule hit", "days on which rules hit"),
     "policy_versions": (
         "version of a rule or exception, in which the person is no longer named",

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from server.alerts.traits import AlertTrait
+from server.commands.evaluation_cert import cert
+from server.commands.evaluation_simulate import simulate
 from server.commands.opening import echo_json, fail, json_option
 from server.commands.tables import echo_table, span
 from server.evaluation.departures.evaluation import GOOD, Outcome, evaluate
@@ -29,6 +31,10 @@ _VERDICTS = {
 @click.group("eval")
 def evaluation() -> None:
     """How well Leaver tells leaks from what only looks like one."""
+
+
+evaluation.add_command(cert)
+evaluation.add_command(simulate)
 
 
 @evaluation.command("departures")

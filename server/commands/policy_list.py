@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from event_schema.printable import printable_name
+from policies.engine import Policy
 from policies.rule_file import RuleText, parse_text, policy_of
 from server.commands.opening import (
     FINDINGS,
@@ -130,10 +131,10 @@ def show_one(
                 "text": sight(found.text or "") or None,
                 "reason": sight(found.reason),
             }
-            | {"policy": about}
+            | {"policy": about, "outside_budget": about is not None and about.always_alerts}
         )
         return
-    _echo_one(found, about.runbook if about is not None else None, sight(found.title))
+    _echo_one(found, about, sight(found.title))
     click.echo()
     click.echo(sight(found.text) if found.text is not None else "Its file is gone.")
 
@@ -145,16 +146,19 @@ def _of_number(versions: list[PolicyVersion], number: int) -> PolicyVersion:
     return found
 
 
-def _echo_one(found: PolicyVersion, runbook: str | None, title: str) -> None:
+def _echo_one(found: PolicyVersion, about: Policy | None, title: str) -> None:
     now = system_clock()
     state = "in use" if found.runs else "gone" if found.text is None else "out of use"
     click.echo(printable_name(title))
     saved = f", {found.origin} {age(found.saved_at, now)} by {found.saved_by}" if found.number else ""
     click.echo(f"{found.kind} {found.rule_id}, {state}")
     click.echo(f"version {found.number or 'as shipped'}, {found.hash[:16]}{saved}")
-    if runbook:
+    if about is not None and about.family:
+        budget = "always alerts, outside of the budget" if about.always_alerts else "alerts within the budget"
+        click.echo(f"level {about.level}, family {about.family}, {budget}")
+    if about is not None and about.runbook:
         click.echo("\nWhat to do when it fires:")
-        for number, step in enumerate(runbook.splitlines(), start=1):
+        for number, step in enumerate(about.runbook.splitlines(), start=1):
             click.echo(f"  {number}. {step}")
 
 
@@ -178,7 +182,7 @@ def _rules(rows: tuple[RuleRow, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "rule"):
         table.add_column(name, no_wrap=name == "id", overflow="fold")
-    for name in ("level", "state", "version"):
+    for name in ("level", "budget", "state", "version"):
         table.add_column(name, no_wrap=True)
     table.add_column(f"hits {HITS_DAYS} d", justify="right", no_wrap=True)
     table.add_column("people", justify="right", no_wrap=True)
@@ -187,13 +191,18 @@ def _rules(rows: tuple[RuleRow, ...]) -> Table:
         if row.exceptions:
             words.append(f" ({_number(len(row.exceptions), 'exception')})", style="dim")
         version = f"{row.version or '–'} {row.origin}{'*' if row.changed else ''}"
-        table.add_row(
-            row.id[:SHORT_ID], words, row.level, row.state, version, f"{row.hits:,}", f"{row.people:,}"
-        )
+        counts = f"{row.hits:,}", f"{row.people:,}"
+        table.add_row(row.id[:SHORT_ID], words, row.level, _budget(row), row.state, version, *counts)
     if any(row.changed for row in rows):
         table.caption = "* not what this version of Leaver ships"
         table.caption_justify = "left"
     return table
+
+
+def _budget(row: RuleRow) -> str:
+    if not row.family:
+        return "–"
+    return "outside" if row.outside_budget else "within"
 
 
 def _exceptions(rows: tuple[ExceptionRow, ...], now: int) -> Table:

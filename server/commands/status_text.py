@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from analytics.anomaly_training import DRIFT_DAYS_MIN
 from event_schema.byte_size import byte_size
 from event_schema.printable import printable_name
 from server.agents.health import AgentHealth
 from server.commands.tables import age, span
 from server.pipeline.worker_rows import WorkerRow
 from server.policies.state import PolicyState
-from server.status_types import SCORE_BANDS, Status, StatusFinding
+from server.status_types import HELD_DAYS, SCORE_BANDS, Status, StatusFinding
 
 SHOWN_OF_A_KIND = 3
 _LABEL = 14
@@ -206,6 +207,8 @@ def _alerts(status: Status) -> str:
         f"{number:,} at {band}" for band in reversed(SCORE_BANDS) if (number := status.alerts_open.get(band))
     )
     words = f"{total:,} open: {bands}" if total else "none open"
+    if status.alerts_held:
+        words += f"; {status.alerts_held:,} held in the last {HELD_DAYS} days (leaver alerts below)"
     return f"{words}; closed ones kept {status.retention.alerts_days} days"
 
 
@@ -217,11 +220,20 @@ def _database(status: Status) -> str:
 
 def _model(status: Status) -> str:
     training = status.training
-    if training.trained_at is None:
+    if (watched := status.anomaly_model) is None:
         words = "none yet"
     else:
         start = ", still a cold start" if training.cold_start else ""
-        words = f"trained {age(training.trained_at, status.at)} on {training.subjects:,} people{start}"
+        stale = ", stale" if watched.stale else ""
+        words = (
+            f"model {watched.model_id}, trained {age(watched.trained_at, status.at)} on"
+            f" {training.subjects or 0:,} people{start}{stale}; alerts from risk {watched.risk_line} on"
+        )
+        if watched.over_budget:
+            words += ", the highest line: rules and anomalies ask for more than the budget"
+    kept = status.retention.activity_days
+    if kept < DRIFT_DAYS_MIN:
+        words += f"; no drift is looked for: that takes {DRIFT_DAYS_MIN} days, and sums are kept for {kept}"
     return words if training.fault is None else f"{words}; the last training failed: {training.fault}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from analytics.activity_peers import group_name
 from event_schema.leaver_fields import (
     EvidenceFields,
     FileFields,
@@ -143,7 +144,7 @@ class Enricher(WhoIsWho):
                 days_to_last_day=days_left,
                 department=person.department if person is not None else None,
                 manager=person.manager_id if person is not None else None,
-                peer_group=person.department if person is not None else None,
+                peer_group=peer_group_of(person) or None,
                 priority=person.priority if person is not None else None,
             ),
             account=account_fields(who.account, around),
@@ -178,4 +179,5 @@ def channel_of(event: Event) -> str:
 
 
 def peer_group_of(person: PersonRecord | None) -> str:
-    return (person.department or "") if person is not None else ""
+    """Those of the department with the same role; of whoever is no person none's."""
+    return "" if person is None else group_name(person.department, person.job_role)

@@ -21,8 +21,10 @@ from server.people.holders import Changing
 from server.people.pseudonyms import account_subject
 from server.store.column_types import key_start
 from server.store.tables import (
+    activity_days,
     agents,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     judged_days,
@@ -41,6 +43,8 @@ NAMING = (
     alerts.c.subject,
     judged_days.c.subject,
     channel_days.c.subject,
+    activity_days.c.subject,
+    anomaly_days.c.subject,
     rule_days.c.subject,
     correlation_groups.c.subject,
     subject_agents.c.subject,

@@ -17,7 +17,9 @@ from server.store.database import Database
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     dead_letters,
@@ -37,10 +39,11 @@ from server.store.tables import (
 )
 
 _OF_SUBJECT = (
-    *(alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups),
+    *(alerts, judged_days, channel_days, activity_days, anomaly_days),
+    *(rule_days, suspect_traits, correlation_groups),
     *(subject_agents, subject_places, trait_uses, pseudonyms),
 )
-_OF_DAY = (channel_days, rule_days, suspect_traits, judged_days)
+_OF_DAY = (channel_days, activity_days, anomaly_days, rule_days, suspect_traits, judged_days)
 
 
 def count_rows(database: Database, plan: Plan) -> dict[str, int]:

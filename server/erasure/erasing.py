@@ -18,6 +18,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, select, true, update
 
 from server import audit
+from server.alerts.explaining import explain_moved
+from server.alerts.ranking import days_of, rank
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
@@ -32,13 +34,16 @@ from server.people.erased import erased_digest, is_no_account
 from server.people.history import forget_manager
 from server.people.pseudonyms import pseudonym_key
 from server.pipeline.state_versions import raise_versions
+from server.retention import ACTIVITY_DAYS
 from server.scim.user_store import forget_manager_words
 from server.store.database import Database
 from server.store.deletion import delete_rows
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     dead_letters,
@@ -74,7 +79,10 @@ SUBJECTS_AT_ONCE = 50
 Progress = Callable[[str, int, int], None]
 """(what is done now, how far, of)."""
 
-_AT_ONCE = (alerts, judged_days, channel_days, rule_days, suspect_traits, correlation_groups)
+_AT_ONCE = (
+    *(alerts, judged_days, channel_days, activity_days, anomaly_days, rule_days),
+    *(suspect_traits, correlation_groups),
+)
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (
     person_names,
@@ -122,10 +130,18 @@ def begin(
 
 
 def carry_out(
-    database: Database, number: int, *, seal_key: SealKey, actor: str, progress: Progress
+    database: Database,
+    number: int,
+    *,
+    seal_key: SealKey,
+    actor: str,
+    progress: Progress,
+    events_days: int | None = None,
+    sums_days: int = ACTIVITY_DAYS,
 ) -> dict[str, int]:
     """Does what is left of an erasure; rows that went, by table, with what went before. Where another process
-    does the same beside it, the first one to come to the end ends it."""
+    does the same beside it, the first one to come to the end ends it. `events_days`, `sums_days`: how many
+    days of events and of sums by activity count, for what others' alerts say."""
     with database.read() as connection:
         finished, counted = connection.execute(
             select(erasures.c.finished_at, erasures.c.removed).where(erasures.c.id == number)
@@ -143,7 +159,7 @@ def carry_out(
         received = (dead_letters.c.received_at >= times[0]) & (dead_letters.c.received_at < times[1])
         run.delete(dead_letters, received)
     else:
-        run.drop_state(plan)
+        run.drop_state(plan, events_days, sums_days)
         run.blocks(OfSubject(plan, directory), true())
         found = dead_letters_of(database, plan, lambda done, of: progress("dead letters", done, of))
         for first in range(0, len(found), 100):
@@ -241,16 +257,20 @@ class _Run:
         delete_rows(self._database, table, condition, note=note)
         self._progress(table.name.replace("_", " "), 1, 1)
 
-    def drop_state(self, plan: Plan) -> None:
+    def drop_state(self, plan: Plan, events_days: int | None, sums_days: int) -> None:
         """All that is derived from the subjects' events."""
         for start in range(0, len(plan.subjects), SUBJECTS_AT_ONCE):
             part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
             with self._database.begin() as connection:
                 raise_versions(connection, {}, part)
+                places = days_of(connection, part)
                 counts = {
                     table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
                     for table in _AT_ONCE
                 }
+                # Their places go to those whom they kept out.
+                moved = rank(connection, places, self._database.clock())
+                explain_moved(connection, moved, self._database.clock, events_days, sums_days)
                 self._count(connection, counts)
                 self._count(connection, blank_alerts(connection, plan))
         for table in _IN_STEPS:
@@ -259,9 +279,17 @@ class _Run:
 
     def drop_days(self, days: range) -> None:
         """What is derived from these local days, of everybody; alerts stay, as when retention drops days."""
-        tables = (channel_days, rule_days, suspect_traits, judged_days, subject_events)
+        by_day = (
+            channel_days,
+            activity_days,
+            anomaly_days,
+            rule_days,
+            suspect_traits,
+            judged_days,
+            subject_events,
+        )
         gone: dict[Table, ColumnElement[bool]] = {
-            table: table.c.day.between(days[0], days[-1]) for table in tables
+            table: table.c.day.between(days[0], days[-1]) for table in by_day
         }
         gone |= seen_only_on(days[0], days[-1])
         gone |= {correlation_groups: correlated_on(days[0], days[-1])}

@@ -24,7 +24,8 @@ from server.people.hr_import import import_people
 from server.pki.authority import Authority
 from server.store.database import Database
 from server.store.tables import log_positions
-from server.training.storage_training import TrainedModel, train_storage_model
+from server.training.activity_training import train_activities
+from server.training.stored_models import StoredModel
 
 _DAY_MS = 86_400_000
 _SILENCE_SECONDS_MAX = 120.0
@@ -41,7 +42,7 @@ class DemoLoaded(msgspec.Struct, frozen=True):
     people: int
     events: int
     days: int
-    model: TrainedModel
+    model: StoredModel
     leaver_id: str
 
 
@@ -80,7 +81,7 @@ def load_demo(
         total += events
         progress("60 days of 60 people", number, len(people))
     _wait_until_taken(database, log, progress)
-    return DemoLoaded(len(people), total, HISTORY_DAYS, train_storage_model(database, now=clock()), leaver.id)
+    return DemoLoaded(len(people), total, HISTORY_DAYS, train_activities(database, now=clock()), leaver.id)
 
 
 def _records(

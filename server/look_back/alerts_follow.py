@@ -1,8 +1,8 @@
 """Alerts about an account follow its events to the person whose it turned out to be.
 
-Only where all of its events went to one person. An open alert becomes theirs where they have none of that
-family; else it stays, and says that nothing is left of it. What was judged, and the closed alerts that show
-what it was, always go along.
+Only where all of its events went to one person. An alert that is not closed becomes theirs where they have
+none of that family; else it stays, and says that nothing is left of it. What was judged, and the closed
+alerts that show what it was, always go along.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, exists, select, update
 
+from server.detection.assessment import ANOMALY, DRIFT
 from server.store.tables import alerts, judged_days, subject_events
 from server.store.upsert import upsert
 
@@ -28,7 +29,7 @@ def follow_events(connection: Connection, went_to: Mapping[str, set[str]], now: 
 def _follow(connection: Connection, old: str, new: str, now: int) -> None:
     theirs = alerts.alias()
     taken = exists().where(
-        theirs.c.subject == new, theirs.c.family == alerts.c.family, theirs.c.status == "open"
+        theirs.c.subject == new, theirs.c.family == alerts.c.family, theirs.c.status != "closed"
     )
     goes = (alerts.c.subject == old) & ((alerts.c.status == "closed") | ~taken)
     values = {"subject": new, "looked_back_at": now, "updated_at": now}
@@ -40,7 +41,9 @@ def _follow(connection: Connection, old: str, new: str, now: int) -> None:
     for subject in (new, old):
         for *key, count in connection.execute(select(*columns).where(judged.subject == subject)):
             place = (key[0], key[1], key[2])
-            counts[place] = counts.get(place, 0) + count
+            before = counts.get(place, 0)
+            # Hits add up, points do not.
+            counts[place] = max(before, count) if place[1] in (ANOMALY, DRIFT) else before + count
     connection.execute(delete(judged_days).where(judged.subject == old))
     rows = [
         {"subject": new, "count": count} | dict(zip(names, place, strict=True))

@@ -17,9 +17,10 @@ from server.look_back.rescoring import Rescoring
 from server.look_back.state_before import state_before
 from server.look_back.stored_places import StoredPlaces, stored_places
 from server.look_back.suspected_again import CountedActs, OthersConcerned
-from server.look_back.unread_days import keep_what_was_found
+from server.look_back.unread_days import keep_anomalies, keep_what_was_found
 from server.people.directory import people_version
 from server.people.directory_changes import newer_directory
+from server.pipeline.anomaly_day import load_anomaly_days
 from server.pipeline.memory import Memory
 from server.pipeline.state_versions import lock_versions
 from server.pipeline.subject_state import load_subjects
@@ -149,6 +150,7 @@ class Attempt:
             self._pulse.beat()
             with self._database.read() as connection:
                 versions += self._rescoring.read(connection, portion)
+                self._memory.scorer.settle(connection)
             if self._rescoring.suspected.missing and self._may_grow:
                 # It will be done again: only who else is concerned is to be found out.
                 versions = []
@@ -157,7 +159,6 @@ class Attempt:
                 versions = []
         self._require_all()
         self._write_aside(versions)
-        self._memory.scorer.settle()
         return True
 
     def _require_all(self) -> None:
@@ -226,13 +227,14 @@ class Attempt:
             for portion in places.portions(BLOCKS_A_PORTION):
                 self._write_versions(connection, list(self._rescoring.read(connection, portion)))
             self._require_all()
-            memory.scorer.settle()
+            memory.scorer.settle(connection)
             self._rescoring.suspected.merge(connection, first_local_day(memory.first_day))
             self._keep_unread_days(connection)
+            self._keep_anomalies(connection)
             states = [memory.subjects[subject] for subject in self._subjects]
             memory.drop_late(states)
             now = clock()
-            opened, joined = write_outcome(
+            outcome = write_outcome(
                 connection,
                 memory,
                 states,
@@ -249,8 +251,8 @@ class Attempt:
                 .values(
                     events=self._rescoring.events,
                     changed=self._rescoring.changed,
-                    opened=opened,
-                    joined=joined,
+                    opened=outcome.opened,
+                    joined=outcome.joined,
                 )
             )
         _logger.info(
@@ -261,16 +263,28 @@ class Attempt:
                 "changed": self._rescoring.changed,
                 "unreadable": self._rescoring.unreadable,
                 "left_out": len(self._rescoring.suspected.missing),
-                "opened": opened,
-                "joined": joined,
+                **outcome._asdict(),
             },
         )
 
     def _keep_unread_days(self, connection: Connection) -> None:
         unread = self._rescoring.unread_days
-        since = first_local_day(self._memory.first_day)
-        for subject, stored in load_subjects(connection, sorted(unread), since=since).items():
+        stored_of = load_subjects(
+            connection,
+            sorted(unread),
+            since=first_local_day(self._memory.first_day),
+            activities_since=self._memory.first_activity_day,
+        )
+        for subject, stored in stored_of.items():
             keep_what_was_found(self._memory.subjects[subject], stored, unread[subject])
+
+    def _keep_anomalies(self, connection: Connection) -> None:
+        scorer = self._memory.scorer
+        scores = scorer.model is not None and not scorer.model.cold_start
+        for subject, stored in load_anomaly_days(connection, self._subjects, self._first_day).items():
+            keep_anomalies(
+                self._memory.subjects[subject], stored, self._first_day, scorer.model_id if scores else None
+            )
 
 
 def _last_erasure(connection: Connection) -> int:

@@ -43,6 +43,7 @@ def add_borrowed(state: SubjectState, added: SubjectState) -> None:
             version=hits.last_version,
             begun=hits.first_time,
             count=hits.hits,
+            outside_budget=hits.outside_budget,
         )
     for key, trait in added.suspect_traits.items():
         state.suspect_trait(

@@ -32,10 +32,10 @@ from server.look_back.stored_places import has_events
 from server.look_back.suspected_again import OthersConcerned, through_whom
 from server.people.directory import Directory
 from server.people.erased import SUBJECT_CHARACTERS
-from server.people.pseudonyms import person_subject
+from server.people.pseudonyms import make_pseudonym_key, person_subject
 from server.pipeline.memory import Memory
 from server.pulse import Pulse
-from server.retention import DAY_MS
+from server.retention import ACTIVITY_DAYS, DAY_MS
 from server.store.column_types import key_text
 from server.store.database import Database, StoreUnavailable
 from server.store.tables import look_backs
@@ -57,7 +57,7 @@ _logger = logging.getLogger("leaver.look_back")
 
 class LookingBack:
     """`run` is a SupervisedThread's work. `policies`: those that the database has by default. `events_days`:
-    how many days are kept, all by default."""
+    how many days are kept, all by default; `activity_days`: of sums by activity."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class LookingBack:
         clock: Callable[[], int],
         policies: PolicySet | None = None,
         events_days: int | None = None,
+        activity_days: int = ACTIVITY_DAYS,
         days: int = DAYS,
         pulse: Pulse | None = None,
     ) -> None:
@@ -73,6 +74,7 @@ class LookingBack:
         self._clock: ServerClock = clock if isinstance(clock, TrustedClock) else PlainClock(clock)
         self._policies = policies
         self._events_days = events_days
+        self._activity_days = activity_days
         self._days = days
         self._pulse = pulse or Pulse(TURN_SECONDS_MAX)
         self._memory: Memory | None = None
@@ -112,13 +114,19 @@ class LookingBack:
         StoreUnavailable."""
         stop = stop or threading.Event()
         self._group = None
+        if self._memory is None:
+            make_pseudonym_key(self._database)
         with self._database.read() as connection:
             group = self._group = self._next(waiting_groups(connection))
             if group is None or unfinished_erasures(connection):
                 self._group = self._memory = None
                 return 0
             memory = self._memory = self._memory or Memory(
-                connection, self._clock, events_days=self._events_days, policies=self._policies
+                connection,
+                self._clock,
+                events_days=self._events_days,
+                activity_days=self._activity_days,
+                policies=self._policies,
             )
         done = self._look_back_at(memory, group, stop)
         memory.forget_all()

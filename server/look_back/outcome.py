@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select
 
 from server.alerts.raising import raise_alerts
+from server.alerts.ranking import HELD, OPEN
 from server.look_back.alerts_follow import follow_events
 from server.look_back.moved_events import MovedEvents
 from server.pipeline.commit import write_correlations, write_subjects
@@ -14,7 +16,9 @@ from server.pipeline.memory import Memory
 from server.pipeline.state_versions import raise_versions
 from server.pipeline.subject_state import BORROWED, SubjectState
 from server.store.tables import (
+    activity_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     rule_days,
@@ -23,6 +27,15 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
 )
+
+
+class Outcome(NamedTuple):
+    """Alerts that it opened, whoever they are about; others that are not held and that it changed; and how
+    many that were open stronger ones put out."""
+
+    opened: int
+    joined: int
+    withdrawn: int
 
 
 def write_outcome(
@@ -34,9 +47,8 @@ def write_outcome(
     *,
     first_day: int,
     now: int,
-) -> tuple[int, int]:
-    """How many alerts it opened, and how many it changed. In a write transaction that is alone. `versions`:
-    of the subjects, locked."""
+) -> Outcome:
+    """In a write transaction that is alone. `versions`: of the subjects, locked."""
     subjects = [state.subject for state in states]
     rules = [policy.rule_id for policy in memory.rules.policies.policies]
     _clear(connection, subjects, first_day, rules)
@@ -49,7 +61,10 @@ def write_outcome(
         _forget_empty(connection, subjects)
         follow_events(connection, moved.went_to(), now)
     raise_versions(connection, versions)
-    opened = raise_alerts(
+    at = alerts.c
+    was_open = select(at.id).where(at.subject.in_(subjects), at.status == OPEN)
+    before = set(connection.execute(was_open).scalars())
+    changed = raise_alerts(
         connection,
         memory,
         states,
@@ -57,12 +72,22 @@ def write_outcome(
         now=now,
         looking_back=first_day,
     )
-    touched = select(func.count()).where(alerts.c.subject.in_(subjects), alerts.c.looked_back_at == now)
-    return len(opened), connection.execute(touched).scalar_one() - len(opened)
+    touched = select(at.id, at.status).where(
+        at.subject.in_(subjects), at.looked_back_at == now, at.status != HELD
+    )
+    # Of those that it opened some may be other subjects': a place became free.
+    joined = sum(status != OPEN or number in before for number, status in connection.execute(touched))
+    return Outcome(len(changed.opened), joined, changed.withdrawn)
 
 
 def _clear(connection: Connection, subjects: Sequence[str], first_day: int, rules: Sequence[str]) -> None:
     for subject in subjects:
+        connection.execute(
+            delete(activity_days).where(activity_days.c.subject == subject, activity_days.c.day >= first_day)
+        )
+        connection.execute(
+            delete(anomaly_days).where(anomaly_days.c.subject == subject, anomaly_days.c.day >= first_day)
+        )
         connection.execute(
             delete(channel_days).where(
                 channel_days.c.subject == subject, channel_days.c.day >= first_day, _own(channel_days)

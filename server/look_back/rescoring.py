@@ -72,10 +72,12 @@ class Rescoring:
         numbers = sorted(portion)
         later = later_versions(connection, numbers)
         columns = [event_blocks.c[name] for name in EventBlock.__struct_fields__]
-        rows = connection.execute(
-            select(*columns).where(event_blocks.c.id.in_(numbers)).order_by(event_blocks.c.id)
-        )
-        for block in (EventBlock(*row) for row in rows):
+        query = select(*columns, event_blocks.c.received_at).where(event_blocks.c.id.in_(numbers))
+        for *row, received_at in connection.execute(query.order_by(event_blocks.c.id)):
+            block = EventBlock(*row)
+            memory.scorer.as_of = received_at
+            if memory.scorer.is_full:
+                memory.scorer.settle(connection)
             entries = self._block(block, later.get(block.id, ()), portion[block.id])
             if any(entry != NO_ENTRY for entry in entries):
                 yield block.id, packed(entries)

@@ -26,6 +26,8 @@ def state_before(
     state.suspect_traits = {
         key: row for key, row in stored.suspect_traits.items() if key[1] < first_day or is_borrowed(key[0])
     }
+    state.activities = stored.activities.before(first_day)
+    state.anomalies = {day: row for day, row in stored.anomalies.items() if day < first_day}
     for place, uses in stored.places.items():
         earlier = {channel: use for channel, use in uses.items() if day_of(use.first_time) < first_day}
         if earlier:

@@ -53,6 +53,7 @@ class PipelineMetrics:
             self._add("leaver_correlations_dropped_total", number, bound)
         for score in done.alerts_opened:
             self._add("leaver_alerts_opened_total", 1, score_band(score))
+        self._add("leaver_alerts_withdrawn_total", done.alerts_withdrawn)
         self._add("leaver_batch_conflicts_total", done.conflicts)
         self._seconds.observe(done.seconds)
 

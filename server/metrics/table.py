@@ -71,6 +71,12 @@ COUNTED = (
         _BOUND,
     ),
     Metric("leaver_alerts_opened_total", _COUNTER, "alerts", "Alerts opened, by their first score.", _SCORE),
+    Metric(
+        "leaver_alerts_withdrawn_total",
+        _COUNTER,
+        "alerts",
+        "Open alerts that stronger ones of their days put out: held since.",
+    ),
     Metric("leaver_batch_seconds", _HISTOGRAM, "seconds", "From records in hand to their commit."),
     Metric("leaver_batch_failures_total", _COUNTER, "batches", "Batches not committed, and done again."),
     Metric(

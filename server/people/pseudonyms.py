@@ -26,6 +26,7 @@ from server.people.erased import SUBJECT_CHARACTERS
 from server.store.column_types import key_text
 from server.store.database import Database
 from server.store.tables import account_bindings, installation, person_names, pseudonyms
+from server.store.upsert import insert_missing
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHORTEST, _LONGEST = 5, 14
@@ -181,11 +182,29 @@ def names_to_hide(connection: Connection, person_ids: Iterable[str]) -> dict[str
 
 def pseudonym_key(connection: Connection) -> bytes:
     """The installation's key; made at the first call, which needs a write transaction."""
-    stored = connection.execute(select(installation.c.value).where(installation.c.key == _KEY)).scalar()
+    stored = _stored_key(connection)
     if stored is None:
-        stored = secrets.token_hex(32)
-        connection.execute(insert(installation).values(key=_KEY, value=stored))
+        keep_pseudonym_key(connection, secrets.token_bytes(32))
+        stored = str(_stored_key(connection))
     return bytes.fromhex(stored)
+
+
+def make_pseudonym_key(database: Database) -> None:
+    """Where there is none yet, so that `pseudonym_key` only reads from then on."""
+    with database.read() as connection:
+        if _stored_key(connection) is not None:
+            return
+    with database.begin() as connection:
+        pseudonym_key(connection)
+
+
+def keep_pseudonym_key(connection: Connection, key: bytes) -> None:
+    """Of an installation that has none yet. Evaluations: the same events make the same numbers."""
+    insert_missing(connection, installation, [{"key": _KEY, "value": key.hex()}])
+
+
+def _stored_key(connection: Connection) -> str | None:
+    return connection.execute(select(installation.c.value).where(installation.c.key == _KEY)).scalar()
 
 
 def _prefix(subject: str) -> str:

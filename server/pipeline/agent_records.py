@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from event_schema.control_records import Heartbeat, Loss
-from server.detection.storage_anomaly import CHANNEL
 from server.enrich.enrichment import CHANNEL_CHARACTERS
 from server.ingest.admission import Admitted
+from server.pipeline.activity_history import FEEDING
 from server.pipeline.agent_state import AgentState, EpochState, Finding, FindingKind
 from server.pipeline.batch_outcome import Batch
 from server.pipeline.memory import Memory
@@ -39,13 +39,21 @@ class AgentRecords:
             )
         today = received_at // DAY_MS
         first = max(today - 90, self._memory.first_day)
+        own: set[int] = set()
+        all_over: set[int] = set()
         for collector in heartbeat.collectors:
             days = (d for d in collector.days_watched[:90] if first <= d <= today)
             new = agent.watch(key_text(collector.name, CHANNEL_CHARACTERS), days)
-            if new and collector.name == CHANNEL:
-                # Silence on these days was unknown until now: histories that were read before are stale.
-                self._memory.scorer.forget_all()
-                self._grown.add(agent.name, new)
+            if new and collector.name in FEEDING:
+                anywhere = self._memory.anywhere.add(collector.name, new)
+                self._grown.add(agent.name, new, anywhere)
+                own.update(new)
+                all_over.update(anywhere)
+        # Silence on these days was unknown until now: what was read of days before is stale.
+        if own:
+            self._memory.forget_backgrounds(min(own), seen_on=agent.name)
+        if all_over:
+            self._memory.forget_backgrounds(min(all_over))
 
     def loss(self, agent: AgentState, found: Admitted, loss: Loss) -> None:
         epoch = self.epoch(agent, found)

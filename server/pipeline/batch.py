@@ -53,7 +53,7 @@ class BatchReader:
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._batch = Batch()
         suspected = SuspectedActs(memory, self._batch, connection)
-        self._scoring = EventScoring(memory, self._batch.hidden, suspected.counted_for)
+        self._scoring = EventScoring(memory, self._batch.hidden, suspected.counted_for, connection)
         self._batch.correlation_counts = self._scoring.correlating.counts
         self._runs = EventRuns(memory, self._scoring)
         self._grown = GrownDays()
@@ -79,10 +79,13 @@ class BatchReader:
                 self._agents.loss(agent, found, found.loss)
             elif found.heartbeat is not None:
                 self._agents.heartbeat(agent, found, found.heartbeat)
+            if self._memory.scorer.is_full:
+                self._memory.scorer.settle(self._connection)
         self._batch.uses = self._memory.uses.rows()
         self._batch.uses_dropped = self._memory.uses.dropped
         self._batch.sessions_dropped = self._memory.surroundings.sessions_dropped
-        self._memory.scorer.settle()
+        self._memory.scorer.settle(self._connection)
+        self._batch.watched_anywhere = self._memory.anywhere.rows()
         self._memory.drop_late(self._batch.subjects.values())
         self._take_in_concerned()
         for logged in records:

@@ -33,7 +33,8 @@ class Batch:
     `erased`: new events of erased accounts, dropped, by the account's digest. `hidden`: hits that exceptions
     took out. `correlation_counts`: what bounds of correlations dropped, also while alerts are raised.
     `uses`: rows of `trait_uses`. `touched`: subjects whose watched days it
-    widens; their own states did not change."""
+    widens; their own states did not change. `watched_anywhere`: rows of
+    `days_watched_anywhere`."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -48,6 +49,7 @@ class Batch:
         self.people: dict[str, PersonRecord | None] = {}
         self.agents: dict[str, AgentState] = {}
         self.touched: set[str] = set()
+        self.watched_anywhere: list[Row] = []
         self.events = 0
         self.duplicates = 0
         self.lost: Counter[str] = Counter()

@@ -16,17 +16,22 @@ from server.evidence_seal import SealKey, value_digest
 from server.ingest.admission import DATA_KEPT_BYTES
 from server.ingest.redaction import without_events
 from server.pipeline.agent_state import AgentState, Finding, FindingKind
+from server.pipeline.anomaly_day import anomaly_rows
 from server.pipeline.batch_outcome import Batch, Block
+from server.pipeline.subject_activities import activity_rows
 from server.pipeline.subject_state import SubjectState
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     agents,
+    anomaly_days,
     block_seals,
     channel_days,
     collector_days,
     correlation_groups,
+    days_watched_anywhere,
     dead_letters,
     erased_accounts,
     event_blocks,
@@ -102,6 +107,7 @@ def write_batch(connection: Connection, batch: Batch, seal_key: SealKey, *, now:
     write_correlations(connection, batch.subjects.values())
     batch.hidden.write(connection)
     upsert(connection, trait_uses, batch.uses)
+    insert_missing(connection, days_watched_anywhere, batch.watched_anywhere)
     insert_new(connection, known_exports, [msgspec.structs.asdict(export) for export in batch.exports])
 
 
@@ -283,11 +289,15 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
     """All that is dirty."""
     days: list[dict[str, Any]] = []
     rules: list[dict[str, Any]] = []
+    anomalies: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
     traits: list[dict[str, Any]] = []
     seen_on: list[dict[str, Any]] = []
     ranges: list[dict[str, Any]] = []
+    activities = {}
     for state in subjects:
+        activities[state.subject] = state.activities
+        anomalies += anomaly_rows(state.subject, state.anomalies, state.dirty_anomalies)
         name = {"subject": state.subject}
         days += [
             name | msgspec.structs.asdict(state.channels[channel][day]) for channel, day in state.dirty_days
@@ -308,6 +318,8 @@ def write_subjects(connection: Connection, subjects: Iterable[SubjectState]) -> 
             for (where, first), last in state.dirty_ranges.items()
         ]
     upsert(connection, channel_days, days)
+    upsert(connection, activity_days, activity_rows(connection, activities))
+    upsert(connection, anomaly_days, anomalies)
     upsert(connection, rule_days, rules)
     upsert(connection, subject_places, places)
     upsert(connection, suspect_traits, traits)

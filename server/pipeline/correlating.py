@@ -44,8 +44,10 @@ class Correlating:
         *,
         place: tuple[str, str, int],
         at: tuple[int, int],
+        last_day: int | None = None,
     ) -> None:
-        """`place`: (agent, epoch, seq). `leaver`: plain. `at`: the corrected time (ms), the local day."""
+        """`place`: (agent, epoch, seq). `leaver`: plain. `at`: the corrected time (ms), the local day.
+        `last_day`: the subject's last working day."""
         time, day = at
         rules = self._correlated.counted([hit.rule_id for hit in hits])
         if not rules:
@@ -68,7 +70,13 @@ class Correlating:
                 time=alert.time,
                 begun=alert.begun,
                 count=alert.count,
+                outside_budget=hit.outside_budget or is_after(alert.day, last_day),
             )
+
+
+def is_after(day: int, last_day: int | None) -> bool:
+    """The last working day: who has left is told by rules, outside of the budget."""
+    return last_day is not None and day > last_day
 
 
 def dropped_of(counts: Counts) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from event_schema.leaver_fields import FileFields
 from event_schema.ocsf_events import Event
-from server.detection.storage_anomaly import CHANNEL, grid, to_next_step
+from server.detection.activity_grid import NOTHING_YET, to_next_step
 from server.enrich.amounts import Amounts
 from server.enrich.around import NOTHING_AROUND
 from server.enrich.enrichment import Enriched, Known
@@ -24,6 +24,7 @@ from server.people.calendar import DayType
 from server.pipeline.day_sums import add_amounts
 from server.pipeline.event_scoring import EventScoring
 from server.pipeline.hit_counting import EventPlace
+from server.pipeline.measuring import Measure, is_off_hours, measured, prints_of_places
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, PlaceUse, RangePlace, SubjectState
 
@@ -64,8 +65,9 @@ class Run:
         "known",
         "last_seq",
         "last_time",
-        "next_bytes",
-        "next_files",
+        "measure",
+        "measured",
+        "off_hours",
         "place",
         "row",
         "setting",
@@ -83,6 +85,7 @@ class Run:
         at: RangePlace,
         span: Steady,
         place: _Place | None,
+        measure: Measure,
     ) -> None:
         self.setting = setting
         self.who = who
@@ -91,6 +94,8 @@ class Run:
         self.at = at
         self.span = span
         self.place = place
+        self.measure = measure
+        self.off_hours = False
         self.hour = 0
         self.day_type: DayType = "work"
         self.around = NOTHING_AROUND
@@ -101,14 +106,31 @@ class Run:
         self.events = 0
         self.first_time, self.last_time = _NEVER, 0
         self.first_seq = self.last_seq = -2
-        self.take_nothing()
-
-    def take_nothing(self) -> None:
         self.files = self.bytes = self.items = 0
-        # How much more has the day scored again.
-        self.next_bytes = self.next_files = _NEVER
-        if self.row.channel == CHANNEL:
-            self.next_bytes, self.next_files = to_next_step(self.row)
+        # By activity: the number of events and the sums, and how much of each has the day scored again.
+        self.measured: dict[str, tuple[list[int], list[int]]] = {}
+
+    def measure_event(self, event: Event) -> bool:
+        """Whether a day reaches the next step."""
+        found = self.measure(event, self.off_hours)
+        if found is None:
+            return False
+        activity, increments = found
+        known = self.measured.get(activity)
+        if known is None:
+            day = self.state.activities.days(activity).get(self.row.day)
+            nothing = NOTHING_YET[activity]
+            room = to_next_step(activity, nothing if day is None else day.amounts)
+            # The first of an activity on its day may bring a place too.
+            known = self.measured[activity] = [0, *nothing], [1 if day is None else _NEVER, *room]
+        sums, room = known
+        sums[0] += 1
+        reached = sums[0] >= room[0]
+        for place, more in enumerate(increments, 1):
+            sums[place] += more
+            if sums[place] >= room[place]:
+                reached = True
+        return reached
 
     def holds(self, time: int) -> bool:
         return self.span.holds(time) and (self.place is None or self.place.holds())
@@ -133,8 +155,6 @@ class EventRuns:
             return None
         if run is not self._running:
             self.pause()
-            # Another setting may have added to the same day meanwhile.
-            run.take_nothing()
             self._running = run
         known = run.known
         if known is None or file is not None:
@@ -142,6 +162,8 @@ class EventRuns:
         enriched = Enriched(time, run.who.subject, run.row.day, run.day_type, known)
         self._scoring.match(event, enriched, source)
         self._add(run, setting.amounts(event), time, source[2])
+        if run.measure_event(event):
+            self._settle(run)
         return enriched
 
     def _known(self, run: Run, event: Event, time: int, file: FileFields | None) -> Known:
@@ -170,11 +192,6 @@ class EventRuns:
         run.items += taken.items
         run.first_time = min(run.first_time, time)
         run.last_time = max(run.last_time, time)
-        if run.bytes >= run.next_bytes or run.files >= run.next_files:
-            before = grid(run.row)
-            add_amounts(run.row, Amounts(run.files, run.bytes, run.items))
-            run.take_nothing()
-            self._scoring.score(run.state, run.row, before, run.who.person)
 
     def begin(self, event: Event, setting: Setting, who: Who, time: int, source: EventPlace) -> None:
         """After an event was taken in, noted and indexed, and more of its setting will follow."""
@@ -202,9 +219,11 @@ class EventRuns:
         if setting.at_endpoint and not span.begins(state.agents[agent]):
             return
         row = state.days(setting.channel)[day]
-        run = Run(setting, who, state, row, (day, setting.channel, agent, epoch), span, place)
+        at = (day, setting.channel, agent, epoch)
+        run = Run(setting, who, state, row, at, span, place, measured.dispatch(type(event)))
         run.hour, run.day_type = hour, directory.day_type(day)
         run.around = self._memory.surroundings.look_at(event, who, time, setting.shown)
+        run.off_hours = is_off_hours(run.around.off_shift, hour)
         self._runs[setting] = run
 
     def pause(self) -> None:
@@ -230,7 +249,9 @@ class EventRuns:
         state.index_range(run.at, run.first_seq, run.last_seq)
         if run.place is not None:
             state.use_place(row.channel, run.place.name, run.last_time)
+        for activity, ((events, *sums), _) in run.measured.items():
+            prints = prints_of_places(activity, run.setting.places, self._memory.place_key)
+            found = (activity, tuple(sums))
+            self._scoring.add(state, found, row.day, run.day_type, prints, run.who.person, events)
         self._memory.surroundings.note_several(run.setting.shown, run.who, run.last_time, run.events)
-        if row.channel == CHANNEL:
-            self._memory.scorer.forget(state.subject, row.day)
         run.begin_again()

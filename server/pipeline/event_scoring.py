@@ -3,11 +3,13 @@ by now. The same code for events as they come (batch.py) and for stored ones tha
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from event_schema.leaver_fields import FileFields, LeaverFields
 from event_schema.ocsf_events import Event
-from server.detection.storage_anomaly import CHANNEL, grid
+from server.detection.activity_grid import NOTHING_YET, moved, number_of
 from server.enrich.around import as_it_was
-from server.enrich.enrichment import Enriched, peer_group_of
+from server.enrich.enrichment import Enriched
 from server.enrich.settings import Setting
 from server.enrich.who import Who
 from server.people.directory import PersonRecord
@@ -15,16 +17,25 @@ from server.pipeline.correlating import Correlating
 from server.pipeline.day_sums import add_to_day
 from server.pipeline.hidden_hits import HiddenHits
 from server.pipeline.hit_counting import CountedFor, EventPlace, count_hits
+from server.pipeline.measuring import Measured, Prints, is_off_hours, measured, prints_of
 from server.pipeline.memory import Memory
 from server.pipeline.subject_state import ChannelDay, SubjectState
 
 
 class EventScoring:
     """Over the states that a Memory holds: those of the events' subjects must be loaded. By its rules.
-    `hidden`: takes what exceptions hide. `counted_for`: says whose an event's hits are."""
+    `hidden`: takes what exceptions hide. `counted_for`: says whose an event's hits are. connection: gives
+    days that memory does not know; None: memory knows all that count."""
 
-    def __init__(self, memory: Memory, hidden: HiddenHits, counted_for: CountedFor) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        hidden: HiddenHits,
+        counted_for: CountedFor,
+        connection: Connection | None = None,
+    ) -> None:
         self._counted_for = counted_for
+        self._connection = connection
         self._memory = memory
         self._hidden = hidden
         self.correlating = Correlating(memory.rules.policies)
@@ -50,7 +61,6 @@ class EventScoring:
         state = memory.subjects[who.subject]
         setting = setting or memory.surroundings.settings.of(event)
         row = state.channel_day(setting.channel, day, directory.day_type(day))
-        before = grid(row)
         new = [self._novelty(state, row, place, person, time) for place in setting.places]
         around = memory.surroundings.look_at(event, who, time, setting.shown)
         if was is not None:
@@ -70,7 +80,12 @@ class EventScoring:
             memory.scorer.forget_subject(who.subject)
         self.match(event, enriched, source)
         add_to_day(row, event, time)
-        self.score(state, row, before, person)
+        found = measured(event, is_off_hours(around.off_shift, hour))
+        if found is not None:
+            prints = prints_of(event, found[0], setting.places, memory.place_key)
+            if self._connection is not None:
+                memory.take_older_day(self._connection, state, day)
+            self.add(state, found, day, enriched.day_type, prints, person)
         return enriched
 
     def _novelty(
@@ -95,14 +110,23 @@ class EventScoring:
         if found.hits:
             count_hits(found.hits, event, enriched, source, self._counted_for, self.correlating)
 
-    def score(
-        self, state: SubjectState, row: ChannelDay, before: tuple[int, int, int], person: PersonRecord | None
+    def add(
+        self,
+        state: SubjectState,
+        found: Measured,
+        day: int,
+        day_type: str,
+        prints: Prints,
+        person: PersonRecord | None,
+        events: int = 1,
     ) -> None:
-        """How strange a day is that an event was added to. `before`: where it stood on the grid."""
-        scorer = self._memory.scorer
-        if row.channel != CHANNEL:
-            return
-        scorer.forget(state.subject, row.day)
-        if row.files and grid(row) != before:
-            weight = self._memory.anomaly_weight(person, row.day)
-            scorer.score(state, row, peer_group=peer_group_of(person), weight=weight)
+        """To a day of an activity, what one event or several count. It is scored when that moves it."""
+        activity = found[0]
+        before = state.activities.days(activity).get(day)
+        amounts, places = (NOTHING_YET[activity], ()) if before is None else (before.amounts, before.places)
+        state.activities.add(found, day, day_type, prints, events)
+        self._memory.scorer.forget(state.subject, day)
+        row = state.activities.days(activity)[day]
+        any_moved, slow = moved(activity, amounts, row.amounts)
+        if any_moved or (row.places is not places and number_of(row.places) != number_of(places)):
+            self._memory.scorer.note(state, activity, day, person=person, slow=slow)

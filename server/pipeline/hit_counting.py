@@ -11,8 +11,8 @@ from analytics.risk import Level
 from event_schema.ocsf_events import Event
 from policies.engine import PolicyHit
 from server.enrich.enrichment import Enriched
-from server.pipeline.correlating import Correlating
-from server.pipeline.subject_state import SubjectState
+from server.pipeline.correlating import Correlating, is_after
+from server.pipeline.subject_state import SubjectState, is_borrowed
 
 
 class EventPlace(NamedTuple):
@@ -43,6 +43,7 @@ def count_hits(
     if counted is None:
         return
     state, channel, day = counted
+    last_day = last_day_of(enriched, channel, day)
     for hit in hits:
         state.rule_hit(
             (hit.rule_id, channel, day),
@@ -51,9 +52,19 @@ def count_hits(
             title=hit.title,
             time=enriched.time,
             version=hit.version,
+            outside_budget=hit.outside_budget or is_after(day, last_day),
         )
     at = (enriched.time, day)
-    correlating.take(state, event, enriched.known.plain, hits, place=source, at=at)
+    correlating.take(state, event, enriched.known.plain, hits, place=source, at=at, last_day=last_day)
+
+
+def last_day_of(enriched: Enriched, channel: str, day: int) -> int | None:
+    """The last working day of the one whom the hit counts for, as far as the event tells; local."""
+    fields = enriched.known.fields
+    if is_borrowed(channel) and fields.suspect is not None:
+        return day - fields.suspect.days_since_left
+    left = fields.person.days_to_last_day
+    return None if left is None else day + left
 
 
 def level_of(hit: PolicyHit, enriched: Enriched) -> Level:

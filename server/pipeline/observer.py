@@ -9,11 +9,11 @@ import msgspec
 
 class BatchDone(msgspec.Struct, frozen=True):
     """What one committed batch did. `events`: new ones. `reasons`: dead letters by reason; `lost`: events
-    that agents told to have dropped, by reason; `alerts_opened`: their scores; `conflicts`: how often it was
-    worked out again, since another worker changed what it was worked out from; `erased`: new events of erased
-    accounts, which were dropped; `correlations_dropped`: what bounds of correlations dropped, by which;
-    `uses_dropped`: uses of machines and addresses of a crowd, not noted; `sessions_dropped`: sessions of very
-    busy accounts, not looked at."""
+    that agents told to have dropped, by reason; `alerts_opened`: their scores; `alerts_withdrawn`: how many
+    open ones stronger ones put out; `conflicts`: how often it was worked out again, since another worker
+    changed what it was worked out from; `erased`: new events of erased accounts, which were dropped;
+    `correlations_dropped`: what bounds of correlations dropped, by which; `uses_dropped`: uses of machines
+    and addresses of a crowd, not noted; `sessions_dropped`: sessions of very busy accounts, not looked at."""
 
     records: int
     events: int
@@ -22,6 +22,7 @@ class BatchDone(msgspec.Struct, frozen=True):
     reasons: dict[str, int] = {}
     lost: dict[str, int] = {}
     alerts_opened: tuple[int, ...] = ()
+    alerts_withdrawn: int = 0
     seconds: float = 0.0
     conflicts: int = 0
     erased: int = 0

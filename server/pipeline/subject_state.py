@@ -1,7 +1,7 @@
 """What the pipeline remembers of one subject, in memory, loaded from and written to the database.
 
 Everything here is a sum, a minimum or a maximum over the subject's events, so the order in which events
-arrive, and how they are cut into batches, do not matter. The exception is `anomaly`, see storage_anomaly.
+arrive, and how they are cut into batches, do not matter. The exception are `anomalies`, see anomaly_scoring.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from sqlalchemy import Connection, func, select
 
 from analytics.fading import higher
 from analytics.risk import Level
+from server.pipeline.anomaly_day import AnomalyDay, load_anomaly_days
+from server.pipeline.subject_activities import SubjectActivities, load_activities
 from server.pipeline.subject_correlations import GroupPlace, SubjectCorrelations
 from server.retention import DAY_MS, EVER
 from server.store.column_types import key_text
@@ -46,8 +48,6 @@ class ChannelDay(msgspec.Struct):
     first_time: int = 2**62
     last_time: int = 0
     events: int = 0
-    anomaly: float = 0.0
-    model_id: int | None = None
 
 
 class RuleHits(msgspec.Struct):
@@ -64,6 +64,7 @@ class RuleHits(msgspec.Struct):
     last_time: int = 0
     first_version: int = 0
     last_version: int = 0
+    outside_budget: bool = False
 
 
 class SuspectTrait(msgspec.Struct):
@@ -116,8 +117,11 @@ class SubjectState:
         self.agents: dict[str, int] = {}
         self.last_range: dict[RangePlace, EventRange] = {}
         self.correlations = SubjectCorrelations()
+        self.activities = SubjectActivities()
+        self.anomalies: dict[int, AnomalyDay] = {}
         self.dirty_days: set[tuple[str, int]] = set()
         self.dirty_rules: set[RulePlace] = set()
+        self.dirty_anomalies: set[int] = set()
         self.dirty_places: set[ChannelPlace] = set()
         self.dirty_traits: set[TraitPlace] = set()
         self.dirty_agents: set[str] = set()
@@ -134,6 +138,14 @@ class SubjectState:
         if found is None:
             found = days[day] = ChannelDay(channel, day, day_type)
         self.dirty_days.add((channel, day))
+        return found
+
+    def anomaly_day(self, day: int) -> AnomalyDay:
+        """The local day's row, made where missing, and marked for writing."""
+        found = self.anomalies.get(day)
+        if found is None:
+            found = self.anomalies[day] = AnomalyDay(day)
+        self.dirty_anomalies.add(day)
         return found
 
     def use_place(self, channel: str, place: str, time: int) -> int | None:
@@ -186,18 +198,27 @@ class SubjectState:
         version: int = 0,
         begun: int | None = None,
         count: int = 1,
+        outside_budget: bool = False,
     ) -> None:
         """`version`: of the rule. What the day says of the rule is what its highest version says. begun: the
         time of the first of `count` hits, where they are several."""
         hits = self.rules.get(place)
         if hits is None:
             hits = self.rules[place] = RuleHits(
-                *place, family, level, title, first_version=version, last_version=version
+                *place,
+                family,
+                level,
+                title,
+                first_version=version,
+                last_version=version,
+                outside_budget=outside_budget,
             )
         if version > hits.last_version:
             hits.family, hits.level, hits.title, hits.last_version = family, level, title, version
-        if version == hits.last_version and level != hits.level:
+            hits.outside_budget = outside_budget
+        if version == hits.last_version:
             hits.level = higher(hits.level, level)
+            hits.outside_budget |= outside_budget
         hits.first_version = min(hits.first_version, version)
         hits.hits += count
         first = time if begun is None else begun
@@ -233,6 +254,8 @@ class SubjectState:
             for channel, days in self.channels.items()
         }
         self.rules = {key: hits for key, hits in self.rules.items() if key[2] >= day}
+        self.anomalies = {d: row for d, row in self.anomalies.items() if d >= day}
+        self.dirty_anomalies = {d for d in self.dirty_anomalies if d >= day}
         self.suspect_traits = {key: row for key, row in self.suspect_traits.items() if key[1] >= day}
         self.dirty_traits = {key for key in self.dirty_traits if key[1] >= day}
         self.last_range = {place: last for place, last in self.last_range.items() if place[0] >= day}
@@ -251,16 +274,23 @@ class SubjectState:
         for dirty in (*dirty_sets, self.dirty_agents):
             dirty.clear()
         self.dirty_ranges.clear()
+        self.dirty_anomalies.clear()
         self.correlations.written()
+        self.activities.written()
 
 
 def load_subjects(
-    connection: Connection, subjects: Sequence[str], *, since: int = EVER
+    connection: Connection, subjects: Sequence[str], *, since: int = EVER, activities_since: int | None = None
 ) -> dict[str, SubjectState]:
-    """States of all these subjects, empty for new ones. since: local day."""
+    """States of all these subjects, empty for new ones. since, activities_since: local days; None: they do
+    not know their activities."""
     states = {subject: SubjectState(subject) for subject in subjects}
     for start in range(0, len(subjects), 500):
-        _load_part(connection, subjects[start : start + 500], states, since)
+        part = subjects[start : start + 500]
+        _load_part(connection, part, states, since)
+        if activities_since is not None:
+            for subject, activities in load_activities(connection, part, activities_since).items():
+                states[subject].activities = activities
     return states
 
 
@@ -270,6 +300,8 @@ def _load_part(
     days = select(channel_days).where(channel_days.c.subject.in_(part), channel_days.c.day >= since)
     for row in connection.execute(days):
         states[row.subject].channels.setdefault(row.channel, {})[row.day] = ChannelDay(*row[1:])
+    for subject, anomalies in load_anomaly_days(connection, part, since).items():
+        states[subject].anomalies = anomalies
     rules = select(rule_days).where(rule_days.c.subject.in_(part), rule_days.c.day >= since)
     for row in connection.execute(rules):
         states[row.subject].rules[row.rule_id, row.channel, row.day] = RuleHits(*row[1:])

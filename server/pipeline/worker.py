@@ -22,10 +22,12 @@ from sqlalchemy import Connection
 
 from policies.engine import PolicySet
 from server.alerts.raising import raise_alerts
+from server.alerts.ranking import Moved
 from server.evidence_seal import SealKey
 from server.log.contract import EventLog, LoggedRecord, LogUnavailable, PartitionShare, PositionLost
 from server.log.whole_log import WholeLog
 from server.people.directory import people_version
+from server.people.pseudonyms import make_pseudonym_key
 from server.pipeline.agent_state import Finding, FindingKind
 from server.pipeline.batch import BatchReader
 from server.pipeline.batch_outcome import Batch
@@ -36,6 +38,7 @@ from server.pipeline.memory import Memory
 from server.pipeline.observer import BatchDone, PipelineObserver, Unobserved
 from server.pipeline.state_versions import StaleState, agent_key, raise_versions
 from server.pipeline.worker_rows import SignOfLife
+from server.retention import ACTIVITY_DAYS
 from server.store.database import Database, MetAnother, StoreUnavailable
 
 RECORDS_PER_BATCH = 100
@@ -61,16 +64,17 @@ _NOTHING = BatchDone(0, 0, 0)
 
 
 class _Committed(NamedTuple):
-    """`versions`: those that it raised. `alerts_opened`: their scores."""
+    """`versions`: those that it raised."""
 
     versions: dict[str, int]
-    alerts_opened: tuple[int, ...]
+    alerts: Moved
 
 
 class PipelineWorker:
     """`clock`: ms UTC. `policies`: those that the database has by default. `share`: all of the log by
-    default. `events_days`: how many days count, all by default; `uses_days`: of uses. `seal_key`: for what
-    is left of records without events of erased accounts; one of its own by default."""
+    default. `events_days`: how many days count, all by default; `uses_days`: of uses; `activity_days`: of
+    sums by activity. `seal_key`: for what is left of records without events of erased accounts; one of its
+    own by default."""
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class PipelineWorker:
         share: PartitionShare | None = None,
         events_days: int | None = None,
         uses_days: int | None = None,
+        activity_days: int = ACTIVITY_DAYS,
         seal_key: SealKey | None = None,
     ) -> None:
         self._database = database
@@ -98,6 +103,7 @@ class PipelineWorker:
         self._dice = random.Random()
         self._events_days = events_days
         self._uses_days = uses_days
+        self._activity_days = activity_days
         self._memory: Memory | None = None
         self._locked_batches = 0
         self._waits_for: str | None = None
@@ -234,7 +240,8 @@ class PipelineWorker:
             duplicates=batch.duplicates,
             reasons=dict(Counter(letter.reason.value for letter in batch.dead_letters)),
             lost=dict(batch.lost),
-            alerts_opened=committed.alerts_opened,
+            alerts_opened=tuple(committed.alerts.opened),
+            alerts_withdrawn=committed.alerts.withdrawn,
             seconds=time.monotonic() - begun,
             conflicts=conflicts,
             erased=batch.erased.total(),
@@ -266,12 +273,14 @@ class PipelineWorker:
             raise
 
     def _new_memory(self) -> Memory:
+        make_pseudonym_key(self._database)
         with self._database.read() as connection:
             self._memory = Memory(
                 connection,
                 self._clock,
                 events_days=self._events_days,
                 uses_days=self._uses_days,
+                activity_days=self._activity_days,
                 policies=self._policies,
             )
         # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
@@ -296,7 +305,7 @@ class PipelineWorker:
         versions = raise_versions(connection, memory.versions(_keys(batch)), batch.touched)
         now = self._clock()
         write_batch(connection, batch, self._seal_key, now=now)
-        opened = raise_alerts(
+        moved = raise_alerts(
             connection,
             memory,
             list(batch.subjects.values()),
@@ -305,7 +314,7 @@ class PipelineWorker:
             counts=batch.correlation_counts,
         )
         self._sign.batch(connection, self._partitions.held, now)
-        return _Committed(versions, tuple(opened))
+        return _Committed(versions, moved)
 
     def _committed(self, memory: Memory, batch: Batch, versions: dict[str, int]) -> None:
         self._partitions.moved(batch.positions)

@@ -34,13 +34,14 @@ State = Literal["on", "off", "gone", "faulty", "ended"]
 
 class RuleRow(msgspec.Struct, frozen=True):
     """`hits`, `people`: of the last HITS_DAYS days; `people` counts subjects. `changed`: it is not what this
-    version of Leaver ships under the id."""
+    version of Leaver ships under the id. `outside_budget`: it alerts however many alerts there are."""
 
     id: str
     title: str
     state: State
     level: str
     family: str
+    outside_budget: bool
     version: int
     hash: str
     origin: Origin
@@ -193,6 +194,7 @@ def _rule_row(
         state=_state(version, runs),
         level=policy.level if policy is not None else "",
         family=policy.family if policy is not None else "",
+        outside_budget=policy is not None and policy.always_alerts,
         version=version.number,
         hash=version.hash,
         origin=version.origin,

@@ -24,7 +24,7 @@ IDLE_SECONDS_BRIEF = 20
 CONNECTIONS_KEPT = 5
 CONNECTIONS_MAX = 20
 LOCKS = 0x6C656176
-WRITERS, UP = 1, 2
+WRITERS, UP, QUEUES = 1, 2, 3
 """Our advisory locks have two numbers: "leav", and which."""
 
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
@@ -118,6 +118,13 @@ def lock_writers(connection: Connection, *, alone: bool = True, idle_seconds: in
         f"SELECT set_config('idle_in_transaction_session_timeout', '{idle_seconds}s', true),"
         f" {lock}({LOCKS}, {WRITERS})"
     )
+
+
+def lock_queues(connection: Connection) -> None:
+    """Waits until no other transaction decides which alerts are open. Held to the end of this one. On SQLite
+    there is no other one."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCKS}, {QUEUES})")
 
 
 def met_another(error: BaseException | None) -> bool:

@@ -1,4 +1,6 @@
-"""The child process of child_process.py: reads a database URL from standard input, trains, ends."""
+"""The child process of child_process.py: reads a task, for how many days sums by activity count, and
+a database URL from standard input, a line each, does it, ends. What fails is the last line of standard
+error."""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import sys
 import time
 
 from server.store.database import open_database
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import NothingMeasured, train_activities
+from server.training.drift_watching import watch
 
 
 def _now() -> int:
@@ -16,9 +19,19 @@ def _now() -> int:
 
 def main() -> None:
     os.nice(10)
+    task = sys.stdin.readline().strip()
+    activity_days = int(sys.stdin.readline())
     database = open_database(sys.stdin.readline().strip(), clock=_now)
     try:
-        train_storage_model(database, now=_now())
+        if task == "activities":
+            train_activities(database, now=_now(), activity_days=activity_days)
+        elif task == "watch":
+            watch(database, now=_now(), activity_days=activity_days)
+        else:
+            raise ValueError(f"no task {task!r}")
+    except NothingMeasured as error:
+        # Looked at again with the next due time; what is not there is no fault.
+        sys.stderr.write(f"{error}\n")
     finally:
         database.close()
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 import msgspec
+import numpy as np
 import pytest
 
+from analytics.anomaly_explanation import Subject
+from analytics.anomaly_training import train
 from analytics.explanation import CopyFacts, copy_facts, sentence
-from analytics.peer_groups import peer_stats
-from analytics.storage_day import HistoryDay, StorageDay
-from analytics.storage_model import StorageModel
-from analytics.top_features import explain, feature_line
-from tests.analytics.simulated_company import before, group_of, simulated_histories, training_set
+from analytics.measures import ACTIVITIES
+from analytics.panel import ActivityDays
+from tests.analytics.company_days import company, panel_of, quiet_today
 
 FACTS = CopyFacts(
     bytes=4_100_000_000,
@@ -99,59 +100,48 @@ def test_one_file_is_one_file() -> None:
     assert told(files=1).startswith("4.1 GB (1 file) to")
 
 
-def test_facts_come_from_the_history() -> None:
-    copied = HistoryDay("work", StorageDay(50, 1, 0))
-    none = HistoryDay("work", StorageDay())
-    missing = HistoryDay("off", None)
-    history = [none, missing, copied, HistoryDay("work", StorageDay(150, 1, 0)), none]
-    peers = peer_stats([history] * 6)
-    facts = copy_facts(StorageDay(120, 3, 1), history, peers, days_to_last_day=None, person_known=True)
-    assert (facts.usual_bytes, facts.days_since_last_copy, facts.known_days) == (100, 3, 4)
+def _copies(days: int, active: dict[int, int], unseen: tuple[int, ...] = ()) -> dict[str, ActivityDays]:
+    """One subject's history: bytes by how many days ago, one file each."""
+    found = {}
+    for name, measures in ACTIVITIES.items():
+        values = np.zeros((1, days, len(measures)), dtype=np.int64)
+        if name == "removable_storage":
+            for back, taken in active.items():
+                values[0, days - back] = (taken, 1, 0)
+        seen = np.ones((1, days), dtype=np.bool_)
+        seen[0, [days - back for back in unseen]] = False
+        found[name] = ActivityDays(values, seen)
+    return found
+
+
+def test_facts_come_from_the_history_and_peers_from_the_model() -> None:
+    people = company(21, 40, 40)
+    model = train(panel_of(people), seed=3, trees=20)
+    # The copy 61 days ago is too long ago to be told of, that of 40 days ago for what is usual.
+    own = _copies(90, {2: 50, 4: 150, 40: 9_000, 61: 9_000}, unseen=(3,))
+    one = Subject(own, np.zeros(90, dtype=np.bool_), quiet_today(1), False, "sales")
+    facts = copy_facts(
+        120, 3, new_device=True, subject=one, model=model, days_to_last_day=None, person_known=True
+    )
+    assert (facts.usual_bytes, facts.days_since_last_copy, facts.known_days) == (100, 2, 59)
     assert facts.new_device
-    assert facts.peers_percentile is not None
-    assert 50 <= facts.peers_percentile < 100
-    above = copy_facts(StorageDay(151, 3, 0), history, peers, days_to_last_day=None, person_known=True)
+    column = model.peers("removable_storage").percentiles[int(model.group_rows(["sales"])[0]), 0]
+    assert facts.peers_percentile == max(int((column < 120).sum()) - 1, 0)
+    above = copy_facts(
+        int(column[-1]) + 1,
+        3,
+        new_device=False,
+        subject=one,
+        model=model,
+        days_to_last_day=None,
+        person_known=True,
+    )
     assert above.peers_percentile == 100
 
 
-def test_top_features_name_the_burst_and_resetting_them_takes_the_surprise_away() -> None:
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    subject = next(s for s in histories if sum(1 for d in histories[s] if d.storage and d.storage.files) > 10)
-    history = before(histories[subject], 60)
-    found = explain(model, StorageDay(9_000_000_000, 900, 0), "work", history, group_of(subject))
-    names = [feature.name for feature in found.top]
-    assert {"megabytes_burst", "files_burst"} & set(names)
-    assert found.explained >= 0.25
-    assert not found.unusual_combination
-    lines = [feature_line(feature) for feature in found.top]
-    assert any("× usual" in line for line in lines)
-    assert all(feature_line(feature, "zh") for feature in found.top)
-
-
-def test_a_slow_drain_is_explained_by_its_sums() -> None:
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    drain = [HistoryDay("work", StorageDay(400_000_000, 2, 0))] * 20 + [HistoryDay("work", StorageDay())] * 40
-    found = explain(model, StorageDay(400_000_000, 2, 0), "work", drain, "sales")
-    assert found.top[0].name in ("megabytes_28d_own", "megabytes_28d_peers", "megabytes_7d_own")
-    assert found.top[0].value in (21 * 400_000_000, 7 * 400_000_000)
-    assert found.explained >= 0.25
-
-
-def test_what_remains_strange_without_the_shown_features_is_a_combination() -> None:
-    """Files alone do not explain a day of many bytes to new devices; with bytes beside them they do."""
-    histories = simulated_histories(5, people=80, days=61)
-    model = StorageModel.train(training_set(histories, 0, 60), seed=5)
-    steady = [HistoryDay("work", StorageDay(1_000_000, 3, 0))] * 60
-    leak = StorageDay(1_000_000_000, 900, 3)
-    one = explain(model, leak, "work", steady, "sales", shown=1)
-    three = explain(model, leak, "work", steady, "sales")
-    assert len(one.top) == 1
-    assert one.unusual_combination
-    assert not three.unusual_combination
-
-
-def test_a_cold_model_explains_nothing() -> None:
-    cold = StorageModel.train({}, seed=1)
-    assert explain(cold, StorageDay(10**9, 10, 1), "work", [], "sales").top == ()
+def test_without_a_model_nothing_is_claimed_about_what_is_usual_or_about_peers() -> None:
+    facts = copy_facts(
+        120, 3, new_device=False, subject=None, model=None, days_to_last_day=None, person_known=True
+    )
+    assert (facts.known_days, facts.usual_bytes, facts.peers_percentile) == (None, None, None)
+    assert sentence(facts) == "120 B (3 files) to removable storage"

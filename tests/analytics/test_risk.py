@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.risk import ANOMALY_SOURCE, Level, RuleDay, notice_weights, risk
+from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE, Level, RuleDay, notice_weights, risk
 
 TODAY = 739_000
 LEVELS: tuple[Level, ...] = ("critical", "high", "medium", "low", "informational")
@@ -106,3 +106,13 @@ def test_notice_weighs_five_times_and_the_mean_stays_one() -> None:
     assert 0.02 * on_notice + 0.98 * others == pytest.approx(1)
     with pytest.raises(ValueError, match="not within"):
         notice_weights(1.1)
+
+
+def test_the_day_s_anomaly_and_drift_are_two_reasons_with_shares_of_their_own() -> None:
+    found = risk(50.0, [hit("high")], TODAY, slow_0_100=50.0)
+    assert found.score == 93
+    points = {share.source: share.points for share in found.shares}
+    assert points[ANOMALY_SOURCE] - points[SLOW_SOURCE] in (0, 1)
+    assert sum(points.values()) == found.score
+    with pytest.raises(ValueError, match="slow_anomaly"):
+        risk(0.0, [], TODAY, slow_0_100=101.0)

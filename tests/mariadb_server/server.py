@@ -33,6 +33,7 @@ _SETTINGS = """[mysqld]
 datadir={data}
 socket={folder}/s.sock
 pid-file={folder}/pid
+tmpdir={folder}
 port={port}
 bind-address=127.0.0.1
 skip-name-resolve
@@ -120,6 +121,8 @@ class MariadbServer:
             timeout=START_SECONDS,
             check=False,
             cwd=self.directory,
+            # Each server removes at its start what lies in the folder as temporary tables: also another's.
+            env=os.environ | {"TMPDIR": str(self.directory)},
         )
         if done.returncode != 0:
             raise MariadbFailed(f"the data cannot be made:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

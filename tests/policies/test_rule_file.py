@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from policies.engine import PolicySet
 from policies.errors import PolicyErrors
-from policies.rule_file import FILE_BYTES_MAX, load_good_policies, load_policies
+from policies.examples import Example, RecordName, example_record
+from policies.rule_file import FILE_BYTES_MAX, SHIPPED_RULES, load_good_policies, load_policies
 
 GOOD = """\
 title: A spreadsheet to removable storage
@@ -53,6 +55,45 @@ def test_a_good_rule_loads(tmp_path: Path) -> None:
     policies = load_policies(write(tmp_path, "good.yml", GOOD))
     policy = policies.policies[0]
     assert (policy.level, policy.family, policy.file) == ("medium", "removable_storage_copy", "good.yml")
+
+
+@pytest.mark.parametrize(
+    ("level", "says", "outside"),
+    [("high", "", False), ("critical", "", True), ("medium", "  outside_budget: true\n", True)],
+)
+def test_a_rule_is_outside_of_the_budget_when_it_is_critical_or_says_so(
+    tmp_path: Path, level: str, says: str, outside: bool
+) -> None:
+    text = GOOD.replace("level: medium", f"level: {level}").replace("tests:\n", f"{says}tests:\n")
+    policies = load_policies(write(tmp_path, "good.yml", text))
+    hit = policies.match({"class_uid": 1001, "file": {"ext": "xlsx"}})[0]
+    assert hit.outside_budget == outside
+
+
+def test_what_makes_no_alert_is_outside_of_no_budget(tmp_path: Path) -> None:
+    own = "  family: removable_storage_copy\n  runbook: Look at it.\n"
+    block = "  building_block: true\n  outside_budget: true\n"
+    write(tmp_path, "rule.yml", GOOD.replace(own, block))
+    assert faults(tmp_path) == ["rule.yml:15: a building_block makes no alerts: no budget holds it"]
+
+
+def test_of_the_shipped_rules_those_about_people_who_left_are_outside_of_the_budget() -> None:
+    outside = {each.file for each in load_policies().policies if each.outside_budget}
+    assert outside == {file.name for file in SHIPPED_RULES.glob("former_*.yml")}
+    critical = {each.file for each in load_policies().policies if each.level == "critical"}
+    assert critical <= outside
+
+
+def test_whatever_somebody_who_left_does_a_rule_outside_of_the_budget_says_so() -> None:
+    """No day after the last working day is scored, so what no rule names nobody sees."""
+    shipped = load_policies()
+    seen = set()
+    for name in get_args(RecordName):
+        example = Example("left", name, {"leaver.person.status": "left"})
+        if any(hit.outside_budget for hit in shipped.match(example_record(example))):
+            seen.add(name)
+    # Plugging something in moves no data: a copy to it does.
+    assert set(get_args(RecordName)) - seen == {"device_connected"}
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def test_shown_settings_read_back_equal() -> None:
         ('[log]\nkind = "kafka"', ["log.bootstrap", "at least one broker"]),
         ('[log]\nkind = "rabbit"', ["$.log.kind"]),
         ("[retention]\nevents_days = 0", ["$.retention.events_days"]),
+        ("[retention]\nactivity_days = 29", ["$.retention.activity_days"]),
         ('[database]\nurl = "mysql://x/y"', ["database.url"]),
         ("[listen]\naddress = 8443 8444\n", ["line 2"]),
     ],

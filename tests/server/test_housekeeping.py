@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Table, func, insert, select, update
 
@@ -17,11 +18,14 @@ from server.store.tables import (
     agent_findings,
     alert_days,
     alerts,
+    collector_days,
+    days_watched_anywhere,
     dead_letters,
     enrolment_tokens,
     event_blocks,
     known_exports,
     log_positions,
+    queue_days,
     subject_agents,
     subject_events,
     subject_places,
@@ -65,6 +69,27 @@ def test_events_go_after_their_days_with_their_index_and_younger_ones_stay(datab
     assert not any(again.values())
 
 
+@pytest.mark.parametrize(("events_days", "oldest"), [(90, 120), (200, 200)])
+def test_days_on_which_collectors_ran_stay_as_long_as_models_or_events_need_them(
+    database: Database, events_days: int, oldest: int
+) -> None:
+    ages = (0, 90, 120, 121, 200, 201)
+    days = [TODAY - age for age in ages]
+    with database.begin() as connection:
+        told = [{"agent": "mx", "collector": "mail", "day": day} for day in days]
+        connection.execute(insert(collector_days), told)
+        connection.execute(insert(days_watched_anywhere), [{"collector": "mail", "day": day} for day in days])
+    drop_old(
+        database, now=NOW, events_days=events_days, alerts_days=730, uses_days=730, stop=threading.Event()
+    )
+    with database.read() as connection:
+        for table in (collector_days, days_watched_anywhere):
+            kept = connection.execute(select(table.c.day)).scalars().all()
+            assert sorted(TODAY - day for day in kept) == [
+                a for a in (0, 90, 120, 121, 200, 201) if a <= oldest
+            ]
+
+
 def test_a_great_many_old_rows_go_in_several_transactions(database: Database) -> None:
     row = {"partition": 0, "event_index": -1, "received_at": NOW - 91 * DAY, "reason": "truncated"}
     row |= {"message": "x", "size": 1, "data": b"x"}
@@ -101,6 +126,20 @@ def test_devices_and_endpoints_go_when_they_were_not_seen_for_as_long_as_events_
         assert connection.execute(select(known_exports.c.seen_at)).scalars().all() == [NOW - 89 * DAY]
         assert connection.execute(select(subject_agents.c.agent)).scalars().all() == ["a"]
         assert connection.execute(select(agent_findings.c.kind)).scalars().all() == ["cloned"]
+
+
+def test_held_alerts_go_with_the_days_that_they_stood_on(database: Database) -> None:
+    open_alert(database, events=1, alert_id=1, subject="person:1")
+    with database.begin() as connection:
+        connection.execute(update(alerts).values(status="held", last_time=NOW))
+        connection.execute(insert(queue_days).values(queue="day", day=TODAY, cap=3))
+
+    def kept(later: int) -> tuple[int, int]:
+        drop_old(database, now=later, events_days=90, alerts_days=730, uses_days=730, stop=threading.Event())
+        return _count(database, alerts), _count(database, queue_days)
+
+    assert kept(NOW + 90 * DAY) == (1, 1)
+    assert kept(NOW + 93 * DAY) == (0, 0)
 
 
 def test_closed_alerts_go_at_their_end_with_their_days_and_open_ones_stay(database: Database) -> None:

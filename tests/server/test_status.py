@@ -26,6 +26,7 @@ from server.status_types import (
     score_band,
 )
 from server.supervision import PartState
+from server.training.model_watch import ModelWatch
 
 NOW = 1_795_305_600_000
 TODAY = NOW // 86_400_000
@@ -53,6 +54,7 @@ WELL = Status(
     erasures=ErasureState(None, 0, 0, 0, 0),
     training=TrainingState(NOW - 86_400_000 * 3, 812, False, None),
     findings=(),
+    anomaly_model=ModelWatch(7, NOW - 86_400_000 * 3, False, None, None, 50, False),
 )
 
 
@@ -133,7 +135,7 @@ def test_a_calm_status_is_nine_lines() -> None:
         "agents        2 well heard, 1 revoked",
         "alerts        4 open: 1 at 70-100, 3 at 40-69; closed ones kept 730 days",
         "database      2.5 GB, 80 GB free on the disk",
-        "model         trained 3 d ago on 812 people",
+        "model         model 7, trained 3 d ago on 812 people; alerts from risk 50 on",
     ]
 
 
@@ -199,6 +201,18 @@ def test_a_thousand_silent_agents_take_four_lines() -> None:
     ]
 
 
+def test_the_line_of_the_week_is_told_and_that_it_does_not_keep_to_the_budget() -> None:
+    def told(line: int, over: bool) -> str:
+        watched = ModelWatch(7, NOW - 86_400_000 * 3, False, None, None, line, over)
+        lines = status_lines(msgspec.structs.replace(WELL, anomaly_model=watched), width=200)
+        return next(line.text for line in lines if line.text.startswith("model"))
+
+    assert told(63, False).endswith("on 812 people; alerts from risk 63 on")
+    assert told(70, True).endswith(
+        "alerts from risk 70 on, the highest line: rules and anomalies ask for more than the budget"
+    )
+
+
 def test_bands_of_scores_meet_without_a_gap() -> None:
     assert [score_band(score) for score in (0, 39, 40, 69, 70, 100)] == [
         "0-39", "0-39", "40-69", "40-69", "70-100", "70-100",
@@ -262,3 +276,9 @@ def test_a_password_that_who_left_still_knows_is_a_task_and_no_alert() -> None:
     (found,) = status_findings(msgspec.structs.replace(WELL, passwords_known=2))
     assert found.kind == "password_not_changed"
     assert found.detail.startswith("2 with a password that somebody who left still knows")
+
+
+def test_how_many_alerts_are_held_is_told() -> None:
+    held = msgspec.structs.replace(WELL, alerts_held=4)
+    words = " ".join(line.text for line in status_lines(held, width=200))
+    assert "4 open: 1 at 70-100, 3 at 40-69; 4 held in the last 7 days (leaver alerts below);" in words

@@ -18,10 +18,12 @@ from event_schema.wire import WireRecord, unpack_content
 from server.commands.opening import open_installation
 from server.detection.alert_text import LATE_EN
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlated_ranges,
     dead_letters,
@@ -149,6 +151,8 @@ def _tables(connection: Connection, place_of: dict[tuple[str, str], str]) -> dic
         "alerts": sorted(map(_whenever_it_came, rows(alerts, without=_NOT_OF_EVENTS)), key=repr),
         "days of alerts": sorted((tuple(row) for row in connection.execute(days)), key=repr),
         "storage days": rows(channel_days),
+        "activity days": rows(activity_days),
+        "anomaly days": rows(anomaly_days),
         "rule days": rows(rule_days),
         "devices of subjects": rows(subject_places),
         "uses of machines and accounts": rows(trait_uses),

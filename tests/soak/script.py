@@ -7,8 +7,9 @@ is dated a day earlier: late events are normal.
 With several endpoints people overlap on them, and yet nothing may depend on who delivers first (decision 3
 says in what the order of arrival shows). So the script has phases, and whoever runs it lets a phase begin
 when all of the one before is stored. In a phase all that a person does happens on one endpoint, and in the
-next phase on the next one. Beside that, people on notice delete files on all endpoints at once, on sticks
-that the first phase has shown: sums, minima and maxima, which come out the same in any order.
+next phase on the next one. Beside that, one on notice does nothing from the second phase on but delete
+files, on all endpoints at once, on sticks that the first phase has shown: sums, minima and maxima, which come
+out the same in any order. With two kinds of acts at once, order would decide which family a day is of.
 """
 
 from __future__ import annotations
@@ -44,15 +45,14 @@ DAYS = 5
 LEFT_ID, LEFT_ACCOUNT = "E9001", "left.long.ago"
 _NOBODY = "contractor7"
 _DAY_MS = 86_400_000
-_ON_NOTICE = (0, 20, 41)
-"""Their places in the sample company."""
+_COPYING, _DELETING = (0, 20), 41
+"""Of those on notice, their places in the sample company."""
 _COLLEAGUES = (3, 8, 17, 26, 33, 50)
 _STICKS = 3
-_DRAWN = (*_ON_NOTICE * 3, *_COLLEAGUES, -1, -2)
+_DRAWN = (*_COPYING * 4, _DELETING, *_COLLEAGUES, -1, -2)
 """Colleagues copy a little, leavers much more; -1 has left, -2 is nobody known."""
-_PEOPLE = (*_ON_NOTICE, *_COLLEAGUES, -1, -2)
+_PEOPLE = (*_COPYING, _DELETING, *_COLLEAGUES, -1, -2)
 PHASES = 5
-_ROAMS_EVERY = 8
 _SEEN = Evidence(fidelity="exact", observed_by="simulated", actor_from="simulated")
 _ACTS = (
     *[FileActivity.CREATE] * 16,
@@ -94,12 +94,7 @@ def place_of(number: int, places: int, count: int) -> int:
 
 def _roams(number: int, count: int) -> bool:
     """Whether it is a file deleted on any endpoint: never a late one, and never in the first phase."""
-    return (
-        number * PHASES // count > 0
-        and number % 17 != 16
-        and _who(number) in _ON_NOTICE
-        and _draw(number, 2) % _ROAMS_EVERY == 0
-    )
+    return number * PHASES // count > 0 and number % 17 != 16 and _who(number) == _DELETING
 
 
 def _who(number: int) -> int:

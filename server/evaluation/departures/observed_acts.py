@@ -54,7 +54,12 @@ from event_schema.ocsf_unmapped import (
 )
 
 VERSION = "0.1.0"
-_ACTIVITY = {"read": ApiActivityKind.READ, "create": ApiActivityKind.CREATE, "update": ApiActivityKind.UPDATE}
+_ACTIVITY = {
+    "read": ApiActivityKind.READ,
+    "create": ApiActivityKind.CREATE,
+    "update": ApiActivityKind.UPDATE,
+    "delete": ApiActivityKind.DELETE,
+}
 _LOGON_TYPES = {
     "gdm-password": LogonType.INTERACTIVE,
     "sshd": LogonType.REMOTE_INTERACTIVE,
@@ -128,7 +133,7 @@ def act(
     *,
     address: str,
     device: str | None,
-    activity: Literal["read", "create", "update"] = "read",
+    activity: Literal["read", "create", "update", "delete"] = "read",
     object_type: str | None = None,
     name: str | None = None,
     count: int | None = None,
@@ -186,7 +191,9 @@ def upload(
     name: str,
     size: int,
     digest: str,
+    to_host: str | None = None,
 ) -> Event:
+    """to_host: where no catalogue names the place."""
     return file_upload(
         time=time,
         metadata=event_metadata("uploads", VERSION),
@@ -197,7 +204,9 @@ def upload(
             evidence=Evidence(fidelity="exact", observed_by="fanotify_permission", actor_from="proc"),
             transfer=Transfer(category=category, application=application, bytes_sent=size, connections=1),
         ),
-        dst_endpoint=DestinationEndpoint(port=443, svc_name=application),
+        dst_endpoint=DestinationEndpoint(
+            port=443, svc_name=application if to_host is None else None, hostname=to_host
+        ),
     )
 
 

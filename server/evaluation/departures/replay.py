@@ -27,6 +27,7 @@ from event_schema.control_records import CollectorState, Heartbeat, encode_contr
 from event_schema.wire import EVENTS_PER_RECORD_MAX, RecordKind, WireRecord, pack_control, pack_events
 from policies.engine import PolicySet
 from server.agents.registry import create_token, redeem_token
+from server.alerts.ranking import HELD
 from server.alerts.traits import AlertTrait
 from server.config import ServerConfig
 from server.data_directory import DataDirectory
@@ -50,6 +51,7 @@ _EVENTS_DAYS: Final = 90
 _ALERTS_DAYS: Final = 730
 _USES_DAYS: Final = 730
 _DROP_EVERY_MS: Final = 7 * _DAY_MS
+_ALERTED: Final = select(alerts).where(alerts.c.status != HELD)
 
 
 class RaisedAlert(msgspec.Struct, frozen=True):
@@ -229,7 +231,7 @@ class Replay:
             while self._looking_back.step():
                 pass
             with self._database.read() as connection:
-                self._has_alert = connection.execute(select(alerts.c.id).limit(1)).first() is not None
+                self._has_alert = connection.execute(_ALERTED.limit(1)).first() is not None
 
         return declare
 
@@ -281,7 +283,7 @@ class Replay:
 
     def _raised(self) -> Iterator[RaisedAlert]:
         with self._database.read() as connection:
-            rows = connection.execute(select(alerts).order_by(alerts.c.opened_at, alerts.c.id)).all()
+            rows = connection.execute(_ALERTED.order_by(alerts.c.opened_at, alerts.c.id)).all()
         for row in rows:
             yield RaisedAlert(
                 family=row.family,

@@ -21,14 +21,18 @@ from server.store.tables.agents import (
     enrolment_tokens,
 )
 from server.store.tables.alerts import (
+    alert_candidates,
     alert_days,
     alerts,
     audit,
     correlated_ranges,
     judged_days,
     judged_ranges,
+    queue_days,
 )
 from server.store.tables.detection import (
+    activity_days,
+    anomaly_days,
     channel_days,
     correlation_groups,
     known_exports,
@@ -40,6 +44,7 @@ from server.store.tables.detection import (
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
+    days_watched_anywhere,
     dead_letters,
     event_blocks,
     log_positions,
@@ -72,19 +77,23 @@ from server.store.tables.uses import trait_uses
 __all__ = [
     "account_bindings",
     "accounts",
+    "activity_days",
     "agent_epochs",
     "agent_findings",
     "agent_keys",
     "agent_settings",
     "agents",
+    "alert_candidates",
     "alert_days",
     "alerts",
+    "anomaly_days",
     "audit",
     "block_seals",
     "channel_days",
     "collector_days",
     "correlated_ranges",
     "correlation_groups",
+    "days_watched_anywhere",
     "dead_letters",
     "employments",
     "enrolment_tokens",
@@ -110,6 +119,7 @@ __all__ = [
     "policy_faults",
     "policy_versions",
     "pseudonyms",
+    "queue_days",
     "rule_days",
     "scim_users",
     "seal_keys",

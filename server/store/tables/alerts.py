@@ -1,8 +1,21 @@
-"""Alerts with their days and verdicts, and the audit trail."""
+"""Alerts with their days, queues and verdicts, and the audit trail."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, text, true
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    false,
+    text,
+    true,
+)
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -13,7 +26,14 @@ alerts = Table(
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("subject", PlainText(128), nullable=False, comment="person:ID, or account:NAME without a person"),
     Column("family", PlainText(64), nullable=False),
-    Column("status", PlainText(8), nullable=False, comment="open or closed"),
+    Column("status", PlainText(8), nullable=False, comment="open, closed, or held: found, not alerted"),
+    Column(
+        "by_rules",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="rules outside of the budget made it; else its candidates say whether it is open",
+    ),
     Column("score", Integer, nullable=False),
     Column("account_owner", PlainText(128), comment="person id whose account was used"),
     Column("suspected_actor", PlainText(128), comment="person id that the traits point to"),
@@ -38,8 +58,8 @@ alerts = Table(
         "subject",
         "family",
         unique=True,
-        sqlite_where=text("status = 'open'"),
-        postgresql_where=text("status = 'open'"),
+        sqlite_where=text("status <> 'closed'"),
+        postgresql_where=text("status <> 'closed'"),
     ),
     sqlite_autoincrement=True,
 )
@@ -58,6 +78,31 @@ alert_days = Table(
         comment="whether all of it is evidence, or only what correlated_ranges names",
     ),
     comment="an alert's evidence: its subject's events of these channels and days (subject_events)",
+)
+
+alert_candidates = Table(
+    "alert_candidates",
+    metadata,
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("queue", PlainText(8), nullable=False, comment="day or slow"),
+    Column("risk", Float, nullable=False, server_default=text("0"), comment="0–100, ranks the day's"),
+    Column("points", Float, nullable=False, comment="of the queue's anomaly, 0–100"),
+    Column("strength", Float, nullable=False, comment="T of the day, among equal risks"),
+    Column("cooling", BigInteger, comment="closed alert that the subject cools down after"),
+    Column("admitted", Boolean, nullable=False, server_default=false(), comment="within the day's cap"),
+    Index("ix_alert_candidates_queue", "queue", "day"),
+    comment="days over the line that no rule puts outside of the budget: alerts/queueing.py",
+)
+
+queue_days = Table(
+    "queue_days",
+    metadata,
+    Column("queue", PlainText(8), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("cap", Integer, nullable=False, comment="so many of its candidates are alerts"),
+    Column("line", Integer, nullable=False, server_default=text("50"), comment="risk of its candidates"),
+    comment="each queue's days; whoever ranks one locks it",
 )
 
 correlated_ranges = Table(
@@ -87,10 +132,12 @@ judged_days = Table(
     metadata,
     Column("subject", PlainText(128), primary_key=True),
     Column("family", PlainText(64), primary_key=True),
-    Column("rule_id", PlainText(64), primary_key=True, comment="empty: the day's anomaly"),
+    Column(
+        "rule_id", PlainText(64), primary_key=True, comment="empty: the day's anomaly; slow_anomaly: drift"
+    ),
     Column("day", Integer, primary_key=True, comment="local"),
-    Column("count", BigInteger, nullable=False, comment="the rule's hits, or the day's events"),
-    comment="at closing; a day that has more by now counts again",
+    Column("count", BigInteger, nullable=False, comment="the rule's hits, or thousandths of a point"),
+    comment="at closing; more hits, or a clearly stranger day, count again",
 )
 
 audit = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, false
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -21,9 +21,36 @@ channel_days = Table(
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False, comment="all of the channel, not only what counts as taken"),
-    Column("anomaly", Float, nullable=False, comment="highest 0–100 that the running day reached"),
-    Column("model_id", BigInteger, comment="which model found that height"),
     comment="each channel by subject and day: the features' raw material",
+)
+
+activity_days = Table(
+    "activity_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("activity", PlainText(32), primary_key=True, comment="what is done: analytics/measures.py"),
+    Column("day", Integer, primary_key=True, comment="local"),
+    Column("day_type", PlainText(4), nullable=False),
+    Column("amounts", PlainText(), nullable=False, comment="JSON, pipeline/subject_activities.py"),
+    Column("places", PlainText(), nullable=False, comment="JSON, pipeline/subject_activities.py"),
+    Column("events", BigInteger, nullable=False, comment="that count in the activity"),
+    comment="each activity by subject and day: what anomaly models are trained on and score",
+)
+
+anomaly_days = Table(
+    "anomaly_days",
+    metadata,
+    Column("subject", PlainText(128), primary_key=True),
+    Column("day", Integer, primary_key=True, index=True, comment="local"),
+    Column("points", Float, nullable=False, comment="highest A_day 0–100, as verdicts calm it"),
+    Column("uncalmed", Float, nullable=False, comment="the same as if nothing had been judged"),
+    Column("slow_points", Float, nullable=False, comment="highest A_slow 0–100"),
+    Column("family", PlainText(64), nullable=False, comment="of alerts that the day's anomaly counts in"),
+    Column("slow_family", PlainText(64), nullable=False, comment="the same of the drift's"),
+    Column("evidence", PlainText(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
+    Column("uncalmed_evidence", PlainText(), nullable=False, comment="JSON, pipeline/anomaly_day.py"),
+    Column("model_id", BigInteger, comment="which model scored it last"),
+    comment="how strange each day of a subject became",
 )
 
 subject_places = Table(
@@ -61,6 +88,13 @@ rule_days = Table(
         Integer,
         nullable=False,
         comment="of the rule, that fired; title, level and family are of this one",
+    ),
+    Column(
+        "outside_budget",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the rule alerts however many alerts there are",
     ),
 )
 

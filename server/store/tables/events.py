@@ -100,6 +100,14 @@ collector_days = Table(
     comment="days on which the collector ran: only there does silence mean that nothing happened",
 )
 
+days_watched_anywhere = Table(
+    "days_watched_anywhere",
+    metadata,
+    Column("collector", PlainText(64), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="UTC"),
+    comment="days on which a collector that sees the whole company ran on any machine",
+)
+
 subject_agents = Table(
     "subject_agents",
     metadata,

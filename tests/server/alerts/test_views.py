@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from event_schema.control_records import CollectorState, Heartbeat
 from event_schema.leaver_fields import PersonStatus
 from event_schema.ocsf_objects import User
 from server.alerts.view_types import Unmasking
@@ -92,6 +94,80 @@ def test_what_the_agent_had_to_drop_or_never_sent_is_said(server: Server) -> Non
     not_seen = alert_detail(server.database, queued.id).evidence.not_seen
     assert any("events 0 to 11 were dropped: spool_full" in said for said in not_seen)
     assert any(", gap: " in said for said in not_seen)
+    assert "alice" not in str(not_seen)
+
+
+def _beat(at: int, *days: int, state: str = "running", dropped: int = 0) -> Heartbeat:
+    collector = CollectorState(
+        name="removable_storage",
+        state=state,  # type: ignore[arg-type]
+        observed=0,
+        restarts=0,
+        dropped={"queue_full": dropped} if dropped else {},
+        detail="the kernel of alice-pc is too old" if state != "running" else None,
+        days_watched=days,
+    )
+    return Heartbeat(
+        sent_at=at,
+        version="0.1.0",
+        next_seq=0,
+        backlog_events=0,
+        backlog_bytes=0,
+        lost_events=0,
+        collectors=(collector,),
+    )
+
+
+def test_a_collector_that_did_not_run_and_an_agent_not_heard_of_are_said(server: Server) -> None:
+    """The person was seen at a second machine, which did not watch on the day of the alert."""
+    here, there = Endpoint("alice-pc"), Endpoint("alice-laptop", epoch="ffeeddccbbaa9988")
+    for each in (here, there):
+        each.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    server.now = NOW - 3 * DAY
+    server.take(
+        there.heartbeat(_beat(server.now, TODAY - 4, TODAY - 3)),
+        there.record([copied_file(NOW - 3 * DAY, size=10, host="alice-laptop")]),
+    )
+    server.now = NOW + 60_000
+    server.take(here.heartbeat(_beat(server.now, *range(TODAY - 9, TODAY + 1))))
+    _copy(server, here, 3)
+    shown = [alert_detail(server.database, each.id) for each in alert_views(server.database)]
+    [detail] = [each for each in shown if each.alert.last_time >= NOW]
+    said = [each.split(", ", 1)[1] for each in detail.evidence.not_seen]
+    today = date(1970, 1, 1) + timedelta(days=TODAY)
+    assert f"not watching: removable_storage did not run on {today}" in said
+    assert any(each.startswith("not heard of: nothing since ") for each in said)
+    assert len(said) == 2
+    assert "alice" not in str(detail.evidence.not_seen)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "said"),
+    [
+        (_beat(NOW + 9, TODAY), None),
+        (
+            _beat(NOW + 9, TODAY, dropped=7),
+            "degraded: removable_storage counts what it could not do since it started: queue_full 7",
+        ),
+        (
+            _beat(NOW + 9, TODAY, state="unsupported"),
+            "degraded: removable_storage is unsupported by its last heartbeat: the kernel of",
+        ),
+    ],
+)
+def test_a_collector_that_loses_or_does_not_run_is_said(
+    server: Server, heartbeat: Heartbeat, said: str | None
+) -> None:
+    endpoint = Endpoint("alice-pc")
+    endpoint.enrol(server.database)
+    server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
+    _copy(server, endpoint, 3)
+    server.take(endpoint.heartbeat(heartbeat))
+    [queued] = alert_views(server.database)
+    not_seen = alert_detail(server.database, queued.id).evidence.not_seen
+    assert [said in each for each in not_seen if said] == ([True] if said else [])
+    assert len(not_seen) == bool(said)
     assert "alice" not in str(not_seen)
 
 

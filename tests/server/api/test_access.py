@@ -27,6 +27,7 @@ EXPECTED = {
     "POST /v1/renew": Access.RENEWING_AGENT,
     "GET /v1/status": Access.ADMIN,
     "GET /v1/alerts": Access.ADMIN,
+    "GET /v1/alerts/below": Access.ADMIN,
     "GET /v1/alerts/{id:int}": Access.ADMIN,
     "POST /v1/alerts/{id:int}/close": Access.ADMIN,
     "POST /v1/people/imports": Access.HR_IMPORT,

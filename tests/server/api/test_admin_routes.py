@@ -8,7 +8,18 @@ import httpx
 import pytest
 from sqlalchemy import insert, select
 
-from server.store.tables import account_bindings, accounts, alerts, audit, people, person_names
+from server.store.tables import (
+    account_bindings,
+    accounts,
+    alert_candidates,
+    alerts,
+    anomaly_days,
+    audit,
+    channel_days,
+    people,
+    person_names,
+    queue_days,
+)
 from tests.server.api.running_server import RunningServer
 
 SUBJECT = "person:E-4711"
@@ -51,6 +62,36 @@ def alert_id(server: RunningServer) -> int:
         key = connection.execute(insert(alerts).values(**values)).inserted_primary_key
         assert key is not None
         return int(key[0])
+
+
+def test_what_is_not_alerted_is_listed_with_why_and_without_any_name(
+    server: RunningServer, admin: httpx.Client, alert_id: int
+) -> None:
+    day = server.clock() // 86_400_000
+    with server.database.begin() as connection:
+        connection.execute(alerts.update().values(status="held", by_rules=False))
+        at = {"day": day, "subject": SUBJECT, "channel": "uploads", "day_type": "work"}
+        sums = {"bytes": 0, "files": 1, "items": 0, "new_places": 0, "events": 1}
+        connection.execute(insert(channel_days).values(**at, **sums, first_time=0, last_time=0))
+        strange = {"points": 87.0, "uncalmed": 87.0, "slow_points": 0.0, "slow_family": ""}
+        evidence = {"evidence": '{"web_upload":9.5}', "uncalmed_evidence": "{}"}
+        connection.execute(
+            insert(anomaly_days).values(
+                subject=SUBJECT, day=day, family="removable_storage", **strange, **evidence
+            )
+        )
+        queued = {"alert": alert_id, "day": day, "queue": "day", "points": 87.0, "strength": 9.5}
+        connection.execute(insert(alert_candidates).values(**queued))
+        connection.execute(insert(queue_days).values(queue="day", day=day, cap=2))
+    listed = admin.get("/v1/alerts/below")
+    assert listed.status_code == 200
+    (told,) = listed.json()
+    assert (told["score"], told["why"], told["held"], told["cap"]) == (87, "over_the_cap", alert_id, 2)
+    assert told["activities"] == ["web_upload"]
+    assert "wfang" not in listed.text and "4711" not in listed.text
+    assert admin.get("/v1/alerts").json() == admin.get("/v1/alerts?status=all").json() == []
+    assert [alert["id"] for alert in admin.get("/v1/alerts?status=held").json()] == [alert_id]
+    assert admin.get("/v1/alerts/below?days=0").status_code == 400
 
 
 def test_alerts_are_listed_and_shown_without_any_name(admin: httpx.Client, alert_id: int) -> None:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from analytics.storage_model import StorageModel
 from event_schema.ocsf_events import Event
 from event_schema.wire import WireRecord
 from policies.rule_file import SHIPPED_RULES
 from server.alerts.queries import Verdict
-from server.detection.storage_anomaly import CHANNEL
-from server.store.tables import alerts, models, rule_days
-from tests.analytics.simulated_company import simulated_histories, training_set
+from server.store.tables import alerts, rule_days
 from tests.server.backtest.trials import close, found, raised, replayed, saved, tried
 from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, enrolled, flag, take_over
 from tests.server.look_back.outcomes import look_back
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.scored_company import activate, learnt_models
 from tests.server.pipeline.test_suspects import HOME, _company, _earlier, _later
 from tests.server.policies.rule_texts import COPIED
 
@@ -67,12 +64,6 @@ def _is_known_late(server: Server) -> None:
     """After the copies: they are looked back at."""
 
 
-@cache
-def _model() -> bytes:
-    histories = simulated_histories(1, people=40, days=60)
-    return StorageModel.train(training_set(histories, 0, 60), seed=1).to_bytes()
-
-
 @pytest.mark.parametrize("flagged", [_is_known_at_once, _is_known_late])
 def test_what_runs_against_itself_finds_what_was_raised(
     server: Server, flagged: Callable[[Server], None]
@@ -82,9 +73,7 @@ def test_what_runs_against_itself_finds_what_was_raised(
     enrolled(server, endpoints)
     take_over(server, STAYS)
     flagged(server)
-    with server.database.begin() as connection:
-        row = {"kind": CHANNEL, "created_at": NOW, "active": True, "summary": {}, "state": _model()}
-        connection.execute(insert(models).values(row))
+    activate(server.database, learnt_models()[0])
     server.take(*_records(dice, endpoints), records_per_batch=dice.randint(1, 5))
     if flagged is _is_known_late:
         flag(server)
@@ -151,7 +140,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
     enrolled(server, [endpoint])
     take_over(server, STAYS)
     flag(server)
-    for number, day in enumerate((9, 4, 1)):
+    for number, day in enumerate((21, 12, 1)):
         archives = [
             copied_file(NOW - day * DAY, name="all.zip", size=10**9, host=f"desk-{number}") for _ in range(3)
         ]
@@ -162,7 +151,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
                 numbers = list(opened)
             assert numbers
             for each in numbers:
-                close(server, each, Verdict.CONFIRMED if day == 9 else Verdict.FALSE)
+                close(server, each, Verdict.CONFIRMED if day == 21 else Verdict.FALSE)
     told = replayed(server)
     assert found(told, 0) == raised(server)
     with server.database.read() as connection:
@@ -176,7 +165,7 @@ def test_a_closed_alert_and_the_one_after_it_are_two_on_both_sides(server: Serve
         if pair.closed is not None and pair.before is not None
     )
     assert {day for pair in told.totals.pairs for day in (pair.before or pair.after).days} == {  # type: ignore[union-attr]
-        TODAY - 9, TODAY - 4, TODAY - 1,
+        TODAY - 21, TODAY - 12, TODAY - 1,
     }  # fmt: skip
 
 

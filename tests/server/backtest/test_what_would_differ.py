@@ -96,7 +96,7 @@ def test_what_people_closed_says_what_would_be_missed_and_what_would_be_gone(
     verdicts = {"alice": Verdict.CONFIRMED, "bob": Verdict.FALSE, "carol": Verdict.CONFIRMED}
     sizes = {"alice": 1_500, "bob": 1_600, "carol": 9_000}
     for account, verdict in verdicts.items():
-        server.take(endpoint.record([_copy(6, sizes[account], account)]))
+        server.take(endpoint.record([_copy(12, sizes[account], account)]))
         (number,) = [row["id"] for row in rows(server, alerts) if row["status"] == "open"]
         close(server, number, verdict)
     server.take(endpoint.record([_copy(2, 8_000, "bob")]))
@@ -109,6 +109,16 @@ def test_what_people_closed_says_what_would_be_missed_and_what_would_be_gone(
         ("gone", 2, "false"),
     ]
     assert tried(server, _larger(900)).leaks == Judged(found=2, now_missing=0)
+
+
+def test_a_day_that_cools_down_is_an_alert_on_neither_side(server: Server, endpoint: Endpoint) -> None:
+    saved(server, LARGE)
+    server.take(endpoint.record([_copy(6, 1_600, "bob")]))
+    close(server, 1, Verdict.FALSE)
+    server.take(endpoint.record([_copy(2, 8_000, "bob")]))
+    assert [row["status"] for row in rows(server, alerts)] == ["closed", "held"]
+    assert tried(server, _larger(2_000)).alerts == (1, 0)
+    assert tried(server, _larger(900)).alerts == (1, 1)
 
 
 def test_a_leak_of_which_another_alert_tells_is_missed_but_still_told(

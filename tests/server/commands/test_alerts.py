@@ -15,7 +15,9 @@ from event_schema.ocsf_events import FileSystemActivity
 from server import audit
 from server.commands.alert_words import label_words
 from server.commands.alerts import alerts
+from server.commands.explanation_text import sure_words
 from server.store.database import Database
+from server.store.tables import alerts as alerts_table
 from server.store.tables import audit as audit_table
 from server.store.tables import event_blocks, pseudonyms
 from tests.server.alerts.recorded_leak import (
@@ -30,6 +32,7 @@ from tests.server.alerts.recorded_leak import (
     record_leak,
     store_block,
 )
+from tests.server.alerts.test_explained import FOUND
 
 
 def _run(data: Path, *arguments: str) -> Result:
@@ -142,6 +145,40 @@ def test_what_the_files_hold_is_said_once_and_json_counts_what_is_not_shown(
     words = label_words(labels)
     assert words.startswith("400 resident ids, 1 secret mark, 2 source code files, 1 our")
     assert "\x1b" not in words
+
+
+def test_what_stands_out_is_on_the_page_and_by_language_in_json(database: Database, tmp_path: Path) -> None:
+    record_leak(database)
+    assert "Stands out" not in _run(tmp_path, "show", "1").stdout
+    with database.begin() as connection:
+        facts = {"explanation": msgspec.to_builtins(FOUND)}
+        shares = [
+            {"source": "anomaly", "points": 60, "share": 0.7},
+            {"source": "slow_anomaly", "points": 27, "share": 0.3},
+        ]
+        connection.execute(update(alerts_table).values(facts=facts, shares=shares))
+    text = _run(tmp_path, "show", "1").stdout
+    assert "Stands out  the day 81 of 100, the rise 55 of 100" in text
+    assert "strange  4.1 GB sent by messenger, 40 × usual, above all peers' days" in text
+    assert "rising   40 pages printed a day over 14 days, none one to three months ago" in text
+    assert "check    with these at their usual 90 % of the surprise goes away" in text
+    assert "Not seen  nobody watched that day: mail" in text
+    assert "Rising for weeks against the months before" in text
+    detail = _json(_run(tmp_path, "show", "1", "--json"))
+    assert detail["explanation"]["zh"]["stands_out"] == [
+        "4.1 GB 通过即时通讯发送，平常的 40 倍，高于同组所有日子"
+    ]
+    assert [share["words"]["zh"] for share in detail["shares"]] == [
+        "与本人平常及同组人员相比异常",
+        "与此前数月相比，数周以来持续上升",
+    ]
+    assert detail["evidence"]["fidelity"] == {"exact": 30}
+
+
+def test_how_sure_is_said_where_not_all_is_exact() -> None:
+    assert sure_words({"exact": 28, "likely": 1, "possible": 1}) == "28 events exact, 1 likely, 1 possible"
+    assert sure_words({"likely": 1}) == "1 event likely"
+    assert sure_words({"exact": 30}) == sure_words({}) == ""
 
 
 def test_times_name_their_zone_in_text_and_are_rfc_3339_beside_milliseconds_in_json(

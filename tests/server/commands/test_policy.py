@@ -52,6 +52,33 @@ def test_before_the_first_start_the_shipped_rules_are_listed(policy: Commands) -
     assert "1. Look at what was sent" in policy("show", "leaver_uploads_files")
 
 
+def test_which_rules_alert_whatever_the_budget_is_told(policy: Commands) -> None:
+    rows = {row["title"]: row for row in policy.json("list")["rules"]}
+    outside = {row["title"] for row in rows.values() if row["outside_budget"]}
+    about_leavers = {row["title"] for row in rows.values() if row["family"] == "former_employee_access"}
+    critical = {row["title"] for row in rows.values() if row["level"] == "critical"}
+    assert about_leavers and outside == about_leavers | critical
+    told = " ".join(policy("list").split())
+    assert "informational – on" in told and "high within on" in told and "high outside on" in told
+    logs_in = policy("show", "former_employee_logs_in")
+    assert "level critical, family former_employee_access, always alerts, outside of the budget" in logs_in
+    assert policy.json("show", "former_employee_logs_in")["outside_budget"] is True
+    # Not critical: its file says it.
+    assert "level high, family former_employee_access, always alerts" in policy(
+        "show", "former_partner_on_new_place"
+    )
+    assert "level medium, family removable_storage_copy, alerts within the budget" in _shown(policy, COPIED)
+    loud = COPIED.replace("leaver:\n", "leaver:\n  outside_budget: true\n")
+    assert "level medium, family removable_storage_copy, always alerts" in _shown(policy, loud)
+    # A part that correlations count alerts never.
+    assert "budget" not in policy("show", "block_file_deleted").split("What to do")[0].split("\n\n")[0]
+
+
+def _shown(policy: Commands, text: str) -> str:
+    policy("save", policy.file(text), "--reason", "a try")
+    return policy("show", RULE)
+
+
 def test_a_rule_is_saved_switched_and_brought_back_each_with_its_reason(policy: Commands) -> None:
     file = policy.file(COPIED)
     assert "version 1" in policy("save", file, "--reason", "first")

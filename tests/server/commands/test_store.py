@@ -25,7 +25,7 @@ from server.store.tables import (
     subject_agents,
 )
 from server.store.tables import audit as audit_table
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.postgres_server.server import PostgresServer
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.up.up_process import leaver
@@ -88,7 +88,14 @@ def test_the_demos_data_goes_to_postgresql_and_back_and_is_the_same(
     assert sum(map(len, before.values())) > 1000
     for name in ("event_blocks", "people", "models", "audit", "alerts", "pseudonyms"):
         assert before[name]
-    for name in ("channel_days", "subject_places", "rule_days", "known_exports", "trait_uses"):
+    for name in (
+        "channel_days",
+        "activity_days",
+        "subject_places",
+        "rule_days",
+        "known_exports",
+        "trait_uses",
+    ):
         assert before[name]
     there = leaver("store", "migrate", "--to", empty, data=demo)
     assert there.returncode == 0, there.stderr
@@ -125,7 +132,7 @@ def test_the_copy_is_worked_with_as_the_original_was(demo: Path, empty: str, tmp
             made = {"sha256": "cd" * 32, "origin": "file_server", "seen_at": 1}
             numbered = insert(known_exports).values(made).returning(known_exports.c.id)
             assert connection.execute(numbered).scalar_one() == 2
-        model = train_storage_model(database, now=system_clock())
+        model = train_activities(database, now=system_clock())
         with database.read() as connection:
             assert audit.verify(connection) is None
     assert model.id == max(row[0] for row in _contents(_url(demo))["models"]) + 1

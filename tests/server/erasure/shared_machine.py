@@ -21,6 +21,7 @@ from server.people.import_report import ImportReport
 from server.store.database import Database
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
+    activity_days,
     alert_days,
     alerts,
     channel_days,
@@ -142,7 +143,8 @@ def outcome_of_others(server: HasDatabase) -> dict[str, list[tuple[Any, ...]]]:
     """All that must be as if nobody had been erased. Managers apart: hers are blanked."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     with server.database.read() as connection:
-        for table in (channel_days, rule_days, subject_agents, subject_places, subject_events, judged_days):
+        tables = (channel_days, activity_days, rule_days, subject_agents, subject_places, subject_events)
+        for table in (*tables, judged_days):
             rows = [tuple(row) for row in connection.execute(select(table))]
             found[table.name] = sorted((row for row in rows if not _is_hers(row[0])), key=repr)
         uses = (tuple(row) for row in connection.execute(select(trait_uses)))

@@ -195,7 +195,7 @@ def test_erased_days_are_as_if_nothing_had_happened_on_them(new_server: NewServe
     assert removed["blocks_rewritten"] > 5
     after = outcome_of_others(server)
     gone = {TODAY - 3, TODAY - 2}
-    for name, place in (("channel_days", 2), ("rule_days", 3), ("subject_events", 1)):
+    for name, place in (("channel_days", 2), ("activity_days", 2), ("rule_days", 3), ("subject_events", 1)):
         assert after[name] == [row for row in before[name] if row[place] not in gone], name
         assert len(after[name]) < len(before[name])
     assert after["events"] == [row for row in before["events"] if row[3] // DAY not in gone]

@@ -12,8 +12,10 @@ from policies.rule_file import load_policies
 from server.look_back.looking_back import LookingBack
 from server.pipeline.leaver_entries import current_entries, later_versions
 from server.store.tables import (
+    activity_days,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     event_blocks,
@@ -95,6 +97,8 @@ def outcome(server: Server) -> dict[str, Any]:
     family_of = {alert["id"]: (alert["subject"], alert["family"]) for alert in opened}
     return {
         "days": rows(server, channel_days),
+        "activities": rows(server, activity_days),
+        "anomalies": rows(server, anomaly_days),
         "rules": rows(server, rule_days),
         "correlated": rows(server, correlation_groups),
         "places": rows(server, subject_places),

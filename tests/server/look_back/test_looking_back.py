@@ -6,14 +6,12 @@ import random
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
-from analytics.storage_model import StorageModel
 from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence
 from server.alerts.queries import Verdict, close_alert
-from server.detection.storage_anomaly import CHANNEL
 from server.look_back.queue import look_back_state
 from server.people.undo import undo_import
 from server.pipeline.worker import PipelineWorker
@@ -22,11 +20,9 @@ from server.store.tables import (
     event_blocks,
     leaver_versions,
     look_backs,
-    models,
     people_imports,
     rule_days,
 )
-from tests.analytics.simulated_company import simulated_histories, training_set
 from tests.server.enrich.people_who_left import act
 from tests.server.look_back.company import STAYS, TODAY, archive, date_of, enrolled, flag, take_over, unflag
 from tests.server.look_back.outcomes import (
@@ -39,6 +35,7 @@ from tests.server.look_back.outcomes import (
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.correlated import FAMILY, adds_up, rule
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.scored_company import activate, learnt_models
 
 
 def _flow(dice: random.Random, endpoints: list[Endpoint]) -> list[WireRecord]:
@@ -114,27 +111,24 @@ def test_facts_that_come_late_leave_what_they_would_have_left_in_time(
 
 
 def test_the_anomaly_of_a_day_is_weighed_as_if_notice_had_been_known(new_server: NewServer) -> None:
-    model = StorageModel.train(training_set(simulated_histories(1, people=150, days=60), 0, 60), seed=1)
     found = []
     for late in (False, True):
         server, endpoint = new_server(), Endpoint("desk-1")
         enrolled(server, [endpoint])
         take_over(server, STAYS)
-        with server.database.begin() as connection:
-            row = {"kind": CHANNEL, "created_at": 0, "active": True, "summary": {}}
-            connection.execute(insert(models).values(**row, state=model.to_bytes()))
+        activate(server.database, learnt_models()[0])
         if not late:
             flag(server)
         for day in range(4, -1, -1):
             files = [copied_file(NOW - day * DAY + n, size=10**9, device=f"s{day}") for n in range(3)]
             server.take(endpoint.record(files))
         if late:
-            without = [row["anomaly"] for row in outcome(server)["days"]]
+            without = outcome(server)["anomalies"]
             flag(server)
             assert look_back(server) == 1
         found.append(outcome(server))
     assert found[0] == found[1]
-    assert [row["anomaly"] for row in found[1]["days"]] != without
+    assert found[1]["anomalies"] != without
 
 
 def test_a_flag_raises_an_alert_about_what_was_done_before_and_says_that_it_was_found_so(
@@ -294,7 +288,7 @@ def test_alerts_about_an_account_follow_its_events_to_whose_it_turned_out_to_be(
         ]
         server.take(endpoint.record(files))
 
-    copies(5)
+    copies(12)
     (closed,) = rows(server, alerts)
     with server.database.begin() as connection:
         close_alert(connection, closed["id"], Verdict.EXPECTED, "a test", "analyst", NOW)

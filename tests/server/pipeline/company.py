@@ -23,12 +23,16 @@ from server.pipeline.batch_outcome import Batch
 from server.pipeline.memory import Memory
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     agent_findings,
+    alert_candidates,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
+    days_watched_anywhere,
     event_blocks,
     pseudonyms,
     rule_days,
@@ -48,6 +52,10 @@ _topics = itertools.count()
 # Without numbers given in turn, and times of the clocks of broker and server.
 _TABLES = {
     channel_days: (),
+    activity_days: (),
+    anomaly_days: (),
+    alert_candidates: ("alert", "cooling"),
+    days_watched_anywhere: (),
     rule_days: (),
     correlation_groups: (),
     subject_agents: (),

@@ -9,11 +9,14 @@ import pytest
 
 from event_schema.wire import WireRecord
 from server.log.embedded import EmbeddedLog
+from server.people.pseudonyms import keep_pseudonym_key
 from server.pipeline.worker import PipelineWorker
+from server.retention import ACTIVITY_DAYS
 from server.store.database import Database, open_database
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     employments,
     installation,
     people,
@@ -24,6 +27,8 @@ from tests.server.conftest import NewDatabaseUrl
 NOW = 1_795_000_000_000
 """2026-11-18T11:06:40Z, a Wednesday."""
 DAY = 86_400_000
+KEY = bytes(range(32))
+"""The same for all: numbers of places compare."""
 
 
 class Server:
@@ -33,7 +38,15 @@ class Server:
         self.folder = folder
         self.now = NOW
         self.database: Database = open_database(url, clock=self.clock)
+        with self.database.begin() as connection:
+            keep_pseudonym_key(connection, KEY)
         self.log = EmbeddedLog(folder / "log.db", clock=self.clock)
+
+    def use_key(self, key: bytes) -> None:
+        """Places of activities are numbered with it."""
+        is_key = installation.c.key == "pseudonym_key"
+        with self.database.begin() as connection:
+            connection.execute(installation.update().values(value=key.hex()).where(is_key))
 
     def clock(self) -> int:
         return self.now
@@ -44,6 +57,7 @@ class Server:
         *,
         events_days: int | None = None,
         uses_days: int | None = None,
+        activity_days: int = ACTIVITY_DAYS,
     ) -> PipelineWorker:
         return PipelineWorker(
             self.database,
@@ -52,6 +66,7 @@ class Server:
             records_per_batch=records_per_batch,
             events_days=events_days,
             uses_days=uses_days,
+            activity_days=activity_days,
         )
 
     def take(self, *records: WireRecord, records_per_batch: int = 100) -> None:
@@ -100,6 +115,13 @@ class Server:
     def close(self) -> None:
         self.log.close()
         self.database.close()
+
+
+def known_since(server: Server, subject: str, day: int) -> None:
+    """Before the first day of which anything is known of a subject, silence says nothing."""
+    row = {"activity": "screenshots", "day_type": "work", "amounts": "[1]", "places": "[]", "events": 1}
+    with server.database.begin() as connection:
+        connection.execute(activity_days.insert().values(subject=subject, day=day, **row))
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from server.agents.health import list_agents
 from server.pipeline.state_versions import StaleState, raise_versions
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
+    activity_days,
     alert_days,
     alerts,
     channel_days,
@@ -59,7 +60,7 @@ def _work(server: Server, policies: PolicySet, records: list[WireRecord], cut: i
 def _outcome(server: Server) -> dict[str, Any]:
     found: dict[str, Any] = {
         table.name: rows(server, table, *table.primary_key.columns)
-        for table in (channel_days, rule_days, subject_agents, subject_places)
+        for table in (channel_days, activity_days, rule_days, subject_agents, subject_places)
     }
     own_clock = ("id", "opened_at", "updated_at")
     found["alerts"] = [
@@ -110,6 +111,7 @@ def test_acts_of_all_channels_add_up_alike_in_any_order_however_cut_and_sent_twi
         _work(server, policies, records, cut=[100, 1, 7, 20][turn])
         found.append(_outcome(server))
     assert found[0]["alerts"]
+    assert len({day["activity"] for day in found[0]["activity_days"]}) > 6
     assert min(day["new_places"] for day in found[0]["channel_days"]) >= 0
     for other in found[1:]:
         assert other == found[0]

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, func, select
 from server.pipeline.worker import PipelineWorker
 from server.store.database import StoreUnavailable
 from server.store.tables import (
+    activity_days,
     agent_epochs,
     alert_days,
     alerts,
@@ -69,6 +70,7 @@ def _outcome(server: Server) -> dict[str, list[Any]]:
                 event_blocks,
                 log_positions,
                 channel_days,
+                activity_days,
                 subject_places,
                 subject_events,
             )

@@ -21,18 +21,21 @@ from event_schema.ocsf_transfer_events import FileHostingActivity
 from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from policies.rule_file import load_policies
-from server.detection.storage_anomaly import CHANNEL, StorageAnomaly, grid
+from server.detection.anomaly_scoring import AnomalyScoring
 from server.log.embedded import EmbeddedLog
 from server.people.account_names import host_trait
+from server.people.pseudonyms import keep_pseudonym_key
 from server.pipeline.event_runs import EventRuns
-from server.pipeline.subject_state import ChannelDay, SubjectState
+from server.pipeline.subject_state import SubjectState
 from server.pipeline.worker import PipelineWorker
 from server.store.database import Database, open_database, upgrade
 from server.store.tables import (
     account_bindings,
     accounts,
+    activity_days,
     alert_days,
     alerts,
+    anomaly_days,
     channel_days,
     correlation_groups,
     event_blocks,
@@ -45,11 +48,12 @@ from server.store.tables import (
     trait_bindings,
     trait_uses,
 )
-from server.training.storage_training import train_storage_model
+from server.training.activity_training import train_activities
 from tests.event_schema.sample_events import sample_events
 from tests.server.enrich.people_who_left import act
-from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.conftest import DAY, KEY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.pipeline.scored_company import plain_step
 
 TODAY = NOW // DAY
 MINUTE = 60_000
@@ -58,6 +62,8 @@ UPLOAD = next(e for e in sample_events() if isinstance(e, FileHostingActivity))
 EXPORT = "5a" * 32
 TABLES = (
     channel_days,
+    activity_days,
+    anomaly_days,
     rule_days,
     subject_places,
     suspect_traits,
@@ -254,8 +260,9 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
         upgrade(database)
         company = Company(1, TODAY - 1)
         with database.begin() as connection:
+            keep_pseudonym_key(connection, KEY)
             company.settle(connection)
-        assert not train_storage_model(database, now=NOW - 5 * DAY).cold_start
+        assert not train_activities(database, now=NOW - 5 * DAY).summary.cold_start
         log = EmbeddedLog(folder / "log.db", clock=lambda: NOW)
         log.append(company.week(4000).records)
         with monkeypatch.context() as patch:
@@ -268,7 +275,7 @@ def test_days_are_found_as_strange_in_runs_as_one_by_one(
         outcomes.append(_outcome(database))
         database.close()
     assert sum(taken_in_runs) > 2500
-    assert any(row[channel_days.c.keys().index("anomaly")] > 0 for row in outcomes[0]["channel_days"])
+    assert any(row[anomaly_days.c.keys().index("points")] > 0 for row in outcomes[0]["anomaly_days"])
     assert outcomes[0] == outcomes[1]
 
 
@@ -278,17 +285,17 @@ def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_
     monkeypatch.setattr(company_load, "PEOPLE", 60)
     monkeypatch.setattr(company_load, "AGENTS", 12)
     scored: dict[str, list[int]] = {}
-    score = StorageAnomaly.score
+    note = AnomalyScoring.note
 
-    def watched(self: StorageAnomaly, state: SubjectState, row: ChannelDay, **around: Any) -> None:
-        scored.setdefault(state.subject, []).append(row.files)
-        score(self, state, row, **around)
+    def watched(self: AnomalyScoring, state: SubjectState, activity: str, day: int, **around: Any) -> None:
+        scored.setdefault(state.subject, []).append(state.activities.days(activity)[day].amounts[1])
+        note(self, state, activity, day, **around)
 
-    monkeypatch.setattr(StorageAnomaly, "score", watched)
+    monkeypatch.setattr(AnomalyScoring, "note", watched)
     server = new_server()
     with server.database.begin() as connection:
         Company(1, TODAY - 1).settle(connection)
-    assert not train_storage_model(server.database, now=NOW - 5 * DAY).cold_start
+    assert not train_activities(server.database, now=NOW - 5 * DAY).summary.cold_start
     endpoint = Endpoint("desk")
     endpoint.enrol(server.database)
     dice, size = random.Random(1), 40_000_000
@@ -306,20 +313,19 @@ def test_a_day_is_scored_at_its_steps_wherever_records_are_cut_while_two_sticks_
         records += [endpoint.record(part) for part in (events[:cut], events[cut:]) if part]
     _work(server, records, POLICIES, cut=100)
 
-    day = ChannelDay(CHANNEL, 0, "work")
     steps = []
-    for stick in sticks:
-        before = grid(day)
-        day.files += 1
-        day.bytes += size
-        day.new_places = max(day.new_places, 1 + "AB".index(stick))
-        if grid(day) != before:
-            steps.append(day.files)
+    for files in range(1, len(sticks) + 1):
+        before, after = (
+            (plain_step(at, "count"), plain_step(at * size, "bytes"), len(set(sticks[:at])))
+            for at in (files - 1, files)
+        )
+        if after != before:
+            steps.append(files)
     assert sum(taken_in_runs) > len(taken_in_runs) // 2
     assert {tuple(sizes) for sizes in scored.values()} == {tuple(steps)}
     with server.database.read() as connection:
-        at = channel_days.c
-        query = select(at.anomaly).where(at.subject.in_(scored), at.day == TODAY - 1)
+        at = anomaly_days.c
+        query = select(at.points).where(at.subject.in_(scored), at.day == TODAY - 1)
         anomalies = list(connection.execute(query).scalars())
     assert len(anomalies) == len(sticks)
     assert len(set(anomalies)) == 1

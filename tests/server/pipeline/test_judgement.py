@@ -65,7 +65,7 @@ def test_late_events_of_a_judged_day_open_another_alert_and_events_sent_again_do
 
 def test_what_was_judged_twice_needs_more_than_the_second_time(server: Server) -> None:
     endpoint = _leaver(server)
-    for back in (1, 5, 3):
+    for back in (1, 12, 5):
         server.take(_copy(endpoint, NOW - back * DAY))
         opened = _alerts(server)[-1]
         assert opened["status"] == "open"

@@ -37,7 +37,7 @@ from tests.server.pipeline.company import (
     prepare,
     records_by_endpoint,
 )
-from tests.server.pipeline.conftest import NOW, NewServer
+from tests.server.pipeline.conftest import NOW, NewServer, known_since
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 from tests.server.pipeline.test_known_exports import SHA, copied, exported
 
@@ -63,7 +63,7 @@ def new_company(new_server: NewServer, kafka_broker: KafkaBroker) -> Iterator[Ne
         company.close()
 
 
-def _two_endpoints(company: Company) -> tuple[Endpoint, int, Endpoint, int]:
+def two_endpoints(company: Company) -> tuple[Endpoint, int, Endpoint, int]:
     """Alice's two machines, and the partitions in which their records lie."""
     names = (f"laptop-{number}" for number in itertools.count())
     first = next(names)
@@ -89,7 +89,7 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
 ) -> None:
     company = new_company()
     _leaver(company)
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW, size=10)]), other.record([copied_file(NOW, size=20)])])
     ours.meanwhile = lambda: theirs.step(5)
@@ -110,7 +110,7 @@ def test_a_person_on_two_machines_under_two_workers_is_counted_once_for_each_fil
 def test_an_export_of_a_batch_that_is_worked_out_again_is_stored(new_company: NewCompany) -> None:
     company = new_company()
     company.server.employ("p1", "alice")
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([exported()]), other.record([copied_file(NOW)])])
     ours.meanwhile = lambda: theirs.step(5)
@@ -127,7 +127,7 @@ def test_watched_days_do_not_make_a_memory_current_that_another_worker_overtook(
 ) -> None:
     company = new_company()
     company.server.employ("p1", "alice")
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW)])])
     assert ours.step(5).events == 1
@@ -144,7 +144,7 @@ def test_watched_days_do_not_make_a_memory_current_that_another_worker_overtook(
 @_on_postgresql
 def test_a_batch_that_was_overtaken_is_done_again_with_its_people_locked(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours = company.worker(SetShare("ours", place))
     theirs = company.worker(SetShare("theirs", other_place), 1)
     company.log.append([first.record([copied_file(NOW)])])
@@ -172,7 +172,7 @@ def test_a_batch_that_was_overtaken_is_done_again_with_its_people_locked(new_com
 @_on_postgresql
 def test_a_worker_that_lost_its_partition_in_mid_batch_writes_nothing_of_it(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, _, _ = _two_endpoints(company)
+    first, place, _, _ = two_endpoints(company)
     share = SetShare("zombie", place)
     zombie, heir = company.worker(share), company.worker(SetShare("heir", place))
     company.log.append([first.record([copied_file(NOW + i)]) for i in range(3)])
@@ -199,7 +199,7 @@ def test_an_account_that_moves_to_another_person_in_mid_batch_is_counted_for_one
     people = b"id,accounts\np1,alice\np2,bob\n"
     with database.begin() as connection:
         import_people(connection, people, actor="test", at=NOW)
-    first, place, other, other_place = _two_endpoints(company)
+    first, place, other, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     company.log.append([first.record([copied_file(NOW)]), other.record([copied_file(NOW)])])
     ours.step(5)
@@ -227,7 +227,8 @@ def test_watched_days_told_to_one_worker_change_what_an_other_ones_alerts_say(
     for order in ("one worker", "two workers"):
         company = new_company()
         _leaver(company)
-        first, place, other, other_place = _two_endpoints(company)
+        known_since(company.server, "person:p1", TODAY - 61)
+        first, place, other, other_place = two_endpoints(company)
         ours = company.worker(SetShare("ours", place))
         theirs = ours if order == "one worker" else company.worker(SetShare("theirs", other_place))
         if order == "one worker":
@@ -247,7 +248,7 @@ def test_watched_days_told_to_one_worker_change_what_an_other_ones_alerts_say(
 @_on_postgresql
 def test_an_endpoint_that_writes_into_two_partitions_is_counted_once(new_company: NewCompany) -> None:
     company = new_company()
-    first, place, _, other_place = _two_endpoints(company)
+    first, place, _, other_place = two_endpoints(company)
     ours, theirs = company.worker(SetShare("ours", place)), company.worker(SetShare("theirs", other_place))
     twice = first.record([copied_file(NOW)])
     for partition in (place, other_place):

@@ -13,7 +13,15 @@ from sqlalchemy import select, update
 from event_schema.ocsf_events import Event
 from server.alerts.view_types import Unmasking
 from server.alerts.views import alert_detail, alert_views
-from server.store.tables import account_bindings, accounts, alerts, people, rule_days, suspect_traits
+from server.store.tables import (
+    account_bindings,
+    accounts,
+    activity_days,
+    alerts,
+    people,
+    rule_days,
+    suspect_traits,
+)
 from tests.server.enrich.people_who_left import act
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint
@@ -109,6 +117,8 @@ def test_the_colleagues_own_acts_of_that_day_stay_the_colleagues(server: Server)
     assert alert.events == 3
     with server.database.read() as connection:
         assert set(connection.execute(select(rule_days.c.subject)).scalars()) == {"person:p1"}
+        today = select(activity_days.c.subject, activity_days.c.events).where(activity_days.c.day == TODAY)
+        assert [tuple(row) for row in connection.execute(today)] == [("person:p2", 4)]
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100])

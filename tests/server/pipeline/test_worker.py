@@ -23,7 +23,7 @@ from server.store.tables import (
     event_blocks,
     subject_events,
 )
-from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
+from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server, known_since
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
 TODAY = NOW // DAY
@@ -215,6 +215,7 @@ def test_a_wrong_clock_is_corrected_by_the_heartbeat(
 def test_silence_counts_as_zero_only_on_days_when_the_collector_ran(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
+    known_since(server, "person:p1", TODAY - 61)
     watched = range(TODAY - 60, TODAY + 1)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
     (alert,) = rows(server, alerts)
@@ -232,6 +233,7 @@ def test_without_watched_days_nothing_is_said_about_what_is_usual(
 def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_says(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
+    known_since(server, "person:p1", TODAY - 61)
     server.take(endpoint.record([copied_file(NOW)]))
     (before,) = rows(server, alerts)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *range(TODAY - 60, TODAY + 1))))
@@ -244,7 +246,7 @@ def test_days_that_are_known_as_watched_only_later_change_what_an_open_alert_say
 def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
     server: Server, endpoint: Endpoint, leaver: None
 ) -> None:
-    watched = range(TODAY - 60, TODAY)
+    watched = range(TODAY - 60, TODAY + 1)
     server.take(endpoint.heartbeat(_heartbeat(NOW, *watched)), endpoint.record([copied_file(NOW)]))
     other = Endpoint("laptop-2", epoch="e" * 16)
     other.enrol(server.database)
@@ -252,8 +254,6 @@ def test_a_heartbeat_without_news_or_of_another_agent_writes_no_alert_anew(
         connection.execute(alerts.update().values(updated_at=0))
     server.take(
         endpoint.heartbeat(_heartbeat(NOW, *watched)),
-        # Today is no part of its own day's history.
-        endpoint.heartbeat(_heartbeat(NOW, *watched, TODAY)),
         other.heartbeat(_heartbeat(NOW, *watched)),
     )
     (alert,) = rows(server, alerts)

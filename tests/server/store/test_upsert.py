@@ -12,7 +12,7 @@ from server.store.column_types import WHOLE_MAX
 from server.store.database import Database
 from server.store.tables import (
     agents,
-    channel_days,
+    anomaly_days,
     collector_days,
     dead_letters,
     event_blocks,
@@ -27,18 +27,15 @@ MANY, FEW = 300, 3
 def _day(number: int, **other: Any) -> dict[str, Any]:
     row = {
         "subject": f"person:{number}",
-        "channel": "removable_storage",
         "day": number - 5,
-        "day_type": "off" if number % 2 else "work",
-        "bytes": WHOLE_MAX - number,
-        "files": number,
-        "items": number,
-        "new_places": 0,
-        "first_time": -number,
-        "last_time": 1_795_305_600_000 + number,
-        "events": number,
-        "anomaly": number / 7,
-        "model_id": None if number % 3 else number,
+        "points": number / 7,
+        "uncalmed": float(number),
+        "slow_points": -1e-300 * number,
+        "family": "off" if number % 2 else "work",
+        "slow_family": "",
+        "evidence": f'{{"mail": {number}}}',
+        "uncalmed_evidence": "{}",
+        "model_id": None if number % 3 else WHOLE_MAX - number,
     }
     return row | other
 
@@ -53,16 +50,14 @@ def _stored(database: Database, table: Table) -> list[dict[str, Any]]:
 def test_rows_are_added_or_changed_and_others_stay(database: Database, count: int) -> None:
     first = [_day(number) for number in range(count)]
     with database.begin() as connection:
-        upsert(connection, channel_days, [_day(10_000)])
-        upsert(connection, channel_days, first)
-    assert len(_stored(database, channel_days)) == count + 1
-    second = [
-        _day(number, anomaly=99.5, model_id=7, day_type="数") for number in range(count // 2, count + 5)
-    ]
+        upsert(connection, anomaly_days, [_day(10_000)])
+        upsert(connection, anomaly_days, first)
+    assert len(_stored(database, anomaly_days)) == count + 1
+    second = [_day(number, points=99.5, model_id=7, family="数") for number in range(count // 2, count + 5)]
     with database.begin() as connection:
-        upsert(connection, channel_days, second)
+        upsert(connection, anomaly_days, second)
     expected = {row["subject"]: row for row in [_day(10_000), *first, *second]}
-    assert _stored(database, channel_days) == sorted(expected.values(), key=lambda row: row["subject"])
+    assert _stored(database, anomaly_days) == sorted(expected.values(), key=lambda row: row["subject"])
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
@@ -71,14 +66,14 @@ def test_several_upserts_of_one_transaction_add_up_and_one_rolled_back_leaves_no
 ) -> None:
     rows = [_day(number) for number in range(count)]
     with pytest.raises(RuntimeError), database.begin() as connection:
-        upsert(connection, channel_days, rows)
+        upsert(connection, anomaly_days, rows)
         raise RuntimeError("power cut")
-    assert _stored(database, channel_days) == []
+    assert _stored(database, anomaly_days) == []
     for _ in range(2):
         with database.begin() as connection:
-            upsert(connection, channel_days, rows)
-            upsert(connection, channel_days, [_day(number, files=7) for number in range(1, count)])
-    assert [row["files"] for row in _stored(database, channel_days)] == [0] + [7] * (count - 1)
+            upsert(connection, anomaly_days, rows)
+            upsert(connection, anomaly_days, [_day(number, uncalmed=7.0) for number in range(1, count)])
+    assert [row["uncalmed"] for row in _stored(database, anomaly_days)] == [0] + [7] * (count - 1)
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])

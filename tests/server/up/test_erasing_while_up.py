@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from event_schema.wire import WireRecord
 from server.commands.opening import open_installation
 from server.erasure.record import list_erasures
+from server.people.pseudonyms import pseudonym_key
 from server.policies.watched_folder import PolicyFolder
 from server.store.tables import alerts, channel_days, dead_letters, event_blocks, subject_events
 from tests.kafka_broker.broker import KafkaBroker
@@ -132,6 +133,8 @@ def _erased_beside(data: Path, start: Start, tmp_path: Path, reference: Server) 
     assert status["erasures"]["unfinished"] == 0
     assert status["erasures"]["events_dropped"] > 10
     prepare(reference, flowing.records)
+    with open_installation(data) as installation, installation.database.read() as connection:
+        reference.use_key(pseudonym_key(connection))
     reference.now = time.time_ns() // 1_000_000
     # As `leaver up` does: hits name the version of their rule.
     PolicyFolder(reference.database, None, clock=lambda: reference.now).take()

@@ -1,0 +1,1 @@
+"""A made-up company with planted leaks, day by day, as events."""
