@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, select, text
 
 from server.store.database import open_database, upgrade
 from server.store.tables import alerts, anomaly_days, judged_days, models
-from tests.postgres_server.server import PostgresServer
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
+from tests.server.store.older_versions import database_of
 
-MIGRATIONS = Path("server/store/migrations").resolve()
 BEFORE = "0016"
 """The last version whose anomaly was of removable storage alone."""
 FAMILY = "removable_storage_copy"
@@ -27,22 +24,8 @@ OPEN, CLOSED, QUIET = "person:p1", "person:p2", "person:p3"
 @pytest.fixture
 def old(request: pytest.FixtureRequest, dialect: str, tmp_path: Path) -> Iterator[str]:
     """Its URL, with the tables and rows of that version."""
-    url, name = f"sqlite:///{tmp_path}/leaver.db", None
-    if dialect == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        name = server.new_database(migrated=False)
-        url = server.url(name)
-    database = open_database(url, clock=lambda: NOW)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with database.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, BEFORE)
-        _fill(connection)
-    database.close()
-    yield url
-    if name is not None:
-        server.drop_database(name)
+    with database_of(BEFORE, _fill, request, dialect, tmp_path) as url:
+        yield url
 
 
 def _fill(connection: Connection) -> None:
