@@ -8,20 +8,27 @@ from server.people.roles import NotAllowed, Right, Role, may, require
 from server.people.sign_offs import SIGNED_BY, Item
 
 TABLE = {
-    #                       HR     security  IT
-    Right.SEE_NAMES:        (True,  False, True),
-    Right.SEE_LEAVERS:      (True,  True,  True),
-    Right.SEE_LAST_USE:     (False, True,  True),
-    Right.SEE_ALERTS:       (False, True,  False),
-    Right.UNMASK:           (False, True,  False),
-    Right.FLAG_LEAVERS:     (True,  False, True),
-    Right.CHANGE_HOLDINGS:  (False, False, True),
+    #                       HR     security  IT     auditors
+    Right.SEE_NAMES:        (True,  False, True,  False),
+    Right.SEE_LEAVERS:      (True,  True,  True,  False),
+    Right.SEE_LAST_USE:     (False, True,  True,  False),
+    Right.SEE_ALERTS:       (False, True,  False, False),
+    Right.TRIAGE:           (False, True,  False, False),
+    Right.UNMASK:           (False, True,  False, False),
+    Right.FLAG_LEAVERS:     (True,  False, True,  False),
+    Right.CHANGE_HOLDINGS:  (False, False, True,  False),
+    Right.SEE_POLICIES:     (False, True,  True,  False),
+    Right.MAKE_EXCEPTIONS:  (False, True,  True,  False),
+    Right.CHANGE_POLICIES:  (False, False, True,  False),
+    Right.SEE_FLEET:        (False, False, True,  False),
+    Right.MANAGE_ACCOUNTS:  (False, False, True,  False),
+    Right.SEE_AUDIT:        (False, False, True,  True),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("right", Right)
 def test_each_right_is_whose_it_should_be(right: Right) -> None:
-    roles = (Role.HR, Role.ANALYST, Role.ADMINISTRATOR)
+    roles = (Role.HR, Role.ANALYST, Role.ADMINISTRATOR, Role.AUDITOR)
     assert tuple(may(role, right) for role in roles) == TABLE[right]
     for role, allowed in zip(roles, TABLE[right], strict=True):
         if allowed:
