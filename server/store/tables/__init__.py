@@ -12,6 +12,12 @@ index by subject and local day, as ranges of sequence numbers.
 
 from __future__ import annotations
 
+from server.store.tables.accounts import (
+    console_addresses,
+    console_invitations,
+    console_sessions,
+    console_users,
+)
 from server.store.tables.agents import (
     agent_epochs,
     agent_findings,
@@ -91,6 +97,10 @@ __all__ = [
     "block_seals",
     "channel_days",
     "collector_days",
+    "console_addresses",
+    "console_invitations",
+    "console_sessions",
+    "console_users",
     "correlated_ranges",
     "correlation_groups",
     "days_watched_anywhere",
