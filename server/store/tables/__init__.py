@@ -72,6 +72,7 @@ from server.store.tables.people import (
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
+from server.store.tables.triage import alert_history, alert_notes, triage_groups
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -85,6 +86,8 @@ __all__ = [
     "agents",
     "alert_candidates",
     "alert_days",
+    "alert_history",
+    "alert_notes",
     "alerts",
     "anomaly_days",
     "audit",
@@ -131,5 +134,6 @@ __all__ = [
     "suspect_traits",
     "trait_bindings",
     "trait_uses",
+    "triage_groups",
     "workers",
 ]
