@@ -30,6 +30,7 @@ from server.store.tables.alerts import (
     judged_ranges,
     queue_days,
 )
+from server.store.tables.cases import case_alerts, case_history, cases, evidence_packs
 from server.store.tables.detection import (
     activity_days,
     anomaly_days,
@@ -92,6 +93,9 @@ __all__ = [
     "anomaly_days",
     "audit",
     "block_seals",
+    "case_alerts",
+    "case_history",
+    "cases",
     "channel_days",
     "collector_days",
     "correlated_ranges",
@@ -103,6 +107,7 @@ __all__ = [
     "erased_accounts",
     "erasures",
     "event_blocks",
+    "evidence_packs",
     "hidden_hits",
     "installation",
     "judged_days",
