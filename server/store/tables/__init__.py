@@ -72,6 +72,7 @@ from server.store.tables.people import (
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
+from server.store.tables.unmaskings import unmaskings
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -131,5 +132,6 @@ __all__ = [
     "suspect_traits",
     "trait_bindings",
     "trait_uses",
+    "unmaskings",
     "workers",
 ]
