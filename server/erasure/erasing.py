@@ -111,7 +111,7 @@ def begin(
     plan = target.plan
     if not plan.subjects and not plan.accounts and plan.first_day is None:
         raise NotFound("nothing is left to erase: another erasure was faster")
-    removed = {f"{table}_blanked": count for table, count in blank_texts(connection, plan).items()}
+    removed = blank_texts(connection, plan)
     if plan.person is not None:
         removed |= _forget_person(connection, plan)
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))

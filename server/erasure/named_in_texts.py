@@ -14,10 +14,24 @@ from server.erasure.plan import Plan
 from server.people.erased import is_no_account
 from server.people.prose_words import Hidden
 from server.people.text_mask import HIDDEN, declared_before
-from server.store.tables import alerts, people_changes, unmaskings
+from server.store.tables import (
+    alert_history,
+    alert_notes,
+    alerts,
+    case_history,
+    cases,
+    evidence_packs,
+    people_changes,
+    unmaskings,
+)
 
 TYPED: Final[tuple[tuple[Table, Column[int], tuple[str, ...]], ...]] = (
     (alerts, alerts.c.id, ("reason",)),
+    (alert_history, alert_history.c.id, ("reason",)),
+    (alert_notes, alert_notes.c.id, ("text",)),
+    (cases, cases.c.id, ("title", "reason")),
+    (case_history, case_history.c.id, ("text",)),
+    (evidence_packs, evidence_packs.c.id, ("reason",)),
     (unmaskings, unmaskings.c.id, ("reason",)),
 )
 """Tables with texts that people typed: (table, its number, columns). A new one belongs here."""
@@ -25,22 +39,32 @@ TYPED: Final[tuple[tuple[Table, Column[int], tuple[str, ...]], ...]] = (
 
 def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
     """Rows that it changed, by table. In a write transaction, before what is declared of the person goes."""
+    found = naming_texts(connection, plan)
+    for table, number, _ in TYPED:
+        for row, blanked in found.get(table.name, {}).items():
+            connection.execute(update(table).where(number == row).values(blanked))
+    return counts_of(found)
+
+
+def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[int, dict[str, str]]]:
+    """What texts become that name the person: by table, number of the row, and column."""
     hidden = _words(connection, plan)
-    if not len(hidden):
-        return {}
-    changed: dict[str, int] = {}
-    for table, number, names in TYPED:
+    found: dict[str, dict[int, dict[str, str]]] = {}
+    for table, number, names in TYPED if len(hidden) else ():
         columns = [table.c[name] for name in names]
-        for row, *texts in connection.execute(select(number, *columns)).all():
+        for row, *texts in connection.execute(select(number, *columns)):
             blanked = {
                 name: _without(hidden, text)
                 for name, text in zip(names, texts, strict=True)
                 if text and hidden.found(text)
             }
             if blanked:
-                connection.execute(update(table).where(number == row).values(blanked))
-                changed[table.name] = changed.get(table.name, 0) + 1
-    return changed
+                found.setdefault(table.name, {})[row] = blanked
+    return found
+
+
+def counts_of(found: dict[str, dict[int, dict[str, str]]]) -> dict[str, int]:
+    return {f"{table}_texts": len(rows) for table, rows in found.items()}
 
 
 def _words(connection: Connection, plan: Plan) -> Hidden:
