@@ -23,7 +23,7 @@ from server.accounts.users import (
     required_user,
     set_role,
 )
-from server.addresses import public_address
+from server.addresses import current_address
 from server.commands.opening import (
     checked_reason,
     data_option,
@@ -139,7 +139,7 @@ def _changing(data: Path | None) -> Iterator[tuple[Installation, Connection]]:
 
 
 def _say_link(installation: Installation, name: str, token: str, now: int, *, as_json: bool) -> None:
-    link = f"{public_address(installation.config, None)}/invited#{token}"
+    link = f"{current_address(installation)}/invited#{token}"
     ends = now + LASTS_MS
     if as_json:
         echo_json(
