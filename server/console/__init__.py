@@ -1,1 +1,1 @@
-"""The console: three people's daily work in a browser, and the same data over a JSON API."""
+"""The web console: what analysts, HR, administrators and auditors see and do in a browser."""

@@ -6,9 +6,9 @@
 | Open.SIGNED_IN | a session's cookie, whatever the role |
 | a Right | a session of a role that has it; under /api/ also a token of such a role, with the scope |
 
-What changes something must come from our own page (same_origin.py), unless a token is shown. Without a session
-a page leads to the sign-in, and whatever a script asked for answers 401, so that the page can ask to sign in
-again and keep what was typed. A token never unmasks and never manages accounts.
+What changes something must come from our own page (same_origin.py), unless a token is shown. Without a
+session a page leads to the sign-in, and whatever a script asked for answers 401, so that the page can ask to
+sign in again and keep what was typed. A token never unmasks and never manages accounts.
 
 The checks and the handlers run in threads of the console's own: agents do not wait for people.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ from server.api.service import RETRY_SECONDS
 from server.console.forms import read_form
 from server.console.page import Ask, Console, Open, Page, Stream, Viewer
 from server.console.phrases import Language
-from server.console.rendering import Look
+from server.console.rendering import Look, Theme
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
@@ -203,7 +203,9 @@ def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
 def _look(viewer: Viewer | None, request: Request) -> Look:
     if viewer is not None and viewer.session is not None:
         own = viewer.session
-        return Look(own.language, own.theme, ZoneInfo(own.time_zone), own.single_keys)
+        return Look(
+            cast(Language, own.language), cast(Theme, own.theme), ZoneInfo(own.time_zone), own.single_keys
+        )
     return Look(language=_language(request))
 
 
@@ -222,7 +224,13 @@ def refused(console: Console, request: Request, error: ApiError) -> Response:
     if not wants_page or is_part:
         return refusal_response(error)
     look = Look(language=_language(request))
-    values: dict[str, object] = {"error": error, "viewer": None, "here": "", "now": console.clock(), "query": {}}
+    values: dict[str, object] = {
+        "error": error,
+        "viewer": None,
+        "here": "",
+        "now": console.clock(),
+        "query": {},
+    }
     body = console.templates.render("refused.html", look, values)
     return with_retry_after(Response(body, error.status, media_type="text/html"), error)
 
@@ -230,5 +238,3 @@ def refused(console: Console, request: Request, error: ApiError) -> Response:
 def _unavailable(error: StoreUnavailable) -> ApiError:
     _logger.error("database_unavailable", extra={"detail": str(error)})
     return ApiError(503, "database_unavailable", "the database cannot be used now", retry_after=RETRY_SECONDS)
-
-

@@ -50,7 +50,9 @@ def call_page(call: ApiCall) -> Page:
             body = decoded_body(ask.body, call.body)
         elif ask.body:
             raise ApiError(400, "bad_body", "this call takes no body")
-        return ask.json(with_datetimes(call.handler(console, ask, decoded_query(ask.query, call.query), body)))
+        return ask.json(
+            with_datetimes(call.handler(console, ask, decoded_query(ask.query, call.query), body))
+        )
 
     return Page(call.method, call.path, call.needs, handler, form_limit=call.body_limit)
 

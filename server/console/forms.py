@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -41,7 +41,7 @@ def _fields(body: bytes) -> ImmutableMultiDict[str, str]:
 
 
 async def _parts(body: bytes, headers: Headers) -> tuple[ImmutableMultiDict[str, str], dict[str, Uploaded]]:
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     parser = MultiPartParser(

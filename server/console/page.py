@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
-from starlette.datastructures import FormData, Headers, ImmutableMultiDict
+from starlette.datastructures import Headers, ImmutableMultiDict
 from starlette.responses import Response
 
 from server.accounts.session_types import Session
@@ -73,9 +73,7 @@ class Console:
         with self._making:
             if kind not in self._made:
                 self._made[kind] = kind(self)
-            found = self._made[kind]
-        assert isinstance(found, kind)
-        return found
+            return cast(Kept, self._made[kind])
 
 
 class Uploaded(msgspec.Struct, frozen=True):
@@ -112,7 +110,7 @@ class Ask:
         self.headers = headers
         self.address = address
         self.now = now
-        self.form: ImmutableMultiDict[str, str] = FormData()
+        self.form: ImmutableMultiDict[str, str] = ImmutableMultiDict()
         self.files: dict[str, Uploaded] = {}
         self.body = b""
 

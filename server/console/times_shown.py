@@ -13,7 +13,7 @@ from server.console.phrases import Language, phrase
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def when(at: int | None, now: int, zone: ZoneInfo, language: Language) -> Markup:
@@ -64,5 +64,8 @@ def _time(at: int, words: str, zone: ZoneInfo) -> Markup:
     utc = datetime.fromtimestamp(at / 1000, UTC)
     local = datetime.fromtimestamp(at / 1000, zone)
     return Markup('<time datetime="{}" title="{} · {} UTC">{}</time>').format(
-        utc.isoformat(timespec="seconds"), local.strftime("%Y-%m-%d %H:%M:%S %Z"), utc.strftime("%Y-%m-%d %H:%M:%S"), words
+        utc.isoformat(timespec="seconds"),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        words,
     )

@@ -11,8 +11,8 @@ from server.api.errors import ApiError
 from server.console.navigation import home
 from server.console.page import Ask, Console, Open, Page
 from server.console.phrases import LANGUAGES
-from server.console.rendering import Theme
 from server.console.places import local_place
+from server.console.rendering import Theme
 
 
 def begin(_console: Console, ask: Ask) -> Response:
