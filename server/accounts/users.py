@@ -26,7 +26,12 @@ State = Literal["active", "invited", "disabled"]
 
 
 class AccountRefused(Exception):
-    """The message says why."""
+    """The message says why; `phrase` and `values` are what it is made of, for other languages."""
+
+    def __init__(self, phrase: str, **values: object) -> None:
+        super().__init__(phrase.format(**values))
+        self.phrase = phrase
+        self.values = values
 
 
 class UnknownUser(AccountRefused):
@@ -81,9 +86,9 @@ def add_user(connection: Connection, name: str, role: Role, *, now: int, actor: 
     """Without a password: an invitation lets them set one. Raises AccountRefused."""
     checked_name(name)
     if find_user(connection, name) is not None:
-        raise AccountRefused(f"there is a user {name} already")
+        raise AccountRefused("there is a user {name} already", name=name)
     if connection.execute(select(func.count()).select_from(console_users)).scalar_one() >= USERS_MAX:
-        raise AccountRefused(f"there are {USERS_MAX:,} users, which is the most")
+        raise AccountRefused("there are {most} users, which is the most", most=USERS_MAX)
     row = {"name": name, "role": str(role), "created_at": now, "created_by": actor}
     connection.execute(insert(console_users).values(row))
     _record(connection, "user.add", name, now=now, actor=actor, detail={"role": str(role)})
@@ -101,7 +106,7 @@ def required_user(connection: Connection, name: str) -> User:
     """Raises UnknownUser."""
     found = find_user(connection, name)
     if found is None:
-        raise UnknownUser(f"there is no user {name[:NAME_CHARACTERS]}")
+        raise UnknownUser("there is no user {name}", name=name[:NAME_CHARACTERS])
     return found
 
 

@@ -1,7 +1,7 @@
 """Who looked at what: a row of the audit trail for each user, object and hour, before anything is shown.
 
-Whoever opens the same alert ten times within an hour saw it once. What was written is remembered here, so only
-the first sight writes; after a restart there may be one row more.
+Whoever opens the same alert ten times within an hour saw it once. What was written is remembered here, so
+only the first sight writes; after a restart there may be one row more.
 """
 
 from __future__ import annotations
