@@ -1,7 +1,8 @@
-"""Accounts, endpoints, devices, addresses and destinations of one subject, masked, with when they were last used.
+"""Accounts, endpoints, devices, addresses and destinations of one subject, and when they were last used.
 
-An account goes by a label (`A-…`), as hosts and devices do: the same each time, and nobody's name. Destinations
-are what events call them, and may hold names: whoever shows them masks them first (people/text_mask.py).
+An account goes by a label (`A-…`), as hosts and devices do: the same each time, and nobody's name.
+Destinations are what events call them, and may hold names: whoever shows them masks them first
+(people/text_mask.py).
 """
 
 from __future__ import annotations
@@ -197,7 +198,9 @@ def used_traits(
     return found
 
 
-def destinations(connection: Connection, key: bytes, subject: str) -> tuple[list[Destination], list[UsedTrait]]:
+def destinations(
+    connection: Connection, key: bytes, subject: str
+) -> tuple[list[Destination], list[UsedTrait]]:
     """Where data went, and to which storage devices: the latest first, at most SHOWN_MAX of each."""
     row = subject_places.c
     query = (

@@ -169,8 +169,8 @@ def _found(connection: Connection, subject: str, first: int, last: int) -> dict[
 def _watched(
     connection: Connection, subject: str, channels: Sequence[str], first: int, last: int
 ) -> dict[str, set[int]]:
-    """By channel, the UTC days on which a collector ran where the subject was seen; of those that see the whole
-    company, on which one ran anywhere."""
+    """By channel, the UTC days on which a collector ran where the subject was seen; of those that see the
+    whole company, on which one ran anywhere."""
     used = select(subject_agents.c.agent).where(subject_agents.c.subject == subject)
     agents = connection.execute(used.order_by(subject_agents.c.agent).limit(_AGENTS_MAX)).scalars().all()
     found: dict[str, set[int]] = defaultdict(set)

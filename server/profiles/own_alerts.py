@@ -1,5 +1,5 @@
-"""One subject's alerts, the latest first, as rows. Their sentences and case titles are masked by whoever shows
-them."""
+"""One subject's alerts, the latest first, as rows. Whoever shows them masks their sentences and the titles of
+cases."""
 
 from __future__ import annotations
 
@@ -36,12 +36,16 @@ def own_alerts(connection: Connection, subject: str) -> tuple[list[OwnAlert], bo
     """Open ones first, then the latest; whether these are all."""
     row = alerts.c
     # Found by an index that holds no JSON; the rows themselves are read for those that are shown alone.
-    found = connection.execute(
-        select(row.id)
-        .where(row.subject == subject, row.status.in_(_SHOWN))
-        .order_by(row.status.desc(), row.last_time.desc(), row.id.desc())
-        .limit(ALERTS_MAX + 1)
-    ).scalars().all()
+    found = (
+        connection.execute(
+            select(row.id)
+            .where(row.subject == subject, row.status.in_(_SHOWN))
+            .order_by(row.status.desc(), row.last_time.desc(), row.id.desc())
+            .limit(ALERTS_MAX + 1)
+        )
+        .scalars()
+        .all()
+    )
     query = (
         select(
             row.id,
@@ -54,9 +58,9 @@ def own_alerts(connection: Connection, subject: str) -> tuple[list[OwnAlert], bo
             row.last_time,
             row.verdict,
             row.closed_by,
-            cases.c.id,
-            cases.c.title,
-            cases.c.status,
+            cases.c.id.label("case_id"),
+            cases.c.title.label("case_title"),
+            cases.c.status.label("case_status"),
         )
         .select_from(alerts)
         .join(case_alerts, case_alerts.c.alert == row.id, isouter=True)
@@ -64,4 +68,4 @@ def own_alerts(connection: Connection, subject: str) -> tuple[list[OwnAlert], bo
         .where(row.id.in_(found[:ALERTS_MAX]))
         .order_by(row.status.desc(), row.last_time.desc(), row.id.desc())
     )
-    return [OwnAlert(*each) for each in connection.execute(query)], len(found) <= ALERTS_MAX
+    return [OwnAlert(*tuple(each)) for each in connection.execute(query)], len(found) <= ALERTS_MAX
