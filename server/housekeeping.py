@@ -50,6 +50,7 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_uses,
+    unmaskings,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
@@ -122,6 +123,7 @@ def drop_old(
         ),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
+        (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
         (dry_runs, dry_runs.c.begun_at < now - DRY_RUN_KEPT),
