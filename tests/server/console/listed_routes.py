@@ -1,4 +1,4 @@
-"""Every route of the console and the roles that may use it, as route_roles/*.toml list them: a file a part."""
+"""Every route of the console and the roles that may use it: route_roles/*.toml list them, a file a part."""
 
 from __future__ import annotations
 
