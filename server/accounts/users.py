@@ -7,7 +7,8 @@ given another role, also where two do it at once (there is one writer at a time)
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
+from zoneinfo import available_timezones
 
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
@@ -161,11 +162,16 @@ def end_all_sessions(connection: Connection, name: str, *, now: int, actor: str)
 
 
 def set_look(
-    connection: Connection, name: str, *, language: Language, theme: Theme, time_zone: str, single_keys: bool
+    connection: Connection, name: str, *, language: str, theme: str, time_zone: str, single_keys: bool
 ) -> None:
-    """How the user sees the console; checked by whoever calls. No audit row: it concerns nobody else."""
+    """How the user sees the console; without an audit row. Raises UnknownUser; AccountRefused
+    for a language, theme or zone that there is not."""
+    known = language in get_args(Language) and theme in get_args(Theme)
+    if not known or time_zone not in available_timezones():
+        raise AccountRefused("there is no such language, theme or time zone")
     user = required_user(connection, name)
-    _change(connection, user, language=language, theme=theme, time_zone=time_zone, single_keys=single_keys)
+    values = {"language": language, "theme": theme, "time_zone": time_zone, "single_keys": single_keys}
+    _change(connection, user, **values)
 
 
 def _administrators(connection: Connection) -> list[int]:

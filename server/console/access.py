@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from server.accounts.programs import find_program
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import find_session, note_use
 from server.api.errors import ApiError, closing, refusal_response, with_retry_after
@@ -37,7 +38,7 @@ from server.api.service import RETRY_SECONDS
 from server.console.forms import read_form
 from server.console.page import Ask, Console, Open, Page, Stream, Viewer
 from server.console.phrases import Language
-from server.console.rendering import Look, Theme
+from server.console.rendering import Look
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
@@ -171,7 +172,12 @@ def _viewer(console: Console, request: Request) -> Viewer | None:
 
 
 def _program(console: Console, request: Request, presented: str) -> Viewer:
-    raise ApiError(401, "unauthorised", "the token is missing, wrong or has ended")
+    found = find_program(console.database, presented, console.clock())
+    if found is None:
+        raise ApiError(401, "unauthorised", "the token is missing, wrong or has ended")
+    if request.method not in ("GET", "HEAD") and not found.may_write:
+        raise ApiError(403, "not_allowed", "this token may only read")
+    return Viewer(found.name, found.role, token=found.name)
 
 
 def session_cookie(request: Request) -> str | None:
@@ -203,9 +209,7 @@ def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
 def _look(viewer: Viewer | None, request: Request) -> Look:
     if viewer is not None and viewer.session is not None:
         own = viewer.session
-        return Look(
-            cast(Language, own.language), cast(Theme, own.theme), ZoneInfo(own.time_zone), own.single_keys
-        )
+        return Look(own.language, own.theme, ZoneInfo(own.time_zone), own.single_keys)
     return Look(language=_language(request))
 
 

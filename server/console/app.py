@@ -13,10 +13,16 @@ from server.console.access import Threads, page_route, stream_route
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home
+from server.console.pages import home, settings, sign_in, tokens, users
 from server.console.security_headers import secured
 
-PAGES: Final[Sequence[Page]] = (*home.PAGES,)
+PAGES: Final[Sequence[Page]] = (
+    *home.PAGES,
+    *sign_in.PAGES,
+    *settings.PAGES,
+    *users.PAGES,
+    *tokens.PAGES,
+)
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = ()
 _FOREVER: Final = "public, max-age=31536000, immutable"

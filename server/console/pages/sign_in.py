@@ -1,7 +1,7 @@
 """Signing in and out, and one-time links that set a password.
 
-What was wrong is never said. What a script asks for is answered without a page: 204 where it worked, so that a
-dialog can sign in again in place.
+What was wrong is never said. What a script asks for is answered without a page: 204 where it worked, so that
+a dialog can sign in again in place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from server.accounts.console_door import ConsoleDoor
-from server.accounts.invitations import accept_invitation
+from server.accounts.invitations import InvitationEnded, accept_invitation
 from server.accounts.passwords import Busy, PasswordRefused
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import end_session
@@ -89,20 +89,18 @@ def _accept(console: Console, ask: Ask, *, first: bool) -> Response:
 
     if wait := door.waits.of_address(ask.address):
         return again(ask.text("Too many wrong tries. Wait {n} s.", n=wait), 429)
-    if password != ask.form.get("again", ""):
-        return again(ask.text("The two passwords differ."), 400)
     token = ask.form.get("token", "").strip()
     try:
+        if password != ask.form.get("again", ""):
+            raise PasswordRefused("The two passwords differ.")
         user = accept_invitation(
             console.database, door.passwords, token, name=name, password=password, now=ask.now
         )
-    except AccountRefused as error:
-        door.waits.failed(ask.address)
-        return again(ask.text(error.phrase, **error.values), 400)
-    except PasswordRefused as error:
-        return again(ask.text(str(error)), 400)
-    except Busy:
-        return again(ask.text("The server is busy. Try again in a moment."), 503)
+    except (AccountRefused, PasswordRefused, Busy) as error:
+        if isinstance(error, InvitationEnded):
+            door.waits.failed(ask.address)
+        problem, status = problem_of(ask, error)
+        return again(problem, status)
     try:
         done = door.sign_in(console.database, user, password, address=ask.address, now=ask.now)
     except (SignInRefused, Busy):
@@ -136,6 +134,17 @@ def refusal_of(ask: Ask, error: SignInRefused | Busy) -> ApiError:
         words = ask.text("Too many wrong tries. Wait {n} s.", n=error.wait_seconds)
         return ApiError(429, "too_many_failures", words, retry_after=error.wait_seconds)
     return ApiError(403, "wrong_password", ask.text("Name or password are wrong."))
+
+
+def problem_of(ask: Ask, error: AccountRefused | PasswordRefused | Busy) -> tuple[str, int]:
+    """In the viewer's language, with the answer's status."""
+    match error:
+        case AccountRefused():
+            return ask.text(error.phrase, **error.values), 400
+        case PasswordRefused():
+            return ask.text(str(error)), 400
+        case Busy():
+            return ask.text("The server is busy. Try again in a moment."), 503
 
 
 def _form(
