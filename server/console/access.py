@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ from server.api.service import RETRY_SECONDS
 from server.console.forms import read_form
 from server.console.page import Ask, Console, Open, Page, Stream, Viewer
 from server.console.phrases import Language
-from server.console.rendering import Look, Theme
+from server.console.rendering import Look
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
@@ -203,9 +203,7 @@ def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
 def _look(viewer: Viewer | None, request: Request) -> Look:
     if viewer is not None and viewer.session is not None:
         own = viewer.session
-        return Look(
-            cast(Language, own.language), cast(Theme, own.theme), ZoneInfo(own.time_zone), own.single_keys
-        )
+        return Look(own.language, own.theme, ZoneInfo(own.time_zone), own.single_keys)
     return Look(language=_language(request))
 
 

@@ -27,6 +27,11 @@ def all_pages() -> list[Page]:
     return [*PAGES, *map(call_page, API), openapi_page(API)]
 
 
+def all_routes() -> list[Page | Stream]:
+    """All that asks for something; what is static needs nothing."""
+    return [*all_pages(), *STREAMS]
+
+
 def console_routes(console: Console) -> list[BaseRoute]:
     threads = Threads()
     return [
