@@ -48,6 +48,7 @@ from server.store.tables.detection import (
     subject_places,
     suspect_traits,
 )
+from server.store.tables.dry_runs import dry_runs
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -113,6 +114,7 @@ __all__ = [
     "correlation_groups",
     "days_watched_anywhere",
     "dead_letters",
+    "dry_runs",
     "employments",
     "enrolment_tokens",
     "erased_accounts",
