@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
@@ -18,7 +19,7 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (*home.PAGES,)
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = ()
+API: Final[Sequence[ApiCall]] = (*me.API,)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
