@@ -32,7 +32,7 @@ from server.people.hr_view import hr_reading
 from server.people.leaver_ledger import load_leavers, signed_off
 from server.people.leaving import Leaver, Machine, OpenAccount, Secret
 from server.people.roles import Right, Role, may, require
-from server.people.sign_offs import Item, SignOff, open_count
+from server.people.sign_offs import Item, SignOff, needed_items, open_count
 from server.store.database import Database
 
 LAST_WEEK_DAYS: Final = 7
@@ -126,21 +126,9 @@ def ledger(
     return Ledger(role, tuple(_seen(row, sight) for _, row in ordered), len(rows) - len(shown))
 
 
-def needed(leaving: Leaver) -> tuple[Item, ...]:
-    """What has to be signed off about somebody."""
-    has = {
-        Item.DATES: True,
-        Item.ACCOUNTS: bool(leaving.accounts),
-        Item.DEVICES: bool(leaving.machines),
-        Item.SECRETS: bool(leaving.secrets),
-        Item.ACTIVITY: True,
-    }
-    return tuple(item for item in Item if has[item])
-
-
 def _row(leaving: Leaver, signed: Sequence[SignOff], used_at: int | None, alerted: int | None) -> LedgerRow:
     said = {each.item for each in signed}
-    unsigned = tuple(item for item in needed(leaving) if item not in said)
+    unsigned = tuple(item for item in needed_items(leaving) if item not in said)
     return LedgerRow(
         urgency=_urgency(leaving, unsigned, used_at, alerted),
         person=leaving.id,
