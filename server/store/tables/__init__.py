@@ -30,6 +30,7 @@ from server.store.tables.alerts import (
     judged_ranges,
     queue_days,
 )
+from server.store.tables.cases import case_alerts, case_history, cases, evidence_packs
 from server.store.tables.detection import (
     activity_days,
     anomaly_days,
@@ -90,6 +91,9 @@ __all__ = [
     "anomaly_days",
     "audit",
     "block_seals",
+    "case_alerts",
+    "case_history",
+    "cases",
     "channel_days",
     "collector_days",
     "correlated_ranges",
@@ -101,6 +105,7 @@ __all__ = [
     "erased_accounts",
     "erasures",
     "event_blocks",
+    "evidence_packs",
     "hidden_hits",
     "import_mappings",
     "installation",

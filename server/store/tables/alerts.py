@@ -152,5 +152,6 @@ audit = Table(
     Column("detail", JSON),
     Column("previous_hash", PlainText(64), nullable=False),
     Column("hash", PlainText(64), nullable=False),
+    Index("ix_audit_object", "object", "seq"),
     comment="append-only hash chain",
 )
