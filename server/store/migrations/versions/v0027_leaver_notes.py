@@ -1,4 +1,4 @@
-"""A note with a leaver flag, for HR and administrators; which columns of an HR file are what, as last confirmed."""
+"""A note with a leaver flag, for HR and administrators; what the columns of HR's files are, by header."""
 
 from __future__ import annotations
 
