@@ -48,6 +48,7 @@ from server.store.tables.detection import (
     subject_places,
     suspect_traits,
 )
+from server.store.tables.dry_runs import dry_runs
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -81,6 +82,7 @@ from server.store.tables.policies import hidden_hits, policy_faults, policy_vers
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
 from server.store.tables.triage import alert_history, alert_notes, triage_groups
+from server.store.tables.unmaskings import unmaskings
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -113,6 +115,7 @@ __all__ = [
     "correlation_groups",
     "days_watched_anywhere",
     "dead_letters",
+    "dry_runs",
     "employments",
     "enrolment_tokens",
     "erased_accounts",
@@ -152,5 +155,6 @@ __all__ = [
     "trait_bindings",
     "trait_uses",
     "triage_groups",
+    "unmaskings",
     "workers",
 ]
