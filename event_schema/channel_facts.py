@@ -66,14 +66,14 @@ CHANNEL_FACTS: Final[Mapping[str, ChannelFacts]] = {
         labels=True,
     ),
     "sync_folders": ChannelFacts(
-        "Synchronised folders",
+        "Sync folders",
         "Files that are put into the folder of a cloud drive's program, once that program runs.",
         "What lies in such a folder is copied to the cloud at once, without anybody sending it.",
         (6006,),
         labels=True,
     ),
     "mail": ChannelFacts(
-        "Mail with attachments",
+        "Mail",
         "On the company's own mail server: that a mail with attachments left the company, its sender, the"
         " recipients' domains, names and sizes of the attachments. No subject, no text, no recipient's name.",
         "Attachments to a private address or a competitor are how data leaves by mail.",
@@ -89,7 +89,7 @@ CHANNEL_FACTS: Final[Mapping[str, ChannelFacts]] = {
         on_by_default=False,
     ),
     "screenshots": ChannelFacts(
-        "Screenshot programs",
+        "Screenshots",
         "That a program was started that takes screenshots. Never the picture, never what was on the screen.",
         "Pictures of a screen get around every control of files.",
         (1007,),
@@ -103,7 +103,7 @@ CHANNEL_FACTS: Final[Mapping[str, ChannelFacts]] = {
         (_ORIGIN, _DEVICE),
     ),
     "access_log": ChannelFacts(
-        "Applications' access logs",
+        "Applications",
         "Of the company's own applications: who did which of the acts that an administrator listed, to what,"
         " and from where. No query strings, no content of forms.",
         "Exports and changes by hand in business applications show only there.",
@@ -121,7 +121,7 @@ CHANNEL_FACTS: Final[Mapping[str, ChannelFacts]] = {
         on_by_default=False,
     ),
     "mariadb": ChannelFacts(
-        "MariaDB and MySQL",
+        "MariaDB",
         "On database servers: who read how many rows of which tables, dumps and exports. Statements without"
         " the values in them, never a result.",
         "Whole tables of customers leave by one statement.",
@@ -130,7 +130,7 @@ CHANNEL_FACTS: Final[Mapping[str, ChannelFacts]] = {
         on_by_default=False,
     ),
     "export_folders": ChannelFacts(
-        "Export folders",
+        "File servers",
         "On file servers: the hash of files that an application exports, so that the same content is"
         " recognised when it leaves.",
         "Without it a renamed export looks like any other file.",
