@@ -20,6 +20,7 @@ from server.store.tables.agents import (
     agents,
     enrolment_tokens,
 )
+from server.store.tables.alert_queue import alert_rows, saved_views
 from server.store.tables.alerts import (
     alert_candidates,
     alert_days,
@@ -85,6 +86,7 @@ __all__ = [
     "agents",
     "alert_candidates",
     "alert_days",
+    "alert_rows",
     "alerts",
     "anomaly_days",
     "audit",
@@ -121,6 +123,7 @@ __all__ = [
     "pseudonyms",
     "queue_days",
     "rule_days",
+    "saved_views",
     "scim_users",
     "seal_keys",
     "service_tokens",
