@@ -203,6 +203,11 @@ class Masker:
         return label(self._key, _label_prefix(path), value)
 
 
+def owned_folders(text: str) -> list[tuple[int, int]]:
+    """Where in a text the owner of a home or of a mounted volume stands."""
+    return [found.span(2) if found[2] else found.span(4) for found in _OWNED_FOLDERS.finditer(text)]
+
+
 def _label_prefix(path: str) -> str:
     if path in _USER_NUMBERS:
         return "U"

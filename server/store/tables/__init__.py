@@ -12,6 +12,12 @@ index by subject and local day, as ranges of sequence numbers.
 
 from __future__ import annotations
 
+from server.store.tables.accounts import (
+    console_addresses,
+    console_invitations,
+    console_sessions,
+    console_users,
+)
 from server.store.tables.agents import (
     agent_epochs,
     agent_findings,
@@ -31,6 +37,7 @@ from server.store.tables.alerts import (
     judged_ranges,
     queue_days,
 )
+from server.store.tables.cases import case_alerts, case_history, cases, evidence_packs
 from server.store.tables.detection import (
     activity_days,
     anomaly_days,
@@ -73,6 +80,7 @@ from server.store.tables.people import (
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
+from server.store.tables.triage import alert_history, alert_notes, triage_groups
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -86,13 +94,22 @@ __all__ = [
     "agents",
     "alert_candidates",
     "alert_days",
+    "alert_history",
+    "alert_notes",
     "alert_rows",
     "alerts",
     "anomaly_days",
     "audit",
     "block_seals",
+    "case_alerts",
+    "case_history",
+    "cases",
     "channel_days",
     "collector_days",
+    "console_addresses",
+    "console_invitations",
+    "console_sessions",
+    "console_users",
     "correlated_ranges",
     "correlation_groups",
     "days_watched_anywhere",
@@ -102,6 +119,7 @@ __all__ = [
     "erased_accounts",
     "erasures",
     "event_blocks",
+    "evidence_packs",
     "hidden_hits",
     "installation",
     "judged_days",
@@ -134,5 +152,6 @@ __all__ = [
     "suspect_traits",
     "trait_bindings",
     "trait_uses",
+    "triage_groups",
     "workers",
 ]

@@ -53,6 +53,23 @@ alerts = Table(
     Column("closed_at", BigInteger),
     Column("closed_by", PlainText(256)),
     Column("looked_back_at", BigInteger, comment="when looking back opened it or added to it last"),
+    Column("owner", PlainText(64), comment="account of the console whose task it is"),
+    Column("snoozed_until", BigInteger, comment="it sleeps so long, and while nothing is new: triage/sleep.py"),
+    Column("snoozed_score", Integer, comment="what it was when it was put to sleep"),
+    Column("snoozed_events", BigInteger, comment="what it was when it was put to sleep"),
+    Column("snoozed_last", BigInteger, comment="last_time when it was put to sleep"),
+    Column(
+        "merged_into",
+        BigInteger,
+        comment="main alert, which has the same status and is no part itself: alerts/parts.py",
+    ),
+    Column(
+        "triage_version",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="rises with each change that people make, notes aside",
+    ),
     Index(
         "uq_alerts_one_open",
         "subject",
@@ -60,6 +77,18 @@ alerts = Table(
         unique=True,
         sqlite_where=text("status <> 'closed'"),
         postgresql_where=text("status <> 'closed'"),
+    ),
+    Index(
+        "ix_alerts_merged_into",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
+    Index(
+        "ix_alerts_snoozed_until",
+        "snoozed_until",
+        sqlite_where=text("snoozed_until IS NOT NULL"),
+        postgresql_where=text("snoozed_until IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -152,5 +181,6 @@ audit = Table(
     Column("detail", JSON),
     Column("previous_hash", PlainText(64), nullable=False),
     Column("hash", PlainText(64), nullable=False),
+    Index("ix_audit_object", "object", "seq"),
     comment="append-only hash chain",
 )

@@ -1,0 +1,1 @@
+"""Cases: alerts that are looked into together, with notes, an outcome and evidence packs."""

@@ -1,0 +1,1 @@
+"""The web console: what analysts, HR, administrators and auditors see and do in a browser."""
