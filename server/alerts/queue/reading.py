@@ -218,6 +218,7 @@ def _of_agents(agents: Sequence[str]) -> ColumnElement[bool]:
     subjects = select(seen.subject).where(seen.agent.in_(agents)).distinct()
     evidence = (
         select(days.alert)
+        .select_from(alert_days)
         .join(
             subject_events,
             (seen.subject == alerts.c.subject) & (seen.channel == days.channel) & (seen.day == days.day),
