@@ -49,6 +49,7 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_uses,
+    unmaskings,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
@@ -119,6 +120,7 @@ def drop_old(
         ),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
+        (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
     ]

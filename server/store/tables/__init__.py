@@ -81,6 +81,7 @@ from server.store.tables.policies import hidden_hits, policy_faults, policy_vers
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
 from server.store.tables.triage import alert_history, alert_notes, triage_groups
+from server.store.tables.unmaskings import unmaskings
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -153,5 +154,6 @@ __all__ = [
     "trait_bindings",
     "trait_uses",
     "triage_groups",
+    "unmaskings",
     "workers",
 ]
