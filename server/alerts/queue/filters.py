@@ -31,7 +31,7 @@ _SORTS: Final = get_args(QueueSort)
 class Given(Protocol):
     """A query: Starlette's."""
 
-    def get(self, key: str, default: str = "", /) -> str: ...
+    def get(self, key: str, default: str, /) -> str: ...
     def getlist(self, key: str, /) -> list[str]: ...
 
 
@@ -110,19 +110,19 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def read_filter(query: Given) -> QueueFilter:
-    status, sort, channel = query.get("status"), query.get("sort"), query.get("channel")
+    status, sort, channel = query.get("status", ""), query.get("sort", ""), query.get("channel", "")
     severities = set(query.getlist("severity"))
     return QueueFilter(
         status=next((each for each in _STATUSES if each == status), "open"),
         severity=tuple(each for each in Severity if each.value in severities),
         channel=channel if channel in CHANNELS else "",
-        leavers=query.get("leavers") == "1",
-        policy=_word(query.get("policy")),
-        owner=_word(query.get("owner")),
-        agent=_word(query.get("agent")),
-        since=_day(query.get("since")),
-        until=_day(query.get("until")),
-        text=_text(query.get("text")),
+        leavers=query.get("leavers", "") == "1",
+        policy=_word(query.get("policy", "")),
+        owner=_word(query.get("owner", "")),
+        agent=_word(query.get("agent", "")),
+        since=_day(query.get("since", "")),
+        until=_day(query.get("until", "")),
+        text=_text(query.get("text", "")),
         sort=next((each for each in _SORTS if each == sort), "score"),
     )
 

@@ -9,15 +9,16 @@ they are found by what the viewer sees of them (searching.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from policies.rule_file import SHIPPED_RULES
 from server.pipeline.subject_state import BORROWED, ChannelDay
+from server.store.database import Database
 from server.store.tables import alert_days, alert_rows, alerts, channel_days
 from server.store.upsert import upsert
 
@@ -93,15 +94,8 @@ def write_words(
 
 def fill_rows(connection: Connection, *, limit: int = _AT_ONCE) -> int:
     """Writes rows of alerts that have none, which an older version raised; returns how many. Needs a write
-    transaction; call it until it returns 0."""
-    missing = (
-        select(alerts.c.id, alerts.c.subject, alerts.c.facts, alerts.c.sentence)
-        .outerjoin(alert_rows, alert_rows.c.alert == alerts.c.id)
-        .where(alert_rows.c.alert.is_(None))
-        .order_by(alerts.c.id)
-        .limit(limit)
-    )
-    found = connection.execute(missing).all()
+    transaction."""
+    found = _missing(connection, limit)
     ids = [row.id for row in found]
     by_alert: dict[int, list[tuple[str, int, int]]] = {}
     for row in connection.execute(_volume(ids)):
@@ -115,6 +109,29 @@ def fill_rows(connection: Connection, *, limit: int = _AT_ONCE) -> int:
         rows[alert.id] = msgspec.structs.replace(made, files=files, bytes=size or made.bytes)
     write_rows(connection, rows)
     return len(rows)
+
+
+def fill_missing_rows(database: Database, *, stopped: Callable[[], bool]) -> int:
+    """In short transactions; returns how many."""
+    filled = 0
+    while not stopped():
+        with database.read() as connection:
+            if not _missing(connection, 1):
+                break
+        with database.begin() as connection:
+            filled += fill_rows(connection)
+    return filled
+
+
+def _missing(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    query = (
+        select(alerts.c.id, alerts.c.subject, alerts.c.facts, alerts.c.sentence)
+        .outerjoin(alert_rows, alert_rows.c.alert == alerts.c.id)
+        .where(alert_rows.c.alert.is_(None))
+        .order_by(alerts.c.id)
+        .limit(limit)
+    )
+    return connection.execute(query).all()
 
 
 def _volume(ids: Sequence[int]) -> Select[Any]:

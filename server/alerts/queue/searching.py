@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from server.alerts.queue.filters import QueueFilter
 from server.alerts.queue.rows import shipped_ids
 from server.people.pseudonyms import label
 from server.store.column_types import WHOLE_MAX
-from server.store.tables import agents, pseudonyms
+from server.store.tables import agents, policy_versions, pseudonyms
 
 RULES_MAX: Final = 20
 SUBJECTS_MAX: Final = 500
@@ -93,3 +93,13 @@ class _Agents:
             self._labels = [(label(self._key, "H", name.casefold()), name) for name in names]
         wanted = shown.upper()
         return tuple(name for each, name in self._labels if each.startswith(wanted))[:AGENTS_MAX]
+
+
+def rule_titles(connection: Connection) -> dict[str, tuple[str, bool]]:
+    """By rule, of all that hold and are no exceptions: the title, and whether people wrote it (so that it may
+    name somebody)."""
+    at = policy_versions.c
+    newest = select(func.max(at.id)).where(at.kind != "exception").group_by(at.rule_id)
+    query = select(at.rule_id, at.title).where(at.id.in_(newest), at.text.is_not(None)).order_by(at.title)
+    shipped = shipped_ids()
+    return {row.rule_id: (row.title, row.rule_id not in shipped) for row in connection.execute(query)}

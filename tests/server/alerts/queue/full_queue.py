@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert
 
 from server.alerts.queue.rows import queue_row
-from server.people.hr_import import import_people
+from server.people.hr_import import ImportOptions, import_people
 from server.people.pseudonyms import give_pseudonyms, person_subject
 from server.store.database import Database
 from server.store.tables import alert_days, alert_rows, alerts
@@ -51,7 +51,8 @@ def hr_file(people: int) -> bytes:
             notice, last = f"{today - timedelta(days=40)}", f"{today - timedelta(days=3 + number % 9)}"
         first, family = SECRET_NAMES
         lines.append(
-            f"E{number:05},{first} {family}{number},acct{number:05}x,{DEPARTMENTS[number % 6]},,UTC,{notice},{last}"
+            f"E{number:05},{first} {family}{number},acct{number:05}x,{DEPARTMENTS[number % 6]},,UTC,"
+            f"{notice},{last}"
         )
     return "\n".join(lines).encode()
 
@@ -59,7 +60,10 @@ def hr_file(people: int) -> bytes:
 def full_queue(database: Database, *, count: int, people: int, seed: int = 8) -> None:
     """`count` open alerts about `people`, the last one now."""
     with database.begin() as connection:
-        import_people(connection, hr_file(people), actor="cli:hr", at=NOW)
+        report = import_people(
+            connection, hr_file(people), actor="cli:hr", at=NOW, options=ImportOptions(expect_leavers=people)
+        )
+        assert report.applied, report.stopped
     with database.begin() as connection:
         give_pseudonyms(connection, [person_subject(f"E{number:05}") for number in range(people)])
     rows = list(_alerts(count, people, seed))
@@ -137,7 +141,15 @@ def _alerts(count: int, people: int, seed: int) -> Iterator[dict[str, Any]]:
                 "day": last // DAY_MS,
                 "days": [last // DAY_MS],
                 "channels": [channel],
-                "rules": [{"id": rule, "title": f"Rule {rule[:8]} of our own", "level": "high", "days": 1, "hits": files}],
+                "rules": [
+                    {
+                        "id": rule,
+                        "title": f"Rule {rule[:8]} of our own",
+                        "level": "high",
+                        "days": 1,
+                        "hits": files,
+                    }
+                ],
                 "strange": [channel],
                 "explanation": {"filler": "x" * 1200},
                 **amount,
