@@ -49,6 +49,7 @@ from server.store.tables.detection import (
     subject_places,
     suspect_traits,
 )
+from server.store.tables.dry_runs import dry_runs
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -68,6 +69,7 @@ from server.store.tables.people import (
     account_bindings,
     accounts,
     employments,
+    import_mappings,
     installation,
     leaver_flags,
     people,
@@ -115,6 +117,7 @@ __all__ = [
     "correlation_groups",
     "days_watched_anywhere",
     "dead_letters",
+    "dry_runs",
     "employments",
     "enrolment_tokens",
     "erased_accounts",
@@ -122,6 +125,7 @@ __all__ = [
     "event_blocks",
     "evidence_packs",
     "hidden_hits",
+    "import_mappings",
     "installation",
     "judged_days",
     "judged_ranges",
