@@ -29,7 +29,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from server.accounts.programs import find_program
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import find_session, note_use
 from server.api.errors import ApiError, closing, refusal_response, with_retry_after
@@ -42,6 +41,8 @@ from server.console.rendering import Look
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
+from server.service_tokens import Scope, find_token
+from server.service_tokens import note_use as note_token_use
 from server.store.column_types import WHOLE_MAX
 from server.store.database import StoreUnavailable
 
@@ -51,6 +52,7 @@ QUERY_CHARACTERS: Final = 8192
 SESSION_ONLY: Final = frozenset({Right.UNMASK, Right.MANAGE_ACCOUNTS})
 """What no token may."""
 _API: Final = "/api/"
+_WRONG_TOKEN: Final = "unauthorised"
 Result = TypeVar("Result")
 
 
@@ -113,7 +115,12 @@ async def _answer(
     if len(request.scope["query_string"]) > QUERY_CHARACTERS:
         raise ApiError(414, "query_too_long", f"a query has at most {QUERY_CHARACTERS} characters")
     # Before the body is read: nobody without a session may hold memory that agents need.
-    viewer = await threads.run(lambda: _checked(console, page.needs, request))
+    try:
+        viewer = await threads.run(lambda: _checked(console, page.needs, request))
+    except ApiError as error:
+        if error.reason == _WRONG_TOKEN:
+            _count_failure(console, request)
+        raise
     ask = _ask(console, request, viewer)
     if page.method in ("POST", "PUT", "PATCH", "DELETE"):
         ask.body = await body.read(page.form_limit, console.config.limits.request_seconds)
@@ -127,6 +134,15 @@ async def _answer(
             raise _unavailable(error) from None
 
     return await threads.run(work)
+
+
+def _count_failure(console: Console, request: Request) -> None:
+    """An address that fails too often waits until it shows a token that holds. Raises ApiError(429)."""
+    address = request.client.host if request.client else ""
+    failures = console.service.token_failures
+    if wait := failures.wait_seconds(address):
+        raise ApiError(429, "too_many_failures", "too many failures from this address", retry_after=wait)
+    failures.failed(address)
 
 
 def _checked(console: Console, needs: Right | Open, request: Request) -> Viewer | None:
@@ -172,12 +188,20 @@ def _viewer(console: Console, request: Request) -> Viewer | None:
 
 
 def _program(console: Console, request: Request, presented: str) -> Viewer:
-    found = find_program(console.database, presented, console.clock())
-    if found is None:
-        raise ApiError(401, "unauthorised", "the token is missing, wrong or has ended")
-    if request.method not in ("GET", "HEAD") and not found.may_write:
+    """Raises ApiError."""
+    now = console.clock()
+    with console.database.read() as connection:
+        token = find_token(connection, presented)
+    if token is None or token.expires_at <= now:
+        raise ApiError(401, _WRONG_TOKEN, "the token is missing, wrong or has ended")
+    if token.role.console is None:
+        raise ApiError(403, "not_allowed", f"a token of the role {token.role} is for other calls")
+    if request.method not in ("GET", "HEAD") and token.scope is not Scope.WRITE:
         raise ApiError(403, "not_allowed", "this token may only read")
-    return Viewer(found.name, found.role, token=found.name)
+    if token.is_use_worth_noting(now):
+        with console.database.begin() as connection:
+            note_token_use(connection, token, now=now)
+    return Viewer(token.name, token.role.console, token=token.name)
 
 
 def session_cookie(request: Request) -> str | None:
