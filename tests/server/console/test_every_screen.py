@@ -1,13 +1,14 @@
-"""Every screen of every role, in light and dark, English and Chinese, wide and on a phone: axe finds nothing that
-bars anybody, no script complains, nothing is wider than the window, and no name is in what analysts see."""
+"""Every screen of every role, in light and dark, English and Chinese, wide and on a phone: axe finds nothing
+that bars anybody, no script complains, and nothing is wider than the window."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from server.console.phrases import Language
+from server.console.rendering import Theme
 from server.people.roles import Role
 from server.store.database import open_database, upgrade
 from tests.server.console.browser import NARROW, PHONE, Browsers, bars_to_people, errors_of, picture
@@ -15,7 +16,12 @@ from tests.server.console.company import CompanySite
 from tests.server.console.screens import screens
 
 pytestmark = [pytest.mark.long, pytest.mark.databases("sqlite"), pytest.mark.timeout(900)]
-LOOKS = [("en", "light", NARROW), ("zh", "dark", NARROW), ("en", "dark", PHONE), ("zh", "light", PHONE)]
+LOOKS: list[tuple[Language, Theme, dict[str, int]]] = [
+    ("en", "light", NARROW),
+    ("zh", "dark", NARROW),
+    ("en", "dark", PHONE),
+    ("zh", "light", PHONE),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +42,8 @@ def test_nothing_bars_anybody(
     company: CompanySite,
     browsers: Browsers,
     role: Role | None,
-    language: str,
-    theme: str,
+    language: Language,
+    theme: Theme,
     size: dict[str, int],
 ) -> None:
     addresses = ["/sign-in", "/transparency"] if role is None else screens(company, role)
