@@ -1,4 +1,4 @@
-"""Who may see whose name, until when; and who else uses the same device or destination is found by an index."""
+"""Who may see whose name, until when; an index finds who else uses the same device or destination."""
 
 from __future__ import annotations
 
