@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 
 from server import audit
 from server.alerts.explaining import explain_moved
+from server.alerts.parts import set_orphans_free
 from server.alerts.ranking import days_of, rank
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
@@ -268,6 +269,7 @@ class _Run:
                     table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
                     for table in _AT_ONCE
                 }
+                set_orphans_free(connection, self._database.clock())
                 # Their places go to those whom they kept out.
                 moved = rank(connection, places, self._database.clock())
                 explain_moved(connection, moved, self._database.clock, events_days, sums_days)
