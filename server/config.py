@@ -21,6 +21,7 @@ from msgspec import Meta
 from event_schema.kafka_security import KafkaSecurity
 from server.people.calendar import Calendar, UnknownCalendar
 from server.people.company_places import PRIVATE_NETWORKS
+from server.people.roles import Role
 from server.people.working_hours import parse_hours
 from server.retention import ACTIVITY_DAYS, ACTIVITY_DAYS_MIN
 
@@ -125,6 +126,18 @@ class CompanyConfig(Section, frozen=True):
     networks: Annotated[tuple[Named, ...], Meta(max_length=1000)] = PRIVATE_NETWORKS
     destinations: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
     devices: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
+    privacy_contact: Annotated[str, Meta(max_length=300, pattern=r"\A[^\x00-\x1f\x7f]*\Z")] = ""
+
+
+class SignInConfig(Section, frozen=True):
+    session_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+    idle_minutes: Annotated[int, Meta(ge=5, le=1440)] = 60
+    local_accounts: bool = True
+    oidc_issuer: Annotated[str, Meta(max_length=512)] = ""
+    oidc_client_id: Annotated[str, Meta(max_length=256)] = ""
+    oidc_client_secret_file: Annotated[str, Meta(max_length=4096)] = ""
+    oidc_claim: Annotated[str, Meta(min_length=1, max_length=128)] = "groups"
+    oidc_roles: Annotated[dict[str, Role], Meta(max_length=200)] = {}
 
 
 class MetricsConfig(Section, frozen=True):
@@ -150,6 +163,7 @@ class ServerConfig(Section, frozen=True):
     people: PeopleConfig = PeopleConfig()
     policies: PoliciesConfig = PoliciesConfig()
     company: CompanyConfig = CompanyConfig()
+    sign_in: SignInConfig = SignInConfig()
     metrics: MetricsConfig = MetricsConfig()
     limits: LimitsConfig = LimitsConfig()
 
@@ -186,6 +200,7 @@ def parse_config(data: bytes, *, source: str) -> ServerConfig:
         check_database(config.database)
         _check_people(config.people)
         _check_company(config.company)
+        _check_sign_in(config.sign_in)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
@@ -243,6 +258,8 @@ def show_config(config: ServerConfig) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     # JSON strings, numbers and arrays of strings are TOML too.
     return msgspec.json.encode(value).decode()
 
@@ -332,6 +349,25 @@ def _check_company(company: CompanyConfig) -> None:
     for destination in company.destinations:
         if not is_host_name(destination.strip(".")):
             raise ValueError(f"company.destinations: {destination!r} is not a domain")
+
+
+def _check_sign_in(settings: SignInConfig) -> None:
+    if not settings.oidc_issuer:
+        if not settings.local_accounts:
+            raise ValueError(
+                "sign_in.local_accounts: without them nobody could sign in; set sign_in.oidc_issuer"
+            )
+        return
+    parts = urlsplit(settings.oidc_issuer)
+    own = parts.hostname is not None and is_ip_address(parts.hostname)
+    loopback = own and ipaddress.ip_address(parts.hostname or "").is_loopback
+    if parts.hostname is None or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+        raise ValueError("sign_in.oidc_issuer: not an https:// address")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("sign_in.oidc_issuer: has no ?, # or user in it")
+    for key in ("oidc_client_id", "oidc_client_secret_file", "oidc_roles"):
+        if not getattr(settings, key):
+            raise ValueError(f"sign_in.{key}: is needed with sign_in.oidc_issuer")
 
 
 def _check_pipeline(config: ServerConfig) -> None:

@@ -35,6 +35,7 @@ from server.store.tables import (
     correlation_groups,
     days_watched_anywhere,
     dead_letters,
+    dry_runs,
     enrolment_tokens,
     event_blocks,
     hidden_hits,
@@ -51,12 +52,15 @@ from server.store.tables import (
     suspect_traits,
     trait_uses,
     triage_groups,
+    unmaskings,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 
 DAY = 24 * 3600 * 1000
 TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
+DRY_RUN_KEPT = 30 * DAY
+"""So long a dry run of a policy allows publishing (dry_runs/stored_runs.py)."""
 TURN_SECONDS_MAX = 1800.0
 """One job, such as dropping a day of a large company, ends within this time."""
 
@@ -122,8 +126,10 @@ def drop_old(
         (triage_groups, triage_groups.c.at < now - DAY),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
+        (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
+        (dry_runs, dry_runs.c.begun_at < now - DRY_RUN_KEPT),
     ]
     notes: dict[Table, Note] = {alerts: lambda connection, _gone: set_orphans_free(connection, now)}
     dropped = {

@@ -26,7 +26,7 @@ class FailureLimit:
 
     def wait_seconds(self, address: str) -> int:
         """How long this address must wait before it may try again; 0: it may now."""
-        failures = self._failures.get(_network(address))
+        failures = self._failures.get(network_of(address))
         if failures is None:
             return 0
         now = self._monotonic()
@@ -37,7 +37,7 @@ class FailureLimit:
         return math.ceil(failures[0] + WINDOW_SECONDS - now)
 
     def failed(self, address: str) -> None:
-        network = _network(address)
+        network = network_of(address)
         failures = self._failures.pop(network, None)
         if failures is None:
             if len(self._failures) >= ADDRESSES_MAX:
@@ -47,7 +47,8 @@ class FailureLimit:
         self._failures[network] = failures
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What counts as one address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

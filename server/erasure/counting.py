@@ -10,6 +10,7 @@ from server.erasure.erasing import OF_PERSON
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import named_rows
 from server.erasure.named_in_policies import naming_versions
+from server.erasure.named_in_texts import counts_of, naming_texts
 from server.erasure.plan import Plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS
@@ -23,6 +24,7 @@ from server.store.tables import (
     channel_days,
     correlation_groups,
     dead_letters,
+    dry_runs,
     event_blocks,
     hidden_hits,
     judged_days,
@@ -36,12 +38,13 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_uses,
+    unmaskings,
 )
 
 _OF_SUBJECT = (
     *(alerts, judged_days, channel_days, activity_days, anomaly_days),
     *(rule_days, suspect_traits, correlation_groups),
-    *(subject_agents, subject_places, trait_uses, pseudonyms),
+    *(subject_agents, subject_places, trait_uses, pseudonyms, unmaskings),
 )
 _OF_DAY = (channel_days, activity_days, anomaly_days, rule_days, suspect_traits, judged_days)
 
@@ -53,6 +56,8 @@ def count_rows(database: Database, plan: Plan) -> dict[str, int]:
             counts = _of_days(connection, plan.first_day, plan.last_day)
         else:
             counts = _of_subjects(connection, plan)
+        runs = select(func.count()).select_from(dry_runs)
+        counts[dry_runs.name] = int(connection.execute(runs).scalar_one())
     if plan.subjects:
         counts["dead_letters"] = len(dead_letters_of(database, plan, lambda _done, _of: None))
     return {str(name): count for name, count in counts.items() if count}
@@ -68,6 +73,7 @@ def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
         counts["people_led"] = _count(connection, people.c.manager_id == plan.person)
         named = (alerts.c.account_owner == plan.person, alerts.c.suspected_actor == plan.person)
         counts["alerts_blanked"] = _count(connection, or_(*named) & alerts.c.subject.not_in(plan.subjects))
+    counts |= counts_of(naming_texts(connection, plan))
     counts["policy_versions"] = len(naming_versions(connection, plan))
     counts["accounts"] = _count(connection, accounts.c.account.in_(plan.accounts) & ~_others_own(plan))
     nobodys = scim_users.c.user_key.in_(plan.accounts) & scim_users.c.person_id.is_(None)

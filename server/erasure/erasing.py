@@ -21,10 +21,12 @@ from server import audit
 from server.alerts.explaining import explain_moved
 from server.alerts.parts import set_orphans_free
 from server.alerts.ranking import days_of, rank
+from server.dry_runs.stored_runs import forget_runs
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
 from server.erasure.named_in_policies import blank_policies
+from server.erasure.named_in_texts import blank_texts
 from server.erasure.plan import NotFound, Plan, Target, read_plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
@@ -72,6 +74,7 @@ from server.store.tables import (
     suspect_traits,
     trait_bindings,
     trait_uses,
+    unmaskings,
 )
 from server.store.upsert import upsert
 
@@ -82,7 +85,7 @@ Progress = Callable[[str, int, int], None]
 
 _AT_ONCE = (
     *(alerts, judged_days, channel_days, activity_days, anomaly_days, rule_days),
-    *(suspect_traits, correlation_groups),
+    *(suspect_traits, correlation_groups, unmaskings),
 )
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (
@@ -110,10 +113,13 @@ def begin(
     plan = target.plan
     if not plan.subjects and not plan.accounts and plan.first_day is None:
         raise NotFound("nothing is left to erase: another erasure was faster")
-    removed = _forget_person(connection, plan) if plan.person is not None else {}
+    removed = blank_texts(connection, plan)
+    if plan.person is not None:
+        removed |= _forget_person(connection, plan)
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))
     _count_up(removed, "scim_users", _forget_users(connection, plan.accounts))
     _count_up(removed, "policy_versions", blank_policies(connection, plan, actor=actor, now=at))
+    _count_up(removed, "dry_runs", forget_runs(connection))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())

@@ -105,6 +105,11 @@ class Hidden:
             capitalised = len(words) == 1 and words[0] in _CAPITALISED
             self._add(words, whose, within=False, capitalised=capitalised)
 
+    def add_account(self, whose: str, account: str) -> None:
+        """As it is listed, and its name alone where it is listed for a domain or a host."""
+        for form in {account, account.rpartition("\\")[2], account.partition("@")[0]}:
+            self.add_id(whose, form)
+
     def _add(self, words: Words, whose: str, *, within: bool, capitalised: bool) -> None:
         known = self._entries.get(words)
         if known is None:

@@ -25,7 +25,7 @@ from server.people.account_names import account_key
 from server.people.erased import SUBJECT_CHARACTERS
 from server.store.column_types import key_text
 from server.store.database import Database
-from server.store.tables import account_bindings, installation, person_names, pseudonyms
+from server.store.tables import account_bindings, installation, people_changes, person_names, pseudonyms
 from server.store.upsert import insert_missing
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -48,6 +48,12 @@ class Unmasked(msgspec.Struct, frozen=True):
     name: str | None
     """None: an account that belongs to nobody known, or a person without a name."""
     accounts: tuple[str, ...]
+
+
+class _Named(msgspec.Struct):
+    """Of PersonFacts."""
+
+    name: str | None = None
 
 
 def person_subject(person_id: str) -> str:
@@ -178,6 +184,22 @@ def names_to_hide(connection: Connection, person_ids: Iterable[str]) -> dict[str
         rows = connection.execute(select(person_names).where(some))
         found.update({row.person_id: row.name for row in rows})
     return found
+
+
+def former_names(connection: Connection, person_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What people were called before, by person id, as far as it is kept; to be hidden as `names_to_hide`."""
+    wanted = list(person_ids)
+    found: dict[str, dict[str, None]] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = people_changes.c.person_id.in_(wanted[start : start + _AT_ONCE])
+        changes = select(people_changes.c.person_id, people_changes.c.before)
+        for person_id, before in connection.execute(
+            changes.where(some, people_changes.c.before.is_not(None))
+        ):
+            name = msgspec.json.decode(before, type=_Named).name
+            if name:
+                found.setdefault(person_id, {})[name] = None
+    return {person_id: tuple(names) for person_id, names in found.items()}
 
 
 def pseudonym_key(connection: Connection) -> bytes:

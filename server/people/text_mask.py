@@ -174,14 +174,13 @@ def _add_people(connection: Connection, hidden: Hidden, ids: list[str] | None) -
             hidden.add_id(person_subject(person_id), person_id)
         bound = account_bindings.c
         for person_id, account in _rows(connection, bound.person_id, bound.account, part):
-            _add_account(hidden, person_subject(person_id), account or "")
+            hidden.add_account(person_subject(person_id), account or "")
         held = trait_bindings.c
         for person_id, trait in _rows(connection, held.person_id, held.trait, part):
             hidden.add_id(person_subject(person_id), (trait or "").partition(":")[2])
         changes = people_changes.c
         for person_id, before in _rows(connection, changes.person_id, changes.before, part):
-            if before is not None:
-                _add_before(hidden, person_subject(person_id), before)
+            declared_before(hidden, person_subject(person_id), before)
 
 
 def _rows(
@@ -193,18 +192,15 @@ def _rows(
     return [(row.person, row.value) for row in connection.execute(query.distinct())]
 
 
-def _add_account(hidden: Hidden, whose: str, account: str) -> None:
-    """As it is listed, and the name alone where it is listed for a domain or a host."""
-    for form in {account, account.rpartition("\\")[2], account.partition("@")[0]}:
-        hidden.add_id(whose, form)
-
-
-def _add_before(hidden: Hidden, whose: str, before: str) -> None:
+def declared_before(hidden: Hidden, whose: str, before: str | None) -> None:
+    """A row of `people_changes`: what somebody was called, and had, before it."""
+    if before is None:
+        return
     facts = msgspec.json.decode(before, type=_Before)
     if facts.name:
         hidden.add_name(whose, facts.name)
     for account in facts.accounts:
-        _add_account(hidden, whose, account.name)
+        hidden.add_account(whose, account.name)
     for trait in facts.traits:
         hidden.add_id(whose, trait.name.partition(":")[2])
 
@@ -223,11 +219,11 @@ def _add_others(connection: Connection, hidden: Hidden) -> None:
         account, _, host = subject.removeprefix("account:").rpartition("@")
         if not account:
             account, host = host, ""
-        _add_account(hidden, subject, account)
+        hidden.add_account(subject, account)
         hidden.add_id("", host)
     owned = exists().where(account_bindings.c.account == accounts.c.account)
     for account in connection.execute(select(accounts.c.account).where(~owned).distinct()).scalars():
-        _add_account(hidden, f"account:{account}", account)
+        hidden.add_account(f"account:{account}", account)
     for agent in connection.execute(select(agents.c.name)).scalars():
         hidden.add_id("", agent)
 

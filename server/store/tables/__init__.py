@@ -12,6 +12,12 @@ index by subject and local day, as ranges of sequence numbers.
 
 from __future__ import annotations
 
+from server.store.tables.accounts import (
+    console_addresses,
+    console_invitations,
+    console_sessions,
+    console_users,
+)
 from server.store.tables.agents import (
     agent_epochs,
     agent_findings,
@@ -42,6 +48,7 @@ from server.store.tables.detection import (
     subject_places,
     suspect_traits,
 )
+from server.store.tables.dry_runs import dry_runs
 from server.store.tables.erasures import block_seals, erased_accounts, erasures, seal_keys
 from server.store.tables.events import (
     collector_days,
@@ -61,6 +68,7 @@ from server.store.tables.people import (
     account_bindings,
     accounts,
     employments,
+    import_mappings,
     installation,
     leaver_flags,
     people,
@@ -74,6 +82,7 @@ from server.store.tables.policies import hidden_hits, policy_faults, policy_vers
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
 from server.store.tables.triage import alert_history, alert_notes, triage_groups
+from server.store.tables.unmaskings import unmaskings
 from server.store.tables.uses import trait_uses
 
 __all__ = [
@@ -98,10 +107,15 @@ __all__ = [
     "cases",
     "channel_days",
     "collector_days",
+    "console_addresses",
+    "console_invitations",
+    "console_sessions",
+    "console_users",
     "correlated_ranges",
     "correlation_groups",
     "days_watched_anywhere",
     "dead_letters",
+    "dry_runs",
     "employments",
     "enrolment_tokens",
     "erased_accounts",
@@ -109,6 +123,7 @@ __all__ = [
     "event_blocks",
     "evidence_packs",
     "hidden_hits",
+    "import_mappings",
     "installation",
     "judged_days",
     "judged_ranges",
@@ -140,5 +155,6 @@ __all__ = [
     "trait_bindings",
     "trait_uses",
     "triage_groups",
+    "unmaskings",
     "workers",
 ]

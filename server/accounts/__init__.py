@@ -1,0 +1,1 @@
+"""Who signs in to the console: users, passwords, single sign-on, sessions."""

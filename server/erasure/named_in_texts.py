@@ -1,0 +1,88 @@
+"""What people typed about alerts, cases and unmaskings: an erased person's name goes from it.
+
+`[name]` stands in its place, as analysts read it anyway; who was meant is nobody's to know from then on. The
+audit trail stays as it is, since its rows prove each other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, Connection, Table, select, update
+
+from server.erasure.plan import Plan
+from server.people.erased import is_no_account
+from server.people.prose_words import Hidden
+from server.people.text_mask import HIDDEN, declared_before
+from server.store.tables import (
+    alert_history,
+    alert_notes,
+    alerts,
+    case_history,
+    cases,
+    evidence_packs,
+    people_changes,
+    unmaskings,
+)
+
+TYPED: Final[tuple[tuple[Table, Column[int], tuple[str, ...]], ...]] = (
+    (alerts, alerts.c.id, ("reason",)),
+    (alert_history, alert_history.c.id, ("reason",)),
+    (alert_notes, alert_notes.c.id, ("text",)),
+    (cases, cases.c.id, ("title", "reason")),
+    (case_history, case_history.c.id, ("text",)),
+    (evidence_packs, evidence_packs.c.id, ("reason",)),
+    (unmaskings, unmaskings.c.id, ("reason",)),
+)
+"""Tables with texts that people typed: (table, its number, columns). A new one belongs here."""
+
+
+def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
+    """Rows that it changed, by table. In a write transaction, before what is declared of the person goes."""
+    found = naming_texts(connection, plan)
+    for table, number, _ in TYPED:
+        for row, blanked in found.get(table.name, {}).items():
+            connection.execute(update(table).where(number == row).values(blanked))
+    return counts_of(found)
+
+
+def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[int, dict[str, str]]]:
+    """What texts become that name the person: by table, number of the row, and column."""
+    hidden = _words(connection, plan)
+    found: dict[str, dict[int, dict[str, str]]] = {}
+    for table, number, names in TYPED if len(hidden) else ():
+        columns = [table.c[name] for name in names]
+        for row, *texts in connection.execute(select(number, *columns)):
+            blanked = {
+                name: _without(hidden, text)
+                for name, text in zip(names, texts, strict=True)
+                if text and hidden.found(text)
+            }
+            if blanked:
+                found.setdefault(table.name, {})[row] = blanked
+    return found
+
+
+def counts_of(found: dict[str, dict[int, dict[str, str]]]) -> dict[str, int]:
+    return {f"{table}_texts": len(rows) for table, rows in found.items()}
+
+
+def _words(connection: Connection, plan: Plan) -> Hidden:
+    hidden = Hidden()
+    if plan.person is not None:
+        hidden.add_id("", plan.person)
+        before = select(people_changes.c.before).where(people_changes.c.person_id == plan.person)
+        for stored in connection.execute(before).scalars():
+            declared_before(hidden, "", stored)
+    if plan.name:
+        hidden.add_name("", plan.name)
+    for account in plan.accounts:
+        if not is_no_account(account):
+            hidden.add_account("", account)
+    return hidden
+
+
+def _without(hidden: Hidden, text: str) -> str:
+    for start, end in reversed(hidden.found(text)):
+        text = text[:start] + HIDDEN + text[end:]
+    return text

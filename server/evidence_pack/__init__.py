@@ -1,0 +1,1 @@
+"""Evidence packs: a case as one archive that shows, without this server, whether it was changed."""

@@ -1,0 +1,36 @@
+"""What people typed of alerts forgets who is erased; who saw whose name goes with the person."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from server.erasure.counting import count_rows
+from server.erasure.plan import person_target
+from server.people.pseudonyms import known_pseudonyms, pseudonym_key
+from server.people.unmaskings import grant
+from server.store.tables import unmaskings
+from tests.server.erasure.shared_machine import PERSON, erase, prepare, take_over, traces_in_rows
+from tests.server.pipeline.conftest import Server
+from tests.server.pipeline.endpoint import Endpoint
+
+
+def test_an_erased_name_goes_from_reasons_about_others_and_its_own_unmaskings_go(server: Server) -> None:
+    prepare(server, [Endpoint("desk-4")])
+    take_over(server, "id,name\nE2,Jo Alder\n")
+    with server.database.begin() as connection:
+        pseudonym_key(connection)
+        shown = known_pseudonyms(connection, [f"person:{PERSON}", "person:E2"])
+        reason = f"asked by Zymborska, Xanthippe ({PERSON}) about Jo"
+        grant(connection, shown["person:E2"], actor="user:omar", at=server.now, reason=reason)
+        grant(connection, shown[f"person:{PERSON}"], actor="user:omar", at=server.now, reason="case 7")
+    assert any("unmaskings.reason" in trace for trace in traces_in_rows(server))
+    with server.database.read() as connection:
+        target = person_target(connection, PERSON)
+    counted = count_rows(server.database, target.plan)
+    removed = erase(server)
+    assert [trace for trace in traces_in_rows(server) if not trace.startswith("audit")] == []
+    with server.database.read() as connection:
+        left = connection.execute(select(unmaskings.c.subject, unmaskings.c.reason)).all()
+    assert left == [("person:E2", "asked by [name] ([name]) about Jo")]
+    assert (removed["unmaskings_texts"], removed["unmaskings"]) == (1, 1)
+    assert (counted["unmaskings_texts"], counted["unmaskings"]) == (1, 1)
