@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import audit_trail as audit_calls
 from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home, settings, sign_in, tokens, users
+from server.console.pages import audit_trail, home, settings, sign_in, tokens, users
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
@@ -23,9 +24,10 @@ PAGES: Final[Sequence[Page]] = (
     *settings.PAGES,
     *users.PAGES,
     *tokens.PAGES,
+    *audit_trail.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API,)
+API: Final[Sequence[ApiCall]] = (*me.API, *audit_calls.API)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
