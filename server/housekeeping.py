@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.alerts.queue.rows import fill_missing_rows
 from server.correlation_retention import shorten_windows
 from server.enrich.sessions import KEPT_DAYS, is_of_sessions
 from server.erasure.record import let_accounts_go
@@ -183,6 +184,7 @@ class Housekeeping:
             # Often: where the clock was put right, agents take it for none until it is made anew.
             (certificate_seconds, lambda _stop: renew_certificate()),
             (drop_seconds, lambda _stop: keep_time()),
+            (drop_seconds, self._fill_queue),
         ]
         if broker is not None:
             self._jobs.append((expel_seconds, lambda _stop: self._expel(broker)))
@@ -202,6 +204,16 @@ class Housekeeping:
             trim_log(self._database, self._log)
         except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
+
+    def _fill_queue(self, stop: threading.Event) -> None:
+        """After an upgrade; later there is nothing to do."""
+        try:
+            filled = fill_missing_rows(self._database, stopped=stop.is_set)
+        except StoreUnavailable as error:
+            _logger.warning("queue_not_filled", extra={"detail": str(error)})
+        else:
+            if filled:
+                _logger.info("queue_filled", extra={"alerts": filled})
 
     def _expel(self, broker: BrokerAccess) -> None:
         """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""
