@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, get_args
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -16,6 +16,7 @@ from server.console.charts.svg import Text
 from server.profiles.profile import MONTH_DAYS, Months, Span
 from server.profiles.standing_now import StandingNow
 
+MONTHS: Final[tuple[Months, ...]] = (1, 3, 6)
 DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 
 
@@ -47,7 +48,7 @@ class RangeAsked(msgspec.Struct, frozen=True):
 
 def read_range(query: ImmutableMultiDict[str, str]) -> RangeAsked:
     """A link may be old or made up: what cannot be read counts as not asked for."""
-    months = next((each for each in get_args(Months) if str(each) == query.get("months")), 3)
+    months: Months = next((each for each in MONTHS if str(each) == query.get("months")), 3)
     channel = query.get("channel", "")
     return RangeAsked(
         months,

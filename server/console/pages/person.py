@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -71,7 +71,7 @@ def person(console: Console, ask: Ask) -> Response:
         "people/person.html",
         found=found,
         badge=leaver_words(found.standing, ask.text),
-        status=status_words(found.standing.status, ask.text),
+        employment=status_words(found.standing.status, ask.text),
         notice=_day(found.standing.notice_day),
         last_day=_day(found.standing.last_day),
         severity="" if found.risk is None else severity_of(found.risk).value,
@@ -150,7 +150,7 @@ def _activity(
 
 def _shown(
     ask: Ask, known: Subject, asked: RangeAsked, activity: Activity, standing: StandingNow
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the range's part of the page is made of."""
     span, place = activity.span, f"/people/{quote(known.pseudonym)}"
     before, after = earlier(asked, span), later(asked, span)
