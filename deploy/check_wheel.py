@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("event_schema", "collectors", "agent", "analytics", "policies", "server")
-DATA = ("py.typed", ".yml", ".mako", ".json", ".toml")
+DATA = ("py.typed", ".yml", ".mako", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt")
 
 
 def expected() -> set[str]:

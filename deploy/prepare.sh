@@ -123,8 +123,19 @@ mail_and_printing() {
     if [ "$made" = 1 ]; then as_root rm -f $policy; fi
 }
 
+# axe-core, which tests ask what on a page bars people from using it.
+axe() {
+    [ -f .tools/axe/node_modules/axe-core/axe.min.js ] && return 0
+    command -v npm >/dev/null || debian nodejs npm
+    say "fetching axe-core into .tools"
+    mkdir -p .tools/axe
+    npm install --silent --no-audit --no-fund --prefix .tools/axe 'axe-core@^4.10' >/dev/null ||
+        die "npm could not fetch axe-core"
+}
+
 tests() {
     drive
+    axe
     kafka
     postgres
     mariadb

@@ -26,6 +26,7 @@ _COMMANDS = {
     "eval": ("server.commands.evaluation", "evaluation"),
     "kafka": ("server.commands.kafka", "kafka"),
     "token": ("server.commands.tokens", "token_group"),
+    "users": ("server.commands.users", "users"),
 }
 
 

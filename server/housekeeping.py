@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.alerts.queue.rows import fill_missing_rows
 from server.correlation_retention import shorten_windows
 from server.enrich.sessions import KEPT_DAYS, is_of_sessions
 from server.erasure.record import let_accounts_go
@@ -34,6 +35,7 @@ from server.store.tables import (
     correlation_groups,
     days_watched_anywhere,
     dead_letters,
+    dry_runs,
     enrolment_tokens,
     event_blocks,
     hidden_hits,
@@ -56,6 +58,8 @@ from server.trusted_clock import PlainClock, ServerClock, TrustedClock
 DAY = 24 * 3600 * 1000
 TOKEN_KEPT = 7 * DAY
 """A used or expired token stays for so long, to tell an administrator what became of it."""
+DRY_RUN_KEPT = 30 * DAY
+"""So long a dry run of a policy allows publishing (dry_runs/stored_runs.py)."""
 TURN_SECONDS_MAX = 1800.0
 """One job, such as dropping a day of a large company, ends within this time."""
 
@@ -123,6 +127,7 @@ def drop_old(
         (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
         (look_backs, look_backs.c.finished_at < now - alerts_days * DAY),
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
+        (dry_runs, dry_runs.c.begun_at < now - DRY_RUN_KEPT),
     ]
     dropped = {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
     dropped["correlation_windows"] = shorten_windows(database, first_local, stopped=stop.is_set)
@@ -179,6 +184,7 @@ class Housekeeping:
             # Often: where the clock was put right, agents take it for none until it is made anew.
             (certificate_seconds, lambda _stop: renew_certificate()),
             (drop_seconds, lambda _stop: keep_time()),
+            (drop_seconds, self._fill_queue),
         ]
         if broker is not None:
             self._jobs.append((expel_seconds, lambda _stop: self._expel(broker)))
@@ -198,6 +204,16 @@ class Housekeeping:
             trim_log(self._database, self._log)
         except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
+
+    def _fill_queue(self, stop: threading.Event) -> None:
+        """After an upgrade; later there is nothing to do."""
+        try:
+            filled = fill_missing_rows(self._database, stopped=stop.is_set)
+        except StoreUnavailable as error:
+            _logger.warning("queue_not_filled", extra={"detail": str(error)})
+        else:
+            if filled:
+                _logger.info("queue_filled", extra={"alerts": filled})
 
     def _expel(self, broker: BrokerAccess) -> None:
         """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""

@@ -1,4 +1,7 @@
-"""Tokens of service accounts: programs that bring data over HTTPS, each with one role.
+"""Tokens of service accounts: programs that bring data over HTTPS or use the console's, each with one role.
+
+Those of the console's roles have a scope: `read`, or `write` too. A token never takes a pseudonym off, and
+never manages accounts, whatever its role may.
 
 32 random bytes behind "leaver_", shown once, stored as their SHA-256 only; each ends by itself, and may be
 revoked before. Two may hold at once, so that one follows the other without a gap.
@@ -17,6 +20,7 @@ from sqlalchemy import Column, Connection, Row, insert, select, update
 
 from event_schema.struct_base import Milliseconds
 from server import audit
+from server.people.roles import Role
 from server.store.tables import service_tokens
 
 DAY_MS: Final = 86_400_000
@@ -31,6 +35,20 @@ _NOTED_MS: Final = 3_600_000
 class TokenRole(StrEnum):
     HR_IMPORT = "hr-import"
     SCIM = "scim"
+    HR = "hr"
+    ANALYST = "analyst"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+
+    @property
+    def console(self) -> Role | None:
+        """In whose place it asks for the console's data; None: it may not."""
+        return None if self in (TokenRole.HR_IMPORT, TokenRole.SCIM) else Role(str(self))
+
+
+class Scope(StrEnum):
+    READ = "read"
+    WRITE = "write"
 
 
 class TokenRefused(Exception):
@@ -52,6 +70,7 @@ class ServiceToken(msgspec.Struct, frozen=True):
     expires_at: Milliseconds
     used_at: Milliseconds | None
     revoked_at: Milliseconds | None
+    scope: Scope = Scope.WRITE
 
     def is_use_worth_noting(self, now: int) -> bool:
         return self.used_at is None or now - self.used_at >= _NOTED_MS
@@ -63,9 +82,22 @@ class ServiceToken(msgspec.Struct, frozen=True):
 
 
 def create_token(
-    connection: Connection, name: str, role: TokenRole, *, days: int, now: int, actor: str
+    connection: Connection,
+    name: str,
+    role: TokenRole,
+    *,
+    days: int,
+    now: int,
+    actor: str,
+    scope: Scope | None = None,
 ) -> str:
-    """The token, which cannot be read again. Raises TokenRefused: a name that holds, or that is none."""
+    """The token, which cannot be read again. `scope`: of the console's roles, else READ; the others write.
+    Raises TokenRefused: a name that holds, or that is none; a scope that has no meaning; too many days."""
+    if role.console is None and scope is Scope.READ:
+        raise TokenRefused(f"a token of the role {role} brings data, so its scope is write")
+    if not 1 <= days <= DAYS_MAX:
+        raise TokenRefused(f"a token ends after 1 to {DAYS_MAX} days")
+    held = scope or (Scope.WRITE if role.console is None else Scope.READ)
     if NAME_PATTERN.fullmatch(name) is None:
         raise BadTokenName(
             "a name has small letters, digits, dots and dashes, and begins with one of the first"
@@ -74,9 +106,9 @@ def create_token(
         raise TokenRefused(f"{name} has a token that holds: revoke it, or give the next one another name")
     token = _PREFIX + secrets.token_urlsafe(32)
     row = {"name": name, "role": str(role), "token_sha256": _digest(token), "created_at": now}
-    row |= {"created_by": actor, "expires_at": now + days * DAY_MS}
+    row |= {"created_by": actor, "expires_at": now + days * DAY_MS, "scope": str(held)}
     connection.execute(insert(service_tokens).values(row))
-    detail = {"role": str(role), "days": days}
+    detail = {"role": str(role), "days": days, "scope": str(held)}
     audit.append(
         connection, at=now, actor=actor, action="token.create", object=f"token:{name}", detail=detail
     )
@@ -128,7 +160,7 @@ def _columns() -> list[Column[Any]]:
 
 def _token(row: Row[Any]) -> ServiceToken:
     values = {field: getattr(row, field) for field in ServiceToken.__struct_fields__}
-    return ServiceToken(**{**values, "role": TokenRole(row.role)})
+    return ServiceToken(**{**values, "role": TokenRole(row.role), "scope": Scope(row.scope)})
 
 
 def _digest(token: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from server.accounts.invitations import invite_first_administrator
 from server.addresses import public_address
 from server.admin_token import has_token, rotate_token
 from server.agents.broker_access import BrokerAccess
@@ -316,6 +317,7 @@ class _Server:
         if token is not None:
             self._say(f"token      {token}")
             self._say("           for administrators, shown only now; leaver token rotate makes another")
+        self._say(f"console    {self._console_address()}")
         self._say("enrol      leaver agents enrol NAME   prints the line to run on the endpoint")
         self._say("ready      stop with Ctrl-C")
 
@@ -324,6 +326,15 @@ class _Server:
             if has_token(connection):
                 return None
             return rotate_token(connection, now=self._installation.clock(), actor="leaver up")
+
+    def _console_address(self) -> str:
+        """As long as nobody can sign in who manages users, with what lets the first administrator in."""
+        address = public_address(self._installation.config, self._https.port)
+        if not self._installation.config.sign_in.local_accounts:
+            return address
+        with self._installation.database.begin() as connection:
+            token = invite_first_administrator(connection, now=self._installation.clock(), actor="leaver up")
+        return f"{address}/first#{token}   for the first administrator, once" if token else address
 
     def _process_state(self) -> ProcessState:
         return ProcessState(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,8 +12,8 @@ from server.people.roles import Role
 COOKIE: Final = "__Host-leaver"
 """Browsers take such a cookie over TLS only, for the whole host, and from nobody but that host."""
 NOTED_MS: Final = 60_000
-LANGUAGES: Final = ("en", "zh")
-THEMES: Final = ("auto", "light", "dark")
+Language = Literal["en", "zh"]
+Theme = Literal["auto", "light", "dark"]
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -23,8 +23,8 @@ class Session(msgspec.Struct, frozen=True):
     user_id: int
     user: str
     role: Role
-    language: str
-    theme: str
+    language: Language
+    theme: Theme
     time_zone: str
     single_keys: bool
     created_at: Milliseconds

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from event_schema.struct_base import Milliseconds
 from server import audit
+from server.accounts.session_types import Language, Theme
 from server.accounts.sessions import end_sessions
 from server.people.roles import Role
 from server.store.tables import console_invitations, console_users
@@ -51,8 +52,8 @@ class User(msgspec.Struct, frozen=True):
     created_by: str
     signed_in_at: Milliseconds | None
     disabled_at: Milliseconds | None
-    language: str
-    theme: str
+    language: Language
+    theme: Theme
     time_zone: str
     single_keys: bool
 
@@ -155,7 +156,7 @@ def end_all_sessions(connection: Connection, name: str, *, now: int, actor: str)
 
 
 def set_look(
-    connection: Connection, name: str, *, language: str, theme: str, time_zone: str, single_keys: bool
+    connection: Connection, name: str, *, language: Language, theme: Theme, time_zone: str, single_keys: bool
 ) -> None:
     """How the user sees the console; checked by whoever calls. No audit row: it concerns nobody else."""
     user = required_user(connection, name)

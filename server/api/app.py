@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from server.api.access import Endpoint, Served, routes
 from server.api.admin_routes import ADMIN_ENDPOINTS
@@ -17,6 +18,10 @@ from server.api.hr_routes import HR_ENDPOINTS
 from server.api.operation_routes import operation_endpoints
 from server.api.scim_routes import SCIM_ENDPOINTS
 from server.api.service import ApiService, Service
+from server.console.access import refused
+from server.console.app import console_routes
+from server.console.page import Console
+from server.console.security_headers import secured
 
 OTHER = "other"
 """Method and route, for counting requests that fit none."""
@@ -32,7 +37,12 @@ ENDPOINTS: list[Endpoint[ApiService]] = [
 
 def create_app(service: ApiService) -> Starlette:
     """All of `leaver up`."""
-    return _app(ENDPOINTS, service)
+    console = Console(service)
+
+    def shown(request: Request, error: ApiError) -> Response:
+        return secured(refused(console, request, error))
+
+    return _app(ENDPOINTS, service, console_routes(console), shown)
 
 
 def create_operation_app(service: Service) -> Starlette:
@@ -40,19 +50,28 @@ def create_operation_app(service: Service) -> Starlette:
     return _app(operation_endpoints(), service)
 
 
-def _app(endpoints: Sequence[Endpoint[Served]], service: Served) -> Starlette:
-    def no_such_route(_request: Request, error: Exception) -> Response:
+def _as_json(_request: Request, error: ApiError) -> Response:
+    return refusal_response(error)
+
+
+def _app(
+    endpoints: Sequence[Endpoint[Served]],
+    service: Served,
+    more: Sequence[BaseRoute] = (),
+    refusal: Callable[[Request, ApiError], Response] = _as_json,
+) -> Starlette:
+    def no_such_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         service.count(f"{OTHER} {OTHER} {error.status_code}")
         reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        return closing(refusal_response(ApiError(error.status_code, reason, error.detail)))
+        return closing(refusal(request, ApiError(error.status_code, reason, error.detail)))
 
-    def failed(_request: Request, error: Exception) -> Response:
+    def failed(request: Request, error: Exception) -> Response:
         service.count(f"{OTHER} {OTHER} 500")
-        return closing(refusal_response(ApiError(500, "internal", "internal error")))
+        return closing(refusal(request, ApiError(500, "internal", "internal error")))
 
     app = Starlette(
-        routes=routes(endpoints, service),
+        routes=[*routes(endpoints, service), *more],
         exception_handlers={HTTPException: no_such_route, Exception: failed},
     )
     app.router.redirect_slashes = False

@@ -93,8 +93,9 @@ def outcome(
     processes: int | None,
     progress: Progress,
     stop: threading.Event,
+    apart: bool = False,
 ) -> Outcome:
-    """As backtest; writes nothing."""
+    """As backtest; writes nothing. `apart`: none of it is done in this process, however little it is."""
     with database.read() as connection:
         rules = Rules(
             tuple(
@@ -118,12 +119,18 @@ def outcome(
             blocks, upto, events = blocks_stored(connection, first_day)
             shares = shares_of(connection, first_day, upto, _processes(processes, blocks, compared))
         tasks = [Task(rules, share, since, first_day) for share in shares]
-        totals = _worked(database, tasks, compared, progress, stop)
+        totals = _worked(database, tasks, compared, progress, stop, apart=apart)
     return Outcome(totals, compared, (since, today), events)
 
 
 def _worked(
-    database: Database, tasks: list[Task], compared: Difference, progress: Progress, stop: threading.Event
+    database: Database,
+    tasks: list[Task],
+    compared: Difference,
+    progress: Progress,
+    stop: threading.Event,
+    *,
+    apart: bool,
 ) -> Totals:
     total = sum(task.share.count for task in tasks)
     done = 0
@@ -134,7 +141,7 @@ def _worked(
         progress(done, total)
 
     progress(0, total)
-    if len(tasks) == 1:
+    if len(tasks) == 1 and not apart:
         return work(database, tasks[0], compared, progress=more, stopped=stop.is_set)
     return in_processes(database.url, tasks, progress=more, stop=stop)
 

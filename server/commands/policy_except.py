@@ -11,14 +11,9 @@ from pathlib import Path
 
 import click
 import msgspec
-from sqlalchemy import Connection
 
-from event_schema.field_registry import field_registry
 from event_schema.printable import printable_name
 from policies.errors import PolicyErrors
-from policies.exception_file import LONGEST_DAYS
-from policies.exceptions import ParsedException
-from policies.rule_file import RuleText, parse_text
 from server.alerts.view_types import Unmasking
 from server.commands.opening import (
     FINDINGS,
@@ -33,18 +28,22 @@ from server.commands.opening import (
 )
 from server.commands.policy_changes import publish_first
 from server.commands.policy_sight import sight_of
-from server.people.directory import load_directory
-from server.people.pseudonyms import UnknownPseudonym, subject_of
+from server.people.pseudonyms import UnknownPseudonym
 from server.policies.listing import find_version
-from server.policies.making_exceptions import Wanted, exception_text
-from server.policies.preview import Preview, preview
+from server.policies.making_exceptions import (
+    Wanted,
+    checked_last_day,
+    exception_text,
+    keep_exception,
+    person_by_any,
+    prepare_exception,
+)
+from server.policies.preview import Preview
 from server.policies.versions import (
     REASON_CHARACTERS,
     PolicyVersion,
     UnknownPolicy,
-    check_together,
     current_versions,
-    save,
 )
 
 _FILE = "leaver policy except"
@@ -123,49 +122,53 @@ def make_exception(
                 named = _named(held, rules)
                 meant = wanted
                 if person is not None:
-                    meant = msgspec.structs.replace(wanted, person=_person(connection, person))
+                    meant = msgspec.structs.replace(wanted, person=person_by_any(connection, person))
                     by_pseudonym = meant.person != person.strip()
-                found = _parsed(meant, named, held, last_day, owner, why, title)
-                counted = preview(connection, found[1], list(held.values()), now=now, days=days)
+                found = prepare_exception(
+                    connection,
+                    meant,
+                    named,
+                    until=last_day,
+                    owner=owner or system_actor().partition(":")[2],
+                    reason=why,
+                    now=now,
+                    by_pseudonym=by_pseudonym,
+                    title=title,
+                    days=days,
+                )
         except (UnknownPolicy, UnknownPseudonym) as error:
             fail(str(error))
         except PolicyErrors as errors:
             for fault in errors.errors:
                 click.echo(printable_name(fault.message), err=True)
             raise SystemExit(FINDINGS) from errors
-        told = unmask or not _names_somebody(wanted, by_pseudonym)
+        told = unmask or found.told
         if unmask:
             # On the record before anything shows.
             unmasking = Unmasking(system_actor(), now, why)
-            sight_of(installation.database, [], unmasking, found[1].exception_id)
+            sight_of(installation.database, [], unmasking, found.exception_id)
         sight = sight_of(installation.database, [each.title for each in named], None, _FILE)
         titles = [(each.rule_id, sight(each.title)) for each in named]
-        shown = _text(wanted, titles, last_day, owner, why, title, found[1].exception_id)
+        shown = _text(wanted, titles, last_day, owner, why, title, found.exception_id)
         if not as_json:
             click.echo(shown)
-            click.echo(_words(counted) if told else _NOT_TOLD)
+            click.echo(_words(found.counted) if told else _NOT_TOLD)
         if not dry_run:
             if not yes:
                 click.confirm("Save it?", abort=True)
             with installation.database.begin() as connection:
-                version = save(
-                    connection,
-                    found[0],
-                    file=_FILE,
-                    actor=system_actor(),
-                    reason=why,
-                    now=now,
-                    preview=msgspec.to_builtins(counted),
+                version = keep_exception(
+                    connection, found, file=_FILE, actor=system_actor(), reason=why, now=now
                 )
             if not as_json:
                 click.echo(f"exception {version.rule_id} holds until {last_day} is over")
     if as_json:
         echo_json(
             {
-                "id": found[1].exception_id,
+                "id": found.exception_id,
                 "saved": not dry_run,
                 "text": shown,
-                "preview": counted if told else None,
+                "preview": found.counted if told else None,
             }
         )
 
@@ -175,16 +178,6 @@ def _named(held: dict[str, PolicyVersion], rules: tuple[str, ...]) -> list[Polic
     return [
         find_version([each for each in held.values() if each.kind != "exception"], rule) for rule in rules
     ]
-
-
-def _names_somebody(wanted: Wanted, by_pseudonym: bool) -> bool:
-    """Whether what was given tells, without a pseudonym, who is meant."""
-    specs = (field_registry().get(path.partition("|")[0]) for path, _ in wanted.fields)
-    return (
-        (wanted.person is not None and not by_pseudonym)
-        or wanted.account is not None
-        or any(spec is not None and spec.names_person for spec in specs)
-    )
 
 
 def _text(
@@ -207,42 +200,11 @@ def _text(
     )
 
 
-def _parsed(
-    wanted: Wanted,
-    named: list[PolicyVersion],
-    held: dict[str, PolicyVersion],
-    until: datetime.date,
-    owner: str | None,
-    reason: str,
-    title: str | None,
-) -> tuple[str, ParsedException]:
-    """The exception's text, and what it says."""
-    text = _text(wanted, [(each.rule_id, each.title) for each in named], until, owner, reason, title)
-    parsed = parse_text(RuleText(_FILE, text))
-    check_together(parsed, held)
-    assert isinstance(parsed.parsed, ParsedException)
-    return text, parsed.parsed
-
-
 def _last_day(given: str, now: int) -> datetime.date:
     try:
-        day = datetime.date.fromisoformat(given)
+        return checked_last_day(given, now)
     except ValueError as error:
-        raise click.UsageError(f"--until {given}: write a day, as 2026-12-31") from error
-    today = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC).date()
-    if not today <= day <= today + datetime.timedelta(days=LONGEST_DAYS):
-        raise click.UsageError(f"--until {given} is not between today and {LONGEST_DAYS} days from now")
-    return day
-
-
-def _person(connection: Connection, given: str) -> str:
-    """An id that is known, by itself or by its pseudonym. Raises UnknownPseudonym."""
-    if load_directory(connection).person(given.strip()) is not None:
-        return given.strip()
-    kind, _, person_id = subject_of(connection, given).partition(":")
-    if kind != "person":
-        raise UnknownPseudonym(f"{given} is an account, not a person: use --account")
-    return person_id
+        raise click.UsageError(f"--until {given}: {error}") from error
 
 
 def _fields(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

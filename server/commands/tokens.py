@@ -27,6 +27,7 @@ from server.service_tokens import (
     DAY_MS,
     DAYS_MAX,
     BadTokenName,
+    Scope,
     ServiceToken,
     TokenRefused,
     TokenRole,
@@ -58,7 +59,13 @@ def rotate(data: Path | None) -> None:
     "--role",
     required=True,
     type=click.Choice([str(role) for role in TokenRole]),
-    help="What it may call: hr-import brings HR's files, scim is an identity provider. Nothing else.",
+    help="hr-import brings HR's files, scim is an identity provider; others see in the console's API what "
+    "people of that role see, but never take a pseudonym off and never manage accounts.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice([str(scope) for scope in Scope]),
+    help="Of the console's roles: only read (the default), or write too.",
 )
 @click.option(
     "--days",
@@ -69,7 +76,7 @@ def rotate(data: Path | None) -> None:
 )
 @data_option
 @json_option
-def create(name: str, role: str, days: int, data: Path | None, as_json: bool) -> None:
+def create(name: str, role: str, scope: str | None, days: int, data: Path | None, as_json: bool) -> None:
     """Make a token for the service account NAME and print it, once.
 
     The audit trail names the account with all that it changes. Give the next one another name (okta-2028),
@@ -80,7 +87,13 @@ def create(name: str, role: str, days: int, data: Path | None, as_json: bool) ->
         try:
             with installation.database.begin() as connection:
                 token = create_token(
-                    connection, name, TokenRole(role), days=days, now=now, actor=system_actor()
+                    connection,
+                    name,
+                    TokenRole(role),
+                    scope=None if scope is None else Scope(scope),
+                    days=days,
+                    now=now,
+                    actor=system_actor(),
                 )
         except BadTokenName as error:
             fail(str(error), USAGE)
@@ -115,7 +128,7 @@ def show(data: Path | None, as_json: bool) -> None:
     elif found:
         echo_table(_table(found, now))
     else:
-        click.echo("No tokens of service accounts yet: leaver token create NAME --role hr-import|scim")
+        click.echo("No tokens of service accounts yet: leaver token create NAME --role ROLE")
 
 
 @token_group.command("revoke")
@@ -136,12 +149,13 @@ def revoke(name: str, reason: str, data: Path | None) -> None:
 
 def _table(found: list[ServiceToken], now: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "role", "state", "made", "ends", "last used", "by"):
+    for column in ("name", "role", "scope", "state", "made", "ends", "last used", "by"):
         table.add_column(column, no_wrap=column != "by")
     for token in found:
         table.add_row(
             token.name,
             token.role,
+            token.scope,
             token.state_at(now),
             _day(token.created_at),
             _day(token.expires_at),

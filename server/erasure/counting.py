@@ -24,6 +24,7 @@ from server.store.tables import (
     channel_days,
     correlation_groups,
     dead_letters,
+    dry_runs,
     event_blocks,
     hidden_hits,
     judged_days,
@@ -55,6 +56,8 @@ def count_rows(database: Database, plan: Plan) -> dict[str, int]:
             counts = _of_days(connection, plan.first_day, plan.last_day)
         else:
             counts = _of_subjects(connection, plan)
+        runs = select(func.count()).select_from(dry_runs)
+        counts[dry_runs.name] = int(connection.execute(runs).scalar_one())
     if plan.subjects:
         counts["dead_letters"] = len(dead_letters_of(database, plan, lambda _done, _of: None))
     return {str(name): count for name, count in counts.items() if count}

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from server import audit
 from server.alerts.explaining import explain_moved
 from server.alerts.ranking import days_of, rank
+from server.dry_runs.stored_runs import forget_runs
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
@@ -117,6 +118,7 @@ def begin(
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))
     _count_up(removed, "scim_users", _forget_users(connection, plan.accounts))
     _count_up(removed, "policy_versions", blank_policies(connection, plan, actor=actor, now=at))
+    _count_up(removed, "dry_runs", forget_runs(connection))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())

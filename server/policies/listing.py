@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from policies.rule_file import (
     ParsedText,
     RuleText,
     good_texts,
-    parse_text,
+    parse_once,
     policy_of,
     read_folder,
 )
@@ -92,7 +92,7 @@ def held_versions(connection: Connection) -> dict[str, PolicyVersion]:
 def shipped_texts() -> dict[str, ParsedText]:
     """By id."""
     texts, _ = read_folder(SHIPPED_RULES)
-    return {each.rule_id: each for each in map(parse_text, texts) if each.rule_id is not None}
+    return {each.rule_id: each for each in map(parse_once, texts) if each.rule_id is not None}
 
 
 def find_version(held: Iterable[PolicyVersion], given: str) -> PolicyVersion:
@@ -124,28 +124,14 @@ def _names(version: PolicyVersion, step: int, letters: int) -> set[str]:
             return {version.rule_id[:letters]} if letters >= _BEGINNING_MIN else set()
 
 
-def policy_listing(connection: Connection, *, now: int) -> Listing:
-    """now: ms UTC."""
+def policy_listing(connection: Connection, *, now: int, counted: bool = True) -> Listing:
+    """now: ms UTC. `counted`: False leaves the rules' hits and people at 0."""
     held = held_versions(connection)
-    parsed = {
-        each.rule_id: parse_text(RuleText(each.file, each.text, each.number))
-        for each in held.values()
-        if each.text is not None
-    }
-    used, others = (
-        [parsed[rule_id] for rule_id, each in held.items() if rule_id in parsed and each.runs is runs]
-        for runs in (True, False)
-    )
-    good, faults = good_texts(used, others)
-    runs = {each.rule_id for each in good}
+    parsed = _parsed(held)
+    runs, faults = _running(held, parsed)
     shipped = {rule_id: each.text.hash for rule_id, each in shipped_texts().items()}
-    hits = _hits(connection, now // _DAY_MS - HITS_DAYS)
-    hidden = _hidden(connection)
-    exceptions = [
-        _exception_row(each.parsed, held[rule_id], rule_id in runs, hidden, now)
-        for rule_id, each in parsed.items()
-        if isinstance(each.parsed, ParsedException)
-    ]
+    hits = _hits(connection, now // _DAY_MS - HITS_DAYS) if counted else {}
+    exceptions = _exceptions(connection, held, parsed, runs, now)
     rules = [
         _rule_row(version, parsed.get(version.rule_id), version.rule_id in runs, shipped, hits, exceptions)
         for version in held.values()
@@ -153,7 +139,50 @@ def policy_listing(connection: Connection, *, now: int) -> Listing:
     ]
     order = ("critical", "high", "medium", "low", "informational", "")
     rules.sort(key=lambda row: (row.family, order.index(row.level), row.title))
-    return Listing(tuple(rules), tuple(sorted(exceptions, key=lambda row: row.until)), tuple(faults))
+    return Listing(tuple(rules), exceptions, tuple(faults))
+
+
+def exception_rows(connection: Connection, *, now: int, runs: Collection[str]) -> tuple[ExceptionRow, ...]:
+    """The exceptions of a listing. `runs`: ids of what is good and in use."""
+    held = {key: each for key, each in held_versions(connection).items() if each.kind == "exception"}
+    return _exceptions(connection, held, _parsed(held), runs, now)
+
+
+def _parsed(held: Mapping[str, PolicyVersion]) -> dict[str, ParsedText]:
+    return {
+        each.rule_id: parse_once(RuleText(each.file, each.text, each.number))
+        for each in held.values()
+        if each.text is not None
+    }
+
+
+def _running(
+    held: Mapping[str, PolicyVersion], parsed: Mapping[str, ParsedText]
+) -> tuple[set[str], list[PolicyError]]:
+    """Ids of what is good and in use; what is wrong with the others."""
+    used, others = (
+        [parsed[rule_id] for rule_id, each in held.items() if rule_id in parsed and each.runs is runs]
+        for runs in (True, False)
+    )
+    good, faults = good_texts(used, others)
+    return {each.rule_id for each in good if each.rule_id is not None}, faults
+
+
+def _exceptions(
+    connection: Connection,
+    held: Mapping[str, PolicyVersion],
+    parsed: Mapping[str, ParsedText],
+    runs: Collection[str],
+    now: int,
+) -> tuple[ExceptionRow, ...]:
+    """Those that end first come first."""
+    hidden = _hidden(connection)
+    rows = [
+        _exception_row(each.parsed, held[rule_id], rule_id in runs, hidden, now)
+        for rule_id, each in parsed.items()
+        if isinstance(each.parsed, ParsedException)
+    ]
+    return tuple(sorted(rows, key=lambda row: row.until))
 
 
 def _unpublished(text: ParsedText) -> PolicyVersion:

@@ -29,6 +29,12 @@ _NAMING = re.compile(
     + r")(?:\|\w+)*[\"']?\s*:|^\s*- \S+$"
 )
 """Lines on which a field that names people may be compared with something."""
+_IDENTIFYING = (
+    *("actor.user.", "user.", "email.from", "device.", "src_endpoint.", "peripheral_device."),
+    *("unmapped.peripheral_device.", "leaver.", "actor.process.auid", "process.auid"),
+)
+"""How fields begin that name one person, machine or device by all that they say; paths do where a home is."""
+_HOME = re.compile(r"(?:/home/|/users/|\\users\\)[^/\\*]", re.IGNORECASE)
 _NOT_TOLD = frozenset({"id", "related", "author", "date", "modified", "references", "tests"})
 _SHORTEST = 2
 _PART = 3
@@ -73,6 +79,18 @@ def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
         return found_by.sub(lambda found: shown_for[joined(found[0])], text)
 
     return mask
+
+
+def names_people(text: str) -> bool:
+    """Whether it compares anything with who somebody is: what it finds is about them. What Leaver ships names
+    nobody."""
+    return text not in _shipped_texts() and any(
+        _HOME.search(value)
+        if not field.startswith(_IDENTIFYING)
+        # A whole domain is nobody.
+        else not value.removeprefix("*").startswith("@")
+        for field, value in _naming_values(text)
+    )
 
 
 def names_to_hide_of_all(connection: Any, everybody: set[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select
 from event_schema.struct_base import Milliseconds
 from policies.errors import PolicyError, PolicyErrors
 from policies.exceptions import ParsedException
-from policies.rule_file import ParsedText, RuleText, good_texts, parse_text, taken_over
+from policies.rule_file import ParsedText, RuleText, good_texts, parse_once, parse_text, taken_over
 from server import audit
 from server.store.tables import policy_versions
 
@@ -235,7 +235,7 @@ def _new_faults(before: Iterable[PolicyError], after: Iterable[PolicyError]) -> 
 def _together(versions: Iterable[PolicyVersion], *more: ParsedText) -> list[PolicyError]:
     """Faults of all that is in use, with what is to come."""
     texts = [(each.runs, RuleText(each.file, each.text)) for each in versions if each.text is not None]
-    parsed = [(runs, parse_text(text)) for runs, text in texts]
+    parsed = [(runs, parse_once(text)) for runs, text in texts]
     _, errors = good_texts(
         [*(each for runs, each in parsed if runs), *more], [each for runs, each in parsed if not runs]
     )

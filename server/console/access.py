@@ -1,0 +1,268 @@
+"""Who may see which page. Every route states what it needs, and this file alone turns that into checks.
+
+| needs | the caller shows |
+|---|---|
+| Open.PUBLIC | nothing |
+| Open.SIGNED_IN | a session's cookie, whatever the role |
+| a Right | a session of a role that has it; under /api/ also a token of such a role, with the scope |
+
+What changes something must come from our own page (same_origin.py), unless a token is shown. Without a
+session a page leads to the sign-in, and whatever a script asked for answers 401, so that the page can ask to
+sign in again and keep what was typed. A token never unmasks and never manages accounts.
+
+The checks and the handlers run in threads of the console's own: agents do not wait for people.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Final, TypeVar
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import anyio
+import anyio.to_thread
+from starlette.datastructures import ImmutableMultiDict
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from server.accounts.session_types import COOKIE
+from server.accounts.sessions import find_session, note_use
+from server.api.errors import ApiError, closing, refusal_response, with_retry_after
+from server.api.request_body import RequestBody
+from server.api.service import RETRY_SECONDS
+from server.console.forms import read_form
+from server.console.page import Ask, Console, Open, Page, Stream, Viewer
+from server.console.phrases import Language
+from server.console.rendering import Look
+from server.console.same_origin import is_same_origin
+from server.console.security_headers import secured
+from server.people.roles import Right, may
+from server.service_tokens import Scope, find_token
+from server.service_tokens import note_use as note_token_use
+from server.store.column_types import WHOLE_MAX
+from server.store.database import StoreUnavailable
+
+_logger = logging.getLogger("leaver.console")
+THREADS: Final = 12
+QUERY_CHARACTERS: Final = 8192
+SESSION_ONLY: Final = frozenset({Right.UNMASK, Right.MANAGE_ACCOUNTS})
+"""What no token may."""
+_API: Final = "/api/"
+_WRONG_TOKEN: Final = "unauthorised"
+Result = TypeVar("Result")
+
+
+class Threads:
+    """Made on first use: a limiter belongs to the event loop it is made in."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def page_route(page: Page, console: Console, threads: Threads) -> Route:
+    async def respond(request: Request) -> Response:
+        body = RequestBody(request, console.service.bodies)
+        with body.released():
+            try:
+                response = await _answer(page, console, threads, request, body)
+            except ApiError as error:
+                if error.status not in (408, 413):
+                    await body.discard(2 * page.form_limit, 5.0)
+                response = refused(console, request, error)
+        if not body.complete:
+            closing(response)
+        console.service.count(f"{page.route} {response.status_code}")
+        return secured(response)
+
+    return Route(page.path, respond, methods=[page.method])
+
+
+def stream_route(stream: Stream, console: Console, threads: Threads) -> Route:
+    async def respond(request: Request) -> Response:
+        def holds() -> bool:
+            try:
+                viewer = _viewer(console, request)
+                _check(stream.needs, viewer, request)
+            except (ApiError, StoreUnavailable):
+                return False
+            return True
+
+        try:
+            viewer = await threads.run(lambda: _checked(console, stream.needs, request))
+            ask = _ask(console, request, viewer)
+            events = stream.handler(console, ask, holds)
+            response: Response = StreamingResponse(events, media_type="text/event-stream")
+        except ApiError as error:
+            response = refused(console, request, error)
+        console.service.count(f"{stream.route} {response.status_code}")
+        return secured(response)
+
+    return Route(stream.path, respond, methods=["GET"])
+
+
+async def _answer(
+    page: Page, console: Console, threads: Threads, request: Request, body: RequestBody
+) -> Response:
+    if len(request.scope["query_string"]) > QUERY_CHARACTERS:
+        raise ApiError(414, "query_too_long", f"a query has at most {QUERY_CHARACTERS} characters")
+    # Before the body is read: nobody without a session may hold memory that agents need.
+    try:
+        viewer = await threads.run(lambda: _checked(console, page.needs, request))
+    except ApiError as error:
+        if error.reason == _WRONG_TOKEN:
+            _count_failure(console, request)
+        raise
+    ask = _ask(console, request, viewer)
+    if page.method in ("POST", "PUT", "PATCH", "DELETE"):
+        ask.body = await body.read(page.form_limit, console.config.limits.request_seconds)
+        if not page.path.startswith(_API):
+            ask.form, ask.files = await read_form(ask.body, request.headers, uploads=page.uploads)
+
+    def work() -> Response:
+        try:
+            return page.handler(console, ask)
+        except StoreUnavailable as error:
+            raise _unavailable(error) from None
+
+    return await threads.run(work)
+
+
+def _count_failure(console: Console, request: Request) -> None:
+    """An address that fails too often waits until it shows a token that holds. Raises ApiError(429)."""
+    address = request.client.host if request.client else ""
+    failures = console.service.token_failures
+    if wait := failures.wait_seconds(address):
+        raise ApiError(429, "too_many_failures", "too many failures from this address", retry_after=wait)
+    failures.failed(address)
+
+
+def _checked(console: Console, needs: Right | Open, request: Request) -> Viewer | None:
+    """Raises ApiError."""
+    try:
+        viewer = _viewer(console, request)
+    except StoreUnavailable as error:
+        raise _unavailable(error) from None
+    _check(needs, viewer, request)
+    return viewer
+
+
+def _check(needs: Right | Open, viewer: Viewer | None, request: Request) -> None:
+    if (viewer is None or viewer.token is None) and not is_same_origin(request.method, request.headers):
+        raise ApiError(403, "cross_site", "this came from another site")
+    if needs is Open.PUBLIC:
+        return
+    if viewer is None:
+        raise ApiError(401, "signed_out", "sign in first")
+    if isinstance(needs, Right):
+        if viewer.token is not None and needs in SESSION_ONLY:
+            raise ApiError(403, "not_allowed", "no token may do this: sign in")
+        if not may(viewer.role, needs):
+            raise ApiError(403, "not_allowed", "your role may not see this")
+
+
+def _viewer(console: Console, request: Request) -> Viewer | None:
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and request.url.path.startswith(_API):
+        return _program(console, request, presented.strip())
+    value = session_cookie(request)
+    if not value:
+        return None
+    now = console.clock()
+    with console.database.read() as connection:
+        session = find_session(connection, value, now)
+    if session is None:
+        return None
+    if session.is_use_worth_noting(now):
+        with console.database.begin() as connection:
+            note_use(connection, session, now)
+    return Viewer(session.user, session.role, session)
+
+
+def _program(console: Console, request: Request, presented: str) -> Viewer:
+    """Raises ApiError."""
+    now = console.clock()
+    with console.database.read() as connection:
+        token = find_token(connection, presented)
+    if token is None or token.expires_at <= now:
+        raise ApiError(401, _WRONG_TOKEN, "the token is missing, wrong or has ended")
+    if token.role.console is None:
+        raise ApiError(403, "not_allowed", f"a token of the role {token.role} is for other calls")
+    if request.method not in ("GET", "HEAD") and token.scope is not Scope.WRITE:
+        raise ApiError(403, "not_allowed", "this token may only read")
+    if token.is_use_worth_noting(now):
+        with console.database.begin() as connection:
+            note_token_use(connection, token, now=now)
+    return Viewer(token.name, token.role.console, token=token.name)
+
+
+def session_cookie(request: Request) -> str | None:
+    try:
+        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
+    path = dict(request.path_params)
+    if any(isinstance(value, int) and value > WHOLE_MAX for value in path.values()):
+        raise ApiError(404, "not_found", "there is no such page")
+    return Ask(
+        console,
+        viewer=viewer,
+        look=_look(viewer, request),
+        method=request.method,
+        url_path=request.url.path,
+        query=ImmutableMultiDict(request.query_params.multi_items()),
+        path=path,
+        headers=request.headers,
+        address=request.client.host if request.client else "",
+        now=console.clock(),
+    )
+
+
+def _look(viewer: Viewer | None, request: Request) -> Look:
+    if viewer is not None and viewer.session is not None:
+        own = viewer.session
+        return Look(own.language, own.theme, ZoneInfo(own.time_zone), own.single_keys)
+    return Look(language=_language(request))
+
+
+def _language(request: Request) -> Language:
+    asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
+    return "zh" if asked.lower().startswith("zh") else "en"
+
+
+def refused(console: Console, request: Request, error: ApiError) -> Response:
+    """As a page for people, as JSON for programs; without a session a page leads to the sign-in."""
+    wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_API)
+    is_part = request.headers.get("hx-request") == "true"
+    if error.status == 401 and wants_page and not is_part and request.method == "GET":
+        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return Response(None, 303, headers={"location": f"/sign-in?next={quote(back, safe='')}"})
+    if not wants_page or is_part:
+        return refusal_response(error)
+    look = Look(language=_language(request))
+    values: dict[str, object] = {
+        "error": error,
+        "viewer": None,
+        "here": "",
+        "now": console.clock(),
+        "query": {},
+    }
+    body = console.templates.render("refused.html", look, values)
+    return with_retry_after(Response(body, error.status, media_type="text/html"), error)
+
+
+def _unavailable(error: StoreUnavailable) -> ApiError:
+    _logger.error("database_unavailable", extra={"detail": str(error)})
+    return ApiError(503, "database_unavailable", "the database cannot be used now", retry_after=RETRY_SECONDS)

@@ -1,0 +1,56 @@
+"""All of the console's routes. A file of pages that is not listed here answers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.console.access import Threads, page_route, stream_route
+from server.console.api import me
+from server.console.api_calls import ApiCall, call_page
+from server.console.openapi import openapi_page
+from server.console.page import Console, Page, Stream
+from server.console.pages import home
+from server.console.security_headers import secured
+
+PAGES: Final[Sequence[Page]] = (*home.PAGES,)
+STREAMS: Final[Sequence[Stream]] = ()
+API: Final[Sequence[ApiCall]] = (*me.API,)
+_FOREVER: Final = "public, max-age=31536000, immutable"
+
+
+def all_pages() -> list[Page]:
+    """Pages and calls of the API, each with what it needs."""
+    return [*PAGES, *map(call_page, API), openapi_page(API)]
+
+
+def all_routes() -> list[Page | Stream]:
+    """All that asks for something; what is static needs nothing."""
+    return [*all_pages(), *STREAMS]
+
+
+def console_routes(console: Console) -> list[BaseRoute]:
+    threads = Threads()
+    return [
+        _static(console),
+        *(stream_route(stream, console, threads) for stream in STREAMS),
+        *(page_route(page, console, threads) for page in all_pages()),
+    ]
+
+
+def _static(console: Console) -> Route:
+    static = console.templates.static
+
+    async def respond(request: Request) -> Response:
+        found = static.files.get(request.path_params["name"])
+        if found is None:
+            return secured(Response("not found", 404, media_type="text/plain"))
+        content, media_type = found
+        kept = _FOREVER if request.path_params["digest"] == static.digest else "no-cache"
+        return secured(Response(content, headers={"cache-control": kept}, media_type=media_type))
+
+    return Route("/static/{digest}/{name:path}", respond, methods=["GET"])

@@ -1,0 +1,159 @@
+// What every page has: keys that lead elsewhere, dialogs, toasts with undo, the banner for what failed,
+// and signing in again in place, so that nothing typed is lost when a session ends.
+
+const spoken = document.getElementById("spoken")?.dataset ?? {};
+const singleKeys = "singleKeys" in document.body.dataset;
+
+/** Whether keys belong to what is focused, so that no shortcut may take them. */
+export const typing = (target) => target.closest?.("input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]") !== null;
+
+/** Whether a dialog is open: the page's own keys wait. */
+export const dialogOpen = () => document.querySelector("dialog[open]") !== null;
+
+/** Calls `act` for a single-letter key of this page, unless somebody types, a dialog is open, or they are off. */
+export function onKey(act) {
+  document.addEventListener("keydown", (event) => {
+    if (!singleKeys || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing(event.target) || dialogOpen() || event.isComposing) return;
+    if (act(event.key, event) === true) event.preventDefault();
+  });
+}
+
+/** A short message; with `undo` a button for so many seconds, and the key z. */
+export function toast(text, { undo = null, seconds = 8 } = {}) {
+  const box = document.getElementById("toasts");
+  const shown = document.createElement("div");
+  shown.className = "toast";
+  shown.append(Object.assign(document.createElement("span"), { textContent: text }));
+  let timer = 0;
+  const gone = () => { clearTimeout(timer); shown.remove(); if (pending === take) pending = null; };
+  const take = () => { gone(); undo(); };
+  if (undo) {
+    const button = Object.assign(document.createElement("button"), { className: "button", type: "button", textContent: spoken.undo });
+    button.addEventListener("click", take);
+    shown.append(button);
+    pending = take;
+  }
+  box.replaceChildren(shown);
+  timer = setTimeout(gone, seconds * 1000);
+}
+let pending = null;
+
+/** The banner above the content: what failed; `again` is called by its button. */
+export function banner(text, again = () => location.reload()) {
+  const shown = document.getElementById("banner");
+  shown.querySelector("[data-banner-text]").textContent = text;
+  shown.querySelector("[data-banner-again]").onclick = () => { shown.hidden = true; again(); };
+  shown.hidden = false;
+}
+
+/** Takes the banner away: what failed works again. */
+export const noBanner = () => { document.getElementById("banner").hidden = true; };
+
+/** Asks to sign in again in place; resolves once that worked. */
+export function signInAgain() {
+  const dialog = document.getElementById("sign-in-again");
+  if (!dialog) { location.reload(); return new Promise(() => {}); }
+  if (!dialog.open) dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(), { once: true }));
+}
+
+const againForm = document.querySelector("[data-sign-in-again]");
+againForm?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = againForm.querySelector(".problem");
+  const answer = await fetch("/sign-in", {
+    method: "POST", headers: { "hx-request": "true" }, body: new URLSearchParams(new FormData(againForm)),
+  }).catch(() => null);
+  if (answer?.ok) {
+    againForm.password.value = "";
+    problem.hidden = true;
+    document.getElementById("sign-in-again").close();
+  } else {
+    problem.textContent = answer ? (await answer.json().catch(() => ({}))).error ?? answer.status : spoken.offline;
+    problem.hidden = false;
+  }
+});
+
+/** fetch() for our own pages: signs in again where the session ended, shows in the banner what failed.
+ *  Resolves to the response, or to null where there is none that can be used. */
+export async function ask(address, options = {}) {
+  for (;;) {
+    let answer;
+    try {
+      answer = await fetch(address, { ...options, headers: { "hx-request": "true", ...options.headers } });
+    } catch {
+      banner(spoken.offline, () => ask(address, options));
+      return null;
+    }
+    if (answer.status !== 401) { noBanner(); return answer; }
+    await signInAgain();
+  }
+}
+
+/** Says what a refused answer says. */
+export async function sayRefusal(answer) {
+  const why = (await answer.clone().json().catch(() => ({}))).error ?? String(answer.status);
+  banner(spoken.failed.replace("{why}", why), () => noBanner());
+}
+
+// htmx: what is refused is never swapped in (frame.html: noSwap); here it is said.
+document.addEventListener("htmx:response:error", async (event) => {
+  const { ctx } = event.detail;
+  if (ctx.response.status === 401) {
+    await signInAgain();
+    const source = ctx.sourceElement;
+    if (source.tagName === "FORM") source.requestSubmit(); else source.click();
+    return;
+  }
+  if (ctx.sourceElement.closest("[data-says-refusals]")) return;
+  let why = String(ctx.response.status);
+  try { why = JSON.parse(ctx.text).error ?? why; } catch { /* no JSON: the number says it */ }
+  banner(spoken.failed.replace("{why}", why), () => noBanner());
+});
+document.addEventListener("htmx:error", () => banner(spoken.offline));
+
+let went = 0;
+onKey((key) => {
+  const now = performance.now();
+  if (went && now - went < 1500) {
+    went = 0;
+    const place = document.querySelector(`a[data-go="${CSS.escape(key)}"]`);
+    if (place) { place.click(); return true; }
+  }
+  went = 0;
+  switch (key) {
+    case "g": went = now; return true;
+    case "?": document.getElementById("keys")?.showModal(); return true;
+    case "/": { const search = document.querySelector("input[type=search]"); search?.focus(); search?.select(); return search !== null; }
+    case "u": history.back(); return true;
+    case "z": if (pending) { pending(); return true; } return false;
+    default: return false;
+  }
+});
+
+// Dialogs: [data-opens=ID] opens, [data-closes] closes; Escape is the browser's own.
+document.addEventListener("click", (event) => {
+  const opens = event.target.closest("[data-opens]");
+  if (opens) { event.preventDefault(); document.getElementById(opens.dataset.opens)?.showModal(); }
+  const closes = event.target.closest("[data-closes]");
+  if (closes) { event.preventDefault(); closes.closest("dialog")?.close(); }
+});
+
+// A form is sent once, however often Enter is pressed.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method === "dialog" || form.matches("[hx-post],[hx-get]")) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+  addEventListener("pageshow", () => { delete form.dataset.sent; }, { once: true });
+});
+
+// What was copied is said. [data-copies] holds the text, or the id of what holds it (#ID).
+document.addEventListener("click", async (event) => {
+  const copies = event.target.closest("[data-copies]");
+  if (!copies) return;
+  const wanted = copies.dataset.copies;
+  await navigator.clipboard.writeText(wanted.startsWith("#") ? document.querySelector(wanted).textContent : wanted);
+  if (copies.dataset.copied) toast(copies.dataset.copied);
+});
