@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import msgspec
 
 from server import audit
 from server.alerts.evidence import evidence, stored_events
-from server.alerts.view_types import AlertDetail, Unmasking
+from server.alerts.view_types import AlertDetail
 from server.alerts.views import alert_detail
 from server.evidence_pack import verifier
 from server.evidence_pack.archive import ArchiveWriter, FinishedArchive, PackStopped
 from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of
+from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report import ReportFacts, write_report
 from server.evidence_pack.rules_and_models import RuleVersion, models_used, rule_versions
 from server.evidence_pack.scope import AlertsOfEvents, Scope, portions
@@ -30,7 +31,6 @@ from server.evidence_pack.timeline import Timeline
 from server.evidence_seal import SealKey
 from server.json_times import rfc3339, with_datetimes
 from server.people.directory import load_directory
-from server.people.pseudonyms import unmask
 from server.store.database import Database
 
 PORTION = 2000
@@ -41,15 +41,6 @@ _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 Progress = Callable[[int, int], None]
 """(done, of)."""
-
-
-class PackRequest(msgspec.Struct, frozen=True):
-    """`unmasking`: whoever asks may see names, and why; kept in the audit trail. at: ms UTC."""
-
-    made_by: str
-    at: int
-    language: Literal["en", "zh"] = "en"
-    unmasking: Unmasking | None = None
 
 
 class MadePack(msgspec.Struct, frozen=True):
@@ -100,7 +91,6 @@ class _Making:
         with database.read() as connection:
             self._directory = load_directory(connection)
         self._sight = self._make_sight()
-        self._unmask()
 
     def make(self, file: BinaryIO, scratch: Path) -> MadePack:
         scope, sight = self._scope, self._sight
@@ -119,12 +109,9 @@ class _Making:
         with self._database.read() as connection:
             rules = rule_versions(connection, scope.alerts)
             used = models_used(connection, scope.alerts)
-            objects = objects_of(
-                connection,
-                scope.case and scope.case.id,
-                [each.id for each in scope.alerts],
-                self._concerned(),
-            )
+            case_id = None if scope.case is None else scope.case.id
+            ids = [each.id for each in scope.alerts]
+            objects = objects_of(connection, case_id, ids, list(sight.concerned))
             custody = custody_rows(connection, objects, sight)
             head = audit.head(connection)
         self._write_rules(archive, rules)
@@ -162,21 +149,8 @@ class _Making:
             self._directory,
             self._scope.alerts,
             accounts,
-            unmasked=self._request.unmasking is not None,
+            self._request.unmasking,
         )
-
-    def _unmask(self) -> None:
-        """Puts on record whose names the pack shows, before it does."""
-        unmasking = self._request.unmasking
-        if unmasking is None:
-            return
-        with self._database.begin() as connection:
-            for pseudonym in self._concerned():
-                unmask(connection, pseudonym, actor=unmasking.actor, at=unmasking.at, reason=unmasking.reason)
-
-    def _concerned(self) -> list[str]:
-        shown = self._sight.shown
-        return sorted({shown[each] for each in self._sight.subjects if each in shown})
 
     def _write_alerts(self, archive: ArchiveWriter) -> list[AlertDetail]:
         scope = self._scope
@@ -190,15 +164,14 @@ class _Making:
                 detail = alert_detail(
                     self._database,
                     alert.id,
-                    unmasking=self._request.unmasking,
                     directory=self._directory,
                     evidence_limit=limit,
+                    sight=self._sight,
                 )
-                view = msgspec.structs.replace(detail.alert, reason=self._typed(alert.reason))
                 shares = tuple(
                     msgspec.structs.replace(each, title=masked_title(each.title)) for each in detail.shares
                 )
-                detail = msgspec.structs.replace(detail, alert=view, shares=shares)
+                detail = msgspec.structs.replace(detail, shares=shares)
                 details.append(detail)
                 without = msgspec.structs.replace(detail.evidence, largest=())
                 told = with_datetimes(msgspec.structs.replace(detail, evidence=without))
@@ -225,7 +198,7 @@ class _Making:
                     for number, found in enumerate(stored_events(connection, part, damaged)):
                         if number % 100 == 0:
                             self._check()
-                        line = self._sight.event(found, whose.of(found.agent, found.epoch, found.seq))
+                        line = self._sight.line(found, whose.of(found.agent, found.epoch, found.seq))
                         timeline.add(found.time, found.event.metadata.log_name or "", line["bytes"])
                         encoded = lines.line(line)
                         if len(self._pseudonyms) <= PSEUDONYMS_MAX:

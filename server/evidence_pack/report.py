@@ -5,30 +5,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, PageBreak, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import Flowable, HRFlowable, PageBreak, SimpleDocTemplate, Spacer, Table
 
 from server.alerts.view_types import AlertDetail
 from server.cases.records import Case
 from server.evidence_pack.custody import CustodyRow
+from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report_alert import alert_pages
 from server.evidence_pack.report_pictures import LanesPicture
 from server.evidence_pack.report_tables import facts_table, plain_table, who_words
-from server.evidence_pack.report_text import CHINESE, LATIN, QUIET, moment, paragraph
+from server.evidence_pack.report_text import ACCENT, CHINESE, LATIN, QUIET, moment, paragraph
 from server.evidence_pack.report_words import known, told, word
 from server.evidence_pack.timeline import Timeline
-
-if TYPE_CHECKING:
-    from server.evidence_pack.making import PackRequest
 
 CUSTODY_SHOWN = 400
 HISTORY_SHOWN = 400
 _MARGIN = 17 * mm
+_PADDING = 6
+"""Points that a page's frame keeps free inside."""
 _CHUNK = 1 << 20
 
 
@@ -54,8 +54,8 @@ def write_report(facts: ReportFacts, scratch: Path, check: Callable[[], None]) -
         document = SimpleDocTemplate(
             file,
             pagesize=A4,
-            leftMargin=_MARGIN,
-            rightMargin=_MARGIN,
+            leftMargin=_MARGIN - _PADDING,
+            rightMargin=_MARGIN - _PADDING,
             topMargin=_MARGIN,
             bottomMargin=20 * mm,
             title=title,
@@ -127,7 +127,8 @@ def _cover(facts: ReportFacts) -> list[Flowable]:
     rows += [(say("digest"), f"sha256 {facts.contents_digest}"), (say("key"), f"sha256 {facts.fingerprint}")]
     title = [paragraph(case.title, "heading", longest=400)] if case is not None else []
     return [
-        Spacer(1, 40 * mm),
+        Spacer(1, 30 * mm),
+        HRFlowable(width="100%", thickness=3, color=ACCENT, spaceAfter=14),
         paragraph(_title(facts), "title"),
         *title,
         Spacer(1, 8 * mm),
@@ -176,9 +177,8 @@ def _history(facts: ReportFacts) -> list[Flowable]:
         for each in facts.history[-HISTORY_SHOWN:]
     ]
     heads = [word(language, key) for key in ("time", "actor", "action")]
-    table = plain_table(
-        [*heads, "", word(language, "alert"), ""], rows, [28, 26, 18, 22, 22, 60], longest=1200
-    )
+    heads += ["", word(language, "alert"), ""]
+    table = plain_table(heads, rows, [28, 26, 18, 22, 22, 60], longest=1200)
     none = paragraph(word(language, "no_notes"))
     return [paragraph(word(language, "notes"), "heading"), table if rows else none]
 
@@ -209,7 +209,7 @@ def _custody(facts: ReportFacts) -> list[Flowable]:
     ]
 
 
-class _PagedCanvas(Canvas):  # type: ignore[misc]
+class _PagedCanvas(Canvas):
     """With a foot that says how many pages there are, which is known at the end."""
 
     def __init__(self, *given: Any, language: str, foot: str, **more: Any) -> None:
@@ -220,7 +220,7 @@ class _PagedCanvas(Canvas):  # type: ignore[misc]
 
     def showPage(self) -> None:
         self._pages.append(dict(self.__dict__))
-        self._startPage()
+        self._startPage()  # type: ignore[attr-defined]
 
     def save(self) -> None:
         for number, page in enumerate(self._pages, start=1):

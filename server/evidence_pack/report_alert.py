@@ -1,4 +1,4 @@
-"""An alert's pages in the report: why, what stands out, the telling events, what could not be seen, the verdict."""
+"""An alert's pages in the report: why, what stands out, telling events, what was not seen, the verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.evidence_pack.report_words import known, word
 
 _LINES_MAX = 40
 _DESTINATIONS = 10
-_WIDTHS = [27, 16, 20, 62, 24, 18, 9]
+_WIDTHS = [29, 14, 16, 61, 24, 18, 14]
 
 
 def alert_pages(detail: AlertDetail, language: str) -> list[Flowable]:
@@ -27,7 +27,7 @@ def alert_pages(detail: AlertDetail, language: str) -> list[Flowable]:
     titles = [(share, share.words.get(language) or share.title) for share in detail.shares]
     return [
         paragraph(heading, "heading"),
-        paragraph(sentence, longest=PROSE_LONGEST),
+        paragraph(sentence, longest=1000),
         facts_table(_facts(detail, language)),
         paragraph(word(language, "why", score=alert.score), "subheading"),
         WhyBars(titles, alert.score),
@@ -60,10 +60,11 @@ def _facts(detail: AlertDetail, language: str) -> list[tuple[str, str]]:
 
 def _destination(found: DestinationView) -> str:
     device: dict[str, Any] = found.device or {}
-    name = found.remote or " ".join(str(device.get(part) or "") for part in ("vendor_name", "model", "name"))
+    maker = " ".join(str(device[part]) for part in ("vendor_name", "model") if device.get(part))
+    name = found.remote or maker or str(device.get("name") or "?")
     single = device.get("serial_number") or device.get("uid") or ""
     volume = f" “{found.volume}”" if found.volume else ""
-    return f"{name.strip() or '?'} {single}{volume}: {found.files:,}, {byte_size(found.bytes)}"
+    return f"{name} {single}{volume}: {found.files:,}, {byte_size(found.bytes)}"
 
 
 def _stands_out(detail: AlertDetail, language: str) -> list[Flowable]:

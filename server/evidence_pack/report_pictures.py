@@ -30,7 +30,7 @@ _TITLE_LETTERS = 64
 SHARES_MAX = 30
 
 
-class WhyBars(Flowable):  # type: ignore[misc]
+class WhyBars(Flowable):
     """A bar for each share, beginning where the one before ended."""
 
     def __init__(self, shares: Sequence[tuple[ShareView, str]], score: int) -> None:
@@ -62,7 +62,7 @@ class WhyBars(Flowable):  # type: ignore[misc]
         _text(self, begin + room + 3 * mm, at + 1.4 * mm, f"= {reached}", 8)
 
 
-class LanesPicture(Flowable):  # type: ignore[misc]
+class LanesPicture(Flowable):
     """A lane for each channel, a dot for each span of time; its area is the number of bytes."""
 
     def __init__(self, timeline: Timeline) -> None:

@@ -10,7 +10,7 @@ import unicodedata
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
@@ -35,19 +35,10 @@ Style = Literal["title", "heading", "subheading", "body", "small", "cell", "stro
 def styles() -> dict[str, ParagraphStyle]:
     pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
 
-    def made(name: str, size: float, font: str = LATIN, **more: object) -> ParagraphStyle:
-        return ParagraphStyle(
-            name,
-            **{
-                "fontName": font,
-                "fontSize": size,
-                "leading": size * 1.35,
-                "textColor": INK,
-                "alignment": TA_LEFT,
-                "splitLongWords": 1,
-                **more,
-            },
-        )
+    def made(name: str, size: float, font: str = LATIN, **more: Any) -> ParagraphStyle:
+        own: dict[str, Any] = {"fontName": font, "fontSize": size, "leading": size * 1.35}
+        own |= {"textColor": INK, "alignment": TA_LEFT, "splitLongWords": 1}
+        return ParagraphStyle(name, **{**own, **more})
 
     return {
         "title": made("title", 24, BOLD, spaceAfter=4),

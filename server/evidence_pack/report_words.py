@@ -16,7 +16,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "pseudonyms": ("pseudonyms; nobody is named", "使用化名，不显示任何人的姓名"),
     "unmasked": ("shown, because", "已显示，理由："),
     "contents": ("Contents", "内容"),
-    "counts": ("{alerts} alerts, {events} events", "{alerts} 条告警，{events} 个事件"),
+    "counts": ("alerts: {alerts}, events: {events}", "{alerts} 条告警，{events} 个事件"),
     "digest": ("Digest of the contents", "内容摘要"),
     "key": ("Key of the installation", "系统密钥"),
     "head": ("Head of the audit trail", "审计记录末行"),
@@ -28,7 +28,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "check": (
         "To check that nothing was changed: python3 verify.py PACK --key FINGERPRINT, with the verifier from"
         " the pack; the fingerprint from the installation.",
-        "如需确认未被改动：使用包内的校验程序运行 python3 verify.py PACK --key FINGERPRINT，指纹请向系统方获取。",
+        "如需确认未被改动：使用包内的校验程序运行 python3 verify.py PACK --key FINGERPRINT，"
+        "指纹请向系统方获取。",
     ),
     "summary": ("Summary", "概要"),
     "when": ("When it happened", "时间分布"),
@@ -113,7 +114,8 @@ _CHINESE_STATEMENTS: Final[dict[bool, tuple[str, ...]]] = {
         "custody.jsonl 中标有 masked 的行有内容被隐藏：该行的哈希对应原始内容，无法由所示内容重新计算。",
         "人员、账号、主机和设备均以系统化名显示。文件名按原样显示，因为它们是事件的内容。人工填写的文字中，"
         "姓名以 [name] 代替。",
-        "终端签名的原始记录含有姓名，因此不在本包内。系统在生成时已校验其签名，结果见 alerts.jsonl 的 proof。",
+        "终端签名的原始记录含有姓名，因此不在本包内。系统在生成时已校验其签名，"
+        "结果见 alerts.jsonl 的 proof。",
     ),
     True: (
         "签名证明本包由持有该密钥的系统生成，但不证明生成时间：请将密钥指纹与系统显示的指纹核对。",

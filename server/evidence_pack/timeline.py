@@ -1,4 +1,4 @@
-"""When what happened on which channel, counted as events go by: for the report's picture, in bounded memory."""
+"""When what happened on which channel, counted in bounded memory: for the report's picture."""
 
 from __future__ import annotations
 
