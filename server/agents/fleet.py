@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from event_schema.channels import CHANNELS
 from event_schema.leaver_fields import PersonStatus
@@ -100,7 +100,8 @@ class FleetAgent(msgspec.Struct, frozen=True):
 def read_fleet(connection: Connection, directory: Directory, *, now: int) -> tuple[FleetAgent, ...]:
     """All agents, the worst first: by standing, leavers' machines before others', then by what needs a look.
     now: ms UTC."""
-    beats = {row.name: row for row in connection.execute(select(agents.c.name, agents.c.heartbeat))}
+    rows = connection.execute(select(agents.c.name, agents.c.heartbeat))
+    beats: dict[str, Mapping[str, Any]] = {row.name: row.heartbeat or {} for row in rows}
     gaps = _gaps(connection, now)
     people = _people(connection, now)
     found = (
@@ -128,13 +129,12 @@ def days_watched(connection: Connection, agent: str, *, now: int) -> dict[int, t
 
 def _agent(
     health: AgentHealth,
-    row: Row[Any],
+    beat: Mapping[str, Any],
     directory: Directory,
     person_id: str | None,
     gaps: tuple[int, ...],
     now: int,
 ) -> FleetAgent:
-    beat: Mapping[str, Any] = row.heartbeat or {}
     person = directory.person(person_id) if person_id is not None else None
     status, days = directory.status_at(person, now) if person is not None else (None, None)
     return FleetAgent(

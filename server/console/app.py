@@ -14,13 +14,28 @@ from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import fleet, home
+from server.console.pages import (
+    fleet,
+    home,
+    people,
+    person,
+    settings,
+    sign_in,
+    tokens,
+    users,
+)
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
     *fleet.PAGES,
     *home.PAGES,
+    *people.PAGES,
+    *person.PAGES,
+    *sign_in.PAGES,
+    *settings.PAGES,
+    *users.PAGES,
+    *tokens.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
