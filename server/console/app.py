@@ -14,10 +14,26 @@ from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home
+from server.console.pages import (
+    home,
+    people,
+    person,
+    settings,
+    sign_in,
+    tokens,
+    users,
+)
 from server.console.security_headers import secured
 
-PAGES: Final[Sequence[Page]] = (*home.PAGES,)
+PAGES: Final[Sequence[Page]] = (
+    *home.PAGES,
+    *people.PAGES,
+    *person.PAGES,
+    *sign_in.PAGES,
+    *settings.PAGES,
+    *users.PAGES,
+    *tokens.PAGES,
+)
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (*me.API,)
 _FOREVER: Final = "public, max-age=31536000, immutable"
