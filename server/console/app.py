@@ -16,6 +16,7 @@ from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    fleet,
     home,
     people,
     person,
@@ -28,6 +29,8 @@ from server.console.pages import (
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
+    # A line each.
+    *fleet.PAGES,
     *home.PAGES,
     *people.PAGES,
     *person.PAGES,
@@ -41,6 +44,8 @@ STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
     *me.API,
     *triage_api.API,
+    # A line each.
+    *me.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
