@@ -12,14 +12,30 @@ from starlette.routing import BaseRoute, Route
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import audit_trail as audit_calls
 from server.console.api import me
+from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import audit_trail, home, settings, sign_in, tokens, users
+from server.console.pages import (
+    fleet,
+    home,
+    people,
+    person,
+    settings,
+    sign_in,
+    tokens,
+    triage,
+    users,
+)
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
+    # A line each.
+    *fleet.PAGES,
     *home.PAGES,
+    *people.PAGES,
+    *person.PAGES,
     *sign_in.PAGES,
     *settings.PAGES,
     *users.PAGES,
@@ -28,6 +44,15 @@ PAGES: Final[Sequence[Page]] = (
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (*me.API, *audit_calls.API)
+    *triage.PAGES,
+)
+STREAMS: Final[Sequence[Stream]] = ()
+API: Final[Sequence[ApiCall]] = (
+    *me.API,
+    *triage_api.API,
+    # A line each.
+    *me.API,
+)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
