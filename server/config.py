@@ -126,6 +126,7 @@ class CompanyConfig(Section, frozen=True):
     networks: Annotated[tuple[Named, ...], Meta(max_length=1000)] = PRIVATE_NETWORKS
     destinations: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
     devices: Annotated[tuple[Named, ...], Meta(max_length=10_000)] = ()
+    privacy_contact: Annotated[str, Meta(max_length=300, pattern=r"\A[^\x00-\x1f\x7f]*\Z")] = ""
 
 
 class SignInConfig(Section, frozen=True):

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.alerts.parts import set_orphans_free
+from server.alerts.queue.rows import fill_missing_rows
 from server.correlation_retention import shorten_windows
 from server.enrich.sessions import KEPT_DAYS, is_of_sessions
 from server.erasure.record import let_accounts_go
@@ -22,7 +24,7 @@ from server.process_state import LastDrop
 from server.pulse import Pulse
 from server.retention import ACTIVITY_DAYS, WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
-from server.store.deletion import delete_rows
+from server.store.deletion import Note, delete_rows
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     activity_days,
@@ -50,6 +52,7 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_uses,
+    triage_groups,
     unmaskings,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
@@ -121,6 +124,7 @@ def drop_old(
             )
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
+        (triage_groups, triage_groups.c.at < now - DAY),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
@@ -128,7 +132,11 @@ def drop_old(
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
         (dry_runs, dry_runs.c.begun_at < now - DRY_RUN_KEPT),
     ]
-    dropped = {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
+    notes: dict[Table, Note] = {alerts: lambda connection, _gone: set_orphans_free(connection, now)}
+    dropped = {
+        table.name: delete_rows(database, table, is_old, stopped=stop.is_set, note=notes.get(table))
+        for table, is_old in old
+    }
     dropped["correlation_windows"] = shorten_windows(database, first_local, stopped=stop.is_set)
     return dropped
 
@@ -183,6 +191,7 @@ class Housekeeping:
             # Often: where the clock was put right, agents take it for none until it is made anew.
             (certificate_seconds, lambda _stop: renew_certificate()),
             (drop_seconds, lambda _stop: keep_time()),
+            (drop_seconds, self._fill_queue),
         ]
         if broker is not None:
             self._jobs.append((expel_seconds, lambda _stop: self._expel(broker)))
@@ -202,6 +211,16 @@ class Housekeeping:
             trim_log(self._database, self._log)
         except (LogUnavailable, StoreUnavailable) as error:
             _logger.warning("log_not_trimmed", extra={"detail": str(error)})
+
+    def _fill_queue(self, stop: threading.Event) -> None:
+        """After an upgrade; later there is nothing to do."""
+        try:
+            filled = fill_missing_rows(self._database, stopped=stop.is_set)
+        except StoreUnavailable as error:
+            _logger.warning("queue_not_filled", extra={"detail": str(error)})
+        else:
+            if filled:
+                _logger.info("queue_filled", extra={"alerts": filled})
 
     def _expel(self, broker: BrokerAccess) -> None:
         """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""

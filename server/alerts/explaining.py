@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select, update
 
 from policies.engine import PolicySet
+from server.alerts.queue.rows import write_words
 from server.alerts.ranking import HELD, OPEN, Moved
 from server.detection.alert_text import alert_sentence
 from server.detection.explained_facts import explained_facts, is_explained, plain_facts
@@ -122,6 +123,7 @@ def _write(connection: Connection, row: _Row, facts: dict[str, Any], more: Mappi
     if facts != row.facts or sentence != row.sentence:
         values = {"facts": facts, "sentence": sentence, **more}
         connection.execute(update(alerts).where(alerts.c.id == row.id).values(values))
+        write_words(connection, row.id, facts, sentence)
 
 
 def _ending(said: str, of_facts: str) -> str:

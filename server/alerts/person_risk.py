@@ -34,7 +34,7 @@ from server.detection.assessment import (
     is_clearly_stranger,
 )
 from server.people.dates import day_text
-from server.people.directory import load_directory
+from server.people.directory import Directory, load_directory
 from server.people.pseudonyms import shown_names, subject_of
 from server.pipeline.anomaly_day import load_anomaly_days
 from server.retention import DAY_MS, EVER, first_day_kept, first_local_day
@@ -95,15 +95,22 @@ def subject_meant(connection: Connection, given: str) -> str:
 
 
 def person_risk(
-    database: Database, given: str, days: int, *, now: int, events_days: int | None = None
+    database: Database,
+    given: str,
+    days: int,
+    *,
+    now: int,
+    events_days: int | None = None,
+    directory: Directory | None = None,
 ) -> PersonRisk:
     """Of the last `days` days (1 to DAYS_MAX). now: ms UTC. `events_days`: for how many the days' hits are
-    kept; None: all. Raises UnknownAlert, UnknownPseudonym."""
+    kept; None: all. `directory` where the caller keeps a current one. Raises UnknownAlert,
+    UnknownPseudonym."""
     if not 1 <= days <= DAYS_MAX:
         raise ValueError(f"{days} days are not within 1 to {DAYS_MAX}")
     with database.read() as connection:
         subject = subject_meant(connection, given)
-        directory = load_directory(connection)
+        directory = directory or load_directory(connection)
         person = directory.person(subject.removeprefix("person:")) if subject.startswith("person:") else None
         today = now // DAY_MS if person is None else directory.local_day_and_hour(person, now)[0]
         first_day = today - days + 1

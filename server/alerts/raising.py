@@ -23,6 +23,7 @@ from server.alerts.explaining import explain_open
 from server.alerts.judgement import judged_of
 from server.alerts.nothing_left import say_nothing_is_left
 from server.alerts.pointed import Pointed, pointed, step_facts
+from server.alerts.queue.rows import QueueRow, queue_row, write_rows
 from server.alerts.queueing import AlertPlace, AlertQueues, day_lines
 from server.alerts.ranking import CLOSED, HELD, OPEN, Moved
 from server.alerts.traits import blame
@@ -67,13 +68,14 @@ def raise_alerts(
         assessed += [each for state in part for each in _assessed(memory, state, known, lines)]
     # Of all at once: days of queues are locked before any alert is written.
     queues = _queues(connection, memory, assessed)
-    written: set[int] = set()
+    written: dict[int, QueueRow] = {}
     for each in assessed:
         person = people[each.state.subject]
         raised = _raise(connection, memory, each, person, queues, now, counts, looking_back=looking_back)
         if raised is not None:
-            written.add(raised.alert)
+            written[raised.alert] = raised.row
             scores += raised.opened
+    write_rows(connection, written)
     moved = queues.rank(now)
     of_batch = {state.subject: state for state in states}
     explain_open(connection, memory, written, queues.ranked, of_batch, people)
@@ -85,6 +87,7 @@ class _Raised(NamedTuple):
 
     alert: int
     opened: tuple[int, ...]
+    row: QueueRow
 
 
 class _KnownAlert(NamedTuple):
@@ -242,7 +245,9 @@ def _raise(
     if len(found.whole) < len(found.places):
         events = sum(each.count for each in held_ranges(connection, alert_id))
         connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
-    return _Raised(alert_id, (found.risk.score,) if opens else ())
+    whole = [row for row in _rows(state, found) if (row.channel, row.day) in found.whole]
+    row = queue_row(facts, values["sentence"], (channel for channel, _ in found.places), whole)
+    return _Raised(alert_id, (found.risk.score,) if opens else (), row)
 
 
 def _pointed(

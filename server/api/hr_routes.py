@@ -7,7 +7,6 @@ was lost is made again.
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -28,6 +27,7 @@ from server.people.hr_import import (
     take_over,
 )
 from server.people.hr_view import hr_reading
+from server.people.import_drafts import IMPORT_TURN
 from server.people.import_history import CHANGES_MAX, import_changes
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
@@ -48,8 +48,6 @@ _ROWS = (
     "application/octet-stream",
 )
 Query = TypeVar("Query", bound=msgspec.Struct)
-_turn = threading.Lock()
-"""One import at a time: each may take some hundred megabytes while it works."""
 
 
 class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,12 +77,12 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def bring(service: ApiService, call: Call) -> Response:
     """POST /v1/people/imports: an ImportReport; 409 with the same where it was stopped."""
     options = _options(service, call)
-    if not _turn.acquire(blocking=False):
+    if not IMPORT_TURN.acquire(blocking=False):
         raise ApiError(503, "busy", "another import is being worked on", retry_after=BUSY_SECONDS)
     try:
         report = _imported(service, call, options)
     finally:
-        _turn.release()
+        IMPORT_TURN.release()
     stopped = report.stopped is not None and not report.dry_run
     return json_response(report, 409 if stopped else 200)
 

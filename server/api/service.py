@@ -49,6 +49,7 @@ class Service:
         self.bodies = BodyBudget(config.limits.body_mebibytes_in_flight << 20)
         self.enrol_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
+        self.token_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -37,10 +37,12 @@ from server.api.service import RETRY_SECONDS
 from server.console.forms import read_form
 from server.console.page import Ask, Console, Open, Page, Stream, Viewer
 from server.console.phrases import Language
-from server.console.rendering import Look, Theme
+from server.console.rendering import Look
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
+from server.service_tokens import Scope, find_token
+from server.service_tokens import note_use as note_token_use
 from server.store.column_types import WHOLE_MAX
 from server.store.database import StoreUnavailable
 
@@ -50,6 +52,7 @@ QUERY_CHARACTERS: Final = 8192
 SESSION_ONLY: Final = frozenset({Right.UNMASK, Right.MANAGE_ACCOUNTS})
 """What no token may."""
 _API: Final = "/api/"
+_WRONG_TOKEN: Final = "unauthorised"
 Result = TypeVar("Result")
 
 
@@ -112,7 +115,12 @@ async def _answer(
     if len(request.scope["query_string"]) > QUERY_CHARACTERS:
         raise ApiError(414, "query_too_long", f"a query has at most {QUERY_CHARACTERS} characters")
     # Before the body is read: nobody without a session may hold memory that agents need.
-    viewer = await threads.run(lambda: _checked(console, page.needs, request))
+    try:
+        viewer = await threads.run(lambda: _checked(console, page.needs, request))
+    except ApiError as error:
+        if error.reason == _WRONG_TOKEN:
+            _count_failure(console, request)
+        raise
     ask = _ask(console, request, viewer)
     if page.method in ("POST", "PUT", "PATCH", "DELETE"):
         ask.body = await body.read(page.form_limit, console.config.limits.request_seconds)
@@ -126,6 +134,15 @@ async def _answer(
             raise _unavailable(error) from None
 
     return await threads.run(work)
+
+
+def _count_failure(console: Console, request: Request) -> None:
+    """An address that fails too often waits until it shows a token that holds. Raises ApiError(429)."""
+    address = request.client.host if request.client else ""
+    failures = console.service.token_failures
+    if wait := failures.wait_seconds(address):
+        raise ApiError(429, "too_many_failures", "too many failures from this address", retry_after=wait)
+    failures.failed(address)
 
 
 def _checked(console: Console, needs: Right | Open, request: Request) -> Viewer | None:
@@ -171,7 +188,20 @@ def _viewer(console: Console, request: Request) -> Viewer | None:
 
 
 def _program(console: Console, request: Request, presented: str) -> Viewer:
-    raise ApiError(401, "unauthorised", "the token is missing, wrong or has ended")
+    """Raises ApiError."""
+    now = console.clock()
+    with console.database.read() as connection:
+        token = find_token(connection, presented)
+    if token is None or token.expires_at <= now:
+        raise ApiError(401, _WRONG_TOKEN, "the token is missing, wrong or has ended")
+    if token.role.console is None:
+        raise ApiError(403, "not_allowed", f"a token of the role {token.role} is for other calls")
+    if request.method not in ("GET", "HEAD") and token.scope is not Scope.WRITE:
+        raise ApiError(403, "not_allowed", "this token may only read")
+    if token.is_use_worth_noting(now):
+        with console.database.begin() as connection:
+            note_token_use(connection, token, now=now)
+    return Viewer(token.name, token.role.console, token=token.name)
 
 
 def session_cookie(request: Request) -> str | None:
@@ -203,9 +233,7 @@ def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
 def _look(viewer: Viewer | None, request: Request) -> Look:
     if viewer is not None and viewer.session is not None:
         own = viewer.session
-        return Look(
-            cast(Language, own.language), cast(Theme, own.theme), ZoneInfo(own.time_zone), own.single_keys
-        )
+        return Look(own.language, own.theme, ZoneInfo(own.time_zone), own.single_keys)
     return Look(language=_language(request))
 
 

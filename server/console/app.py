@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
@@ -18,13 +19,18 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (*home.PAGES,)
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = ()
+API: Final[Sequence[ApiCall]] = (*me.API,)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 def all_pages() -> list[Page]:
     """Pages and calls of the API, each with what it needs."""
     return [*PAGES, *map(call_page, API), openapi_page(API)]
+
+
+def all_routes() -> list[Page | Stream]:
+    """All that asks for something; what is static needs nothing."""
+    return [*all_pages(), *STREAMS]
 
 
 def console_routes(console: Console) -> list[BaseRoute]:

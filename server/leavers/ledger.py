@@ -29,10 +29,10 @@ from server.leavers.sight import Sight, sight_for
 from server.people.dates import day_text, minute_text
 from server.people.facts import LeavingType
 from server.people.hr_view import hr_reading
-from server.people.leaver_ledger import load_leavers, signed_off
+from server.people.leaver_ledger import load_leavers, load_leavers_of, signed_off
 from server.people.leaving import Leaver, Machine, OpenAccount, Secret
 from server.people.roles import Right, Role, may, require
-from server.people.sign_offs import Item, SignOff, open_count
+from server.people.sign_offs import Item, SignOff, needed_items, open_count
 from server.store.database import Database
 
 LAST_WEEK_DAYS: Final = 7
@@ -101,9 +101,10 @@ def ledger(
     if unmasking is not None:
         require(role, Right.UNMASK)
     with hr_reading(database) as connection:
-        found = load_leavers(connection, now)
-        if person_id is not None:
-            found = [each for each in found if each.id == person_id]
+        if person_id is None:
+            found = load_leavers(connection, now)
+        else:
+            found = load_leavers_of(connection, [person_id], now)
         signed = signed_off(connection, found)
     seen: dict[str, tuple[Leaver, int | None]] = {each.id: (each, None) for each in found}
     alerted: dict[str, int] | None = None
@@ -126,21 +127,9 @@ def ledger(
     return Ledger(role, tuple(_seen(row, sight) for _, row in ordered), len(rows) - len(shown))
 
 
-def needed(leaving: Leaver) -> tuple[Item, ...]:
-    """What has to be signed off about somebody."""
-    has = {
-        Item.DATES: True,
-        Item.ACCOUNTS: bool(leaving.accounts),
-        Item.DEVICES: bool(leaving.machines),
-        Item.SECRETS: bool(leaving.secrets),
-        Item.ACTIVITY: True,
-    }
-    return tuple(item for item in Item if has[item])
-
-
 def _row(leaving: Leaver, signed: Sequence[SignOff], used_at: int | None, alerted: int | None) -> LedgerRow:
     said = {each.item for each in signed}
-    unsigned = tuple(item for item in needed(leaving) if item not in said)
+    unsigned = tuple(item for item in needed_items(leaving) if item not in said)
     return LedgerRow(
         urgency=_urgency(leaving, unsigned, used_at, alerted),
         person=leaving.id,

@@ -134,4 +134,6 @@ def load_traits(
 
 def leaver_flag(row: Row[Any]) -> LeaverFlag:
     """A row of `leaver_flags`."""
-    return LeaverFlag(row.last_day, row.notice_day, row.last_minute, row.leaving_type, row.flagged_at)
+    return LeaverFlag(
+        row.last_day, row.notice_day, row.last_minute, row.leaving_type, row.flagged_at, row.note
+    )

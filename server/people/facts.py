@@ -36,13 +36,15 @@ class Employment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LeaverFlag(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Said by hand: stands over the dates of HR's file until it is taken back."""
+    """Said by hand: stands over the dates of HR's file until it is taken back. `note`: for HR and
+    administrators alone; it may name people."""
 
     last_day: int
     notice_day: int | None = None
     last_minute: int | None = None
     leaving_type: LeavingType | None = None
     flagged_at: int = 0
+    note: str | None = None
 
 
 class Holding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,7 +18,7 @@ what an alert is about.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -52,6 +52,8 @@ _OWNED_FOLDERS = re.compile(
 )
 _SEPARATOR = re.compile(r"([/\\])")
 _SHORTEST_WORD = 2
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
+"""Names nobody, though some names are written with its letters."""
 _TRAITS = {"address": "N"}
 SEVERAL = "[name]"
 """Shown for a part of the names of several people concerned: which of them is meant cannot be said."""
@@ -67,26 +69,36 @@ class Masker:
         pseudonyms: Mapping[str, str],
         *,
         names: Mapping[str, str] | None = None,
+        former: Mapping[str, Iterable[str]] | None = None,
         accounts: Iterable[tuple[str, str | None]] = (),
         at: int | None = None,
+        revealed: Collection[str] = (),
+        everybody: Callable[[str], str] | None = None,
     ) -> None:
-        """`pseudonyms` by subject as stored; `names` by person id, and `accounts` with their hosts, are
-        what the net catches; a named person's accounts are added. at: ms UTC, whose account an account is
-        taken for outside an event, which has its own time; None: whoever had it last."""
+        """`pseudonyms` by subject as stored; `names` by person id, what they were called before (`former`),
+        and `accounts` with their hosts, are what the net catches; a named person's accounts are added. at: ms
+        UTC, whose account an account is taken for outside an event, which has its own time; None: whoever had
+        it last. `revealed`: subjects whose names and accounts may be seen; all others' stay hidden.
+        `everybody` takes the names of those out of a text whom the alerts do not concern."""
         self._directory = directory
         self._at = at
         self._key = key
         self._pseudonyms = pseudonyms
+        self._revealed = frozenset(revealed)
+        self._everybody = everybody
+        hidden = [each for each in names or {} if person_subject(each) not in self._revealed]
         words: dict[str, str] = {}
-        for person_id, name in (names or {}).items():
+        for person_id in hidden:
             shown = self.subject(person_subject(person_id))
-            for word in name_words(name):
-                words[word] = shown if words.get(word, shown) == shown else SEVERAL
-        for person_id in names or {}:
+            for name in ((names or {})[person_id], *(former or {}).get(person_id, ())):
+                for word in name_words(name):
+                    words[word] = shown if words.get(word, shown) == shown else SEVERAL
+        for person_id in hidden:
             for account in directory.names_of(person_id):
                 words[account] = self.subject(person_subject(person_id))
         for account, host in accounts:
-            words[account_key(account)] = self.account(account, host)
+            if (word := self.account(account, host)) != account:
+                words[account_key(account)] = word
         kept = {word: shown for word, shown in words.items() if len(word) >= _SHORTEST_WORD}
         self._words = {joined(word): shown for word, shown in kept.items()}
         self._net = net(kept)
@@ -97,9 +109,8 @@ class Masker:
 
     def account(self, account: str, host: str | None) -> str:
         owner = self._user(account, host)
-        if owner is not None:
-            return self.subject(person_subject(owner.id))
-        return self.subject(account_subject(account, host))
+        whose = account_subject(account, host) if owner is None else person_subject(owner.id)
+        return account if whose in self._revealed else self.subject(whose)
 
     def _user(self, account: str, host: str | None) -> PersonRecord | None:
         users = self._directory.users(account, host)
@@ -117,10 +128,13 @@ class Masker:
         return self.host(value) if kind == "machine" else label(self._key, _TRAITS.get(kind, "X"), value)
 
     def text(self, text: str) -> str:
-        """The text without the accounts and names of the people concerned."""
-        if self._net is None:
+        """The text without the accounts and names of the people concerned, and of everybody where that is
+        known."""
+        if self._net is not None:
+            text = self._net.sub(lambda found: self._words[joined(found[0])], text)
+        if self._everybody is None or len(text) < _SHORTEST_WORD or _DIGEST.fullmatch(text):
             return text
-        return self._net.sub(lambda found: self._words[joined(found[0])], text)
+        return self._everybody(text)
 
     def path(self, path: str, host: str | None) -> str:
         """The path without homes and accounts; its last part, the file's name, stays."""

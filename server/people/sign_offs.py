@@ -78,6 +78,18 @@ def open_count(leaving: Leaver, item: Item) -> int:
             return 0
 
 
+def needed_items(leaving: Leaver) -> tuple[Item, ...]:
+    """What has to be signed off about somebody."""
+    has = {
+        Item.DATES: True,
+        Item.ACCOUNTS: bool(leaving.accounts),
+        Item.DEVICES: bool(leaving.machines),
+        Item.SECRETS: bool(leaving.secrets),
+        Item.ACTIVITY: True,
+    }
+    return tuple(item for item in Item if has[item])
+
+
 def sign_off(
     connection: Connection,
     leaving: Leaver,

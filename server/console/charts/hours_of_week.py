@@ -27,9 +27,8 @@ def hours_of_week(
     known = [[_count(cells, day, hour) for hour in range(_HOURS)] for day in range(_DAYS)]
     most = max(max(row) for row in known)
     total = sum(sum(row) for row in known)
-    label = text(
-        "Activity by hour of the week: {n} events, {odd} of them at odd hours", n=total, odd=_odd(known, odd)
-    )
+    strange = _odd(known, odd)
+    label = text("Hours of the week: {n} events in all, {odd} at odd hours", n=total, odd=strange)
     drawn: list[str] = []
     for day, row in enumerate(known):
         named = {"class": "axis", "x": _LEFT - 6, "y": day * _CELL + 13, "text-anchor": "end"}
@@ -51,7 +50,7 @@ def hours_of_week(
 def _cell(day: int, hour: int, count: int, most: int, is_odd: bool, at_work: bool, text: Text) -> Markup:
     # Equal steps of amount are to be equal steps of shade: the root keeps few apart from none.
     shade = 0.0 if count == 0 else 0.16 + 0.84 * math.sqrt(share(count, most))
-    said = [f"{weekday_text(text, day)} {hour:02}:00", text("{n} events", n=count)]
+    said = [f"{weekday_text(text, day)} {hour:02}:00", text("{n} event|{n} events", n=count)]
     if not at_work:
         said.append(text("outside working hours"))
     if is_odd:

@@ -150,7 +150,7 @@ def risk_words(score: int, text: Text) -> str:
 
 def _words(lane: Lane, day: LaneDay, text: Text) -> str:
     said = [f"{day_title(text, day.day)} · {lane.label}", _amount(day, text)]
-    said.append(f"{risk_words(day.risk, text)} ({day.risk})" if day.risk else risk_words(0, text))
+    said.append(risk_words(day.risk, text))
     if day.alerts:
         said.append(text("evidence of alert {ids}", ids=", ".join(map(str, day.alerts[:3]))))
     return "\n".join(said)
@@ -159,10 +159,10 @@ def _words(lane: Lane, day: LaneDay, text: Text) -> str:
 def _amount(day: LaneDay, text: Text) -> str:
     parts = []
     if day.files > 0:
-        parts.append(text("{n} files", n=day.files))
+        parts.append(text("{n} file|{n} files", n=day.files))
     if day.bytes > 0:
         parts.append(size_text(day.bytes))
-    parts.append(text("{n} events", n=day.events))
+    parts.append(text("{n} event|{n} events", n=day.events))
     return " · ".join(parts)
 
 

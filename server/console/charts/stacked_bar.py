@@ -29,7 +29,7 @@ def stacked_bar(parts: Sequence[BarPart], label: str, text: Text) -> Markup:
     shown = [part for part in parts if part.count > 0]
     if len(shown) > PARTS_MAX:
         left = shown[PARTS_MAX - 1 :]
-        others = text("{n} others", n=len(left))
+        others = text("{n} other|{n} others", n=len(left))
         shown = [*shown[: PARTS_MAX - 1], BarPart(others, sum(part.count for part in left))]
     whole = sum(part.count for part in shown)
     drawn: list[str] = [

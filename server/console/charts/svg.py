@@ -15,7 +15,7 @@ _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class Text(Protocol):
-    """Translates an English phrase: `text("{n} files", n=3)`."""
+    """Translates an English phrase: `text("{n} file|{n} files", n=3)`."""
 
     def __call__(self, phrase: str, /, **values: object) -> str: ...
 

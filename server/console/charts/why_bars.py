@@ -28,7 +28,7 @@ def why_bars(score: int, parts: Sequence[WhyPart], text: Text) -> Markup:
     """The largest first as given; what is more than PARTS_MAX is one bar."""
     shown = list(parts[:PARTS_MAX])
     if left := parts[PARTS_MAX:]:
-        words = text("{n} more reasons", n=len(left))
+        words = text("{n} more reason|{n} more reasons", n=len(left))
         shown.append(WhyPart(words, sum(part.points for part in left)))
     most = max((part.points for part in shown), default=0)
     rows = [_row(part, most) for part in shown]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import cast, get_args
 
 from starlette.responses import Response
 
@@ -31,7 +31,7 @@ def look(console: Console, ask: Ask) -> Response:
             connection,
             ask.viewer.user,
             language=language or now.language,
-            theme=theme or now.theme,
+            theme=cast(Theme, theme) if theme else now.theme,
             time_zone=now.zone.key,
             single_keys=now.single_keys,
         )

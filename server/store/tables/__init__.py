@@ -26,6 +26,7 @@ from server.store.tables.agents import (
     agents,
     enrolment_tokens,
 )
+from server.store.tables.alert_queue import alert_rows, saved_views
 from server.store.tables.alerts import (
     alert_candidates,
     alert_days,
@@ -68,6 +69,7 @@ from server.store.tables.people import (
     account_bindings,
     accounts,
     employments,
+    import_mappings,
     installation,
     leaver_flags,
     people,
@@ -97,6 +99,7 @@ __all__ = [
     "alert_days",
     "alert_history",
     "alert_notes",
+    "alert_rows",
     "alerts",
     "anomaly_days",
     "audit",
@@ -122,6 +125,7 @@ __all__ = [
     "event_blocks",
     "evidence_packs",
     "hidden_hits",
+    "import_mappings",
     "installation",
     "judged_days",
     "judged_ranges",
@@ -142,6 +146,7 @@ __all__ = [
     "pseudonyms",
     "queue_days",
     "rule_days",
+    "saved_views",
     "scim_users",
     "seal_keys",
     "service_tokens",

@@ -67,6 +67,7 @@ leaver_flags = Table(
     Column("last_minute", Integer),
     Column("leaving_type", PlainText(16)),
     Column("flagged_at", BigInteger, nullable=False),
+    Column("note", PlainText(1000), comment="for HR and administrators; may name people"),
     comment="said by hand; stands over what HR's file says until it is taken back",
 )
 
@@ -141,6 +142,16 @@ people_imports = Table(
     Column("stopped", PlainText(512), comment="why nothing of it was taken over"),
     Column("undone_at", BigInteger),
     sqlite_autoincrement=True,
+)
+
+import_mappings = Table(
+    "import_mappings",
+    metadata,
+    Column("header", PlainText(64), primary_key=True, comment="SHA-256 of the file's header"),
+    Column("mapping", PlainText(20_000), nullable=False, comment="ImportMapping as JSON"),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", PlainText(256), nullable=False),
+    comment="what the columns of an HR file are, by its header, as somebody said when it came last",
 )
 
 people_changes = Table(

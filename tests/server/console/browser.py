@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from server.accounts.session_types import COOKIE
+from server.console.phrases import Language
+from server.console.rendering import Theme
 from server.people.roles import Role
 from tests.server.console.site import Site
 
@@ -50,8 +52,8 @@ class Browsers:
         role: Role | None,
         *,
         user: str | None = None,
-        language: str = "en",
-        theme: str = "light",
+        language: Language = "en",
+        theme: Theme = "light",
         size: dict[str, int] | None = None,
         time_zone: str = "UTC",
     ) -> BrowserContext:

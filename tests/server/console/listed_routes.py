@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from server.console.app import STREAMS, all_pages
+from server.console.app import all_routes
 
 FOLDER = Path(__file__).parent / "route_roles"
 STATIC = "GET /static/{digest}/{name:path}"
@@ -22,4 +22,4 @@ def listed() -> dict[str, list[str]]:
 
 
 def console_served() -> set[str]:
-    return {page.route for page in (*all_pages(), *STREAMS)} | {STATIC}
+    return {page.route for page in all_routes()} | {STATIC}

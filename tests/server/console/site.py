@@ -9,6 +9,8 @@ import httpx
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import begin_session
 from server.accounts.users import add_user, required_user, set_look
+from server.console.phrases import Language
+from server.console.rendering import Theme
 from server.people.roles import Role
 from tests.server.alerts.recorded_leak import NOW, record_leak
 from tests.server.api.running_server import Clock, RunningServer
@@ -52,7 +54,9 @@ class Site:
         with self.database.begin() as connection:
             add_user(connection, name, role, now=self.clock(), actor="test")
 
-    def choose_look(self, role: Role, *, user: str | None, language: str, theme: str, time_zone: str) -> None:
+    def choose_look(
+        self, role: Role, *, user: str | None, language: Language, theme: Theme, time_zone: str
+    ) -> None:
         """How the user sees the console from now on."""
         with self.database.begin() as connection:
             set_look(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from server.console.app import STREAMS, all_pages
+from server.console.app import all_routes
 from server.console.page import Open
 from server.people.roles import Right, Role, may
 from tests.server.console.listed_routes import STATIC, console_served, listed
@@ -29,7 +29,7 @@ def address(path: str) -> str:
 
 def test_every_route_is_listed_with_the_roles_that_may_use_it() -> None:
     assert set(listed()) | {STATIC} == console_served()
-    for page in (*all_pages(), *STREAMS):
+    for page in all_routes():
         assert sorted(listed()[page.route]) == sorted(allowed(page.needs)), page.route
 
 
@@ -38,7 +38,7 @@ def test_each_role_is_refused_wherever_it_is_not_listed(site: Site, role: Role |
     client = site.client(role)
     client.headers["hx-request"] = "true"
     refused = 0
-    for page in (*all_pages(), *STREAMS):
+    for page in all_routes():
         roles = listed()[page.route]
         if "public" in roles or (role is not None and ("signed_in" in roles or role.value in roles)):
             continue

@@ -24,6 +24,7 @@ from server.store.tables import (
     block_seals,
     erased_accounts,
     erasures,
+    import_mappings,
     installation,
     metadata,
     pseudonyms,
@@ -33,7 +34,7 @@ from tests.server.conftest import NOW
 OTHERS = [table for table in metadata.sorted_tables if table not in HR_TABLES]
 SETS_GOING = {("look_back_queue.py", "event_blocks"), ("look_back_queue.py", "look_backs")}
 """What HR says sets the look-back going: whether any event is stored is all that is asked for it."""
-OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts}
+OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts, import_mappings}
 """What the modules of server/people may name at all: for the directory and pseudonyms, not for HR."""
 _SERVER = Path(server.people.__path__[0]).parent
 _REFUSED = r"prohibited|permission denied|not authorized|read-only"
@@ -87,6 +88,7 @@ def test_names_are_read_where_files_come_in_where_somebody_is_unmasked_and_where
     }
     assert readers == {
         "people/facts_store.py",
+        "people/hr_names.py",
         "people/hr_view.py",
         "people/pseudonyms.py",
         "erasure/erasing.py",

@@ -20,13 +20,14 @@ from server.console.charts.stacked_bar import BarPart, stacked_bar
 from server.console.charts.strip import StripCell, strip
 from server.console.charts.svg import coordinate, size_text
 from server.console.charts.why_bars import WhyPart, why_bars
+from server.console.phrases import phrase
 
 HOSTILE = "</svg><script>alert(1)</script>\"' onload=x \u202eRTL & \U0001f4a5"
 SIZES = {"width", "height", "r", "rx"}
 
 
-def english(phrase: str, /, **values: object) -> str:
-    return phrase.format(**values) if values else phrase
+def english(words: str, /, **values: object) -> str:
+    return phrase(words, "en", **values)
 
 
 def checked(drawn: Markup) -> ElementTree.Element:
@@ -148,7 +149,7 @@ def test_a_lane_says_what_it_shows() -> None:
     lane = Lane("uploads", "Uploads", (LaneDay(20_000, 2_400_000, 3, 5, 80, (7,)),), ((19_990, 19_991),))
     drawn = checked(lanes([lane], 19_980, 20_009, english, notice=19_995, last_working_day=20_005))
     said = [each.text or "" for each in drawn.iter("title")]
-    assert any("3 files · 2.4 MB · 5 events\nhigh risk (80)\nevidence of alert 7" in each for each in said)
+    assert any("3 files · 2.4 MB · 5 events\nhigh risk\nevidence of alert 7" in each for each in said)
     assert any("not watched" in each for each in said)
     assert [each.get("class") for each in drawn.iter("circle")] == ["risk-high alerted"]
     assert {"notice", "last-day", "gap"} <= {each.get("class") for each in drawn.iter()}
