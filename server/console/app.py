@@ -14,10 +14,24 @@ from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home
+from server.console.pages import (
+    home,
+    policies,
+    policy,
+    policy_dry_runs,
+    policy_exceptions,
+    policy_versions,
+)
 from server.console.security_headers import secured
 
-PAGES: Final[Sequence[Page]] = (*home.PAGES,)
+PAGES: Final[Sequence[Page]] = (
+    *home.PAGES,
+    *policies.PAGES,
+    *policy_exceptions.PAGES,
+    *policy_dry_runs.PAGES,
+    *policy_versions.PAGES,
+    *policy.PAGES,
+)
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (*me.API,)
 _FOREVER: Final = "public, max-age=31536000, immutable"

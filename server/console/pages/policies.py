@@ -24,6 +24,7 @@ from server.console.policies.filters import (
 )
 from server.console.policies.sheets import Sheets
 from server.console.policies.sight import sight_of
+from server.console.policies.words import Words
 from server.people.roles import Right
 from server.policies.sheet import EXPIRING_DAYS
 from server.policies.versions import current_versions
@@ -43,6 +44,7 @@ def policies(console: Console, ask: Ask) -> Response:
         "policies/list.html",
         sheet=sheet,
         sight=sight,
+        say=Words(ask.text),
         rows=rows,
         found=len(found),
         following=following,

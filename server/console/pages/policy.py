@@ -15,6 +15,7 @@ from server.console.policies.changing import FORM_BYTES, NEW, held_version, own_
 from server.console.policies.filters import techniques
 from server.console.policies.header import header_of
 from server.console.policies.sight import sight_of
+from server.console.policies.words import Words
 from server.dry_runs.gate import checked_text
 from server.dry_runs.stored_runs import UnknownDryRun, find_run
 from server.people.roles import Right
@@ -73,6 +74,7 @@ def policy(console: Console, ask: Ask) -> Response:
         runbook=[line for line in runbook.splitlines() if line.strip()],
         problems=_problems(console, ask, found.rule_id, text) if sight.changes else [],
         sight=sight,
+        say=Words(ask.text),
         is_new=False,
         action=f"/policies/{found.rule_id}",
         base=found.number,
@@ -91,6 +93,7 @@ def new(console: Console, ask: Ask) -> Response:
         runbook=[],
         problems=[],
         sight=sight_of(console, ask.viewer),
+        say=Words(ask.text),
         is_new=True,
         action=f"/policies/{NEW}",
         base=0,

@@ -22,6 +22,7 @@ from server.console.policies.changing import (
 )
 from server.console.policies.header import header_of
 from server.console.policies.sight import Sight, sight_of
+from server.console.policies.words import Words
 from server.dry_runs.gate import publish_earlier, publish_switch, publish_text
 from server.dry_runs.running import DAYS, Wanted
 from server.dry_runs.stored_runs import DryRun, find_run, runs_of_rule, summary_of_run
@@ -50,6 +51,7 @@ def dry_run(console: Console, ask: Ask) -> Response:
         head=header_of(console, ask, sight, held) if held is not None else None,
         rule_id=rule_id,
         sight=sight,
+        say=Words(ask.text),
         run=run,
         runs=runs,
         holds=0 if held is None else held.number,
@@ -142,7 +144,9 @@ def switch(console: Console, ask: Ask) -> Response:
     sight = sight_of(console, ask.viewer)
     with console.database.read() as connection:
         found = held_version(connection, ask.path["rule"])
-    return ask.page("policies/switch.html", head=header_of(console, ask, sight, found), sight=sight)
+    return ask.page(
+        "policies/switch.html", head=header_of(console, ask, sight, found), sight=sight, say=Words(ask.text)
+    )
 
 
 def connection_versions(database: Database, rule_id: str) -> list[PolicyVersion]:

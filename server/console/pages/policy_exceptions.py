@@ -17,6 +17,7 @@ from server.console.policies.changing import held_version, told, whole
 from server.console.policies.header import header_of
 from server.console.policies.sheets import Sheets
 from server.console.policies.sight import Sight, sight_of
+from server.console.policies.words import Words
 from server.dry_runs.gate import check_base, checked_reason
 from server.people.directory import load_directory
 from server.people.roles import Right
@@ -60,6 +61,7 @@ def everything(console: Console, ask: Ask) -> Response:
         "policies/exceptions.html",
         head=None,
         sight=sight,
+        say=Words(ask.text),
         rows=rows,
         titles=titles,
         **_form(ask, sight, Draft()),
@@ -141,6 +143,7 @@ def _page(console: Console, ask: Ask, draft: Draft, prepared: Prepared | None = 
         "policies/exceptions.html",
         head=header_of(console, ask, sight, found),
         sight=sight,
+        say=Words(ask.text),
         rows=rows,
         titles=titles,
         **_form(ask, sight, draft, prepared),

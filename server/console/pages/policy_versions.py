@@ -12,6 +12,7 @@ from server.console.page import Ask, Console, Page
 from server.console.policies.changing import held_version
 from server.console.policies.header import header_of
 from server.console.policies.sight import Sight, sight_of
+from server.console.policies.words import Words
 from server.people.roles import Right
 from server.policies.versions import PolicyVersion, versions_of_rule
 
@@ -51,6 +52,7 @@ def versions(console: Console, ask: Ask) -> Response:
         "policies/versions.html",
         head=header_of(console, ask, sight, held),
         sight=sight,
+        say=Words(ask.text),
         versions=_shown(sight, found),
         held=held,
         following=found[SHOWN].number if len(found) > SHOWN else 0,

@@ -87,9 +87,7 @@ class Sight:
         hidden.sort(key=lambda row: row.rule.title.casefold())
         return msgspec.structs.replace(sheet, rows=(*told, *hidden))
 
-    def exceptions(
-        self, rows: Sequence[ExceptionRow], held: dict[str, PolicyVersion]
-    ) -> list[ExceptionRow]:
+    def exceptions(self, rows: Sequence[ExceptionRow], held: dict[str, PolicyVersion]) -> list[ExceptionRow]:
         """`hidden` is -1 where it is not told."""
         texts = self.prose(*(text for row in rows for text in (row.title, row.reason, row.owner)))
         shown = []
