@@ -16,11 +16,17 @@ from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     home,
+    people,
+    person,
     policies,
     policy,
     policy_dry_runs,
     policy_exceptions,
     policy_versions,
+    settings,
+    sign_in,
+    tokens,
+    users,
 )
 from server.console.security_headers import secured
 
@@ -31,6 +37,12 @@ PAGES: Final[Sequence[Page]] = (
     *policy_dry_runs.PAGES,
     *policy_versions.PAGES,
     *policy.PAGES,
+    *people.PAGES,
+    *person.PAGES,
+    *sign_in.PAGES,
+    *settings.PAGES,
+    *users.PAGES,
+    *tokens.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (*me.API,)

@@ -1,5 +1,5 @@
-"""One policy: what it is for, its text with an editor for administrators, and what is wrong with a text while it
-is typed."""
+"""One policy: what it is for, its text with an editor for administrators, and what is wrong with a text while
+it is typed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A change of a policy is tried on the history, then published: the dry run's page, its progress, publishing."""
+"""A change of a policy is tried on the history, then published: dry runs, their progress, publishing."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -61,8 +61,8 @@ def dry_run(console: Console, ask: Ask) -> Response:
 
 
 def begin(console: Console, ask: Ask) -> Response:
-    """POST /policies/{rule}/dry-run: of the editor's text; with `enabled` of switching it; with `number` of an
-    earlier version."""
+    """POST /policies/{rule}/dry-run: of the editor's text; with `enabled` of switching it; with `number` of
+    an earlier version."""
     given = ask.path["rule"].lower()
     base, text, enabled = whole(ask, "base"), text_of(ask), True
     rule_id = own_id(given, text)
@@ -118,7 +118,7 @@ def publish(console: Console, ask: Ask) -> Response:
             if held is not None and _switches(run, held):
                 enabled = run.enabled
             elif held is not None:
-                number = _earlier(connection_versions(console.database, rule_id), run, held)
+                number = _earlier(_versions(console.database, rule_id), run, held)
     elif rule_id == NEW:
         rule_id = own_id(NEW, text)
     elif "number" in ask.form:
@@ -149,7 +149,7 @@ def switch(console: Console, ask: Ask) -> Response:
     )
 
 
-def connection_versions(database: Database, rule_id: str) -> list[PolicyVersion]:
+def _versions(database: Database, rule_id: str) -> list[PolicyVersion]:
     with database.read() as connection:
         return versions_of_rule(connection, rule_id)
 
@@ -167,7 +167,7 @@ def _earlier(versions: list[PolicyVersion], run: DryRun, held: PolicyVersion) ->
     return next((each.number for each in same), None)
 
 
-def _progress(console: Console, run: DryRun) -> dict[str, object]:
+def _progress(console: Console, run: DryRun) -> dict[str, Any]:
     found = console.made(Runner).of.progress(run.id)
     runs = run.status == "running" and found is not None
     done, of = (found.done, found.of) if found is not None else (0, 0)
@@ -176,8 +176,8 @@ def _progress(console: Console, run: DryRun) -> dict[str, object]:
 
 def _shown(
     console: Console, ask: Ask, sight: Sight, run: DryRun | None, summary: Summary | None
-) -> dict[str, object]:
-    values: dict[str, object] = {"summary": None, "bars": "", "rules": (), "examples": (), "told": True}
+) -> dict[str, Any]:
+    values: dict[str, Any] = {"summary": None, "bars": "", "rules": (), "examples": (), "told": True}
     values |= {"runs_now": False, "done": 0, "of": 0, "percent": 0}
     if run is not None:
         values |= _progress(console, run)

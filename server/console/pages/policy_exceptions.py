@@ -1,11 +1,11 @@
-"""Exceptions from policies: what each hid, how long it holds; made with a count of the history first, renewed,
-ended."""
+"""Exceptions from policies: what each hid, how long it holds; made with a count of the history first,
+renewed, ended."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -150,7 +150,7 @@ def _page(console: Console, ask: Ask, draft: Draft, prepared: Prepared | None = 
     )
 
 
-def _form(ask: Ask, sight: Sight, draft: Draft, prepared: Prepared | None = None) -> dict[str, object]:
+def _form(ask: Ask, sight: Sight, draft: Draft, prepared: Prepared | None = None) -> dict[str, Any]:
     today = datetime.datetime.fromtimestamp(ask.now / 1000, ask.zone).date()
     # Whoever named somebody by an id does not hear what they did.
     counted = prepared.counted if prepared is not None and (sight.alerts or prepared.told) else None
@@ -189,9 +189,8 @@ def _rows(
 
 
 def _draft(ask: Ask) -> Draft:
-    draft = Draft(
-        *(ask.form.get(name, "").strip() for name in ("kind", "value", "until")), reason=_reason(ask)
-    )
+    kind, value, until = (ask.form.get(name, "").strip() for name in ("kind", "value", "until"))
+    draft = Draft(kind, value, until, _reason(ask))
     if draft.kind not in KINDS:
         raise ApiError(400, "bad_form", "there is no such kind of exception")
     return draft
@@ -243,7 +242,7 @@ def _wanted(connection: Connection, ask: Ask, draft: Draft, *, names: bool) -> W
         len(value) == 64 and all(each in "0123456789abcdefABCDEF" for each in value)
     ):
         raise ValueError(ask.text("A SHA-256 has 64 digits of 0–9 and a–f."))
-    return Wanted(**{draft.kind: value})
+    return msgspec.structs.replace(Wanted(), **{draft.kind: value})
 
 
 def _exception(connection: Connection, ask: Ask) -> PolicyVersion:

@@ -97,7 +97,7 @@ def told(ask: Ask, work: Callable[[], Done]) -> Done:
             words = ask.text("This policy is not there any more.")
         else:
             words = ask.text(
-                "{who} published version {n} meanwhile. Yours was made from another one: look at theirs first.",
+                "{who} published version {n} meanwhile. Yours was made from another: look at theirs first.",
                 who=moved.holds.saved_by,
                 n=moved.holds.number,
             )

@@ -1,5 +1,5 @@
-"""What a viewer may see of policies: those who may not see names get texts without anybody's, those who may not
-see alerts get no numbers where a text says whom they are about."""
+"""What a viewer may see of policies: those who may not see names get texts without anybody's, those who may
+not see alerts get no numbers where a text says whom they are about."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ class Sight:
         shown = []
         for at, row in enumerate(rows):
             title, reason, owner = texts[3 * at : 3 * at + 3]
-            row = msgspec.structs.replace(row, title=title, reason=reason, owner=owner)
+            told = msgspec.structs.replace(row, title=title, reason=reason, owner=owner)
             text = held[row.id].text if row.id in held else None
             if not self.tells(text is not None and names_people(text)):
-                row = msgspec.structs.replace(row, hidden=-1, last_hidden_at=None, preview=None)
-            shown.append(row)
+                told = msgspec.structs.replace(told, hidden=-1, last_hidden_at=None, preview=None)
+            shown.append(told)
         return shown
 
 
