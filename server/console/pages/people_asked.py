@@ -107,7 +107,7 @@ def leaver_words(standing: StandingNow, text: Text) -> str:
 def status_words(status: PersonStatus, text: Text) -> str:
     """In the viewer's language."""
     names = {
-        PersonStatus.ACTIVE: text("active"),
+        PersonStatus.ACTIVE: text("employed"),
         PersonStatus.NOTICE: text("on notice"),
         PersonStatus.LEFT: text("left"),
         PersonStatus.UNKNOWN: text("not declared"),
