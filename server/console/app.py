@@ -10,32 +10,41 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     home,
+    leaver_changes,
+    leaver_import,
+    leavers,
     people,
     person,
     settings,
     sign_in,
     tokens,
+    transparency,
     users,
 )
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     *home.PAGES,
+    *leaver_changes.PAGES,
+    *leaver_import.PAGES,
+    *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
     *sign_in.PAGES,
     *settings.PAGES,
     *users.PAGES,
     *tokens.PAGES,
+    *transparency.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API,)
+API: Final[Sequence[ApiCall]] = (*me.API, *leavers_api.API)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
