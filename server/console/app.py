@@ -12,10 +12,12 @@ from starlette.routing import BaseRoute, Route
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import leavers as leavers_api
 from server.console.api import me
+from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    fleet,
     home,
     leaver_changes,
     leaver_import,
@@ -26,11 +28,14 @@ from server.console.pages import (
     sign_in,
     tokens,
     transparency,
+    triage,
     users,
 )
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
+    # A line each.
+    *fleet.PAGES,
     *home.PAGES,
     *leaver_changes.PAGES,
     *leaver_import.PAGES,
@@ -45,6 +50,15 @@ PAGES: Final[Sequence[Page]] = (
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (*me.API, *leavers_api.API)
+    *triage.PAGES,
+)
+STREAMS: Final[Sequence[Stream]] = ()
+API: Final[Sequence[ApiCall]] = (
+    *me.API,
+    *triage_api.API,
+    # A line each.
+    *me.API,
+)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
