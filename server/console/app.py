@@ -47,17 +47,14 @@ PAGES: Final[Sequence[Page]] = (
     *users.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
-)
-STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API, *leavers_api.API)
     *triage.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
+    # A line each.
+    *leavers_api.API,
     *me.API,
     *triage_api.API,
-    # A line each.
-    *me.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
