@@ -11,11 +11,13 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import leavers as leavers_api
+from server.console.api import audit_trail as audit_calls
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
+from server.console.pages import audit_trail, home, settings, sign_in, tokens, users
 from server.console.pages import (
     fleet,
     home,
@@ -47,6 +49,10 @@ PAGES: Final[Sequence[Page]] = (
     *users.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
+    *audit_trail.PAGES,
+)
+STREAMS: Final[Sequence[Stream]] = ()
+API: Final[Sequence[ApiCall]] = (*me.API, *audit_calls.API)
     *triage.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
