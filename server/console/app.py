@@ -10,15 +10,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import audit_trail as audit_api
 from server.console.api import leavers as leavers_api
-from server.console.api import audit_trail as audit_calls
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import audit_trail, home, settings, sign_in, tokens, users
 from server.console.pages import (
+    audit_trail,
     fleet,
     home,
     leaver_changes,
@@ -37,6 +37,7 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
     *leaver_changes.PAGES,
@@ -44,20 +45,17 @@ PAGES: Final[Sequence[Page]] = (
     *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
-    *sign_in.PAGES,
     *settings.PAGES,
-    *users.PAGES,
+    *sign_in.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
-    *audit_trail.PAGES,
-)
-STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API, *audit_calls.API)
     *triage.PAGES,
+    *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
     # A line each.
+    *audit_api.API,
     *leavers_api.API,
     *me.API,
     *triage_api.API,
