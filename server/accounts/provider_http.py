@@ -1,8 +1,8 @@
 """Calls to the company's identity provider, each bounded in time, size and number at once.
 
 A provider that is dead, slow or hostile holds a few threads for a few seconds, no more: whoever finds no
-place is told to come again. The time counts for a call as a whole, however slowly it answers byte by byte. Nothing
-is followed elsewhere.
+place is told to come again. The time counts for a call as a whole, however slowly it answers byte by byte.
+Nothing is followed elsewhere.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 // A certified OpenID provider (panva's oidc-provider) that signs in whomever the test says, without a page.
-// Speaks on standard output: {"issuer": …} once it listens. POST /next {account, claims} chooses who is next.
+// Speaks on standard output: {"issuer": …} once it listens. POST /redirect {redirect} says where it may send back
+// to, which begins it; POST /next {account, claims} chooses who is next.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -8,15 +9,16 @@ import { pathToFileURL } from "node:url";
 const [folder, settings] = process.argv.slice(2);
 const found = createRequire(`${folder}/`).resolve("oidc-provider");
 const { default: Provider } = await import(pathToFileURL(found).href);
-const { redirect, client, secret, inIdToken } = JSON.parse(settings);
+const { client, secret, inIdToken } = JSON.parse(settings);
 
 let next = { account: "nobody", claims: {} };
 let provider;
 const server = createServer(async (request, response) => {
-  if (request.method === "POST" && request.url === "/next") {
+  if (request.method === "POST" && ["/next", "/redirect"].includes(request.url)) {
     let body = "";
     for await (const part of request) body += part;
-    next = JSON.parse(body);
+    if (request.url === "/next") next = JSON.parse(body);
+    else provider = providerFor(JSON.parse(body).redirect);
     response.end("{}");
     return;
   }
@@ -38,9 +40,8 @@ const server = createServer(async (request, response) => {
   provider.callback()(request, response);
 });
 
-server.listen(0, "127.0.0.1", () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  provider = new Provider(issuer, {
+function providerFor(redirect) {
+  return new Provider(`http://127.0.0.1:${server.address().port}`, {
     clients: [{ client_id: client, client_secret: secret, redirect_uris: [redirect], grant_types: ["authorization_code"], response_types: ["code"] }],
     claims: { openid: ["sub"], profile: ["preferred_username", "groups", "realm_access"] },
     conformIdTokenClaims: !inIdToken,
@@ -51,6 +52,9 @@ server.listen(0, "127.0.0.1", () => {
     pkce: { required: () => true },
     renderError: async (context, out) => { context.type = "json"; context.body = out; },
   });
-  provider.proxy = false;
+}
+
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
   process.stdout.write(`${JSON.stringify({ issuer })}\n`);
 });

@@ -20,13 +20,13 @@ CLIENT, SECRET = "leaver", "a secret between them, 32 bytes and more"
 class OidcProvider:
     """`in_id_token`: whether claims stand in the ID token, or are asked for (userinfo)."""
 
-    def __init__(self, redirect: str, *, in_id_token: bool = False) -> None:
+    def __init__(self, *, in_id_token: bool = False) -> None:
         node = shutil.which("node")
         if node is None or not (_TOOLS / "node_modules/oidc-provider").is_dir():
             if os.environ.get("CI"):
                 pytest.fail("there is no oidc-provider: deploy/prepare.sh tests installs it")
             pytest.skip("needs oidc-provider: deploy/prepare.sh tests installs it")
-        settings = {"redirect": redirect, "client": CLIENT, "secret": SECRET, "inIdToken": in_id_token}
+        settings = {"client": CLIENT, "secret": SECRET, "inIdToken": in_id_token}
         self._process = subprocess.Popen(
             [node, str(_SCRIPT), str(_TOOLS), json.dumps(settings)],
             stdout=subprocess.PIPE,
@@ -34,6 +34,11 @@ class OidcProvider:
         )
         assert self._process.stdout is not None
         self.issuer: str = json.loads(self._process.stdout.readline())["issuer"]
+
+    def expect(self, redirect: str) -> None:
+        """The address that it may send back to. Nothing works before that."""
+        answer = httpx.post(f"{self.issuer}/redirect", json={"redirect": redirect}, trust_env=False)
+        answer.raise_for_status()
 
     def next(self, account: str, *, refuses: bool = False, **claims: Any) -> None:
         """Who signs in from now on."""
