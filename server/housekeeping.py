@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Table, exists, select
 
 from server.agents.broker_access import BrokerAccess, expel_revoked
+from server.alerts.parts import set_orphans_free
 from server.alerts.queue.rows import fill_missing_rows
 from server.correlation_retention import shorten_windows
 from server.enrich.sessions import KEPT_DAYS, is_of_sessions
@@ -23,7 +24,7 @@ from server.process_state import LastDrop
 from server.pulse import Pulse
 from server.retention import ACTIVITY_DAYS, WATCHED_DAYS, first_activity_day, first_day_kept, first_local_day
 from server.store.database import Database, StoreUnavailable
-from server.store.deletion import delete_rows
+from server.store.deletion import Note, delete_rows
 from server.store.leftovers import clear_leftovers
 from server.store.tables import (
     activity_days,
@@ -51,6 +52,7 @@ from server.store.tables import (
     subject_places,
     suspect_traits,
     trait_uses,
+    triage_groups,
     unmaskings,
 )
 from server.trusted_clock import PlainClock, ServerClock, TrustedClock
@@ -122,6 +124,7 @@ def drop_old(
             )
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
+        (triage_groups, triage_groups.c.at < now - DAY),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
@@ -129,7 +132,11 @@ def drop_old(
         (enrolment_tokens, enrolment_tokens.c.expires_at < now - TOKEN_KEPT),
         (dry_runs, dry_runs.c.begun_at < now - DRY_RUN_KEPT),
     ]
-    dropped = {table.name: delete_rows(database, table, is_old, stopped=stop.is_set) for table, is_old in old}
+    notes: dict[Table, Note] = {alerts: lambda connection, _gone: set_orphans_free(connection, now)}
+    dropped = {
+        table.name: delete_rows(database, table, is_old, stopped=stop.is_set, note=notes.get(table))
+        for table, is_old in old
+    }
     dropped["correlation_windows"] = shorten_windows(database, first_local, stopped=stop.is_set)
     return dropped
 

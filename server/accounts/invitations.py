@@ -50,9 +50,9 @@ def invite(connection: Connection, name: str, *, now: int, actor: str) -> str:
     """The token for a user; the ones before hold no longer. Raises UnknownUser, AccountRefused."""
     user = required_user(connection, name)
     if user.disabled_at is not None:
-        raise AccountRefused(f"{name} is disabled: enable them first")
+        raise AccountRefused("{name} is disabled: enable them first", name=name)
     if user.by_provider:
-        raise AccountRefused(f"{name} signs in by the company's provider, and has no password here")
+        raise AccountRefused("{name} signs in by the company's provider, and has no password here", name=name)
     connection.execute(delete(console_invitations).where(console_invitations.c.user_id == user.id))
     token = _token(connection, user.id, now=now, actor=actor)
     audit.append(connection, at=now, actor=actor, action="user.invite", object=f"user:{name}")

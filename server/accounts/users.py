@@ -7,7 +7,8 @@ given another role, also where two do it at once (there is one writer at a time)
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
+from zoneinfo import available_timezones
 
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
@@ -26,7 +27,12 @@ State = Literal["active", "invited", "disabled"]
 
 
 class AccountRefused(Exception):
-    """The message says why."""
+    """The message says why; `phrase` and `values` are what it is made of, for other languages."""
+
+    def __init__(self, phrase: str, **values: object) -> None:
+        super().__init__(phrase.format(**values))
+        self.phrase = phrase
+        self.values = values
 
 
 class UnknownUser(AccountRefused):
@@ -81,9 +87,9 @@ def add_user(connection: Connection, name: str, role: Role, *, now: int, actor: 
     """Without a password: an invitation lets them set one. Raises AccountRefused."""
     checked_name(name)
     if find_user(connection, name) is not None:
-        raise AccountRefused(f"there is a user {name} already")
+        raise AccountRefused("there is a user {name} already", name=name)
     if connection.execute(select(func.count()).select_from(console_users)).scalar_one() >= USERS_MAX:
-        raise AccountRefused(f"there are {USERS_MAX:,} users, which is the most")
+        raise AccountRefused("there are {most} users, which is the most", most=USERS_MAX)
     row = {"name": name, "role": str(role), "created_at": now, "created_by": actor}
     connection.execute(insert(console_users).values(row))
     _record(connection, "user.add", name, now=now, actor=actor, detail={"role": str(role)})
@@ -101,7 +107,7 @@ def required_user(connection: Connection, name: str) -> User:
     """Raises UnknownUser."""
     found = find_user(connection, name)
     if found is None:
-        raise UnknownUser(f"there is no user {name[:NAME_CHARACTERS]}")
+        raise UnknownUser("there is no user {name}", name=name[:NAME_CHARACTERS])
     return found
 
 
@@ -156,11 +162,16 @@ def end_all_sessions(connection: Connection, name: str, *, now: int, actor: str)
 
 
 def set_look(
-    connection: Connection, name: str, *, language: Language, theme: Theme, time_zone: str, single_keys: bool
+    connection: Connection, name: str, *, language: str, theme: str, time_zone: str, single_keys: bool
 ) -> None:
-    """How the user sees the console; checked by whoever calls. No audit row: it concerns nobody else."""
+    """How the user sees the console; without an audit row. Raises UnknownUser; AccountRefused
+    for a language, theme or zone that there is not."""
+    known = language in get_args(Language) and theme in get_args(Theme)
+    if not known or time_zone not in available_timezones():
+        raise AccountRefused("there is no such language, theme or time zone")
     user = required_user(connection, name)
-    _change(connection, user, language=language, theme=theme, time_zone=time_zone, single_keys=single_keys)
+    values = {"language": language, "theme": theme, "time_zone": time_zone, "single_keys": single_keys}
+    _change(connection, user, **values)
 
 
 def _administrators(connection: Connection) -> list[int]:

@@ -6,19 +6,15 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import Connection, Row, select, tuple_
 
-from server import audit
-from server.alerts.calming import CALMING, note_accepted
-from server.alerts.evidence_blocks import note_judged_ranges
-from server.alerts.judgement import note_judged
+from server.alerts.closing import close_one
+from server.alerts.parts import MergedAway, parts_of
+from server.alerts.ranking import CLOSED
 from server.alerts.traits import AlertTrait
 from server.alerts.view_types import EarlierAlert
-from server.people.erased import SUBJECT_CHARACTERS
-from server.people.pseudonyms import person_subject
-from server.pipeline.state_versions import raise_versions
-from server.retention import ACTIVITY_DAYS, first_activity_day
-from server.store.column_types import is_storable, key_text
+from server.retention import ACTIVITY_DAYS
+from server.store.column_types import is_storable
 from server.store.tables import alert_days, alerts
 
 LIST_MAX = 1000
@@ -112,56 +108,48 @@ def close_alert(
     at: int,
     *,
     activity_days: int = ACTIVITY_DAYS,
+    undo_group: int | None = None,
 ) -> Alert:
-    """Closes an open or held alert and writes an audit row. Needs a write transaction. at: ms UTC.
-    `activity_days`: for how many days sums by activity count.
+    """Closes an open or held alert, with the parts that were merged into it, and writes audit rows. Needs a
+    write transaction. at: ms UTC. `activity_days`: for how many days sums by activity count. `undo_group`:
+    of triage (server/triage/undoing.py).
 
-    Raises UnknownAlert, AlreadyClosed, and ValueError where the reason is empty or too long.
+    Raises UnknownAlert, AlreadyClosed, MergedAway, and ValueError where the reason is empty or too long.
     """
-    reason = reason.strip()
-    if not 1 <= len(reason) <= REASON_CHARACTERS:
-        raise ValueError(f"a reason of 1 to {REASON_CHARACTERS} characters is needed, not {len(reason)}")
-    if not is_storable(reason):
-        raise ValueError("the reason holds a character that a database cannot keep")
-    before = get_alert(connection, alert_id)
-    if before.status != "closed":
-        if verdict is Verdict.CONFIRMED:
-            # A leak's days are nobody's usual from now on (confirmed_days.py): whoever remembers these
-            # people forgets what their days are measured against.
-            concerned = {before.subject}
-            if before.account_owner is not None:
-                concerned.add(key_text(person_subject(before.account_owner), SUBJECT_CHARACTERS))
-            raise_versions(connection, {}, concerned)
-        note_judged_ranges(connection, alert_id)
-    changed = connection.execute(
-        update(alerts)
-        .where(alerts.c.id == alert_id, alerts.c.status != "closed")
-        .values(
-            status="closed",
-            verdict=verdict.value,
-            reason=reason,
-            closed_at=at,
-            closed_by=actor,
-            updated_at=at,
+    reason = checked_words("a reason", reason, REASON_CHARACTERS)
+    numbers = [alert_id, *parts_of(connection, [alert_id]).get(alert_id, ())]
+    query = select(alerts).where(alerts.c.id.in_(numbers)).order_by(alerts.c.id != alert_id, alerts.c.id)
+    rows = connection.execute(query).all()
+    if not rows or rows[0].id != alert_id:
+        raise UnknownAlert(f"there is no alert {alert_id}")
+    if rows[0].status == CLOSED:
+        raise AlreadyClosed(f"alert {alert_id} was closed before as {rows[0].verdict} by {rows[0].closed_by}")
+    if rows[0].merged_into is not None:
+        main = rows[0].merged_into
+        raise MergedAway(f"alert {alert_id} is merged into alert {main}: close that, or take it out first")
+    for row in rows:
+        close_one(
+            connection,
+            row,
+            verdict.value,
+            reason,
+            actor=actor,
+            at=at,
+            activity_days=activity_days,
+            unit=alert_id,
+            undo_group=undo_group,
         )
-    ).rowcount
-    alert = get_alert(connection, alert_id)
-    if not changed:
-        raise AlreadyClosed(f"alert {alert_id} was closed before as {alert.verdict}")
-    note_judged(connection, alert_id, alert.subject, alert.family)
-    if alert.verdict in CALMING:
-        note_accepted(connection, alert_id, alert.subject, first_activity_day(at, activity_days))
-        alert = get_alert(connection, alert_id)
-    audit.append(
-        connection,
-        at=at,
-        actor=actor,
-        action="alert.close",
-        object=f"alert:{alert_id}",
-        reason=reason,
-        detail={"verdict": verdict.value, "score": alert.score, "family": alert.family},
-    )
-    return alert
+    return get_alert(connection, alert_id)
+
+
+def checked_words(what: str, typed: str, longest: int) -> str:
+    """Trimmed. Raises ValueError where it is empty, too long, or no database can keep it."""
+    typed = typed.strip()
+    if not 1 <= len(typed) <= longest:
+        raise ValueError(f"{what} of 1 to {longest} characters is needed, not {len(typed)}")
+    if not is_storable(typed):
+        raise ValueError(f"{what} that a database can keep is needed, without control characters")
+    return typed
 
 
 def _alert(row: Row[Any]) -> Alert:

@@ -24,6 +24,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, select, update
 
 from server.alerts.cooling import QUEUES
+from server.alerts.parts import set_free
 from server.store.tables import alert_candidates, alerts, queue_days
 
 OPEN, HELD, CLOSED = "open", "held", "closed"
@@ -134,7 +135,7 @@ def _going_on(connection: Connection, place: QueueDay) -> set[int]:
 
 def _open_or_hold(connection: Connection, numbers: set[int], now: int) -> Moved:
     opened: list[int] = []
-    withdrawn = 0
+    withdrawn: list[int] = []
     at = alert_candidates.c
     for part in portions(sorted(numbers)):
         let_through = set(
@@ -152,5 +153,6 @@ def _open_or_hold(connection: Connection, numbers: set[int], now: int) -> Moved:
             if status == OPEN:
                 opened.append(row.score)
             else:
-                withdrawn += 1
-    return Moved(opened, withdrawn, numbers)
+                withdrawn.append(row.id)
+    set_free(connection, withdrawn, now)
+    return Moved(opened, len(withdrawn), numbers)

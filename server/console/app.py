@@ -14,12 +14,34 @@ from server.console.api import me
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home
+from server.console.pages import (
+    fleet,
+    home,
+    people,
+    person,
+    settings,
+    sign_in,
+    tokens,
+    users,
+)
 from server.console.security_headers import secured
 
-PAGES: Final[Sequence[Page]] = (*home.PAGES,)
+PAGES: Final[Sequence[Page]] = (
+    # A line each.
+    *fleet.PAGES,
+    *home.PAGES,
+    *people.PAGES,
+    *person.PAGES,
+    *sign_in.PAGES,
+    *settings.PAGES,
+    *users.PAGES,
+    *tokens.PAGES,
+)
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API,)
+API: Final[Sequence[ApiCall]] = (
+    # A line each.
+    *me.API,
+)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 

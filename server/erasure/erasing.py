@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 
 from server import audit
 from server.alerts.explaining import explain_moved
+from server.alerts.parts import set_orphans_free
 from server.alerts.ranking import days_of, rank
 from server.dry_runs.stored_runs import forget_runs
 from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, last_block, take_out
@@ -274,6 +275,7 @@ class _Run:
                     table.name: connection.execute(delete(table).where(table.c.subject.in_(part))).rowcount
                     for table in _AT_ONCE
                 }
+                set_orphans_free(connection, self._database.clock())
                 # Their places go to those whom they kept out.
                 moved = rank(connection, places, self._database.clock())
                 explain_moved(connection, moved, self._database.clock, events_days, sums_days)

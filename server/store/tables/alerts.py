@@ -54,9 +54,7 @@ alerts = Table(
     Column("closed_by", PlainText(256)),
     Column("looked_back_at", BigInteger, comment="when looking back opened it or added to it last"),
     Column("owner", PlainText(64), comment="account of the console whose task it is"),
-    Column(
-        "snoozed_until", BigInteger, comment="it sleeps so long, and while nothing is new: triage/sleep.py"
-    ),
+    Column("snoozed_until", BigInteger, comment="it sleeps till then, or something new: triage/sleep.py"),
     Column("snoozed_score", Integer, comment="what it was when it was put to sleep"),
     Column("snoozed_events", BigInteger, comment="what it was when it was put to sleep"),
     Column("snoozed_last", BigInteger, comment="last_time when it was put to sleep"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, false
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, Table, false
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -61,6 +61,8 @@ subject_places = Table(
     Column("place", PlainText(520), primary_key=True, comment="device:UID or remote:NAME"),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
+    # Who else uses the same.
+    Index("ix_subject_places_place", "place", "subject"),
     comment="where a subject's data went, since when",
 )
 

@@ -31,7 +31,7 @@ def _add_columns() -> None:
         sa.Column(
             "snoozed_until",
             sa.BigInteger(),
-            comment="it sleeps so long, and while nothing is new: triage/sleep.py",
+            comment="it sleeps till then, or something new: triage/sleep.py",
         ),
         sa.Column("snoozed_score", sa.Integer(), comment=asleep),
         sa.Column("snoozed_events", sa.BigInteger(), comment=asleep),

@@ -1,4 +1,4 @@
-"""Who may see whose name, until when."""
+"""Who may see whose name, until when; an index finds who else uses the same device or destination."""
 
 from __future__ import annotations
 
@@ -40,3 +40,5 @@ def upgrade() -> None:
     )
     op.create_index("ix_unmaskings_actor", "unmaskings", ["actor", "until"])
     op.create_index("ix_unmaskings_subject", "unmaskings", ["subject", "at"])
+    # An alert's page tells who else uses the same device or destination.
+    op.create_index("ix_subject_places_place", "subject_places", ["place", "subject"])

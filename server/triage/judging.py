@@ -1,0 +1,137 @@
+"""Closing alerts with a verdict, and opening them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, exists, select
+
+from server.alerts.closing import (
+    accepted_in_row,
+    judged_before_history,
+    ranges_of,
+    take_back,
+    warm_up,
+)
+from server.alerts.explaining import explain_moved
+from server.alerts.history import Changes, JudgedChange, Value, Verb, history_of, standing
+from server.alerts.parts import parts_of
+from server.alerts.queries import Verdict, close_alert
+from server.alerts.ranking import CLOSED, HELD, OPEN, QueueDay, rank
+from server.store.postgresql import lock_queues
+from server.store.tables import alert_candidates, alerts
+from server.triage.outcome import Change, Outcome, Refused, Why
+from server.triage.work import Work, not_a_part, not_closed, rows_of
+
+
+class Keeping(msgspec.Struct, frozen=True):
+    """What the installation keeps: as the settings `retention` say. `clock`: ms UTC."""
+
+    events_days: int | None
+    activity_days: int
+    clock: Callable[[], int]
+
+
+def close(
+    connection: Connection, change: Change, verdict: Verdict, reason: str, *, activity_days: int
+) -> Outcome:
+    """With the parts of each. Raises ValueError where the reason is empty, too long, or cannot be stored."""
+    work = Work(connection, change, Verb.CLOSE)
+    targets = work.targets(not_closed, with_main=True)
+    of_main = parts_of(connection, [alert.id for alert in targets])
+    for alert in targets:
+        close_alert(
+            connection,
+            alert.id,
+            verdict,
+            reason,
+            change.actor,
+            change.at,
+            activity_days=activity_days,
+            undo_group=work.group,
+        )
+        for each in (alert.id, *of_main.get(alert.id, ())):
+            work.note_changed(each)
+        work.note_done(alert.id)
+    return work.outcome()
+
+
+def reopen(connection: Connection, change: Change, *, keeping: Keeping) -> Outcome:
+    """With the parts of each: one that cannot be is refused, and stays closed by itself. What the verdict
+    wrote is taken back: the days count for what they are again."""
+    work = Work(connection, change, Verb.REOPEN)
+    queues: set[QueueDay] = set()
+    kept = True
+    for alert in work.targets(_can_reopen(connection), with_main=True):
+        # Asked again: one that was reopened just now may be about the same.
+        if (since := opened_since(connection, alert)) is not None:
+            work.refuse(since)
+            continue
+        numbers = parts_of(connection, [alert.id]).get(alert.id, ())
+        parts = rows_of(connection, numbers)
+        for each in (alert, *(parts[number] for number in numbers)):
+            since = opened_since(connection, each)
+            if since is not None:
+                work.refuse(since)
+                work.set(each, {"merged_into": None}, unit=alert.id)
+                continue
+            kept &= _reopen_one(work, each, alert.id)
+            queues |= warm_up(connection, each.id)
+        work.note_done(alert.id)
+    rank_anew(connection, queues, change.at, keeping)
+    return work.outcome(undoable=kept)
+
+
+def opened_since(connection: Connection, alert: Row[Any]) -> Refused | None:
+    """There is at most one of a person and family that is not closed."""
+    other = alerts.c
+    same = (other.subject == alert.subject) & (other.family == alert.family) & (other.id != alert.id)
+    found = connection.execute(select(other.id).where(same, other.status != CLOSED)).scalar()
+    return None if found is None else Refused(alert.id, Why.OPENED_SINCE, {"alert": found})
+
+
+def rank_anew(connection: Connection, queues: Iterable[QueueDay], now: int, keeping: Keeping) -> None:
+    """Days of which some cooled down after an alert that is not closed any more."""
+    days = set(queues)
+    if days:
+        lock_queues(connection)
+        moved = rank(connection, days, now)
+        explain_moved(connection, moved, keeping.clock, keeping.events_days, keeping.activity_days)
+
+
+def _can_reopen(connection: Connection) -> Callable[[Row[Any]], Refused | None]:
+    def check(row: Row[Any]) -> Refused | None:
+        if row.status != CLOSED:
+            return Refused(row.id, Why.NOT_CLOSED)
+        return not_a_part(row) or opened_since(connection, row)
+
+    return check
+
+
+def _reopen_one(work: Work, alert: Row[Any], unit: int) -> bool:
+    """Whether it could be closed again by undoing."""
+    connection = work.connection
+    closing = next((s for s in standing(history_of(connection, alert.id)) if s.verb == Verb.CLOSE), None)
+    if closing is None:
+        judged, status = judged_before_history(connection, alert), _status_by_queues(connection, alert)
+    else:
+        judged, status = closing.changes.judged_days, str(closing.changes.columns["status"][0])
+    ranges = ranges_of(connection, alert.id)
+    # Seen from the state that it leaves behind: what undoing it finds, and what it makes of that.
+    taken = tuple(JudgedChange(each.rule_id, each.day, each.after, each.before) for each in judged)
+    rest = Changes(unit, judged_days=taken, judged_ranges=ranges or (), accepted=accepted_in_row(alert))
+    take_back(connection, alert, judged)
+    values: dict[str, Value] = {"status": status, "verdict": None, "closed_at": None, "closed_by": None}
+    detail = {"verdict": alert.verdict} | ({} if unit == alert.id else {"with": unit})
+    work.set(alert, values, unit=unit, reason=alert.reason, typed={"reason": None}, rest=rest, detail=detail)
+    return ranges is not None
+
+
+def _status_by_queues(connection: Connection, alert: Row[Any]) -> str:
+    """Of one that was closed before there was a history."""
+    at = alert_candidates.c
+    of_queues = connection.execute(select(exists().where(at.alert == alert.id))).scalar()
+    let_through = connection.execute(select(exists().where(at.alert == alert.id, at.admitted))).scalar()
+    return OPEN if alert.by_rules or let_through or not of_queues else HELD

@@ -1,0 +1,30 @@
+"""Notes of an alert, for whoever shows them. What people typed is as they typed it: it may name anybody, and
+is masked (server/people/text_mask.py) before an analyst sees it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from event_schema.struct_base import Milliseconds
+from server.store.tables import alert_notes
+
+NOTES_MAX: Final = 500
+
+
+class Note(msgspec.Struct, frozen=True):
+    """`actor`: as in the audit trail, "user:omar"."""
+
+    id: int
+    at: Milliseconds
+    actor: str
+    text: str
+
+
+def notes_of(connection: Connection, alert_id: int, limit: int = NOTES_MAX) -> list[Note]:
+    """The latest first."""
+    columns = (alert_notes.c[name] for name in Note.__struct_fields__)
+    query = select(*columns).where(alert_notes.c.alert == alert_id).order_by(alert_notes.c.id.desc())
+    return [Note(*row) for row in connection.execute(query.limit(limit))]

@@ -1,0 +1,154 @@
+"""One change to several alerts: each is looked at, changed or refused, and all that changed is one group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from server import audit
+from server.alerts.history import Changes, Value, Verb, change_alert
+from server.alerts.ranking import CLOSED
+from server.store.column_types import WHOLE_MAX
+from server.store.tables import alert_history, alerts, triage_groups
+from server.triage.outcome import Change, Outcome, Refused, Why, user_of
+
+Check = Callable[[Row[Any]], Refused | None]
+
+
+class Work:
+    """Of one write transaction."""
+
+    def __init__(self, connection: Connection, change: Change, verb: Verb) -> None:
+        self.connection = connection
+        self.change = change
+        self.verb = verb
+        self._group: int | None = None
+        self._done: list[int] = []
+        self._refused: list[Refused] = []
+        self._changed: list[int] = []
+
+    def targets(self, check: Check, *, with_main: bool = False) -> list[Row[Any]]:
+        """Rows of the alerts that can be changed; the others are refused. In the order of the request.
+        `with_main`: a part whose main alert is named too changes with that."""
+        wanted = tuple(dict.fromkeys(self.change.alerts))
+        rows = rows_of(self.connection, wanted)
+        found = []
+        for number in wanted:
+            if with_main and number in rows and rows[number].merged_into in rows:
+                self._done.append(number)
+                continue
+            refused = self._refusal(number, rows.get(number), check)
+            if refused is None:
+                found.append(rows[number])
+            else:
+                self._refused.append(refused)
+        return found
+
+    def _refusal(self, number: int, row: Row[Any] | None, check: Check) -> Refused | None:
+        if row is None:
+            return Refused(number, Why.UNKNOWN)
+        refused = check(row)
+        shown = self.change.versions.get(number)
+        if refused is None and shown is not None and shown != row.triage_version:
+            return Refused(number, Why.CHANGED, {"by": user_of(self._last_actor(number))})
+        return refused
+
+    def _last_actor(self, number: int) -> str:
+        at = alert_history.c
+        query = select(at.actor).where(at.alert == number).order_by(at.id.desc()).limit(1)
+        return str(self.connection.execute(query).scalar() or "")
+
+    def set(
+        self,
+        alert: Row[Any],
+        values: dict[str, Value],
+        *,
+        unit: int | None = None,
+        reason: str | None = None,
+        typed: dict[str, Any] | None = None,
+        rest: Changes | None = None,
+        undoes: int | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> bool:
+        """Of one alert, with an audit row where anything differs."""
+        group = None if self.verb is Verb.UNDO else self.group
+        differs = change_alert(
+            self.connection,
+            alert.id,
+            values,
+            verb=self.verb,
+            actor=self.change.actor,
+            at=self.change.at,
+            unit=unit,
+            reason=reason,
+            typed=typed,
+            rest=rest,
+            undo_group=group,
+            undoes=undoes,
+        )
+        if differs:
+            self.note_changed(alert.id)
+            self.audit(alert.id, detail)
+        return differs
+
+    def audit(self, alert_id: int, detail: dict[str, Any] | None) -> None:
+        audit.append(
+            self.connection,
+            at=self.change.at,
+            actor=self.change.actor,
+            action=f"alert.{self.verb.value}",
+            object=f"alert:{alert_id}",
+            detail=detail,
+        )
+
+    @property
+    def group(self) -> int:
+        if self._group is None:
+            row = {"at": self.change.at, "actor": self.change.actor, "verb": self.verb.value, "alerts": 0}
+            made = insert(triage_groups).values(row).returning(triage_groups.c.id)
+            self._group = int(self.connection.execute(made).scalar_one())
+        return self._group
+
+    def note_changed(self, alert_id: int) -> None:
+        self._changed.append(alert_id)
+
+    def note_done(self, alert_id: int) -> None:
+        self._done.append(alert_id)
+
+    def refuse(self, refused: Refused) -> None:
+        self._refused.append(refused)
+
+    def outcome(self, *, undoable: bool = True) -> Outcome:
+        changed = tuple(dict.fromkeys(self._changed))
+        mine = triage_groups.c.id == self._group
+        if self._group is not None and changed:
+            self.connection.execute(update(triage_groups).where(mine).values(alerts=len(changed)))
+        elif self._group is not None:
+            self.connection.execute(triage_groups.delete().where(mine))
+        group = self._group if changed and undoable else None
+        asked = {number: at for at, number in enumerate(self.change.alerts)}
+        done = sorted(self._done, key=lambda number: asked.get(number, 0))
+        return Outcome(self.verb.value, tuple(done), tuple(self._refused), changed, group)
+
+
+def rows_of(connection: Connection, numbers: Iterable[int]) -> dict[int, Row[Any]]:
+    """As many as one query may hold."""
+    # What is greater than any row's number is no number to a database.
+    wanted = [number for number in numbers if 0 < number <= WHOLE_MAX]
+    return {row.id: row for row in connection.execute(select(alerts).where(alerts.c.id.in_(wanted)))}
+
+
+def not_a_part(row: Row[Any]) -> Refused | None:
+    if row.merged_into is not None:
+        return Refused(row.id, Why.MERGED, {"into": row.merged_into})
+    return None
+
+
+def not_closed(row: Row[Any]) -> Refused | None:
+    """Who closed it and how goes before its being a part: both were closed together."""
+    if row.status == CLOSED:
+        by = user_of(row.closed_by or "")
+        return Refused(row.id, Why.CLOSED, {"by": by, "verdict": row.verdict or ""})
+    return not_a_part(row)
