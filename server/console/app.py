@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import me
+from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
@@ -22,6 +23,7 @@ from server.console.pages import (
     settings,
     sign_in,
     tokens,
+    triage,
     users,
 )
 from server.console.security_headers import secured
@@ -36,9 +38,12 @@ PAGES: Final[Sequence[Page]] = (
     *settings.PAGES,
     *users.PAGES,
     *tokens.PAGES,
+    *triage.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
+    *me.API,
+    *triage_api.API,
     # A line each.
     *me.API,
 )
