@@ -13,6 +13,7 @@ from server.console.access import Threads, page_route, stream_route
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
+from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
@@ -20,6 +21,7 @@ from server.console.pages import (
     home,
     people,
     person,
+    queue,
     settings,
     sign_in,
     tokens,
@@ -34,18 +36,18 @@ PAGES: Final[Sequence[Page]] = (
     *home.PAGES,
     *people.PAGES,
     *person.PAGES,
+    *queue.PAGES,
     *sign_in.PAGES,
     *settings.PAGES,
     *users.PAGES,
     *tokens.PAGES,
     *triage.PAGES,
 )
-STREAMS: Final[Sequence[Stream]] = ()
+STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
-    *me.API,
-    *triage_api.API,
     # A line each.
     *me.API,
+    *triage_api.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
 

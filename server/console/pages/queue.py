@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime, timedelta
 
 import msgspec
 from starlette.responses import Response
@@ -27,13 +27,6 @@ from server.console.queue_words import (
 )
 from server.people.roles import Right, Role
 from server.store.column_types import WHOLE_MAX
-
-BUILT_IN: Final = (
-    ("Mine", QueueFilter(owner="me")),
-    ("Unassigned critical", QueueFilter(owner="none", severity=(Severity.CRITICAL,))),
-)
-_WEEK_MS: Final = 7 * 86_400_000
-
 
 class Shown(msgspec.Struct, frozen=True):
     """A row as a page has it."""
@@ -66,11 +59,12 @@ def queue(console: Console, ask: Ask) -> Response:
 
 
 def _built_in(ask: Ask) -> list[tuple[str, str]]:
-    week = msgspec.structs.replace(QueueFilter(leavers=True), since=_day_before(ask, _WEEK_MS))
+    """Views that everybody has: name and query."""
+    week_ago = datetime.fromtimestamp(ask.now / 1000, ask.zone).date() - timedelta(days=7)
     return [
-        (ask.text("Mine"), BUILT_IN[0][1].query()),
-        (ask.text("Unassigned critical"), BUILT_IN[1][1].query()),
-        (ask.text("Leavers this week"), week.query()),
+        (ask.text("Mine"), QueueFilter(owner="me").query()),
+        (ask.text("Unassigned critical"), QueueFilter(owner="none", severity=(Severity.CRITICAL,)).query()),
+        (ask.text("Leavers this week"), QueueFilter(leavers=True, since=week_ago).query()),
     ]
 
 

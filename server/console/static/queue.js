@@ -14,7 +14,7 @@ let current = null, panelTimer = 0, panelAsked = null, checking = false, again =
 const list = () => holder.querySelector("[data-list]");
 const rows = () => [...holder.querySelectorAll("tr[data-id]")];
 const row = (id) => document.getElementById(`a${id}`);
-const told = (tr) => ({ id: Number(tr.dataset.id), version: `${tr.dataset.id}.${tr.dataset.version}`, score: Number(tr.dataset.score) });
+const told = (tr) => ({ id: Number(tr.dataset.id), version: tr.dataset.version, score: Number(tr.dataset.score) });
 
 // ---- the cursor and the panel
 function select(tr, { scroll = true, at = PANEL_MS } = {}) {
@@ -179,7 +179,7 @@ function replace(id, html) {
 
 onDone(({ verb, done, undone }) => {
   const ids = new Set(done.map(String));
-  if (undone) { current = String(undone[0]); reload(); return; }
+  if (undone) { current = String(undone[0] ?? current); return reload(); }
   const leaves = (verb === "close" || verb === "snooze" || verb === "merge") && ids.size;
   if (leaves && holder.querySelector("#rows")) {
     const all = rows(), at = all.findIndex((tr) => tr.dataset.id === current);
@@ -189,13 +189,13 @@ onDone(({ verb, done, undone }) => {
       for (const id of ids) { row(id)?.remove(); picked.delete(id); }
     }
     for (const id of ids) picked.delete(id);
-    if (next) select(next); else { reload(); return; }
+    if (next) select(next); else return reload();
   } else {
     for (const id of ids) { picked.delete(id); const tr = row(id); if (tr) pick(tr, false); }
   }
   paintBulk();
-  check();
-});
+  return check();
+}, (id) => { const tr = row(id); return tr && told(tr); });
 
 // ---- keys and clicks
 onKey((key) => {

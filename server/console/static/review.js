@@ -6,7 +6,7 @@ const box = document.getElementById("review");
 const here = () => box.querySelector("[data-review]");
 const target = () => {
   const { id, version, score } = here().dataset;
-  return id ? [{ id: Number(id), version: `${id}.${version}`, score: Number(score) }] : [];
+  return id ? [{ id: Number(id), version, score: Number(score) }] : [];
 };
 
 async function load(after) {
@@ -23,14 +23,14 @@ async function load(after) {
 
 let before = "";
 onDone(({ verb, done, undone }) => {
-  if (undone) { load(before); return; }
+  if (undone) return load(before);
   const { after, here: place } = here().dataset;
-  if (!done.length) return;
-  if (verb === "assign" || verb === "escalate") { load(after); return; }
+  if (!done.length) return load(after);
+  if (verb === "assign" || verb === "escalate") return load(after);
   // What was closed is behind the place where it stood: from there on.
   before = after;
-  load(place);
-});
+  return load(place);
+}, () => target()[0] ?? null);
 onKey((key) => {
   switch (key) {
     case "n": case "j": if (here().dataset.here) load(here().dataset.here); return true;

@@ -7,16 +7,16 @@ const say = (phrase, values) => phrase.replace(/\{(\w+)\}/g, (_, name) => values
 let busy = false;
 let chosen = [];
 let after = () => {};
-let undoGroup = null;
+let find = () => null;
 
-/** `then({verb, done, refused, undone})` is called after each change that the server made. */
-export function onDone(then) { after = then; }
+/** `then({verb, done, changed, refused, undone})` is called after each change that was tried; `now(id)` gives an
+ *  alert as it is on the screen: {id, version, score}. */
+export function onDone(then, now) { after = then; find = now; }
 
 /** Opens the verb's dialog for these alerts ([{id, version, score}]), or acts at once where there is none. */
 export function act(verb, alerts, fields = {}) {
   if (!alerts.length) return;
-  if (verb === "take") { send("assign", alerts, { owner: document.querySelector("[data-me]").dataset.me, ...fields }); return; }
-  if (verb === "escalate") { escalate(alerts); return; }
+  if (verb === "take") { send("assign", alerts, { owner: "me", ...fields }); return; }
   const dialog = document.getElementById(`${verb}-dialog`);
   chosen = alerts;
   const about = alerts.length === 1 ? say(words.one, { id: alerts[0].id }) : say(words.many, { n: alerts.length });
@@ -36,74 +36,61 @@ function problem(dialog, text) {
   shown.hidden = !text;
 }
 
-async function escalate(alerts) {
-  const query = alerts.map((each) => `alert=${each.id}`).join("&");
-  const answer = await ask(`/cases/escalate?${query}`);
-  if (!answer) return;
-  if (!answer.ok) { sayRefusal(answer); return; }
-  const dialog = document.getElementById("escalate-dialog");
-  const inner = dialog.querySelector("[data-escalate]");
-  inner.innerHTML = await answer.text();
-  window.htmx?.process(inner);
-  dialog.showModal();
-}
-
 /** Sends one change. While it is under way nothing else is sent, however often Enter is pressed. */
 async function send(verb, alerts, fields, dialog = null) {
   if (busy) return;
   busy = true;
-  const body = new URLSearchParams(fields);
-  for (const each of alerts) { body.append("alert", each.id); if (each.version) body.append("version", each.version); }
   try {
-    const answer = await ask(`/alerts/${verb}`, { method: "POST", body, headers: { accept: "application/json" } });
+    const answer = await post(verb, alerts, fields);
     if (!answer) { problem(dialog, words.kept); return; }
-    if (!answer.ok) {
-      if (dialog) problem(dialog, `${(await answer.json().catch(() => ({}))).error ?? answer.status} ${words.kept}`);
-      else sayRefusal(answer);
-      return;
+    const told = await answer.json().catch(() => ({}));
+    if (answer.ok) { finished(told, dialog); return; }
+    // Nothing typed is lost: the dialog stays, and says who was first.
+    if (dialog?.open) problem(dialog, told.error ?? String(answer.status));
+    else if (told.refused) showRefused(told.refused);
+    else sayRefusal(new Response(JSON.stringify(told), { status: answer.status }));
+    if (told.refused) {
+      await after({ verb, done: [], changed: [], refused: told.refused });
+      chosen = chosen.map((each) => find(each.id) ?? each);
     }
-    finished(verb, await answer.json(), dialog);
   } finally { busy = false; }
 }
 
-function finished(verb, outcome, dialog) {
-  const told = outcome.refused.map((each) => each.message).join(" ");
-  if (outcome.refused.length && !outcome.done.length && dialog) {
-    // Nothing typed is lost: the dialog stays, and says who was first.
-    problem(dialog, told);
-    after({ verb, ...outcome });
-    return;
-  }
-  dialog?.close();
-  dialog?.querySelector("form").reset();
-  const done = outcome.changed.length ? outcome.done.length : 0;
-  undoGroup = outcome.group ?? undoGroup;
-  if (outcome.done.length) {
-    const text = say(words[`done${verb[0].toUpperCase()}${verb.slice(1)}`] ?? "{n}", { n: outcome.done.length });
-    toast(text, outcome.group !== null && done ? { undo: () => undo(outcome.group) } : {});
-  }
-  showRefused(outcome.refused, told);
-  after({ verb, ...outcome });
+function post(verb, alerts, fields) {
+  const body = new URLSearchParams(fields);
+  for (const each of alerts) { body.append("ids", each.id); body.append("seen", `${each.id}:${each.version}`); }
+  return ask(`/alerts/${verb}`, { method: "POST", body, headers: { accept: "application/json" } });
 }
 
-function showRefused(refused, told) {
+function finished(outcome, dialog) {
+  dialog?.close();
+  dialog?.querySelector("form").reset();
+  if (outcome.done.length) {
+    toast(outcome.message, outcome.group !== null ? { undo: () => undo(outcome.group) } : {});
+  }
+  showRefused(outcome.refused);
+  after(outcome);
+}
+
+function showRefused(refused) {
   const shown = document.querySelector("[data-refused]");
   if (!shown) return;
   shown.hidden = !refused.length;
-  shown.textContent = refused.length ? `${say(words.notDone, { ids: refused.map((each) => each.id).join(", ") })}. ${told}` : "";
+  const ids = refused.map((each) => each.id).join(", ");
+  shown.textContent = refused.length ? `${say(words.notDone, { ids })}. ${refused.map((each) => each.message).join(" ")}` : "";
 }
 
 async function undo(group) {
   if (busy) return;
   busy = true;
   try {
-    const answer = await ask("/alerts/undo", { method: "POST", body: new URLSearchParams({ group }), headers: { accept: "application/json" } });
+    const answer = await post("undo", [], { group });
     if (!answer) return;
     if (!answer.ok) { sayRefusal(answer); return; }
     const outcome = await answer.json();
-    toast(say(words.undone, { n: outcome.done.length }));
-    showRefused(outcome.refused, outcome.refused.map((each) => each.message).join(" "));
-    after({ verb: "undo", ...outcome, undone: outcome.done });
+    toast(outcome.message);
+    showRefused(outcome.refused);
+    after({ ...outcome, undone: outcome.done });
   } finally { busy = false; }
 }
 
@@ -117,10 +104,13 @@ for (const form of document.querySelectorAll("form[data-verb]")) {
       if (!fields.verdict) { problem(dialog, words.choose); form.querySelector("[name=verdict]").focus(); return; }
       if (!fields.reason.trim()) { form.elements.reason.focus(); return; }
     }
-    if (verb === "snooze") { fields.until = String(Date.now() + Number(fields.for) * 3_600_000); delete fields.for; }
     let alerts = chosen;
+    if (verb === "escalate") {
+      fields.case = fields.case.replace("#", "").trim();
+      if (fields.case) delete fields.title;
+    }
     if (verb === "merge") {
-      fields.into = fields.into.replace("#", "");
+      fields.into = fields.into.replace("#", "").trim();
       alerts = chosen.filter((each) => String(each.id) !== fields.into);
       if (!alerts.length) { form.elements.into.select(); return; }
     }
