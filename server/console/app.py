@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import audit_trail as audit_api
+from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
@@ -17,14 +19,19 @@ from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    audit_trail,
     fleet,
     home,
+    leaver_changes,
+    leaver_import,
+    leavers,
     people,
     person,
     queue,
     settings,
     sign_in,
     tokens,
+    transparency,
     triage,
     users,
 )
@@ -32,20 +39,28 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
+    *leaver_changes.PAGES,
+    *leaver_import.PAGES,
+    *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
     *queue.PAGES,
     *sign_in.PAGES,
     *settings.PAGES,
-    *users.PAGES,
+    *sign_in.PAGES,
     *tokens.PAGES,
+    *transparency.PAGES,
     *triage.PAGES,
+    *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
+    *audit_api.API,
+    *leavers_api.API,
     *me.API,
     *triage_api.API,
 )
