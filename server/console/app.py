@@ -48,7 +48,6 @@ PAGES: Final[Sequence[Page]] = (
     *people.PAGES,
     *person.PAGES,
     *queue.PAGES,
-    *sign_in.PAGES,
     *settings.PAGES,
     *sign_in.PAGES,
     *tokens.PAGES,

@@ -20,6 +20,7 @@ from server.alerts.queue.searching import Searched, SearchedWord
 from server.alerts.severity import Severity, scores_of, severity_of
 from server.store.tables import alert_days, alert_rows, alerts, subject_events
 from server.triage.sleep import asleep
+from server.triage.sleep import asleep
 
 PAGE_ROWS: Final = 100
 COUNTED_MAX: Final = 1000
@@ -193,9 +194,7 @@ def _status(asked: Asked) -> ColumnElement[bool]:
 
 
 def _asleep(now: int) -> Select[Any]:
-    """Alerts that sleep: until their time, and while nothing of them and their parts is new."""
-    at = alerts.c
-    return select(at.id).where(at.status == "open", asleep(now))
+    return select(alerts.c.id).where(alerts.c.snoozed_until > now, alerts.c.status == "open", asleep(now))
 
 
 def read_asleep(connection: Connection, numbers: Sequence[int], now: int) -> frozenset[int]:

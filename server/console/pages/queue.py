@@ -28,6 +28,7 @@ from server.console.queue_words import (
 from server.people.roles import Right, Role
 from server.store.column_types import WHOLE_MAX
 
+
 class Shown(msgspec.Struct, frozen=True):
     """A row as a page has it."""
 
