@@ -20,7 +20,6 @@ from server.alerts.queue.searching import Searched, SearchedWord
 from server.alerts.severity import Severity, scores_of, severity_of
 from server.store.tables import alert_days, alert_rows, alerts, subject_events
 from server.triage.sleep import asleep
-from server.triage.sleep import asleep
 
 PAGE_ROWS: Final = 100
 COUNTED_MAX: Final = 1000

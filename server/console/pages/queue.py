@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -71,7 +72,7 @@ def _built_in(ask: Ask) -> list[tuple[str, str]]:
 
 def _list_values(
     console: Console, ask: Ask, wanted: QueueFilter, page: QueuePage, after: Cursor | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "page": page,
         "filter": wanted,
@@ -82,7 +83,7 @@ def _list_values(
     }
 
 
-def _words(ask: Ask) -> dict[str, object]:
+def _words(ask: Ask) -> dict[str, Any]:
     text = ask.text
     return {
         "title_of": lambda row: title_words(row.title, text),
