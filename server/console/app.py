@@ -10,19 +10,32 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import audit_trail as audit_api
+from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    audit_trail,
     fleet,
     home,
+    leaver_changes,
+    leaver_import,
+    leavers,
     people,
     person,
+    policies,
+    policy,
+    policy_dry_runs,
+    policy_exceptions,
+    policy_versions,
     settings,
     sign_in,
+    status,
     tokens,
+    transparency,
     triage,
     users,
 )
@@ -30,22 +43,35 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
+    *policies.PAGES,
+    *policy_exceptions.PAGES,
+    *policy_dry_runs.PAGES,
+    *policy_versions.PAGES,
+    *policy.PAGES,
+    *leaver_changes.PAGES,
+    *leaver_import.PAGES,
+    *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
     *sign_in.PAGES,
+    *status.PAGES,
     *settings.PAGES,
-    *users.PAGES,
+    *sign_in.PAGES,
     *tokens.PAGES,
+    *transparency.PAGES,
     *triage.PAGES,
+    *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
 API: Final[Sequence[ApiCall]] = (
+    # A line each.
+    *audit_api.API,
+    *leavers_api.API,
     *me.API,
     *triage_api.API,
-    # A line each.
-    *me.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
