@@ -134,7 +134,7 @@ class Ask:
     def zone(self) -> ZoneInfo:
         return self.look.zone
 
-    def text(self, phrase: str, **values: object) -> str:
+    def text(self, phrase: str, /, **values: object) -> str:
         """The phrase in the viewer's language."""
         return self.look.text(phrase, **values)
 

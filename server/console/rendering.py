@@ -28,7 +28,7 @@ class Look(msgspec.Struct, frozen=True):
     single_keys: bool = True
     """Whether single letters are shortcuts (WCAG 2.1.4)."""
 
-    def text(self, words: str, **values: object) -> str:
+    def text(self, words: str, /, **values: object) -> str:
         return phrase(words, self.language, **values)
 
 
