@@ -51,8 +51,11 @@ class Opened(msgspec.Struct, frozen=True):
         return MarkMask(self.sight.masker)
 
 
-def open_alert(console: Console, ask: Ask, alert_id: int, *, evidence: bool = False) -> Opened:
-    """Raises ApiError(404), for whatever cannot be seen."""
+def open_alert(
+    console: Console, ask: Ask, alert_id: int, *, evidence: bool = False, named: bool = True
+) -> Opened:
+    """`named`: with the names that the viewer unmasked; what leaves the console has none. Raises
+    ApiError(404), for whatever cannot be seen."""
     row = read_some(console, ask, [alert_id]).get(alert_id)
     if row is None:
         raise ApiError(404, "not_found", NO_SUCH)
@@ -62,7 +65,7 @@ def open_alert(console: Console, ask: Ask, alert_id: int, *, evidence: bool = Fa
         except UnknownAlert:
             raise ApiError(404, "not_found", NO_SUCH) from None
         directory = console.made(KnownPeople).directory(connection)
-        grants = grants_of(connection, ask)
+        grants = grants_of(connection, ask) if named else {}
         bundle = console.made(Bundles).of(connection, stored, ask.now) if evidence else None
     accounts = () if bundle is None else bundle.evidence.accounts
     sight = Sight(console.database, directory, [stored], accounts, grants=grants)

@@ -56,7 +56,7 @@ def _range_of(ranges: list[EventRange], asked: re.Match[str], shown: Any) -> Eve
 def export(console: Console, ask: Ask) -> Response:
     """GET /alerts/{id}/evidence.jsonl: a row an event, as the table shows it; who took it is on the record."""
     alert_id = int(ask.path["id"])
-    opened = open_alert(console, ask, alert_id, evidence=True)
+    opened = open_alert(console, ask, alert_id, evidence=True, named=False)
     assert opened.bundle is not None
     mask = opened.mask
     lines = [msgspec.json.encode(mask.shown(mark)) for mark in opened.bundle.marks]
