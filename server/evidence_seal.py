@@ -46,6 +46,20 @@ class SealKey:
         self._public = private.public_key()
         self.id = key_id(self._public)
 
+    @property
+    def public_bytes(self) -> bytes:
+        """The raw public key."""
+        return self._public.public_bytes_raw()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the raw public key, in hex; `id` is its beginning."""
+        return hashlib.sha256(self.public_bytes).hexdigest()
+
+    def sign_pack(self, signed: bytes) -> bytes:
+        """For evidence_pack/verifier.py, whose prefix keeps it apart from seals."""
+        return self._private.sign(signed)
+
     @classmethod
     def new(cls) -> SealKey:
         return cls(Ed25519PrivateKey.generate())
@@ -74,7 +88,7 @@ class SealKey:
         known = connection.execute(select(seal_keys.c.key_id).where(seal_keys.c.key_id == self.id)).first()
         if known is not None:
             return
-        row = {"key_id": self.id, "public_key": self._public.public_bytes_raw(), "created_at": at}
+        row = {"key_id": self.id, "public_key": self.public_bytes, "created_at": at}
         insert_missing(connection, seal_keys, [row])
         if actor is not None:
             audit.append(connection, at=at, actor=actor, action="seal_key.create", object=f"key:{self.id}")

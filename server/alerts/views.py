@@ -64,8 +64,9 @@ def alert_detail(
     unmasking: Unmasking | None = None,
     directory: Directory | None = None,
     evidence_limit: int = EVIDENCE_SHOWN,
+    sight: Sight | None = None,
 ) -> AlertDetail:
-    """Everything about one alert. Raises UnknownAlert."""
+    """Everything about one alert. `sight`: of a reader who looks at several. Raises UnknownAlert."""
     with database.read() as connection:
         alert = get_alert(connection, alert_id)
         known = directory or load_directory(connection)
@@ -83,7 +84,7 @@ def alert_detail(
                 .order_by(rule_days.c.day)
             )
         }
-    sight = Sight(database, known, [alert], proven.accounts, unmasking)
+    sight = sight or Sight(database, known, [alert], proven.accounts, unmasking)
     return AlertDetail(
         alert=sight.alert(alert),
         shares=tuple(share_view(each.source, each.points, each.share, titles) for each in alert.shares),

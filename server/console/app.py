@@ -10,22 +10,56 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import audit_trail as audit_api
+from server.console.api import leavers as leavers_api
 from server.console.api import me
+from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
-from server.console.pages import home, settings, sign_in, tokens, users
+from server.console.pages import (
+    audit_trail,
+    fleet,
+    home,
+    leaver_changes,
+    leaver_import,
+    leavers,
+    people,
+    person,
+    settings,
+    sign_in,
+    tokens,
+    transparency,
+    triage,
+    users,
+)
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
+    # A line each.
+    *audit_trail.PAGES,
+    *fleet.PAGES,
     *home.PAGES,
-    *sign_in.PAGES,
+    *leaver_changes.PAGES,
+    *leaver_import.PAGES,
+    *leavers.PAGES,
+    *people.PAGES,
+    *person.PAGES,
     *settings.PAGES,
-    *users.PAGES,
+    *sign_in.PAGES,
     *tokens.PAGES,
+    *transparency.PAGES,
+    *triage.PAGES,
+    *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()
-API: Final[Sequence[ApiCall]] = (*me.API,)
+API: Final[Sequence[ApiCall]] = (
+    # A line each.
+    *audit_api.API,
+    *leavers_api.API,
+    *me.API,
+    *triage_api.API,
+)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 

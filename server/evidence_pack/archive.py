@@ -69,12 +69,13 @@ class EntryWriter:
         self._sha.update(data)
         self._out(data if self._packer is None else self._packer.compress(data))
 
-    def line(self, value: object) -> None:
-        """One line of JSON."""
+    def line(self, value: object) -> bytes:
+        """One line of JSON, which it returns."""
         data = msgspec.json.encode(value)
         if self.line_digests is not None:
             self.line_digests += hashlib.sha256(data).digest()[:LINE_DIGEST_BYTES]
         self.write(data + b"\n")
+        return data
 
     def end(self) -> dict[str, Any]:
         """What the manifest says of it."""

@@ -56,12 +56,16 @@ def was_used(connection: Connection, trait: str) -> bool:
 def open_alerts(connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
     """How many open alerts are about these people, as subject or as whom traits point to; by person."""
     counts: dict[str, int] = {}
-    subjects = {_subject(person_id): person_id for person_id in ids}
-    query = select(alerts.c.subject, alerts.c.suspected_actor).where(alerts.c.status == "open")
-    for subject, suspect in connection.execute(query):
-        for person_id in {subjects.get(subject), suspect}:
-            if person_id is not None:
-                counts[person_id] = counts.get(person_id, 0) + 1
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        subjects = {_subject(person_id): person_id for person_id in some}
+        about = alerts.c.subject.in_(list(subjects)) | alerts.c.suspected_actor.in_(some)
+        query = select(alerts.c.subject, alerts.c.suspected_actor).where(alerts.c.status == "open", about)
+        known = set(some)
+        for subject, suspect in connection.execute(query):
+            for person_id in {subjects.get(subject), suspect if suspect in known else None}:
+                if person_id is not None:
+                    counts[person_id] = counts.get(person_id, 0) + 1
     return {person_id: counts[person_id] for person_id in ids if person_id in counts}
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from server.people.csv_encoding import UnreadableFile
 from server.people.directory import people_version
-from server.people.file_header import read_header, remembered_mapping
+from server.people.file_header import read_header, remember_mapping, remembered_mapping
 from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
 from server.people.import_mapping import ImportMapping
 from server.people.import_report import ImportReport
@@ -183,7 +183,10 @@ def apply_draft(database: Database, draft: Draft, seen: int, *, actor: str, now:
     with database.begin() as connection:
         if people_version(connection) != seen:
             raise ChangedMeanwhile("somebody changed people meanwhile: look at what would change now")
-        return take_over(connection, prepared, actor=actor)
+        report = take_over(connection, prepared, actor=actor)
+        if report.applied and draft.header and draft.options.mapping != ImportMapping():
+            remember_mapping(connection, draft.header, draft.options.mapping, actor=actor, at=now)
+        return report
 
 
 def prepared_draft(database: Database, draft: Draft, now: int) -> PreparedImport:

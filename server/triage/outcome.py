@@ -42,8 +42,8 @@ class Why(StrEnum):
     """Alerts were merged into it since."""
     WITH_MAIN = "with_main"
     """Alert `alert`, which belongs to it, could not be."""
-    NOT_KEPT = "not_kept"
-    """What undoing it takes is more than is kept."""
+    NO_CASE = "no_case"
+    """`message` says why it cannot go into the case."""
 
 
 MESSAGES: Final[Mapping[Why, str]] = {
@@ -61,7 +61,7 @@ MESSAGES: Final[Mapping[Why, str]] = {
     Why.GONE: "Alert {alert}, to which alert {id} belonged, is no longer there for it.",
     Why.HAS_PARTS: "Other alerts were merged into alert {id} since.",
     Why.WITH_MAIN: "Alert {id} stays as it is, because alert {alert} does.",
-    Why.NOT_KEPT: "Alert {id} held too much for this to be undone.",
+    Why.NO_CASE: "Alert {id} cannot go into the case: {message}",
 }
 """In English, which is the phrases' key; `id` and the refusal's values stand in them."""
 

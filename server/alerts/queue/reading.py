@@ -19,6 +19,7 @@ from server.alerts.queue.filters import ME, NONE, Cursor, QueueFilter
 from server.alerts.queue.searching import Searched, SearchedWord
 from server.alerts.severity import Severity, scores_of, severity_of
 from server.store.tables import alert_days, alert_rows, alerts, subject_events
+from server.triage.sleep import asleep
 
 PAGE_ROWS: Final = 100
 COUNTED_MAX: Final = 1000
@@ -192,15 +193,9 @@ def _status(asked: Asked) -> ColumnElement[bool]:
 
 
 def _asleep(now: int) -> Select[Any]:
-    """Alerts that sleep: until their time, and while nothing of them is new."""
+    """Alerts that sleep: until their time, and while nothing of them and their parts is new."""
     at = alerts.c
-    return select(at.id).where(
-        at.snoozed_until > now,
-        at.status == "open",
-        at.score <= func.coalesce(at.snoozed_score, at.score),
-        at.events <= func.coalesce(at.snoozed_events, at.events),
-        at.last_time <= func.coalesce(at.snoozed_last, at.last_time),
-    )
+    return select(at.id).where(at.status == "open", asleep(now))
 
 
 def read_asleep(connection: Connection, numbers: Sequence[int], now: int) -> frozenset[int]:

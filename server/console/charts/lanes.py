@@ -21,7 +21,7 @@ LANES_MAX: Final = 16
 HIGH, RAISED = 70, 45
 """Scores from which on a day counts as high, and as raised."""
 _WIDTH: Final = 980.0
-_LEFT, _RIGHT, _TOP, _BOTTOM, _LANE = 130.0, 12.0, 24.0, 26.0, 36.0
+_LEFT, _RIGHT, _TOP, _BOTTOM, _LANE = 130.0, 12.0, 36.0, 26.0, 36.0
 _DOT_MIN, _DOT_MAX = 2.2, 15.0
 _BYTES_A_PIXEL: Final = 2e6
 _Place = Callable[[float], float]
@@ -101,10 +101,10 @@ def _notice(
             drawn.append(element("text", {"class": "label", **where, "text-anchor": anchor}, words))
     if last_working_day is not None and first <= last_working_day <= last:
         at = x(last_working_day + 1)
-        spot = {"class": "last-day", "x1": at, "x2": at, "y1": _TOP - 6, "y2": bottom}
+        spot = {"class": "last-day", "x1": at, "x2": at, "y1": 14.0, "y2": bottom}
         words = text("last day {day}", day=short_day(text, last_working_day))
         drawn.append(element("line", spot, title(words)))
-        anchored = {"class": "label strong", "x": min(at, _WIDTH - 4), "y": 9.0, "text-anchor": "end"}
+        anchored = {"class": "label strong", "x": min(at, _WIDTH - 4), "y": 10.0, "text-anchor": "end"}
         drawn.append(element("text", anchored, words))
     return drawn
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from markupsafe import Markup, escape
 
+Text = Callable[..., str]
+"""Translates an English phrase: `text("{n} file|{n} files", n=3)`."""
 Attributes = Mapping[str, object]
 """Texts, whole numbers and coordinates (float); None leaves it out."""
 _COORDINATE_MAX: Final = 100_000.0
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-class Text(Protocol):
-    """Translates an English phrase: `text("{n} file|{n} files", n=3)`."""
-
-    def __call__(self, phrase: str, /, **values: object) -> str: ...
 
 
 def element(name: str, attributes: Attributes, *inner: str) -> Markup:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.console.navigation import PLACES
-from server.console.phrases import FOLDER, chinese, phrase
+from server.console.phrases import FOLDER, chinese, chinese_files, phrase
 
 CONSOLE = FOLDER.parent
 _SAID_IN_TEMPLATES = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
@@ -44,6 +44,16 @@ def test_every_phrase_is_there_in_chinese() -> None:
     assert len(said) > 40
     missing = {words: where for words, where in said.items() if words not in chinese()}
     assert missing == {}
+
+
+def test_no_two_files_say_a_phrase_differently() -> None:
+    differing = {
+        words: {said, chinese()[words]}
+        for phrases in chinese_files().values()
+        for words, said in phrases.items()
+        if said != chinese()[words]
+    }
+    assert differing == {}
 
 
 def test_both_languages_hold_the_same_values() -> None:

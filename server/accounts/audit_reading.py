@@ -1,0 +1,227 @@
+"""The audit trail as somebody may see it: searched, page by page, with names and acts taken out.
+
+Who may not see names (auditors) sees what people typed, and what details and objects hold, without anybody's
+name. Who may not see alerts (administrators) sees that something was done about one, by whom and when, but
+neither the reason nor the details. A search runs over what its viewer sees, never over what is hidden.
+
+At most ROWS_LOOKED_AT rows are looked at for one page; what lies before is for the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, select
+
+from event_schema.struct_base import Milliseconds
+from server.people.pseudonyms import known_pseudonyms
+from server.people.roles import Right, Role, may
+from server.people.text_mask import masked_prose
+from server.store.database import Database
+from server.store.tables import audit
+
+ROWS: Final = 100
+ROWS_LOOKED_AT: Final = 20_000
+_AT_ONCE: Final = 1000
+_CLOCK_ROWS: Final = 200
+"""A clock that was set back puts so many rows out of order at most."""
+_NOT_OF_PEOPLE: Final = frozenset(
+    {"admin_token", "agent", "audit", "installation", "kafka", "model", "seal_key", "session"}
+    | {"set_agent_settings", "store", "token", "user"}
+)
+_OPEN_TO_ADMINISTRATORS: Final = _NOT_OF_PEOPLE | {"erasure", "leavers", "people", "policy"}
+"""Families of acts that say nothing of alerts. What is not here is taken to be about one."""
+_ABOUT_ALERTS: Final = frozenset({"policy.unmask"})
+_ACCOUNTS: Final = ("user:", "token:", "leaver")
+HIDDEN: Final = "…"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is searched for; empty: anything. Times are ms UTC, `until` is exclusive; `before`: rows with a
+    smaller number."""
+
+    action: str = ""
+    actor: str = ""
+    object: str = ""
+    text: str = ""
+    since: int | None = None
+    until: int | None = None
+    before: int | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        return any((self.action, self.actor, self.object, self.text, self.since, self.until))
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """`hash`: of the row as it was written, with what is hidden here. `withheld`: the viewer's role may not
+    see its reason and details."""
+
+    seq: int
+    at: Milliseconds
+    actor: str
+    action: str
+    object: str
+    reason: str | None
+    detail: dict[str, Any] | None
+    hash: str
+    withheld: bool = False
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """The newest first. `next_before`: from where to go on; None: that was all. `searched_back_to`: when
+    the last row that was looked at was written, where there is more."""
+
+    rows: list[AuditRow]
+    next_before: int | None
+    searched_back_to: Milliseconds | None
+
+
+def read_page(
+    database: Database, role: Role, wanted: Wanted, *, limit: int = ROWS, most: int = ROWS_LOOKED_AT
+) -> AuditPage:
+    """Raises StoreUnavailable."""
+    found: list[AuditRow] = []
+    before, looked_at = wanted.before, 0
+    at_once = _AT_ONCE if wanted.is_narrow or limit > _AT_ONCE else limit + 1
+    while True:
+        with database.read() as connection:
+            if before is None and wanted.until is not None:
+                before = _first_at(connection, wanted.until) + _CLOCK_ROWS
+            stored = _stored(connection, before, at_once)
+            people = _subjects(connection, stored)
+        shown = _shown(database, stored, people, role)
+        for row in shown:
+            if _fits(row, wanted):
+                found.append(row)
+            if len(found) > limit:
+                last = found[limit - 1]
+                return AuditPage(found[:limit], last.seq, last.at)
+        looked_at += len(stored)
+        if len(stored) < at_once or _is_before(stored[-1], wanted):
+            return AuditPage(found, None, None)
+        before = stored[-1].seq
+        if looked_at >= most:
+            return AuditPage(found, before, stored[-1].at)
+
+
+def _stored(connection: Connection, before: int | None, limit: int) -> list[AuditRow]:
+    """The next rows, whatever they are: filtering within the database would look at all of them."""
+    columns = [audit.c[name] for name in AuditRow.__struct_fields__ if name != "withheld"]
+    query = select(*columns).order_by(audit.c.seq.desc()).limit(limit)
+    conditions: list[ColumnElement[bool]] = [] if before is None else [audit.c.seq < before]
+    return [AuditRow(*row) for row in connection.execute(query.where(*conditions))]
+
+
+def _first_at(connection: Connection, moment: int) -> int:
+    """About the first row that was written at or after a moment: rows are in order of time, but for a clock
+    that was set back."""
+    last = connection.execute(select(audit.c.seq).order_by(audit.c.seq.desc()).limit(1)).scalar()
+    low, high = 1, (last or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        behind = select(audit.c.at).where(audit.c.seq >= middle).order_by(audit.c.seq).limit(1)
+        at = connection.execute(behind).scalar()
+        if at is not None and at < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _is_before(row: AuditRow, wanted: Wanted) -> bool:
+    """Whether all rows behind this one are too old, a clock that was set back by a day left out."""
+    return wanted.since is not None and row.at < wanted.since - 86_400_000
+
+
+def _subjects(connection: Connection, rows: Sequence[AuditRow]) -> dict[str, str]:
+    subjects = {row.object for row in rows if row.object.startswith(("person:", "account:"))}
+    return known_pseudonyms(connection, sorted(subjects))
+
+
+def _shown(
+    database: Database, rows: Sequence[AuditRow], people: dict[str, str], role: Role
+) -> list[AuditRow]:
+    sees_names, sees_alerts = may(role, Right.SEE_NAMES), may(role, Right.SEE_ALERTS)
+    if sees_names:
+        return [row if sees_alerts else _without_acts(row, people) for row in rows]
+    texts = {text: "" for row in rows for text in _texts(row)}
+    masked = dict(zip(texts, masked_prose(_Console(database), list(texts)), strict=True))
+    return [
+        msgspec.structs.replace(
+            row,
+            object=people.get(row.object) or masked.get(row.object, row.object),
+            reason=None if row.reason is None else masked[row.reason],
+            detail=None if row.detail is None else _masked(row.detail, masked),
+        )
+        for row in rows
+    ]
+
+
+def _without_acts(row: AuditRow, people: dict[str, str]) -> AuditRow:
+    family = row.action.partition(".")[0]
+    if family in _OPEN_TO_ADMINISTRATORS and row.action not in _ABOUT_ALERTS:
+        return row
+    # Whose alert or page it was would say of whom there is something to see.
+    named = row.object.startswith(("person:", "account:"))
+    shown = people.get(row.object, HIDDEN) if named else row.object
+    withheld = row.reason is not None or row.detail is not None
+    return msgspec.structs.replace(row, object=shown, reason=None, detail=None, withheld=withheld)
+
+
+def _texts(row: AuditRow) -> list[str]:
+    found = [] if row.reason is None else [row.reason]
+    if not row.object.startswith(_ACCOUNTS):
+        found.append(row.object)
+    return found + ([] if row.detail is None else _strings(row.detail))
+
+
+def _strings(value: Any) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for key, each in value.items() for text in (key, *_strings(each))]
+        case list():
+            return [text for each in value for text in _strings(each)]
+        case _:
+            return []
+
+
+def _masked(value: Any, masked: dict[str, str]) -> Any:
+    match value:
+        case str():
+            return masked[value]
+        case dict():
+            return {masked[key]: _masked(each, masked) for key, each in value.items()}
+        case list():
+            return [_masked(each, masked) for each in value]
+        case _:
+            return value
+
+
+def _fits(row: AuditRow, wanted: Wanted) -> bool:
+    if wanted.since is not None and row.at < wanted.since:
+        return False
+    if wanted.until is not None and row.at >= wanted.until:
+        return False
+    if wanted.action and not row.action.startswith(wanted.action):
+        return False
+    if wanted.actor and wanted.actor.casefold() not in row.actor.casefold():
+        return False
+    if wanted.object and wanted.object.casefold() not in row.object.casefold():
+        return False
+    return not wanted.text or wanted.text.casefold() in _all_text(row)
+
+
+def _all_text(row: AuditRow) -> str:
+    detail = "" if row.detail is None else msgspec.json.encode(row.detail).decode()
+    return "\n".join((row.actor, row.action, row.object, row.reason or "", detail)).casefold()
+
+
+class _Console(msgspec.Struct, frozen=True):
+    """What `masked_prose` asks for."""
+
+    database: Database

@@ -1,0 +1,148 @@
+"""Judging alerts, for programs: the same verbs as the pages post, with the same answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from server.alerts.queries import Verdict
+from server.api.errors import ApiError
+from server.console.api_calls import ApiCall
+from server.console.page import Ask, Console
+from server.console.triage_told import Do, Told, carried_out, keeping_of, owner_of, told
+from server.people.roles import Right
+from server.triage.judging import close, reopen
+from server.triage.merging import merge, unmerge
+from server.triage.undoing import undo
+from server.triage.verbs import assign, note, snooze, wake
+
+TYPED_BYTES = 256 << 10
+
+
+class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`versions`: by number, where a change shall not go through over somebody else's."""
+
+    alerts: tuple[int, ...]
+    versions: dict[int, int] = {}
+
+
+class Assigned(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`owner`: a user's name; null for nobody."""
+
+    owner: str | None
+
+
+class Noted(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    text: str
+
+
+class Snoozed(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`until`: ms UTC."""
+
+    until: int
+
+
+class Closed(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    verdict: Verdict
+    reason: str
+
+
+class Merged(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    into: int
+
+
+class Undone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`group`: as the answer said that is undone."""
+
+    group: int
+
+
+def _assign(console: Console, ask: Ask, _query: Any, body: Assigned) -> Told:
+    owner = owner_of(console, ask, body.owner or "")
+    return _done(console, ask, body, lambda connection, change: assign(connection, change, owner))
+
+
+def _note(console: Console, ask: Ask, _query: Any, body: Noted) -> Told:
+    return _done(console, ask, body, lambda connection, change: note(connection, change, body.text))
+
+
+def _snooze(console: Console, ask: Ask, _query: Any, body: Snoozed) -> Told:
+    return _done(console, ask, body, lambda connection, change: snooze(connection, change, body.until))
+
+
+def _wake(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, wake)
+
+
+def _close(console: Console, ask: Ask, _query: Any, body: Closed) -> Told:
+    days = console.config.retention.activity_days
+    return _done(
+        console,
+        ask,
+        body,
+        lambda connection, change: close(connection, change, body.verdict, body.reason, activity_days=days),
+    )
+
+
+def _reopen(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    keeping = keeping_of(console)
+    return _done(console, ask, body, lambda connection, change: reopen(connection, change, keeping=keeping))
+
+
+def _merge(console: Console, ask: Ask, _query: Any, body: Merged) -> Told:
+    return _done(console, ask, body, lambda connection, change: merge(connection, change, body.into))
+
+
+def _unmerge(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, unmerge)
+
+
+def _undo(console: Console, ask: Ask, _query: Any, body: Undone) -> Told:
+    keeping = keeping_of(console)
+    found = carried_out(
+        console,
+        ask,
+        (1,),
+        {},
+        lambda connection, change: undo(connection, body.group, change.actor, change.at, keeping=keeping),
+    )
+    return _changed(told(ask, found))
+
+
+def _done(console: Console, ask: Ask, body: Alerts, do: Do) -> Told:
+    return _changed(told(ask, carried_out(console, ask, body.alerts, body.versions, do)))
+
+
+def _changed(found: Told) -> Told:
+    """Raises ApiError where no alert could be changed."""
+    if not found.done and found.refused:
+        first = found.refused[0]
+        raise ApiError(409, first.why, " ".join(each.message for each in found.refused[:3]))
+    return found
+
+
+def _call(verb: str, handler: Any, body: type[msgspec.Struct], summary: str) -> ApiCall:
+    return ApiCall(
+        "POST",
+        f"/api/v1/alerts/{verb}",
+        Right.TRIAGE,
+        handler,
+        answer=Told,
+        summary=summary,
+        body=body,
+        body_limit=TYPED_BYTES,
+    )
+
+
+API = [
+    _call("assign", _assign, Assigned, "Says whose task alerts are."),
+    _call("note", _note, Noted, "Adds a note to alerts."),
+    _call("snooze", _snooze, Snoozed, "Lets alerts sleep until a time, or until anything new comes."),
+    _call("wake", _wake, Alerts, "Ends the sleep of alerts."),
+    _call("close", _close, Closed, "Closes alerts with a verdict and a reason."),
+    _call("reopen", _reopen, Alerts, "Opens closed alerts again, and takes their verdict back."),
+    _call("merge", _merge, Merged, "Merges alerts into another one."),
+    _call("unmerge", _unmerge, Alerts, "Takes alerts out of the one that they were merged into."),
+    _call("undo", _undo, Undone, "Takes back what was done, within ten minutes."),
+]

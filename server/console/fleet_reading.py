@@ -1,0 +1,122 @@
+"""The fleet as pages show it: read once in a few seconds for all who look, filtered, a page at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from server.agents.fleet import FleetAgent, Standing, read_fleet
+from server.console.known_people import KnownPeople
+from server.console.page import Console
+
+KEPT_MS: Final = 5_000
+PAGE_ROWS: Final = 100
+
+
+class FleetFilter(msgspec.Struct, frozen=True):
+    """What of the fleet is shown; empty: everything. `text`: in the host's or the person's id."""
+
+    standing: str = ""
+    version: str = ""
+    department: str = ""
+    text: str = ""
+    gap: bool = False
+    backlog: bool = False
+    sensor: bool = False
+    """A collector does not run."""
+    leavers: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return self == FleetFilter()
+
+
+class FleetPage(msgspec.Struct, frozen=True):
+    """`next_after`: the name behind which the next page begins."""
+
+    agents: tuple[FleetAgent, ...]
+    count: int
+    next_after: str | None
+
+
+class Fleet:
+    """Kept for KEPT_MS: thousands of heartbeats are not read for every page. `console.made(Fleet)`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._at = 0
+        self._kept: tuple[FleetAgent, ...] | None = None
+
+    def agents(self, now: int) -> tuple[FleetAgent, ...]:
+        """The worst first. now: ms UTC."""
+        with self._lock:
+            if self._kept is None or not 0 <= now - self._at < KEPT_MS:
+                with self._console.database.read() as connection:
+                    directory = self._console.made(KnownPeople).directory(connection)
+                    self._kept = read_fleet(connection, directory, now=now)
+                self._at = now
+            return self._kept
+
+    def forget(self) -> None:
+        """Something was changed: what is shown next is read anew."""
+        with self._lock:
+            self._kept = None
+
+
+def counts(agents: Sequence[FleetAgent]) -> dict[Standing, int]:
+    found = dict.fromkeys(Standing, 0)
+    for agent in agents:
+        found[agent.standing] += 1
+    return found
+
+
+def versions(agents: Sequence[FleetAgent]) -> dict[str, int]:
+    """By version, the newest first; of agents that ever spoke."""
+    found: dict[str, int] = {}
+    for agent in agents:
+        if agent.version is not None and agent.standing is not Standing.REVOKED:
+            found[agent.version] = found.get(agent.version, 0) + 1
+    return dict(sorted(found.items(), key=lambda each: _number(each[0]), reverse=True))
+
+
+def behind(version: str | None, known: Mapping[str, int]) -> int:
+    """How many versions of the fleet are newer; 0 for what is no version."""
+    names = list(known)
+    return names.index(version) if version in names else 0
+
+
+def fleet_page(agents: Sequence[FleetAgent], wanted: FleetFilter, after: str = "") -> FleetPage:
+    """Those that fit, behind the agent `after` in the order of the fleet."""
+    fits = _test(wanted)
+    found = [agent for agent in agents if fits(agent)]
+    begin = next((place + 1 for place, agent in enumerate(found) if agent.name == after), 0)
+    shown = found[begin : begin + PAGE_ROWS]
+    more = begin + PAGE_ROWS < len(found)
+    return FleetPage(tuple(shown), len(found), shown[-1].name if more else None)
+
+
+def _test(wanted: FleetFilter) -> Callable[[FleetAgent], bool]:
+    text = wanted.text.strip().casefold()
+
+    def fits(agent: FleetAgent) -> bool:
+        return (
+            wanted.standing in ("", agent.standing)
+            and wanted.version in ("", agent.version)
+            and wanted.department in ("", agent.department)
+            and (not wanted.gap or bool(agent.gaps))
+            and (not wanted.backlog or bool(agent.backlog_events))
+            and (not wanted.sensor or bool(agent.not_running))
+            and (not wanted.leavers or agent.is_leavers)
+            and (not text or text in agent.name.casefold() or text in (agent.person or "").casefold())
+        )
+
+    return fits
+
+
+def _number(version: str) -> tuple[int, ...]:
+    parts = version.replace("rc", ".").replace("a", ".").replace("b", ".").split(".")
+    return tuple(int(part) if part.isdigit() else 0 for part in parts)

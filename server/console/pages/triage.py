@@ -1,0 +1,184 @@
+"""Where the queue and alert pages post what an analyst decides: take, snooze, close, merge, note, escalate,
+and undo.
+
+A form names alerts (`ids`, several times), and may say of which state they were shown (`seen` as ID:VERSION).
+Modules get JSON (`accept: application/json`), htmx a piece of page with a button that undoes, and forms of
+themselves lead to `back`. Where nothing could be done the answer is 409 with the reason, so that nobody
+loses what they typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from server.alerts.queries import Verdict
+from server.api.errors import ApiError
+from server.console.page import Ask, Console, Page
+from server.console.places import local_place
+from server.console.snooze_times import snooze_until
+from server.console.triage_told import DONE, Do, Told, carried_out, keeping_of, owner_of, told
+from server.people.roles import Right
+from server.triage.escalating import Escalated
+from server.triage.escalating import escalate as escalate_alerts
+from server.triage.judging import close as close_alerts
+from server.triage.judging import reopen as reopen_alerts
+from server.triage.merging import merge as merge_alerts
+from server.triage.merging import unmerge as unmerge_alerts
+from server.triage.outcome import Change, Outcome
+from server.triage.undoing import undo as undo_group
+from server.triage.verbs import assign as assign_alerts
+from server.triage.verbs import note as note_alerts
+from server.triage.verbs import snooze as snooze_alerts
+from server.triage.verbs import wake as wake_alerts
+
+TYPED_BYTES = 256 << 10
+"""A form with a long text, each of whose characters may take nine bytes."""
+_DIGITS_MAX = 18
+
+
+def assign(console: Console, ask: Ask) -> Response:
+    """`owner`: me, a user's name, or nothing for nobody."""
+    owner = owner_of(console, ask, ask.form.get("owner", ""))
+    return _done(console, ask, lambda connection, change: assign_alerts(connection, change, owner))
+
+
+def note(console: Console, ask: Ask) -> Response:
+    """`text`."""
+    text = _words(ask, "text")
+    return _done(console, ask, lambda connection, change: note_alerts(connection, change, text))
+
+
+def snooze(console: Console, ask: Ask) -> Response:
+    """`until`: 1h, 4h, tomorrow, 3d, week, or a time."""
+    try:
+        until = snooze_until(ask.form.get("until", ""), ask.now, ask.zone)
+    except ValueError:
+        raise ApiError(400, "bad_time", ask.text("Say until when")) from None
+    return _done(console, ask, lambda connection, change: snooze_alerts(connection, change, until))
+
+
+def wake(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, wake_alerts)
+
+
+def close(console: Console, ask: Ask) -> Response:
+    """`verdict`, `reason`."""
+    reason = _words(ask, "reason")
+    try:
+        verdict = Verdict(ask.form.get("verdict", ""))
+    except ValueError:
+        raise ApiError(400, "bad_verdict", ask.text("Say what it was")) from None
+    days = console.config.retention.activity_days
+    return _done(
+        console,
+        ask,
+        lambda connection, change: close_alerts(connection, change, verdict, reason, activity_days=days),
+    )
+
+
+def reopen(console: Console, ask: Ask) -> Response:
+    keeping = keeping_of(console)
+    return _done(console, ask, lambda connection, change: reopen_alerts(connection, change, keeping=keeping))
+
+
+def merge(console: Console, ask: Ask) -> Response:
+    """`into`: the main alert."""
+    into = _number(ask, ask.form.get("into", ""))
+    return _done(console, ask, lambda connection, change: merge_alerts(connection, change, into))
+
+
+def unmerge(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, unmerge_alerts)
+
+
+def escalate(console: Console, ask: Ask) -> Response:
+    """`case`: a number, or nothing for a new one with `title`."""
+    given = ask.form.get("case", "").strip()
+    case = _number(ask, given) if given else None
+    title = ask.form.get("title", "").strip() or None
+    owner = ask.viewer.user if ask.viewer.token is None else None
+    found: list[Escalated] = []
+
+    def do(connection: Connection, change: Change) -> Outcome:
+        found.append(escalate_alerts(connection, change, case=case, title=title, owner=owner))
+        return found[-1].outcome
+
+    numbers, versions = _named(ask)
+    outcome = carried_out(console, ask, numbers, versions, do)
+    return _answer(ask, told(ask, outcome, case=found[-1].case))
+
+
+def undo(console: Console, ask: Ask) -> Response:
+    """`group`: as the answer said that is undone."""
+    group = _number(ask, ask.form.get("group", ""))
+    keeping = keeping_of(console)
+    outcome = carried_out(
+        console,
+        ask,
+        (1,),
+        {},
+        lambda connection, change: undo_group(connection, group, change.actor, change.at, keeping=keeping),
+    )
+    return _answer(ask, told(ask, outcome))
+
+
+def _done(console: Console, ask: Ask, do: Do) -> Response:
+    numbers, versions = _named(ask)
+    return _answer(ask, told(ask, carried_out(console, ask, numbers, versions, do)))
+
+
+def _answer(ask: Ask, found: Told) -> Response:
+    wants_json = "application/json" in ask.headers.get("accept", "")
+    if not found.done and found.refused:
+        why = " ".join(each.message for each in found.refused[:3])
+        if wants_json or ask.fragment:
+            return ask.json({"error": why, "reason": found.refused[0].why, "refused": found.refused}, 409)
+        raise ApiError(409, found.refused[0].why, why)
+    if wants_json:
+        return ask.json(found)
+    if ask.fragment and "back" not in ask.form:
+        return ask.fragment_of("triage/outcome.html", found=found)
+    return ask.redirect(local_place(ask.form.get("back", "/alerts")))
+
+
+def _named(ask: Ask) -> tuple[tuple[int, ...], dict[int, int]]:
+    numbers = tuple(_number(ask, given) for given in ask.form.getlist("ids"))
+    versions = {}
+    for each in ask.form.getlist("seen"):
+        number, _, version = each.partition(":")
+        versions[_number(ask, number)] = _number(ask, version)
+    return numbers, versions
+
+
+def _number(ask: Ask, given: str) -> int:
+    given = given.strip()
+    if not (given.isascii() and given.isdigit() and len(given) <= _DIGITS_MAX):
+        raise ApiError(400, "bad_number", ask.text("This is no number"))
+    return int(given)
+
+
+def _words(ask: Ask, name: str) -> str:
+    typed = ask.form.get(name, "")
+    if not typed.strip():
+        raise ApiError(400, "no_words", ask.text("Say why, in a few words"))
+    return typed
+
+
+_HANDLERS: dict[str, Callable[[Console, Ask], Response]] = {
+    "assign": assign,
+    "note": note,
+    "snooze": snooze,
+    "wake": wake,
+    "close": close,
+    "reopen": reopen,
+    "merge": merge,
+    "unmerge": unmerge,
+    "escalate": escalate,
+    "undo": undo,
+}
+PAGES = [
+    Page("POST", f"/alerts/{verb}", Right.TRIAGE, _HANDLERS[verb], form_limit=TYPED_BYTES) for verb in DONE
+]

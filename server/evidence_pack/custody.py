@@ -1,0 +1,77 @@
+"""The chain of custody: what the audit trail says of a pack's alerts, case, earlier packs and unmaskings.
+
+Rows come with their hashes of the chain. A row of which something was masked is marked so: its hash is that
+of the row as it was written, and cannot be worked out again from what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from server.evidence_pack.sight import PackSight
+from server.store.tables import audit, evidence_packs
+
+ROWS_MAX = 50_000
+_AT_ONCE = 500
+
+
+class CustodyRow(msgspec.Struct, frozen=True):
+    seq: int
+    at: int
+    actor: str
+    action: str
+    object: str
+    reason: str | None
+    detail: dict[str, Any] | None
+    previous_hash: str
+    hash: str
+    masked: bool
+    """Something of it was hidden, so that the hash cannot be worked out from it."""
+
+
+def custody_rows(
+    connection: Connection, objects: Sequence[str], sight: PackSight, *, limit: int = ROWS_MAX
+) -> list[CustodyRow]:
+    """In the order of the trail; at most `limit`, the earliest."""
+    found: dict[int, CustodyRow] = {}
+    for row in _rows(connection, objects, limit):
+        reason = None if row["reason"] is None else sight.prose(row["reason"])
+        detail = None if row["detail"] is None else sight.typed(row["detail"])
+        masked = (reason, detail) != (row["reason"], row["detail"])
+        shown = {**row, "reason": reason, "detail": detail, "masked": masked}
+        found[row["seq"]] = CustodyRow(**shown)
+    return [found[seq] for seq in sorted(found)][:limit]
+
+
+def objects_of(
+    connection: Connection, case_id: int | None, alert_ids: Sequence[int], pseudonyms: Sequence[str]
+) -> list[str]:
+    """As the trail calls them."""
+    packs: list[int] = []
+    if case_id is not None:
+        query = select(evidence_packs.c.id).where(evidence_packs.c.case == case_id)
+        packs = list(connection.execute(query).scalars())
+    own = [] if case_id is None else [f"case:{case_id}"]
+    return [
+        *own,
+        *(f"pack:{each}" for each in packs),
+        *(f"alert:{each}" for each in alert_ids),
+        *pseudonyms,
+    ]
+
+
+def _rows(connection: Connection, objects: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
+    columns = [audit.c[name] for name in CustodyRow.__struct_fields__[:-1]]
+    for start in range(0, len(objects), _AT_ONCE):
+        query = (
+            select(*columns)
+            .where(audit.c.object.in_(objects[start : start + _AT_ONCE]))
+            .order_by(audit.c.seq)
+            .limit(limit)
+        )
+        for row in connection.execute(query).mappings():
+            yield {str(name): value for name, value in row.items()}

@@ -1,0 +1,18 @@
+"""What somebody asks for, when they ask for a pack."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from server.alerts.view_types import Unmasking
+
+
+class PackRequest(msgspec.Struct, frozen=True):
+    """`unmasking`: whoever asks may see names, and why; kept in the audit trail. at: ms UTC."""
+
+    made_by: str
+    at: int
+    language: Literal["en", "zh"] = "en"
+    unmasking: Unmasking | None = None

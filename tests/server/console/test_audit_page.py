@@ -1,0 +1,153 @@
+"""The audit trail's page: search, paging, verifying and export; nobody sees there what their role may not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from server import audit
+from server.people.directory import raise_people_version
+from server.people.roles import Role
+from server.store.database import Database
+from server.store.tables import audit as audit_table
+from server.store.tables import people, person_names
+from tests.server.console.site import Site
+
+pytestmark = pytest.mark.databases("sqlite")
+NAME, ID = "Qiurong Ouyang", "E90431"
+DAY = 86_400_000
+
+
+def write(database: Database, at: int, **row: Any) -> None:
+    with database.begin() as connection:
+        audit.append(connection, at=at, **{"actor": "user:analy.one", "object": "alert:1", **row})
+
+
+@pytest.fixture
+def told(site: Site) -> Site:
+    """Rows that name somebody in their reason, their details and as their object."""
+    at = site.clock()
+    with site.database.begin() as connection:
+        connection.execute(people.insert().values(id=ID, time_zone="UTC", changed_at=at))
+        connection.execute(person_names.insert().values(person_id=ID, name=NAME))
+        raise_people_version(connection)
+    reason = f"{NAME} copied the customers' list"
+    write(site.database, at, action="alert.close", reason=reason, detail={"verdict": "confirmed"})
+    write(site.database, at, action="alert.note", detail={"said": [NAME, {NAME: 1}], "score": 87})
+    write(site.database, at, action="people.flag", object=f"person:{ID}", reason=f"{NAME} gave notice")
+    write(site.database, at, action="person.view", object=f"person:{ID}")
+    write(site.database, at, action="pseudonym.unmask", object="P-7F3K2", reason=f"case of {NAME}")
+    return site
+
+
+def hides_names(text: str) -> bool:
+    return not any(word in text for word in ("Qiurong", "Ouyang", ID))
+
+
+def test_an_auditor_sees_reasons_details_and_objects_without_names(told: Site) -> None:
+    client = told.client(Role.AUDITOR)
+    text = client.get("/audit").text
+    assert hides_names(text)
+    for shown in ("alert.close", "copied the customers", "confirmed", "pseudonym.unmask", "P-7F3K2", "87"):
+        assert shown in text
+    for wanted in ("Qiurong", NAME, ID, "ouyang"):
+        for field in ("text", "object"):
+            found = client.get("/audit", params={field: wanted, "action": "a"})
+            assert "Nothing on record fits." in found.text, (field, wanted)
+    lines = client.post("/audit/export", data={"text": "customers"}).text
+    assert hides_names(lines)
+    assert [json.loads(line)["action"] for line in lines.splitlines()] == ["alert.close"]
+    api = client.get("/api/v1/audit", headers={"accept": "application/json"})
+    assert hides_names(api.text)
+    assert hides_names(client.get("/audit", params={"action": "audit.export"}).text)
+
+
+def test_an_administrator_sees_that_something_was_done_about_an_alert_and_nothing_of_it(told: Site) -> None:
+    client = told.client(Role.ADMINISTRATOR)
+    text = client.get("/audit").text
+    for hidden in ("customers", "confirmed", ">87<", f"case of {NAME}"):
+        assert hidden not in text
+    assert f"{NAME} gave notice" in text
+    assert "not for your role" in text
+    row = next(
+        each
+        for each in client.get("/api/v1/audit", params={"action": "person.view"}).json()["rows"]
+        if each["action"] == "person.view"
+    )
+    assert row["object"] in ("…",) or row["object"].startswith("P-")
+    for wanted in ("customers", "confirmed"):
+        assert "Nothing on record fits." in client.get("/audit", params={"text": wanted}).text
+        export = client.post("/audit/export", data={"text": wanted, "action": "alert."}).text
+        assert export.strip() == ""
+
+
+def test_filters_and_pages(site: Site) -> None:
+    at = site.clock()
+    for number in range(250):
+        write(site.database, at - (250 - number) * DAY, action="alert.view", object=f"alert:{number}")
+    client = site.client(Role.AUDITOR)
+    seen: list[int] = []
+    query: dict[str, Any] = {"action": "alert.view"}
+    for _ in range(5):
+        page = client.get("/api/v1/audit", params=query).json()
+        seen += [row["seq"] for row in page["rows"]]
+        if page["next_before"] is None:
+            break
+        query["before"] = page["next_before"]
+    assert len(seen) == len(set(seen)) == 250
+    assert seen == sorted(seen, reverse=True)
+    html = client.get("/audit?action=alert.view").text
+    assert html.count('<td class="mono">alert.view</td>') == 100
+    assert "Older" in html
+    one = client.get("/api/v1/audit", params={"object": "alert:77", "actor": "ANALY"}).json()["rows"]
+    assert [row["object"] for row in one] == ["alert:77"]
+    day = f"{client.get('/api/v1/audit', params={'object': 'alert:77'}).json()['rows'][0]['at_dt'][:10]}"
+    within = client.get("/api/v1/audit", params={"from": day, "to": day, "action": "alert.view"}).json()
+    assert [row["object"] for row in within["rows"]] == ["alert:77"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "before=x",
+        "before=-1",
+        "before=99999999999999999999",
+        "text=%00",
+        "text=%25_%27",
+        "action=" + "x" * 500,
+    ],
+)
+def test_hostile_queries_find_nothing_and_break_nothing(site: Site, query: str) -> None:
+    assert site.client(Role.AUDITOR).get(f"/audit?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["from=yesterday", "to=2026-13-01", "from=0001-01-01", "to=9999-12-31"])
+def test_a_day_that_is_none_is_said(site: Site, query: str) -> None:
+    answer = site.client(Role.AUDITOR).get(f"/audit?{query}")
+    assert (answer.status_code, "2026-11-20" in answer.text) == (400, True)
+
+
+def test_verifying_names_the_first_row_that_was_changed(site: Site) -> None:
+    client = site.client(Role.AUDITOR)
+    assert "The chain holds" in client.post("/audit/verify").text
+    with site.database.begin() as connection:
+        connection.execute(update(audit_table).where(audit_table.c.seq == 2).values(actor="user:nobody"))
+    assert "broken at row 2" in client.post("/audit/verify").text
+
+
+def test_reading_and_exporting_the_trail_is_on_record_once_an_hour(site: Site) -> None:
+    client = site.client(Role.AUDITOR)
+    for _ in range(3):
+        client.get("/audit")
+    rows = client.get("/api/v1/audit", params={"action": "audit."}).json()["rows"]
+    assert [row["action"] for row in rows] == ["audit.view"]
+    for _ in range(2):
+        site.clock.now += 1_800_000
+        client.get("/settings")
+    client.get("/audit")
+    client.post("/audit/export", data={})
+    rows = client.get("/api/v1/audit", params={"action": "audit."}).json()["rows"]
+    assert [row["action"] for row in rows] == ["audit.export", "audit.view", "audit.view"]
