@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from analytics.step_words import StepFacts
 from server.alerts.evidence_bundle import AROUND_MS, Bundle
-from server.alerts.evidence_marks import EvidenceMark, MarkMask
+from server.alerts.evidence_marks import EvidenceMark
 from server.alerts.evidence_search import (
     TEXT_CHARACTERS,
     Choices,
@@ -22,7 +22,6 @@ from server.alerts.evidence_search import (
 )
 from server.api.errors import ApiError
 from server.console.alert_shown import Opened
-from server.console.act_words import act_word, label_word
 from server.console.channel_words import ORDER, channel_name
 from server.console.charts.alert_lanes import AlertLane, Point, Step, alert_lanes
 from server.console.page import Ask
@@ -75,7 +74,9 @@ def filter_query(wanted: EvidenceFilter, **changed: Any) -> str:
     """The filter as the address has it."""
     names = {"fidelity": "sure"}
     values = msgspec.structs.asdict(msgspec.structs.replace(wanted, **changed))
-    return urlencode({names.get(name, name): value for name, value in values.items() if value not in ("", None)})
+    return urlencode(
+        {names.get(name, name): value for name, value in values.items() if value not in ("", None)}
+    )
 
 
 def shown_evidence(ask: Ask, opened: Opened) -> Shown:
@@ -101,7 +102,11 @@ def not_seen(opened: Opened, bundle: Bundle, ask: Ask) -> tuple[str, ...]:
     """What the evidence cannot tell, and why."""
     said = [*opened.sight.plain(list(bundle.evidence.gaps)), *map(opened.sight.blind_spot, bundle.unseen)]
     if bundle.evidence.missing:
-        said.append(ask.text("{n} event is no longer stored|{n} events are no longer stored", n=bundle.evidence.missing))
+        said.append(
+            ask.text(
+                "{n} event is no longer stored|{n} events are no longer stored", n=bundle.evidence.missing
+            )
+        )
     if bundle.evidence.damaged:
         n = len(bundle.evidence.damaged)
         said.append(ask.text("{n} block cannot be read|{n} blocks cannot be read", n=n))
@@ -175,11 +180,3 @@ def _steps(opened: Opened, marks: Sequence[EvidenceMark]) -> Iterator[Step]:
         if nearest is not None:
             yield Step(nearest.channel, step.time, opened.sight.prose(step.rule))
 
-
-def row_words(mask: MarkMask, ask: Ask) -> Mapping[str, Any]:
-    """Words that the table's template calls."""
-    return {
-        "act_word": lambda act: act_word(act, ask.text),
-        "label_word": lambda label: label_word(label, ask.text),
-        "channel_word": lambda channel: channel_name(channel, ask.text),
-    }

@@ -32,8 +32,7 @@ def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> lis
         for step in steps
     ]
     lines += [
-        HistoryLine(note.at, _who(note.actor, ask), ask.text("wrote"), note.text, note=True)
-        for note in notes
+        HistoryLine(note.at, _who(note.actor, ask), ask.text("wrote"), note.text, note=True) for note in notes
     ]
     return sorted(lines, key=lambda line: -line.at)
 

@@ -18,6 +18,8 @@ from server.console.api_calls import ApiCall, call_page
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    alert,
+    alert_records,
     audit_trail,
     fleet,
     home,
@@ -31,12 +33,15 @@ from server.console.pages import (
     tokens,
     transparency,
     triage,
+    unmask,
     users,
 )
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *alert.PAGES,
+    *alert_records.PAGES,
     *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
@@ -50,6 +55,7 @@ PAGES: Final[Sequence[Page]] = (
     *tokens.PAGES,
     *transparency.PAGES,
     *triage.PAGES,
+    *unmask.PAGES,
     *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = ()

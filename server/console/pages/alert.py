@@ -23,7 +23,7 @@ from server.console.channel_words import channel_name
 from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console, Page
 from server.console.queue_words import family_word
-from server.people.pseudonyms import candidate, known_pseudonyms
+from server.people.pseudonyms import candidate, known_pseudonyms, pseudonym_key
 from server.people.roles import Right
 from server.people.text_mask import masked_prose
 from server.store.tables import audit as audit_rows
@@ -94,7 +94,7 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         people = console.made(KnownPeople)
         similar = similar_alerts(connection, alert, people.directory(connection))
         shown = known_pseudonyms(connection, [each.subject for each in similar])
-        key = people.key(connection)
+        key = pseudonym_key(connection)
         before = judged_before(connection, alert)
         lines = history_lines(history_of(connection, alert.id), notes_of(connection, alert.id), ask)
         custody = _custody(connection, alert.id)

@@ -54,7 +54,7 @@ def _range_of(ranges: list[EventRange], asked: re.Match[str], shown: Any) -> Eve
 
 
 def export(console: Console, ask: Ask) -> Response:
-    """GET /alerts/{id}/evidence.jsonl: a row an event, as the table shows it; who took it is on the record."""
+    """GET /alerts/{id}/evidence.jsonl: a row an event, without a name; who took it is on the record."""
     alert_id = int(ask.path["id"])
     opened = open_alert(console, ask, alert_id, evidence=True, named=False)
     assert opened.bundle is not None
