@@ -42,13 +42,16 @@ _UNTIL = re.compile(r"(until\s*:\s*)['\"]?[0-9]{4}-[0-9]{2}-[0-9]{2}['\"]?")
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What must all be true of an event for it to be hidden; `fields`: further ones, by dotted path."""
+    """What must all be true of an event for it to be hidden. `group`: a department, or a group of peers.
+    `sha256`: of a file's content. `fields`: further ones, by dotted path."""
 
     person: str | None = None
     account: str | None = None
     host: str | None = None
     device: str | None = None
     destination: str | None = None
+    group: str | None = None
+    sha256: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -206,6 +209,11 @@ def _selections(wanted: Wanted) -> dict[str, Any]:
             {"dst_endpoint.svc_name": place},
             {"email.to|endswith": f"@{place}"},
         ]
+    if wanted.group is not None:
+        found["group"] = _any_of(["leaver.person.department", "leaver.person.peer_group"], wanted.group)
+    if wanted.sha256 is not None:
+        paths = ["file.hashes.value", "email.files.hashes.value"]
+        found["content"] = _any_of(paths, wanted.sha256.strip().lower())
     for number, (path, value) in enumerate(wanted.fields, start=1):
         found[f"field{number}"] = {path: _typed(value)}
     return found

@@ -180,7 +180,7 @@ def _services(parsed: Mapping[str, ParsedText]) -> dict[str, tuple[str, ...]]:
         counted = _counted_rules(each.document.value)
         if not counted:
             service = each.logsource.get("service")
-            return {service} if isinstance(service, str) else set()
+            return {service} if isinstance(service, str) and service != "all" else set()
         return set[str]().union(*(of(named.get(source, source.lower()), depth + 1) for source in counted))
 
     for rule_id in parsed:

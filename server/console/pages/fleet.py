@@ -27,6 +27,14 @@ REASON_CHARACTERS: Final = 1000
 SKEW_MS: Final = 60_000
 """A clock that is off by more is shown as odd."""
 ENDING_MS: Final = 14 * 86_400_000
+_FIGURES: Final = (
+    Standing.REPORTING,
+    Standing.LATE,
+    Standing.SILENT,
+    Standing.NEVER,
+    Standing.STOPPED,
+    Standing.REVOKED,
+)
 _FLAGS: Final = ("gap", "backlog", "sensor", "leavers")
 _TEXTS: Final = ("standing", "version", "department", "text")
 
@@ -41,6 +49,7 @@ def fleet(console: Console, ask: Ask) -> Response:
         "fleet/fleet.html",
         counts=counts(agents),
         standings=Standing,
+        figures=_FIGURES,
         known=known,
         bar=stacked_bar(
             [BarPart(name, n, href=f"/fleet?{urlencode({'version': name})}") for name, n in known.items()],

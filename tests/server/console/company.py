@@ -65,7 +65,7 @@ class CompanySite(Site):
                 seed=SEED,
                 leaver_account="",
                 time_zone="Asia/Shanghai",
-                version="test",
+                version="0.1.0",
                 progress=lambda _what, _done, _of: None,
             )
             for person, files, size in ((0, 214, 19 * _MB), (20, 40, 6 * _MB), (25, 60, 3 * _MB)):
@@ -114,7 +114,7 @@ def _copies(person: DemoPerson, agent: str, files: int, size: int, begin: int) -
         yield file_system_activity(
             FileActivity.CREATE,
             time=begin + number * 2_500,
-            metadata=event_metadata("removable_storage", "test"),
+            metadata=event_metadata("removable_storage", "0.1.0"),
             actor=Actor(
                 user=User(name=person.account),
                 process=Process(

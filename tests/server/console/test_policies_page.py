@@ -1,0 +1,362 @@
+"""Policies in the console: noisiest first, edited with faults at their lines, tried, published, gone back to,
+excepted from. Over HTTP, as browsers without scripts do it."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from policies.rule_file import SHIPPED_RULES, parse_text, read_folder
+from server import audit
+from server.dry_runs.stored_runs import add_run, runs_of_rule
+from server.people.roles import Role
+from server.policies.publishing import FoundTexts, publish
+from server.policies.versions import PolicyVersion, current_versions, save, versions_of_rule
+from tests.server.alerts.recorded_leak import SECRETS
+from tests.server.console.site import Site
+from tests.server.policies.rule_texts import COPIED, RULE
+
+pytestmark = pytest.mark.databases("sqlite")
+HIGH = COPIED.replace("level: medium", "level: high")
+NAMING = COPIED.replace("    file.ext: xlsx\n", "    file.ext: xlsx\n    leaver.person.id: E1007\n").replace(
+    "with: {file.ext: XLSX}", "with: {file.ext: XLSX, leaver.person.id: E1007}"
+)
+
+
+def publish_shipped(site: Site) -> None:
+    """As `leaver up` does; and a rule of the company's own."""
+    texts = [parse_text(each) for each in read_folder(SHIPPED_RULES)[0]]
+    with site.database.begin() as connection:
+        publish(connection, [FoundTexts("shipped", "shipped", texts)], now=site.clock())
+        save(connection, COPIED, file="own.yml", actor="cli:lin", reason="first", now=site.clock())
+
+
+@pytest.fixture
+def filled(site: Site) -> Iterator[Site]:
+    publish_shipped(site)
+    yield site
+
+
+@pytest.fixture
+def admin(filled: Site) -> httpx.Client:
+    return filled.client(Role.ADMINISTRATOR)
+
+
+@pytest.fixture
+def analyst(filled: Site) -> httpx.Client:
+    return filled.client(Role.ANALYST)
+
+
+def held(site: Site, rule_id: str = RULE) -> PolicyVersion:
+    with site.database.read() as connection:
+        return current_versions(connection)[rule_id]
+
+
+def tried(client: httpx.Client, form: dict[str, str], rule: str = RULE) -> str:
+    """The address of the dry run's page, once it has ended."""
+    begun = client.post(f"/policies/{rule}/dry-run", data=form)
+    assert begun.status_code == 303, begun.text
+    place = begun.headers["location"]
+    run = place.rpartition("=")[2]
+    for _ in range(600):
+        answer = client.get(f"/policies/dry-runs/{run}/progress", headers={"hx-request": "true"})
+        if "hx-redirect" in answer.headers:
+            assert answer.headers["hx-redirect"] == place
+            return str(place)
+        time.sleep(0.1)
+    raise AssertionError("the dry run does not end")
+
+
+@pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.ANALYST])
+def test_each_page_shows(filled: Site, role: Role) -> None:
+    client = filled.client(role)
+    for place in (
+        "",
+        f"/{RULE}",
+        f"/{RULE}/exceptions",
+        f"/{RULE}/dry-run",
+        f"/{RULE}/versions",
+        "/exceptions",
+    ):
+        answer = client.get(f"/policies{place}")
+        assert answer.status_code == 200, (place, answer.text[-500:])
+    for place in ("/nothing", "/nothing/versions", "/nothing/dry-run", "/nothing/exceptions"):
+        assert client.get(f"/policies{place}").status_code == 404
+
+
+def test_the_list_is_filtered_by_its_address(analyst: httpx.Client) -> None:
+    def shown(query: str) -> list[str]:
+        return re.findall(r'data-row.*?<a class="name" href="/policies/([0-9a-f-]+)"', page(query), re.DOTALL)
+
+    def page(query: str) -> str:
+        return analyst.get(f"/policies?{query}").text
+
+    assert shown("q=spreadsheet+REMOVABLE") == [RULE]
+    assert len(shown("")) == 97
+    assert len(shown("channel=printing")) < 20
+    assert RULE in shown("show=changed")
+    assert len(shown("tag=t1052")) > 1
+    assert shown("show=noisy") == []
+    assert "No policy matches" in page("q=xyzzy")
+    assert shown("state=off") == []
+    assert len(shown("state=nonsense&show=nonsense&after=nonsense")) == 97
+
+
+def test_a_bad_text_is_told_at_its_lines_and_the_old_version_stays(filled: Site, admin: httpx.Client) -> None:
+    bad = HIGH.replace("file.ext: xlsx\n", "file.extt: xlsx\n").replace("family:", "famly:")
+    answer = admin.post(f"/policies/{RULE}/check", data={"text": bad}, headers={"hx-request": "true"})
+    assert re.findall(r'data-goes="(\d+)"', answer.text) == ["11", "14"]
+    assert "file.ext" in answer.text
+    begun = admin.post(f"/policies/{RULE}/dry-run", data={"text": bad, "base": "1"})
+    assert begun.status_code == 422
+    assert "stays in use" in begun.text
+    form = {"text": "a: [", "base": "1", "reason": "x", "unproven": "1"}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 422
+    assert held(filled).text == COPIED
+    good = admin.post(f"/policies/{RULE}/check", data={"text": HIGH.replace("\n", "\r\n")})
+    assert "No problems" in good.text
+
+
+def test_a_change_is_tried_published_compared_and_taken_back(filled: Site, admin: httpx.Client) -> None:
+    place = tried(admin, {"text": HIGH.replace("\n", "\r\n"), "base": "1"})
+    page = admin.get(place).text
+    assert "Publish version 2" in page
+    run = place.rpartition("=")[2]
+    form = {"base": "1", "run": run, "reason": ""}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 422
+    done = admin.post(f"/policies/{RULE}/publish", data=form | {"reason": "it matters <b>"})
+    assert done.headers["location"] == f"/policies/{RULE}/versions?published=2"
+    assert (held(filled).text, held(filled).saved_by) == (HIGH, "user:admin.one")
+    page = admin.get(done.headers["location"]).text
+    assert "it matters &lt;b&gt;" in page
+    assert '<span class="taken">- level: medium' in page
+    assert '<span class="added">+ level: high' in page
+    again = admin.post(f"/policies/{RULE}/publish", data=form | {"reason": "again"})
+    assert again.status_code == 409
+    place = tried(admin, {"base": "2", "number": "1"})
+    form = {"base": "2", "run": place.rpartition("=")[2], "reason": "too loud"}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 303
+    assert held(filled).text == COPIED
+    with filled.database.read() as connection:
+        entries = audit.newest(connection, limit=4)
+        assert audit.verify(connection) is None
+    assert [each.action for each in entries] == [
+        "policy.rollback",
+        "policy.dry_run",
+        "policy.save",
+        "policy.dry_run",
+    ]
+
+
+def test_nothing_is_published_that_was_not_tried_unless_somebody_says_why(
+    filled: Site, admin: httpx.Client
+) -> None:
+    for form in ({"text": HIGH}, {"enabled": "0"}, {"number": "1"}):
+        answer = admin.post(f"/policies/{RULE}/publish", data={**form, "base": "1", "reason": "x"})
+        assert answer.status_code == 409, form
+        assert "no dry run" in answer.text or "so already" in answer.text
+    form = {"enabled": "0", "base": "1", "reason": "it floods us", "unproven": "1"}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 303
+    assert not held(filled).enabled
+    with filled.database.read() as connection:
+        actions = [each.action for each in audit.newest(connection, limit=2)]
+    assert actions == ["policy.disable", "policy.without_dry_run"]
+
+
+def test_switching_is_tried_first(filled: Site, admin: httpx.Client) -> None:
+    assert "Switch off" in admin.get(f"/policies/{RULE}/switch").text
+    place = tried(admin, {"base": "1", "enabled": "0"})
+    assert "As if it were switched off" in admin.get(place).text
+    form = {"base": "1", "run": place.rpartition("=")[2], "reason": "holidays"}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 303
+    assert not held(filled).enabled
+    assert "As if it were switched off" not in admin.get(f"/policies/{RULE}/switch").text
+
+
+def test_of_two_who_edit_one_version_the_second_is_told_by_whom(filled: Site, admin: httpx.Client) -> None:
+    filled.add_user("omar", Role.ADMINISTRATOR)
+    other = filled.client(Role.ADMINISTRATOR, user="omar")
+    place = tried(admin, {"text": HIGH, "base": "1"})
+    form = {"text": HIGH.replace("For tests", "By omar"), "base": "1", "reason": "mine", "unproven": "1"}
+    assert other.post(f"/policies/{RULE}/publish", data=form).status_code == 303
+    late = admin.post(
+        f"/policies/{RULE}/publish",
+        data={"base": "1", "run": place.rpartition("=")[2], "reason": "mine"},
+        headers={"hx-request": "true"},
+    )
+    assert late.status_code == 409
+    assert "user:omar published version 2 meanwhile" in late.json()["error"]
+    assert "says nothing about publishing" in admin.get(place).text
+    assert admin.post(f"/policies/{RULE}/dry-run", data={"text": HIGH, "base": "1"}).status_code == 409
+
+
+def test_a_new_policy_is_tried_and_published(filled: Site, admin: httpx.Client) -> None:
+    page = admin.get("/policies/new").text
+    new_id = re.search(r"^id: ([0-9a-f-]{36})$", page, re.MULTILINE)
+    assert new_id is not None
+    text = COPIED.replace(RULE, new_id[1])
+    checked = admin.post("/policies/new/check", data={"text": text})
+    assert "No problems" in checked.text
+    place = tried(admin, {"text": text, "base": "0"}, rule="new")
+    assert place.startswith(f"/policies/{new_id[1]}/dry-run")
+    assert "as a new policy" in admin.get(place).text
+    form = {"base": "0", "run": place.rpartition("=")[2], "reason": "new"}
+    assert admin.post(f"/policies/{new_id[1]}/publish", data=form).status_code == 303
+    assert held(filled, new_id[1]).number == 1
+    taken = admin.post("/policies/new/dry-run", data={"text": text, "base": "0"})
+    assert taken.status_code == 409
+
+
+def test_analysts_read_texts_and_reasons_without_names(filled: Site, analyst: httpx.Client) -> None:
+    with filled.database.begin() as connection:
+        text = NAMING.replace("For tests.", "Asked for by Alice Wang.")
+        save(connection, text, file="own.yml", actor="cli:lin", reason="Berta Braun said so", now=0)
+    for place in (f"/{RULE}", f"/{RULE}/versions", f"/{RULE}/dry-run", "", f"/{RULE}/exceptions"):
+        answer = analyst.get(f"/policies{place}")
+        found = [each for each in SECRETS if each.casefold() in answer.text.casefold()]
+        assert found == [], place
+    admin = filled.client(Role.ADMINISTRATOR)
+    assert "Berta Braun said so" in admin.get(f"/policies/{RULE}/versions").text
+
+
+def test_what_is_found_about_somebody_by_name_is_not_told_to_who_sees_names(
+    filled: Site, admin: httpx.Client, analyst: httpx.Client
+) -> None:
+    place = tried(admin, {"text": NAMING, "base": "1"})
+    page = admin.get(place).text
+    assert "about somebody by name" in page
+    assert "P-" not in page
+    assert "Publish version 2" in page
+    assert "Alerts that begin, by day" in analyst.get(place).text
+    form = {"base": "1", "run": place.rpartition("=")[2], "reason": "x"}
+    assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 303
+    assert "about somebody by name" in admin.get("/policies").text
+    assert "about somebody by name" not in analyst.get("/policies").text
+
+
+def test_administrators_get_counts_and_no_alerts(admin: httpx.Client, analyst: httpx.Client) -> None:
+    place = tried(admin, {"base": "1", "enabled": "0"})
+    assert "Single alerts are shown to whoever may see alerts" in admin.get(place).text
+    assert "/people/" not in admin.get(place).text
+    assert "Alerts that would differ" in analyst.get(place).text
+
+
+def test_everything_is_exported_as_files(filled: Site, admin: httpx.Client) -> None:
+    answer = admin.get("/policies/export")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        names = packed.namelist()
+        assert f"rules/own-{RULE[:8]}.yml" in names
+        assert packed.read(f"rules/own-{RULE[:8]}.yml").decode() == COPIED
+    assert len(names) == len(set(names)) == 97
+    with filled.database.read() as connection:
+        (entry,) = audit.newest(connection, limit=1)
+    assert (entry.action, entry.detail) == ("policy.export", {"files": 97})
+
+
+def test_fields_are_told_to_the_editor(admin: httpx.Client) -> None:
+    fields = {each["path"]: each for each in admin.get("/policies/fields").json()}
+    assert fields["file.ext"]["about"]
+    assert "leaver.person.status" in fields
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("destination", "partner.example"), ("group", "Sales"), ("sha256", "ab" * 32)]
+)
+def test_an_exception_is_counted_made_renewed_and_ended(
+    filled: Site, analyst: httpx.Client, kind: str, value: str
+) -> None:
+    form = {"kind": kind, "value": value, "until": "2026-12-31", "reason": "contract 17"}
+    counted = analyst.post(f"/policies/{RULE}/exceptions/preview", data=form)
+    assert counted.status_code == 200
+    assert "found nothing" in counted.text
+    made = analyst.post(f"/policies/{RULE}/exceptions", data=form)
+    assert made.status_code == 303
+    exception = made.headers["location"].rpartition("=")[2]
+    version = held(filled, exception)
+    assert (version.kind, version.saved_by, version.reason) == ("exception", "user:analy.one", "contract 17")
+    assert version.preview is not None
+    assert "contract 17" in analyst.get(f"/policies/{RULE}/exceptions").text
+    change = {"base": "1", "of": RULE, "reason": "goes on", "until": "2027-06-30"}
+    renewed = analyst.post(f"/policies/exceptions/{exception}/extend", data=change)
+    assert renewed.headers["location"] == f"/policies/{RULE}/exceptions"
+    assert "2027-06-30" in (held(filled, exception).text or "")
+    assert analyst.post(f"/policies/exceptions/{exception}/extend", data=change).status_code == 409
+    ended = analyst.post(f"/policies/exceptions/{exception}/end", data={"base": "2", "reason": "over"})
+    assert ended.headers["location"] == "/policies/exceptions"
+    assert not held(filled, exception).enabled
+    with filled.database.read() as connection:
+        assert len(versions_of_rule(connection, exception)) == 3
+        assert audit.verify(connection) is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"until": "2026-11-01"},
+        {"until": "2029-01-01"},
+        {"until": "soon"},
+        {"reason": ""},
+        {"reason": "x" * 1001},
+        {"reason": "a\x00b"},
+        {"value": ""},
+        {"value": "x" * 501},
+        {"value": "a\x00b"},
+        {"kind": "sha256"},
+        {"kind": "person", "value": "E1007"},
+        {"kind": "person", "value": "P-00000"},
+        {"kind": "host", "value": "alice-laptop"},
+        {"kind": "nonsense"},
+    ],
+)
+def test_a_bad_exception_is_refused_in_words(
+    filled: Site, analyst: httpx.Client, form: dict[str, str]
+) -> None:
+    good = {"kind": "destination", "value": "partner.example", "until": "2026-12-31", "reason": "contract"}
+    for place in ("exceptions/preview", "exceptions"):
+        answer = analyst.post(f"/policies/{RULE}/{place}", data=good | form, headers={"hx-request": "true"})
+        assert answer.status_code in (400, 403, 404, 422), form
+        assert answer.json()["error"]
+    assert {each.kind for each in current(filled).values()} == {"rule", "correlation"}
+
+
+def current(site: Site) -> dict[str, PolicyVersion]:
+    with site.database.read() as connection:
+        return current_versions(connection)
+
+
+def test_a_person_is_excepted_by_pseudonym_by_analysts_and_by_id_by_administrators(
+    filled: Site, analyst: httpx.Client, admin: httpx.Client
+) -> None:
+    form = {"kind": "person", "until": "2026-12-31", "reason": "agreed"}
+    shown = next(iter(re.findall(r"P-[0-9A-Z]{5}", analyst.get("/people").text)), None)
+    assert shown is not None
+    made = analyst.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown})
+    assert made.status_code == 303, made.text
+    mine = admin.post(f"/policies/{RULE}/exceptions/preview", data=form | {"value": "E1007"})
+    assert "is told to whoever may see alerts" in mine.text
+    assert admin.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown}).status_code == 422
+    page = analyst.get(f"/policies/{made.headers['location'].rpartition('=')[2]}").text
+    assert [each for each in SECRETS if each.casefold() in page.casefold()] == []
+
+
+def test_what_was_left_running_is_told(filled: Site, admin: httpx.Client) -> None:
+
+    with filled.database.begin() as connection:
+        add_run(connection, rule_id=RULE, base=1, text=HIGH, enabled=True, days=30, actor="user:x", now=0)
+        assert runs_of_rule(connection, RULE)[0].status == "running"
+    assert "cut short" in admin.get(f"/policies/{RULE}/dry-run").text
+
+
+def test_templates_of_policies_have_no_style_or_script_within() -> None:
+    folder = Path(__file__).parents[3] / "server/console/templates/policies"
+    for path in folder.glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "style=" not in text, path.name
+        assert not re.search(r"\son\w+=", text), path.name
