@@ -15,6 +15,7 @@ from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
+from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
@@ -33,6 +34,7 @@ from server.console.pages import (
     policy_dry_runs,
     policy_exceptions,
     policy_versions,
+    queue,
     settings,
     sign_in,
     status,
@@ -63,6 +65,8 @@ PAGES: Final[Sequence[Page]] = (
     *person.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
+    *queue.PAGES,
+    *sign_in.PAGES,
     *settings.PAGES,
     *sign_in.PAGES,
     *tokens.PAGES,
@@ -71,7 +75,7 @@ PAGES: Final[Sequence[Page]] = (
     *unmask.PAGES,
     *users.PAGES,
 )
-STREAMS: Final[Sequence[Stream]] = ()
+STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *audit_api.API,
