@@ -42,7 +42,12 @@ def label_word(label: str, text: Text) -> str:
         "phone": text("phone numbers"),
         "bank_card": text("bank cards"),
         "email_address": text("mail addresses"),
+        "mobile_phone": text("mobile numbers"),
         "passport": text("passports"),
+        "mark_top_secret": text("top secret"),
+        "mark_secret": text("secret"),
+        "mark_confidential": text("confidential"),
+        "mark_internal": text("internal"),
     }
     return words.get(label, label.replace("_", " "))
 

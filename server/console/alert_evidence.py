@@ -179,4 +179,3 @@ def _steps(opened: Opened, marks: Sequence[EvidenceMark]) -> Iterator[Step]:
         nearest = min(marks, key=lambda mark: abs(mark.time - step.time), default=None)
         if nearest is not None:
             yield Step(nearest.channel, step.time, opened.sight.prose(step.rule))
-

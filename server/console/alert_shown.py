@@ -79,12 +79,12 @@ def grants_of(connection: Connection, ask: Ask) -> dict[str, Grant]:
     return live_grants(connection, ask.viewer.actor, ask.now)
 
 
-def summary_values(console: Console, ask: Ask, alert_id: int) -> dict[str, object]:
+def summary_values(console: Console, ask: Ask, alert_id: int) -> dict[str, Any]:
     """For "alerts/_summary.html". Raises ApiError(404)."""
     return values_of(console, ask, open_alert(console, ask, alert_id))
 
 
-def values_of(console: Console, ask: Ask, opened: Opened) -> dict[str, object]:
+def values_of(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
     """What summary and page say alike."""
     row, view = opened.row, opened.view
     words = explained(opened.stored.facts, held=opened.stored.status == HELD)
