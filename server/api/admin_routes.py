@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from server.alerts.below import BELOW_DAYS_MAX, BELOW_MAX
 from server.alerts.below_views import below_views
+from server.alerts.parts import MergedAway
 from server.alerts.queries import (
     LIST_MAX,
     REASON_CHARACTERS,
@@ -101,6 +102,8 @@ def close(service: ApiService, call: Call) -> Response:
         raise ApiError(404, "unknown_alert", str(error)) from None
     except AlreadyClosed as error:
         raise ApiError(409, "already_closed", str(error)) from None
+    except MergedAway as error:
+        raise ApiError(409, "merged", str(error)) from None
     except ValueError as error:
         raise ApiError(400, "bad_content", str(error)) from None
     return json_response({"id": alert_id, "status": "closed", "verdict": request.verdict})

@@ -9,6 +9,7 @@ import click
 
 from server.alerts.below import BELOW_DAYS_MAX, BELOW_MAX
 from server.alerts.below_views import below_views
+from server.alerts.parts import MergedAway
 from server.alerts.person_risk import DAYS_MAX, person_risk
 from server.alerts.queries import (
     LIST_MAX,
@@ -22,6 +23,7 @@ from server.alerts.queries import (
 from server.alerts.view_types import Unmasking
 from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
 from server.commands.alert_text import EVIDENCE_MAX, below_text, detail_text, echo_text, queue_text
+from server.commands.alerts_triage import COMMANDS
 from server.commands.opening import (
     Command,
     checked_reason,
@@ -167,7 +169,8 @@ def show_risk(who: str, days: int, data: Path | None, as_json: bool) -> None:
 @data_option
 @json_option
 def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: bool) -> None:
-    """Close an alert, open or held, with a verdict and a reason. What comes later opens another."""
+    """Close an alert, open or held, and what was merged into it, with a verdict and a reason. What comes
+    later opens another."""
     reason = checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
@@ -182,7 +185,7 @@ def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: 
                     now,
                     activity_days=installation.config.retention.activity_days,
                 )
-        except (UnknownAlert, AlreadyClosed) as error:
+        except (UnknownAlert, AlreadyClosed, MergedAway) as error:
             fail(str(error))
     if as_json:
         echo_json(
@@ -195,7 +198,11 @@ def close(alert_id: int, verdict: str, reason: str, data: Path | None, as_json: 
             }
         )
     else:
-        click.echo(f"Alert {closed.id} is closed as {verdict}, for good: what comes later opens another.")
+        click.echo(f"Alert {closed.id} is closed as {verdict}: what comes later opens another.")
+
+
+for _command in COMMANDS:
+    alerts.add_command(_command)
 
 
 def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:

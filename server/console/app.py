@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import audit_trail as audit_api
+from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api import triage as triage_api
@@ -63,6 +64,7 @@ PAGES: Final[Sequence[Page]] = (
     *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
+    *queue.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
     *queue.PAGES,
@@ -80,6 +82,7 @@ API: Final[Sequence[ApiCall]] = (
     # A line each.
     *audit_api.API,
     *leavers_api.API,
+    *fleet_api.API,
     *me.API,
     *triage_api.API,
 )

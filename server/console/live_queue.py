@@ -103,9 +103,7 @@ def live(console: Console, ask: Ask, again: Callable[[], bool]) -> AsyncIterator
     return _events(queue, whose, ask.query.get("from", "")[:MARK_CHARACTERS], again)
 
 
-async def _events(
-    queue: LiveQueue, whose: str, seen: str, again: Callable[[], bool]
-) -> AsyncIterator[bytes]:
+async def _events(queue: LiveQueue, whose: str, seen: str, again: Callable[[], bool]) -> AsyncIterator[bytes]:
     queue.join(whose)
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -27,6 +28,7 @@ from server.console.queue_words import (
 )
 from server.people.roles import Right, Role
 from server.store.column_types import WHOLE_MAX
+
 
 class Shown(msgspec.Struct, frozen=True):
     """A row as a page has it."""
@@ -70,7 +72,7 @@ def _built_in(ask: Ask) -> list[tuple[str, str]]:
 
 def _list_values(
     console: Console, ask: Ask, wanted: QueueFilter, page: QueuePage, after: Cursor | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "page": page,
         "filter": wanted,
@@ -81,7 +83,7 @@ def _list_values(
     }
 
 
-def _words(ask: Ask) -> dict[str, object]:
+def _words(ask: Ask) -> dict[str, Any]:
     text = ask.text
     return {
         "title_of": lambda row: title_words(row.title, text),

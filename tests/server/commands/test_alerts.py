@@ -249,7 +249,7 @@ def test_closing_takes_the_alert_off_the_queue_and_cannot_be_done_twice(
     closed = _run(tmp_path, "close", "1", "--verdict", "confirmed", "--reason", "customer list on a stick")
     assert (closed.exit_code, closed.stdout) == (
         0,
-        "Alert 1 is closed as confirmed, for good: what comes later opens another.\n",
+        "Alert 1 is closed as confirmed: what comes later opens another.\n",
     )
     assert _run(tmp_path, "list").stdout == "No open alerts.\n"
     assert "closed as confirmed: customer list" in _run(tmp_path, "list", "--status", "closed").stdout

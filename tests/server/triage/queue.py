@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from server.retention import ACTIVITY_DAYS
 from server.store.database import Database
@@ -32,10 +32,14 @@ def of(*numbers: int, actor: str = OMAR, at: int = NOW, versions: dict[int, int]
 def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """All that triage changes, but for what only counts its changes."""
     with database.read() as connection:
-        return {table.name: _rows(connection, table) for table in _TABLES}
+        return everything_in(connection)
 
 
-def _rows(connection: Any, table: Table) -> list[tuple[Any, ...]]:
+def everything_in(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    return {table.name: _rows(connection, table) for table in _TABLES}
+
+
+def _rows(connection: Connection, table: Table) -> list[tuple[Any, ...]]:
     columns = [column for column in table.c if column.name not in _COUNTED]
     return [tuple(map(str, row)) for row in connection.execute(select(*columns).order_by(*table.primary_key))]
 
@@ -56,7 +60,11 @@ def listed(database: Database, status: str = "open") -> list[int]:
 def lost(database: Database) -> list[int]:
     """Parts that stand in no list, for their main alert is gone, of another status, or a part itself."""
     with database.read() as connection:
-        rows = {row.id: row for row in connection.execute(select(alerts))}
+        return lost_in(connection)
+
+
+def lost_in(connection: Connection) -> list[int]:
+    rows = {row.id: row for row in connection.execute(select(alerts))}
     parts = [row for row in rows.values() if row.merged_into is not None]
     return [
         row.id
