@@ -23,6 +23,7 @@ from server.console.channel_words import channel_name
 from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console, Page
 from server.console.queue_words import family_word
+from server.console.times_shown import second
 from server.people.pseudonyms import candidate, known_pseudonyms, pseudonym_key
 from server.people.roles import Right
 from server.people.text_mask import masked_prose
@@ -80,6 +81,7 @@ def _evidence_values(console: Console, ask: Ask, opened: Opened) -> dict[str, An
         "kept_days": console.config.retention.events_days,
         "proof": None if bundle is None else bundle.proof,
         "proven_at": None if bundle is None else bundle.proven_at,
+        "second": lambda at: second(at, ask.zone, ask.look.language),
         "act_word": lambda act: act_word(act, ask.text),
         "label_word": lambda label: label_word(label, ask.text),
         "sure_word": lambda sure: sure_word(sure, ask.text),
