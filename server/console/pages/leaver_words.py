@@ -53,8 +53,8 @@ def sources(ask: Ask) -> dict[str, str]:
 
 def states(ask: Ask) -> dict[str, str]:
     return {
-        "open": ask.text("Open"),
-        "closed": ask.text("Closed"),
+        "open": ask.text("Not closed"),
+        "closed": ask.text("Account closed"),
         "handed_over": ask.text("Somebody else's now"),
         "ended": ask.text("Nobody's now"),
         "rotated": ask.text("Changed since"),
