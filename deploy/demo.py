@@ -218,12 +218,23 @@ class Demo:
             say("The server and the agent go on running. Take something else along, and look again:")
             say(f"    export LEAVER_DATA={self.data} PATH={BIN}:$PATH")
             say(f"    {as_person}cp FILE {self.drive}/")
+        if not self.options.once:
+            self.say_console()
         say("    leaver alerts list")
         say(f"    leaver alerts show {self.shown}")
         say(f'    leaver alerts show {self.shown} --unmask --reason "trying it"')
         say(f'    leaver alerts close {self.shown} --verdict confirmed --reason "trying it"')
         if not self.options.once:
             say("    make demo-stop                      # ends both")
+
+    def say_console(self) -> None:
+        """A link for a user of each role that works with people or policies; each sets a password, once."""
+        say("See it in a browser; each link makes one user of the console (its certificate is the demo's own):")
+        for role in ("analyst", "hr", "administrator"):
+            adding = [BIN / "leaver", "users", "add", f"demo-{role}", "--role", role, "--json"]
+            made = json.loads(read([*adding, "--data", self.data]))
+            say(f"    {role:<13}  {made['link']}")
+        say("Or on the command line:")
 
     # ---- programs -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "people": ("server.commands.people", "people"),
     "leavers": ("server.commands.leavers", "leavers"),
     "alerts": ("server.commands.alerts", "alerts"),
+    "evidence": ("server.commands.evidence", "evidence"),
     "policy": ("server.commands.policy", "policy"),
     "erase": ("server.commands.erase", "erase"),
     "audit": ("server.commands.audit", "audit"),

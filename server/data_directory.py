@@ -8,6 +8,7 @@
 | pki/ | the installation's CA and the server's certificates; keys are mode 0600 |
 | lock | held (flock) by the running `leaver up`; its text says by whom |
 | up.json | address and health of the running `leaver up`, rewritten every few seconds |
+| packs/ | evidence packs that were made in the console (evidence_pack/stored.py) |
 | clock | the last time that was sure, the last leap (trusted_clock.py) |
 
 Invariant: one `leaver up` at a time; other commands may run beside it.
@@ -54,6 +55,7 @@ class DataDirectory:
         self.database_path = self.root / "leaver.db"
         self.log_path = self.root / LOG_NAME
         self.pki_path = self.root / "pki"
+        self.packs_path = self.root / "packs"
         self.lock_path = self.root / "lock"
         self.state_path = self.root / "up.json"
         self.clock_path = self.root / "clock"

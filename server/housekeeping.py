@@ -19,6 +19,7 @@ from server.alerts.queue.rows import fill_missing_rows
 from server.correlation_retention import shorten_windows
 from server.enrich.sessions import KEPT_DAYS, is_of_sessions
 from server.erasure.record import let_accounts_go
+from server.evidence_pack.stored import KEPT_DAYS as PACKS_DAYS
 from server.log.contract import EventLog, LogUnavailable
 from server.process_state import LastDrop
 from server.pulse import Pulse
@@ -31,6 +32,8 @@ from server.store.tables import (
     agent_findings,
     alerts,
     anomaly_days,
+    case_alerts,
+    cases,
     channel_days,
     collector_days,
     correlation_groups,
@@ -39,6 +42,7 @@ from server.store.tables import (
     dry_runs,
     enrolment_tokens,
     event_blocks,
+    evidence_packs,
     hidden_hits,
     judged_days,
     known_exports,
@@ -125,6 +129,11 @@ def drop_old(
             & (alerts.c.last_time < (first_local - 1) * DAY),
         ),
         (triage_groups, triage_groups.c.at < now - DAY),
+        (
+            cases,
+            (cases.c.closed_at < now - alerts_days * DAY) & ~exists().where(case_alerts.c.case == cases.c.id),
+        ),
+        (evidence_packs, evidence_packs.c.finished_at < now - PACKS_DAYS * DAY),
         (queue_days, queue_days.c.day < first_local),
         (people_changes, people_changes.c.changed_at < now - alerts_days * DAY),
         (unmaskings, unmaskings.c.until < now - alerts_days * DAY),
@@ -167,6 +176,7 @@ class Housekeeping:
         clock: Callable[[], int],
         renew_certificate: Callable[[], None],
         keep_time: Callable[[], None] = lambda: None,
+        sweep_packs: Callable[[], object] = lambda: None,
         broker: BrokerAccess | None = None,
         trim_seconds: float = 60.0,
         drop_seconds: float = 3600.0,
@@ -191,6 +201,8 @@ class Housekeeping:
             # Often: where the clock was put right, agents take it for none until it is made anew.
             (certificate_seconds, lambda _stop: renew_certificate()),
             (drop_seconds, lambda _stop: keep_time()),
+            # After the rows: files of which none is left.
+            (drop_seconds, lambda _stop: self._sweep(sweep_packs)),
             (drop_seconds, self._fill_queue),
         ]
         if broker is not None:
@@ -221,6 +233,12 @@ class Housekeeping:
         else:
             if filled:
                 _logger.info("queue_filled", extra={"alerts": filled})
+
+    def _sweep(self, sweep_packs: Callable[[], object]) -> None:
+        try:
+            sweep_packs()
+        except (StoreUnavailable, OSError) as error:
+            _logger.warning("packs_not_swept", extra={"detail": str(error)})
 
     def _expel(self, broker: BrokerAccess) -> None:
         """`leaver agents revoke` tells the brokers itself; here for when they did not answer it."""

@@ -26,6 +26,7 @@ from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import ServerConfig
 from server.data_directory import AlreadyRunning, DataDirectory
+from server.evidence_pack.stored import sweep
 from server.health import Health
 from server.housekeeping import TURN_SECONDS_MAX as HOUSEKEEPING_TURN
 from server.housekeeping import Housekeeping
@@ -184,6 +185,7 @@ class _Server:
             health=self._health,
             status=self._status,
             metrics=metrics.render,
+            directory=installation.directory,
             broker=broker,
             brokers_ca_pem=installation.brokers_ca_pem() if broker is not None else "",
         )
@@ -203,6 +205,7 @@ class _Server:
             clock=installation.clock,
             renew_certificate=self._renew_certificate,
             keep_time=self._keep_time,
+            sweep_packs=lambda: sweep(installation.database, installation.directory.packs_path),
             broker=broker,
             pulse=pulses[1],
         )

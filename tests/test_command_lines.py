@@ -22,8 +22,10 @@ MAKES_OR_NEEDS_NO_DATA = {
     "leaver policy record",
     "leaver eval departures",
     "leaver eval simulate",
+    "leaver evidence verify",
 }
-"""`up` and `init` make the data directory, `config show` shows the defaults, `policy match` reads files,
+"""`up` and `init` make the data directory, `config show` shows the defaults, `policy match` and `evidence
+verify` read files,
 `eval` makes an installation of its own."""
 
 

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("event_schema", "collectors", "agent", "analytics", "policies", "server")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "deploy")
 LINES_MAX = 400
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "server/evidence_pack/verifier.py": "each pack holds a copy of it, which must run alone: one file",
+}
 """Files that may be longer, and why."""
 NEVER = frozenset(
     {

@@ -17,6 +17,7 @@ from server.api.errors import ApiError
 from server.api.failure_limit import FailureLimit
 from server.api.request_body import BodyBudget
 from server.config import ServerConfig
+from server.data_directory import DataDirectory
 from server.health import Health
 from server.log.contract import EventLog, LogUnavailable
 from server.pki.authority import Authority
@@ -65,7 +66,7 @@ class Service:
 
 
 class ApiService(Service):
-    """All of `leaver up`. `status` gives what /v1/status answers.
+    """All of `leaver up`, over this data directory. `status` gives what /v1/status answers.
 
     `broker` is there where agents send straight to brokers that ask who they are, and `brokers_ca_pem`
     where those have another CA than this installation."""
@@ -81,6 +82,7 @@ class ApiService(Service):
         health: Health,
         status: Callable[[], Any],
         metrics: Callable[[], bytes],
+        directory: DataDirectory,
         broker: BrokerAccess | None = None,
         brokers_ca_pem: str = "",
     ) -> None:
@@ -88,6 +90,7 @@ class ApiService(Service):
         self.log = log
         self.authority = authority
         self.status = status
+        self.directory = directory
         self.brokers_ca_pem = brokers_ca_pem
         self._broker = broker
         self._admissions: Counter[str] = Counter()

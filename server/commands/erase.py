@@ -40,9 +40,11 @@ from server.commands.opening import (
 from server.commands.tables import echo_table
 from server.erasure.counting import count_rows
 from server.erasure.erasing import OF_PERSON, begin, carry_out
+from server.erasure.named_in_texts import TYPED
 from server.erasure.plan import BelongsToPerson, NotFound, Target, account_target, days_target, person_target
 from server.erasure.record import list_erasures
 from server.erasure.staying import Stays, what_stays
+from server.evidence_pack.stored import sweep
 from server.housekeeping import trim_log
 from server.installation import Installation
 from server.log.contract import LogUnavailable
@@ -83,6 +85,7 @@ _TOUCHED = (
     people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days,
     anomaly_days, rule_days, subject_places, correlation_groups, trait_uses, subject_agents, subject_events,
     state_versions, dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
+    *(table for table, _number, _names in TYPED),
 )  # fmt: skip
 _NAMED_MIN = 3
 
@@ -283,6 +286,7 @@ def _carry_out(installation: Installation, find: Find, target: Target, reason: s
                 sums_days=kept.activity_days,
             )
     # Also where all was erased before: somebody may have been killed before this.
+    sweep(database, installation.directory.packs_path)
     left = list(clear_leftovers(database, [table.name for table in _TOUCHED]))
     waiting = _trim(installation, left)
     return _Done(target.kind, False, target.erased_at, rows, tuple(left), waiting)

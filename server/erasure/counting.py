@@ -11,6 +11,7 @@ from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import named_rows
 from server.erasure.named_in_policies import naming_versions
 from server.erasure.named_in_texts import counts_of, naming_texts
+from server.erasure.packs import packs_of
 from server.erasure.plan import Plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS
@@ -54,6 +55,7 @@ def count_rows(database: Database, plan: Plan) -> dict[str, int]:
     with database.read() as connection:
         if plan.first_day is not None and plan.last_day is not None:
             counts = _of_days(connection, plan.first_day, plan.last_day)
+            counts["evidence_packs"] = len(packs_of(connection, plan))
         else:
             counts = _of_subjects(connection, plan)
         runs = select(func.count()).select_from(dry_runs)
@@ -75,6 +77,7 @@ def _of_subjects(connection: Connection, plan: Plan) -> dict[str, int]:
         counts["alerts_blanked"] = _count(connection, or_(*named) & alerts.c.subject.not_in(plan.subjects))
     counts |= counts_of(naming_texts(connection, plan))
     counts["policy_versions"] = len(naming_versions(connection, plan))
+    counts["evidence_packs"] = len(packs_of(connection, plan))
     counts["accounts"] = _count(connection, accounts.c.account.in_(plan.accounts) & ~_others_own(plan))
     nobodys = scim_users.c.user_key.in_(plan.accounts) & scim_users.c.person_id.is_(None)
     counts["scim_users"] = counts.get("scim_users", 0) + _count(connection, nobodys)

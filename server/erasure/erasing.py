@@ -27,6 +27,7 @@ from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
 from server.erasure.named_in_policies import blank_policies
 from server.erasure.named_in_texts import blank_texts
+from server.erasure.packs import forget_packs_of
 from server.erasure.plan import NotFound, Plan, Target, read_plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
 from server.erasure.selection import DAY_MS, OfDays, OfSubject, Selection
@@ -120,6 +121,7 @@ def begin(
     _count_up(removed, "scim_users", _forget_users(connection, plan.accounts))
     _count_up(removed, "policy_versions", blank_policies(connection, plan, actor=actor, now=at))
     _count_up(removed, "dry_runs", forget_runs(connection))
+    _count_up(removed, "evidence_packs", forget_packs_of(connection, plan))
     row = {"kind": target.kind, "digest": target.digest, "begun_at": at, "next_block": 1, "removed": removed}
     row |= {"first_day": plan.first_day, "last_day": plan.last_day, "plan": msgspec.to_builtins(plan)}
     number = int(connection.execute(insert(erasures).values(row).returning(erasures.c.id)).scalar_one())
@@ -353,6 +355,8 @@ class _Run:
             if finished is not None:
                 return dict(counted)
             now = self._database.clock()
+            # Again: one may have been made meanwhile.
+            self._count(connection, {"evidence_packs": forget_packs_of(connection, plan)})
             for start in range(0, len(plan.subjects), SUBJECTS_AT_ONCE):
                 part = plan.subjects[start : start + SUBJECTS_AT_ONCE]
                 gone = connection.execute(delete(pseudonyms).where(pseudonyms.c.subject.in_(part))).rowcount

@@ -47,6 +47,7 @@ class MadePack(msgspec.Struct, frozen=True):
     """`pseudonyms`: of everybody whom it tells of; empty in a pack with names."""
 
     archive: FinishedArchive
+    alerts: int
     events: int
     first_time: int | None
     last_time: int | None
@@ -135,7 +136,9 @@ class _Making:
         finished = archive.finish(fields, self._key.sign_pack)
         self._progress(self._of, self._of)
         shown = () if sight.unmasked else tuple(sorted(self._pseudonyms)[:PSEUDONYMS_MAX])
-        return MadePack(finished, timeline.events, timeline.earliest, timeline.latest, shown)
+        return MadePack(
+            finished, len(scope.alerts), timeline.events, timeline.earliest, timeline.latest, shown
+        )
 
     def _make_sight(self) -> PackSight:
         accounts: dict[tuple[str, str], None] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final
 
@@ -14,6 +14,31 @@ _DAY_ZERO: Final = date(1970, 1, 1).toordinal()
 _FIRST, _LAST = 1 - _DAY_ZERO, date.max.toordinal() - _DAY_ZERO
 _MONDAY_OFFSET: Final = 3
 _LABELS_MAX: Final = 14
+
+
+_IN_MONTH: Final[tuple[Callable[[Text, int], str], ...]] = (
+    lambda text, d: text("{d} Jan", d=d),
+    lambda text, d: text("{d} Feb", d=d),
+    lambda text, d: text("{d} Mar", d=d),
+    lambda text, d: text("{d} Apr", d=d),
+    lambda text, d: text("{d} May", d=d),
+    lambda text, d: text("{d} Jun", d=d),
+    lambda text, d: text("{d} Jul", d=d),
+    lambda text, d: text("{d} Aug", d=d),
+    lambda text, d: text("{d} Sep", d=d),
+    lambda text, d: text("{d} Oct", d=d),
+    lambda text, d: text("{d} Nov", d=d),
+    lambda text, d: text("{d} Dec", d=d),
+)
+_WEEKDAYS: Final[tuple[Callable[[Text], str], ...]] = (
+    lambda text: text("Mon"),
+    lambda text: text("Tue"),
+    lambda text: text("Wed"),
+    lambda text: text("Thu"),
+    lambda text: text("Fri"),
+    lambda text: text("Sat"),
+    lambda text: text("Sun"),
+)
 
 
 def date_of(day: int) -> date:
@@ -29,27 +54,12 @@ def weekday_of(day: int) -> int:
 def short_day(text: Text, day: int) -> str:
     """28 Oct."""
     when = date_of(day)
-    months = (
-        text("{d} Jan", d=when.day),
-        text("{d} Feb", d=when.day),
-        text("{d} Mar", d=when.day),
-        text("{d} Apr", d=when.day),
-        text("{d} May", d=when.day),
-        text("{d} Jun", d=when.day),
-        text("{d} Jul", d=when.day),
-        text("{d} Aug", d=when.day),
-        text("{d} Sep", d=when.day),
-        text("{d} Oct", d=when.day),
-        text("{d} Nov", d=when.day),
-        text("{d} Dec", d=when.day),
-    )
-    return months[when.month - 1]
+    return _IN_MONTH[when.month - 1](text, when.day)
 
 
 def weekday_text(text: Text, weekday: int) -> str:
     """Mon; 0 is Monday."""
-    names = (text("Mon"), text("Tue"), text("Wed"), text("Thu"), text("Fri"), text("Sat"), text("Sun"))
-    return names[weekday % 7]
+    return _WEEKDAYS[weekday % 7](text)
 
 
 def day_title(text: Text, day: int) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from server.console.charts.days import DAYS_MAX, date_of, day_title, short_day, ticks
-from server.console.charts.svg import Text, drawing, element, figure, size_text, table_of, title
+from server.console.charts.svg import Text, coordinate, drawing, element, figure, size_text, table_of, title
 
 LANES_MAX: Final = 16
 HIGH, RAISED = 70, 45
@@ -127,14 +127,22 @@ def _lane(lane: Lane, middle: float, x: _Place, first: int, last: int, step: flo
         )
         spot = {"class": "gap", "x": left, "y": middle - 7, "width": max(0.5, right - left), "height": 14.0}
         drawn.append(element("rect", spot, title(words)))
-    # Large ones first, so that small ones stay to be seen.
+    return [*drawn, _dots(lane, middle, x, first, last, step, text)]
+
+
+def _dots(lane: Lane, middle: float, x: _Place, first: int, last: int, step: float, text: Text) -> Markup:
+    """Large ones first, so that small ones stay to be seen. Written out, not by `element`: there may be two
+    thousand of them."""
     days = [day for day in lane.days if first <= day.day <= last][:DAYS_MAX]
+    at = coordinate(middle)
+    drawn = []
     for day in sorted(days, key=lambda each: (-each.bytes, each.day)):
-        spot = {"cx": x(day.day) + step / 2, "cy": middle, "r": _radius(day.bytes)}
         level = risk_level(day.risk)
-        named_so = f"risk-{level} alerted" if day.alerts else f"risk-{level}"
-        drawn.append(element("circle", {"class": named_so, **spot}, title(_words(lane, day, text))))
-    return drawn
+        named = f"risk-{level} alerted" if day.alerts else f"risk-{level}"
+        spot = f'cx="{coordinate(x(day.day) + step / 2)}" cy="{at}" r="{coordinate(_radius(day.bytes))}"'
+        said = escape(_words(lane, day, text))
+        drawn.append(f'<circle class="{named}" {spot}><title>{said}</title></circle>')
+    return Markup("".join(drawn))
 
 
 def risk_level(score: int) -> str:
@@ -144,8 +152,13 @@ def risk_level(score: int) -> str:
 
 def risk_words(score: int, text: Text) -> str:
     """The level in words."""
-    said = {"high": text("high risk"), "raised": text("raised risk"), "usual": text("usual")}
-    return said[risk_level(score)]
+    match risk_level(score):
+        case "high":
+            return text("high risk")
+        case "raised":
+            return text("raised risk")
+        case _:
+            return text("usual")
 
 
 def _words(lane: Lane, day: LaneDay, text: Text) -> str:

@@ -20,6 +20,7 @@ from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
 from server.config import LimitsConfig, ListenConfig, MetricsConfig, PeopleConfig, ServerConfig
+from server.data_directory import DataDirectory
 from server.health import Health
 from server.log.embedded import EmbeddedLog
 from server.metrics.process_metrics import ProcessMetrics
@@ -90,6 +91,7 @@ class RunningServer:
             ),
             status=self._status,
             metrics=self.metrics.render,
+            directory=DataDirectory(directory),
         )
         self.https = HttpsServer(
             create_app(self.service),

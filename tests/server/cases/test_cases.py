@@ -1,4 +1,4 @@
-"""Cases: alerts gathered, noted, closed with an outcome; every change is on record, without what was typed."""
+"""Cases: alerts gathered, noted, closed with an outcome; every change is on record, not what was typed."""
 
 from __future__ import annotations
 

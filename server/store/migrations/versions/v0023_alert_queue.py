@@ -41,3 +41,5 @@ def upgrade() -> None:
     op.create_index("ix_alerts_by_score", "alerts", ["score", "last_time", "id", *_TOLD])
     op.create_index("ix_alerts_by_time", "alerts", ["last_time", "id", "score", *_TOLD])
     op.create_index("ix_alerts_changed", "alerts", ["updated_at", "triage_version"])
+    # A person's page reads all alerts of theirs.
+    op.create_index("ix_alerts_subject", "alerts", ["subject", "last_time", "id"])
