@@ -11,10 +11,12 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import audit_trail as audit_api
+from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
+from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
@@ -31,6 +33,8 @@ from server.console.pages import (
     policy_dry_runs,
     policy_exceptions,
     policy_versions,
+    provider_sign_in,
+    queue,
     settings,
     sign_in,
     status,
@@ -56,8 +60,10 @@ PAGES: Final[Sequence[Page]] = (
     *leavers.PAGES,
     *people.PAGES,
     *person.PAGES,
+    *queue.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
+    *provider_sign_in.PAGES,
     *settings.PAGES,
     *sign_in.PAGES,
     *tokens.PAGES,
@@ -65,11 +71,12 @@ PAGES: Final[Sequence[Page]] = (
     *triage.PAGES,
     *users.PAGES,
 )
-STREAMS: Final[Sequence[Stream]] = ()
+STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *audit_api.API,
     *leavers_api.API,
+    *fleet_api.API,
     *me.API,
     *triage_api.API,
 )

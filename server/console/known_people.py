@@ -1,4 +1,4 @@
-"""The directory of people, kept between requests for as long as nothing declared changes."""
+"""Who is who, kept in memory for all pages of a console, and read anew when the people changed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,44 @@ import threading
 
 from sqlalchemy import Connection
 
+from server.alerts.queue.leaving import leaving_subjects
 from server.console.page import Console
 from server.people.directory import Directory, load_directory, people_version
+from server.people.pseudonyms import make_pseudonym_key, pseudonym_key
+
+_LEAVING_MS = 15 * 60_000
+"""A last day begins and ends at midnight somewhere, at a quarter of an hour here."""
 
 
 class KnownPeople:
-    """One for a console: `console.made(KnownPeople).directory(connection)`."""
+    """`console.made(KnownPeople)`. Safe to share between threads."""
 
-    def __init__(self, _console: Console) -> None:
-        self._kept: Directory | None = None
-        self._loading = threading.Lock()
+    def __init__(self, console: Console) -> None:
+        self._lock = threading.Lock()
+        self._directory: Directory | None = None
+        self._key: bytes | None = None
+        self._leaving: tuple[int, int, tuple[str, ...]] | None = None
+        make_pseudonym_key(console.database)
 
     def directory(self, connection: Connection) -> Directory:
-        """As declared now."""
+        """As the connection's snapshot has it."""
         version = people_version(connection)
-        kept = self._kept
-        if kept is not None and kept.version == version:
-            return kept
-        with self._loading:
-            if self._kept is None or self._kept.version != version:
-                self._kept = load_directory(connection)
-            return self._kept
+        with self._lock:
+            if self._directory is None or self._directory.version != version:
+                self._directory = load_directory(connection)
+            return self._directory
+
+    def key(self, connection: Connection) -> bytes:
+        """Of this installation's pseudonyms."""
+        with self._lock:
+            if self._key is None:
+                self._key = pseudonym_key(connection)
+            return self._key
+
+    def leaving(self, connection: Connection, now: int) -> tuple[str, ...]:
+        """Subjects of people who are leaving or left; now: ms UTC."""
+        directory, quarter = self.directory(connection), now // _LEAVING_MS
+        with self._lock:
+            if self._leaving is None or self._leaving[:2] != (directory.version, quarter):
+                self._leaving = (directory.version, quarter, leaving_subjects(directory, now))
+            return self._leaving[2]

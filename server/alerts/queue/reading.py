@@ -193,9 +193,7 @@ def _status(asked: Asked) -> ColumnElement[bool]:
 
 
 def _asleep(now: int) -> Select[Any]:
-    """Alerts that sleep: until their time, and while nothing of them and their parts is new."""
-    at = alerts.c
-    return select(at.id).where(at.status == "open", asleep(now))
+    return select(alerts.c.id).where(alerts.c.snoozed_until > now, alerts.c.status == "open", asleep(now))
 
 
 def read_asleep(connection: Connection, numbers: Sequence[int], now: int) -> frozenset[int]:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from policies.rule_file import SHIPPED_RULES
 from server.pipeline.subject_state import BORROWED, ChannelDay
@@ -123,7 +123,7 @@ def fill_missing_rows(database: Database, *, stopped: Callable[[], bool]) -> int
     return filled
 
 
-def _missing(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+def _missing(connection: Connection, limit: int) -> Sequence[Any]:
     query = (
         select(alerts.c.id, alerts.c.subject, alerts.c.facts, alerts.c.sentence)
         .outerjoin(alert_rows, alert_rows.c.alert == alerts.c.id)

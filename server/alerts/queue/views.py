@@ -65,7 +65,7 @@ class QueueRowView(msgspec.Struct, frozen=True):
     """Alerts that were merged into it."""
     part_score: int | None
     """The highest of these, where it is above the alert's own."""
-    cases: tuple[int, ...]
+    case: int | None
     version: int
     """Of what people did with it: whoever changes it says which they saw."""
     stamp: str = ""
@@ -79,7 +79,7 @@ class Sight(msgspec.Struct, frozen=True):
     pseudonyms: Mapping[str, str]
     parts: Mapping[int, Sequence[Part]]
     asleep: frozenset[int]
-    cases: Mapping[int, Sequence[int]]
+    cases: Mapping[int, int]
     mask: Mask
     now: int
 
@@ -134,7 +134,7 @@ def _view(row: StoredRow, title: Title, masked: Mapping[str, str], sight: Sight)
         merged_into=row.merged_into,
         parts=len(parts),
         part_score=risen,
-        cases=tuple(sight.cases.get(row.id, ())),
+        case=sight.cases.get(row.id),
         version=row.triage_version,
     )
     digest = hashlib.sha256(msgspec.json.encode(view)).hexdigest()

@@ -90,7 +90,7 @@ def progress(console: Console, ask: Ask) -> Response:
     if not values["runs_now"]:
         # The whole page shows what came of it.
         return Response(None, 204, headers={"hx-redirect": f"/policies/{run.rule_id}/dry-run?run={run.id}"})
-    return ask.fragment_of("policies/_progress.html", run=run, **values)
+    return ask.fragment_of("policies/_progress.html", run=run, say=Words(ask.text), **values)
 
 
 def cancel(console: Console, ask: Ask) -> Response:

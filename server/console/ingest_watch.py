@@ -1,0 +1,112 @@
+"""Whether what the queue says is all there is: a dead pipeline must not look like a quiet day.
+
+It is what `leaver status` says, looked at beside the pages, so that none waits for a broker that is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from server.console.page import Console
+from server.log.contract import LogUnavailable
+from server.status_findings import WAITING_MS_MAX
+from server.status_types import Status
+from server.store.database import StoreUnavailable
+
+SILENT_MS: Final = 10 * 60_000
+"""Agents speak every minute: when all of them say nothing for so long, something is wrong."""
+_KEPT_SECONDS: Final = 10.0
+_FIRST_SECONDS: Final = 1.0
+_PIPELINE: Final = frozenset({"pipeline", "https"})
+_GONE: Final = frozenset({"revoked", "invited", "stopped"})
+_logger = logging.getLogger("leaver.console")
+
+Trouble = Literal["unknown", "log", "pipeline", "behind", "silent", "some_silent"]
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """`trouble`: the gravest; None: all is well. `since`: ms UTC, where it can be said. `agents`: reporting
+    or meant to; `silent` of them say nothing. `trained`: whether there is a model of what is usual."""
+
+    trouble: Trouble | None = None
+    since: int | None = None
+    agents: int = 0
+    silent: int = 0
+    rules: int = 0
+    trained: bool = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether alerts may be missing."""
+        return self.trouble is not None and self.trouble != "some_silent"
+
+
+def ingest_of(status: Status) -> Ingest:
+    known = [agent for agent in status.agents if agent.state not in _GONE]
+    heard = [agent.heartbeat_at for agent in known if agent.heartbeat_at is not None]
+    silent = sum(agent.state == "silent" for agent in known)
+    found = Ingest(
+        agents=len(known),
+        silent=silent,
+        rules=0 if status.policies is None else status.policies.rules,
+        trained=status.training.trained_at is not None and not status.training.cold_start,
+    )
+    process, log = status.process, status.log
+    parts = {} if process is None else process.parts
+    if log.fault is not None:
+        return msgspec.structs.replace(found, trouble="log")
+    if (process is not None and process.waits_for is not None) or any(
+        part.state != "running" for name, part in parts.items() if name in _PIPELINE
+    ):
+        return msgspec.structs.replace(found, trouble="pipeline")
+    oldest = log.oldest_waiting_at
+    if oldest is not None and status.at - oldest > WAITING_MS_MAX:
+        return msgspec.structs.replace(found, trouble="behind", since=oldest)
+    if known and heard and status.at - max(heard) > SILENT_MS:
+        return msgspec.structs.replace(found, trouble="silent", since=max(heard))
+    return msgspec.structs.replace(found, trouble="some_silent") if silent else found
+
+
+class IngestWatch:
+    """`console.made(IngestWatch)`."""
+
+    def __init__(self, console: Console, *, steady: Callable[[], float] = time.monotonic) -> None:
+        self._status: Callable[[], object] = console.service.status
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._ingest = Ingest(trouble="unknown")
+        self._read_at: float | None = None
+        self._looking: threading.Thread | None = None
+
+    def now(self) -> Ingest:
+        """A few seconds old at most, while pages ask; the first one waits a moment."""
+        with self._lock:
+            fresh = self._read_at is not None and self._steady() - self._read_at < _KEPT_SECONDS
+            if fresh:
+                return self._ingest
+            if self._looking is None or not self._looking.is_alive():
+                self._looking = threading.Thread(target=self._look, name="ingest-watch", daemon=True)
+                self._looking.start()
+            looking, is_first = self._looking, self._read_at is None
+        if is_first:
+            looking.join(_FIRST_SECONDS)
+        with self._lock:
+            late = self._read_at is None or self._steady() - self._read_at > 6 * _KEPT_SECONDS
+            return Ingest(trouble="unknown") if late and not is_first else self._ingest
+
+    def _look(self) -> None:
+        try:
+            status = self._status()
+            assert isinstance(status, Status)
+            found = ingest_of(status)
+        except (StoreUnavailable, LogUnavailable) as error:
+            _logger.warning("ingest_not_watched", extra={"detail": str(error)})
+            found = Ingest(trouble="unknown")
+        with self._lock:
+            self._ingest, self._read_at = found, self._steady()
