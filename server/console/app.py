@@ -20,6 +20,8 @@ from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    alert,
+    alert_records,
     audit_trail,
     fleet,
     home,
@@ -41,12 +43,15 @@ from server.console.pages import (
     tokens,
     transparency,
     triage,
+    unmask,
     users,
 )
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *alert.PAGES,
+    *alert_records.PAGES,
     *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
@@ -63,12 +68,15 @@ PAGES: Final[Sequence[Page]] = (
     *queue.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
+    *queue.PAGES,
+    *sign_in.PAGES,
     *provider_sign_in.PAGES,
     *settings.PAGES,
     *sign_in.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
     *triage.PAGES,
+    *unmask.PAGES,
     *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
