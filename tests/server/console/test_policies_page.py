@@ -145,7 +145,7 @@ def test_a_change_is_tried_published_compared_and_taken_back(filled: Site, admin
     assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 303
     assert held(filled).text == COPIED
     with filled.database.read() as connection:
-        entries = audit.newest(connection, limit=4)
+        entries = [each for each in audit.newest(connection, limit=6) if each.action != "dry_run.view"]
         assert audit.verify(connection) is None
     assert [each.action for each in entries] == [
         "policy.rollback",
