@@ -54,8 +54,8 @@ class EvidenceMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShownMark(msgspec.Struct, frozen=True):
-    """A mark as an analyst sees it. What turns the direction of writing, or cannot be seen, stands as its number
-    in names: `\\u202egnp.exe`."""
+    """A mark as an analyst sees it. What turns the direction of writing, or cannot be seen, stands as its
+    number in names."""
 
     key: str
     """Finds the event again, and names nobody: `H-4K2M9Q.00112233aabbccdd.17`."""

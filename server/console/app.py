@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import audit_trail as audit_api
+from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
@@ -24,6 +25,9 @@ from server.console.pages import (
     alert,
     alert_records,
     audit_trail,
+    case,
+    case_packs,
+    cases,
     fleet,
     home,
     leaver_changes,
@@ -54,6 +58,9 @@ PAGES: Final[Sequence[Page]] = (
     *alert.PAGES,
     *alert_records.PAGES,
     *audit_trail.PAGES,
+    *case.PAGES,
+    *case_packs.PAGES,
+    *cases.PAGES,
     *fleet.PAGES,
     *home.PAGES,
     *policies.PAGES,
@@ -69,11 +76,8 @@ PAGES: Final[Sequence[Page]] = (
     *queue.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
-    *queue.PAGES,
-    *sign_in.PAGES,
     *provider_sign_in.PAGES,
     *settings.PAGES,
-    *sign_in.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
     *triage.PAGES,
@@ -84,6 +88,7 @@ STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *audit_api.API,
+    *cases_api.API,
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
