@@ -176,7 +176,7 @@ def _shown(
 
     return {
         "asked": asked,
-        "span": span,
+        "shown": span,
         "activity": activity,
         "lanes": _lanes(ask, asked, activity, standing),
         "risk": _risk(ask, activity),
