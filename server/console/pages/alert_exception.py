@@ -159,7 +159,9 @@ def _devices(opened: Opened) -> dict[str, str]:
 def _places(opened: Opened) -> dict[str, str]:
     assert opened.bundle is not None
     mask = opened.mask
-    return {mask.text(each.remote): each.remote for each in opened.bundle.evidence.destinations if each.remote}
+    return {
+        mask.text(each.remote): each.remote for each in opened.bundle.evidence.destinations if each.remote
+    }
 
 
 def _rules(connection: Connection, opened: Opened) -> list[PolicyVersion]:
