@@ -130,6 +130,9 @@ class Sight:
             closed_at=alert.closed_at,
             closed_by=alert.closed_by,
             looked_back_at=alert.looked_back_at,
+            owner=alert.owner,
+            snoozed_until=alert.snoozed_until,
+            merged_into=alert.merged_into,
         )
 
     def evidence(self, proven: Evidence, unseen: list[BlindSpot]) -> EvidenceView:
