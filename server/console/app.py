@@ -23,6 +23,7 @@ from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     alert,
+    alert_exception,
     alert_records,
     audit_trail,
     case,
@@ -56,6 +57,7 @@ from server.console.security_headers import secured
 PAGES: Final[Sequence[Page]] = (
     # A line each.
     *alert.PAGES,
+    *alert_exception.PAGES,
     *alert_records.PAGES,
     *audit_trail.PAGES,
     *case.PAGES,
