@@ -11,16 +11,23 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import audit_trail as audit_api
+from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
+from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    alert,
+    alert_records,
     audit_trail,
+    case,
+    case_packs,
+    cases,
     fleet,
     home,
     leaver_changes,
@@ -41,13 +48,19 @@ from server.console.pages import (
     tokens,
     transparency,
     triage,
+    unmask,
     users,
 )
 from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *alert.PAGES,
+    *alert_records.PAGES,
     *audit_trail.PAGES,
+    *case.PAGES,
+    *case_packs.PAGES,
+    *cases.PAGES,
     *fleet.PAGES,
     *home.PAGES,
     *policies.PAGES,
@@ -65,19 +78,21 @@ PAGES: Final[Sequence[Page]] = (
     *status.PAGES,
     *provider_sign_in.PAGES,
     *settings.PAGES,
-    *sign_in.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
     *triage.PAGES,
+    *unmask.PAGES,
     *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *audit_api.API,
+    *cases_api.API,
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
+    *policies_api.API,
     *triage_api.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
