@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
 from server.console.api import leavers as leavers_api
-from server.console.api import me
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.live_queue import STREAMS as LIVE_QUEUE
@@ -20,8 +20,10 @@ from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     audit_trail,
+    below,
     fleet,
     home,
+    jump,
     leaver_changes,
     leaver_import,
     leavers,
@@ -45,6 +47,8 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *below.PAGES,
+    *jump.PAGES,
     *audit_trail.PAGES,
     *fleet.PAGES,
     *home.PAGES,
@@ -71,6 +75,7 @@ PAGES: Final[Sequence[Page]] = (
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
+    *alert_queue.API,
     *audit_api.API,
     *leavers_api.API,
     *me.API,
