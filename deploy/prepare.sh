@@ -133,9 +133,20 @@ axe() {
         die "npm could not fetch axe-core"
 }
 
+# A certified OpenID provider, which tests of single sign-on start themselves.
+oidc() {
+    [ -d .tools/oidc/node_modules/oidc-provider ] && return 0
+    command -v npm >/dev/null || debian nodejs npm
+    say "fetching oidc-provider into .tools"
+    mkdir -p .tools/oidc
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/oidc 'oidc-provider@^8.8' >/dev/null ||
+        die "npm could not fetch oidc-provider"
+}
+
 tests() {
     drive
     axe
+    oidc
     kafka
     postgres
     mariadb

@@ -29,6 +29,7 @@ from server.store.upsert import insert_new, upsert
 
 RANGES_MAX: Final = 20_000
 """Judged ranges that history keeps of a reopened alert; one with more is not closed again by undoing."""
+_AT_ONCE: Final = 500
 
 JudgedDays = dict[tuple[str, int], int]
 """Count by rule and day."""
@@ -125,16 +126,20 @@ def set_judged_days(
     now = judged_in(connection, alert.subject, alert.family)
     place = {"subject": alert.subject, "family": alert.family}
     rows = []
-    at = judged_days.c
+    gone: dict[str, list[int]] = {}
     for each, count in wanted:
         if now.get((each.rule_id, each.day)) != each.after:
             continue
         if count is None:
-            mine = (at.subject == alert.subject) & (at.family == alert.family)
-            own = mine & (at.rule_id == each.rule_id) & (at.day == each.day)
-            connection.execute(delete(judged_days).where(own))
+            gone.setdefault(each.rule_id, []).append(each.day)
         else:
             rows.append(place | {"rule_id": each.rule_id, "day": each.day, "count": count})
+    at = judged_days.c
+    mine = (at.subject == alert.subject) & (at.family == alert.family)
+    for rule, days in gone.items():
+        for start in range(0, len(days), _AT_ONCE):
+            some = (at.rule_id == rule) & at.day.in_(days[start : start + _AT_ONCE])
+            connection.execute(delete(judged_days).where(mine, some))
     upsert(connection, judged_days, rows)
 
 

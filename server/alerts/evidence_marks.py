@@ -15,6 +15,7 @@ from event_schema.ocsf_endpoint_events import FileSystemActivity, PeripheralActi
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_objects import File, PeripheralDevice
 from event_schema.ocsf_transfer_events import EmailActivity, FileHostingActivity
+from event_schema.printable import printable_name
 from event_schema.struct_base import Milliseconds
 from server.alerts.act_words import act_of
 from server.alerts.evidence_tally import EvidenceEvent
@@ -53,7 +54,8 @@ class EvidenceMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShownMark(msgspec.Struct, frozen=True):
-    """A mark as an analyst sees it; texts only, in their order in the table."""
+    """A mark as an analyst sees it. What turns the direction of writing, or cannot be seen, stands as its
+    number in names."""
 
     key: str
     """Finds the event again, and names nobody: `H-4K2M9Q.00112233aabbccdd.17`."""
@@ -176,7 +178,7 @@ class MarkMask:
             time=mark.time,
             channel=mark.channel,
             act=mark.act,
-            names=mark.names if mark.is_file else tuple(map(self.text, mark.names)),
+            names=tuple(map(printable_name if mark.is_file else self.text, mark.names)),
             is_file=mark.is_file,
             path=None if mark.path is None else self.path(mark.path, mark.host),
             labels=mark.labels,
@@ -194,7 +196,7 @@ class MarkMask:
 
     def text(self, text: str) -> str:
         if text not in self._texts:
-            self._texts[text] = self._masker.text(text)
+            self._texts[text] = printable_name(self._masker.text(text))
         return self._texts[text]
 
     def host(self, name: str) -> str:
@@ -208,8 +210,8 @@ class MarkMask:
         folder = path[:cut]
         known = self._folders.get((folder, host))
         if known is None:
-            known = self._folders[folder, host] = self._masker.path(folder, host)
-        return known + path[cut:]
+            known = self._folders[folder, host] = printable_name(self._masker.path(folder, host))
+        return known + printable_name(path[cut:])
 
     def device(self, device: PeripheralDevice) -> str:
         """Which model shows, which single one does not."""
@@ -217,5 +219,6 @@ class MarkMask:
         if asked not in self._devices:
             masked = self._masker.device(device)
             single = masked.get("uid") or masked.get("serial_number")
-            self._devices[asked] = " ".join(str(part) for part in (masked["name"], single) if part)
+            parts = (str(part) for part in (masked["name"], single) if part)
+            self._devices[asked] = printable_name(" ".join(parts))
         return self._devices[asked]

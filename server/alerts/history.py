@@ -35,6 +35,8 @@ class Verb(StrEnum):
     MERGE = "merge"
     UNMERGE = "unmerge"
     UNDO = "undo"
+    ESCALATE = "escalate"
+    """Changes nothing of the alert: `columns` has the case that it went to."""
     NOTE = "note"
     """Stands in `alert_notes`, and in no history."""
 
@@ -110,6 +112,13 @@ def change_alert(
     row |= {"changes": msgspec.to_builtins(changes), "undo_group": undo_group, "undoes": undoes}
     connection.execute(insert(alert_history).values(row))
     return True
+
+
+def note_escalated(connection: Connection, alert_id: int, case: int, *, actor: str, at: int) -> None:
+    """In the transaction that puts it into the case."""
+    changes = Changes(alert_id, columns={"case": (None, case)})
+    row = {"alert": alert_id, "at": at, "actor": actor, "verb": Verb.ESCALATE.value}
+    connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
 
 
 def history_of(connection: Connection, alert_id: int, limit: int = HISTORY_MAX) -> list[Step]:

@@ -79,6 +79,11 @@ class Alert(msgspec.Struct, frozen=True):
     closed_by: str | None
     looked_back_at: int | None
     """When looking back, under what HR said by then, opened it or added to it last."""
+    owner: str | None = None
+    """Whose task it is: an account of the console."""
+    snoozed_until: int | None = None
+    merged_into: int | None = None
+    """The main alert with which it is judged."""
 
 
 def list_alerts(connection: Connection, status: StatusFilter = "open", limit: int = 100) -> list[Alert]:

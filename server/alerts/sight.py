@@ -130,6 +130,9 @@ class Sight:
             closed_at=alert.closed_at,
             closed_by=alert.closed_by,
             looked_back_at=alert.looked_back_at,
+            owner=alert.owner,
+            snoozed_until=alert.snoozed_until,
+            merged_into=alert.merged_into,
         )
 
     def evidence(self, proven: Evidence, unseen: list[BlindSpot]) -> EvidenceView:
@@ -146,7 +149,7 @@ class Sight:
             fidelity=proven.fidelity,
             largest=tuple(map(self.event, proven.events)),
             not_shown=proven.total - len(proven.events),
-            not_seen=(*self.plain(list(proven.gaps)), *map(self._blind_spot, unseen)),
+            not_seen=(*self.plain(list(proven.gaps)), *map(self.blind_spot, unseen)),
             missing=proven.missing,
             damaged=proven.damaged,
             read_all=proven.read_all,
@@ -195,7 +198,7 @@ class Sight:
     def agent(self, name: str) -> str:
         return name if self._whole else self._masker.host(name)
 
-    def _blind_spot(self, spot: BlindSpot) -> str:
+    def blind_spot(self, spot: BlindSpot) -> str:
         detail = self.plain(spot.detail).replace(spot.agent, self.agent(spot.agent))
         return f"agent {self.agent(spot.agent)}, {spot.kind.replace('_', ' ')}: {detail}"
 

@@ -86,7 +86,10 @@ class AlertView(msgspec.Struct, frozen=True):
     closed_at: Milliseconds | None
     closed_by: str | None
     looked_back_at: Milliseconds | None = None
-    """As in `Alert`."""
+    """As in `Alert`, as are the next."""
+    owner: str | None = None
+    snoozed_until: Milliseconds | None = None
+    merged_into: int | None = None
 
 
 class EventView(msgspec.Struct, frozen=True):

@@ -101,7 +101,7 @@ def remove_alerts(
     held = set(alert_ids_of(connection, case_id))
     gone = [each for each in _checked_ids(alert_ids) if each in held]
     if not gone:
-        raise CaseRefused(f"none of these alerts is in case {case_id}")
+        raise CaseRefused(f"none of these alerts is in case {case_id}", "not_in_it")
     for start in range(0, len(gone), _AT_ONCE):
         part = case_alerts.c.alert.in_(gone[start : start + _AT_ONCE])
         connection.execute(delete(case_alerts).where(case_alerts.c.case == case_id, part))
@@ -208,7 +208,7 @@ def reopen_case(
     reason = checked_text("a reason", reason, TEXT_CHARACTERS)
     case = _as_seen(get_case(connection, case_id), version)
     if case.status != "closed":
-        raise CaseRefused(f"case {case_id} is open")
+        raise CaseRefused(f"case {case_id} is open", "open")
     values: dict[str, Any] = dict.fromkeys(("outcome", "reason", "closed_at", "closed_by"))
     connection.execute(update(cases).where(cases.c.id == case_id).values(values | {"status": "open"}))
     number = _note(
@@ -299,13 +299,18 @@ def _audit_alerts(
 def _open(connection: Connection, case_id: int, version: int | None) -> Case:
     case = _as_seen(get_case(connection, case_id), version)
     if case.status != "open":
-        raise CaseRefused(f"case {case_id} was closed as {case.outcome} by {case.closed_by}: reopen it first")
+        raise CaseRefused(
+            f"case {case_id} was closed as {case.outcome} by {case.closed_by}: reopen it first",
+            "closed",
+            outcome=case.outcome,
+            who=case.closed_by,
+        )
     return case
 
 
 def _as_seen(case: Case, version: int | None) -> Case:
     if version is not None and case.version != version:
-        raise CaseChanged(f"case {case.id} was changed meanwhile: look at it again")
+        raise CaseChanged(f"case {case.id} was changed meanwhile: look at it again", "changed")
     return case
 
 

@@ -50,7 +50,13 @@ class UnknownCase(Exception):
 
 
 class CaseRefused(Exception):
-    """It cannot be done to this case as it is; the message says why."""
+    """It cannot be done to this case as it is; the message says why. `why` and `values` say it for whoever
+    words it anew."""
+
+    def __init__(self, message: str, why: str = "refused", **values: object) -> None:
+        super().__init__(message)
+        self.why = why
+        self.values = values
 
 
 class CaseChanged(CaseRefused):
@@ -101,7 +107,9 @@ def checked_text(what: str, text: str, longest: int) -> str:
     """Trimmed. Raises CaseRefused."""
     text = text.strip()
     if not 1 <= len(text) <= longest:
-        raise CaseRefused(f"{what} needs 1 to {longest} characters, not {len(text)}")
+        raise CaseRefused(
+            f"{what} needs 1 to {longest} characters, not {len(text)}", "length", most=longest, n=len(text)
+        )
     if not is_storable(text):
-        raise CaseRefused(f"{what} holds a character that a database cannot keep")
+        raise CaseRefused(f"{what} holds a character that a database cannot keep", "characters")
     return text

@@ -31,7 +31,7 @@ from server.commands.alert_words import (
 )
 from server.commands.evidence_rows import evidence_row
 from server.commands.explanation_text import stands_out, sure_words
-from server.commands.tables import age, output_width
+from server.commands.tables import age, output_width, span
 
 WIDTH_PIPED, WIDTH_MAX = 100, 140
 EVIDENCE_MAX = 10_000
@@ -84,8 +84,19 @@ def queue_text(found: list[AlertView], now: int) -> RenderableType:
         words.append("\n" + alert.sentence.get("en", ""))
         if alert.verdict:
             words.append(f"\nclosed as {alert.verdict}: {alert.reason}", style="dim")
+        if triaged := _triaged(alert, now):
+            words.append(f"\n{triaged}", style="dim")
         table.add_row(str(alert.id), score_text(alert.score), words, age(alert.last_time, now))
     return table
+
+
+def _triaged(alert: AlertView, now: int) -> str:
+    """What people did with it that is not judged yet."""
+    told = [f"{alert.owner}'s" if alert.owner else ""]
+    told += [f"merged into alert {alert.merged_into}" if alert.merged_into is not None else ""]
+    if alert.snoozed_until is not None and alert.snoozed_until > now:
+        told.append(f"snoozed for {span(alert.snoozed_until - now)}, or until something new comes")
+    return " · ".join(filter(None, told))
 
 
 def detail_text(detail: AlertDetail, *, is_stored: bool = True) -> RenderableType:

@@ -66,8 +66,11 @@ def note_command(alert_ids: tuple[int, ...], text: str, data: Path | None, as_js
 @json_option
 def snooze_command(alert_ids: tuple[int, ...], until: str, data: Path | None, as_json: bool) -> None:
     """Let open alerts sleep until then, or until anything new comes."""
-    moment = read_moment("--until", until, "UTC", system_clock())
-    _carry_out(data, as_json, alert_ids, lambda _opened, write, change: snooze(write, change, moment))
+
+    def do(_opened: Installation, write: Connection, change: Change) -> Outcome:
+        return snooze(write, change, read_moment("--until", until, "UTC", change.at))
+
+    _carry_out(data, as_json, alert_ids, do)
 
 
 @click.command("wake")

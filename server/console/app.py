@@ -12,15 +12,24 @@ from starlette.routing import BaseRoute, Route
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
+from server.console.api import cases as cases_api
+from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
+from server.console.api import me
+from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.live_queue import STREAMS as LIVE_QUEUE
 from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
+    alert,
+    alert_records,
     audit_trail,
     below,
+    case,
+    case_packs,
+    cases,
     fleet,
     home,
     jump,
@@ -34,6 +43,7 @@ from server.console.pages import (
     policy_dry_runs,
     policy_exceptions,
     policy_versions,
+    provider_sign_in,
     queue,
     settings,
     sign_in,
@@ -41,6 +51,7 @@ from server.console.pages import (
     tokens,
     transparency,
     triage,
+    unmask,
     users,
 )
 from server.console.security_headers import secured
@@ -49,7 +60,12 @@ PAGES: Final[Sequence[Page]] = (
     # A line each.
     *below.PAGES,
     *jump.PAGES,
+    *alert.PAGES,
+    *alert_records.PAGES,
     *audit_trail.PAGES,
+    *case.PAGES,
+    *case_packs.PAGES,
+    *cases.PAGES,
     *fleet.PAGES,
     *home.PAGES,
     *policies.PAGES,
@@ -65,11 +81,12 @@ PAGES: Final[Sequence[Page]] = (
     *queue.PAGES,
     *sign_in.PAGES,
     *status.PAGES,
+    *provider_sign_in.PAGES,
     *settings.PAGES,
-    *sign_in.PAGES,
     *tokens.PAGES,
     *transparency.PAGES,
     *triage.PAGES,
+    *unmask.PAGES,
     *users.PAGES,
 )
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
@@ -77,8 +94,11 @@ API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
     *audit_api.API,
+    *cases_api.API,
     *leavers_api.API,
+    *fleet_api.API,
     *me.API,
+    *policies_api.API,
     *triage_api.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"

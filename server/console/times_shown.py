@@ -40,6 +40,13 @@ def moment(at: int | None, zone: ZoneInfo, language: Language) -> Markup:
     return _time(at, f"{day(local.date(), language)} {local:%H:%M}", zone)
 
 
+def second(at: int, zone: ZoneInfo, language: Language) -> Markup:
+    """A <time> of day and second, for rows of events."""
+    local = datetime.fromtimestamp(at / 1000, zone)
+    date_ = f"{local.month}月{local.day}日" if language == "zh" else f"{local.day} {_MONTHS[local.month - 1]}"
+    return _time(at, f"{date_} {local:%H:%M:%S}", zone)
+
+
 def day(date_: date | None, language: Language) -> str:
     """`26 Nov 2026`, or `2026年11月26日`."""
     if date_ is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from server.backtest.alerts_found import Pair
 from server.backtest.backtesting import Outcome
-from server.backtest.report import BacktestReport, examples_of, report_of
+from server.backtest.report import BacktestReport, change_of, examples_of, report_of
 
 TOP_MAX: Final = 10
 RULES_MAX: Final = 50
@@ -60,8 +60,11 @@ def read_summary(value: Any) -> Summary:
 
 def _top(pairs: Iterable[Pair]) -> list[tuple[str, tuple[int, int], tuple[int, int]]]:
     alerts: dict[str, list[int]] = {}
+    changed: set[str] = set()
     days: dict[str, list[int]] = {}
     for pair in pairs:
+        if change_of(pair) is not None:
+            changed.add(pair.subject)
         for side, each in enumerate((pair.before, pair.after)):
             if each is not None:
                 alerts.setdefault(pair.subject, [0, 0])[side] += 1
@@ -71,7 +74,15 @@ def _top(pairs: Iterable[Pair]) -> list[tuple[str, tuple[int, int], tuple[int, i
         for subject, counts in alerts.items()
     ]
     # Those whom the change concerns most; then those whom the new rules find most.
-    found.sort(key=lambda each: (-abs(each[2][1] - each[2][0]), -each[2][1], -each[1][1], each[0]))
+    found.sort(
+        key=lambda each: (
+            each[0] not in changed,
+            -abs(each[2][1] - each[2][0]),
+            -each[2][1],
+            -each[1][1],
+            each[0],
+        )
+    )
     return found[:TOP_MAX]
 
 

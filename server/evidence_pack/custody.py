@@ -47,6 +47,32 @@ def custody_rows(
     return [found[seq] for seq in sorted(found)][:limit]
 
 
+class CustodyLine(msgspec.Struct, frozen=True):
+    """A row without its hashes. `reason` was typed: it is masked before it is shown."""
+
+    seq: int
+    at: int
+    actor: str
+    action: str
+    object: str
+    reason: str | None
+
+
+def custody_shown(
+    connection: Connection, case_id: int, alert_ids: Sequence[int], *, limit: int
+) -> tuple[list[CustodyLine], bool]:
+    """For a page: the latest rows, the latest first, and whether there are older ones."""
+    columns = [audit.c[name] for name in CustodyLine.__struct_fields__]
+    found: list[CustodyLine] = []
+    objects = objects_of(connection, case_id, alert_ids, ())
+    for start in range(0, len(objects), _AT_ONCE):
+        part = audit.c.object.in_(objects[start : start + _AT_ONCE])
+        query = select(*columns).where(part).order_by(audit.c.seq.desc()).limit(limit + 1)
+        found += [CustodyLine(*row) for row in connection.execute(query)]
+    found.sort(key=lambda row: -row.seq)
+    return found[:limit], len(found) > limit
+
+
 def objects_of(
     connection: Connection, case_id: int | None, alert_ids: Sequence[int], pseudonyms: Sequence[str]
 ) -> list[str]:

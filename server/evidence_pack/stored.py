@@ -128,7 +128,7 @@ def take_out(
     if pack.state != "done" or pack.digest is None:
         raise UnknownPack(f"pack {pack_id} is {pack.state}")
     if pack.unmasked and reason is None and pack.begun_by != actor:
-        raise CaseRefused("this pack holds names: say why you need it")
+        raise CaseRefused("this pack holds names: say why you need it", "names")
     if reason is not None:
         reason = checked_text("a reason", reason, audit.REASON_CHARACTERS)
     try:

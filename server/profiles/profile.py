@@ -74,6 +74,16 @@ class Activity(msgspec.Struct, frozen=True):
     risk: PersonRisk
 
 
+class LogLine(msgspec.Struct, frozen=True):
+    """Somebody saw the name. Times are ms UTC; `reason` is masked."""
+
+    actor: str
+    at: int
+    until: int
+    reason: str
+    case_id: int | None
+
+
 class Profile(msgspec.Struct, frozen=True):
     """`unseen`: why nothing was seen for 30 days (belongings.why_unseen); None: something was. `seen`: the
     latest act since then, ms UTC."""
@@ -96,7 +106,7 @@ class Profile(msgspec.Struct, frozen=True):
     matched: tuple[MatchedTrait, ...]
     alerts: tuple[OwnAlert, ...]
     all_alerts: bool
-    log: tuple[UnmaskingEntry, ...]
+    log: tuple[LogLine, ...]
     grant: Grant | None
 
 
@@ -216,9 +226,9 @@ def _masked_alerts(found: Sequence[OwnAlert], mask: Mask, revealed: Container[st
     return tuple(shown)
 
 
-def _masked_log(
-    found: Sequence[UnmaskingEntry], mask: Mask, revealed: Container[str]
-) -> tuple[UnmaskingEntry, ...]:
+def _masked_log(found: Sequence[UnmaskingEntry], mask: Mask, revealed: Container[str]) -> tuple[LogLine, ...]:
     reasons = mask([each.reason for each in found], revealed)
-    pairs = zip(found, reasons, strict=True)
-    return tuple(msgspec.structs.replace(each, reason=reason) for each, reason in pairs)
+    return tuple(
+        LogLine(each.actor, each.at, each.until, reason, each.case_id)
+        for each, reason in zip(found, reasons, strict=True)
+    )

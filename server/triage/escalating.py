@@ -5,12 +5,11 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection
 
+from server.alerts.history import Verb, note_escalated
 from server.alerts.parts import parts_of
 from server.cases.changing import open_or_join_case
 from server.triage.outcome import Change, Outcome, Refused, Why
 from server.triage.work import rows_of
-
-ESCALATE = "escalate"
 
 
 class Escalated(msgspec.Struct, frozen=True):
@@ -30,9 +29,11 @@ def escalate(
     joined = open_or_join_case(
         connection, wanted, actor=change.actor, at=change.at, case_id=case, title=title, owner=owner
     )
+    for number in joined.added:
+        note_escalated(connection, number, joined.case, actor=change.actor, at=change.at)
     added = set(joined.added)
     refused = tuple(
         Refused(number, Why.NO_CASE, {"message": message}) for number, message in joined.refused.items()
     )
     done = tuple(number for number in dict.fromkeys(change.alerts) if number in added)
-    return Escalated(Outcome(ESCALATE, done, refused, joined.added), joined.case, joined.opened)
+    return Escalated(Outcome(Verb.ESCALATE.value, done, refused, joined.added), joined.case, joined.opened)

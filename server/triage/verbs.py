@@ -20,7 +20,7 @@ from server.store.tables import alert_notes
 from server.triage.outcome import Change, Outcome, Refused, Why
 from server.triage.work import Work, not_closed, rows_of
 
-NOTE_CHARACTERS: Final = 4000
+NOTE_CHARACTERS: Final = 10_000
 SNOOZE_MS_MAX: Final = 92 * 86_400_000
 _OWNER: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _AWAKE: Final[dict[str, Value]] = dict.fromkeys(

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from markupsafe import Markup
 
-from server.console.charts.svg import Text, drawing, element, figure, size_text, table_of, title
+from server.console.charts.svg import Text, coordinate, element, figure, size_text, table_of, title
 
 LANES_MAX: Final = 12
 STEPS_MAX: Final = 12
@@ -107,7 +107,14 @@ def alert_lanes(
         first=_moment(scale.first, zone),
         last=_moment(scale.last, zone),
     )
-    picture = drawing("alert-lanes", _WIDTH, height, label, *drawn, least=720)
+    # No picture to those who hear it: its links can be followed.
+    drawing = {
+        "class": "chart chart-alert-lanes",
+        "viewBox": f"0 0 {coordinate(_WIDTH)} {coordinate(height)}",
+        "role": "group",
+        "aria-label": label,
+    }
+    picture = element("svg", drawing, *drawn)
     return figure("lanes", picture, _table(shown, text, zone), label)
 
 
@@ -131,7 +138,8 @@ def _slots(scale: _Scale, height: float, zone: ZoneInfo, link: Link, text: Text)
             _tick(begin, step, zone) if right - left > 34 else "",
         )
         href = link("", begin, end)
-        yield element("a", {"href": href, "data-evidence": "", "aria-label": words}, rectangle, axis)
+        yield element("a", {"href": href, "data-evidence": "", "aria-label": words}, rectangle)
+        yield axis
         begin, number = end, number + 1
 
 

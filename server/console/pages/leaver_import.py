@@ -137,7 +137,7 @@ def _preview(
         "leavers/preview.html",
         status=status,
         draft=draft,
-        look=look,
+        seen=look,
         report=report,
         guessed=guessed_columns(draft.header[:HEADERS_MAX], draft.options.mapping),
         every_column=COLUMNS,

@@ -7,10 +7,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from server.console.page import Ask
+from server.console.times_shown import day
 from server.people.import_report import FieldChange
 from server.people.roles import Role
 
 _RESERVED: Final = frozenset({"flag", "import", "imports", "people", "said", "sign", "holding", "undo"})
+_DAYS: Final = frozenset({"start_date", "notice_date", "last_working_day", "end_date", "flagged_last_day"})
 ID_CHARACTERS: Final = 128
 
 
@@ -53,8 +55,8 @@ def sources(ask: Ask) -> dict[str, str]:
 
 def states(ask: Ask) -> dict[str, str]:
     return {
-        "open": ask.text("Open"),
-        "closed": ask.text("Closed"),
+        "open": ask.text("Not closed"),
+        "closed": ask.text("Account closed"),
         "handed_over": ask.text("Somebody else's now"),
         "ended": ask.text("Nobody's now"),
         "rotated": ask.text("Changed since"),
@@ -141,6 +143,9 @@ def _value(ask: Ask, column: str, value: str | None) -> str | None:
         return None
     if column == "leaving_type":
         return leaving_types(ask).get(value, value)
+    if column in _DAYS:
+        written, _, hour = value.partition(" ")
+        return f"{day(date.fromisoformat(written), ask.look.language)} {hour}".strip()
     return value
 
 

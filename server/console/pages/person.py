@@ -35,6 +35,7 @@ from server.people.directory import Directory
 from server.people.pseudonyms import UnknownPseudonym
 from server.people.roles import Right
 from server.people.text_mask import masked_prose
+from server.people.unmaskings import Grant
 from server.profiles.channel_lanes import ChannelLane
 from server.profiles.hours import HoursOfWeek, KeptHours, hours_of_week, works_at
 from server.profiles.listing import PeopleIndex
@@ -50,6 +51,15 @@ from server.profiles.standing_now import StandingNow, standing_now
 
 _RISING: Final = 3
 """Points within a week from which on risk is said to rise or fall."""
+
+
+class Who:
+    """As templates ask who somebody is: name and accounts are there for who may see them alone."""
+
+    def __init__(self, pseudonym: str, grant: Grant | None) -> None:
+        self.pseudonym = pseudonym
+        self.name = None if grant is None else grant.name
+        self.accounts = () if grant is None else grant.accounts
 
 
 def person(console: Console, ask: Ask) -> Response:
@@ -70,6 +80,10 @@ def person(console: Console, ask: Ask) -> Response:
     return ask.page(
         "people/person.html",
         found=found,
+        who=Who(found.pseudonym, found.grant),
+        grant_until={} if found.grant is None else {found.pseudonym: found.grant.until},
+        may_unmask=ask.viewer.may(Right.UNMASK) and ask.viewer.session is not None,
+        unmask_back=f"/people/{quote(found.pseudonym)}",
         badge=leaver_words(found.standing, ask.text),
         employment=status_words(found.standing.status, ask.text),
         notice=_day(found.standing.notice_day),
@@ -162,7 +176,7 @@ def _shown(
 
     return {
         "asked": asked,
-        "span": span,
+        "shown": span,
         "activity": activity,
         "lanes": _lanes(ask, asked, activity, standing),
         "risk": _risk(ask, activity),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.charts.day_bars import DayPair, day_bars
 from server.console.page import Ask, Console, Page
@@ -46,6 +47,9 @@ def dry_run(console: Console, ask: Ask) -> Response:
         wanted = ask.query.get("run", "")
         run = next((each for each in runs if str(each.id) == wanted), runs[0] if runs else None)
         summary = summary_of_run(connection, run.id) if run is not None and run.status == "done" else None
+    if run is not None and summary is not None:
+        # Whom it concerns is told, if by pseudonym.
+        note_view(console, ask, f"dry_run:{run.id}")
     return ask.page(
         "policies/dry_run.html",
         head=header_of(console, ask, sight, held) if held is not None else None,
@@ -90,7 +94,7 @@ def progress(console: Console, ask: Ask) -> Response:
     if not values["runs_now"]:
         # The whole page shows what came of it.
         return Response(None, 204, headers={"hx-redirect": f"/policies/{run.rule_id}/dry-run?run={run.id}"})
-    return ask.fragment_of("policies/_progress.html", run=run, **values)
+    return ask.fragment_of("policies/_progress.html", run=run, say=Words(ask.text), **values)
 
 
 def cancel(console: Console, ask: Ask) -> Response:

@@ -22,7 +22,7 @@ _DIFF_LINES: Final = 400
 
 
 class DiffLine(msgspec.Struct, frozen=True):
-    """`sign`: + - or a space; @ for where lines are left out."""
+    """`sign`: + - or a space; @ where lines are left out, with the number of the next one."""
 
     sign: str
     text: str
@@ -80,7 +80,12 @@ def _diff(before: str | None, after: str) -> list[DiffLine]:
     if before is None:
         return []
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2))[2:]
-    return [DiffLine(line[:1], line[3:-2].strip() if line[:1] == "@" else line[1:]) for line in lines]
+    return [DiffLine(line[:1], _first_line(line) if line[:1] == "@" else line[1:]) for line in lines]
+
+
+def _first_line(hunk: str) -> str:
+    """11 of @@ -10,5 +11,6 @@."""
+    return hunk.partition("+")[2].partition(" ")[0].partition(",")[0]
 
 
 PAGES = [Page("GET", "/policies/{rule}/versions", Right.SEE_POLICIES, versions)]

@@ -9,16 +9,18 @@ import msgspec
 from starlette.responses import Response
 
 from server.accounts.users import list_users
+from server.accounts.views_recorded import note_view
 from server.alerts.queue.filters import Cursor, QueueFilter, read_cursor, read_filter
 from server.alerts.queue.reading import COUNTED_MAX, PAGE_ROWS
 from server.alerts.queue.saved import ViewRefused, delete_view, save_view
 from server.alerts.queue.views import QueueRowView
 from server.alerts.severity import Severity
 from server.api.errors import ApiError
+from server.console.alert_shown import summary_values
 from server.console.channel_words import ORDER, channel_name
 from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
-from server.console.queue_list import QueuePage, read_around, read_changes, read_page, read_some
+from server.console.queue_list import QueuePage, read_around, read_changes, read_page
 from server.console.queue_words import (
     leaver_words,
     severity_word,
@@ -27,7 +29,6 @@ from server.console.queue_words import (
     verdict_word,
 )
 from server.people.roles import Right, Role
-from server.store.column_types import WHOLE_MAX
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -155,10 +156,9 @@ def _shown(text: str) -> list[Shown]:
 def panel(console: Console, ask: Ask) -> Response:
     """GET /alerts/{id}/panel"""
     number: int = ask.path["id"]
-    row = read_some(console, ask, [number]).get(number) if number <= WHOLE_MAX else None
-    if row is None:
-        raise ApiError(404, "not_found", "there is no such alert")
-    return ask.fragment_of("queue/_panel.html", row=row, **_words(ask))
+    values = summary_values(console, ask, number)
+    note_view(console, ask, f"alert:{number}")
+    return ask.fragment_of("alerts/_summary.html", **values)
 
 
 def review(console: Console, ask: Ask) -> Response:

@@ -27,7 +27,7 @@ def ask_to_sign_in(console: Console, ask: Ask) -> Response:
     place = local_place(ask.query.get("next", "/"))
     if ask.signed_in is not None:
         return ask.redirect(place)
-    return _form(console, ask, place)
+    return sign_in_form(console, ask, place)
 
 
 def sign_in(console: Console, ask: Ask) -> Response:
@@ -45,7 +45,7 @@ def sign_in(console: Console, ask: Ask) -> Response:
         refusal = refusal_of(ask, error)
         if ask.fragment:
             raise refusal from None
-        return with_retry_after(_form(console, ask, place, name=name, refusal=refusal), refusal)
+        return with_retry_after(sign_in_form(console, ask, place, name=name, refusal=refusal), refusal)
     end_former(console, ask)
     return signed_in(ask, done, place)
 
@@ -147,7 +147,7 @@ def problem_of(ask: Ask, error: AccountRefused | PasswordRefused | Busy) -> tupl
             return ask.text("The server is busy. Try again in a moment."), 503
 
 
-def _form(
+def sign_in_form(
     console: Console, ask: Ask, place: str, *, name: str = "", refusal: ApiError | None = None
 ) -> Response:
     settings = console.config.sign_in

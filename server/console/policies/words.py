@@ -12,6 +12,10 @@ class Words:
     def __init__(self, text: Text) -> None:
         self._text = text
 
+    def who(self, actor: str) -> str:
+        """Of the console by name alone."""
+        return actor.removeprefix("user:")
+
     def state(self, key: str) -> str:
         text = self._text
         return {

@@ -1,24 +1,7 @@
-// The list of people and one person's page: rows by keys, ranges by keys, filters that need no button.
+// One person's page and the list of people: ranges by keys, filters that need no button, the time that is left.
 import { onKey } from "./console.js";
 
-const rows = () => [...document.querySelectorAll("[data-rows] tbody tr")];
-
-function move(step) {
-  const all = rows();
-  if (!all.length) return;
-  const at = all.findIndex((row) => row.classList.contains("here"));
-  const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
-  all[at]?.classList.remove("here");
-  next.classList.add("here");
-  next.querySelector("a").focus();
-}
-
 onKey((key) => {
-  if (rows().length) {
-    if (key === "j") { move(1); return true; }
-    if (key === "k") { move(-1); return true; }
-    if (key === "o") { document.querySelector("tr.here a")?.click(); return true; }
-  }
   if ("136".includes(key)) { document.querySelector(`[data-months="${key}"]`)?.click(); return true; }
   if ("[]c".includes(key)) { document.querySelector(`[data-key="${key}"]`)?.click(); return true; }
   return false;
@@ -29,3 +12,18 @@ document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-filters], [data-auto]");
   if (form && event.target.matches("select, input[type=checkbox]")) form.requestSubmit();
 });
+
+// How long a name is still shown; at the end the page is asked for again, without it.
+const chip = document.querySelector("[data-until]");
+if (chip) {
+  const left = Number(chip.dataset.until) - Number(chip.dataset.now);
+  const shown = chip.querySelector("[data-left]");
+  const end = performance.now() + left;
+  const tick = () => {
+    const seconds = Math.max(0, Math.round((end - performance.now()) / 1000));
+    if (!seconds) { location.reload(); return; }
+    shown.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    setTimeout(tick, 1000);
+  };
+  tick();
+}

@@ -76,6 +76,7 @@ function edit(form) {
     } catch { /* no room, or storage is off: the text stays in the page */ }
   }
   area.addEventListener("input", () => { number(); clearTimeout(timer); timer = setTimeout(check, 400); complete(); });
+  area.addEventListener("focus", () => fields(), { once: true });
   area.addEventListener("scroll", () => { numbers.scrollTop = area.scrollTop; hide(); });
   problems.addEventListener("click", (event) => {
     const line = event.target.closest("[data-goes]")?.dataset.goes;
@@ -114,21 +115,18 @@ function edit(form) {
   // Names of fields: offered where a key of a selection begins, or asked for with Ctrl-Space.
   const list = document.getElementById("field-names");
   let known = null, offered = [], chosen = 0;
-  async function fields() {
-    if (known === null) {
-      known = [];
-      const answer = await ask("/policies/fields");
-      if (answer?.ok) known = await answer.json();
-    }
+  const fields = () => {
+    known ??= ask("/policies/fields").then((answer) => (answer?.ok ? answer.json() : []));
     return known;
-  }
+  };
   const begun = () => /^(\s*(?:- )?)([\w.]*)$/.exec(area.value.slice(0, area.selectionStart).split("\n").at(-1));
   const selecting = () => /^(detection|filter):/.test(area.value.slice(0, area.selectionStart).split("\n").findLast((line) => /^\w+:/.test(line)) ?? "");
   async function complete(wanted = false) {
+    const all = await fields();
+    // As it stands by now.
     const found = begun();
     if (!found || (!wanted && (found[2].length < 2 || !selecting() || found[1] === ""))) { hide(); return; }
     const word = found[2].toLowerCase();
-    const all = await fields();
     offered = [...all.filter((each) => each.path.startsWith(word)), ...all.filter((each) => !each.path.startsWith(word) && each.path.includes(word))].slice(0, 8);
     if (!offered.length || (offered.length === 1 && offered[0].path === word)) { hide(); return; }
     chosen = 0;

@@ -252,3 +252,8 @@ $("[data-save-view]")?.addEventListener("submit", (event) => {
 seen = list().dataset.mark;
 restore(false);
 listen(() => seen, (mark) => { if (mark !== seen) check(); });
+
+// n and p on an alert's page go on from here (alert.js).
+addEventListener("pagehide", () => {
+  sessionStorage.setItem("leaver-queue", JSON.stringify([...document.querySelectorAll("tr[data-id]")].map((row) => row.dataset.id)));
+});

@@ -19,7 +19,7 @@ from server.agents.registry import create_token
 from server.api.app import create_app
 from server.api.https_server import HttpsServer
 from server.api.service import ApiService
-from server.config import LimitsConfig, ListenConfig, MetricsConfig, PeopleConfig, ServerConfig
+from server.config import LimitsConfig, ListenConfig, MetricsConfig, PeopleConfig, ServerConfig, SignInConfig
 from server.data_directory import DataDirectory
 from server.health import Health
 from server.log.embedded import EmbeddedLog
@@ -58,6 +58,7 @@ class RunningServer:
         people: PeopleConfig | None = None,
         log_bytes: int = 1 << 30,
         database_url: str | None = None,
+        sign_in: SignInConfig | None = None,
     ) -> None:
         # Certificates are checked by TLS against the machine's clock.
         self.clock = clock or Clock(int(time.time() * 1000))
@@ -66,6 +67,7 @@ class RunningServer:
             metrics=MetricsConfig(str(directory / "metrics.token")),
             limits=limits or LimitsConfig(),
             people=people or PeopleConfig(),
+            sign_in=sign_in or SignInConfig(),
         )
         url = database_url or f"sqlite:///{directory / 'leaver.db'}"
         self.database: Database = open_database(url, clock=self.clock)

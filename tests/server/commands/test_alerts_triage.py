@@ -60,6 +60,14 @@ def test_an_alert_with_parts_is_closed_whole_and_reopened(data: Path) -> None:
     assert run(data, "reopen", "1").exit_code == 1
 
 
+def test_the_list_says_whose_they_are_and_what_is_merged(data: Path) -> None:
+    told(data, "assign", "1", "--to", "omar")
+    told(data, "merge", "2", "--into", "1")
+    shown = run(data, "list").stdout
+    assert "omar's" in shown
+    assert "merged into alert 1" in shown
+
+
 def test_history_tells_who_did_what_and_names_nobody(data: Path) -> None:
     assert "Nobody changed anything" in run(data, "history", "1").stdout
     told(data, "note", "1", "--text", "asked Berta Braun")

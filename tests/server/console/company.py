@@ -38,6 +38,7 @@ from server.agents.registry import create_token, redeem_token
 from server.evaluation.demo_company import DemoPerson, demo_company
 from server.evaluation.demo_load import load_demo
 from server.pipeline.worker import PipelineWorker
+from server.policies.watched_folder import PolicyFolder
 from server.store.tables import log_positions
 from tests.server.console.site import HOUR, Site
 
@@ -52,6 +53,7 @@ class CompanySite(Site):
     def __init__(self, folder: Path, *, database_url: str | None = None) -> None:
         super().__init__(folder, database_url=database_url, leak_files=0)
         self.people = demo_company(SEED, datetime.fromtimestamp(self.clock() / 1000, UTC).date())
+        PolicyFolder(self.database, None, clock=self.clock).take()
         worker = PipelineWorker(self.database, self.server.log, clock=self.clock)
         stop = threading.Event()
         running = threading.Thread(target=worker.run, args=(stop,), name="pipeline")

@@ -9,6 +9,7 @@ import httpx
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import begin_session
 from server.accounts.users import add_user, required_user, set_look
+from server.config import SignInConfig
 from server.console.phrases import Language
 from server.console.rendering import Theme
 from server.people.roles import Role
@@ -24,9 +25,16 @@ SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 class Site:
     """A RunningServer whose clock stands still an hour after the recorded leak, and who uses it."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, leak_files: int = 30) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        leak_files: int = 30,
+        sign_in: SignInConfig | None = None,
+    ) -> None:
         self.clock = Clock(NOW + HOUR)
-        self.server = RunningServer(folder, clock=self.clock, database_url=database_url)
+        self.server = RunningServer(folder, clock=self.clock, database_url=database_url, sign_in=sign_in)
         self.database = self.server.database
         self.url = self.server.url
         if leak_files:

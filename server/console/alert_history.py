@@ -1,0 +1,65 @@
+"""What people did with an alert, and what they wrote, in one list of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from event_schema.struct_base import Milliseconds
+from server.alerts.history import Step
+from server.console.page import Ask
+from server.console.queue_words import verdict_word
+from server.triage.reading import Note
+
+SERVER = "server"
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    """`text`: as it was typed; it is masked before it is shown."""
+
+    at: Milliseconds
+    who: str
+    words: str
+    text: str
+    note: bool
+
+
+def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> list[HistoryLine]:
+    """The latest first."""
+    lines = [
+        HistoryLine(step.at, _who(step.actor, ask), _words(step, ask), step.reason or "", note=False)
+        for step in steps
+    ]
+    lines += [
+        HistoryLine(note.at, _who(note.actor, ask), ask.text("wrote"), note.text, note=True) for note in notes
+    ]
+    return sorted(lines, key=lambda line: -line.at)
+
+
+def _who(actor: str, ask: Ask) -> str:
+    kind, _, name = actor.partition(":")
+    return ask.text("The server") if actor == SERVER else name if kind in ("user", "cli") else actor
+
+
+def _words(step: Step, ask: Ask) -> str:
+    after = {name: values[1] for name, values in step.changes.columns.items()}
+    match step.verb:
+        case "assign":
+            owner = after.get("owner")
+            return ask.text("gave it to {owner}", owner=owner) if owner else ask.text("gave it back")
+        case "close":
+            verdict = verdict_word(str(after.get("verdict", "")), ask.text)
+            return ask.text("closed it as {verdict}", verdict=verdict)
+        case "merge":
+            return ask.text("merged it into alert {n}", n=after.get("merged_into"))
+        case _:
+            words = {
+                "snooze": ask.text("snoozed it"),
+                "wake": ask.text("woke it"),
+                "reopen": ask.text("reopened it"),
+                "unmerge": ask.text("took it out of the alert that it was merged into"),
+                "undo": ask.text("undid the last change"),
+                "escalate": ask.text("escalated it"),
+            }
+            return words.get(step.verb, step.verb)

@@ -1,0 +1,160 @@
+"""One alert: why, what proves it, what is like it, what people said and did with it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, select
+from starlette.responses import Response
+
+from server import audit
+from server.accounts.views_recorded import note_view
+from server.alerts.evidence_bundle import Bundles
+from server.alerts.history import history_of
+from server.alerts.related import SimilarAlert, judged_before, similar_alerts
+from server.alerts.severity import severity_of
+from server.cases.reading import case_titles
+from server.console.act_words import act_word, label_word, sure_word
+from server.console.alert_evidence import Shown, shown_evidence
+from server.console.alert_history import HistoryLine, history_lines
+from server.console.alert_shown import Opened, open_alert, values_of
+from server.console.channel_words import channel_name
+from server.console.known_people import KnownPeople
+from server.console.page import Ask, Console, Page
+from server.console.queue_words import family_word
+from server.console.times_shown import second
+from server.people.pseudonyms import candidate, known_pseudonyms, pseudonym_key
+from server.people.roles import Right
+from server.people.text_mask import masked_prose
+from server.store.tables import audit as audit_rows
+from server.triage.reading import notes_of
+
+AT_ONCE_EVENTS: Final = 1_500
+"""An alert of more events shows its evidence after the page, the first time."""
+CUSTODY_MAX: Final = 50
+CASES_MAX: Final = 50
+
+
+class SimilarShown(msgspec.Struct, frozen=True):
+    """As SimilarAlert, without the subject."""
+
+    id: int
+    alike: str
+    pseudonym: str
+    family_word: str
+    score: int
+    severity: str
+    status: str
+    verdict: str | None
+    last_time: int
+
+
+def show(console: Console, ask: Ask) -> Response:
+    """GET /alerts/{id}"""
+    alert_id = int(ask.path["id"])
+    opened = open_alert(console, ask, alert_id)
+    note_view(console, ask, f"alert:{alert_id}")
+    if opened.stored.events <= AT_ONCE_EVENTS or console.made(Bundles).is_kept(alert_id):
+        opened = open_alert(console, ask, alert_id, evidence=True)
+    values = values_of(console, ask, opened) | _evidence_values(console, ask, opened)
+    return ask.page("alert/page.html", **values, **_around(console, ask, opened))
+
+
+def evidence(console: Console, ask: Ask) -> Response:
+    """GET /alerts/{id}/evidence: the same part by itself, filtered by the address."""
+    alert_id = int(ask.path["id"])
+    opened = open_alert(console, ask, alert_id, evidence=True)
+    note_view(console, ask, f"alert:{alert_id}")
+    if not ask.fragment:
+        return ask.redirect(f"/alerts/{alert_id}")
+    values = {"alert": opened.view} | _evidence_values(console, ask, opened)
+    return ask.fragment_of("alert/evidence.html", **values)
+
+
+def _evidence_values(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
+    bundle = opened.bundle
+    shown: Shown | None = None if bundle is None else shown_evidence(ask, opened)
+    return {
+        "shown": shown,
+        "purged": bundle is not None and bundle.is_purged,
+        "kept_days": console.config.retention.events_days,
+        "proof": None if bundle is None else bundle.proof,
+        "proven_at": None if bundle is None else bundle.proven_at,
+        "second": lambda at: second(at, ask.zone, ask.look.language),
+        "act_word": lambda act: act_word(act, ask.text),
+        "label_word": lambda label: label_word(label, ask.text),
+        "sure_word": lambda sure: sure_word(sure, ask.text),
+        "channel_word": lambda channel: channel_name(channel, ask.text),
+    }
+
+
+def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
+    """What stands beside the evidence."""
+    alert, viewer = opened.stored, ask.viewer
+    with console.database.read() as connection:
+        people = console.made(KnownPeople)
+        similar = similar_alerts(connection, alert, people.directory(connection))
+        shown = known_pseudonyms(connection, [each.subject for each in similar])
+        key = pseudonym_key(connection)
+        before = judged_before(connection, alert)
+        lines = history_lines(history_of(connection, alert.id), notes_of(connection, alert.id), ask)
+        custody = _custody(connection, alert.id)
+        cases = case_titles(connection, CASES_MAX)
+    numbers, titles = list(cases), list(cases.values())
+    masked = masked_prose(
+        console,
+        [*(line.text for line in lines), *(row.reason or "" for row in custody), *titles],
+        opened.grants.keys(),
+    )
+    texts, masked = masked[: len(lines)], masked[len(lines) :]
+    reasons, titles = masked[: len(custody)], masked[len(custody) :]
+    history: list[HistoryLine] = [
+        msgspec.structs.replace(line, text=text) for line, text in zip(lines, texts, strict=True)
+    ]
+    return {
+        "before": before,
+        "similar": [
+            _similar(each, shown.get(each.subject) or candidate(key, each.subject), ask) for each in similar
+        ],
+        "history": history,
+        "custody": [
+            msgspec.structs.replace(row, reason=reason, detail=None)
+            for row, reason in zip(custody, reasons, strict=True)
+        ],
+        "case_choices": list(zip(numbers, titles, strict=True)),
+        "policy_version": alert.policy_version,
+        "model_id": alert.model_id,
+        "may_triage": viewer.may(Right.TRIAGE),
+        "may_except": viewer.may(Right.MAKE_EXCEPTIONS),
+        "may_unmask": viewer.may(Right.UNMASK) and viewer.session is not None,
+        "unmask_back": f"/alerts/{alert.id}",
+    }
+
+
+def _similar(found: SimilarAlert, pseudonym: str, ask: Ask) -> SimilarShown:
+    return SimilarShown(
+        found.id,
+        found.alike,
+        pseudonym,
+        family_word(found.family, ask.text),
+        found.score,
+        severity_of(found.score).value,
+        found.status,
+        found.verdict,
+        found.last_time,
+    )
+
+
+def _custody(connection: Connection, alert_id: int) -> list[audit.Entry]:
+    """The latest first."""
+    columns = [audit_rows.c[name] for name in audit.Entry.__struct_fields__]
+    query = select(*columns).where(audit_rows.c.object == f"alert:{alert_id}")
+    rows = connection.execute(query.order_by(audit_rows.c.seq.desc()).limit(CUSTODY_MAX))
+    return [audit.Entry(*row) for row in rows]
+
+
+PAGES = [
+    Page("GET", "/alerts/{id:int}", Right.SEE_ALERTS, show),
+    Page("GET", "/alerts/{id:int}/evidence", Right.SEE_ALERTS, evidence),
+]
