@@ -44,9 +44,12 @@ def test_a_stream_begins_where_the_page_was_made_and_holds_nothing_but_marks(sit
 def test_a_session_has_a_few_streams_and_gets_them_back(site: Site) -> None:
     client = site.client(Role.ANALYST)
     with ExitStack() as open_ones:
+        # Kept: a reader that goes closes its stream.
+        read = []
         for _ in range(STREAMS_OF_SESSION):
             answer = open_ones.enter_context(client.stream("GET", "/alerts/live"))
-            next(marks(answer.iter_lines()))
+            read.append(marks(answer.iter_lines()))
+            assert len(next(read[-1])) == 16
         assert client.get("/alerts/live").status_code == 429
         assert _works(site.client(Role.ANALYST))
     deadline = time.monotonic() + 10
