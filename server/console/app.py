@@ -15,6 +15,7 @@ from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
+from server.console.api import people as people_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.live_queue import STREAMS as LIVE_QUEUE
@@ -91,6 +92,7 @@ API: Final[Sequence[ApiCall]] = (
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
+    *people_api.API,
     *triage_api.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
