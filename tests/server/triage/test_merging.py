@@ -22,7 +22,7 @@ def test_parts_stand_in_no_list_and_the_main_alert_shows_the_highest_score(datab
     queue(database, 4)
     with database.begin() as connection:
         found = merge(connection, of(1, 2, 3), 1)
-    assert (found.done, found.refused, found.changed) == ((2, 3), (), (2, 3))
+    assert (found.done, found.refused, found.changed) == ((2, 3), (), (2, 3, 1))
     assert (listed(database), lost(database)) == ([1, 4], [])
     write(database, 3, score=87)
     with database.read() as connection:
