@@ -15,6 +15,8 @@ from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
+from server.console.api import me
+from server.console.api import people as people_api
 from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
@@ -23,6 +25,7 @@ from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     alert,
+    alert_exception,
     alert_records,
     audit_trail,
     below,
@@ -60,6 +63,7 @@ PAGES: Final[Sequence[Page]] = (
     *below.PAGES,
     *jump.PAGES,
     *alert.PAGES,
+    *alert_exception.PAGES,
     *alert_records.PAGES,
     *audit_trail.PAGES,
     *case.PAGES,
@@ -97,6 +101,7 @@ API: Final[Sequence[ApiCall]] = (
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
+    *people_api.API,
     *policies_api.API,
     *triage_api.API,
 )
