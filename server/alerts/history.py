@@ -107,6 +107,11 @@ def change_alert(
     new = {name: value for name, (_, value) in columns.items()} | dict(typed or {})
     new |= {"updated_at": at, "triage_version": alerts.c.triage_version + 1}
     connection.execute(update(alerts).where(alerts.c.id == alert_id).values(new))
+    if "merged_into" in columns:
+        # Whoever judges a main alert judges its parts: it is another one with others.
+        mains = [main for main in columns["merged_into"] if main is not None]
+        touched = {"updated_at": at, "triage_version": alerts.c.triage_version + 1}
+        connection.execute(update(alerts).where(alerts.c.id.in_(mains)).values(touched))
     changes = msgspec.structs.replace(rest or Changes(0), unit=unit or alert_id, columns=columns)
     row = {"alert": alert_id, "at": at, "actor": actor, "verb": verb.value, "reason": reason}
     row |= {"changes": msgspec.to_builtins(changes), "undo_group": undo_group, "undoes": undoes}

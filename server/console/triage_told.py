@@ -12,10 +12,11 @@ from server.accounts.users import find_user
 from server.api.errors import ApiError
 from server.cases.records import CaseRefused, UnknownCase
 from server.console.page import Ask, Console
+from server.console.queue_words import verdict_word
 from server.people.roles import Right, may
 from server.triage.judging import Keeping
 from server.triage.merging import NoMain
-from server.triage.outcome import MESSAGES, Change, Outcome, Refused
+from server.triage.outcome import BULK_MAX, MESSAGES, Change, Outcome, Refused, TooMany
 from server.triage.undoing import CannotUndo
 
 Do = Callable[[Connection, Change], Outcome]
@@ -67,7 +68,7 @@ def told(ask: Ask, outcome: Outcome, *, case: int | None = None) -> Told:
 def _refusal_words(ask: Ask, refused: Refused) -> str:
     values = dict(refused.values)
     if "verdict" in values:
-        values["verdict"] = ask.text(str(values["verdict"]))
+        values["verdict"] = verdict_word(str(values["verdict"]), ask.text)
     return ask.text(MESSAGES[refused.why], id=refused.id, **values)
 
 
@@ -87,7 +88,10 @@ def carried_out(
     except UnknownCase:
         raise ApiError(409, "unknown_case", ask.text("There is no such case")) from None
     except CaseRefused as error:
-        raise ApiError(409, "case_refused", str(error)) from None
+        why = ask.text("It cannot go into this case: {why}", why=error)
+        raise ApiError(409, "case_refused", why) from None
+    except TooMany:
+        raise ApiError(400, "too_many", ask.text("Choose 1 to {most} alerts", most=BULK_MAX)) from None
     except ValueError as error:
         raise ApiError(400, "bad_form", str(error)) from None
 

@@ -42,6 +42,8 @@ class Why(StrEnum):
     """Alerts were merged into it since."""
     WITH_MAIN = "with_main"
     """Alert `alert`, which belongs to it, could not be."""
+    FULL = "full"
+    """It has as many notes as it may have: `most`."""
     NO_CASE = "no_case"
     """`message` says why it cannot go into the case."""
 
@@ -61,6 +63,7 @@ MESSAGES: Final[Mapping[Why, str]] = {
     Why.GONE: "Alert {alert}, to which alert {id} belonged, is no longer there for it.",
     Why.HAS_PARTS: "Other alerts were merged into alert {id} since.",
     Why.WITH_MAIN: "Alert {id} stays as it is, because alert {alert} does.",
+    Why.FULL: "Alert {id} has {most} notes, the most that it may have.",
     Why.NO_CASE: "Alert {id} cannot go into the case: {message}",
 }
 """In English, which is the phrases' key; `id` and the refusal's values stand in them."""
@@ -79,8 +82,9 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`done`: as they were asked for, also those that were so already. `changed`: those that differ now, with
-    the parts that went along. `group`: to undo all of it at once; none: nothing to undo."""
+    """`done`: as they were asked for, also those that were so already. `changed`: those that look different
+    now, with the parts that went along and main alerts that have others. `group`: to undo all of it at once;
+    none: nothing to undo."""
 
     verb: str
     done: tuple[int, ...]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import Connection, Row, func, insert, select
 
 from server import audit
 from server.alerts.history import Value, Verb
 from server.alerts.parts import parts_of
 from server.alerts.queries import checked_words
 from server.alerts.ranking import OPEN
+from server.store.column_types import WHOLE_MAX
 from server.store.tables import alert_notes
 from server.triage.outcome import Change, Outcome, Refused, Why
+from server.triage.reading import NOTES_MAX
 from server.triage.work import Work, not_closed, rows_of
 
 NOTE_CHARACTERS: Final = 10_000
@@ -76,7 +78,15 @@ def note(connection: Connection, change: Change, text: str) -> Outcome:
     text is empty, too long, or cannot be stored."""
     text = checked_words("a note", text, NOTE_CHARACTERS)
     work = Work(connection, change, Verb.NOTE)
-    for alert in work.targets(lambda _row: None):
+    numbers = func.count().label("numbers")
+    counted = select(alert_notes.c.alert, numbers).where(alert_notes.c.alert.in_(_stored(change)))
+    there = {row.alert: row.numbers for row in connection.execute(counted.group_by(alert_notes.c.alert))}
+
+    def has_room(row: Row[Any]) -> Refused | None:
+        full = there.get(row.id, 0) >= NOTES_MAX
+        return Refused(row.id, Why.FULL, {"most": NOTES_MAX}) if full else None
+
+    for alert in work.targets(has_room):
         row = {"alert": alert.id, "at": change.at, "actor": change.actor, "text": text}
         made = insert(alert_notes).values(row).returning(alert_notes.c.id)
         number = int(connection.execute(made).scalar_one())
@@ -92,6 +102,10 @@ def note(connection: Connection, change: Change, text: str) -> Outcome:
         work.note_done(alert.id)
         work.note_changed(alert.id)
     return work.outcome()
+
+
+def _stored(change: Change) -> list[int]:
+    return [number for number in change.alerts if 0 < number <= WHOLE_MAX]
 
 
 def _is_open(row: Row[Any]) -> Refused | None:

@@ -28,6 +28,7 @@ class Work:
         self._done: list[int] = []
         self._refused: list[Refused] = []
         self._changed: list[int] = []
+        self._mains: set[Value] = set()
 
     def targets(self, check: Check, *, with_main: bool = False) -> list[Row[Any]]:
         """Rows of the alerts that can be changed; the others are refused. In the order of the request.
@@ -90,6 +91,9 @@ class Work:
         )
         if differs:
             self.note_changed(alert.id)
+            self._mains.update(
+                {} if "merged_into" not in values else {alert.merged_into, values["merged_into"]}
+            )
             self.audit(alert.id, detail)
         return differs
 
@@ -122,6 +126,7 @@ class Work:
 
     def outcome(self, *, undoable: bool = True) -> Outcome:
         changed = tuple(dict.fromkeys(self._changed))
+        mains = sorted(int(main) for main in self._mains if main is not None and main not in changed)
         mine = triage_groups.c.id == self._group
         if self._group is not None and changed:
             self.connection.execute(update(triage_groups).where(mine).values(alerts=len(changed)))
@@ -130,7 +135,7 @@ class Work:
         group = self._group if changed and undoable else None
         asked = {number: at for at, number in enumerate(self.change.alerts)}
         done = sorted(self._done, key=lambda number: asked.get(number, 0))
-        return Outcome(self.verb.value, tuple(done), tuple(self._refused), changed, group)
+        return Outcome(self.verb.value, tuple(done), tuple(self._refused), (*changed, *mains), group)
 
 
 def rows_of(connection: Connection, numbers: Iterable[int]) -> dict[int, Row[Any]]:

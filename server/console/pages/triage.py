@@ -14,13 +14,15 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from server.alerts.queries import Verdict
+from server.alerts.queries import REASON_CHARACTERS, Verdict
 from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.places import local_place
 from server.console.snooze_times import snooze_until
 from server.console.triage_told import DONE, Do, Told, carried_out, keeping_of, owner_of, told
 from server.people.roles import Right
+from server.retention import DAY_MS
+from server.store.column_types import is_storable
 from server.triage.escalating import Escalated
 from server.triage.escalating import escalate as escalate_alerts
 from server.triage.judging import close as close_alerts
@@ -29,6 +31,7 @@ from server.triage.merging import merge as merge_alerts
 from server.triage.merging import unmerge as unmerge_alerts
 from server.triage.outcome import Change, Outcome
 from server.triage.undoing import undo as undo_group
+from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX
 from server.triage.verbs import assign as assign_alerts
 from server.triage.verbs import note as note_alerts
 from server.triage.verbs import snooze as snooze_alerts
@@ -47,7 +50,7 @@ def assign(console: Console, ask: Ask) -> Response:
 
 def note(console: Console, ask: Ask) -> Response:
     """`text`."""
-    text = _words(ask, "text")
+    text = _words(ask, "text", NOTE_CHARACTERS)
     return _done(console, ask, lambda connection, change: note_alerts(connection, change, text))
 
 
@@ -57,6 +60,9 @@ def snooze(console: Console, ask: Ask) -> Response:
         until = snooze_until(ask.form.get("until", ""), ask.now, ask.zone)
     except ValueError:
         raise ApiError(400, "bad_time", ask.text("Say until when")) from None
+    if not ask.now < until <= ask.now + SNOOZE_MS_MAX:
+        days = SNOOZE_MS_MAX // DAY_MS
+        raise ApiError(400, "bad_time", ask.text("Say a time that is ahead, within {days} days", days=days))
     return _done(console, ask, lambda connection, change: snooze_alerts(connection, change, until))
 
 
@@ -66,7 +72,7 @@ def wake(console: Console, ask: Ask) -> Response:
 
 def close(console: Console, ask: Ask) -> Response:
     """`verdict`, `reason`."""
-    reason = _words(ask, "reason")
+    reason = _words(ask, "reason", REASON_CHARACTERS)
     try:
         verdict = Verdict(ask.form.get("verdict", ""))
     except ValueError:
@@ -160,10 +166,18 @@ def _number(ask: Ask, given: str) -> int:
     return int(given)
 
 
-def _words(ask: Ask, name: str) -> str:
-    typed = ask.form.get(name, "")
-    if not typed.strip():
+def _words(ask: Ask, name: str, longest: int) -> str:
+    """What was typed; refused in words, so that it can be put right."""
+    typed = ask.form.get(name, "").strip()
+    if not typed:
         raise ApiError(400, "no_words", ask.text("Say why, in a few words"))
+    if len(typed) > longest:
+        words = ask.text(
+            "These are {n} characters, and {longest} at most can be kept", n=len(typed), longest=longest
+        )
+        raise ApiError(400, "too_long", words)
+    if not is_storable(typed):
+        raise ApiError(400, "unstorable", ask.text("There is a character in it that cannot be kept"))
     return typed
 
 

@@ -75,7 +75,7 @@ def test_the_second_of_two_analysts_is_told_who_closed_it(site: Site, client: ht
     assert post(eve, "close", 1, verdict="false", reason="a test").status_code == 200
     answer = post(client, "close", 1, verdict="confirmed", reason="a leak")
     assert answer.status_code == 409
-    assert answer.json()["error"] == "Alert 1 was closed by eve as false."
+    assert answer.json()["error"] == "Alert 1 was closed by eve as false alarm."
     with site.database.read() as connection:
         assert get_alert(connection, 1).verdict == "false"
         assert history_of(connection, 1)[0].actor == "user:eve"
@@ -100,12 +100,12 @@ def test_a_change_over_somebody_elses_is_refused(client: httpx.Client) -> None:
     [
         ("close", {"verdict": "expected", "reason": "  "}, "no_words"),
         ("close", {"verdict": "nonsense", "reason": "a"}, "bad_verdict"),
-        ("close", {"verdict": "false", "reason": "x" * (REASON_CHARACTERS + 1)}, "bad_form"),
-        ("close", {"verdict": "false", "reason": "泄" * 10_000}, "bad_form"),
-        ("close", {"verdict": "false", "reason": "a\x00b"}, "bad_form"),
+        ("close", {"verdict": "false", "reason": "x" * (REASON_CHARACTERS + 1)}, "too_long"),
+        ("close", {"verdict": "false", "reason": "泄" * 10_000}, "too_long"),
+        ("close", {"verdict": "false", "reason": "a\x00b"}, "unstorable"),
         ("note", {"text": ""}, "no_words"),
         ("snooze", {"until": "yesterday"}, "bad_time"),
-        ("snooze", {"until": "2001-01-01T00:00"}, "bad_form"),
+        ("snooze", {"until": "2001-01-01T00:00"}, "bad_time"),
         ("assign", {"owner": "nobody"}, "bad_owner"),
         ("assign", {"owner": USERS[Role.HR]}, "bad_owner"),
         ("merge", {"into": "x"}, "bad_number"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from server import audit
 from server.alerts.history import history_of
 from server.alerts.queries import Verdict, close_alert
 from server.store.database import Database
-from server.store.tables import alerts, triage_groups
+from server.store.tables import alert_notes, alerts, triage_groups
 from server.triage.outcome import BULK_MAX, Change, Outcome, TooMany, Why
-from server.triage.reading import notes_of
+from server.triage.reading import NOTES_MAX, notes_of
 from server.triage.sleep import asleep, sleeps
 from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX, assign, note, snooze, wake
 from tests.server.alerts.recorded_leak import NOW
@@ -161,6 +161,15 @@ def test_notes_are_kept_in_order_also_of_closed_alerts_and_not_in_the_trail(data
         rows = audit.newest(connection, limit=10)
     assert "Berta" not in str(rows)
     assert column(database, "triage_version")[1] == 0
+
+
+def test_notes_are_bounded(database: Database) -> None:
+    queue(database, 2)
+    with database.begin() as connection:
+        row = {"at": NOW, "actor": OMAR, "text": "a note", "alert": 1}
+        connection.execute(insert(alert_notes), [row] * NOTES_MAX)
+        found = note(connection, of(1, 2), "one more")
+    assert (found.done, [each.why for each in found.refused]) == ((2,), [Why.FULL])
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "x" * (NOTE_CHARACTERS + 1), "a\x00b", "\ud800"])
