@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
-from server.people.pseudonyms import known_pseudonyms
+from server.people.pseudonyms import known_pseudonyms, label, shown_names
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
 from server.store.database import Database
@@ -50,6 +50,7 @@ _NAMELESS: Final = (
     "view:",
 )
 """What objects of these kinds are called was given here, or is a user's of the console."""
+_AGENT: Final = "agent:"
 HIDDEN: Final = "…"
 
 
@@ -173,15 +174,29 @@ def _shown(
         return [row if sees_alerts else _without_acts(row, people) for row in rows]
     texts = {text: "" for row in rows for text in _texts(row)}
     masked = dict(zip(texts, masked_prose(_Console(database), list(texts)), strict=True))
+    key, _ = shown_names(database, ())
     return [
         msgspec.structs.replace(
             row,
-            object=people.get(row.object) or masked.get(row.object, row.object),
+            actor=_actor(row.actor, key),
+            object=people.get(row.object) or _object(row, key) or masked.get(row.object, row.object),
             reason=None if row.reason is None else masked[row.reason],
             detail=None if row.detail is None else _masked(row.detail, masked),
         )
         for row in rows
     ]
+
+
+def _actor(actor: str, key: bytes) -> str:
+    """An agent goes by its host, which often has somebody's name."""
+    return (
+        _AGENT + label(key, "H", actor.removeprefix(_AGENT).casefold()) if actor.startswith(_AGENT) else actor
+    )
+
+
+def _object(row: AuditRow, key: bytes) -> str | None:
+    is_agent = row.action.partition(".")[0] == "agent"
+    return label(key, "H", row.object.casefold()) if is_agent else None
 
 
 def _without_acts(row: AuditRow, people: dict[str, str]) -> AuditRow:
@@ -234,11 +249,17 @@ def _may_fit(row: AuditRow, wanted: Wanted) -> bool:
         return False
     if wanted.action and not row.action.startswith(wanted.action):
         return False
+    return _is_by(row, wanted) or row.actor.startswith(_AGENT)
+
+
+def _is_by(row: AuditRow, wanted: Wanted) -> bool:
     return not wanted.actor or wanted.actor.casefold() in row.actor.casefold()
 
 
 def _fits(row: AuditRow, wanted: Wanted) -> bool:
     """By what the viewer sees, of a row that may fit."""
+    if not _is_by(row, wanted):
+        return False
     if wanted.object and wanted.object.casefold() not in row.object.casefold():
         return False
     return not wanted.text or wanted.text.casefold() in _all_text(row)

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import accounts as accounts_api
+from server.console.api import alert as alert_api
 from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
@@ -97,6 +98,7 @@ API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
     *accounts_api.API,
+    *alert_api.API,
     *audit_api.API,
     *cases_api.API,
     *leavers_api.API,
