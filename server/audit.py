@@ -13,7 +13,7 @@ on every database.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,13 +22,14 @@ from sqlalchemy import Connection, Row, insert, select
 
 from event_schema.struct_base import Milliseconds
 from server.store.column_types import is_storable
-from server.store.tables import audit
+from server.store.tables import audit, audit_withheld
 
 ACTOR_CHARACTERS = 256
 ACTION_CHARACTERS = 64
 OBJECT_CHARACTERS = 256
 REASON_CHARACTERS = 4096
 DETAIL_BYTES = 64 * 1024
+_AT_ONCE = 500
 _FIRST = "0" * 64
 _HASHED = ("seq", "at", "actor", "action", "object", "reason", "detail", "previous_hash")
 
@@ -91,6 +92,16 @@ def newest(connection: Connection, *, since: int = 0, limit: int) -> list[Entry]
     columns = [audit.c[name] for name in Entry.__struct_fields__]
     query = select(*columns).where(audit.c.at >= since).order_by(audit.c.seq.desc()).limit(limit)
     return [Entry(*row) for row in connection.execute(query)]
+
+
+def withheld(connection: Connection, seqs: Iterable[int]) -> frozenset[int]:
+    """Of these rows, those whose reason and details name somebody who was erased: nobody is shown them."""
+    wanted = sorted(seqs)
+    found: set[int] = set()
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = audit_withheld.c.seq.in_(wanted[start : start + _AT_ONCE])
+        found.update(connection.execute(select(audit_withheld.c.seq).where(some)).scalars())
+    return frozenset(found)
 
 
 def verify(connection: Connection) -> int | None:

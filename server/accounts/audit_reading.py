@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, select
 
 from event_schema.struct_base import Milliseconds
+from server import audit as trail
 from server.people.pseudonyms import known_pseudonyms
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
@@ -57,7 +58,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 class AuditRow(msgspec.Struct, frozen=True):
     """`hash`: of the row as it was written, with what is hidden here. `withheld`: the viewer's role may not
-    see its reason and details."""
+    see its reason and details, or nobody may, since they name somebody who was erased."""
 
     seq: int
     at: Milliseconds
@@ -92,6 +93,8 @@ def read_page(
                 before = _first_at(connection, wanted.until) + _CLOCK_ROWS
             stored = _stored(connection, before, at_once)
             people = _subjects(connection, stored)
+            erased = trail.withheld(connection, [row.seq for row in stored])
+        stored = [_without_texts(row) if row.seq in erased else row for row in stored]
         shown = _shown(database, stored, people, role)
         for row in shown:
             if _fits(row, wanted):
@@ -105,6 +108,10 @@ def read_page(
         before = stored[-1].seq
         if looked_at >= most:
             return AuditPage(found, before, stored[-1].at)
+
+
+def _without_texts(row: AuditRow) -> AuditRow:
+    return msgspec.structs.replace(row, reason=None, detail=None, withheld=True)
 
 
 def _stored(connection: Connection, before: int | None, limit: int) -> list[AuditRow]:
@@ -167,7 +174,7 @@ def _without_acts(row: AuditRow, people: dict[str, str]) -> AuditRow:
     # Whose alert or page it was would say of whom there is something to see.
     named = row.object.startswith(("person:", "account:"))
     shown = people.get(row.object, HIDDEN) if named else row.object
-    withheld = row.reason is not None or row.detail is not None
+    withheld = row.withheld or row.reason is not None or row.detail is not None
     return msgspec.structs.replace(row, object=shown, reason=None, detail=None, withheld=withheld)
 
 

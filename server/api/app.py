@@ -75,4 +75,5 @@ def _app(
         exception_handlers={HTTPException: no_such_route, Exception: failed},
     )
     app.router.redirect_slashes = False
+    app.state.stopping = service.stopping
     return app

@@ -109,6 +109,7 @@ class HttpsServer:
     def __init__(
         self, app: Starlette, address: str, certificate: ServerCertificate | None, *, connections: int
     ) -> None:
+        self._app = app
         self._context = None if certificate is None else _tls_context(certificate)
         self._socket = _listen(address)
         self.port: int = self._socket.getsockname()[1]
@@ -161,6 +162,8 @@ class HttpsServer:
 
     def stop(self) -> None:
         """Asks it to stop, returns at once. Requests in flight get GRACE_SECONDS."""
+        if isinstance(stopping := getattr(self._app.state, "stopping", None), threading.Event):
+            stopping.set()
         self._server.should_exit = True
 
     def join(self, seconds: float) -> bool:

@@ -52,6 +52,8 @@ class Service:
         self.admin_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self.token_failures = FailureLimit(config.limits.enrol_failures_per_minute)
         self.quota = AgentQuota(config.limits.agent_events_per_second, config.limits.agent_events_at_once)
+        self.stopping = threading.Event()
+        """Set when the listener stops: answers that would never end do."""
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 

@@ -19,6 +19,7 @@ from server.people.dates import UnreadableDate, read_day
 
 _DAY_MS = 86_400_000
 _PIPED_WIDTH = 160
+_ERASED = "(names somebody who was erased)"
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -65,6 +66,8 @@ def show_list(
     with open_installation(data) as opened:
         with opened.database.read() as connection:
             found = trail.newest(connection, since=since, limit=limit + 1)
+            erased = trail.withheld(connection, [entry.seq for entry in found])
+        found = [_without_texts(entry) if entry.seq in erased else entry for entry in found]
         more, found = len(found) > limit, found[:limit]
         reasons = [entry.reason for entry in found if entry.reason is not None]
         sight = sight_of(opened.database, reasons, unmasking, "reasons in the audit trail")
@@ -82,6 +85,10 @@ def show_list(
         click.echo("Nothing on record.")
     elif more:
         click.echo("Older ones are not shown (--limit).")
+
+
+def _without_texts(entry: trail.Entry) -> trail.Entry:
+    return msgspec.structs.replace(entry, reason=None if entry.reason is None else _ERASED, detail=None)
 
 
 def _lines(entry: trail.Entry, width: int) -> Iterator[str]:

@@ -10,11 +10,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import me
+from server.console.api import people as people_api
 from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
@@ -23,13 +25,16 @@ from server.console.openapi import openapi_page
 from server.console.page import Console, Page, Stream
 from server.console.pages import (
     alert,
+    alert_exception,
     alert_records,
     audit_trail,
+    below,
     case,
     case_packs,
     cases,
     fleet,
     home,
+    jump,
     leaver_changes,
     leaver_import,
     leavers,
@@ -55,7 +60,10 @@ from server.console.security_headers import secured
 
 PAGES: Final[Sequence[Page]] = (
     # A line each.
+    *below.PAGES,
+    *jump.PAGES,
     *alert.PAGES,
+    *alert_exception.PAGES,
     *alert_records.PAGES,
     *audit_trail.PAGES,
     *case.PAGES,
@@ -87,11 +95,13 @@ PAGES: Final[Sequence[Page]] = (
 STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
+    *alert_queue.API,
     *audit_api.API,
     *cases_api.API,
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
+    *people_api.API,
     *policies_api.API,
     *triage_api.API,
 )

@@ -65,6 +65,11 @@ class LiveQueue:
                 del self._listening[whose]
 
     @property
+    def stopping(self) -> bool:
+        """Whether the server is."""
+        return self._console.service.stopping.is_set()
+
+    @property
     def listening(self) -> int:
         with self._lock:
             return self._listening.total()
@@ -108,7 +113,7 @@ async def _events(queue: LiveQueue, whose: str, seen: str, again: Callable[[], b
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         said = asked = time.monotonic()
-        while True:
+        while not queue.stopping:
             mark, now = await queue.current(), time.monotonic()
             if mark is not None and mark != seen:
                 seen, said = mark, now

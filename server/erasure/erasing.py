@@ -26,7 +26,7 @@ from server.erasure.blocks import BLOCKS_PER_TRANSACTION, Taken, candidates, las
 from server.erasure.letters import dead_letters_of
 from server.erasure.named_in_alerts import blank_alerts
 from server.erasure.named_in_policies import blank_policies
-from server.erasure.named_in_texts import blank_texts
+from server.erasure.named_in_texts import blank_texts, withhold_in_trail
 from server.erasure.packs import forget_packs_of
 from server.erasure.plan import NotFound, Plan, Target, read_plan
 from server.erasure.seen_on_days import correlated_on, made_on, seen_only_on
@@ -115,6 +115,7 @@ def begin(
     if not plan.subjects and not plan.accounts and plan.first_day is None:
         raise NotFound("nothing is left to erase: another erasure was faster")
     removed = blank_texts(connection, plan)
+    withhold_in_trail(connection, plan)
     if plan.person is not None:
         removed |= _forget_person(connection, plan)
     _count_up(removed, "accounts", _forget_accounts(connection, plan.accounts))

@@ -1,13 +1,14 @@
 """What people typed about alerts, cases and unmaskings: an erased person's name goes from it.
 
 `[name]` stands in its place, as analysts read it anyway; who was meant is nobody's to know from then on. The
-audit trail stays as it is, since its rows prove each other.
+audit trail stays as it is, since its rows prove each other: what names the person there is shown no longer.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from sqlalchemy import Column, Connection, Table, select, update
 
 from server.erasure.plan import Plan
@@ -18,12 +19,15 @@ from server.store.tables import (
     alert_history,
     alert_notes,
     alerts,
+    audit,
+    audit_withheld,
     case_history,
     cases,
     evidence_packs,
     people_changes,
     unmaskings,
 )
+from server.store.upsert import insert_missing
 
 TYPED: Final[tuple[tuple[Table, Column[int], tuple[str, ...]], ...]] = (
     (alerts, alerts.c.id, ("reason",)),
@@ -44,6 +48,25 @@ def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
         for row, blanked in found.get(table.name, {}).items():
             connection.execute(update(table).where(number == row).values(blanked))
     return counts_of(found)
+
+
+def withhold_in_trail(connection: Connection, plan: Plan) -> None:
+    """In the same transaction: once the name is gone nothing could find it in the trail any more."""
+    hidden = _words(connection, plan)
+    if not len(hidden):
+        return
+    has_texts = audit.c.reason.is_not(None) | audit.c.detail.is_not(None)
+    query = select(audit.c.seq, audit.c.reason, audit.c.detail).where(has_texts)
+    found = [
+        {"seq": row.seq}
+        for row in connection.execute(query.execution_options(yield_per=1000))
+        if hidden.found(row.reason or "") or hidden.found(_as_text(row.detail))
+    ]
+    insert_missing(connection, audit_withheld, found)
+
+
+def _as_text(detail: object) -> str:
+    return "" if detail is None else msgspec.json.encode(detail).decode()
 
 
 def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[int, dict[str, str]]]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 from starlette.responses import Response
 
 from server.accounts.users import list_users
@@ -130,8 +131,11 @@ def changes(console: Console, ask: Ask) -> Response:
 
 
 def _row_html(ask: Ask, row: QueueRowView) -> str:
-    body = ask.fragment_of("queue/_row.html", row=row, **_words(ask)).body
-    return bytes(body).decode()
+    return _html(ask, "queue/_row.html", {"row": row, **_words(ask)})
+
+
+def _html(ask: Ask, template: str, values: dict[str, Any]) -> str:
+    return bytes(ask.fragment_of(template, **values).body).decode()
 
 
 def count_words(ask: Ask, total: int) -> str:
@@ -154,7 +158,7 @@ def _shown(text: str) -> list[Shown]:
 
 
 def panel(console: Console, ask: Ask) -> Response:
-    """GET /alerts/{id}/panel"""
+    """GET /alerts/{id}/panel: the alert's page, shorter."""
     number: int = ask.path["id"]
     values = summary_values(console, ask, number)
     note_view(console, ask, f"alert:{number}")
@@ -173,6 +177,9 @@ def review(console: Console, ask: Ask) -> Response:
         "row": row,
         "here_after": None if row is None else Cursor(row.part_score or row.score, row.last_time, row.id),
     }
+    if row is not None:
+        note_view(console, ask, f"alert:{row.id}")
+        values["summary"] = Markup(_html(ask, "alerts/_summary.html", summary_values(console, ask, row.id)))
     if ask.fragment:
         return ask.fragment_of("queue/_review.html", **values)
     with console.database.read() as connection:

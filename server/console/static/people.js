@@ -7,6 +7,11 @@ onKey((key) => {
   return false;
 });
 
+// Where a chart is wider than the window, its latest days are seen first.
+const toTheEnd = () => document.querySelectorAll(".chart-figure-lanes > .chart-scrolls").forEach((box) => { box.scrollLeft = box.scrollWidth; });
+toTheEnd();
+document.addEventListener("htmx:after:swap", toTheEnd);
+
 // What is chosen from a list holds at once; a text when Enter is pressed.
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-filters], [data-auto]");

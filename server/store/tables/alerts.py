@@ -184,3 +184,10 @@ audit = Table(
     Index("ix_audit_object", "object", "seq"),
     comment="append-only hash chain",
 )
+
+audit_withheld = Table(
+    "audit_withheld",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    comment="rows of the trail whose texts name somebody who was erased: shown to nobody any more",
+)

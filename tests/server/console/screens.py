@@ -26,18 +26,25 @@ def values(site: Site) -> dict[str, str]:
     return {"id": "1", "pseudonym": shown or "", "person": "E1001", "rule": rule or "", "agent": agent or ""}
 
 
+def filled(site: Site, path: str) -> str | None:
+    """The path with values that exist; None where it asks for others."""
+    known = values(site)
+    if any(name not in known for name in _PARAMETER.findall(path)):
+        return None
+    return _PARAMETER.sub(lambda part: known[part[1]], path)
+
+
 def screens(site: Site, role: Role) -> list[str]:
     """Addresses of whole pages that the role may see: what answers a plain GET with a document."""
-    known = values(site)
     client = site.client(role)
     found = []
     for page in PAGES:
         needs = page.needs
         if page.method != "GET" or not (isinstance(needs, Open) or may(role, needs)):
             continue
-        if any(name not in known for name in _PARAMETER.findall(page.path)):
+        address = filled(site, page.path)
+        if address is None:
             continue
-        address = _PARAMETER.sub(lambda part: known[part[1]], page.path)
         answer = client.get(address)
         assert answer.status_code < 500, (address, answer.text[-2000:])
         if answer.status_code == 200 and answer.text.lstrip().startswith("<!doctype html>"):

@@ -71,7 +71,7 @@ def test_an_administrator_sees_that_something_was_done_about_an_alert_and_nothin
     for hidden in ("customers", "confirmed", ">87<", f"case of {NAME}"):
         assert hidden not in text
     assert f"{NAME} gave notice" in text
-    assert "not for your role" in text
+    assert "not shown" in text
     row = next(
         each
         for each in client.get("/api/v1/audit", params={"action": "person.view"}).json()["rows"]

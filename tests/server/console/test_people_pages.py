@@ -140,6 +140,26 @@ def test_a_name_shows_for_whom_it_was_unmasked(site: Site) -> None:
     names_nobody(theirs.get(f"/people/{shown}"))
 
 
+def test_programs_get_the_same_and_never_a_name(site: Site) -> None:
+    shown = with_months(site)
+    client = site.client(Role.ANALYST)
+    with site.database.begin() as connection:
+        grant(connection, shown, actor="user:analy.one", at=site.clock(), reason="to look")
+    listed = client.get("/api/v1/people?sort=last_day")
+    assert [row["pseudonym"] for row in listed.json()["people"]] == [shown]
+    assert listed.json()["people"][0]["employment"]["last_working_day"] == "2026-11-28"
+    one = client.get(f"/api/v1/people/{shown}?months=1")
+    assert [day["date"] for day in one.json()["risk"]][-1] == "2026-11-22"
+    assert [lane["channel"] for lane in one.json()["channels"]] == ["removable_storage", "uploads"]
+    assert one.json()["alerts"][0]["id"] == 1
+    for answer in (listed, one):
+        assert answer.status_code == 200
+        names_nobody(answer)
+    assert client.get("/api/v1/people/E1007").status_code == 404
+    assert client.get("/api/v1/people?months=1").status_code == 400
+    assert site.client(Role.HR).get("/api/v1/people").status_code == 403
+
+
 @pytest.mark.long
 def test_a_person_by_keys(site: Site, browsers: Browsers) -> None:
     shown = with_months(site)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 
+from server import audit
+from server.accounts.audit_reading import Wanted, read_page
 from server.erasure.counting import count_rows
 from server.erasure.plan import person_target
 from server.people.pseudonyms import known_pseudonyms, pseudonym_key
+from server.people.roles import Role
 from server.people.unmaskings import grant
 from server.store.tables import unmaskings
 from tests.server.erasure.shared_machine import PERSON, erase, prepare, take_over, traces_in_rows
@@ -34,3 +39,28 @@ def test_an_erased_name_goes_from_reasons_about_others_and_its_own_unmaskings_go
     assert left == [("person:E2", "asked by [name] ([name]) about Jo")]
     assert (removed["unmaskings_texts"], removed["unmaskings"]) == (1, 1)
     assert (counted["unmaskings_texts"], counted["unmaskings"]) == (1, 1)
+
+
+def test_what_the_audit_trail_says_of_somebody_who_was_erased_is_shown_to_nobody(server: Server) -> None:
+    prepare(server, [Endpoint("desk-4")])
+    texts: list[dict[str, Any]] = [
+        {"reason": "Xanthippe Zymborska left early"},
+        {"detail": {"said": ["about", {"who": "ZYMBORSKA, Xanthippe"}]}},
+        {"reason": "somebody else", "detail": {"rows": 7}},
+    ]
+    with server.database.begin() as connection:
+        rows = [
+            audit.append(
+                connection, at=server.now, actor="user:omar", action="user.add", object="user:x", **text
+            )
+            for text in texts
+        ]
+    erase(server)
+    with server.database.read() as connection:
+        assert audit.withheld(connection, rows) == frozenset(rows[:2])
+        assert audit.verify(connection) is None
+    for role in (Role.AUDITOR, Role.ADMINISTRATOR):
+        found = {row.seq: row for row in read_page(server.database, role, Wanted()).rows}
+        assert [found[seq].withheld for seq in rows] == [True, True, False]
+        assert not any("zymborska" in repr(row).casefold() for row in found.values())
+        assert read_page(server.database, role, Wanted(text="Zymborska")).rows == []

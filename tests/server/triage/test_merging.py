@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from server.alerts.parts import highest_scores, set_free, set_orphans_free
 from server.alerts.queries import Verdict
+from server.housekeeping import drop_old
 from server.retention import ACTIVITY_DAYS
 from server.store.database import Database
 from server.store.tables import alerts
 from server.triage.judging import close
 from server.triage.merging import NoMain, merge, unmerge
-from server.triage.outcome import Why
+from server.triage.outcome import Outcome, Why
 from server.triage.undoing import UNDO_MS, CannotUndo, undo
 from server.triage.verbs import assign
 from tests.server.alerts.recorded_leak import NOW
@@ -152,3 +155,44 @@ def test_only_who_did_it_undoes_it_and_not_for_long(database: Database) -> None:
         connection.execute(alerts.delete())
         with pytest.raises(CannotUndo, match="is there any more"):
             undo(connection, group, OMAR, NOW, keeping=KEEPING)
+
+
+def test_a_part_outlives_a_main_alert_that_retention_drops(database: Database) -> None:
+    queue(database)
+    with database.begin() as connection:
+        merge(connection, of(2), 1)
+        mine = assign(connection, of(3), "omar")
+        close(connection, of(1), Verdict.EXPECTED, "a release", activity_days=ACTIVITY_DAYS)
+    later = NOW + 1000 * 86_400_000
+    write(database, 2, last_time=later)
+    keep = {"events_days": 90, "alerts_days": 730, "uses_days": 730}
+    dropped = drop_old(database, now=later, **keep, stop=threading.Event())
+    assert (dropped["alerts"], dropped["triage_groups"]) == (1, 3)
+    assert (listed(database, "closed"), lost(database)) == ([2], [])
+    with pytest.raises(CannotUndo), database.begin() as connection:
+        undo(connection, mine.group or 0, OMAR, NOW, keeping=KEEPING)
+
+
+def test_two_who_close_at_once_are_told_apart(database: Database) -> None:
+    queue(database, 1)
+    both = threading.Barrier(2)
+    outcomes: dict[str, Outcome] = {}
+
+    def work(actor: str, verdict: Verdict) -> None:
+        both.wait()
+        with database.begin() as connection:
+            change = of(1, actor=actor, versions={1: 0})
+            outcomes[actor] = close(connection, change, verdict, "seen", activity_days=ACTIVITY_DAYS)
+
+    threads = [
+        threading.Thread(target=work, args=who) for who in ((OMAR, Verdict.FALSE), (EVE, Verdict.CONFIRMED))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (first,) = (actor for actor, found in outcomes.items() if found.done)
+    (second,) = (found for found in outcomes.values() if not found.done)
+    assert [(each.why, each.values["by"]) for each in second.refused] == [
+        (Why.CLOSED, first.removeprefix("user:"))
+    ]

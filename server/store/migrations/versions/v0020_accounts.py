@@ -42,6 +42,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_console_invitations")),
         comment="one-time tokens that set a password; gone once used",
     )
+    op.create_table(
+        "audit_withheld",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_withheld")),
+        comment="rows of the trail whose texts name somebody who was erased: shown to nobody any more",
+    )
     scope: sa.Column[str] = sa.Column(
         "scope",
         _text(8),
