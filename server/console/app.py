@@ -15,7 +15,6 @@ from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
-from server.console.api import me
 from server.console.api import people as people_api
 from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
