@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import alert as alert_api
 from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
@@ -95,6 +96,7 @@ STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
+    *alert_api.API,
     *audit_api.API,
     *cases_api.API,
     *leavers_api.API,
