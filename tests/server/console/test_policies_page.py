@@ -206,7 +206,11 @@ def test_a_new_policy_is_tried_and_published(filled: Site, admin: httpx.Client) 
     assert "No problems" in checked.text
     place = tried(admin, {"text": text, "base": "0"}, rule="new")
     assert place.startswith(f"/policies/{new_id[1]}/dry-run")
-    assert "as a new policy" in admin.get(place).text
+    page = admin.get(place).text
+    assert "as a new policy" in page
+    back = re.search(r'href="(/policies/new\?run=\d+)"', page)
+    assert back is not None
+    assert new_id[1] in admin.get(back[1]).text
     form = {"base": "0", "run": place.rpartition("=")[2], "reason": "new"}
     assert admin.post(f"/policies/{new_id[1]}/publish", data=form).status_code == 303
     assert held(filled, new_id[1]).number == 1
