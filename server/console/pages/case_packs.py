@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response
 from server.api.errors import ApiError
 from server.cases.records import CaseRefused, UnknownCase
 from server.console.case_packs import Packs
-from server.console.cases_shown import no_case, refusal, whole_case
+from server.console.cases_shown import no_case, packs_shown, refusal
 from server.console.page import Ask, Console, Page
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
@@ -49,13 +49,13 @@ def begin(console: Console, ask: Ask, case_id: int, reason: str | None) -> int:
 
 def shown(console: Console, ask: Ask) -> Response:
     """GET /cases/{id}/packs: the part of the page that asks again while one is being made."""
-    found = whole_case(console, ask, ask.path["id"])
+    found = packs_shown(console, ask, ask.path["id"])
     packs = console.made(Packs)
     return ask.fragment_of(
         "cases/_packs.html",
-        found=found,
-        case=found.case,
-        progress={pack.id: packs.jobs.progress(pack.id) for pack in found.packs},
+        packs=found,
+        case_id=ask.path["id"],
+        progress={pack.id: packs.jobs.progress(pack.id) for pack in found},
         mine=ask.viewer.actor,
     )
 

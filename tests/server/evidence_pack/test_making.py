@@ -13,6 +13,8 @@ from typing import Any, Literal
 import orjson
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers
 from sqlalchemy import insert, select, update
 
 from server.alerts.queries import Verdict, close_alert
@@ -295,3 +297,29 @@ def test_an_event_of_two_alerts_is_told_once(database: Database, tmp_path: Path)
     with zipfile.ZipFile(path) as archive:
         events = _lines(archive, "evidence.jsonl")
     assert [event["alerts"] for event in events] == [[1, 2]] * 10 + [[1]] * 20
+
+
+@pytest.mark.databases("sqlite")
+def test_wherever_a_whole_pack_is_changed_it_is_found_and_placed(
+    database: Database, case: int, tmp_path: Path
+) -> None:
+    path, changed = tmp_path / "pack.zip", tmp_path / "changed.zip"
+    _make(database, path, lambda connection: scope_of_case(connection, case), reason="for the court")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        begin = archive.getinfo("manifest.json").header_offset
+        end = archive.getinfo("manifest.sig").header_offset + 42 + 64
+
+    @given(place=integers(0, len(whole) - 1), flipped=integers(1, 255))
+    @settings(max_examples=150, deadline=None)
+    def check(place: int, flipped: int) -> None:
+        data = bytearray(whole)
+        data[place] ^= flipped
+        changed.write_bytes(data)
+        verdict = verify(str(changed))
+        assert verdict.exit_code == 3
+        spans = [(f.first_byte, f.last_byte or 0) for f in verdict.findings if f.first_byte is not None]
+        if not begin <= place < end:
+            assert any(first <= place <= last for first, last in spans), verdict.findings
+
+    check()
