@@ -230,6 +230,9 @@ def test_analysts_read_texts_and_reasons_without_names(filled: Site, analyst: ht
         answer = analyst.get(f"/policies{place}")
         found = [each for each in SECRETS if each.casefold() in answer.text.casefold()]
         assert found == [], place
+    for place in (f"/{RULE}", "?q=spreadsheet", "/exceptions"):
+        told = analyst.get(f"/api/v1/policies{place}").text.casefold()
+        assert [each for each in SECRETS if each.casefold() in told] == [], place
     admin = filled.client(Role.ADMINISTRATOR)
     assert "Berta Braun said so" in admin.get(f"/policies/{RULE}/versions").text
 
