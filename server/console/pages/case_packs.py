@@ -28,7 +28,7 @@ def make(console: Console, ask: Ask) -> Response:
         if not reason:
             raise ApiError(400, "no_words", ask.text("Say why, in a few words"))
     begin(console, ask, ask.path["id"], reason)
-    return ask.redirect(f"/cases/{ask.path['id']}#packs")
+    return ask.redirect(_place(ask, ask.path["id"]))
 
 
 def begin(console: Console, ask: Ask, case_id: int, reason: str | None) -> int:
@@ -68,7 +68,7 @@ def cancel(console: Console, ask: Ask) -> Response:
     except UnknownPack:
         raise _no_pack(ask) from None
     console.made(Packs).jobs.cancel(pack.id)
-    return ask.redirect(f"/cases/{pack.case}#packs")
+    return ask.redirect(_place(ask, pack.case))
 
 
 def download(console: Console, ask: Ask) -> Response:
@@ -95,6 +95,11 @@ def download(console: Console, ask: Ask) -> Response:
     # Its name says of whom nothing.
     name = f"leaver-case-{pack.case}-pack-{pack.id}.zip"
     return FileResponse(path, media_type="application/zip", filename=name)
+
+
+def _place(ask: Ask, case_id: int) -> str:
+    # A module that is led to another place of the page that it is on does not load it anew.
+    return f"/cases/{case_id}" if ask.fragment else f"/cases/{case_id}#packs"
 
 
 def _may_unmask(ask: Ask) -> None:

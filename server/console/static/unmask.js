@@ -1,4 +1,19 @@
-// Names that are shown for an hour: the time that is left, and the page without the name when it is over.
+// Names that are shown for an hour: asking without losing the reason when the session ended meanwhile, the
+// time that is left, and the page without the name when it is over.
+
+import { ask } from "./console.js";
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-unmask]")) return;
+  event.preventDefault();
+  const answer = await ask(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  if (!answer) return;
+  if (answer.ok) { location.reload(); return; }
+  const problem = form.querySelector("[data-problem]");
+  problem.textContent = (await answer.json().catch(() => ({}))).error ?? String(answer.status);
+  problem.hidden = false;
+});
 
 const opened = performance.now();
 

@@ -230,6 +230,9 @@ def test_analysts_read_texts_and_reasons_without_names(filled: Site, analyst: ht
         answer = analyst.get(f"/policies{place}")
         found = [each for each in SECRETS if each.casefold() in answer.text.casefold()]
         assert found == [], place
+    for place in (f"/{RULE}", "?q=spreadsheet", "/exceptions"):
+        told = analyst.get(f"/api/v1/policies{place}").text.casefold()
+        assert [each for each in SECRETS if each.casefold() in told] == [], place
     admin = filled.client(Role.ADMINISTRATOR)
     assert "Berta Braun said so" in admin.get(f"/policies/{RULE}/versions").text
 
@@ -347,6 +350,8 @@ def test_a_person_is_excepted_by_pseudonym_by_analysts_and_by_id_by_administrato
     assert shown is not None
     made = analyst.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown})
     assert made.status_code == 303, made.text
+    assert 'title="about somebody by name' in admin.get(f"/policies/{RULE}/exceptions").text
+    assert 'title="about somebody by name' not in analyst.get(f"/policies/{RULE}/exceptions").text
     mine = admin.post(f"/policies/{RULE}/exceptions/preview", data=form | {"value": "E1007"})
     assert "is told to whoever may see alerts" in mine.text
     assert admin.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown}).status_code == 422
