@@ -350,6 +350,8 @@ def test_a_person_is_excepted_by_pseudonym_by_analysts_and_by_id_by_administrato
     assert shown is not None
     made = analyst.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown})
     assert made.status_code == 303, made.text
+    assert 'title="about somebody by name' in admin.get(f"/policies/{RULE}/exceptions").text
+    assert 'title="about somebody by name' not in analyst.get(f"/policies/{RULE}/exceptions").text
     mine = admin.post(f"/policies/{RULE}/exceptions/preview", data=form | {"value": "E1007"})
     assert "is told to whoever may see alerts" in mine.text
     assert admin.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown}).status_code == 422
