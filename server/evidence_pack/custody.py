@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from server import audit as trail
 from server.evidence_pack.sight import PackSight
 from server.store.tables import audit, evidence_packs
 
@@ -38,9 +39,13 @@ def custody_rows(
 ) -> list[CustodyRow]:
     """In the order of the trail; at most `limit`, the earliest."""
     found: dict[int, CustodyRow] = {}
-    for row in _rows(connection, objects, limit):
-        reason = None if row["reason"] is None else sight.prose(row["reason"])
-        detail = None if row["detail"] is None else sight.typed(row["detail"])
+    rows = list(_rows(connection, objects, limit))
+    # What names somebody who was erased: no mask knows the name any more.
+    erased = trail.withheld(connection, [row["seq"] for row in rows])
+    for row in rows:
+        shows = row["seq"] not in erased
+        reason = sight.prose(row["reason"]) if shows and row["reason"] is not None else None
+        detail = sight.typed(row["detail"]) if shows and row["detail"] is not None else None
         masked = (reason, detail) != (row["reason"], row["detail"])
         shown = {**row, "reason": reason, "detail": detail, "masked": masked}
         found[row["seq"]] = CustodyRow(**shown)
@@ -70,7 +75,9 @@ def custody_shown(
         query = select(*columns).where(part).order_by(audit.c.seq.desc()).limit(limit + 1)
         found += [CustodyLine(*row) for row in connection.execute(query)]
     found.sort(key=lambda row: -row.seq)
-    return found[:limit], len(found) > limit
+    erased = trail.withheld(connection, [row.seq for row in found[:limit]])
+    shown = [msgspec.structs.replace(row, reason=None) if row.seq in erased else row for row in found[:limit]]
+    return shown, len(found) > limit
 
 
 def objects_of(

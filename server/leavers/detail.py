@@ -22,6 +22,7 @@ from server.people.leaver_ledger import load_leavers_of, signed_off
 from server.people.leaver_origins import DateChange, date_history
 from server.people.roles import Right, Role, may, require
 from server.people.sign_offs import Item, SignOff
+from server.people.text_mask import text_mask
 from server.store.database import Database
 
 
@@ -112,7 +113,16 @@ def _masked(database: Database, role: Role, given: str, now: int) -> LeaverDetai
     (row,) = rows
     items = (*(each.item for each in row.sign_offs), *row.unsigned)
     ordered = tuple(item for item in Item if item in items)
-    return LeaverDetail(row.person, None, None, row, ordered, row.sign_offs, (), None, None)
+    # Whoever signed and wrote may be watched too, and may have named anybody.
+    notes = text_mask(database).text
+    signed = tuple(
+        msgspec.structs.replace(
+            each, signed_by=each.role.words, note=None if each.note is None else notes(each.note)
+        )
+        for each in row.sign_offs
+    )
+    row = msgspec.structs.replace(row, sign_offs=signed)
+    return LeaverDetail(row.person, None, None, row, ordered, signed, (), None, None)
 
 
 def _card(connection: Connection, person: PersonFacts) -> PersonCard:

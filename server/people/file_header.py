@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 import msgspec
 from sqlalchemy import Connection, delete, select
@@ -32,7 +32,12 @@ class _Found(Exception):
 
 
 class _HeaderOnly(ColumnNames, frozen=True):
-    """Stops the reading where columns are looked for."""
+    """Stops the reading where columns are looked for. Where few names are known the delimiter is the one
+    that makes the most cells."""
+
+    def understood(self, header: Sequence[str]) -> set[Column]:
+        cells = cast(set[Column], {f"{name};" for name in header if name})
+        return super().understood(header) | cells
 
     def positions(self, header: Sequence[str]) -> NoReturn:
         raise _Found(header)

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+import msgspec
+from sqlalchemy import Connection
+
 from event_schema.field_registry import field_registry
 from policies.positioned_yaml import read_yaml
 from policies.rule_file import SHIPPED_RULES
@@ -40,15 +43,32 @@ _SHORTEST = 2
 _PART = 3
 
 
-def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
-    """Made for these texts."""
-    whole = "\n".join(texts)
+class KnownPeople(msgspec.Struct, frozen=True):
+    """Everybody of whom a text may tell. `names`: by person id."""
+
+    directory: Directory
+    names: dict[str, str]
+
+
+def known_people(connection: Connection) -> KnownPeople:
+    """As of now; reading them takes a while in a large company."""
+    directory = load_directory(connection)
+    everybody = {person.id for person in directory.people()}
+    return KnownPeople(directory, names_to_hide_of_all(connection, everybody))
+
+
+def text_mask(
+    database: Database, texts: Sequence[str], known: KnownPeople | None = None
+) -> Callable[[str], str]:
+    """Made for these texts. `known`: of the people's version that holds; None: they are read."""
+    shipped = _shipped_texts()
+    whole = "\n".join(text for text in texts if text not in shipped)
     if not whole.strip():
         return str
-    with database.read() as connection:
-        directory = load_directory(connection)
-        everybody = {person.id for person in directory.people()}
-        names = names_to_hide_of_all(connection, everybody)
+    if known is None:
+        with database.read() as connection:
+            known = known_people(connection)
+    directory, names = known.directory, known.names
     concerned = set(_concerned(directory, names, whole.casefold()))
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
     masker = Masker(directory, key, shown)
@@ -58,11 +78,10 @@ def text_mask(database: Database, texts: Sequence[str]) -> Callable[[str], str]:
         for word in _words_of(directory, each, names.get(each, "")):
             words[word] = label if words.get(word, label) == label else SEVERAL
     compared: dict[str, str] = {}
-    shipped = _shipped_texts()
     for text in texts:
         for field, value in _naming_values(text) if text not in shipped else ():
-            known = compared if value.casefold() in _words_of_rules() else words
-            known.setdefault(value.casefold(), masker.value(field, value))
+            told = compared if value.casefold() in _words_of_rules() else words
+            told.setdefault(value.casefold(), masker.value(field, value))
     pattern, in_values = net(words), net({**words, **compared})
     words = {**words, **compared}
     shown_for = {joined(word): each for word, each in words.items()}
@@ -93,7 +112,7 @@ def names_people(text: str) -> bool:
     )
 
 
-def names_to_hide_of_all(connection: Any, everybody: set[str]) -> dict[str, str]:
+def names_to_hide_of_all(connection: Connection, everybody: set[str]) -> dict[str, str]:
     """Names by person id; as many in one query as a database takes."""
     found: dict[str, str] = {}
     ids = sorted(everybody)

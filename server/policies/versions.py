@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -234,7 +235,19 @@ def _new_faults(before: Iterable[PolicyError], after: Iterable[PolicyError]) -> 
 
 def _together(versions: Iterable[PolicyVersion], *more: ParsedText) -> list[PolicyError]:
     """Faults of all that is in use, with what is to come."""
-    texts = [(each.runs, RuleText(each.file, each.text)) for each in versions if each.text is not None]
+    texts = tuple((each.runs, RuleText(each.file, each.text)) for each in versions if each.text is not None)
+    if not more:
+        return list(_faults_of(texts))
+    return _faults(texts, *more)
+
+
+@lru_cache(maxsize=4)
+def _faults_of(texts: tuple[tuple[bool, RuleText], ...]) -> tuple[PolicyError, ...]:
+    """Of what holds: each text that is tried is compared with it."""
+    return tuple(_faults(texts))
+
+
+def _faults(texts: Sequence[tuple[bool, RuleText]], *more: ParsedText) -> list[PolicyError]:
     parsed = [(runs, parse_once(text)) for runs, text in texts]
     _, errors = good_texts(
         [*(each for runs, each in parsed if runs), *more], [each for runs, each in parsed if not runs]

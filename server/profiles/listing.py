@@ -159,13 +159,11 @@ class PeopleIndex:
 
 
 def open_alerts_by_subject(connection: Connection) -> dict[str, tuple[int, int]]:
-    """How many open alerts, and the highest score, by subject."""
+    """How many open alerts, and the highest score, by subject. One that was merged into another counts with
+    it, and its score may be the highest."""
     row = alerts.c
-    query = (
-        select(row.subject, func.count(), func.max(row.score))
-        .where(row.status == "open")
-        .group_by(row.subject)
-    )
+    whole = func.count().filter(row.merged_into.is_(None))
+    query = select(row.subject, whole, func.max(row.score)).where(row.status == "open").group_by(row.subject)
     return {subject: (count, score) for subject, count, score in connection.execute(query)}
 
 

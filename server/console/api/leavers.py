@@ -12,10 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from event_schema.struct_base import Milliseconds
+from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.api_calls import ApiCall, Nothing
 from server.console.page import Ask, Console, Open
 from server.console.pages.leaver_words import person_of
+from server.console.pages.leavers import note_leaver_view
 from server.console.pages.transparency import Stated
 from server.leavers.detail import FlagView, leaver_detail
 from server.leavers.listing import PAGE_ROWS, LeaverPage, LeaverRow, Scope, list_leavers
@@ -104,6 +106,7 @@ def last_uses(console: Console, ask: Ask, query: LeaversQuery, _body: None) -> L
 
 
 def _listed(console: Console, ask: Ask, query: LeaversQuery) -> LeaverPage:
+    note_view(console, ask, "leavers:list")
     return list_leavers(
         console.database,
         ask.viewer.role,
@@ -120,6 +123,7 @@ def one_leaver(console: Console, ask: Ask, _query: Nothing, _body: None) -> OneL
         found = leaver_detail(console.database, ask.viewer.role, person_of(ask.path["person"]), now=ask.now)
     except UnknownLeaver:
         raise ApiError(404, "not_found", "there is nobody of this name here") from None
+    note_leaver_view(console, ask, found.person)
     entry = found.ledger
     return OneLeaver(
         person=found.person,

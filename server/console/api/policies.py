@@ -16,7 +16,6 @@ from server.api.errors import ApiError
 from server.console.api_calls import ApiCall, Nothing
 from server.console.page import Ask, Console
 from server.console.policies.changing import (
-    FORM_BYTES,
     Problem,
     Runner,
     held_version,
@@ -284,6 +283,8 @@ def publish(console: Console, ask: Ask, _query: Nothing, body: PublishBody) -> P
 
 
 _RULE = "/api/v1/policies/{rule}"
+_BODY_BYTES = 7 * FILE_BYTES_MAX
+"""A text whose characters are all escaped, and what stands beside it."""
 API = [
     ApiCall(
         "GET",
@@ -311,7 +312,7 @@ API = [
         ProblemsAnswer,
         "What is wrong with a text; changes nothing",
         body=TextBody,
-        body_limit=FORM_BYTES,
+        body_limit=_BODY_BYTES,
     ),
     ApiCall(
         "POST",
@@ -321,7 +322,7 @@ API = [
         BegunAnswer,
         "Begins a dry run of a text, or of switching",
         body=DryRunBody,
-        body_limit=FORM_BYTES,
+        body_limit=_BODY_BYTES,
     ),
     ApiCall(
         "GET",

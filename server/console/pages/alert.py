@@ -151,7 +151,13 @@ def _custody(connection: Connection, alert_id: int) -> list[audit.Entry]:
     columns = [audit_rows.c[name] for name in audit.Entry.__struct_fields__]
     query = select(*columns).where(audit_rows.c.object == f"alert:{alert_id}")
     rows = connection.execute(query.order_by(audit_rows.c.seq.desc()).limit(CUSTODY_MAX))
-    return [audit.Entry(*row) for row in rows]
+    found = [audit.Entry(*row) for row in rows]
+    # What names somebody who was erased: no mask knows the name any more.
+    erased = audit.withheld(connection, [entry.seq for entry in found])
+    return [
+        msgspec.structs.replace(entry, reason=None, detail=None) if entry.seq in erased else entry
+        for entry in found
+    ]
 
 
 PAGES = [

@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.pages.leaver_words import all_words, days_words, person_path
-from server.console.pages.leavers import leaver_page, today
+from server.console.pages.leavers import leaver_page, note_leaver_view, today
 from server.leavers.activity import open_alerts, with_activity
 from server.leavers.detail import FlagView, PersonCard, leaver_detail, person_card
 from server.leavers.named import UnknownLeaver, person_named
@@ -69,8 +70,10 @@ def flag_form(console: Console, ask: Ask) -> Response:
     person = ask.query.get("person", "")
     if person:
         card, flag = _card(console, person)
+        note_leaver_view(console, ask, card.id)
         return _form(console, ask, card, flag, _filled(console, ask, person, flag))
     query = ask.query.get("q", "")[:QUERY_CHARACTERS]
+    note_view(console, ask, "leavers:search")
     with hr_reading(console.database) as connection:
         found = find_people(connection, query)
     if len(found) == 1 and not ask.fragment:

@@ -14,6 +14,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.page import UPLOAD_BYTES, Ask, Console, Page
 from server.console.pages.import_choices import (
@@ -119,6 +120,7 @@ def bring(console: Console, ask: Ask) -> Response:
 def preview(console: Console, ask: Ask) -> Response:
     """GET /leavers/import/{draft}?from=100&messages=100: what would change, and what is wrong."""
     draft = _draft(console, ask)
+    note_view(console, ask, "leavers:import")
     with _turn():
         look = console.made(Drafts).look(console.database, draft, now=ask.now)
     return _preview(console, ask, draft, look)
@@ -219,6 +221,7 @@ def one_import(console: Console, ask: Ask) -> Response:
 
 def _one_import(console: Console, ask: Ask, *, problem: str | None = None) -> Response:
     number = int(ask.path["id"])
+    note_view(console, ask, f"import:{number}")
     try:
         with hr_reading(console.database) as connection:
             found = import_changes(connection, number, after=_number(ask, "after"), limit=ROWS)

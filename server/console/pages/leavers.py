@@ -13,12 +13,14 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import Response
 
+from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.pages.leaver_words import all_words, person_of
 from server.leavers.detail import LeaverDetail, leaver_detail
 from server.leavers.listing import Scope, last_days, list_leavers
 from server.leavers.named import UnknownLeaver
+from server.people.pseudonyms import known_pseudonyms, person_subject
 from server.people.roles import Right
 from server.people.sign_offs import NOTE_CHARACTERS, SIGNED_BY
 
@@ -44,6 +46,7 @@ def leavers(console: Console, ask: Ask) -> Response:
     text = ask.query.get("q", "")[:TEXT_CHARACTERS]
     wanted = _asked_day(ask)
     day = None if wanted is None else wanted.toordinal() - _DAY_ZERO
+    note_view(console, ask, "leavers:list")
     found = list_leavers(
         console.database,
         role,
@@ -83,6 +86,7 @@ def leaver_page(
 ) -> Response:
     """The page of one person, with what was refused. Raises ApiError(404)."""
     found = found_leaver(console, ask, person)
+    note_leaver_view(console, ask, found.person)
     viewer = ask.viewer
     may_sign = [item for item in found.items if viewer.role in SIGNED_BY[item]]
     own = {each.item for each in found.sign_offs if each.role is viewer.role}
@@ -111,6 +115,16 @@ def found_leaver(console: Console, ask: Ask, person: str) -> LeaverDetail:
         return leaver_detail(console.database, ask.viewer.role, person, now=ask.now)
     except UnknownLeaver:
         raise ApiError(404, "not_found", "there is nobody of this name here") from None
+
+
+def note_leaver_view(console: Console, ask: Ask, person: str) -> None:
+    """On the record, which names the pseudonym."""
+    shown = person
+    if ask.viewer.may(Right.SEE_NAMES):
+        subject = person_subject(person)
+        with console.database.read() as connection:
+            shown = known_pseudonyms(connection, [subject]).get(subject, "unknown")
+    note_view(console, ask, f"leaver:{shown}")
 
 
 def strip_days(console: Console, ask: Ask) -> list[StripDay]:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from event_schema.field_registry import field_registry
 from server import audit
-from server.console.charts.spark import spark
 from server.console.page import Ask, Console, Page
 from server.console.policies.filters import (
     NOISY_A_DAY,
@@ -22,7 +21,7 @@ from server.console.policies.filters import (
     tags_of,
     techniques,
 )
-from server.console.policies.sheets import Sheets
+from server.console.policies.sheets import Sheets, drawn_spark
 from server.console.policies.sight import sight_of
 from server.console.policies.words import Words
 from server.people.roles import Right
@@ -55,7 +54,7 @@ def policies(console: Console, ask: Ask) -> Response:
         expiring_days=EXPIRING_DAYS,
         noisy=NOISY_A_DAY,
         running=sum(row.rule.state == "on" for row in sheet.rows),
-        spark=lambda row: spark(row.figures.days, ask.text),
+        spark=lambda row: drawn_spark(row.figures.days, ask.look.language),
         faults=len(sheet.faults),
     )
 

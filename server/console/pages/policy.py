@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
 from starlette.responses import Response
 
 from policies.errors import PolicyErrors
@@ -65,14 +66,19 @@ def policy(console: Console, ask: Ask) -> Response:
         text = tried.text
     about = policy_of(parse_once(RuleText(found.file, found.text, found.number))) if found.text else None
     said = [about.description, about.runbook] if about is not None else ["", ""]
-    shown, description, runbook = sight.texts([text, *said])
+    held = msgspec.structs.replace(found, text=text)
+    shown, description, runbook = sight.text_of(held, *said)
+    head = header_of(console, ask, sight, found)
     return ask.page(
         "policies/policy.html",
-        head=header_of(console, ask, sight, found),
+        head=head,
         text=shown,
         description=description,
         runbook=[line for line in runbook.splitlines() if line.strip()],
-        problems=_problems(console, ask, found.rule_id, text) if sight.changes else [],
+        # What runs has none.
+        problems=_problems(console, ask, found.rule_id, text)
+        if sight.changes and (text != found.text or head.state == "faulty")
+        else [],
         sight=sight,
         say=Words(ask.text),
         is_new=False,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from markupsafe import Markup
 
-from server.console.charts.spark import spark
 from server.console.page import Ask, Console
-from server.console.policies.sheets import Sheets
+from server.console.policies.sheets import Sheets, drawn_spark
 from server.console.policies.sight import Sight
 from server.policies.listing import State
 from server.policies.sheet import SheetRow
@@ -44,5 +43,5 @@ def header_of(console: Console, ask: Ask, sight: Sight, version: PolicyVersion) 
         version=version,
         row=row,
         told=row is not None and sight.tells(row.names_people),
-        spark=spark(row.figures.days, ask.text) if row is not None else Markup(""),
+        spark=drawn_spark(row.figures.days, ask.look.language) if row is not None else Markup(""),
     )

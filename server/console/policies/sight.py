@@ -16,7 +16,7 @@ from server.people.roles import Right
 from server.people.text_mask import masked_prose
 from server.policies.figures import NO_FIGURES
 from server.policies.listing import ExceptionRow
-from server.policies.masked_text import names_people, text_mask
+from server.policies.masked_text import KnownPeople, known_people, names_people, text_mask
 from server.policies.sheet import Sheet, SheetRow
 from server.policies.versions import PolicyVersion
 
@@ -31,15 +31,20 @@ class MaskedTexts:
         self._console = console
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, tuple[str, ...]], tuple[str, ...]] = OrderedDict()
+        self._people: tuple[int, KnownPeople] | None = None
 
     def texts(self, texts: Sequence[str]) -> list[str]:
         """In the same order. Raises StoreUnavailable."""
         with self._console.database.read() as connection:
             key = people_version(connection), tuple(texts)
-        with self._lock:
-            found = self._kept.get(key)
+            with self._lock:
+                found = self._kept.get(key)
+                if found is None and (self._people is None or self._people[0] != key[0]):
+                    self._people = key[0], known_people(connection)
+                people = self._people
         if found is None:
-            mask = text_mask(self._console.database, texts)
+            assert people is not None
+            mask = text_mask(self._console.database, texts, people[1])
             found = tuple(map(mask, texts))
         with self._lock:
             self._kept[key] = found
@@ -58,6 +63,11 @@ class Sight:
         self.alerts: Final = viewer.may(Right.SEE_ALERTS)
         self.changes: Final = viewer.may(Right.CHANGE_POLICIES)
         self.excepts: Final = viewer.may(Right.MAKE_EXCEPTIONS)
+
+    def text_of(self, version: PolicyVersion, *more: str) -> list[str]:
+        """A version's text, and what was taken from it. What Leaver ships names nobody."""
+        texts = [version.text or "", *more]
+        return texts if version.origin == "shipped" else self.texts(texts)
 
     def prose(self, *texts: str) -> list[str]:
         """Titles and reasons."""

@@ -119,6 +119,7 @@ def test_a_mapping_is_remembered_by_the_files_header(database: Database) -> None
         ("工号,姓名\n7,张三\n".encode("gbk"), ("工号", "姓名")),
         ("\ufeffid;name\n1;x\n".encode(), ("id", "name")),
         (b'[{"id": "1", "x": "2"}]', ("id", "x")),
+        (b"Pers.-Nr.;Wer;Letzter Tag\nN1;Nia;24.12.2026\n", ("Pers.-Nr.", "Wer", "Letzter Tag")),
     ],
 )
 def test_headers_are_read_from_every_kind_of_file(data: bytes, header: tuple[str, ...]) -> None:

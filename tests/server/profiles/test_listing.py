@@ -101,6 +101,16 @@ def test_what_is_open_is_read_anew_and_closed_alerts_do_not_count(database: Data
     assert kept.page(PeopleFilter(), now=NOW).rows[0].score is None
 
 
+def test_a_merged_alert_counts_with_its_main_one(database: Database) -> None:
+    record_leak(database)
+    open_alert(database, events=1, subject="account:kefu@web", alert_id=2, score=60)
+    with database.begin() as connection:
+        part = {"subject": "person:E1007", "family": "mail", "merged_into": 1, "score": 95}
+        connection.execute(update(alerts).where(alerts.c.id == 2).values(part))
+    (row,) = index(database).page(PeopleFilter(), now=NOW).rows
+    assert (row.open_alerts, row.score) == (1, 95)
+
+
 def test_the_list_is_found_by_pseudonym_and_department_and_never_by_a_name(database: Database) -> None:
     record_leak(database)
     kept = index(database)
