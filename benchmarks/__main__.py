@@ -327,6 +327,14 @@ BENCHMARKS = (
         ("--people", "5000", "--users", "200"),
         (("SCIM: CPU ms to make a user", r"made: ([\d.]+)", ""),),
     ),
+    Benchmark(
+        "console_people",
+        ("--people", "1000", "--alerts", "5000", "--events", "500"),
+        (
+            ("console: list of people, CPU ms", r"^people, worst first +(?:[\d.]+ +){3}([\d.]+)", "< 100"),
+            ("console: a person, CPU ms", r"^person, 3 months +(?:[\d.]+ +){3}([\d.]+)", "< 100"),
+        ),
+    ),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )
 

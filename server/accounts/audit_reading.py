@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
-from server.people.pseudonyms import known_pseudonyms
+from server.people.pseudonyms import known_pseudonyms, label, shown_names
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
 from server.store.database import Database
@@ -36,6 +36,7 @@ _OPEN_TO_ADMINISTRATORS: Final = _NOT_OF_PEOPLE | {"erasure", "leavers", "people
 """Families of acts that say nothing of alerts. What is not here is taken to be about one."""
 _ABOUT_ALERTS: Final = frozenset({"policy.unmask"})
 _ACCOUNTS: Final = ("user:", "token:", "leaver")
+_AGENT: Final = "agent:"
 HIDDEN: Final = "…"
 
 
@@ -156,15 +157,29 @@ def _shown(
         return [row if sees_alerts else _without_acts(row, people) for row in rows]
     texts = {text: "" for row in rows for text in _texts(row)}
     masked = dict(zip(texts, masked_prose(_Console(database), list(texts)), strict=True))
+    key, _ = shown_names(database, ())
     return [
         msgspec.structs.replace(
             row,
-            object=people.get(row.object) or masked.get(row.object, row.object),
+            actor=_actor(row.actor, key),
+            object=people.get(row.object) or _object(row, key) or masked.get(row.object, row.object),
             reason=None if row.reason is None else masked[row.reason],
             detail=None if row.detail is None else _masked(row.detail, masked),
         )
         for row in rows
     ]
+
+
+def _actor(actor: str, key: bytes) -> str:
+    """An agent goes by its host, which often has somebody's name."""
+    return (
+        _AGENT + label(key, "H", actor.removeprefix(_AGENT).casefold()) if actor.startswith(_AGENT) else actor
+    )
+
+
+def _object(row: AuditRow, key: bytes) -> str | None:
+    is_agent = row.action.partition(".")[0] == "agent"
+    return label(key, "H", row.object.casefold()) if is_agent else None
 
 
 def _without_acts(row: AuditRow, people: dict[str, str]) -> AuditRow:

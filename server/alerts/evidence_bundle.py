@@ -18,6 +18,7 @@ from server.alerts.event_ranges import EventRange, joined, without
 from server.alerts.evidence import EVENTS_READ_MAX, stored_events
 from server.alerts.evidence_blocks import alert_ranges
 from server.alerts.evidence_marks import EvidenceMark, mark_of
+from server.alerts.evidence_search import Choices, choices
 from server.alerts.evidence_tally import Evidence, EvidenceTally
 from server.alerts.proof import EvidenceProof, verify_evidence
 from server.alerts.queries import Alert
@@ -49,7 +50,7 @@ class Bundle(msgspec.Struct, frozen=True):
     context: tuple[EvidenceMark, ...]
     context_all: bool
     watched: dict[str, frozenset[int]]
-    largest: int
+    choices: Choices
     expected: int
     """Events that the index knows, whether they are still stored or not."""
 
@@ -139,7 +140,7 @@ def read_bundle(connection: Connection, alert: Alert, ranges: Sequence[EventRang
         context=context,
         context_all=context_all,
         watched=_watched(connection, alert, marks),
-        largest=max((mark.amount for mark in marks), default=0),
+        choices=choices(marks),
         expected=expected,
     )
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
+from event_schema.printable import printable_name
 from server.alerts.evidence_marks import EvidenceMark, MarkMask, ShownMark
 
 PAGE_ROWS: Final = 200
@@ -66,7 +67,8 @@ def evidence_page(
     """`after`: how many rows of the same filter come before. The evidence of one state does not move: what
     comes later has later times, and a page that is asked for anew begins at the same row."""
     text = _plain(wanted.text[:TEXT_CHARACTERS])
-    found = [mark for mark in marks if _fits(mark, mask, wanted) and (not text or _holds(mark, mask, text))]
+    sought = _Sought(text, mask)
+    found = [mark for mark in marks if _fits(mark, mask, wanted) and (not text or sought.is_in(mark))]
     part = found[after : after + limit]
     return EvidencePage(
         tuple(map(mask.shown, part)),
@@ -77,15 +79,24 @@ def evidence_page(
     )
 
 
-def choices(marks: Iterable[EvidenceMark], mask: MarkMask) -> Choices:
+def choices(marks: Iterable[EvidenceMark]) -> Choices:
+    """Places as they are; `masked_choices` shows them."""
     channels: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     places: Counter[str] = Counter()
     for mark in marks:
         channels[mark.channel] += 1
         labels.update({label for label, _ in mark.labels})
-        places.update({mask.text(place) for place in mark.places})
+        places.update(set(mark.places))
     return Choices(*(tuple(each.most_common(CHOICES_MAX)) for each in (channels, labels, places)))
+
+
+def masked_choices(found: Choices, mask: MarkMask) -> Choices:
+    """What looks alike is one."""
+    places: Counter[str] = Counter()
+    for place, number in found.places:
+        places[mask.text(place)] += number
+    return msgspec.structs.replace(found, places=tuple(places.most_common()))
 
 
 def _fits(mark: EvidenceMark, mask: MarkMask, wanted: EvidenceFilter) -> bool:
@@ -99,21 +110,33 @@ def _fits(mark: EvidenceMark, mask: MarkMask, wanted: EvidenceFilter) -> bool:
     )
 
 
-def _holds(mark: EvidenceMark, mask: MarkMask, text: str) -> bool:
-    """In any cell of the row as it is shown."""
-    shown = mask.shown(mark)
-    cells = (
-        *shown.names,
-        *shown.places,
-        shown.path,
-        shown.act,
-        shown.process,
-        shown.device,
-        shown.host,
-        shown.digest,
-        *(label for label, _ in shown.labels),
-    )
-    return any(text in _plain(cell) for cell in cells if cell)
+class _Sought:
+    """Whether any cell of a row holds the text, as it is shown. What rows share is looked at once."""
+
+    def __init__(self, text: str, mask: MarkMask) -> None:
+        self._text = text
+        self._mask = mask
+        self._known: dict[Hashable, bool] = {}
+
+    def is_in(self, mark: EvidenceMark) -> bool:
+        names = mark.names if mark.is_file else map(self._mask.text, mark.names)
+        if any(self._text in _plain(printable_name(name)) for name in names):
+            return True
+        if mark.digest is not None and self._text in mark.digest:
+            return True
+        path = mark.path or ""
+        folder = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
+        device = None if mark.device is None else (mark.device.uid, mark.device.name)
+        shared = (mark.host, folder, mark.act, mark.places, mark.labels, mark.process, device)
+        if shared not in self._known:
+            self._known[shared] = self._is_in_shared(mark)
+        return self._known[shared] or (bool(path) and self._text in _plain(self._mask.path(path, mark.host)))
+
+    def _is_in_shared(self, mark: EvidenceMark) -> bool:
+        shown = self._mask.shown(mark)
+        labels = (label for label, _ in shown.labels)
+        cells = (*shown.places, shown.act, shown.process, shown.device, shown.host, *labels)
+        return any(self._text in _plain(cell) for cell in cells if cell)
 
 
 def _plain(text: str) -> str:

@@ -17,8 +17,8 @@ from server.alerts.evidence_search import (
     Choices,
     EvidenceFilter,
     EvidencePage,
-    choices,
     evidence_page,
+    masked_choices,
 )
 from server.api.errors import ApiError
 from server.console.alert_shown import Opened
@@ -90,7 +90,7 @@ def shown_evidence(ask: Ask, opened: Opened) -> Shown:
     following = f"{address}?{query}{'&' if query else ''}after={page.next}" if page.next is not None else ""
     return Shown(
         page=page,
-        choices=choices(bundle.marks, mask),
+        choices=masked_choices(bundle.choices, mask),
         wanted=wanted,
         lanes=_lanes(ask, opened, bundle, wanted),
         not_seen=not_seen(opened, bundle, ask),

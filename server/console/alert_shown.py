@@ -32,6 +32,8 @@ from server.pipeline.activity_history import SOURCES
 from server.store.tables import rule_days
 
 NO_SUCH: Final = "there is no such alert"
+QUICK_EVENTS: Final = 1_500
+"""An alert of more events shows its evidence after the page, the first time."""
 _STANDS_OUT_MAX: Final = 2
 _NO_WORDS: Final = ExplanationWords()
 
@@ -52,10 +54,10 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def open_alert(
-    console: Console, ask: Ask, alert_id: int, *, evidence: bool = False, named: bool = True
+    console: Console, ask: Ask, alert_id: int, *, evidence: bool | None = False, named: bool = True
 ) -> Opened:
-    """`named`: with the names that the viewer unmasked; what leaves the console has none. Raises
-    ApiError(404), for whatever cannot be seen."""
+    """`evidence`: whether it is read; None: where that is quick. `named`: with the names that the viewer
+    unmasked; what leaves the console has none. Raises ApiError(404), for whatever cannot be seen."""
     row = read_some(console, ask, [alert_id]).get(alert_id)
     if row is None:
         raise ApiError(404, "not_found", NO_SUCH)
@@ -66,7 +68,10 @@ def open_alert(
             raise ApiError(404, "not_found", NO_SUCH) from None
         directory = console.made(KnownPeople).directory(connection)
         grants = grants_of(connection, ask) if named else {}
-        bundle = console.made(Bundles).of(connection, stored, ask.now) if evidence else None
+        bundles = console.made(Bundles)
+        if evidence is None:
+            evidence = stored.events <= QUICK_EVENTS or bundles.is_kept(alert_id)
+        bundle = bundles.of(connection, stored, ask.now) if evidence else None
     accounts = () if bundle is None else bundle.evidence.accounts
     sight = Sight(console.database, directory, [stored], accounts, grants=grants)
     return Opened(stored, sight.alert(stored), row, sight, grants, bundle)

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import alert as alert_api
 from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
-from server.console.api import me
 from server.console.api import people as people_api
 from server.console.api import policies as policies_api
 from server.console.api import triage as triage_api
@@ -96,6 +96,7 @@ STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
+    *alert_api.API,
     *audit_api.API,
     *cases_api.API,
     *leavers_api.API,

@@ -24,7 +24,9 @@ from server.cases.reading import (
     list_cases,
 )
 from server.cases.records import Case, CaseEntry, CaseRefused, UnknownCase
+from server.console.charts.svg import Text
 from server.console.page import Ask, Console
+from server.console.queue_words import verdict_word
 from server.evidence_pack.stored import StoredPack, packs_of_case
 from server.people.pseudonyms import shown_names
 from server.people.text_mask import masked_prose
@@ -172,12 +174,17 @@ def refusal(ask: Ask, error: CaseRefused) -> ApiError:
         "names": ask.text("This pack holds names: say why you need it"),
     }
     if error.why == "closed":
-        outcome = ask.text(str(error.values["outcome"]))
+        outcome = outcome_word(str(error.values["outcome"]), ask.text)
         who = str(error.values["who"])
         words = ask.text("It was closed as {outcome} by {who}. Reopen it first.", outcome=outcome, who=who)
     else:
         words = said.get(error.why) or ask.text("That did not work: {why}", why=error)
     return ApiError(400 if error.why in ("length", "characters") else 409, f"case_{error.why}", words)
+
+
+def outcome_word(outcome: str, text: Text) -> str:
+    """As for alerts, and one word more."""
+    return text("inconclusive") if outcome == "inconclusive" else verdict_word(outcome, text)
 
 
 def _only(error: CaseRefused, name: str) -> dict[str, object]:

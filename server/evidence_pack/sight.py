@@ -18,6 +18,7 @@ from server.policies.masked_text import text_mask as rule_mask
 from server.store.database import Database
 
 PSEUDONYMS_MAX = 10_000
+_SHORT, _TEXTS_KEPT = 200, 20_000
 _PSEUDONYM = re.compile(rb"(?<![0-9A-Za-z])[PA]-[0-9A-HJKMNP-TV-Z]{5,14}(?![0-9A-Za-z])")
 
 
@@ -32,11 +33,24 @@ class PackSight(Sight):
         accounts: Iterable[tuple[str, str]],
         unmasking: Unmasking | None,
     ) -> None:
+        # Events repeat nearly all of their texts, and a look at each takes longer than all else.
+        self._seen: dict[str, str] = {}
         super().__init__(database, directory, alerts, accounts, unmasking)
         self._database = database
         self.unmasked = unmasking is not None
         self.concerned = tuple(sorted({self.masker.subject(each) for each in _subjects(alerts)}))
         """Pseudonyms of those whom the alerts are about."""
+
+    def prose(self, text: str) -> str:
+        known = self._seen.get(text)
+        if known is not None:
+            return known
+        masked = super().prose(text)
+        if len(text) <= _SHORT:
+            if len(self._seen) >= _TEXTS_KEPT:
+                self._seen.clear()
+            self._seen[text] = masked
+        return masked
 
     def typed(self, value: Any) -> Any:
         """As `prose`, of all texts in a plain value."""

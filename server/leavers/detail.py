@@ -13,6 +13,7 @@ from server.leavers.ledger import LedgerRow, ledger
 from server.leavers.listing import LeaverRow, row_of, told_items
 from server.leavers.named import UnknownLeaver, person_named
 from server.people.dates import day_text, minute_text
+from server.people.directory import Directory
 from server.people.facts import LeaverFlag, PersonFacts
 from server.people.facts_store import load_facts
 from server.people.flags import last_change
@@ -63,12 +64,14 @@ class LeaverDetail(msgspec.Struct, frozen=True):
     change: int | None
 
 
-def leaver_detail(database: Database, role: Role, given: str, *, now: int) -> LeaverDetail:
-    """`given`: an id, or a pseudonym for who may not see names. Raises NotAllowed, UnknownLeaver,
-    StoreUnavailable."""
+def leaver_detail(
+    database: Database, role: Role, given: str, *, now: int, directory: Directory | None = None
+) -> LeaverDetail:
+    """`given`: an id, or a pseudonym for who may not see names. `directory`: where the caller has it.
+    Raises NotAllowed, UnknownLeaver, StoreUnavailable."""
     require(role, Right.SEE_LEAVERS)
     if not may(role, Right.SEE_NAMES):
-        return _masked(database, role, given, now)
+        return _masked(database, role, given, now, directory)
     with hr_reading(database) as connection:
         person_id = person_named(connection, given, role)
         person = load_facts(connection, [person_id])[person_id]
@@ -104,17 +107,19 @@ def person_card(database: Database, person_id: str) -> tuple[PersonCard, FlagVie
         return _card(connection, person), None if person.flag is None else _flag(person.flag)
 
 
-def _masked(database: Database, role: Role, given: str, now: int) -> LeaverDetail:
+def _masked(
+    database: Database, role: Role, given: str, now: int, directory: Directory | None
+) -> LeaverDetail:
     with database.read() as connection:
         person_id = person_named(connection, given, role)
-    rows = ledger(database, role, now=now, person_id=person_id).rows
+    rows = ledger(database, role, now=now, person_id=person_id, directory=directory).rows
     if not rows:
         raise UnknownLeaver("nobody is leaving by this name")
     (row,) = rows
     items = (*(each.item for each in row.sign_offs), *row.unsigned)
     ordered = tuple(item for item in Item if item in items)
     # Whoever signed and wrote may be watched too, and may have named anybody.
-    notes = text_mask(database).text
+    notes = text_mask(database).text if any(each.note for each in row.sign_offs) else str
     signed = tuple(
         msgspec.structs.replace(
             each, signed_by=each.role.words, note=None if each.note is None else notes(each.note)

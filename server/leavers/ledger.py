@@ -27,6 +27,7 @@ from server.alerts.view_types import Unmasking
 from server.leavers.activity import open_alerts, with_activity
 from server.leavers.sight import Sight, sight_for
 from server.people.dates import day_text, minute_text
+from server.people.directory import Directory
 from server.people.facts import LeavingType
 from server.people.hr_view import hr_reading
 from server.people.leaver_ledger import load_leavers, load_leavers_of, signed_off
@@ -93,10 +94,11 @@ def ledger(
     everybody: bool = False,
     person_id: str | None = None,
     unmasking: Unmasking | None = None,
+    directory: Directory | None = None,
 ) -> Ledger:
     """`days`: how long ago the last day may be; who left earlier is in it where something was used since, or
-    an alert is open. `everybody`: all, those who are done too. `person_id`: this one alone. Raises
-    NotAllowed, StoreUnavailable."""
+    an alert is open. `everybody`: all, those who are done too. `person_id`: this one alone.
+    `directory`: where the caller has it. Raises NotAllowed, StoreUnavailable."""
     require(role, Right.SEE_LEAVERS)
     if unmasking is not None:
         require(role, Right.UNMASK)
@@ -122,7 +124,9 @@ def ledger(
         (each, row) for each, row in rows if everybody or person_id is not None or _is_shown(each, row, days)
     ]
     notes = any(each.note for _, row in shown for each in row.sign_offs)
-    sight = sight_for(database, role, [each for each, _ in shown], unmasking, notes=notes)
+    sight = sight_for(
+        database, role, [each for each, _ in shown], unmasking, notes=notes, directory=directory
+    )
     ordered = sorted(shown, key=lambda pair: _place(*pair))
     return Ledger(role, tuple(_seen(row, sight) for _, row in ordered), len(rows) - len(shown))
 

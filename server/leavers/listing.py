@@ -17,11 +17,12 @@ from sqlalchemy import Connection
 from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
 from server.leavers.activity import open_alerts, with_activity
+from server.leavers.known_dates import known_dates
 from server.people.dates import day_text, minute_text
 from server.people.facts import LeavingType
 from server.people.hr_names import names_of
 from server.people.hr_view import hr_reading
-from server.people.leaver_ledger import leaver_dates, load_leavers_of, signed_off
+from server.people.leaver_ledger import load_leavers_of, signed_off
 from server.people.leaver_origins import Origin, managers_of, origins
 from server.people.leaving import Leaver
 from server.people.pseudonyms import person_subject, shown_names
@@ -96,13 +97,13 @@ def list_leavers(
     StoreUnavailable."""
     require(role, Right.SEE_LEAVERS)
     sees_names = may(role, Right.SEE_NAMES)
-    with hr_reading(database) as connection:
-        dated = [each for each in leaver_dates(connection, now) if scope == "all" or _is_current(each)]
-        if day is not None:
-            dated = [each for each in dated if each.last_day == day]
-        if text.strip() and sees_names:
+    dated = [each for each in known_dates(database, now) if scope == "all" or _is_current(each)]
+    if day is not None:
+        dated = [each for each in dated if each.last_day == day]
+    if text.strip() and sees_names:
+        with hr_reading(database) as connection:
             dated = _matching(connection, dated, text)
-    if text.strip() and not sees_names:
+    elif text.strip():
         dated = _matching_pseudonyms(database, dated, text)
     dated.sort(key=_place)
     start = _start(dated, after)
@@ -131,11 +132,10 @@ def told_items(leaving: Leaver, role: Role) -> tuple[Item, ...]:
 
 def last_days(database: Database, *, now: int, first: int, days: int) -> dict[int, int]:
     """How many last days there are, by day, from `first` on. The strip above the list."""
-    with hr_reading(database) as connection:
-        found: dict[int, int] = {}
-        for each in leaver_dates(connection, now):
-            if each.last_day is not None and first <= each.last_day < first + days:
-                found[each.last_day] = found.get(each.last_day, 0) + 1
+    found: dict[int, int] = {}
+    for each in known_dates(database, now):
+        if each.last_day is not None and first <= each.last_day < first + days:
+            found[each.last_day] = found.get(each.last_day, 0) + 1
     return found
 
 

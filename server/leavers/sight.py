@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from server.alerts.view_types import Unmasking
-from server.people.directory import load_directory
+from server.people.directory import Directory, load_directory
 from server.people.leaving import Leaver
 from server.people.masking import Masker
 from server.people.pseudonyms import (
@@ -39,10 +39,16 @@ class Sight(Protocol):
 
 
 def sight_for(
-    database: Database, role: Role, found: Sequence[Leaver], unmasking: Unmasking | None, *, notes: bool
+    database: Database,
+    role: Role,
+    found: Sequence[Leaver],
+    unmasking: Unmasking | None,
+    *,
+    notes: bool,
+    directory: Directory | None = None,
 ) -> Sight:
     """With `unmasking` each of the people leaves a row in the audit trail. `notes`: whether any note is to be
-    seen, in which the people's names may stand."""
+    seen, in which the people's names may stand. `directory`: where the caller has it."""
     if may(role, Right.SEE_NAMES):
         return _AsCalled(role, {})
     people = [person_subject(each.id) for each in found]
@@ -52,7 +58,7 @@ def sight_for(
     key, shown = shown_names(database, [*people, *sorted(accounts)])
     if unmasking is None:
         with database.read() as connection:
-            directory = load_directory(connection)
+            directory = directory or load_directory(connection)
             concerned = dict.fromkeys([each.id for each in found] if notes else (), "")
             concerned |= names_to_hide(connection, list(concerned))
         return _Masked(Masker(directory, key, shown, names=concerned), key)

@@ -13,15 +13,13 @@ from msgspec import Meta
 
 from event_schema.struct_base import Milliseconds
 from server.accounts.views_recorded import note_view
-from server.api.errors import ApiError
 from server.console.api_calls import ApiCall, Nothing
 from server.console.page import Ask, Console, Open
 from server.console.pages.leaver_words import person_of
-from server.console.pages.leavers import note_leaver_view
+from server.console.pages.leavers import found_leaver, note_leaver_view
 from server.console.pages.transparency import Stated
-from server.leavers.detail import FlagView, leaver_detail
+from server.leavers.detail import FlagView
 from server.leavers.listing import PAGE_ROWS, LeaverPage, LeaverRow, Scope, list_leavers
-from server.leavers.named import UnknownLeaver
 from server.people.facts import AccountKind
 from server.people.hr_view import hr_reading
 from server.people.leaver_origins import DateChange
@@ -119,10 +117,7 @@ def _listed(console: Console, ask: Ask, query: LeaversQuery) -> LeaverPage:
 
 
 def one_leaver(console: Console, ask: Ask, _query: Nothing, _body: None) -> OneLeaver:
-    try:
-        found = leaver_detail(console.database, ask.viewer.role, person_of(ask.path["person"]), now=ask.now)
-    except UnknownLeaver:
-        raise ApiError(404, "not_found", "there is nobody of this name here") from None
+    found = found_leaver(console, ask, person_of(ask.path["person"]))
     note_leaver_view(console, ask, found.person)
     entry = found.ledger
     return OneLeaver(

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from server import audit
 from server.accounts.views_recorded import note_view
-from server.alerts.evidence_bundle import Bundles
 from server.alerts.history import history_of
 from server.alerts.related import SimilarAlert, judged_before, similar_alerts
 from server.alerts.severity import severity_of
@@ -30,8 +29,6 @@ from server.people.text_mask import masked_prose
 from server.store.tables import audit as audit_rows
 from server.triage.reading import notes_of
 
-AT_ONCE_EVENTS: Final = 1_500
-"""An alert of more events shows its evidence after the page, the first time."""
 CUSTODY_MAX: Final = 50
 CASES_MAX: Final = 50
 
@@ -53,10 +50,8 @@ class SimilarShown(msgspec.Struct, frozen=True):
 def show(console: Console, ask: Ask) -> Response:
     """GET /alerts/{id}"""
     alert_id = int(ask.path["id"])
-    opened = open_alert(console, ask, alert_id)
+    opened = open_alert(console, ask, alert_id, evidence=None)
     note_view(console, ask, f"alert:{alert_id}")
-    if opened.stored.events <= AT_ONCE_EVENTS or console.made(Bundles).is_kept(alert_id):
-        opened = open_alert(console, ask, alert_id, evidence=True)
     values = values_of(console, ask, opened) | _evidence_values(console, ask, opened)
     return ask.page("alert/page.html", **values, **_around(console, ask, opened))
 

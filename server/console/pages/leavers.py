@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
+from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console, Page
 from server.console.pages.leaver_words import all_words, person_of
 from server.leavers.detail import LeaverDetail, leaver_detail
@@ -111,8 +112,12 @@ def leaver_page(
 
 def found_leaver(console: Console, ask: Ask, person: str) -> LeaverDetail:
     """Raises ApiError(404), the same for whom nobody knows and for who may not be seen."""
+    directory = None
+    if not ask.viewer.may(Right.SEE_NAMES):
+        with console.database.read() as connection:
+            directory = console.made(KnownPeople).directory(connection)
     try:
-        return leaver_detail(console.database, ask.viewer.role, person, now=ask.now)
+        return leaver_detail(console.database, ask.viewer.role, person, now=ask.now, directory=directory)
     except UnknownLeaver:
         raise ApiError(404, "not_found", "there is nobody of this name here") from None
 

@@ -8,7 +8,7 @@ onKey((key) => {
 });
 
 // Where a chart is wider than the window, its latest days are seen first.
-const toTheEnd = () => document.querySelectorAll(".chart-figure-lanes > .chart-scrolls").forEach((box) => { box.scrollLeft = box.scrollWidth; });
+const toTheEnd = () => document.querySelectorAll(".chart-figure-lanes > .chart-scrolls, .chart-figure-risk > .chart-scrolls").forEach((box) => { box.scrollLeft = box.scrollWidth; });
 toTheEnd();
 document.addEventListener("htmx:after:swap", toTheEnd);
 

@@ -15,6 +15,7 @@ from tests.server.console.browser import Browsers, errors_of, picture
 from tests.server.console.company import CAREFUL, CompanySite
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.long]
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_evidence_is_narrowed_in_place_and_back_again(company: CompanySite, brow
 def test_keys_lead_through_the_page_and_to_raw_records(company: CompanySite, browsers: Browsers) -> None:
     page = browsers.page(company, Role.ANALYST)
     page.goto(f"{company.url}/alerts")
-    page.wait_for_selector("tr[data-id]")
+    page.wait_for_selector("tr[data-id]", timeout=30_000)
     order = [row.get_attribute("data-id") for row in page.locator("tr[data-id]").all()]
     page.goto(f"{company.url}/alerts/{order[0]}")
     page.keyboard.press("n")

@@ -268,3 +268,18 @@ def test_an_exception_is_counted_before_it_is_kept(site: Site) -> None:
 def _second(site: Site) -> httpx.Client:
     site.add_user("mira", Role.ANALYST)
     return site.client(Role.ANALYST, user="mira")
+
+
+def test_programs_read_an_alert_and_its_evidence_without_names(site: Site) -> None:
+    client = site.client(Role.ANALYST)
+    client.post(f"/people/{_pseudonym(site)}/unmask", data={"reason": "x"})
+    found = client.get("/api/v1/alerts/1")
+    assert (found.status_code, _names_in(found)) == (200, [])
+    told = found.json()
+    assert (sum(part["points"] for part in told["parts"]), told["standing"]) == (87, "new")
+    part = client.get("/api/v1/alerts/1/evidence", params={"text": "customers-00", "sure": "exact"})
+    assert (part.status_code, _names_in(part)) == (200, [])
+    assert (part.json()["total"], part.json()["next"], part.json()["signatures_hold"]) == (10, None, True)
+    for wrong in ({"sure": "perhaps"}, {"nothing": "x"}, {"after": "-1"}, {"text": "x" * 201}):
+        assert client.get("/api/v1/alerts/1/evidence", params=wrong).status_code == 400
+    assert client.get("/api/v1/alerts/9").status_code == 404

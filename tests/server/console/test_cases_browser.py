@@ -68,7 +68,7 @@ def test_from_an_alert_to_a_pack_that_shows_what_was_changed(
 
     page.goto(f"{site.url}/cases/1")
     page.keyboard.press("e")
-    page.get_by_label("confirmed").check()
+    page.get_by_label("confirmed leak").check()
     page.locator("#case-close textarea").fill("handed over")
     page.locator("#case-close button.primary").click()
     expect(page.get_by_text("handed over").first).to_be_visible()

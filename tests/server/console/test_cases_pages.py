@@ -93,7 +93,7 @@ def test_two_who_close_one_case_are_told_of_each_other(site: Site, analyst: http
     assert "Somebody changed this case meanwhile" in second.json()["error"]
     del first["version"]
     third = analyst.post(f"/cases/{case}/close", data=first, headers={"hx-request": "true"})
-    assert "It was closed as false by user:analy.one" in third.json()["error"]
+    assert "It was closed as false alarm by user:analy.one" in third.json()["error"]
 
 
 @pytest.mark.databases("sqlite")

@@ -26,7 +26,7 @@ from server.evidence_pack.scope import Scope, scope_of_alert, scope_of_case
 from server.evidence_pack.verifier import verify
 from server.evidence_seal import SealKey
 from server.store.database import Database
-from server.store.tables import alerts, audit, case_alerts, cases, event_blocks
+from server.store.tables import alerts, audit, audit_withheld, case_alerts, cases, event_blocks
 from tests.server.alerts.recorded_leak import NOW, SECRETS, open_alert, record_leak
 
 KEY = SealKey.new()
@@ -138,6 +138,20 @@ def test_rows_of_custody_can_be_worked_out_again_unless_they_say_that_something_
         hashed = orjson.dumps({key: row[key] for key in keys}, option=orjson.OPT_SORT_KEYS)
         assert (hashlib.sha256(hashed).hexdigest() == row["hash"]) is not row["masked"]
     assert [row["action"] for row in rows if row["masked"]] == ["alert.close"]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_row_of_the_trail_that_names_somebody_erased_is_told_to_nobody(
+    database: Database, case: int, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        closed = select(audit.c.seq).where(audit.c.action == "alert.close")
+        connection.execute(insert(audit_withheld).values(seq=connection.execute(closed).scalar_one()))
+    path = tmp_path / "pack.zip"
+    _make(database, path, lambda connection: scope_of_case(connection, case), reason="for the court")
+    with zipfile.ZipFile(path) as archive:
+        [row] = [each for each in _lines(archive, "custody.jsonl") if each["action"] == "alert.close"]
+    assert (row["reason"], row["detail"], row["masked"]) == (None, None, True)
 
 
 def test_an_unmasked_pack_holds_what_agents_signed_and_is_on_record(

@@ -1,0 +1,128 @@
+"""How long an alert's page takes on the server: few events and 5,000, the first time and afterwards.
+
+    python -m benchmarks.console_alert [--events 5000] [--json]
+
+Handlers are called as the console calls them, with a session's viewer, on a SQLite database; the network is
+left out. The best of several calls is told, and the first one, which reads the evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from starlette.datastructures import Headers, ImmutableMultiDict
+from starlette.responses import Response
+
+from server.accounts.sessions import find_session
+from server.api.service import ApiService
+from server.console.page import Ask, Console, Viewer
+from server.console.pages import alert, alert_records, queue
+from server.console.rendering import Look
+from server.people.roles import Role
+from server.store.database import open_database, upgrade
+from tests.server.console.site import Site
+
+CALLS = 7
+
+
+class Bench:
+    """One site with one alert of so many events."""
+
+    def __init__(self, folder: Path, events: int) -> None:
+        url = f"sqlite:///{folder}/leaver.db"
+        made = open_database(url, clock=lambda: 0)
+        upgrade(made)
+        made.close()
+        self.site = Site(folder, database_url=url, leak_files=events)
+        self.console = Console(_service(self.site))
+        with self.site.database.read() as connection:
+            session = find_session(connection, self.site.cookie(Role.ANALYST), self.site.clock())
+        assert session is not None
+        self._viewer = Viewer(session.user, session.role, session)
+
+    def ask(self, query: Mapping[str, str] | None = None, *, fragment: bool = False) -> Ask:
+        return Ask(
+            self.console,
+            viewer=self._viewer,
+            look=Look(),
+            method="GET",
+            url_path="/alerts/1",
+            query=ImmutableMultiDict(dict(query or {})),
+            path={"id": 1},
+            headers=Headers({"hx-request": "true"} if fragment else {}),
+            address="127.0.0.1",
+            now=self.site.clock(),
+        )
+
+    def times(self, call: Callable[[], Response]) -> dict[str, float]:
+        """Milliseconds by the clock and of this thread's CPU, which a busy machine does not stretch."""
+        clock, cpu = [], []
+        size = 0
+        for _ in range(CALLS):
+            begun, used = time.perf_counter(), time.thread_time()
+            size = len(bytes(call().body))
+            clock.append((time.perf_counter() - begun) * 1000)
+            cpu.append((time.thread_time() - used) * 1000)
+        return {
+            "first_ms": round(clock[0], 1),
+            "first_cpu_ms": round(cpu[0], 1),
+            "best_ms": round(min(clock), 1),
+            "best_cpu_ms": round(min(cpu), 1),
+            "bytes": size,
+        }
+
+
+def _service(site: Site) -> ApiService:
+    return site.server.service
+
+
+def measure(events: int) -> dict[str, dict[str, float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), events)
+        try:
+            console = bench.console
+            return {
+                "panel of the queue": bench.times(lambda: queue.panel(console, bench.ask(fragment=True))),
+                "page": bench.times(lambda: alert.show(console, bench.ask())),
+                "evidence": bench.times(lambda: alert.evidence(console, bench.ask(fragment=True))),
+                "page with its evidence": bench.times(lambda: alert.show(console, bench.ask())),
+                "evidence, a text": bench.times(
+                    lambda: alert.evidence(console, bench.ask({"text": "customers-02"}, fragment=True))
+                ),
+                "evidence, last page": bench.times(
+                    lambda: alert.evidence(
+                        console, bench.ask({"after": str(max(0, events - 200))}, fragment=True)
+                    )
+                ),
+                "download": bench.times(lambda: alert_records.export(console, bench.ask())),
+            }
+        finally:
+            bench.site.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=5000)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    found = {str(events): measure(events) for events in (30, asked.events)}
+    if asked.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    for events, rows in found.items():
+        sys.stdout.write(f"{events} events\n")
+        for name, row in rows.items():
+            first = f"first {row['first_ms']:>7} ms ({row['first_cpu_ms']:>6} CPU)"
+            best = f"best {row['best_ms']:>7} ms ({row['best_cpu_ms']:>6} CPU)"
+            sys.stdout.write(f"  {name:<24}{first}   {best}   {row['bytes']:>9,} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
