@@ -229,7 +229,7 @@ class Demo:
 
     def say_console(self) -> None:
         """A link for a user of each role that works with people or policies; each sets a password, once."""
-        say("See it in a browser; each link makes one user of the console (its certificate is the demo's own):")
+        say("See it in a browser (it warns of the demo's own certificate); each link sets a password:")
         for role in ("analyst", "hr", "administrator"):
             adding = [BIN / "leaver", "users", "add", f"demo-{role}", "--role", role, "--json"]
             made = json.loads(read([*adding, "--data", self.data]))

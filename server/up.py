@@ -41,6 +41,7 @@ from server.people.company import keep_company
 from server.people.company_places import NamedPlaces
 from server.people.directory import raise_people_version
 from server.people.hr_import import ImportOptions
+from server.people.text_mask import text_mask
 from server.people.watched_folder import TURN_SECONDS_MAX as FOLDER_TURN
 from server.people.watched_folder import WatchedFolder
 from server.periodic_training import RETRY_SECONDS, RETRY_SECONDS_MAX, PeriodicTraining
@@ -242,6 +243,8 @@ class _Server:
             self._say_state()
             self._introduce()
             self._manager.ready()
+            with contextlib.suppress(StoreUnavailable):
+                text_mask(self._installation.database)  # so that no page waits for all names to be read
             while not stop.wait(_LOOK_SECONDS):
                 if not self._https.alive:
                     raise UpFailed("the HTTPS server ended by itself")

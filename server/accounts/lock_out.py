@@ -2,7 +2,8 @@
 
 An account's wait grows from the fifth wrong password in a row on, up to a quarter of an hour, and holds for
 addresses only from which its user never signed in: so whoever guesses is slowed, and keeps nobody out. Names
-that nobody has wait just the same, or the wait would tell who exists.
+that nobody has wait just the same, or the wait would tell who exists. All of it is in memory: a write for
+each wrong password would tell it too, and would let anybody keep the database busy.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class Failures(msgspec.Struct, frozen=True):
 
 
 class Waits:
-    """What memory keeps: failures by address, and those of names that nobody has. Threads share it."""
+    """Failures by address and by name, in memory. Threads share it."""
 
     def __init__(self, per_minute: int) -> None:
         self._addresses = FailureLimit(per_minute)
+        self._users: dict[str, Failures] = {}
         self._nobodys: OrderedDict[str, Failures] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,17 +57,28 @@ class Waits:
         with self._lock:
             return self._addresses.wait_seconds(address)
 
+    def of_name(self, name: str) -> Failures:
+        with self._lock:
+            return self._users.get(name) or self._nobodys.get(name) or Failures()
+
     def failed(self, address: str) -> None:
         with self._lock:
             self._addresses.failed(address)
 
-    def of_nobody(self, name: str) -> Failures:
+    def name_failed(self, name: str, now: int, *, exists: bool) -> Failures:
+        """What is kept of names that nobody has is bounded; guessing at them pushes no user's out."""
         with self._lock:
-            return self._nobodys.get(name, Failures())
+            before = self._users.pop(name, None) or self._nobodys.pop(name, None) or Failures()
+            failures = before.one_more(now)
+            if exists:
+                self._users[name] = failures
+            else:
+                self._nobodys[name] = failures
+                while len(self._nobodys) > NAMES_MAX:
+                    self._nobodys.popitem(last=False)
+            return failures
 
-    def nobody_failed(self, name: str, now: int) -> None:
+    def succeeded(self, name: str) -> None:
         with self._lock:
-            failures = self._nobodys.pop(name, Failures()).one_more(now)
-            self._nobodys[name] = failures
-            while len(self._nobodys) > NAMES_MAX:
-                self._nobodys.popitem(last=False)
+            self._users.pop(name, None)
+            self._nobodys.pop(name, None)

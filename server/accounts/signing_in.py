@@ -6,6 +6,8 @@ What was wrong is never said: unknown names, wrong passwords and disabled accoun
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +20,11 @@ from server.accounts.sessions import begin_session, end_sessions
 from server.accounts.users import NAME_CHARACTERS
 from server.api.failure_limit import network_of
 from server.config import SignInConfig
-from server.store.database import Database
+from server.store.database import Database, StoreUnavailable
 from server.store.tables import console_addresses, console_users
 
 ADDRESSES_MAX: Final = 20
+RECORDS_MAX: Final = 100
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 _logger = logging.getLogger("leaver.accounts")
@@ -52,6 +55,8 @@ class Door:
         self.settings = settings
         self.passwords = passwords or Passwords()
         self.waits = Waits(per_minute)
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="sign-in record")
+        self._records = threading.BoundedSemaphore(RECORDS_MAX)
 
     def sign_in(self, database: Database, name: str, password: str, *, address: str, now: int) -> SignedIn:
         """Raises SignInRefused, Busy, StoreUnavailable."""
@@ -60,13 +65,12 @@ class Door:
             raise SignInRefused(wait)
         with database.read() as connection:
             row = _find(connection, name)
-            known = row is not None and _signed_in_from(connection, row.id, address)
-        failures = self.waits.of_nobody(name) if row is None else _failures(row)
-        if not known and (wait := failures.wait_seconds(now)):
+            known = _signed_in_from(connection, 0 if row is None else row.id, address)
+        if not known and (wait := self.waits.of_name(name).wait_seconds(now)):
             raise SignInRefused(wait)
         stored = row.password if row is not None and row.disabled_at is None else None
         if not self.passwords.fits(stored, password) or row is None:
-            self._failed(database, row, name, address=address, now=now)
+            self._failed(database, name, address=address, now=now, exists=row is not None)
             raise SignInRefused
         anew = self._hashed_anew(row.password, password)
         with database.begin() as connection:
@@ -88,7 +92,8 @@ class Door:
         by_provider: bool = False,
     ) -> SignedIn:
         """Begins a session for somebody who showed who they are. Within a write transaction."""
-        _set(connection, user_id, failures=0, failed_at=None, waits_until=None, signed_in_at=now)
+        self.waits.succeeded(name)
+        _set(connection, user_id, signed_in_at=now)
         _remember(connection, user_id, address, now)
         lasts_ms = self.settings.session_hours * HOUR_MS
         cookie = begin_session(
@@ -132,30 +137,42 @@ class Door:
         except Busy:
             return None
 
-    def _failed(self, database: Database, row: Row[Any] | None, name: str, *, address: str, now: int) -> None:
+    def settle(self) -> None:
+        """Waits until what is to be recorded is."""
+        self._recorder.submit(int).result()
+
+    def _failed(self, database: Database, name: str, *, address: str, now: int, exists: bool) -> None:
         self.waits.failed(address)
-        if row is None:
-            self.waits.nobody_failed(name, now)
+        failures = self.waits.name_failed(name, now, exists=exists)
+        if failures.waits_until is None or not self._records.acquire(blocking=False):
+            # Single wrong passwords would fill the trail; so would more at once than anybody could read.
             return
-        with database.begin() as connection:
-            current = _find(connection, name)
-            if current is None:
-                return
-            failures = _failures(current).one_more(now)
-            values = {"failures": failures.count, "failed_at": now, "waits_until": failures.waits_until}
-            _set(connection, current.id, **values)
-            if failures.waits_until is not None:
-                # Rare by itself: the wait grows. Single wrong passwords would fill the trail.
-                detail = {"wrong": failures.count, "seconds": failures.wait_seconds(now)}
-                audit.append(
-                    connection,
-                    at=now,
-                    actor=f"address:{network_of(address)}",
-                    action="session.lock_out",
-                    object=f"user:{name}",
-                    detail=detail,
-                )
-                _logger.warning("sign_in_lock_out", extra={"user": name, **detail})
+        entry = (database, name, network_of(address), failures, now) if exists else None
+        # Beside the answer, and as well where there is nothing to record: how long it takes tells nothing.
+        self._recorder.submit(self._record, entry)
+
+    def _record(self, entry: tuple[Database, str, str, Failures, int] | None) -> None:
+        try:
+            if entry is not None:
+                _record_lock_out(*entry)
+        except StoreUnavailable as error:
+            _logger.error("lock_out_not_recorded", extra={"detail": str(error)})
+        finally:
+            self._records.release()
+
+
+def _record_lock_out(database: Database, name: str, network: str, failures: Failures, now: int) -> None:
+    detail = {"wrong": failures.count, "seconds": failures.wait_seconds(now)}
+    _logger.warning("sign_in_lock_out", extra={"user": name, **detail})
+    with database.begin() as connection:
+        audit.append(
+            connection,
+            at=now,
+            actor=f"address:{network}",
+            action="session.lock_out",
+            object=f"user:{name}",
+            detail=detail,
+        )
 
 
 def set_password(
@@ -169,7 +186,7 @@ def set_password(
     but: int | None = None,
 ) -> None:
     """And ends the user's sessions, but one. Within a write transaction."""
-    _set(connection, user_id, password=hashed, failures=0, failed_at=None, waits_until=None)
+    _set(connection, user_id, password=hashed)
     ended = end_sessions(connection, user_id, but=but)
     audit.append(
         connection,
@@ -185,10 +202,6 @@ def _find(connection: Connection, name: str) -> Row[Any] | None:
     if len(name) > NAME_CHARACTERS:
         return None
     return connection.execute(select(console_users).where(console_users.c.name == name)).first()
-
-
-def _failures(row: Row[Any]) -> Failures:
-    return Failures(row.failures, row.failed_at, row.waits_until)
 
 
 def _set(connection: Connection, user_id: int, **values: Any) -> None:

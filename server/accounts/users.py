@@ -149,7 +149,7 @@ def enable(connection: Connection, name: str, *, now: int, actor: str) -> None:
     """Raises UnknownUser."""
     user = required_user(connection, name)
     if user.disabled_at is not None:
-        _change(connection, user, disabled_at=None, failures=0, waits_until=None)
+        _change(connection, user, disabled_at=None)
         _record(connection, "user.enable", name, now=now, actor=actor)
 
 

@@ -21,6 +21,8 @@ COLUMNS: Final = (
     *("snoozed_until", "snoozed_score", "snoozed_events", "snoozed_last"),
 )
 """Of `alerts`, without the typed reason: that is `alert_history.reason`, where erasure looks for names."""
+PART: Final = "part"
+"""Among the columns of a main alert's history: which alert was merged into it, or taken out."""
 HISTORY_MAX: Final = 500
 
 Value = str | int | None
@@ -108,15 +110,29 @@ def change_alert(
     new |= {"updated_at": at, "triage_version": alerts.c.triage_version + 1}
     connection.execute(update(alerts).where(alerts.c.id == alert_id).values(new))
     if "merged_into" in columns:
-        # Whoever judges a main alert judges its parts: it is another one with others.
-        mains = [main for main in columns["merged_into"] if main is not None]
-        touched = {"updated_at": at, "triage_version": alerts.c.triage_version + 1}
-        connection.execute(update(alerts).where(alerts.c.id.in_(mains)).values(touched))
+        _note_parts(connection, alert_id, *columns["merged_into"], actor=actor, at=at)
     changes = msgspec.structs.replace(rest or Changes(0), unit=unit or alert_id, columns=columns)
     row = {"alert": alert_id, "at": at, "actor": actor, "verb": verb.value, "reason": reason}
     row |= {"changes": msgspec.to_builtins(changes), "undo_group": undo_group, "undoes": undoes}
     connection.execute(insert(alert_history).values(row))
     return True
+
+
+def _note_parts(
+    connection: Connection, part: int, before: Value, after: Value, *, actor: str, at: int
+) -> None:
+    """Whoever judges a main alert judges its parts: with others it is another one, and its history
+    says so."""
+    mains = [main for main in (before, after) if main is not None]
+    there = connection.execute(select(alerts.c.id).where(alerts.c.id.in_(mains))).scalars().all()
+    for main in there:
+        touched = {"updated_at": at, "triage_version": alerts.c.triage_version + 1}
+        connection.execute(update(alerts).where(alerts.c.id == main).values(touched))
+        joins = main == after
+        changes = Changes(main, columns={PART: (None, part) if joins else (part, None)})
+        verb = Verb.MERGE if joins else Verb.UNMERGE
+        row = {"alert": main, "at": at, "actor": actor, "verb": verb.value}
+        connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
 
 
 def note_escalated(connection: Connection, alert_id: int, case: int, *, actor: str, at: int) -> None:

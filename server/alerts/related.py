@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -20,6 +19,7 @@ _SHARED_MAX: Final = 20
 """A device or destination that more people use is nothing special."""
 _PLACES_MAX: Final = 50
 _LOOKED_AT: Final = 400
+_COLLEAGUES_MAX: Final = 500
 _NEAR_MS: Final = 90 * 86_400_000
 
 Alike = Literal["person", "place", "department"]
@@ -75,54 +75,41 @@ def similar_alerts(connection: Connection, alert: Alert, directory: Directory) -
     same department. Each alert once, the latest first in each kind."""
     at = alerts.c
     others = at.id != alert.id
-    own = _found(connection, "person", others & (at.subject == alert.subject), None)
+    own = _found(connection, "person", others & (at.subject == alert.subject))
     shared = _sharing(connection, alert.subject)
     seen = {each.id for each in own}
     by_place: list[SimilarAlert] = []
     if shared:
         near = at.last_time.between(alert.last_time - _NEAR_MS, alert.last_time + _NEAR_MS)
-        found = _found(connection, "place", near & at.subject.in_(shared), None)
+        found = _found(connection, "place", near & at.subject.in_(shared))
         by_place = [each for each in found if each.id not in seen]
         seen |= {each.id for each in by_place}
     person = directory.person(alert.subject.removeprefix("person:"))
     by_department: list[SimilarAlert] = []
     if alert.subject.startswith("person:") and person is not None and person.department:
-        colleagues = {
+        colleagues = [
             person_subject(each.id)
             for each in directory.people()
             if each.department == person.department and each.id != person.id
-        }
+        ]
         near = at.last_time.between(alert.last_time - _NEAR_MS, alert.last_time + _NEAR_MS)
-        found = _found(connection, "department", near & (at.family == alert.family), colleagues)
+        same = near & (at.family == alert.family) & at.subject.in_(colleagues[:_COLLEAGUES_MAX])
+        found = _found(connection, "department", same)
         by_department = [each for each in found if each.id not in seen]
     return [*own, *by_place, *by_department]
 
 
-def _found(
-    connection: Connection, alike: Alike, condition: ColumnElement[bool], subjects: Iterable[str] | None
-) -> list[SimilarAlert]:
+def _found(connection: Connection, alike: Alike, condition: ColumnElement[bool]) -> list[SimilarAlert]:
     at = alerts.c
     columns = (at.id, at.subject, at.family, at.score, at.status, at.verdict, at.last_time)
     query = select(*columns).where(condition, at.status.in_(("open", "closed")))
-    wanted = None if subjects is None else set(subjects)
-    found: list[SimilarAlert] = []
-    for row in connection.execute(query.order_by(at.last_time.desc(), at.id.desc()).limit(_LOOKED_AT)):
-        if wanted is None or row.subject in wanted:
-            found.append(
-                SimilarAlert(
-                    row.id,
-                    alike,
-                    row.subject,
-                    row.family,
-                    row.score,
-                    row.status,
-                    row.verdict,
-                    row.last_time,
-                )
-            )
-        if len(found) == SIMILAR_MAX:
-            break
-    return found
+    rows = connection.execute(query.order_by(at.last_time.desc(), at.id.desc()).limit(SIMILAR_MAX))
+    return [
+        SimilarAlert(
+            row.id, alike, row.subject, row.family, row.score, row.status, row.verdict, row.last_time
+        )
+        for row in rows
+    ]
 
 
 def _sharing(connection: Connection, subject: str) -> list[str]:

@@ -53,6 +53,8 @@ SESSION_ONLY: Final = frozenset({Right.UNMASK, Right.MANAGE_ACCOUNTS})
 """What no token may."""
 _API: Final = "/api/"
 _WRONG_TOKEN: Final = "unauthorised"
+BY_ITSELF: Final = "x-by-itself"
+"""What pages send along with what they ask for without anybody having done something."""
 Result = TypeVar("Result")
 
 
@@ -181,10 +183,16 @@ def _viewer(console: Console, request: Request) -> Viewer | None:
         session = find_session(connection, value, now)
     if session is None:
         return None
-    if session.is_use_worth_noting(now):
+    if session.is_use_worth_noting(now) and not _is_by_itself(request):
         with console.database.begin() as connection:
             note_use(connection, session, now)
     return Viewer(session.user, session.role, session)
+
+
+def _is_by_itself(request: Request) -> bool:
+    """Whether a page asks that nobody may be looking at: else a session would last while it is open."""
+    is_stream = request.headers.get("accept", "").startswith("text/event-stream")
+    return is_stream or BY_ITSELF in request.headers
 
 
 def _program(console: Console, request: Request, presented: str) -> Viewer:

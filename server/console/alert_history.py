@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from event_schema.struct_base import Milliseconds
-from server.alerts.history import Step
+from server.alerts.history import PART, Step
 from server.console.page import Ask
 from server.console.queue_words import verdict_word
 from server.triage.reading import Note
@@ -52,7 +52,11 @@ def _words(step: Step, ask: Ask) -> str:
             verdict = verdict_word(str(after.get("verdict", "")), ask.text)
             return ask.text("closed it as {verdict}", verdict=verdict)
         case "merge":
+            if part := after.get(PART):
+                return ask.text("merged alert {n} into it", n=part)
             return ask.text("merged it into alert {n}", n=after.get("merged_into"))
+        case "unmerge" if PART in after:
+            return ask.text("took alert {n} out of it", n=step.changes.columns[PART][0])
         case _:
             words = {
                 "snooze": ask.text("snoozed it"),

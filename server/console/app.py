@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.console.access import Threads, page_route, stream_route
+from server.console.api import accounts as accounts_api
 from server.console.api import alert as alert_api
 from server.console.api import alert_queue, me
 from server.console.api import audit_trail as audit_api
@@ -96,6 +97,7 @@ STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
+    *accounts_api.API,
     *alert_api.API,
     *audit_api.API,
     *cases_api.API,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -28,6 +30,7 @@ from server.console.charts.svg import Text
 from server.console.page import Ask, Console
 from server.console.queue_words import verdict_word
 from server.evidence_pack.stored import StoredPack, packs_of_case
+from server.people.directory import people_version
 from server.people.pseudonyms import shown_names
 from server.people.text_mask import masked_prose
 from server.people.unmaskings import live_grants
@@ -36,6 +39,9 @@ SEARCHED_MAX: Final = 2000
 """Titles that a search goes through, those of the cases changed last."""
 FOUND_MAX: Final = 500
 ENTRIES_SHOWN: Final = 500
+TEXTS_KEPT: Final = 20_000
+TEXT_KEPT: Final = 4000
+TEXTS_SECONDS: Final = 60.0
 
 
 class ShownCase(msgspec.Struct, frozen=True):
@@ -103,6 +109,33 @@ class CaseFilter(msgspec.Struct, frozen=True):
     after: str = ""
 
 
+class MaskedTexts:
+    """Texts and what they look like masked, one for a listener: a search goes through thousands of titles.
+    Kept for as long as the people stay the same, and a minute at most."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._version = -1
+        self._until = 0.0
+        self._known: dict[str, str] = {}
+
+    def masked(self, texts: Sequence[str]) -> list[str]:
+        with self._console.database.read() as connection:
+            version = people_version(connection)
+        with self._lock:
+            if version != self._version or time.monotonic() > self._until or len(self._known) > TEXTS_KEPT:
+                self._version, self._until = version, time.monotonic() + TEXTS_SECONDS
+                self._known = {}
+            known = self._known
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        found = dict(zip(new, masked_prose(self._console, new), strict=True)) if new else {}
+        shown = [found[text] if text in found else known[text] for text in texts]
+        with self._lock:
+            known.update({text: masked for text, masked in found.items() if len(text) <= TEXT_KEPT})
+        return shown
+
+
 def case_page(console: Console, ask: Ask, wanted: CaseFilter, limit: int = PAGE_ROWS) -> CasePage:
     """A page of the list."""
     revealed = revealed_to(console, ask)
@@ -135,7 +168,6 @@ def whole_case(console: Console, ask: Ask, case_id: int) -> WholeCase:
             raise no_case(ask) from None
         alerts = case_alerts_of(connection, case_id)
         entries = case_entries(connection, case_id, ENTRIES_SHOWN)
-        packs = packs_of_case(connection, case_id)
     line = CaseLine(
         case,
         len(alerts),
@@ -146,9 +178,8 @@ def whole_case(console: Console, ask: Ask, case_id: int) -> WholeCase:
     (shown,) = _cases(console, [line], revealed)
     texts = _masked(console, [entry.text for entry in entries], revealed)
     history = [msgspec.structs.replace(entry, text=text) for entry, text in zip(entries, texts, strict=True)]
-    reasons = _masked(console, [pack.reason for pack in packs], revealed)
-    told = [msgspec.structs.replace(pack, reason=text) for pack, text in zip(packs, reasons, strict=True)]
-    return WholeCase(shown, _alerts(console, alerts), tuple(history), tuple(told))
+    packs = packs_shown(console, ask, case_id)
+    return WholeCase(shown, _alerts(console, alerts), tuple(history), packs)
 
 
 def revealed_to(console: Console, ask: Ask) -> frozenset[str]:
@@ -200,7 +231,7 @@ def _found(console: Console, text: str, revealed: frozenset[str]) -> tuple[list[
     with console.database.read() as connection:
         titles = case_titles(connection, SEARCHED_MAX + 1)
     numbers = list(titles)[:SEARCHED_MAX]
-    masked = masked_prose(console, [titles[each] for each in numbers], revealed)
+    masked = prose(console, [titles[each] for each in numbers], revealed)
     found = [
         each
         for each, title in zip(numbers, masked, strict=True)
@@ -235,9 +266,29 @@ def _with(case: Case, title: str, reason: str | None) -> Case:
     return msgspec.structs.replace(case, title=title, reason=reason)
 
 
+def prose(console: Console, texts: Sequence[str], revealed: frozenset[str]) -> list[str]:
+    """What people typed, as the viewer may read it."""
+    if revealed:
+        return masked_prose(console, texts, revealed)
+    return console.made(MaskedTexts).masked(texts)
+
+
+def packs_shown(console: Console, ask: Ask, case_id: int) -> tuple[StoredPack, ...]:
+    """Raises ApiError(404)."""
+    with console.database.read() as connection:
+        try:
+            get_case(connection, case_id)
+        except UnknownCase:
+            raise no_case(ask) from None
+        packs = packs_of_case(connection, case_id)
+    reasons = _masked(console, [pack.reason for pack in packs], revealed_to(console, ask))
+    told = (msgspec.structs.replace(pack, reason=text) for pack, text in zip(packs, reasons, strict=True))
+    return tuple(told)
+
+
 def _masked(console: Console, texts: Iterable[str | None], revealed: frozenset[str]) -> list[str | None]:
     given = list(texts)
-    masked = iter(masked_prose(console, [text for text in given if text is not None], revealed))
+    masked = iter(prose(console, [text for text in given if text is not None], revealed))
     return [None if text is None else next(masked) for text in given]
 
 
@@ -245,7 +296,7 @@ def _alerts(console: Console, alerts: Sequence[CaseAlert]) -> tuple[ShownAlert, 
     _, pseudonyms = shown_names(console.database, [alert.subject for alert in alerts])
     # Of a sequence a sentence names databases.
     sentences = [(alert, language, text) for alert in alerts for language, text in alert.sentence.items()]
-    masked = masked_prose(console, [text for _, _, text in sentences])
+    masked = prose(console, [text for _, _, text in sentences], frozenset())
     told: dict[int, dict[str, str]] = {}
     for (alert, language, _), text in zip(sentences, masked, strict=True):
         told.setdefault(alert.id, {})[language] = text

@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
 
 from policies.errors import PolicyErrors
-from policies.rule_file import RuleText
+from policies.rule_file import ParsedText, RuleText, parse_once
 from server import audit
 from server.backtest.backtesting import Outcome, Trial, outcome
 from server.backtest.processes import BacktestFailed
@@ -33,8 +33,8 @@ from server.dry_runs.stored_runs import (
 )
 from server.dry_runs.summary import concerned, stored, summary_of
 from server.people.pseudonyms import give_pseudonyms
-from server.policies.masked_text import names_people
-from server.policies.versions import current_versions
+from server.policies.naming import naming_policies
+from server.policies.versions import PolicyVersion, current_versions
 from server.store.database import Database, StoreUnavailable
 
 DAYS: Final = 30
@@ -162,8 +162,9 @@ class DryRunner:
             held = current_versions(connection)
         before = held.get(wanted.rule_id)
         check_base(before, wanted.base)
-        texts = [wanted.text, *([before.text] if before is not None and before.text is not None else [])]
-        naming = any(map(names_people, texts))
+        naming = wanted.rule_id in naming_policies(_parsed(held)) or wanted.rule_id in naming_policies(
+            _parsed(held) | {wanted.rule_id: parse_once(RuleText("tried", wanted.text))}
+        )
         if not wanted.enabled:
             return Trial(without=(wanted.rule_id,), days=wanted.days), naming
         file = before.file if before is not None else f"{wanted.rule_id}.yml"
@@ -236,6 +237,14 @@ class DryRunner:
             stop=job.stop,
             apart=True,
         )
+
+
+def _parsed(held: Mapping[str, PolicyVersion]) -> dict[str, ParsedText]:
+    return {
+        rule_id: parse_once(RuleText(each.file, each.text, each.number))
+        for rule_id, each in held.items()
+        if each.text is not None
+    }
 
 
 def _kept(connection: Connection, found: Outcome, naming: bool) -> Any:

@@ -95,11 +95,13 @@ class AlertsOfEvents:
 def portions(ranges: Sequence[EventRange], events: int) -> Iterator[list[EventRange]]:
     """Ranges of about so many events together: what is read in one transaction."""
     part: list[EventRange] = []
+    held = 0
     for each in ranges:
         part.append(each)
-        if sum(held.count for held in part) >= events:
+        held += each.count
+        if held >= events:
             yield part
-            part = []
+            part, held = [], 0
     if part:
         yield part
 

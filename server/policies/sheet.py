@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from policies.errors import PolicyError
 from policies.rule_file import ParsedText, RuleText, parse_once
 from server.policies.figures import NO_FIGURES, PolicyFigures, policy_figures
 from server.policies.listing import ExceptionRow, RuleRow, exception_rows, policy_listing
-from server.policies.masked_text import names_people
+from server.policies.naming import counted_rules, naming_policies
 from server.policies.versions import Kind, current_versions, set_version
 from server.retention import DAY_MS
 from server.store.database import Database, StoreUnavailable
@@ -146,7 +146,7 @@ def _known(connection: Connection, version: int, now: int) -> _Known:
         for rule_id, each in held.items()
         if each.text is not None
     }
-    services = _services(parsed)
+    services, naming = _services(parsed), naming_policies(parsed)
     listed = policy_listing(connection, now=now, counted=False)
     rows = tuple(
         SheetRow(
@@ -154,7 +154,7 @@ def _known(connection: Connection, version: int, now: int) -> _Known:
             held[rule.id].kind,
             NO_FIGURES,
             services.get(rule.id, ()),
-            rule.id in parsed and names_people(parsed[rule.id].text.text),
+            rule.id in naming,
             0,
             0,
         )
@@ -167,32 +167,18 @@ def _known(connection: Connection, version: int, now: int) -> _Known:
 
 def _services(parsed: Mapping[str, ParsedText]) -> dict[str, tuple[str, ...]]:
     """Collectors by rule; of a correlation those of what it counts."""
-    named: dict[str, str] = {}
-    for rule_id, each in parsed.items():
-        if isinstance(each.document.value, dict) and isinstance(each.document.value.get("name"), str):
-            named[each.document.value["name"]] = rule_id
-    found: dict[str, tuple[str, ...]] = {}
+    counted = counted_rules(parsed)
 
-    def of(rule_id: str, depth: int = 0) -> set[str]:
+    def of(rule_id: str, depth: int) -> set[str]:
         each = parsed.get(rule_id)
         if each is None or depth > len(parsed):
             return set()
-        counted = _counted_rules(each.document.value)
-        if not counted:
+        if rule_id not in counted:
             service = each.logsource.get("service")
             return {service} if isinstance(service, str) and service != "all" else set()
-        return set[str]().union(*(of(named.get(source, source.lower()), depth + 1) for source in counted))
+        return set[str]().union(*(of(source, depth + 1) for source in counted[rule_id]))
 
-    for rule_id in parsed:
-        found[rule_id] = tuple(sorted(of(rule_id)))
-    return found
-
-
-def _counted_rules(value: Any) -> list[str]:
-    """What a correlation counts, by name or id."""
-    inner = value.get("correlation") if isinstance(value, dict) else None
-    rules = inner.get("rules") if isinstance(inner, dict) else None
-    return [each for each in rules if isinstance(each, str)] if isinstance(rules, list) else []
+    return {rule_id: tuple(sorted(of(rule_id, 0))) for rule_id in parsed}
 
 
 def _exceptions_of(rule_id: str, exceptions: tuple[ExceptionRow, ...], now: int) -> dict[str, int]:

@@ -8,7 +8,7 @@ Destinations are what events call them, and may hold names: whoever shows them m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,7 @@ from server.store.tables import (
     subject_agents,
     subject_places,
     suspect_traits,
+    trait_bindings,
     trait_uses,
 )
 
@@ -31,6 +32,7 @@ SHOWN_MAX: Final = 50
 _PLACES_READ: Final = 5_000
 _PREFIXES: Final = {"host": "H", "device": "D", "address": "N", "key": "X"}
 _REMOTE, _DEVICE = "remote:", "device:"
+_PERSON: Final = "person:"
 
 
 class OwnAccount(msgspec.Struct, frozen=True):
@@ -59,13 +61,14 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class UsedTrait(msgspec.Struct, frozen=True):
-    """A machine, device, address or key that was used with an account of theirs. `holder`: theirs, other or
-    nobody, as declared. `others`: how many other subjects ever used it, up to OTHERS_MAX."""
+    """A machine, device, address or key that was used with an account of theirs, or is declared to be theirs
+    and never was (`last` is None). `holder`: theirs, other or nobody, as declared. `others`: how many other
+    subjects ever used it, up to OTHERS_MAX."""
 
     kind: str
     label: str
-    first: int
-    last: int
+    first: int | None
+    last: int | None
     events: int
     holder: str
     others: int
@@ -195,7 +198,26 @@ def used_traits(
             # PostgreSQL adds whole numbers up as decimals.
             UsedTrait(kind, shown, first, last, int(events), whose, min(others.get(trait, 0), OTHERS_MAX))
         )
-    return found
+    used = {row[0] for row in rows}
+    return [*found, *_never_used(connection, key, subject, now, used)]
+
+
+def _never_used(
+    connection: Connection, key: bytes, subject: str, now: int, used: Container[str]
+) -> Iterator[UsedTrait]:
+    """What is declared to be theirs now, and was not among what they used."""
+    bound = trait_bindings.c
+    held = (bound.valid_until.is_(None) | (bound.valid_until > now)) & (
+        bound.valid_from.is_(None) | (bound.valid_from <= now)
+    )
+    query = select(bound.trait).where(bound.person_id == subject.removeprefix(_PERSON), held)
+    if not subject.startswith(_PERSON):
+        return
+    for trait in connection.execute(query.distinct().order_by(bound.trait).limit(SHOWN_MAX)).scalars():
+        kind, _, value = trait.partition(":")
+        if kind in _PREFIXES and trait not in used:
+            written = value.casefold() if kind == "host" else value
+            yield UsedTrait(kind, label(key, _PREFIXES[kind], written), None, None, 0, "theirs", 0)
 
 
 def destinations(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from server.alerts.person_risk import DAYS_MAX, PersonRisk, person_risk
 from server.people.directory import Directory, PersonRecord
-from server.people.pseudonyms import person_subject, pseudonym_key, shown_names, subject_of
+from server.people.pseudonyms import known_pseudonyms, person_subject, pseudonym_key, shown_names, subject_of
 from server.people.unmaskings import Grant, UnmaskingEntry, live_grants, unmask_log
 from server.profiles.belongings import (
     Destination,
@@ -114,7 +114,8 @@ def known_subject(connection: Connection, directory: Directory, shown: str) -> S
     """Raises UnknownPseudonym."""
     subject = subject_of(connection, shown)
     person = directory.person(subject.removeprefix(_PERSON)) if subject.startswith(_PERSON) else None
-    return Subject(subject, shown.strip().upper(), person)
+    # As it is written, not as it was asked for: case and the letters O, I, L do not matter.
+    return Subject(subject, known_pseudonyms(connection, [subject])[subject], person)
 
 
 def span_of(

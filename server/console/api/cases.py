@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from server.accounts.views_recorded import note_view
 from server.cases import changing
 from server.cases.reading import PAGE_ROWS, CaseStatus
 from server.cases.records import (
@@ -86,7 +87,9 @@ def cases(console: Console, ask: Ask, query: CasesQuery, _body: None) -> CasePag
 
 
 def case(console: Console, ask: Ask, _query: Nothing, _body: None) -> WholeCase:
-    return whole_case(console, ask, ask.path["id"])
+    found = whole_case(console, ask, ask.path["id"])
+    note_view(console, ask, f"case:{found.case.id}")
+    return found
 
 
 def open_one(console: Console, ask: Ask, _query: Nothing, body: NewCase) -> WholeCase:

@@ -52,5 +52,5 @@ def stacked_bar(parts: Sequence[BarPart], label: str, text: Text) -> Markup:
         words: str = part.words if part.href is None else element("a", {"href": part.href}, part.words)
         legend.append(element("li", {}, key, words, " ", element("b", {}, f"{part.count:,}")))
     told = f"{label}: {', '.join(f'{part.words} {part.count}' for part in shown)}"
-    picture = drawing("stacked", _WIDTH, _HEIGHT, told, *drawn, least=200)
+    picture = drawing("stacked", _WIDTH, _HEIGHT, told, *drawn, least=200, stretched=True)
     return joined((picture, element("ul", {"class": "chart-legend"}, *legend)))

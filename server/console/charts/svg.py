@@ -58,16 +58,23 @@ def size_text(number: float) -> str:
 
 
 def drawing(
-    kind: str, width: float, height: float, label: str, *inner: str, least: float | None = None
+    kind: str,
+    width: float,
+    height: float,
+    label: str,
+    *inner: str,
+    least: float | None = None,
+    stretched: bool = False,
 ) -> Markup:
     """The whole picture. `least`: it is as wide as its column, but never narrower than so many pixels (the
-    column scrolls then); None: it stays as wide as it is drawn."""
+    column scrolls then); None: it stays as wide as it is drawn. `stretched`: in width alone."""
     sized = None if least is not None else coordinate(width)
     attributes = {
         "class": f"chart chart-{kind}",
         "viewBox": f"0 0 {coordinate(width)} {coordinate(height)}",
         "width": sized,
         "height": None if least is not None else coordinate(height),
+        "preserveAspectRatio": "none" if stretched else None,
         "role": "img",
         "aria-label": label,
     }

@@ -20,6 +20,7 @@ from server.console.alert_history import HistoryLine, history_lines
 from server.console.alert_shown import Opened, open_alert, values_of
 from server.console.channel_words import channel_name
 from server.console.known_people import KnownPeople
+from server.console.merged_shown import merged_shown
 from server.console.page import Ask, Console, Page
 from server.console.queue_words import family_word
 from server.console.times_shown import second
@@ -95,6 +96,7 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         before = judged_before(connection, alert)
         lines = history_lines(history_of(connection, alert.id), notes_of(connection, alert.id), ask)
         custody = _custody(connection, alert.id)
+        merged = merged_shown(connection, alert.id, ask)
         cases = case_titles(connection, CASES_MAX)
     numbers, titles = list(cases), list(cases.values())
     masked = masked_prose(
@@ -113,6 +115,7 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
             _similar(each, shown.get(each.subject) or candidate(key, each.subject), ask) for each in similar
         ],
         "history": history,
+        "merged": merged,
         "custody": [
             msgspec.structs.replace(row, reason=reason, detail=None)
             for row, reason in zip(custody, reasons, strict=True)

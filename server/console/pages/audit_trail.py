@@ -77,7 +77,7 @@ def export(console: Console, ask: Ask) -> Response:
         wanted = wanted_of(ask.form, ask.zone)
     except ValueError:
         raise ApiError(400, "bad_form", ask.text("Days are written as 2026-11-20.")) from None
-    found = read_page(console.database, ask.viewer.role, wanted, limit=EXPORT_ROWS, most=10 * EXPORT_ROWS)
+    found = read_page(console.database, ask.viewer.role, wanted, limit=EXPORT_ROWS, most=5 * EXPORT_ROWS)
     detail = {"rows": len(found.rows), **{name: text for name, text in given.items() if text}}
     with console.database.begin() as connection:
         audit.append(

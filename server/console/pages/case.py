@@ -12,9 +12,10 @@ from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.cases import changing
 from server.cases.days import CaseDay, case_days
+from server.cases.reading import PAGE_ROWS
 from server.cases.records import CaseRefused, Outcome, UnknownCase, Verb
 from server.console.case_packs import Packs
-from server.console.cases_shown import no_case, refusal, whole_case
+from server.console.cases_shown import no_case, prose, refusal, revealed_to, whole_case
 from server.console.channel_words import ORDER, channel_name
 from server.console.charts.lanes import Lane, LaneDay, lanes
 from server.console.numbers_asked import alert_numbers, whole_number
@@ -22,10 +23,9 @@ from server.console.page import Ask, Console, Page
 from server.console.triage_told import owner_of
 from server.evidence_pack.custody import custody_shown
 from server.people.roles import Right
-from server.people.text_mask import masked_prose
 
 TYPED_BYTES: Final = 256 << 10
-CUSTODY_ROWS: Final = 200
+CUSTODY_ROWS: Final = 100
 
 Do = Callable[[Connection, int, str, int], object]
 """(connection, case, actor, at)."""
@@ -41,12 +41,21 @@ def case(console: Console, ask: Ask) -> Response:
         custody, more = custody_shown(
             connection, number, [alert.id for alert in found.alerts], limit=CUSTODY_ROWS
         )
-    reasons = iter(masked_prose(console, [row.reason for row in custody if row.reason is not None]))
+    typed = [row.reason for row in custody if row.reason is not None]
+    reasons = iter(prose(console, typed, revealed_to(console, ask)))
+    first, before = _rows_from(ask, "alerts"), _rows_from(ask, "history")
     packs = console.made(Packs)
     return ask.page(
         "cases/one.html",
-        found=found,
         case=found.case,
+        alerts=found.alerts[first : first + PAGE_ROWS],
+        alerts_first=first,
+        history=found.history[::-1][before : before + PAGE_ROWS],
+        history_before=before,
+        history_total=len(found.history),
+        page_rows=PAGE_ROWS,
+        packs=found.packs,
+        case_id=number,
         lanes=_lanes(days, ask) if days else None,
         custody=[(row, None if row.reason is None else next(reasons)) for row in custody],
         custody_more=more,
@@ -142,6 +151,14 @@ def _done(console: Console, ask: Ask, do: Do) -> Response:
 
 def _version(ask: Ask) -> int | None:
     return whole_number(ask, "version") if "version" in ask.form else None
+
+
+def _rows_from(ask: Ask, name: str) -> int:
+    """Which rows of a list are asked for: 0, 100, …"""
+    given = ask.query.get(name, "")
+    return (
+        int(given) // PAGE_ROWS * PAGE_ROWS if given.isascii() and given.isdigit() and len(given) < 6 else 0
+    )
 
 
 def _lanes(days: list[CaseDay], ask: Ask) -> object:

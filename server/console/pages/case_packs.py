@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response
 from server.api.errors import ApiError
 from server.cases.records import CaseRefused, UnknownCase
 from server.console.case_packs import Packs
-from server.console.cases_shown import no_case, refusal, whole_case
+from server.console.cases_shown import no_case, packs_shown, refusal
 from server.console.page import Ask, Console, Page
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
@@ -28,7 +28,7 @@ def make(console: Console, ask: Ask) -> Response:
         if not reason:
             raise ApiError(400, "no_words", ask.text("Say why, in a few words"))
     begin(console, ask, ask.path["id"], reason)
-    return ask.redirect(f"/cases/{ask.path['id']}#packs")
+    return ask.redirect(_place(ask, ask.path["id"]))
 
 
 def begin(console: Console, ask: Ask, case_id: int, reason: str | None) -> int:
@@ -49,13 +49,13 @@ def begin(console: Console, ask: Ask, case_id: int, reason: str | None) -> int:
 
 def shown(console: Console, ask: Ask) -> Response:
     """GET /cases/{id}/packs: the part of the page that asks again while one is being made."""
-    found = whole_case(console, ask, ask.path["id"])
+    found = packs_shown(console, ask, ask.path["id"])
     packs = console.made(Packs)
     return ask.fragment_of(
         "cases/_packs.html",
-        found=found,
-        case=found.case,
-        progress={pack.id: packs.jobs.progress(pack.id) for pack in found.packs},
+        packs=found,
+        case_id=ask.path["id"],
+        progress={pack.id: packs.jobs.progress(pack.id) for pack in found},
         mine=ask.viewer.actor,
     )
 
@@ -68,7 +68,7 @@ def cancel(console: Console, ask: Ask) -> Response:
     except UnknownPack:
         raise _no_pack(ask) from None
     console.made(Packs).jobs.cancel(pack.id)
-    return ask.redirect(f"/cases/{pack.case}#packs")
+    return ask.redirect(_place(ask, pack.case))
 
 
 def download(console: Console, ask: Ask) -> Response:
@@ -95,6 +95,11 @@ def download(console: Console, ask: Ask) -> Response:
     # Its name says of whom nothing.
     name = f"leaver-case-{pack.case}-pack-{pack.id}.zip"
     return FileResponse(path, media_type="application/zip", filename=name)
+
+
+def _place(ask: Ask, case_id: int) -> str:
+    # A module that is led to another place of the page that it is on does not load it anew.
+    return f"/cases/{case_id}" if ask.fragment else f"/cases/{case_id}#packs"
 
 
 def _may_unmask(ask: Ask) -> None:

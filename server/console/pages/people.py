@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,7 +22,7 @@ class Row(msgspec.Struct, frozen=True):
     line: PersonLine
     badge: str
     status: str
-    last_day: str
+    last_day: date | None
     severity: str
 
 
@@ -48,7 +49,7 @@ def _row(line: PersonLine, ask: Ask) -> Row:
         line,
         leaver_words(line.standing, ask.text),
         status_words(line.standing.status, ask.text),
-        "" if last is None else day_date(last).isoformat(),
+        None if last is None else day_date(last),
         "" if line.score is None else severity_of(line.score).value,
     )
 

@@ -65,7 +65,6 @@ class Who:
 def person(console: Console, ask: Ask) -> Response:
     """GET /people/{pseudonym}"""
     directory, known = _known(console, ask)
-    note_view(console, ask, f"person:{known.pseudonym}")
     asked = read_range(ask.query)
     activity = _activity(console, ask, directory, known, asked)
     found = read_profile(
@@ -139,13 +138,16 @@ def hours_part(console: Console, ask: Ask) -> Response:
 
 
 def _known(console: Console, ask: Ask) -> tuple[Directory, Subject]:
-    """Raises ApiError(404) where nobody has the pseudonym."""
+    """Whom the page is about; that somebody looks is on the record before anything is shown. Raises
+    ApiError(404) where nobody has the pseudonym."""
     with console.database.read() as connection:
         directory = console.made(PeopleIndex).directory.current(connection)
         try:
-            return directory, known_subject(connection, directory, ask.path["pseudonym"])
+            known = known_subject(connection, directory, ask.path["pseudonym"])
         except UnknownPseudonym:
             raise ApiError(404, "not_found", "there is no such page") from None
+    note_view(console, ask, f"person:{known.pseudonym}")
+    return directory, known
 
 
 def _activity(

@@ -18,7 +18,7 @@ from server.console.policies.header import header_of
 from server.console.policies.sight import sight_of
 from server.console.policies.words import Words
 from server.dry_runs.gate import checked_text
-from server.dry_runs.stored_runs import UnknownDryRun, find_run
+from server.dry_runs.stored_runs import DryRun, UnknownDryRun, find_run
 from server.people.roles import Right
 from server.policies.versions import current_versions
 
@@ -55,12 +55,7 @@ def policy(console: Console, ask: Ask) -> Response:
     sight = sight_of(console, ask.viewer)
     with console.database.read() as connection:
         found = held_version(connection, ask.path["rule"])
-        tried = None
-        if sight.changes and ask.query.get("run", "").isdigit():
-            try:
-                tried = find_run(connection, int(ask.query["run"][:10]))
-            except UnknownDryRun:
-                tried = None
+    tried = _tried(console, ask) if sight.changes else None
     text = found.text or ""
     if tried is not None and tried.rule_id == found.rule_id:
         text = tried.text
@@ -90,7 +85,8 @@ def policy(console: Console, ask: Ask) -> Response:
 
 def new(console: Console, ask: Ask) -> Response:
     """GET /policies/new"""
-    text = _BLANK.format(rule_id=uuid.uuid4())
+    tried = _tried(console, ask)
+    text = tried.text if tried is not None and not tried.base else _BLANK.format(rule_id=uuid.uuid4())
     return ask.page(
         "policies/policy.html",
         head=None,
@@ -105,6 +101,18 @@ def new(console: Console, ask: Ask) -> Response:
         base=0,
         techniques=[],
     )
+
+
+def _tried(console: Console, ask: Ask) -> DryRun | None:
+    """The dry run whose text is to be edited on."""
+    number = ask.query.get("run", "")[:10]
+    if not (number.isascii() and number.isdigit()):
+        return None
+    with console.database.read() as connection:
+        try:
+            return find_run(connection, int(number))
+        except UnknownDryRun:
+            return None
 
 
 def check(console: Console, ask: Ask) -> Response:

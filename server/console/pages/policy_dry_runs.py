@@ -181,7 +181,14 @@ def _progress(console: Console, run: DryRun) -> dict[str, Any]:
 def _shown(
     console: Console, ask: Ask, sight: Sight, run: DryRun | None, summary: Summary | None
 ) -> dict[str, Any]:
-    values: dict[str, Any] = {"summary": None, "bars": "", "rules": (), "examples": (), "told": True}
+    values: dict[str, Any] = {
+        "summary": None,
+        "bars": "",
+        "rules": (),
+        "families": (),
+        "examples": (),
+        "told": True,
+    }
     values |= {"runs_now": False, "done": 0, "of": 0, "percent": 0}
     if run is not None:
         values |= _progress(console, run)
@@ -200,6 +207,7 @@ def _shown(
         "bars": day_bars(
             pairs, ask.text, before=before, after=after, label=ask.text("Alerts that begin, by day")
         ),
+        "families": [Words(ask.text).family(each) for each in report.families],
         "rules": [(each, shown[each.title]) for each in report.rules],
         # What somebody did is for those who see alerts.
         "examples": [(each, [shown[title] for title in each.rules]) for each in report.examples]

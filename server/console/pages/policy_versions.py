@@ -45,7 +45,7 @@ def versions(console: Console, ask: Ask) -> Response:
         held = held_version(connection, ask.path["rule"])
         found = versions_of_rule(connection, held.rule_id)
     before = ask.query.get("before", "")
-    if before.isdigit():
+    if before.isdecimal():
         found = [each for each in found if each.number <= int(before[:10])]
     published = ask.query.get("published", "")
     return ask.page(
@@ -56,7 +56,7 @@ def versions(console: Console, ask: Ask) -> Response:
         versions=_shown(sight, found),
         held=held,
         following=found[SHOWN].number if len(found) > SHOWN else 0,
-        published=int(published[:10]) if published.isdigit() else 0,
+        published=int(published[:10]) if published.isdecimal() else 0,
     )
 
 

@@ -101,6 +101,8 @@ def _accept(console: Console, ask: Ask, *, first: bool) -> Response:
             door.waits.failed(ask.address)
         problem, status = problem_of(ask, error)
         return again(problem, status)
+    # Whoever has the link is no guesser.
+    door.waits.succeeded(user)
     try:
         done = door.sign_in(console.database, user, password, address=ask.address, now=ask.now)
     except (SignInRefused, Busy):

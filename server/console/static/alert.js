@@ -2,6 +2,7 @@
 // raw records in a dialog, and names that hide themselves when their time is over.
 
 import { ask, dialogOpen, onKey, sayRefusal, toast } from "./console.js";
+import "./unmask.js";
 
 const page = document.querySelector(".alert-page");
 const words = document.getElementById("alert-words")?.dataset ?? {};
@@ -140,19 +141,6 @@ function moveRow(step) {
   next.querySelector("a[data-raw]").focus({ preventScroll: true });
   next.scrollIntoView({ block: "nearest" });
 }
-
-// ---- names that are shown for an hour
-
-const opened = performance.now();
-function tick() {
-  for (const chip of document.querySelectorAll("[data-until]")) {
-    const left = Number(chip.dataset.until) - Number(chip.dataset.now) - (performance.now() - opened);
-    if (left <= 0) { location.reload(); return; }
-    const whole = Math.ceil(left / 1000);
-    chip.querySelector("[data-left]").textContent = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-  }
-}
-if (document.querySelector("[data-until]")) { tick(); setInterval(tick, 1000); }
 
 // ---- keys
 

@@ -39,3 +39,15 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches("[data-downloads]")) setTimeout(() => { delete form.dataset.sent; }, 1500);
 });
+
+// What is refused is said in the form, under what was typed; console.js signs in again where the session ended.
+document.addEventListener("htmx:response:error", (event) => {
+  const { ctx } = event.detail;
+  const form = ctx.sourceElement.closest("[data-says-refusals]");
+  if (!form || ctx.response.status === 401) return;
+  const said = form.querySelector("[data-problem]");
+  let why = String(ctx.response.status);
+  try { why = JSON.parse(ctx.text).error ?? why; } catch { /* no JSON: the number says it */ }
+  said.textContent = why;
+  said.hidden = false;
+});

@@ -5,7 +5,11 @@ import { ask, onKey, toast } from "./console.js";
 
 // The list: filters apply as they are chosen, j and k go from row to row.
 const filters = document.querySelector("form[data-filters]");
-filters?.addEventListener("change", (event) => { if (event.target.matches("select")) filters.requestSubmit(); });
+// By keys a choice changes with every arrow: then the button applies it.
+let pointed = false;
+filters?.addEventListener("pointerdown", () => { pointed = true; });
+filters?.addEventListener("keydown", () => { pointed = false; });
+filters?.addEventListener("change", (event) => { if (pointed && event.target.matches("select")) filters.requestSubmit(); });
 filters?.addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
 });

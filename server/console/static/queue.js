@@ -147,7 +147,7 @@ async function check() {
     const query = new URLSearchParams(list().dataset.query);
     query.set("rows", shown);
     if (list().dataset.next) query.set("until", list().dataset.next);
-    const answer = await ask(`/alerts/changes?${query}`);
+    const answer = await ask(`/alerts/changes?${query}`, { headers: { "x-by-itself": "1" } });
     if (!answer?.ok) return;
     const found = await answer.json();
     seen = found.mark;

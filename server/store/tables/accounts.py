@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, false, text, true
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Table, false, true
 
 from server.store.column_types import PlainText
 from server.store.tables.metadata import RowId, metadata
@@ -24,9 +24,6 @@ console_users = Table(
     Column("created_by", PlainText(256), nullable=False),
     Column("signed_in_at", BigInteger, comment="last"),
     Column("disabled_at", BigInteger),
-    Column("failures", Integer, nullable=False, server_default=text("0"), comment="wrong passwords in a row"),
-    Column("failed_at", BigInteger, comment="last"),
-    Column("waits_until", BigInteger, comment="from addresses that never signed in"),
     Index("uq_console_users_identity", "issuer", "oidc_subject", unique=True),
     sqlite_autoincrement=True,
 )

@@ -9,7 +9,8 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
-from server.accounts.lock_out import Failures
+from server.accounts import lock_out
+from server.accounts.lock_out import Failures, Waits
 from server.accounts.passwords import (
     AT_ONCE,
     WAITING_MAX,
@@ -92,6 +93,7 @@ def test_the_wait_of_a_name_grows_to_a_quarter_of_an_hour_whether_or_not_it_exis
     assert waits == [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900, 900]
     if name == "anna":
         assert at.sign_in(database, name, PASSWORD, address=ELSEWHERE, now=now).user == "anna"
+        at.settle()
         with database.read() as connection:
             rows = connection.execute(
                 select(audit.c.actor, audit.c.object, audit.c.detail).where(
@@ -128,6 +130,33 @@ def test_wrong_passwords_are_forgotten_after_an_hour() -> None:
         failures = failures.one_more(NOW)
     assert failures.one_more(NOW + 60 * MINUTE).waits_until is not None
     assert failures.one_more(NOW + 60 * MINUTE + 1) == Failures(1, NOW + 60 * MINUTE + 1, None)
+
+
+def test_names_that_nobody_has_push_no_users_wait_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_out, "NAMES_MAX", 3)
+    waits = Waits(10)
+    for _ in range(5):
+        waits.name_failed("anna", NOW, exists=True)
+    for number in range(50):
+        waits.name_failed(f"nobody{number}", NOW, exists=False)
+    assert waits.of_name("anna").wait_seconds(NOW) == 30
+    assert waits.of_name("nobody1") == Failures()
+    waits.succeeded("anna")
+    assert waits.of_name("anna") == Failures()
+
+
+def test_wrong_passwords_write_nothing_that_would_take_time(database: Database) -> None:
+    user(database, "anna")
+    at = door()
+    with database.begin():
+        # A writer would wait here for the one that holds the database.
+        for name in ("anna", "nobody"):
+            for _ in range(6):
+                with pytest.raises(SignInRefused):
+                    at.sign_in(database, name, "wrong password", address=ELSEWHERE, now=NOW)
+    at.settle()
 
 
 def test_a_hash_with_other_parameters_is_made_anew_at_the_next_sign_in(database: Database) -> None:

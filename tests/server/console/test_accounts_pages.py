@@ -107,3 +107,17 @@ def test_one_changes_ones_password_and_ends_ones_other_sessions(site: Site) -> N
     assert (short.status_code, "at least 12" in short.text) == (400, True)
     assert here.post("/settings/password", data={**new, "present": PASSWORD}).status_code == 303
     assert here.get("/").headers["location"] == "/alerts"
+
+
+def test_the_api_lists_users_and_tokens_and_shows_no_secret(site: Site) -> None:
+    admin = site.client(Role.ADMINISTRATOR)
+    admin.post("/tokens/make", data={"name": "siem", "role": "analyst", "scope": "read", "days": "9"})
+    found = admin.get("/api/v1/users").json()
+    assert [(user["name"], user["state"]) for user in found["users"]] == [
+        (name, "invited") for name in sorted(USERS.values())
+    ]
+    assert found["next_after"] is None
+    tokens = admin.get("/api/v1/tokens")
+    assert [(each["name"], each["scope"]) for each in tokens.json()["tokens"]] == [("siem", "read")]
+    assert "sha256" not in tokens.text
+    assert site.client(Role.AUDITOR).get("/api/v1/users").status_code == 403

@@ -126,3 +126,16 @@ def test_two_close_one_alert_and_the_second_is_told_and_loses_nothing(
     expect(first.locator(".history .typed", has_text="looked at it twice")).to_be_visible()
     for page in (first, second):
         page.context.close()
+
+
+def test_a_reason_survives_a_session_that_ended_meanwhile(company: CompanySite, browsers: Browsers) -> None:
+    page = browsers.page(company, Role.ANALYST)
+    page.goto(f"{company.url}/alerts/2")
+    page.get_by_role("button", name="Show the name …").click()
+    page.get_by_label("Reason").first.fill("case 9")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Show the name", exact=True).click()
+    expect(page.locator("#sign-in-again")).to_be_visible()
+    assert page.locator("dialog[open] textarea").input_value() == "case 9"
+    assert company.people[20].name not in page.content()
+    page.context.close()

@@ -84,6 +84,18 @@ def test_an_administrator_sees_that_something_was_done_about_an_alert_and_nothin
         assert export.strip() == ""
 
 
+def test_an_agent_that_has_somebodys_name_is_not_confirmed(site: Site) -> None:
+    write(site.database, site.clock(), actor="agent:qiurongs-laptop", action="agent.renew", object="key:1")
+    write(site.database, site.clock(), action="agent.revoke", object="qiurongs-laptop", reason="lost")
+    client = site.client(Role.AUDITOR)
+    assert "qiurong" not in client.get("/audit").text
+    for field in ("actor", "object", "text"):
+        found = client.get("/api/v1/audit", params={field: "qiurong"}).json()["rows"]
+        assert found == [], field
+    named = site.client(Role.ADMINISTRATOR).get("/api/v1/audit", params={"actor": "qiurong"})
+    assert [row["action"] for row in named.json()["rows"]] == ["agent.renew"]
+
+
 def test_filters_and_pages(site: Site) -> None:
     at = site.clock()
     for number in range(250):

@@ -85,9 +85,12 @@ def test_the_head_says_when_notice_was_given_and_when_the_last_day_is(site: Site
     assert "last day in 6 d" in page
 
 
-def test_a_sight_of_somebody_is_on_the_record_by_pseudonym(site: Site) -> None:
+@pytest.mark.parametrize("part", ["", "/activity", "/hours"])
+def test_a_sight_of_somebody_is_on_the_record_by_pseudonym(site: Site, part: str) -> None:
     shown = with_months(site)
-    site.client(Role.ANALYST).get(f"/people/{shown}")
+    client = site.client(Role.ANALYST)
+    for asked in (shown, shown.lower()):
+        client.get(f"/people/{asked}{part}")
     with site.database.read() as connection:
         rows = connection.execute(
             select(audit.c.actor, audit.c.object).where(audit.c.action == "person.view")

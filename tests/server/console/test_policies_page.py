@@ -9,12 +9,16 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from policies.rule_file import SHIPPED_RULES, parse_text, read_folder
 from server import audit
+from server.backtest.backtesting import Outcome
+from server.backtest.share_work import Cancelled
+from server.dry_runs.running import DryRunner
 from server.dry_runs.stored_runs import add_run, runs_of_rule
 from server.people.roles import Role
 from server.policies.publishing import FoundTexts, publish
@@ -206,7 +210,11 @@ def test_a_new_policy_is_tried_and_published(filled: Site, admin: httpx.Client) 
     assert "No problems" in checked.text
     place = tried(admin, {"text": text, "base": "0"}, rule="new")
     assert place.startswith(f"/policies/{new_id[1]}/dry-run")
-    assert "as a new policy" in admin.get(place).text
+    page = admin.get(place).text
+    assert "as a new policy" in page
+    back = re.search(r'href="(/policies/new\?run=\d+)"', page)
+    assert back is not None
+    assert new_id[1] in admin.get(back[1]).text
     form = {"base": "0", "run": place.rpartition("=")[2], "reason": "new"}
     assert admin.post(f"/policies/{new_id[1]}/publish", data=form).status_code == 303
     assert held(filled, new_id[1]).number == 1
@@ -222,6 +230,9 @@ def test_analysts_read_texts_and_reasons_without_names(filled: Site, analyst: ht
         answer = analyst.get(f"/policies{place}")
         found = [each for each in SECRETS if each.casefold() in answer.text.casefold()]
         assert found == [], place
+    for place in (f"/{RULE}", "?q=spreadsheet", "/exceptions"):
+        told = analyst.get(f"/api/v1/policies{place}").text.casefold()
+        assert [each for each in SECRETS if each.casefold() in told] == [], place
     admin = filled.client(Role.ADMINISTRATOR)
     assert "Berta Braun said so" in admin.get(f"/policies/{RULE}/versions").text
 
@@ -339,6 +350,8 @@ def test_a_person_is_excepted_by_pseudonym_by_analysts_and_by_id_by_administrato
     assert shown is not None
     made = analyst.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown})
     assert made.status_code == 303, made.text
+    assert 'title="about somebody by name' in admin.get(f"/policies/{RULE}/exceptions").text
+    assert 'title="about somebody by name' not in analyst.get(f"/policies/{RULE}/exceptions").text
     mine = admin.post(f"/policies/{RULE}/exceptions/preview", data=form | {"value": "E1007"})
     assert "is told to whoever may see alerts" in mine.text
     assert admin.post(f"/policies/{RULE}/exceptions", data=form | {"value": shown}).status_code == 422
@@ -388,3 +401,28 @@ def test_programs_do_the_same(filled: Site, admin: httpx.Client, analyst: httpx.
     assert held(filled).text == HIGH
     assert analyst.get("/api/v1/policies/exceptions").json() == {"exceptions": []}
     assert analyst.post(f"/api/v1/policies/{RULE}/publish", json=untried).status_code == 403
+
+
+def test_a_dry_run_tells_how_far_it_is_and_is_cancelled(
+    filled: Site, admin: httpx.Client, analyst: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(_runner: DryRunner, job: Any, _trial: object) -> Outcome:
+        job.note(3, 12)
+        assert job.stop.wait(60)
+        raise Cancelled
+
+    monkeypatch.setattr(DryRunner, "_outcome", endless)
+    begun = admin.post(f"/policies/{RULE}/dry-run", data={"text": HIGH, "base": "1"})
+    place = begun.headers["location"]
+    run = place.rpartition("=")[2]
+    page = admin.get(place).text
+    assert "3 / 12" in page or "3 of 12 blocks" in page
+    assert f'hx-get="/policies/dry-runs/{run}/progress"' in page
+    part = analyst.get(f"/policies/dry-runs/{run}/progress", headers={"hx-request": "true"})
+    assert "3 of 12 blocks" in part.text
+    second = admin.post(f"/policies/{RULE}/dry-run", data={"text": HIGH, "base": "1"})
+    assert second.status_code == 409
+    assert "under way" in second.text
+    assert admin.post(f"/policies/dry-runs/{run}/cancel").headers["location"] == place
+    assert "It was cancelled" in admin.get(place).text
+    assert admin.post("/policies/dry-runs/999999/cancel").status_code == 404

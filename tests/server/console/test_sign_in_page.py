@@ -108,3 +108,13 @@ def test_a_session_that_was_not_used_for_an_hour_is_over(site: Site) -> None:
     assert client.get("/").headers["location"] == "/leavers"
     site.clock.now += 3_600_000
     assert client.get("/").headers["location"].startswith("/sign-in")
+
+
+@pytest.mark.parametrize("header", [{"x-by-itself": "1"}, {"accept": "text/event-stream"}])
+def test_a_page_that_asks_by_itself_keeps_no_session_alive(site: Site, header: dict[str, str]) -> None:
+    client = site.client(Role.ADMINISTRATOR)
+    for _ in range(5):
+        site.clock.now += 700_000
+        assert client.get("/settings", headers=header).status_code == 200
+    site.clock.now += 200_000
+    assert client.get("/settings", headers=header).status_code in (303, 401)

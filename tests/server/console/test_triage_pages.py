@@ -208,3 +208,15 @@ def test_times_are_the_viewers_own(given: str, expected: str) -> None:
 def test_what_is_no_time_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         snooze_until(given, 0, ZoneInfo("UTC"))
+
+
+def test_an_alerts_page_lists_what_was_merged_into_it(client: httpx.Client) -> None:
+    assert post(client, "merge", 2, into="1").json()["changed"] == [2, 1]
+    del client.headers["hx-request"]
+    client.headers["accept"] = "text/html"
+    main, part = client.get("/alerts/1").text, client.get("/alerts/2").text
+    assert 'href="/alerts/2"' in main
+    assert 'value="2:1"' in main
+    assert "merged alert 2 into it" in main
+    assert "judged with the one that it was merged into:" in part
+    assert "Take out of alert 1" in part

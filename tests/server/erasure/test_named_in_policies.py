@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.dry_runs.stored_runs import add_run
 from server.erasure.counting import count_rows
 from server.erasure.plan import person_target
 from server.people.pseudonyms import pseudonym_key
@@ -26,7 +27,19 @@ def test_a_name_goes_from_all_versions_and_the_rest_of_the_exception_works_on(se
             saved = save(connection, text, file="a.yml", actor="cli:lin", reason="x", now=server.now)
         before = set_version(connection)
         target = person_target(connection, PERSON)
+        add_run(
+            connection,
+            rule_id=EXCEPTION,
+            base=2,
+            text=NAMING,
+            enabled=True,
+            days=30,
+            actor="user:lin",
+            now=server.now,
+        )
     assert any("policy_versions.text" in trace for trace in traces_in_rows(server))
+    assert any("dry_runs.text" in trace for trace in traces_in_rows(server))
+    assert count_rows(server.database, target.plan)["dry_runs"] == 1
     counted = count_rows(server.database, target.plan)["policy_versions"]
     assert erase(server)["policy_versions"] == counted == 2
     assert traces_in_rows(server) == []

@@ -34,6 +34,8 @@ from tests.server.conftest import NOW
 OTHERS = [table for table in metadata.sorted_tables if table not in HR_TABLES]
 SETS_GOING = {("look_back_queue.py", "event_blocks"), ("look_back_queue.py", "look_backs")}
 """What HR says sets the look-back going: whether any event is stored is all that is asked for it."""
+HIDES_NAMES = {("text_mask.py", "agents"), ("unmaskings.py", "unmaskings")}
+"""What hides names asks for endpoints, which are often called after people, and who sees whose name for now."""
 OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts, import_mappings}
 """What the modules of server/people may name at all: for the directory and pseudonyms, not for HR."""
 _SERVER = Path(server.people.__path__[0]).parent
@@ -73,7 +75,7 @@ def test_no_module_of_what_is_declared_names_a_table_of_what_was_observed() -> N
     allowed = {table.name for table in OF_PEOPLE_PACKAGE}
     found = list(_imports())
     assert len(found) > 20
-    assert {each for each in found if each[1] not in allowed} == SETS_GOING
+    assert {each for each in found if each[1] not in allowed} == SETS_GOING | HIDES_NAMES
 
 
 def test_names_are_read_where_files_come_in_where_somebody_is_unmasked_and_where_they_go() -> None:
@@ -91,6 +93,8 @@ def test_names_are_read_where_files_come_in_where_somebody_is_unmasked_and_where
         "people/hr_names.py",
         "people/hr_view.py",
         "people/pseudonyms.py",
+        "people/text_mask.py",
+        "people/unmaskings.py",
         "erasure/erasing.py",
         "erasure/plan.py",
         "store/tables/__init__.py",

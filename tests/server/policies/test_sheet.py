@@ -129,5 +129,8 @@ def test_a_rule_about_somebody_by_name_says_so(database: Database) -> None:
     named = COPIED.replace("    file.ext: xlsx\n", "    file.ext: xlsx\n    leaver.person.id: p1\n").replace(
         "with: {file.ext: XLSX}", "with: {file.ext: XLSX, leaver.person.id: p1}"
     )
-    keep(database, named)
-    assert row(PolicySheets(database)).names_people
+    many = MANY_COPIED.replace("with: {file.ext: xlsx}", "with: {file.ext: xlsx, leaver.person.id: p1}")
+    keep(database, named.replace("id: 0f4d1c0e", "name: copied\nid: 0f4d1c0e"), many)
+    sheets = PolicySheets(database)
+    assert row(sheets).names_people
+    assert row(sheets, MANY).names_people, "it counts that one"

@@ -33,6 +33,7 @@ from server.store.tables import (
     subject_agents,
     subject_places,
     suspect_traits,
+    trait_bindings,
     trait_uses,
 )
 from tests.server.alerts.recorded_leak import AGENT, DAY, NOW, SECRETS, record_leak
@@ -231,6 +232,23 @@ def test_a_profile_names_nobody_and_holds_what_is_theirs(database: Database) -> 
     assert [(each.id, each.status) for each in found.alerts] == [(1, "open")]
     assert found.risk is not None
     assert found.grant is None
+
+
+def test_a_machine_that_is_declared_and_was_never_used_is_told(database: Database) -> None:
+    record_leak(database)
+    row: dict[str, Any] = {"person_id": "E1007", "source": "import", "confidence": 1.0}
+    with database.begin() as connection:
+        connection.execute(insert(trait_bindings).values(row | {"trait": "host:alice-desk"}))
+        old = {"trait": "host:alice-old", "valid_until": NOW - 1}
+        connection.execute(insert(trait_bindings).values(row | old))
+        use = {"trait": "host:alice-laptop", "subject": SUBJECT, "account": "account:alice", "count": 3}
+        connection.execute(insert(trait_uses).values(use | {"first_time": NOW - 1, "last_time": NOW}))
+    found = profile(database)
+    names_nobody(found)
+    assert [(each.kind, each.last, each.holder) for each in found.traits] == [
+        ("host", NOW, "nobody"),
+        ("host", None, "theirs"),
+    ]
 
 
 def test_a_name_is_there_for_whom_it_was_unmasked_alone_and_the_log_hides_others(database: Database) -> None:

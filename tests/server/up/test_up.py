@@ -82,6 +82,31 @@ def test_the_token_is_shown_at_the_first_start_only_and_the_ca_stays(up: UpProce
     assert second.terminate()[0] == 0
 
 
+def test_each_start_tells_how_the_first_administrator_signs_in_until_there_is_one(
+    up: UpProcess, start: Start
+) -> None:
+    console = up.said("console")
+    assert console is not None
+    assert console.startswith(f"{up.url}/first#")
+    token = console.partition("#")[2].partition(" ")[0]
+    assert up.terminate()[0] == 0
+    second = start(up.data)
+    again = second.said("console")
+    assert again is not None
+    form = {"name": "root", "password": "a heron in the reeds", "again": "a heron in the reeds"}
+    headers = {"sec-fetch-site": "same-origin"}
+    with second.client() as client:
+        assert client.post("/first", data={**form, "token": token}, headers=headers).status_code == 400
+        fresh = again.partition("#")[2].partition(" ")[0]
+        assert client.post("/first", data={**form, "token": fresh}, headers=headers).status_code == 303
+        assert client.get("/").status_code == 303
+        assert client.get("/settings").status_code == 200
+    assert second.terminate()[0] == 0
+    third = start(up.data)
+    assert third.said("console") == third.url
+    assert third.terminate()[0] == 0
+
+
 def test_a_second_leaver_up_on_the_same_data_is_refused_and_told_who_has_it(up: UpProcess) -> None:
     second = leaver("up", data=up.data)
     assert second.returncode == 1
