@@ -60,7 +60,8 @@ _PANEL = (
     "const late = setTimeout(() => done(5000), 5000); "
     "new MutationObserver((_, seen) => { seen.disconnect(); clearTimeout(late); requestAnimationFrame(() => "
     "requestAnimationFrame(() => done(performance.now() - begun))); }).observe(panel, {childList: true}); "
-    "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true, cancelable: true})); })"
+    "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'j', bubbles: true, cancelable: true}));"
+    " })"
 )
 
 
