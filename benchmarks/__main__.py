@@ -335,6 +335,22 @@ BENCHMARKS = (
             ("console: a person, CPU ms", r"^person, 3 months +(?:[\d.]+ +){3}([\d.]+)", "< 100"),
         ),
     ),
+    Benchmark(
+        "console_alert",
+        ("--events", "5000"),
+        (
+            (
+                "console: an alert of 5,000 events, CPU ms",
+                r"^page with its .*best.*\( *([\d.]+) CPU",
+                "< 100",
+            ),
+            (
+                "console: a text in its evidence, CPU ms",
+                r"^evidence, a text.*best.*\( *([\d.]+) CPU",
+                "< 100",
+            ),
+        ),
+    ),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )
 

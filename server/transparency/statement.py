@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from event_schema.channel_facts import CHANNEL_FACTS
 from event_schema.field_registry import FieldSpec, control_fields, field_registry
 from server.config import RetentionConfig, ServerConfig
+from server.evidence_pack.stored import KEPT_DAYS
 from server.evidence_pack.stored import KEPT_DAYS as PACKS_DAYS
 from server.people.roles import Right, Role, may
 from server.transparency.collectors_on import Running, running_collectors
@@ -161,6 +162,8 @@ def kept(retention: RetentionConfig) -> tuple[Kept, ...]:
         ),
         Kept("cases and what was noted in them, counted from their closing", alerts, None, "alerts_days"),
         Kept("evidence packs that were made of cases", PACKS_DAYS, None),
+        Kept("cases with notes and verdicts, counted from their closing", alerts, None, "alerts_days"),
+        Kept("packs of evidence on the server, counted from their making", KEPT_DAYS, None),
         Kept("what HR said before a correction", alerts, None, "alerts_days"),
         Kept("people, their names, dates, accounts and machines", None, "until they are erased"),
         Kept(

@@ -15,6 +15,7 @@ from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.pages.leaver_words import all_words, days_words, person_path
 from server.console.pages.leavers import leaver_page, note_leaver_view, today
+from server.console.pages.said_words import said as said_words
 from server.leavers.activity import open_alerts, with_activity
 from server.leavers.detail import FlagView, PersonCard, leaver_detail, person_card
 from server.leavers.named import UnknownLeaver, person_named
@@ -87,7 +88,9 @@ def said(console: Console, ask: Ask) -> Response:
     try:
         flag = _read(ask, _from_form(ask))
     except _Bad as error:
-        return ask.fragment_of("leavers/said.html", problem=str(error), flag=None, **all_words(ask))
+        return ask.fragment_of(
+            "leavers/said.html", problem=said_words(ask, str(error)), flag=None, **all_words(ask)
+        )
     day = date.fromordinal(flag.last_day + _DAY_ZERO)
     notice = None if flag.notice_day is None else date.fromordinal(flag.notice_day + _DAY_ZERO)
     return ask.fragment_of(
@@ -122,7 +125,7 @@ def flag(console: Console, ask: Ask) -> Response:
         raise _nobody() from None
     except (FlagRefused, _Bad) as error:
         card, known = _card(console, person)
-        return _form(console, ask, card, known, given, problem=str(error))
+        return _form(console, ask, card, known, given, problem=said_words(ask, str(error)))
     return _done(ask, person, "flag", change)
 
 
@@ -138,7 +141,7 @@ def withdraw(console: Console, ask: Ask) -> Response:
     except UnknownPerson:
         raise _nobody() from None
     except (FlagRefused, _Bad) as error:
-        return leaver_page(console, ask, person, status=422, problem=str(error))
+        return leaver_page(console, ask, person, status=422, problem=said_words(ask, str(error)))
     return _done(ask, person, "withdraw", change)
 
 
@@ -152,7 +155,7 @@ def undo(console: Console, ask: Ask) -> Response:
     except UnknownPerson:
         raise _nobody() from None
     except FlagRefused as error:
-        return leaver_page(console, ask, person, status=422, problem=str(error))
+        return leaver_page(console, ask, person, status=422, problem=said_words(ask, str(error)))
     return _done(ask, person, "undo", None)
 
 
@@ -174,7 +177,7 @@ def sign(console: Console, ask: Ask) -> Response:
     except ValueError:
         raise ApiError(400, "bad_form", "there is no such item") from None
     except (NotAllowed, CannotSign, _Bad) as error:
-        return leaver_page(console, ask, shown, status=422, problem=str(error))
+        return leaver_page(console, ask, shown, status=422, problem=said_words(ask, str(error)))
     return _done(ask, shown, "unsign" if takes_back else "sign", None)
 
 
@@ -232,7 +235,7 @@ def holding(console: Console, ask: Ask) -> Response:
     except UnknownPerson:
         raise _nobody() from None
     except (UnknownAccount, DateRefused, AccountRefused, MachineRefused) as error:
-        return leaver_page(console, ask, person, status=422, problem=str(error))
+        return leaver_page(console, ask, person, status=422, problem=said_words(ask, str(error)))
     return _done(ask, person, "holding", None)
 
 
@@ -307,7 +310,7 @@ def _read(ask: Ask, given: _Said) -> LeaverFlag:
     try:
         minute = read_minute(given.last_hour)
     except UnreadableDate as error:
-        raise _Bad(f"{ask.text('Last hour')}: {error}") from None
+        raise _Bad(f"{ask.text('Last hour')}: {said_words(ask, str(error))}") from None
     return LeaverFlag(
         last_day=last,
         notice_day=_day(ask, given.notice_date, ask.text("Notice date")),
@@ -321,7 +324,7 @@ def _day(ask: Ask, written: str, field: str) -> int | None:
     try:
         return read_day(written[:64])
     except UnreadableDate as error:
-        raise _Bad(f"{field}: {error}") from None
+        raise _Bad(f"{field}: {said_words(ask, str(error))}") from None
 
 
 def _reason(ask: Ask, *, needed: bool) -> str | None:

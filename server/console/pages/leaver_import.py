@@ -25,6 +25,7 @@ from server.console.pages.import_choices import (
     unmatched_rows,
 )
 from server.console.pages.leaver_words import all_words
+from server.console.pages.said_words import said
 from server.people.csv_encoding import UnreadableFile
 from server.people.file_header import guessed_columns
 from server.people.hr_columns import COLUMNS
@@ -113,7 +114,7 @@ def bring(console: Console, ask: Ask) -> Response:
                 time_zone=drafts.time_zone,
             )
     except UnreadableFile as error:
-        return _begin(console, ask, problem=str(error))
+        return _begin(console, ask, problem=said(ask, str(error)))
     return ask.redirect(f"/leavers/import/{draft.key}")
 
 
@@ -156,6 +157,7 @@ def _preview(
         stop=stop_words(ask, report),
         changed=ask.query.get("changed") == "yes",
         problem=problem,
+        said=lambda message: said(ask, message),
         **all_words(ask),
     )
 
@@ -179,7 +181,7 @@ def apply(console: Console, ask: Ask) -> Response:
     except ChangedMeanwhile:
         return ask.redirect(f"/leavers/import/{draft.key}?changed=yes")
     except UnreadableFile as error:
-        return _begin(console, ask, problem=str(error))
+        return _begin(console, ask, problem=said(ask, str(error)))
     if not report.applied:
         look = Look(report.people_version, report, None)
         return _preview(console, ask, draft, look, status=409)
@@ -204,7 +206,9 @@ def messages(console: Console, ask: Ask) -> Response:
     rows = [(kind, each) for kind, found in zip(kinds, (look.report.problems, look.report.notes), strict=True)
             for each in found]  # fmt: skip
     head = (ask.text("Kind"), ask.text("Line"), ask.text("Column"), ask.text("Value"), ask.text("Message"))
-    written = _csv([head, *((kind, str(e.line), e.column, e.value, e.message) for kind, e in rows)])
+    written = _csv(
+        [head, *((kind, str(e.line), e.column, e.value, said(ask, e.message)) for kind, e in rows)]
+    )
     return ask.download(written, "import-messages.csv", "text/csv; charset=utf-8")
 
 
@@ -234,7 +238,7 @@ def _one_import(console: Console, ask: Ask, *, problem: str | None = None) -> Re
             with console.database.read() as connection:
                 would = check_undo(connection, number)
         except CannotUndo as error:
-            why_not = str(error)
+            why_not = said(ask, str(error))
     return ask.page(
         "leavers/imported.html",
         status=200 if problem is None else 409,
@@ -257,7 +261,7 @@ def undo(console: Console, ask: Ask) -> Response:
     except UnknownImport:
         raise _unknown() from None
     except CannotUndo as error:
-        return _one_import(console, ask, problem=str(error))
+        return _one_import(console, ask, problem=said(ask, str(error)))
     return ask.redirect(f"/leavers/imports/{number}")
 
 

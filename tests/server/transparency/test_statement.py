@@ -11,6 +11,7 @@ from event_schema.channel_facts import CHANNEL_FACTS
 from event_schema.channels import CHANNELS
 from event_schema.field_registry import field_registry
 from server.config import RetentionConfig, ServerConfig, parse_config
+from server.console.phrases import chinese
 from server.people.roles import Right, Role
 from server.store.database import Database
 from server.store.tables import agent_settings, agents
@@ -161,3 +162,27 @@ def test_the_draft_is_made_from_the_same_source_and_marks_what_is_open(database:
     assert open_points(without) == open_points(sections) + 1
     assert any(isinstance(block, Open) for block in without[0].blocks)
     assert msgspec.json.encode(stated)
+
+
+@pytest.mark.databases("sqlite")
+def test_all_that_is_told_is_there_in_chinese(database: Database) -> None:
+    """Phrases come from data here, so the test of the console's own phrases does not see them."""
+    _set(database, EVERYTHING)
+    stated = _stated(database)
+    missing: set[str] = set()
+
+    def say(words: str, /, **values: object) -> str:
+        if words and words not in chinese():
+            missing.add(words)
+        return words.format(**values) if values else words
+
+    markdown("Impact assessment (draft)", assessment(stated, made_on="2026-11-22"), say)
+    told = [stated.settings_say.text, *stated.never]
+    told += [text for each in stated.collectors for text in (each.title, each.sees, each.why)]
+    told += [text for pair in stated.from_hr for text in pair]
+    told += [text for each in stated.kept for text in (each.what, each.until or "")]
+    told += [text for each in stated.access for text in (each.role.value, *each.sees, *each.not_this)]
+    told += [each.purpose for each in (*stated.seen, *stated.derived, *stated.of_agents)]
+    for text in told:
+        say(text)
+    assert missing == set()

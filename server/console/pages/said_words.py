@@ -1,0 +1,144 @@
+"""What the domain says of dates, files and flags, in the viewer's language: its messages are English, and the
+command line shows them as they are. A message that is not known here stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from server.console.page import Ask
+
+
+class Phrase(msgspec.Struct, frozen=True):
+    """An English phrase of phrases/*.toml."""
+
+    words: str
+
+
+_DAY: Final = r"(?P<{}>\d{{4}}-\d\d-\d\d)"
+_TWO_DAYS: Final = f"{_DAY.format('last')} is before the (?P<what>[a-z ]+) {_DAY.format('earlier')}"
+_FIELDS: Final = {"start date": Phrase("Start date"), "notice date": Phrase("Notice date")}
+_KNOWN: Final[Sequence[tuple[re.Pattern[str], Phrase]]] = [
+    (re.compile(pattern), words)
+    for pattern, words in (
+        ("not a date: write it as 2026-11-28", Phrase("Not a date: write it as 2026-11-28.")),
+        ("not a time of day: write it as 17:30", Phrase("Not a time of day: write it as 17:30.")),
+        (r"there is no day (?P<day>\S+)", Phrase("There is no day {day}.")),
+        (r"there is no time (?P<time>\S+)", Phrase("There is no time {time}.")),
+        (r"year (?P<year>\d+) is not within .*", Phrase("The year {year} cannot be meant.")),
+        ("the year needs four digits", Phrase("The year needs four digits.")),
+        (
+            "this is a spreadsheet's day number: .*",
+            Phrase("This is a spreadsheet's day number: format the column as a date."),
+        ),
+        (
+            r"can be read in two ways, (?P<one>\S+) or (?P<other>\S+): .*",
+            Phrase("Can be read in two ways, {one} or {other}: write the year first, or choose the order."),
+        ),
+        (
+            f"the last (?:working )?day {_TWO_DAYS}.*",
+            Phrase("The last day {last} is before: {what} {earlier}."),
+        ),
+        ("the id is missing", Phrase("The id is missing.")),
+        ("the account is missing: .*", Phrase("The account is missing: it says who this is.")),
+        (
+            "a spreadsheet rounded this number: .*",
+            Phrase("A spreadsheet rounded this number: format it as text."),
+        ),
+        ("there is no last working day to go with it", Phrase("There is no last working day to go with it.")),
+        (r"(?P<n>\d+) characters, more than (?P<most>\d+)", Phrase("{n} characters, more than {most}.")),
+        ("holds a control character", Phrase("Holds a control character.")),
+        ("not a word that is known: .*", Phrase("Not a word that is known here.")),
+        ("not a time zone of the IANA database.*", Phrase("Not a time zone, such as Asia/Shanghai.")),
+        (
+            r"line (?P<line>\d+) \(id (?P<id>.+)\) has this account; that one counts",
+            Phrase("Line {line} (id {id}) has this account; that one counts."),
+        ),
+        (
+            r"line (?P<line>\d+) has the same id; that one counts",
+            Phrase("Line {line} has the same id; that one counts."),
+        ),
+        (r"says what line (?P<line>\d+) says", Phrase("Says what line {line} says.")),
+        (
+            "this account belongs to (?P<id>.+), who is stored and keeps it",
+            Phrase("This account belongs to {id}, who keeps it."),
+        ),
+        (
+            "these accounts belong to several people: (?P<ids>.+)",
+            Phrase("These accounts belong to several: {ids}."),
+        ),
+        (
+            "cannot be matched: nobody has this account.*",
+            Phrase("Cannot be matched: nobody has this account."),
+        ),
+        ("no person with this id, account or name, .*", Phrase("Nobody has this id, account or name.")),
+        ("managers go round: (?P<ids>.+)", Phrase("Managers go round: {ids}.")),
+        ("named as their own manager, .*", Phrase("Named as their own manager, which counts as none.")),
+        (
+            r"flagged by hand with (?P<day>\S+) as the last day, which stands.*",
+            Phrase("Flagged by hand with {day} as the last day, which stands."),
+        ),
+        (
+            "no longer listed, and kept: the person is leaving, and nobody else has it",
+            Phrase("No longer listed, and kept: the person is leaving, and nobody else has it."),
+        ),
+        (r"erased on (?P<day>\S+); .*", Phrase("Erased on {day}.")),
+        (
+            r"(?P<n>\d+) cells, but the header names (?P<width>\d+) columns",
+            Phrase("{n} cells, but the header names {width} columns."),
+        ),
+        ("a quote is .*", Phrase("A quotation mark is not closed, or stands inside a cell.")),
+        ("there are no rows below the header", Phrase("There are no rows below the header.")),
+        ("the file is empty: .*", Phrase("The file is empty: its first line must name the columns.")),
+        (
+            "no column for the person's id or account .*",
+            Phrase("No column is known as the id or the account: choose the columns below."),
+        ),
+        ("two columns both mean .*", Phrase("Two columns mean the same: choose the columns below.")),
+        ("not a workbook that can be read.*", Phrase("Not a workbook that can be read.")),
+        (
+            "neither text nor an XLSX workbook: .*",
+            Phrase("Neither text nor a workbook: save it as .xlsx or CSV."),
+        ),
+        (
+            "the leaving date is that of HR's file: .*",
+            Phrase("The date is that of HR's file: correct it, or import it."),
+        ),
+        ("nobody flagged this person", Phrase("Nobody flagged this person.")),
+        (
+            "somebody changed this person meanwhile: .*",
+            Phrase("Somebody changed this person meanwhile: correct it instead."),
+        ),
+        ("it is too late to undo it: .*", Phrase("It is too late to undo it: correct it instead.")),
+        (
+            r"(?P<n>\d+) of the (?P<what>accounts|devices|secrets) (?:is|are) open: a note has to say why",
+            Phrase("{n} are still open: a note has to say why."),
+        ),
+        (
+            r"(?P<n>\d+) alerts? (?:is|are) open: .*",
+            Phrase("{n} alerts are open: close them, or a note has to say why."),
+        ),
+        ("no last working day is known yet", Phrase("No last working day is known yet.")),
+        (
+            r"import (?P<import>\d+) cannot be undone: (?P<n>[\d,]+) of its people were changed since: .*",
+            Phrase("{n} of its people were changed since."),
+        ),
+    )
+]
+
+
+def said(ask: Ask, message: str) -> str:
+    """In English as the domain has it."""
+    if ask.look.language == "en":
+        return message
+    for pattern, phrase in _KNOWN:
+        if found := pattern.fullmatch(message):
+            values = found.groupdict()
+            if values.get("what") in _FIELDS:
+                values["what"] = ask.text(_FIELDS[values["what"]].words)
+            return ask.text(phrase.words, **values)
+    return message
