@@ -7,6 +7,7 @@ its other copy is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 from sqlalchemy import Connection
@@ -26,6 +27,7 @@ from server.pipeline.leaver_entries import (
 
 EVENTS_READ_MAX = 200_000
 """Most events that are read for one alert; `Evidence.read_all` says whether that was all."""
+_BLOCKS_AT_ONCE = 50
 
 
 def evidence(connection: Connection, alert_id: int, limit: int = 100) -> Evidence:
@@ -57,11 +59,10 @@ def stored_events(
     """As evidence_events, of any ranges."""
     for wanted in ranges:
         next_seq = wanted.first_seq
-        for block in range_blocks(connection, wanted):
+        for block, later in _with_later(connection, range_blocks(connection, wanted)):
             if block.first_seq + block.count <= next_seq:
                 continue
             try:
-                later = later_versions(connection, [block.id]).get(block.id, [])
                 known = current_entries(block.leaver, later, block.count)
                 events = decode_events(block.record).events
                 found = [
@@ -74,6 +75,16 @@ def stored_events(
             yield from found
             if found:
                 next_seq = found[-1].seq + 1
+
+
+def _with_later(
+    connection: Connection, blocks: Iterator[EventBlock]
+) -> Iterator[tuple[EventBlock, Sequence[bytes]]]:
+    """With what is known of each later; asked for a few blocks at a time."""
+    while some := list(islice(blocks, _BLOCKS_AT_ONCE)):
+        later = later_versions(connection, [block.id for block in some])
+        for block in some:
+            yield block, later.get(block.id, [])
 
 
 def _within(

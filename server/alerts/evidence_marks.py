@@ -108,7 +108,7 @@ def mark_of(found: EvidenceEvent) -> EvidenceMark:
     )
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Told(msgspec.Struct, frozen=True, gc=False):
     act: str = ""
     names: tuple[str, ...] = ()
     file: File | None = None

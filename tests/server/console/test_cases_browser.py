@@ -87,7 +87,8 @@ def test_from_an_alert_to_a_pack_that_shows_what_was_changed(
     page.locator("#case-close textarea").fill("handed over")
     page.locator("#case-close button.primary").click()
     expect(page.get_by_text("handed over").first).to_be_visible()
-    said = page.locator("body").inner_text().casefold()
+    # A digest may hold any four digits.
+    said = re.sub(r"\b[0-9a-f]{10,}\b", "", page.locator("body").inner_text().casefold())
     assert [word for word in SECRETS if word.casefold() in said] == []
     assert errors_of(page) == []
     page.context.close()

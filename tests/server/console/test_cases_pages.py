@@ -32,7 +32,9 @@ def _case(site: Site, title: str = "Customers on a stick") -> int:
 
 
 def _names(text: str) -> list[str]:
-    return [word for word in SECRETS if word.casefold() in text.casefold()]
+    # A digest may hold any four digits.
+    text = re.sub(r"\b[0-9a-f]{10,}\b", "", text.casefold())
+    return [word for word in SECRETS if word.casefold() in text]
 
 
 def _made(analyst: httpx.Client, case: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,8 @@ def test_a_masked_pack_verifies_tells_all_and_names_nobody(
     assert "customers-029.xlsx" in said
     assert "465 MB (30 files) to a device first seen that day" in said
     assert "page 1 of" in said
-    text = _text(path).casefold()
+    # A digest may hold any four digits.
+    text = re.sub(r"(?<![0-9a-z])[0-9a-f]{10,}(?![0-9a-z])", "", _text(path).casefold())
     assert [word for word in SECRETS if word.casefold() in text] == []
     assert made.pseudonyms
     assert all(pseudonym in _text(path) for pseudonym in made.pseudonyms)
