@@ -22,6 +22,7 @@ from server.console.access import refused
 from server.console.app import console_routes
 from server.console.page import Console
 from server.console.security_headers import secured
+from server.console.warming import warm
 
 OTHER = "other"
 """Method and route, for counting requests that fit none."""
@@ -38,6 +39,7 @@ ENDPOINTS: list[Endpoint[ApiService]] = [
 def create_app(service: ApiService) -> Starlette:
     """All of `leaver up`."""
     console = Console(service)
+    warm(console)
 
     def shown(request: Request, error: ApiError) -> Response:
         return secured(refused(console, request, error))

@@ -116,7 +116,11 @@ class Hidden:
             self._entries[words] = Entry({whose} if whose else set(), within, capitalised)
         else:
             # A machine's name tells nobody apart: once it is hidden for no one in particular it stays so.
-            known.whose = known.whose | {whose} if whose and known.whose else set()
+            if whose and known.whose:
+                # In place: thousands share a first name.
+                known.whose.add(whose)
+            else:
+                known.whose = set()
             known.within |= within
             known.capitalised &= capitalised
         self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
@@ -150,7 +154,7 @@ class Hidden:
             if not entry.within and not (run[0].open_left and run[-1].open_right):
                 continue
             # Of a whole name that may be seen no part is hidden for somebody else's sake.
-            return count, not entry.whose or any(whose not in revealed for whose in entry.whose)
+            return count, not entry.whose or any(whose not in revealed for whose in tuple(entry.whose))
         return 0, False
 
 

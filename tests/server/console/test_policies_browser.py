@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from server.people.roles import Role
 from tests.server.console.browser import NARROW, Browsers, bars_to_people, errors_of, picture
+from tests.server.console.published_policies import HIGH, held, publish_shipped
 from tests.server.console.site import Site
-from tests.server.console.test_policies_page import HIGH, held, publish_shipped
 from tests.server.policies.rule_texts import COPIED, RULE
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.long]

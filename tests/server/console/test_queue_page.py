@@ -12,7 +12,9 @@ import msgspec
 import pytest
 from sqlalchemy import delete, insert, select, update
 
+from policies.rule_file import SHIPPED_RULES
 from server.console.ingest_watch import Ingest, IngestWatch, ingest_of
+from server.console.phrases import chinese
 from server.people.roles import Role
 from server.process_state import ProcessState
 from server.status_types import Status
@@ -264,3 +266,13 @@ def test_the_status_is_looked_at_once_for_many_pages(site: Site) -> None:
     for _ in range(20):
         watch.now()
     assert len(looked) == 1
+
+
+def test_every_rule_that_is_shipped_has_a_title_in_chinese() -> None:
+    titles = {
+        found[1].strip().strip("'\"")
+        for path in SHIPPED_RULES.rglob("*.yml")
+        for found in re.finditer(r"^title:(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(titles) > 80
+    assert titles - chinese().keys() == set()
