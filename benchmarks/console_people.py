@@ -45,7 +45,8 @@ from server.store.tables import (
     trait_uses,
 )
 from tests.postgres_server.server import PostgresServer
-from tests.server.console.site import NOW, Site
+from tests.server.alerts.recorded_leak import NOW
+from tests.server.console.site import Site
 
 DAY_MS = 86_400_000
 TODAY = NOW // DAY_MS
