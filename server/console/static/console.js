@@ -143,10 +143,25 @@ document.addEventListener("click", (event) => {
 // A form is sent once, however often Enter is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method === "dialog" || form.matches("[hx-post],[hx-get]")) return;
+  if (event.defaultPrevented || form.method === "dialog" || form.matches("[hx-post],[hx-get],[data-downloads]")) return;
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   addEventListener("pageshow", () => { delete form.dataset.sent; }, { once: true });
+});
+
+// A form that leads to another page is sent only while the session holds: else what was typed would be lost.
+// At the window, behind everybody who sends a form in a way of their own.
+addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post" || form.matches("[hx-post],[action='/sign-out']")) return;
+  if (!document.body.dataset.user || form.dataset.holds) { delete form.dataset.holds; return; }
+  event.preventDefault();
+  const { submitter } = event;
+  const answer = await ask("/api/v1/me");
+  delete form.dataset.sent;
+  if (!answer?.ok) return;
+  form.dataset.holds = "1";
+  form.requestSubmit(submitter);
 });
 
 // What was copied is said. [data-copies] holds the text, or the id of what holds it (#ID).

@@ -102,6 +102,24 @@ def test_what_was_typed_survives_a_session_that_ends(site: Site, browsers: Brows
     expect(page.get_by_label("Text")).to_have_value("half a sentence")
 
 
+def test_a_form_that_leads_elsewhere_is_sent_after_signing_in_again(site: Site, browsers: Browsers) -> None:
+    set_password(site, Role.ADMINISTRATOR)
+    page = browsers.page(site, Role.ADMINISTRATOR)
+    page.goto(f"{site.url}/users")
+    page.get_by_role("main").get_by_label("Name", exact=True).fill("anna")
+    page.context.clear_cookies()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Give anna this link")).to_be_visible()
+    page.goto(f"{site.url}/audit")
+    for _ in range(2):
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export what is found").click()
+        assert download.value.suggested_filename.endswith(".jsonl")
+
+
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
 def test_no_page_bars_anybody(
     site: Site, browsers: Browsers, language: str, theme: str, size: dict[str, int]

@@ -35,7 +35,7 @@ OTHERS = [table for table in metadata.sorted_tables if table not in HR_TABLES]
 SETS_GOING = {("look_back_queue.py", "event_blocks"), ("look_back_queue.py", "look_backs")}
 """What HR says sets the look-back going: whether any event is stored is all that is asked for it."""
 HIDES_NAMES = {("text_mask.py", "agents"), ("unmaskings.py", "unmaskings")}
-"""What hides names asks for endpoints, which are often called after people, and who sees whose name for now."""
+"""What hides names asks for endpoints, often called after people, and who sees whose name for now."""
 OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts, import_mappings}
 """What the modules of server/people may name at all: for the directory and pseudonyms, not for HR."""
 _SERVER = Path(server.people.__path__[0]).parent
