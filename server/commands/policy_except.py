@@ -106,7 +106,7 @@ def make_exception(
     why = checked_reason(reason, REASON_CHARACTERS)
     with open_installation(data) as installation:
         now = system_clock()
-        wanted = Wanted(person, account, host, device, destination, _fields(fields))
+        wanted = Wanted(person, account, host, device, destination, fields=_fields(fields))
         last_day = _last_day(until, now)
         if wanted.empty:
             raise click.UsageError(

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from server.api import hr_routes
 from server.config import PeopleConfig
 from server.people.directory import load_directory
+from server.people.import_drafts import IMPORT_TURN
 from server.service_tokens import TokenRole
 from server.store.tables import audit, people_changes
 from tests.server.api.running_server import RunningServer
@@ -198,7 +199,7 @@ def test_bodies_are_bounded_and_imports_come_one_at_a_time(
 ) -> None:
     large = b"id\n" + b"x" * hr_routes.IMPORT_BYTES_MAX
     assert hr.post(PLACE, content=large, headers=CSV).status_code == 413
-    with hr_routes._turn:
+    with IMPORT_TURN:
         busy = hr.post(PLACE, content=STAFF, headers=CSV)
     assert (busy.status_code, busy.json()["reason"], busy.headers["retry-after"]) == (503, "busy", "10")
     assert hr.post(PLACE, content=STAFF, headers=CSV).status_code == 200
