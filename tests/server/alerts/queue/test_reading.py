@@ -238,6 +238,7 @@ def test_the_mark_differs_after_each_kind_of_change(queue: Connection) -> None:
     marks.append(read_mark(queue, NOW + 6))
     queue.execute(delete(alerts).where(alerts.c.id == 6))
     marks.append(read_mark(queue, NOW))
+    marks.append(read_mark(queue, NOW + DAY_MS))
     assert all(one != other for one, other in pairwise(marks))
 
 
