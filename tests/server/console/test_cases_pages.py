@@ -37,6 +37,12 @@ def _names(text: str) -> list[str]:
     return [word for word in SECRETS if word.casefold() in text]
 
 
+def _actions_of(site: Site, object: str) -> list[str]:
+    with site.database.read() as connection:
+        query = select(audit.c.action).where(audit.c.object == object).order_by(audit.c.seq)
+        return list(connection.execute(query).scalars())
+
+
 def _made(analyst: httpx.Client, case: int) -> str:
     """The part of the page that tells of packs, once none is being made any more."""
     deadline = time.monotonic() + 30
@@ -172,6 +178,11 @@ def test_a_pack_with_names_is_handed_to_another_for_a_reason(site: Site, analyst
     assert (refused.status_code, refused.json()["reason"]) == (409, "case_names")
     assert lin.post("/packs/1/download", data={"reason": "I stand in"}).status_code == 200
     assert analyst.post("/packs/1/download").status_code == 200
+    assert _actions_of(site, f"case:{case}")[-1] != "pack.records", "a choice of its own"
+    form = {"names": "1", "reason": "the court asks", "records": "1"}
+    analyst.post(f"/cases/{case}/packs", data=form)
+    _made(analyst, case)
+    assert "pack.records" in _actions_of(site, f"case:{case}")
 
 
 @pytest.mark.databases("sqlite")
