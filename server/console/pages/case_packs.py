@@ -13,7 +13,7 @@ from server.console.cases_shown import no_case, packs_shown, refusal
 from server.console.page import Ask, Console, Page
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
-from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, take_out
+from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, note_cancel, take_out
 from server.people.roles import Right
 
 TYPED_BYTES: Final = 64 << 10
@@ -68,7 +68,12 @@ def cancel(console: Console, ask: Ask) -> Response:
             pack = get_pack(connection, ask.path["id"])
     except UnknownPack:
         raise _no_pack(ask) from None
-    console.made(Packs).jobs.cancel(pack.id)
+    packs = console.made(Packs).jobs
+    found = packs.progress(pack.id)
+    if found is not None and not found.cancelled:
+        with console.database.begin() as connection:
+            note_cancel(connection, pack, actor=ask.viewer.actor, at=ask.now)
+        packs.cancel(pack.id)
     return ask.redirect(_place(ask, pack.case))
 
 
