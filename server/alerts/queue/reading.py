@@ -254,6 +254,8 @@ class Part(msgspec.Struct, frozen=True):
 
     id: int
     score: int
+    events: int
+    last_time: int
 
 
 def read_rows(connection: Connection, numbers: Sequence[int]) -> dict[int, StoredRow]:
@@ -276,11 +278,11 @@ def read_parts(connection: Connection, numbers: Sequence[int]) -> dict[int, list
     """By main alert, the highest first."""
     at = alerts.c
     query = (
-        select(at.merged_into, at.id, at.score)
+        select(at.merged_into, at.id, at.score, at.events, at.last_time)
         .where(at.merged_into.in_(numbers))
         .order_by(at.score.desc(), at.id)
     )
     found: dict[int, list[Part]] = {}
     for row in connection.execute(query):
-        found.setdefault(row.merged_into, []).append(Part(row.id, row.score))
+        found.setdefault(row.merged_into, []).append(Part(row.id, row.score, row.events, row.last_time))
     return found
