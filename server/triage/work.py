@@ -168,7 +168,7 @@ class Work:
         return Outcome(self.verb.value, tuple(done), tuple(self._refused), (*changed, *mains), group)
 
 
-def _shown(row: Row[Any]) -> Shown:
+def _shown(row: Any) -> Shown:
     return Shown(row.events, row.score, row.last_time)
 
 

@@ -145,7 +145,7 @@ def _view(row: StoredRow, title: Title, masked: Mapping[str, str], sight: Sight)
 
 
 def _seen(row: StoredRow, parts: Sequence[Part]) -> str:
-    every = (row, *parts)
+    every: tuple[StoredRow | Part, ...] = (row, *parts)
     events, score = sum(each.events for each in every), max(each.score for each in every)
     return f"{row.triage_version}:{events}:{score}:{max(each.last_time for each in every)}"
 
