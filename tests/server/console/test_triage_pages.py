@@ -17,7 +17,7 @@ from server.console.phrases import chinese
 from server.console.snooze_times import snooze_until
 from server.console.triage_told import DONE
 from server.people.roles import Role
-from server.store.tables import alert_notes, alerts
+from server.store.tables import alert_notes, alerts, cases
 from server.triage.outcome import BULK_MAX, MESSAGES
 from tests.server.alerts.recorded_leak import SECRETS, open_alert
 from tests.server.console.site import HOUR, USERS, Site
@@ -235,3 +235,19 @@ def test_what_grew_since_it_was_shown_is_not_closed_unseen(site: Site, client: h
     looked = re.search(r'data-version="([0-9:]+)"', client.get("/alerts/2/panel").text)
     assert looked is not None
     assert post(client, "close", 2, **typed | {"seen": f"2:{looked[1]}"}).json()["done"] == [2]
+
+
+def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_words(
+    site: Site, client: httpx.Client
+) -> None:
+    into = post(client, "escalate", 2, title="Roadmap to quillfeather").json()["case"]
+    page = site.client(Role.ANALYST).get("/alerts").text
+    assert f'<option value="{into}">{into} · Roadmap to ' in page
+    assert f'<option value="{into}">' in site.client(Role.ANALYST).get("/alerts/review").text
+    with site.database.begin() as connection:
+        values = {"status": "closed", "outcome": "confirmed", "closed_by": "eve", "closed_at": 1}
+        connection.execute(update(cases).values(**values))
+    assert f'<option value="{into}">' not in site.client(Role.ANALYST).get("/alerts").text
+    refused = post(client, "escalate", 3, case=into)
+    assert refused.status_code == 409
+    assert refused.json()["error"] == "It was closed as confirmed leak by eve. Reopen it first."
