@@ -143,7 +143,7 @@ def verify_pack(file: Path, key: str | None, as_json: bool) -> None:
     if as_json:
         echo_json(verdict_json(verdict))
     else:
-        click.echo(as_text(verdict), nl=False)
+        click.echo(as_text(verdict, given=key is not None), nl=False)
     if verdict.findings:
         raise SystemExit(FINDINGS)
 

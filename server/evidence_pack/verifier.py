@@ -507,8 +507,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def as_text(verdict: Verdict) -> str:
-    """For people."""
+def as_text(verdict: Verdict, given: bool = False) -> str:
+    """For people. `given`: whether the key was held against one that the caller named."""
     lines = [f"{each.kind:<11} {each.message}" for each in verdict.findings]
     if verdict.findings:
         lines.append("This pack is NOT as it was made.")
@@ -520,7 +520,11 @@ def as_text(verdict: Verdict) -> str:
         lines.append("All hashes hold. The signature was NOT checked: install the package cryptography.")
     if verdict.key:
         lines.append(f"key         sha256:{verdict.key}")
-        lines.append("            compare it with what the installation shows: leaver evidence key")
+        lines.append(
+            "            the one that was asked for"
+            if given and not verdict.findings
+            else "            nobody's yet: compare it with what the installation shows, leaver evidence key"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -535,7 +539,9 @@ def main(arguments: list[str] | None = None) -> int:
     except NoPack as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(json.dumps(as_json(verdict), indent=2) + "\n" if given.json else as_text(verdict))
+    sys.stdout.write(
+        json.dumps(as_json(verdict), indent=2) + "\n" if given.json else as_text(verdict, bool(given.key))
+    )
     return verdict.exit_code
 
 

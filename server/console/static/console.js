@@ -241,3 +241,10 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(wanted.startsWith("#") ? document.querySelector(wanted).textContent : wanted);
   if (copies.dataset.copied) toast(copies.dataset.copied);
 });
+
+// Ctrl-Enter sends the form of a text of several lines, where Enter begins a line.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.defaultPrevented) return;
+  const text = event.target.closest?.("dialog textarea");
+  if (text?.form) { event.preventDefault(); text.form.requestSubmit(text.form.querySelector("button:not([type=button])")); }
+});
