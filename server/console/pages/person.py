@@ -18,6 +18,7 @@ from server.console.channel_words import ORDER, channel_name
 from server.console.charts.hours_of_week import hours_of_week as drawn_hours
 from server.console.charts.lanes import Lane, LaneDay, lanes
 from server.console.charts.risk_line import RiskMark, RiskPoint, risk_line
+from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
 from server.console.pages.people_asked import (
     DAY_ZERO,
@@ -78,6 +79,7 @@ def person(console: Console, ask: Ask) -> Response:
     )
     return ask.page(
         "people/person.html",
+        ingest=console.made(IngestWatch).now(),
         found=found,
         who=Who(found.pseudonym, found.grant),
         grant_until={} if found.grant is None else {found.pseudonym: found.grant.until},
