@@ -166,7 +166,7 @@ class PackJobs:
                 _logger.info("pack_no_longer_wanted", extra={"pack": pack_id})
 
 
-def asked(actor: str, at: int, *, language: str, reason: str | None) -> PackRequest:
-    """`reason`: why names are needed; None: without names."""
+def asked(actor: str, at: int, *, language: str, reason: str | None, records: bool = False) -> PackRequest:
+    """`reason`: why names are needed; None: without names. `records`: with what agents signed, too."""
     unmasking = None if reason is None else Unmasking(actor, at, reason)
-    return PackRequest(actor, at, "zh" if language == "zh" else "en", unmasking)
+    return PackRequest(actor, at, "zh" if language == "zh" else "en", unmasking, records)
