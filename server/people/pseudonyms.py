@@ -165,6 +165,11 @@ def subject_of(connection: Connection, shown: str) -> str:
     return str(subject)
 
 
+def looks_like_pseudonym(text: str) -> bool:
+    """As pseudonyms are written, whoever has it."""
+    return _LOOKS_SO.fullmatch(text) is not None
+
+
 def candidate(key: bytes, subject: str) -> str:
     """The pseudonym that a subject without one would get, unless it is taken."""
     return _prefix(subject) + _code(key, subject)[:_SHORTEST]

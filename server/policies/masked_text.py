@@ -72,11 +72,9 @@ def text_mask(
     concerned = set(_concerned(directory, names, whole.casefold()))
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
     masker = Masker(directory, key, shown)
-    words: dict[str, str] = {}
-    for each in concerned:
-        label = masker.subject(person_subject(each))
-        for word in _words_of(directory, each, names.get(each, "")):
-            words[word] = label if words.get(word, label) == label else SEVERAL
+    words = {
+        word: SEVERAL for each in concerned for word in _words_of(directory, each, names.get(each, ""))
+    }
     compared: dict[str, str] = {}
     for text in texts:
         for field, value in _naming_values(text) if text not in shipped else ():
