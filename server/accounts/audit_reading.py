@@ -72,8 +72,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """`hash`: of the row as it was written, with what is hidden here. `withheld`: the viewer's role may not
-    see its reason and details, or nobody may, since they name somebody who was erased."""
+    """Without its hash: a guess at what is hidden, of this row or one before, could be held against it. Nor
+    are hashes of policies in what those see who may not see names. `withheld`: the viewer's role may not see
+    its reason and details, or nobody may, since they name somebody who was erased."""
 
     seq: int
     at: Milliseconds
@@ -82,7 +83,6 @@ class AuditRow(msgspec.Struct, frozen=True):
     object: str
     reason: str | None
     detail: dict[str, Any] | None
-    hash: str
     withheld: bool = False
 
 
@@ -172,6 +172,7 @@ def _shown(
     sees_names, sees_alerts = may(role, Right.SEE_NAMES), may(role, Right.SEE_ALERTS)
     if sees_names:
         return [row if sees_alerts else _without_acts(row, people) for row in rows]
+    rows = [_without_hash(row) for row in rows]
     texts = {text: "" for row in rows for text in _texts(row)}
     masked = dict(zip(texts, masked_prose(_Console(database), list(texts)), strict=True))
     key, _ = shown_names(database, ())
@@ -185,6 +186,13 @@ def _shown(
         )
         for row in rows
     ]
+
+
+def _without_hash(row: AuditRow) -> AuditRow:
+    """Of a policy's text, which may name somebody."""
+    if row.detail is None or "hash" not in row.detail:
+        return row
+    return msgspec.structs.replace(row, detail={k: v for k, v in row.detail.items() if k != "hash"})
 
 
 def _actor(actor: str, key: bytes) -> str:

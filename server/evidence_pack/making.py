@@ -222,7 +222,8 @@ class _Making:
                     "rule_id": each.rule_id,
                     "version": each.number,
                     "title": mask(each.title),
-                    "sha256": each.sha256,
+                    # A guess at what is masked could be held against it.
+                    "sha256": each.sha256 if text == each.text else None,
                     "masked": text != each.text,
                     "saved_at": rfc3339(each.saved_at),
                     "saved_by": each.saved_by,
@@ -237,11 +238,14 @@ class _Making:
                 lines.line(row)
 
     def _fields(
-        self, head: tuple[int, str] | None, timeline: Timeline, custody: list[CustodyRow]
+        self, head: tuple[int, str | None] | None, timeline: Timeline, custody: list[CustodyRow]
     ) -> dict[str, Any]:
         """The manifest's, beside the files."""
         request, scope = self._request, self._scope
         unmasking = request.unmasking
+        hidden = {row.seq for row in custody if row.hash is None}
+        if head is not None and not hidden.isdisjoint((head[0], head[0] - 1)):
+            head = head[0], None
         return {
             "made_at": rfc3339(request.at),
             "made_by": request.made_by,

@@ -194,7 +194,7 @@ def _custody(facts: ReportFacts) -> list[Flowable]:
             row.action,
             row.object,
             row.reason or "",
-            row.hash[:12],
+            (row.hash or "–")[:12],
         ]
         for row in shown
     ]

@@ -145,8 +145,8 @@ def _is_current(leaving: Leaver) -> bool:
 
 
 class _Told:
-    """The list's order and where its pages begin, in the names that the reader sees: an id in either would tell
-    somebody who sees pseudonyms whose each of them is. `shown`: pseudonyms by person id; empty: ids are seen."""
+    """The list's order and where its pages begin, in the names that the reader sees: an id in either would
+    tell whoever sees pseudonyms whose they are. `shown`: pseudonyms by person id; empty: ids are seen."""
 
     def __init__(self, shown: Mapping[str, str]) -> None:
         self._shown = shown

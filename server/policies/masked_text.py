@@ -1,8 +1,8 @@
 """Texts of rules and exceptions without names: what fields that name people are compared with, and the ids,
 names and accounts of people wherever they stand. Lines that hold ids and days of the text itself stay.
 
-Only values that are compared show a pseudonym. All else that names somebody shows `[name]`: whoever may type a
-reason could ask with it whose pseudonym a name has (people/text_mask.py).
+Only values that are compared show a pseudonym. All else that names somebody shows `[name]`: whoever may type
+a reason could ask with it whose pseudonym a name has (people/text_mask.py).
 
 People are called May, Left and Person. A word that stands in rules which Leaver ships, or in the name of a
 field, is no name here unless such a field is compared with it: else rules would be unreadable, and whoever

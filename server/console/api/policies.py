@@ -83,11 +83,12 @@ class PoliciesAnswer(msgspec.Struct, frozen=True):
 
 
 class VersionAnswer(msgspec.Struct, frozen=True):
-    """`text`: null where its file is gone."""
+    """`text`: null where its file is gone. `hash`: of the text as it is kept, in SHA-256; null where the
+    caller sees less of it, since a guess at the rest could be held against it."""
 
     number: int
     text: str | None
-    hash: str
+    hash: str | None
     enabled: bool
     origin: Origin
     saved_at: Milliseconds
@@ -204,7 +205,7 @@ def versions(console: Console, ask: Ask, _query: Nothing, _body: None) -> Versio
         VersionAnswer(
             each.number,
             text if each.text is not None else None,
-            each.hash,
+            each.hash if sight.names or text == each.text else None,
             each.enabled,
             each.origin,
             each.saved_at,

@@ -112,7 +112,7 @@ def test_where_an_analysts_next_page_begins_names_nobody_and_asks_about_nobody(d
             assert each.casefold() not in after.casefold()
             assert each.encode().hex() not in after
     assert len(set(seen)) == len(ids)
-    for made_up in (f"2.9.{'E1001'.encode().hex()}", "2.9.E1001", "2.9."):
+    for made_up in (f"2.9.{b'E1001'.hex()}", "2.9.E1001", "2.9."):
         assert _list(database, Role.ANALYST, scope="all", after=made_up).rows[0].person == seen[0]
 
 
