@@ -342,6 +342,7 @@ BENCHMARKS = (
             ),
         ),
     ),
+    Benchmark("console_pages", ("--turns", "3", "--database", "sqlite"), ()),
     Benchmark("evidence_pack", ("--alerts", "2", "--events", "500"), ()),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )

@@ -9,8 +9,8 @@
 | stopped | said that it was stopped in good order |
 | revoked | refused for good |
 
-What is in its heartbeat an agent says about itself: a claim, no proof. Gaps are days on which none of its
-collectors watched, between two on which one did.
+What is in its heartbeat an agent says about itself: a claim, no proof. Gaps are whole days before today on
+which none of its collectors watched, from the day after it was enrolled on.
 """
 
 from __future__ import annotations
@@ -100,16 +100,16 @@ class FleetAgent(msgspec.Struct, frozen=True):
 def read_fleet(connection: Connection, directory: Directory, *, now: int) -> tuple[FleetAgent, ...]:
     """All agents, the worst first: by standing, leavers' machines before others', then by what needs a look.
     now: ms UTC."""
-    rows = connection.execute(select(agents.c.name, agents.c.heartbeat))
+    rows = connection.execute(select(agents.c.name, agents.c.heartbeat, agents.c.enrolled_at)).all()
     beats: dict[str, Mapping[str, Any]] = {row.name: row.heartbeat or {} for row in rows}
-    gaps = _gaps(connection, now)
+    gaps = _gaps(connection, {row.name: row.enrolled_at for row in rows if row.heartbeat}, now)
     people = _people(connection, now)
     found = (
         _agent(health, beats[health.name], directory, people.get(health.name), gaps.get(health.name, ()), now)
         for health in list_agents(connection, now=now)
         if health.name in beats
     )
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(found, key=place))
 
 
 def days_watched(connection: Connection, agent: str, *, now: int) -> dict[int, tuple[str, ...]]:
@@ -186,12 +186,13 @@ def _standing(health: AgentHealth, now: int) -> Standing:
     return Standing.LATE if quiet > LATE_MS else Standing.REPORTING
 
 
-def _place(agent: FleetAgent) -> tuple[int, bool, int, str]:
+def place(agent: FleetAgent) -> tuple[int, int, int, str]:
+    """Where it stands in the list; no two stand at the same."""
     problems = len(agent.findings) + len(agent.not_running) + len(agent.gaps)
-    return list(Standing).index(agent.standing), not agent.is_leavers, -problems, agent.name
+    return list(Standing).index(agent.standing), int(not agent.is_leavers), -problems, agent.name
 
 
-def _gaps(connection: Connection, now: int) -> dict[str, tuple[int, ...]]:
+def _gaps(connection: Connection, enrolled: Mapping[str, int | None], now: int) -> dict[str, tuple[int, ...]]:
     today = now // DAY_MS
     first = today - GAP_DAYS
     rows = connection.execute(
@@ -201,8 +202,12 @@ def _gaps(connection: Connection, now: int) -> dict[str, tuple[int, ...]]:
     for row in rows:
         watched[row.agent].add(row.day)
     return {
-        agent: tuple(day for day in range(min(days), max(days)) if day not in days and day < today)
-        for agent, days in watched.items()
+        agent: tuple(
+            day
+            for day in range(max(first, (since or 0) // DAY_MS + 1), today)
+            if day not in watched.get(agent, ())
+        )
+        for agent, since in enrolled.items()
     }
 
 

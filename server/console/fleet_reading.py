@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from server.agents.fleet import FleetAgent, Standing, read_fleet
+from server.agents.fleet import FleetAgent, Standing, place, read_fleet
 from server.console.known_people import KnownPeople
 from server.console.page import Console
 
 KEPT_MS: Final = 5_000
 PAGE_ROWS: Final = 100
+_PLACE: Final = re.compile(r"(\d)\.(\d)\.(-?\d{1,6})\.(.{1,64})")
 
 
 class FleetFilter(msgspec.Struct, frozen=True):
@@ -35,7 +38,7 @@ class FleetFilter(msgspec.Struct, frozen=True):
 
 
 class FleetPage(msgspec.Struct, frozen=True):
-    """`next_after`: the name behind which the next page begins."""
+    """`next_after`: behind whom the next page begins, as `fleet_page` takes it."""
 
     agents: tuple[FleetAgent, ...]
     count: int
@@ -90,13 +93,24 @@ def behind(version: str | None, known: Mapping[str, int]) -> int:
 
 
 def fleet_page(agents: Sequence[FleetAgent], wanted: FleetFilter, after: str = "") -> FleetPage:
-    """Those that fit, behind the agent `after` in the order of the fleet."""
+    """Those that fit, behind the place `after` in the order of the fleet: also where whoever stood there has
+    moved or gone since. What is no place is the beginning."""
     fits = _test(wanted)
     found = [agent for agent in agents if fits(agent)]
-    begin = next((place + 1 for place, agent in enumerate(found) if agent.name == after), 0)
+    behind_it = _read_place(after)
+    begin = 0 if behind_it is None else bisect_right(found, behind_it, key=place)
     shown = found[begin : begin + PAGE_ROWS]
     more = begin + PAGE_ROWS < len(found)
-    return FleetPage(tuple(shown), len(found), shown[-1].name if more else None)
+    return FleetPage(tuple(shown), len(found), _written(place(shown[-1])) if more else None)
+
+
+def _written(at: tuple[int, int, int, str]) -> str:
+    return ".".join(map(str, at))
+
+
+def _read_place(after: str) -> tuple[int, int, int, str] | None:
+    found = _PLACE.fullmatch(after)
+    return None if found is None else (int(found[1]), int(found[2]), int(found[3]), found[4])
 
 
 def _test(wanted: FleetFilter) -> Callable[[FleetAgent], bool]:

@@ -6,6 +6,7 @@ It is what `leaver status` says, looked at beside the pages, so that none waits 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from server.store.database import StoreUnavailable
 SILENT_MS: Final = 10 * 60_000
 """Agents speak every minute: when all of them say nothing for so long, something is wrong."""
 _KEPT_SECONDS: Final = 10.0
+_LATE_SECONDS: Final = 6 * _KEPT_SECONDS
 _FIRST_SECONDS: Final = 1.0
 _PIPELINE: Final = frozenset({"pipeline", "https"})
 _GONE: Final = frozenset({"revoked", "invited", "stopped"})
@@ -40,6 +42,13 @@ class Ingest(msgspec.Struct, frozen=True):
     silent: int = 0
     rules: int = 0
     trained: bool = True
+
+    @property
+    def mark(self) -> tuple[str | None, int | None, int, int, bool]:
+        """Differs where pages have to say something else. `since` in minutes: what waits longest is another
+        one all the time."""
+        since = None if self.since is None else self.since // 60_000
+        return self.trouble, since, self.agents, self.silent, self.trained
 
     @property
     def is_stale(self) -> bool:
@@ -85,20 +94,23 @@ class IngestWatch:
         self._looking: threading.Thread | None = None
 
     def now(self) -> Ingest:
-        """A few seconds old at most, while pages ask; the first one waits a moment."""
+        """A few seconds old at most, while pages ask; who comes first, or first again, waits a moment."""
         with self._lock:
-            fresh = self._read_at is not None and self._steady() - self._read_at < _KEPT_SECONDS
-            if fresh:
+            age = self._age()
+            if age < _KEPT_SECONDS:
                 return self._ingest
             if self._looking is None or not self._looking.is_alive():
                 self._looking = threading.Thread(target=self._look, name="ingest-watch", daemon=True)
                 self._looking.start()
-            looking, is_first = self._looking, self._read_at is None
-        if is_first:
+            looking = self._looking
+        if age > _LATE_SECONDS:
             looking.join(_FIRST_SECONDS)
         with self._lock:
-            late = self._read_at is None or self._steady() - self._read_at > 6 * _KEPT_SECONDS
-            return Ingest(trouble="unknown") if late and not is_first else self._ingest
+            return Ingest(trouble="unknown") if self._age() > _LATE_SECONDS else self._ingest
+
+    def _age(self) -> float:
+        """Seconds."""
+        return math.inf if self._read_at is None else self._steady() - self._read_at
 
     def _look(self) -> None:
         try:

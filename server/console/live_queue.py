@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from server.alerts.queue.state import read_mark
 from server.api.errors import ApiError
+from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Stream
 from server.console.queue_list import MARK_CHARACTERS, mark_text
 from server.people.roles import Right
@@ -42,6 +43,7 @@ class LiveQueue:
         self._lock = threading.Lock()
         self._listening: Counter[str] = Counter()
         self._mark: str | None = None
+        self._unread = False
         self._read_at = 0.0
         self._reading = threading.Lock()
         self._limiter: anyio.CapacityLimiter | None = None
@@ -74,11 +76,17 @@ class LiveQueue:
         with self._lock:
             return self._listening.total()
 
+    @property
+    def unread(self) -> bool:
+        """Whether the last look failed: nothing can be told, and no page may believe that all is told."""
+        return self._unread
+
     async def current(self) -> str | None:
-        """At most a second old; None: the database cannot be read."""
+        """At most a second old; None: not read yet, or `unread`."""
         if time.monotonic() - self._read_at >= LOOK_SECONDS and self._reading.acquire(blocking=False):
             try:
                 self._mark = await self.in_thread(self._look)
+                self._unread = self._mark is None
                 self._read_at = time.monotonic()
             finally:
                 self._reading.release()
@@ -91,9 +99,10 @@ class LiveQueue:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     def _look(self) -> str | None:
+        ingest = self._console.made(IngestWatch).now()
         try:
             with self._console.database.read() as connection:
-                return mark_text(read_mark(connection, self._console.clock()))
+                return mark_text(read_mark(connection, self._console.clock()), ingest)
         except StoreUnavailable as error:
             _logger.warning("queue_not_watched", extra={"detail": str(error)})
             return None
@@ -115,6 +124,8 @@ async def _events(queue: LiveQueue, whose: str, seen: str, again: Callable[[], b
         said = asked = time.monotonic()
         while not queue.stopping:
             mark, now = await queue.current(), time.monotonic()
+            if queue.unread:
+                return
             if mark is not None and mark != seen:
                 seen, said = mark, now
                 yield f"data: {mark}\n\n".encode()

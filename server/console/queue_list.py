@@ -24,6 +24,7 @@ from server.alerts.queue.saved import SavedView, saved_of
 from server.alerts.queue.searching import rule_titles, search
 from server.alerts.queue.state import BudgetState, Mark, QueueState, read_budget, read_mark, read_state
 from server.alerts.queue.views import QueueRowView, Sight, row_views
+from server.console.ingest_watch import Ingest
 from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console
 from server.people.pseudonyms import known_pseudonyms
@@ -52,13 +53,15 @@ class QueueAround(msgspec.Struct, frozen=True):
     budget: BudgetState
 
 
-def read_page(console: Console, ask: Ask, wanted: QueueFilter, after: Cursor | None) -> QueuePage:
+def read_page(
+    console: Console, ask: Ask, wanted: QueueFilter, after: Cursor | None, ingest: Ingest
+) -> QueuePage:
     with console.database.read() as connection:
         # First: what changes while the rest is read is told as new, not lost.
-        mark = mark_text(read_mark(connection, ask.now))
+        mark = mark_text(read_mark(connection, ask.now), ingest)
         places = read_places(connection, asked_of(console, ask, wanted, connection), after=after)
         rows = views_of(console, ask, connection, places.rows)
-        state = read_state(connection, since=day_begins(ask))
+        state = read_state(connection, since=day_begins(ask), now=ask.now)
     return QueuePage(rows, places.total, places.next, mark, state)
 
 
@@ -91,10 +94,15 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def read_changes(
-    console: Console, ask: Ask, wanted: QueueFilter, shown: Sequence[int], until: Cursor | None
+    console: Console,
+    ask: Ask,
+    wanted: QueueFilter,
+    shown: Sequence[int],
+    until: Cursor | None,
+    ingest: Ingest,
 ) -> Changes:
     with console.database.read() as connection:
-        mark = mark_text(read_mark(connection, ask.now))
+        mark = mark_text(read_mark(connection, ask.now), ingest)
         asked = asked_of(console, ask, wanted, connection)
         above = read_above(connection, asked, until)
         total = read_places(connection, asked, limit=1).total
@@ -137,9 +145,9 @@ def views_of(
     return row_views(found, stored, sight)
 
 
-def mark_text(mark: Mark) -> str:
-    """Tells nothing but whether two are the same."""
-    return hashlib.sha256(msgspec.json.encode(mark)).hexdigest()[:MARK_CHARACTERS]
+def mark_text(mark: Mark, ingest: Ingest) -> str:
+    """Of the alerts, and of whether they are all there are. Tells nothing but whether two are the same."""
+    return hashlib.sha256(msgspec.json.encode((mark, ingest.mark))).hexdigest()[:MARK_CHARACTERS]
 
 
 def day_begins(ask: Ask) -> int:

@@ -10,6 +10,7 @@ from analytics.alert_queues import DAY_QUEUE
 from server.retention import DAY_MS
 from server.status_types import HELD_DAYS
 from server.store.tables import alert_candidates, alerts, event_blocks, queue_days
+from server.triage.sleep import asleep as still_asleep
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -41,24 +42,32 @@ def read_mark(connection: Connection, now: int) -> Mark:
 
 
 class QueueState(msgspec.Struct, frozen=True):
-    """`ever`: whether any alert was ever raised. `heard`: when a record of events was worked through last."""
+    """`ever`: whether any alert was ever raised. `asleep`: how many are snoozed. `heard`: when a record of
+    events was worked through last."""
 
     ever: bool
     closed_today: int
+    asleep: int
     heard: int | None
 
 
-def read_state(connection: Connection, *, since: int) -> QueueState:
-    """`since`: the day's beginning for whoever looks, ms UTC."""
+def read_state(connection: Connection, *, since: int, now: int) -> QueueState:
+    """`since`: the day's beginning for whoever looks; `now`: ms UTC as well."""
     at = alerts.c
     ever = connection.execute(select(at.id).where(at.status != "held").limit(1)).first() is not None
     closed = select(func.count()).where(
         at.status == "closed", at.updated_at >= since, at.closed_at >= since, at.merged_into.is_(None)
     )
+    asleep = select(func.count()).where(
+        at.snoozed_until > now, at.status == "open", at.merged_into.is_(None), still_asleep(now)
+    )
     last = select(event_blocks.c.received_at).order_by(event_blocks.c.id.desc()).limit(1)
     heard = connection.execute(last).scalar()
     return QueueState(
-        ever, int(connection.execute(closed).scalar_one()), None if heard is None else int(heard)
+        ever,
+        int(connection.execute(closed).scalar_one()),
+        int(connection.execute(asleep).scalar_one()),
+        None if heard is None else int(heard),
     )
 
 

@@ -66,13 +66,14 @@ def alerts(console: Console, ask: Ask, query: QueueQuery, _body: None) -> QueueA
     after = read_cursor(query.after)
     if query.after and after is None:
         raise ApiError(400, "bad_query", "query: after is what an answer called next")
-    page = read_page(console, ask, QueueFilter(**given), after)
+    ingest = console.made(IngestWatch).now()
+    page = read_page(console, ask, QueueFilter(**given), after, ingest)
     return QueueAnswer(
         page.rows,
         min(page.total, COUNTED_MAX),
         page.total > COUNTED_MAX,
         None if page.next is None else page.next.text(),
-        console.made(IngestWatch).now(),
+        ingest,
     )
 
 

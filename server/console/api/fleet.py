@@ -18,7 +18,7 @@ Words = Annotated[str, Meta(max_length=256)]
 
 
 class FleetQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As the page's filters. `after`: the last name of the page before."""
+    """As the page's filters. `after`: the `next_after` of the page before."""
 
     standing: Standing | None = None
     version: Words = ""

@@ -43,8 +43,7 @@ def queue(console: Console, ask: Ask) -> Response:
     """GET /alerts: the page, or its list alone where a part is asked for."""
     wanted = read_filter(ask.query)
     after = read_cursor(ask.query.get("after", ""))
-    page = read_page(console, ask, wanted, after)
-    values = _list_values(console, ask, wanted, page, after)
+    values = _list_values(console, ask, wanted, after)
     if ask.fragment:
         return ask.fragment_of("queue/_list.html", **values)
     around = read_around(console, ask)
@@ -72,15 +71,14 @@ def _built_in(ask: Ask) -> list[tuple[str, str]]:
     ]
 
 
-def _list_values(
-    console: Console, ask: Ask, wanted: QueueFilter, page: QueuePage, after: Cursor | None
-) -> dict[str, Any]:
+def _list_values(console: Console, ask: Ask, wanted: QueueFilter, after: Cursor | None) -> dict[str, Any]:
+    ingest = console.made(IngestWatch).now()
     return {
-        "page": page,
+        "page": read_page(console, ask, wanted, after, ingest),
         "filter": wanted,
         "after": after,
         "counted_max": COUNTED_MAX,
-        "ingest": console.made(IngestWatch).now(),
+        "ingest": ingest,
         **_words(ask),
     }
 
@@ -105,20 +103,24 @@ class ChangedRow(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """What a page that is open has to change. `fresh`: new ones above its end; `count`: the words for all."""
+    """What a page that is open has to change. `fresh`: new ones above its end; `count`: the words for all;
+    `notice`: what is said above the list where it may not be complete."""
 
     mark: str
     rows: list[ChangedRow]
     fresh: int
     fresh_words: str
     count: str
+    notice: str
 
 
 def changes(console: Console, ask: Ask) -> Response:
     """GET /alerts/changes?rows=ID.STAMP,…&until=CURSOR and the page's filters."""
     shown = _shown(ask.query.get("rows", ""))
     until = read_cursor(ask.query.get("until", ""))
-    found = read_changes(console, ask, read_filter(ask.query), [each.alert for each in shown], until)
+    ingest = console.made(IngestWatch).now()
+    numbers = [each.alert for each in shown]
+    found = read_changes(console, ask, read_filter(ask.query), numbers, until, ingest)
     rows = []
     for each in shown:
         row = found.rows.get(each.alert)
@@ -127,7 +129,10 @@ def changes(console: Console, ask: Ask) -> Response:
         elif row.stamp != each.stamp:
             rows.append(ChangedRow(each.alert, _row_html(ask, row)))
     fresh = ask.text("{n} new ↑|{n} new ↑", n=found.fresh)
-    return ask.json(Changed(found.mark, rows, found.fresh, fresh, count_words(ask, found.total)))
+    notice = _html(ask, "queue/_ingest.html", {"ingest": ingest})
+    return ask.json(
+        Changed(found.mark, rows, found.fresh, fresh, count_words(ask, found.total), notice.strip())
+    )
 
 
 def _row_html(ask: Ask, row: QueueRowView) -> str:
@@ -170,8 +175,8 @@ def review(console: Console, ask: Ask) -> Response:
     wanted = read_filter(ask.query)
     wanted = msgspec.structs.replace(wanted, status="open", sort="score")
     after = read_cursor(ask.query.get("after", ""))
-    page = read_page(console, ask, wanted, after)
-    values = _list_values(console, ask, wanted, page, after)
+    values = _list_values(console, ask, wanted, after)
+    page: QueuePage = values["page"]
     row = page.rows[0] if page.rows else None
     values |= {
         "row": row,

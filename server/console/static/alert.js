@@ -46,9 +46,10 @@ async function undoGroup(group) {
   const answer = await ask("/alerts/undo", {
     method: "POST", headers: { accept: "application/json" }, body: new URLSearchParams({ group }),
   });
-  if (!answer) return;
-  if (!answer.ok) { await sayRefusal(answer); return; }
+  if (!answer) return false;
+  if (!answer.ok) { await sayRefusal(answer); return false; }
   location.reload();
+  return true;
 }
 
 // A verdict brings its usual reason, unless something else was typed.

@@ -19,15 +19,24 @@ export function onKey(act) {
   });
 }
 
-/** A short message; with `undo` a button for so many seconds, and the key z. */
+/** A short message; with `undo` a button for so many seconds, and the key z. Where `undo` resolves to false it
+ *  did not happen: the button stays. */
 export function toast(text, { undo = null, seconds = 8 } = {}) {
   const box = document.getElementById("toasts");
   const shown = document.createElement("div");
   shown.className = "toast";
   shown.append(Object.assign(document.createElement("span"), { textContent: text }));
   let timer = 0;
+  let taken = false;
   const gone = () => { clearTimeout(timer); shown.remove(); if (pending === take) pending = null; };
-  const take = () => { gone(); undo(); };
+  const take = async () => {
+    if (taken) return;
+    taken = true;
+    clearTimeout(timer);
+    if ((await undo()) !== false) { gone(); return; }
+    taken = false;
+    timer = setTimeout(gone, seconds * 1000);
+  };
   if (undo) {
     const button = Object.assign(document.createElement("button"), { className: "button", type: "button", textContent: spoken.undo });
     button.addEventListener("click", take);
@@ -39,23 +48,47 @@ export function toast(text, { undo = null, seconds = 8 } = {}) {
 }
 let pending = null;
 
-/** The banner above the content: what failed; `again` is called by its button. */
+/** The banner above the content: what failed; `again` is called by its button; null: there is none. */
 export function banner(text, again = () => location.reload()) {
   const shown = document.getElementById("banner");
+  const button = shown.querySelector("[data-banner-again]");
   shown.querySelector("[data-banner-text]").textContent = text;
-  shown.querySelector("[data-banner-again]").onclick = () => { shown.hidden = true; again(); };
+  button.hidden = again === null;
+  button.onclick = () => { shown.hidden = true; again(); };
   shown.hidden = false;
 }
 
-/** Takes the banner away: what failed works again. */
-export const noBanner = () => { document.getElementById("banner").hidden = true; };
+let waiting = [];
+const goOn = () => { const all = waiting; waiting = []; all.forEach((each) => each()); };
 
-/** Asks to sign in again in place; resolves once that worked. */
-export function signInAgain() {
+/** Resolves once somebody presses Retry, or the server answers something else. */
+function untilRetried() {
+  banner(spoken.offline, goOn);
+  return new Promise((resolve) => { waiting.push(resolve); });
+}
+
+/** Takes the banner away: what failed works again. */
+export const noBanner = () => { document.getElementById("banner").hidden = true; goOn(); };
+
+/** Asks to sign in again in place; resolves once that worked. Whoever signs in as somebody else, here or in
+ *  another tab, begins anew: what this page shows and what was about to be sent are not theirs. */
+export async function signInAgain() {
   const dialog = document.getElementById("sign-in-again");
   if (!dialog) { location.reload(); return new Promise(() => {}); }
   if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(), { once: true }));
+  await new Promise((resolve) => dialog.addEventListener("close", () => resolve(), { once: true }));
+  const answer = await fetch("/api/v1/me").catch(() => null);
+  const me = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (me && me.name !== document.body.dataset.user) return beginAnew();
+  // Closed without signing in, or the server is away: whoever waits asks again and hears it.
+  return me;
+}
+
+/** For somebody else: nothing of this page is kept. */
+function beginAnew() {
+  document.getElementById("content").replaceChildren();
+  location.replace("/");
+  return new Promise(() => {});
 }
 
 const againForm = document.querySelector("[data-sign-in-again]");
@@ -83,8 +116,10 @@ export async function ask(address, options = {}) {
     try {
       answer = await fetch(address, { ...options, headers: { "hx-request": "true", ...options.headers } });
     } catch {
-      banner(spoken.offline, () => ask(address, options));
-      return null;
+      if ((options.method ?? "GET") !== "GET") { banner(spoken.unsent, null); return null; }
+      if (options.headers?.["x-by-itself"]) { banner(spoken.offline); return null; }
+      await untilRetried();
+      continue;
     }
     if (answer.status !== 401) { noBanner(); return answer; }
     await signInAgain();
@@ -103,7 +138,8 @@ document.addEventListener("htmx:response:error", async (event) => {
   if (ctx.response.status === 401) {
     await signInAgain();
     const source = ctx.sourceElement;
-    if (source.tagName === "FORM") source.requestSubmit(); else source.click();
+    // What asks by itself, again and again, goes on by itself.
+    if (source.tagName === "FORM") source.requestSubmit(); else if (!source.matches("[hx-trigger^=every]")) source.click();
     return;
   }
   if (ctx.sourceElement.closest("[data-says-refusals]")) return;
@@ -111,7 +147,10 @@ document.addEventListener("htmx:response:error", async (event) => {
   try { why = JSON.parse(ctx.text).error ?? why; } catch { /* no JSON: the number says it */ }
   banner(spoken.failed.replace("{why}", why), () => noBanner());
 });
-document.addEventListener("htmx:error", () => banner(spoken.offline));
+document.addEventListener("htmx:error", (event) => {
+  const typed = event.detail?.ctx?.sourceElement?.tagName === "FORM";
+  if (typed) banner(spoken.unsent, null); else banner(spoken.offline);
+});
 
 let went = 0;
 onKey((key) => {
@@ -150,6 +189,7 @@ document.addEventListener("submit", (event) => {
 });
 
 // A form that leads to another page is sent only while the session holds: else what was typed would be lost.
+// With [data-says-refusals] it is sent from here, and what is refused is said in it, above what was typed.
 // At the window, behind everybody who sends a form in a way of their own.
 addEventListener("submit", async (event) => {
   const form = event.target;
@@ -157,12 +197,40 @@ addEventListener("submit", async (event) => {
   if (!document.body.dataset.user || form.dataset.holds) { delete form.dataset.holds; return; }
   event.preventDefault();
   const { submitter } = event;
+  if (form.matches("[data-says-refusals]")) { await sendInPlace(form, submitter); delete form.dataset.sent; return; }
   const answer = await ask("/api/v1/me");
   delete form.dataset.sent;
   if (!answer?.ok) return;
+  const me = await answer.json().catch(() => null);
+  if (me && me.name !== document.body.dataset.user) { beginAnew(); return; }
   form.dataset.holds = "1";
   form.requestSubmit(submitter);
 });
+
+async function sendInPlace(form, submitter) {
+  const address = submitter?.getAttribute("formaction") ?? form.getAttribute("action");
+  const answer = await ask(address, { method: "POST", body: new URLSearchParams(new FormData(form, submitter)) });
+  if (!answer) return;
+  if (!answer.ok) { await sayInForm(form, answer); return; }
+  const place = answer.headers.get("hx-redirect");
+  if (place) { location.assign(place); return; }
+  const shown = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("content");
+  if (!shown) { location.reload(); return; }
+  document.getElementById("content").replaceWith(document.adoptNode(shown));
+  shown.querySelector("[data-answer]")?.scrollIntoView({ block: "center" });
+}
+
+async function sayInForm(form, answer) {
+  let problem = form.querySelector("[data-problem]");
+  if (!problem) {
+    problem = Object.assign(document.createElement("p"), { className: "problem", role: "alert" });
+    problem.dataset.problem = "";
+    form.prepend(problem);
+  }
+  problem.textContent = (await answer.json().catch(() => ({}))).error ?? String(answer.status);
+  problem.hidden = false;
+  problem.scrollIntoView({ block: "nearest" });
+}
 
 // What was copied is said. [data-copies] holds the text, or the id of what holds it (#ID).
 document.addEventListener("click", async (event) => {

@@ -37,8 +37,10 @@ function edit(form) {
   const numbers = form.querySelector(".numbers");
   const problems = document.getElementById("problems");
   const said = form.querySelector("[data-draft]");
-  const kept = `leaver-draft ${location.pathname}`;
-  const published = area.value;
+  // A draft belongs to the version that it was made from: another's is never written over.
+  const drafts = `leaver-draft ${location.pathname} `;
+  const kept = drafts + form.dataset.base;
+  const published = area.defaultValue;
   const LINE = 20, TOP = 10;
 
   function number() {
@@ -76,7 +78,7 @@ function edit(form) {
   function keep() {
     try {
       if (area.value === published) sessionStorage.removeItem(kept);
-      else sessionStorage.setItem(kept, JSON.stringify({ base: form.dataset.base, text: area.value }));
+      else sessionStorage.setItem(kept, area.value);
     } catch { /* no room, or storage is off: the text stays in the page */ }
   }
   area.addEventListener("input", () => { number(); clearTimeout(timer); timer = setTimeout(check, 400); complete(); });
@@ -176,17 +178,42 @@ function edit(form) {
   }
   area.addEventListener("blur", () => setTimeout(hide, 150));
 
-  // A draft of the version that holds comes back, once.
-  let draft = null;
-  try { draft = JSON.parse(sessionStorage.getItem(kept)); } catch { sessionStorage.removeItem(kept); }
-  if (draft?.base === form.dataset.base && draft.text !== area.value && !new URLSearchParams(location.search).has("run")) {
-    area.value = draft.text;
-    said.textContent = `${form.dataset.restored} `;
-    const back = Object.assign(document.createElement("button"), { type: "button", className: "button quiet", textContent: form.dataset.again });
-    back.addEventListener("click", () => { area.value = published; said.textContent = ""; keep(); number(); check(); area.focus(); });
-    said.append(back);
-    check();
+  // A draft of the version that holds comes back; one of an earlier version is offered, until somebody decides.
+  const offer = (...parts) => said.replaceChildren(...parts.flatMap((each) => [each, " "]));
+  const button = (textContent, act) => {
+    const made = Object.assign(document.createElement("button"), { type: "button", className: "button quiet", textContent });
+    made.addEventListener("click", act);
+    return made;
+  };
+  const read = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
+  const forget = (key) => { try { sessionStorage.removeItem(key); } catch { /* storage is off: nothing is there */ } };
+  function put(text) { area.value = text; keep(); number(); check(); area.focus(); }
+  function offerEarlier() {
+    let keys = [];
+    try { keys = Object.keys(sessionStorage).filter((key) => key.startsWith(drafts) && key !== kept); } catch { /* none */ }
+    for (const key of keys) {
+      const text = read(key);
+      // What was published since is no draft any more.
+      if (text === null || text.trimEnd() === published.trimEnd()) { forget(key); continue; }
+      offer(
+        form.dataset.older.replace("{of}", key.slice(drafts.length)),
+        button(form.dataset.shows, () => { const now = area.value; put(text); forget(key); undoable(now); }),
+        button(form.dataset.drops, () => { forget(key); offer(); offerEarlier(); }),
+      );
+      return;
+    }
   }
+  function undoable(before) {
+    offer(form.dataset.restored, button(form.dataset.again, () => { put(published); offer(); offerEarlier(); }));
+    if (before !== published) toast(form.dataset.restored, { undo: () => { put(before); offer(); offerEarlier(); } });
+  }
+  const own = read(kept);
+  if (own?.trimEnd() === published.trimEnd()) forget(kept);
+  if (own !== null && own.trimEnd() !== published.trimEnd() && !new URLSearchParams(location.search).has("run")) {
+    area.value = own;
+    undoable(published);
+    check();
+  } else offerEarlier();
   number();
   new ResizeObserver(() => { numbers.style.height = `${area.offsetHeight}px`; }).observe(area);
 }

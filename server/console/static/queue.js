@@ -7,9 +7,10 @@ import { listen } from "./queue_live.js";
 const $ = (selector) => document.querySelector(selector);
 const panel = $("#panel"), holder = $("#list"), filters = $("#filters"), pill = $("[data-fresh]"), bulk = $("#bulk");
 const PANEL_MS = 90;
+const spoken = $("#spoken")?.dataset ?? {}, words = $("#queue-words").dataset;
 const picked = new Set();
 const drafts = new Map();
-let current = null, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "";
+let current = null, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "", turn = 0;
 
 const list = () => holder.querySelector("[data-list]");
 const rows = () => [...holder.querySelectorAll("tr[data-id]")];
@@ -31,15 +32,24 @@ function select(tr, { scroll = true, at = PANEL_MS } = {}) {
 async function show(id, { force = false } = {}) {
   if (!force && panel.dataset.shown === id) return;
   panelAsked?.abort();
-  panelAsked = new AbortController();
+  const asked = panelAsked = new AbortController();
   let answer;
   try {
-    answer = await fetch(`/alerts/${id}/panel`, { headers: { "hx-request": "true" }, signal: panelAsked.signal });
-  } catch { return; }
+    answer = await fetch(`/alerts/${id}/panel`, { headers: { "hx-request": "true" }, signal: asked.signal });
+  } catch {
+    if (!asked.signal.aborted && id === current) unshown(id, spoken.offline);
+    return;
+  }
   if (id !== current) return;
   if (answer.status === 401) { answer = await ask(`/alerts/${id}/panel`); if (!answer) return; }
-  const body = answer.ok ? await answer.text() : "";
+  if (!answer.ok) {
+    const why = (await answer.json().catch(() => ({}))).error ?? String(answer.status);
+    if (id === current) unshown(id, why);
+    return;
+  }
+  const body = await answer.text().catch(() => null);
   if (id !== current) return;
+  if (body === null) { if (!asked.signal.aborted) unshown(id, spoken.offline); return; }
   keepDrafts();
   const same = panel.dataset.shown === id, top = panel.scrollTop;
   panel.innerHTML = body;
@@ -50,6 +60,18 @@ async function show(id, { force = false } = {}) {
     if (kept) field.value = kept;
   }
   panel.scrollTop = same ? top : 0;
+}
+
+/** The panel never shows another alert than the one that keys act on: it says what failed instead. */
+function unshown(id, why) {
+  keepDrafts();
+  const said = Object.assign(document.createElement("p"), { className: "problem" });
+  said.setAttribute("role", "alert");
+  said.textContent = words.panel.replace("{id}", id).replace("{why}", why);
+  const again = Object.assign(document.createElement("button"), { className: "button", type: "button", textContent: words.again });
+  again.addEventListener("click", () => show(id, { force: true }));
+  panel.replaceChildren(said, again);
+  panel.dataset.shown = "";
 }
 
 /** What was typed in the panel comes back with its alert. */
@@ -93,16 +115,27 @@ function clearPicked() {
 const targets = () => (picked.size ? rows().filter((tr) => picked.has(tr.dataset.id)) : [row(current)]).filter(Boolean).map(told);
 
 // ---- the list
-async function load(address, { push = null, keep = true } = {}) {
-  const answer = await ask(address);
-  if (!answer) return;
+async function load(address, { push = null, keep = true, headers = {} } = {}) {
+  // What was asked for last is what is shown, however late an earlier answer comes.
+  const mine = turn += 1;
+  const answer = await ask(address, { headers });
+  if (!answer || mine !== turn) return;
   if (!answer.ok) { sayRefusal(answer); return; }
-  holder.innerHTML = await answer.text();
+  const made = await answer.text();
+  if (mine !== turn) return;
+  holder.innerHTML = made;
+  notice(holder.querySelector("template[data-notice]")?.innerHTML ?? "");
   if (push === "push") history.pushState(null, "", address);
   if (push === "replace") history.replaceState(null, "", address);
   pill.hidden = true;
   seen = list().dataset.mark;
   restore(keep);
+}
+/** Whether the list is all there is stands above it, and is said again only where it is something else. */
+function notice(html) {
+  const place = $("#ingest"), made = document.createElement("template");
+  made.innerHTML = html;
+  if (made.content.textContent.trim() !== place.textContent.trim()) place.replaceChildren(made.content);
 }
 function restore(keep) {
   const all = rows(), there = new Set(all.map((tr) => tr.dataset.id));
@@ -142,15 +175,20 @@ addEventListener("popstate", () => location.reload());
 async function check() {
   if (checking) { again = true; return; }
   checking = true;
+  const mine = turn, byItself = { "x-by-itself": "1" };
   try {
     const shown = rows().map((tr) => `${tr.dataset.id}.${tr.dataset.stamp}`).join(",");
     const query = new URLSearchParams(list().dataset.query);
     query.set("rows", shown);
     if (list().dataset.next) query.set("until", list().dataset.next);
-    const answer = await ask(`/alerts/changes?${query}`, { headers: { "x-by-itself": "1" } });
-    if (!answer?.ok) return;
+    const answer = await ask(`/alerts/changes?${query}`, { headers: byItself });
+    if (!answer?.ok) { live.pause(); return; }
     const found = await answer.json();
+    // Another list came meanwhile.
+    if (mine !== turn) return;
     seen = found.mark;
+    notice(found.notice);
+    if (!rows().length) { await load(address(list().dataset.after), { headers: byItself }); return; }
     for (const each of found.rows) replace(each.alert, each.html);
     const isFirst = !list().dataset.after;
     pill.hidden = !found.fresh || !isFirst;
@@ -189,7 +227,8 @@ onDone(({ verb, done, undone }) => {
       for (const id of ids) { row(id)?.remove(); picked.delete(id); }
     }
     for (const id of ids) picked.delete(id);
-    if (next) select(next); else return reload();
+    // What stood behind this page is the first one of what is left.
+    if (next) select(next); else return load(address(), { push: "replace" });
   } else {
     for (const id of ids) { picked.delete(id); const tr = row(id); if (tr) pick(tr, false); }
   }
@@ -251,7 +290,7 @@ $("[data-save-view]")?.addEventListener("submit", (event) => {
 
 seen = list().dataset.mark;
 restore(false);
-listen(() => seen, (mark) => { if (mark !== seen) check(); });
+const live = listen(() => seen, (mark) => { if (mark !== seen) check(); });
 
 // n and p on an alert's page go on from here (alert.js).
 addEventListener("pagehide", () => {

@@ -3,7 +3,8 @@
 const words = document.getElementById("queue-words").dataset;
 const RETRY_SECONDS = 8;
 
-/** `changed(mark)` is called when the state differs from `mark()`, that of what is on the screen. */
+/** `changed(mark)` is called when the state differs from `mark()`, that of what is on the screen.
+ *  `pause()` of what is returned: what changed could not be had; after a while it is looked at again. */
 export function listen(mark, changed) {
   const shown = document.querySelector("[data-live]");
   const text = document.querySelector("[data-live-text]");
@@ -23,6 +24,7 @@ export function listen(mark, changed) {
     source?.close();
     source = null;
     clearInterval(timer);
+    if (document.hidden) return;
     let left = RETRY_SECONDS;
     const tell = () => state("paused", words.paused.replace("{n}", left));
     tell();
@@ -31,7 +33,8 @@ export function listen(mark, changed) {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { clearInterval(timer); source?.close(); source = null; } else if (!source) open();
   });
-  addEventListener("pagehide", () => source?.close());
+  addEventListener("pagehide", () => { clearInterval(timer); source?.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   open();
+  return { pause };
 }

@@ -80,17 +80,19 @@ function showRefused(refused) {
   shown.textContent = refused.length ? `${say(words.notDone, { ids })}. ${refused.map((each) => each.message).join(" ")}` : "";
 }
 
+/** Whether it happened. */
 async function undo(group) {
-  if (busy) return;
+  if (busy) return false;
   busy = true;
   try {
     const answer = await post("undo", [], { group });
-    if (!answer) return;
-    if (!answer.ok) { sayRefusal(answer); return; }
+    if (!answer) return false;
+    if (!answer.ok) { sayRefusal(answer); return false; }
     const outcome = await answer.json();
     toast(outcome.message);
     showRefused(outcome.refused);
     after({ ...outcome, undone: outcome.done });
+    return true;
   } finally { busy = false; }
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from server.agents.fleet import DAY_MS, Standing, days_watched, read_fleet
+from server.console.fleet_reading import FleetFilter, fleet_page
 from server.people.directory import load_directory
 from server.people.hr_import import import_people
 from server.store.database import Database
@@ -74,18 +75,40 @@ def test_leavers_machines_come_first_among_those_that_are_alike(database: Databa
     assert (found[2].person, found[2].is_leavers) == ("E2", False)
 
 
-def test_gaps_are_days_between_watched_ones_and_today_is_none(database: Database) -> None:
+def test_gaps_are_days_without_a_collector_up_to_yesterday(database: Database) -> None:
     add(database, "laptop-1", NOW)
+    add(database, "never-watched", NOW)
+    add(database, "never-spoke", None)
     with database.begin() as connection:
         for day in (TODAY - 6, TODAY - 5, TODAY - 2):
             connection.execute(
                 insert(collector_days).values(agent="laptop-1", collector="removable_storage", day=day)
             )
-        (found,) = read_fleet(connection, load_directory(connection), now=NOW)
+        connection.execute(
+            update(agents).where(agents.c.name == "never-watched").values(enrolled_at=NOW - 3 * DAY_MS)
+        )
+        found = {each.name: each for each in read_fleet(connection, load_directory(connection), now=NOW)}
         watched = days_watched(connection, "laptop-1", now=NOW)
-    assert found.gaps == (TODAY - 4, TODAY - 3)
+    assert found["laptop-1"].gaps == (TODAY - 7, TODAY - 4, TODAY - 3, TODAY - 1)
+    assert found["never-watched"].gaps == (TODAY - 2, TODAY - 1)
+    assert found["never-spoke"].gaps == ()
     assert len(watched) == 14
     assert [day for day, names in watched.items() if names] == [TODAY - 6, TODAY - 5, TODAY - 2]
+
+
+def test_pages_neither_repeat_nor_skip_while_agents_change_places(database: Database) -> None:
+    for number in range(230):
+        add(database, f"host-{number:03}", NOW)
+    with database.read() as connection:
+        first = read_fleet(connection, load_directory(connection), now=NOW)
+    one = fleet_page(first, FleetFilter())
+    assert one.next_after is not None
+    with database.begin() as connection:
+        connection.execute(update(agents).where(agents.c.name == one.agents[-1].name).values(revoked_at=NOW))
+        later = read_fleet(connection, load_directory(connection), now=NOW)
+    two = fleet_page(later, FleetFilter(standing="reporting"), one.next_after)
+    assert [agent.name for agent in two.agents] == [f"host-{number:03}" for number in range(100, 200)]
+    assert fleet_page(first, FleetFilter(), "no place").agents == one.agents
 
 
 def test_what_an_agent_says_of_itself_is_not_repeated_on_trust(database: Database) -> None:

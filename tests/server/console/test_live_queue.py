@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, update
 
-from server.console.live_queue import STREAMS_OF_SESSION
+from server.console.live_queue import STREAMS_OF_SESSION, LiveQueue
 from server.people.roles import Role
 from server.store.tables import alerts, console_sessions
 from tests.server.console.site import Site
@@ -72,6 +72,15 @@ def test_a_stream_ends_with_its_session(site: Site, monkeypatch: pytest.MonkeyPa
         with site.database.begin() as connection:
             connection.execute(delete(console_sessions))
         assert "event: ended" in list(lines)
+
+
+def test_a_stream_ends_where_the_queue_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = site.client(Role.ANALYST)
+    with client.stream("GET", "/alerts/live") as answer:
+        lines = answer.iter_lines()
+        next(marks(lines))
+        monkeypatch.setattr(LiveQueue, "_look", lambda _: None)
+        assert [line for line in lines if line.startswith("data")] == []
 
 
 def test_a_server_that_stops_does_not_wait_for_listeners(site: Site) -> None:

@@ -103,8 +103,11 @@ def test_no_answer_of_the_queue_names_anybody(full: Site) -> None:
 def test_what_others_change_is_told_in_place_and_what_is_new_is_counted(full: Site) -> None:
     mine, theirs = full.client(Role.ANALYST), full.client(Role.ANALYST)
     page = mine.get("/alerts").text
+    untrained = changed(mine, page)["notice"]
+    assert "No model is trained" in untrained
     assert changed(mine, page) | {"mark": ""} == {
         "mark": "", "rows": [], "fresh": 0, "fresh_words": "0 new ↑", "count": "230 alerts",
+        "notice": untrained,
     }  # fmt: skip
     number = next(iter(rows_in(page)))
     closed = theirs.post(
@@ -266,6 +269,64 @@ def test_the_status_is_looked_at_once_for_many_pages(site: Site) -> None:
     for _ in range(20):
         watch.now()
     assert len(looked) == 1
+
+
+def test_after_a_minute_without_pages_the_status_is_waited_for(site: Site) -> None:
+    time = [0.0]
+
+    class Console:
+        class service:
+            status = site.server._status
+
+    watch = IngestWatch(Console(), steady=lambda: time[0])  # type: ignore[arg-type]
+    assert watch.now().trouble != "unknown"
+    time[0] = 3_600.0
+    assert watch.now().trouble != "unknown"
+
+
+def test_an_open_page_learns_that_the_pipeline_died_and_that_it_came_back(
+    full: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [Ingest(agents=3)]
+    monkeypatch.setattr(IngestWatch, "now", lambda _: now[0])
+    client = full.client(Role.ANALYST)
+    text = client.get("/alerts").text
+    well = changed(client, text)
+    assert (well["mark"], well["notice"]) == (attribute(text, "mark"), "")
+    now[0] = Ingest(trouble="pipeline", agents=3)
+    dead = changed(client, text)
+    assert dead["mark"] != well["mark"]
+    assert "stands still" in dead["notice"]
+    part = client.get("/alerts?leavers=1&severity=low", headers=PART).text
+    assert "stands still" in part.partition("data-notice")[2]
+    now[0] = Ingest(trouble="some_silent", agents=200, silent=199)
+    assert "199 of 200 agents are silent" in changed(client, text)["notice"]
+    now[0] = Ingest(agents=3)
+    assert changed(client, text)["mark"] == well["mark"]
+
+
+def test_a_page_whose_rows_are_all_done_does_not_say_that_all_is(full: Site) -> None:
+    client = full.client(Role.ANALYST)
+    text = client.get("/alerts").text
+    after, first = attribute(text, "next"), list(rows_in(text))
+    with full.database.begin() as connection:
+        values = {"status": "closed", "closed_at": NOW + 1, "updated_at": NOW + 1}
+        connection.execute(update(alerts).where(alerts.c.id.not_in(first)).values(values))
+    behind = client.get(f"/alerts?after={after}").text
+    assert "Nothing behind here" in behind
+    assert "Queue clear" not in behind
+    with full.database.begin() as connection:
+        connection.execute(
+            update(alerts)
+            .where(alerts.c.status == "open")
+            .values(
+                snoozed_until=full.clock() + 60_000,
+                snoozed_score=alerts.c.score,
+                snoozed_events=alerts.c.events,
+                snoozed_last=alerts.c.last_time,
+            )
+        )
+    assert "100 alerts sleep" in client.get("/alerts").text
 
 
 def test_every_rule_that_is_shipped_has_a_title_in_chinese() -> None:

@@ -310,5 +310,5 @@ def test_views_are_kept_for_each_account_by_itself(queue: Connection) -> None:
 
 def test_the_state_of_an_empty_queue(database: Database) -> None:
     with database.read() as connection:
-        state = read_state(connection, since=NOW - DAY_MS)
+        state = read_state(connection, since=NOW - DAY_MS, now=NOW)
     assert (state.ever, state.closed_today, state.heard) == (False, 0, None)
