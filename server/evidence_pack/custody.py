@@ -65,6 +65,14 @@ def _without_hashes(rows: list[CustodyRow]) -> list[CustodyRow]:
     return shown
 
 
+def told_head(head: tuple[int, str] | None, custody: Sequence[CustodyRow]) -> tuple[int, str | None] | None:
+    """The trail's last row, without its hash where a guess at a masked row could be held against it."""
+    hidden = {row.seq for row in custody if row.hash is None}
+    if head is None or hidden.isdisjoint((head[0], head[0] - 1)):
+        return head
+    return head[0], None
+
+
 class CustodyLine(msgspec.Struct, frozen=True):
     """A row without its hashes. `reason` was typed: it is masked before it is shown."""
 

@@ -19,7 +19,7 @@ from server.alerts.view_types import AlertDetail
 from server.alerts.views import alert_detail
 from server.evidence_pack import verifier
 from server.evidence_pack.archive import ArchiveWriter, FinishedArchive, PackStopped
-from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of
+from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of, told_head
 from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report import ReportFacts, write_report
 from server.evidence_pack.rules_and_models import RuleVersion, models_used, rule_versions
@@ -114,7 +114,7 @@ class _Making:
             ids = [each.id for each in scope.alerts]
             objects = objects_of(connection, case_id, ids, list(sight.concerned))
             custody = custody_rows(connection, objects, sight)
-            head = audit.head(connection)
+            head = told_head(audit.head(connection), custody)
         self._write_rules(archive, rules)
         archive.add("models.json", _document(used))
         self._write_custody(archive, custody)
@@ -243,9 +243,6 @@ class _Making:
         """The manifest's, beside the files."""
         request, scope = self._request, self._scope
         unmasking = request.unmasking
-        hidden = {row.seq for row in custody if row.hash is None}
-        if head is not None and not hidden.isdisjoint((head[0], head[0] - 1)):
-            head = head[0], None
         return {
             "made_at": rfc3339(request.at),
             "made_by": request.made_by,
