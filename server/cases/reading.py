@@ -92,9 +92,12 @@ def list_cases(
     return [CaseLine(case, *sums.get(case.id, (0, 0, 0, None))) for case in found]
 
 
-def case_titles(connection: Connection, limit: int) -> dict[int, str]:
-    """Of the cases changed last, by number: what a search goes through, once it is masked."""
+def case_titles(connection: Connection, limit: int, *, is_open: bool = False) -> dict[int, str]:
+    """Of the cases changed last, or of those that are open, by number: what a search goes through, and what
+    is offered to choose from, once it is masked."""
     query = select(cases.c.id, cases.c.title).order_by(cases.c.updated_at.desc(), cases.c.id.desc())
+    if is_open:
+        query = query.where(cases.c.status == "open")
     return {row.id: row.title for row in connection.execute(query.limit(limit))}
 
 

@@ -43,7 +43,7 @@ from server.console.security_headers import secured
 from server.people.roles import Right, may
 from server.service_tokens import Scope, find_token
 from server.service_tokens import note_use as note_token_use
-from server.store.column_types import WHOLE_MAX
+from server.store.column_types import WHOLE_MAX, is_storable
 from server.store.database import StoreUnavailable
 
 _logger = logging.getLogger("leaver.console")
@@ -101,7 +101,7 @@ def stream_route(stream: Stream, console: Console, threads: Threads) -> Route:
         try:
             viewer = await threads.run(lambda: _checked(console, stream.needs, request))
             ask = _ask(console, request, viewer)
-            events = stream.handler(console, ask, holds)
+            events = await threads.run(lambda: stream.handler(console, ask, holds))
             response: Response = StreamingResponse(events, media_type="text/event-stream")
         except ApiError as error:
             response = refused(console, request, error)
@@ -124,12 +124,13 @@ async def _answer(
             _count_failure(console, request)
         raise
     ask = _ask(console, request, viewer)
-    if page.method in ("POST", "PUT", "PATCH", "DELETE"):
+    brings = page.method in ("POST", "PUT", "PATCH", "DELETE")
+    if brings:
         ask.body = await body.read(page.form_limit, console.config.limits.request_seconds)
-        if not page.path.startswith(_API):
-            ask.form, ask.files = await read_form(ask.body, request.headers, uploads=page.uploads)
 
     def work() -> Response:
+        if brings and not page.path.startswith(_API):
+            ask.form, ask.files = read_form(ask.body, ask.headers, uploads=page.uploads)
         try:
             return page.handler(console, ask)
         except StoreUnavailable as error:
@@ -221,16 +222,24 @@ def session_cookie(request: Request) -> str | None:
 
 
 def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
+    """What no database can keep is nowhere: a page takes such a filter as not given, a program is told.
+    Raises ApiError."""
     path = dict(request.path_params)
     if any(isinstance(value, int) and value > WHOLE_MAX for value in path.values()):
         raise ApiError(404, "not_found", "there is no such page")
+    if not all(is_storable(value) for value in path.values() if isinstance(value, str)):
+        raise ApiError(404, "not_found", "there is no such page")
+    query = request.query_params.multi_items()
+    kept = [(name, value) for name, value in query if is_storable(value)]
+    if len(kept) < len(query) and request.url.path.startswith(_API):
+        raise ApiError(400, "bad_query", "query: no text may hold a NUL")
     return Ask(
         console,
         viewer=viewer,
         look=_look(viewer, request),
         method=request.method,
         url_path=request.url.path,
-        query=ImmutableMultiDict(request.query_params.multi_items()),
+        query=ImmutableMultiDict(kept),
         path=path,
         headers=request.headers,
         address=request.client.host if request.client else "",
@@ -255,7 +264,7 @@ def refused(console: Console, request: Request, error: ApiError) -> Response:
     wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_API)
     is_part = request.headers.get("hx-request") == "true"
     if error.status == 401 and wants_page and not is_part and request.method == "GET":
-        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        back = _address(request)
         return Response(None, 303, headers={"location": f"/sign-in?next={quote(back, safe='')}"})
     if not wants_page or is_part:
         return refusal_response(error)
@@ -269,6 +278,13 @@ def refused(console: Console, request: Request, error: ApiError) -> Response:
     }
     body = console.templates.render("refused.html", look, values)
     return with_retry_after(Response(body, error.status, media_type="text/html"), error)
+
+
+def _address(request: Request) -> str:
+    """As it was asked for, quoted as it came: a slash within an id is none between two."""
+    path = request.scope.get("raw_path") or quote(request.url.path).encode("ascii")
+    query = request.scope["query_string"]
+    return (path + (b"?" + query if query else b"")).decode("latin-1")
 
 
 def _unavailable(error: StoreUnavailable) -> ApiError:

@@ -3,6 +3,7 @@ document is made. Sessions and tokens of programs may call; access.py checks the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -36,6 +37,7 @@ class ApiCall(msgspec.Struct, frozen=True):
 
 
 _JSON: Final = "application/json"
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def call_page(call: ApiCall) -> Page:
@@ -82,6 +84,9 @@ def decoded_query(query: ImmutableMultiDict[str, str], kind: type[msgspec.Struct
 
 def decoded_body(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     """Raises ApiError(400)."""
+    # The only way to write what no database can keep: a lone surrogate is no JSON here.
+    if _NUL.search(body) is not None:
+        raise ApiError(400, "bad_body", "body: no text may hold a NUL")
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -38,6 +38,7 @@ from server.people.unmaskings import live_grants
 SEARCHED_MAX: Final = 2000
 """Titles that a search goes through, those of the cases changed last."""
 FOUND_MAX: Final = 500
+CHOICES_MAX: Final = 50
 ENTRIES_SHOWN: Final = 500
 TEXTS_KEPT: Final = 20_000
 TEXT_KEPT: Final = 4000
@@ -192,6 +193,13 @@ def revealed_to(console: Console, ask: Ask) -> frozenset[str]:
 
 def no_case(ask: Ask) -> ApiError:
     return ApiError(404, "not_found", ask.text("There is no such case"))
+
+
+def case_choices(console: Console) -> list[tuple[int, str]]:
+    """Cases that alerts may go into: number and title as it may be shown."""
+    with console.database.read() as connection:
+        titles = case_titles(connection, CHOICES_MAX, is_open=True)
+    return list(zip(titles, masked_prose(console, list(titles.values())), strict=True))
 
 
 def refusal(ask: Ask, error: CaseRefused) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 from urllib.parse import parse_qsl
@@ -11,6 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from server.api.errors import ApiError
 from server.console.page import Uploaded
+from server.store.column_types import is_storable
 
 FIELDS_MAX: Final = 1000
 FILES_MAX: Final = 4
@@ -18,16 +20,24 @@ URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 
 
-async def read_form(
+def read_form(
     body: bytes, headers: Headers, *, uploads: bool
 ) -> tuple[ImmutableMultiDict[str, str], dict[str, Uploaded]]:
-    """Fields and files. Raises ApiError: 415, or 400 where it is malformed or has too much."""
+    """Fields and files; in a thread, as a large file takes a while. Raises ApiError: 415, or 400 where it is
+    malformed, has too much, or a text that no database can keep."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    files: dict[str, Uploaded] = {}
     if kind == URLENCODED or (not kind and not body):
-        return _fields(body), {}
-    if kind == MULTIPART and uploads:
-        return await _parts(body, headers)
-    raise ApiError(415, "content_type", f"the content type must be {MULTIPART if uploads else URLENCODED}")
+        fields = _fields(body)
+    elif kind == MULTIPART and uploads:
+        fields, files = asyncio.run(_parts(body, headers))
+    else:
+        wanted = MULTIPART if uploads else URLENCODED
+        raise ApiError(415, "content_type", f"the content type must be {wanted}")
+    texts = [value for _, value in fields.multi_items()] + [file.name for file in files.values()]
+    if not all(map(is_storable, texts)):
+        raise ApiError(400, "unstorable", "no text may hold a NUL")
+    return fields, files
 
 
 def _fields(body: bytes) -> ImmutableMultiDict[str, str]:

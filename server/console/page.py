@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,6 +28,8 @@ from server.store.database import Database
 Kept = TypeVar("Kept")
 FORM_BYTES = 64 << 10
 UPLOAD_BYTES = 33 << 20
+_ADDRESS_SAFE: Final = "/?&=#%~:@!$'()*+,;"
+"""What stays as it is in an address: what is quoted already, too."""
 
 
 class Open(StrEnum):
@@ -65,12 +68,16 @@ class Console:
         self.clock: Callable[[], int] = service.clock
         self.templates = Templates()
         self._made: dict[type, object] = {}
-        self._making = threading.RLock()
+        self._making: dict[type, threading.RLock] = {}
+        self._lock = threading.Lock()
 
     def made(self, kind: Callable[[Console], Kept]) -> Kept:
-        """The one object of this class, made from the console at the first call."""
+        """The one object of this class, made from the console at the first call. What takes long to make
+        keeps nobody waiting who asks for something else."""
         assert isinstance(kind, type)
-        with self._making:
+        with self._lock:
+            making = self._making.setdefault(kind, threading.RLock())
+        with making:
             if kind not in self._made:
                 self._made[kind] = kind(self)
             return cast(Kept, self._made[kind])
@@ -150,9 +157,11 @@ class Ask:
     def redirect(self, place: str) -> Response:
         """Elsewhere in the console; `place` begins with a slash. htmx follows too."""
         assert place.startswith("/") and not place.startswith("//"), place
+        # An id of HR's may be written in any script, a header only in ASCII.
+        address = quote(place, safe=_ADDRESS_SAFE)
         if self.fragment:
-            return Response(None, 204, headers={"hx-redirect": place})
-        return Response(None, 303, headers={"location": place})
+            return Response(None, 204, headers={"hx-redirect": address})
+        return Response(None, 303, headers={"location": address})
 
     def nothing(self) -> Response:
         return Response(None, 204)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from server.accounts.users import find_user
 from server.api.errors import ApiError
 from server.cases.records import CaseRefused, UnknownCase
+from server.console.cases_shown import refusal
 from server.console.page import Ask, Console
 from server.console.queue_words import verdict_word
 from server.people.roles import Right, may
@@ -88,8 +89,7 @@ def carried_out(
     except UnknownCase:
         raise ApiError(409, "unknown_case", ask.text("There is no such case")) from None
     except CaseRefused as error:
-        why = ask.text("It cannot go into this case: {why}", why=error)
-        raise ApiError(409, "case_refused", why) from None
+        raise refusal(ask, error) from None
     except TooMany:
         raise ApiError(400, "too_many", ask.text("Choose 1 to {most} alerts", most=BULK_MAX)) from None
     except ValueError as error:

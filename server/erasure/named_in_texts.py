@@ -1,4 +1,4 @@
-"""What people typed about alerts, cases and unmaskings: an erased person's name goes from it.
+"""What people typed about alerts, cases, leavers and unmaskings: an erased person's name goes from it.
 
 `[name]` stands in its place, as analysts read it anyway; who was meant is nobody's to know from then on. The
 audit trail stays as it is, since its rows prove each other: what names the person there is shown no longer.
@@ -6,10 +6,11 @@ audit trail stays as it is, since its rows prove each other: what names the pers
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
-from sqlalchemy import Column, Connection, Table, select, update
+from sqlalchemy import Column, Connection, Table, delete, select, tuple_, update
 
 from server.erasure.plan import Plan
 from server.people.erased import is_no_account
@@ -24,29 +25,45 @@ from server.store.tables import (
     case_history,
     cases,
     evidence_packs,
+    leaver_flags,
+    leaver_sign_offs,
     people_changes,
+    saved_views,
     unmaskings,
 )
 from server.store.upsert import insert_missing
 
-TYPED: Final[tuple[tuple[Table, Column[int], tuple[str, ...]], ...]] = (
-    (alerts, alerts.c.id, ("reason",)),
-    (alert_history, alert_history.c.id, ("reason",)),
-    (alert_notes, alert_notes.c.id, ("text",)),
-    (cases, cases.c.id, ("title", "reason")),
-    (case_history, case_history.c.id, ("text",)),
-    (evidence_packs, evidence_packs.c.id, ("reason",)),
-    (unmaskings, unmaskings.c.id, ("reason",)),
+TYPED: Final[tuple[tuple[Table, tuple[Column[Any], ...], tuple[str, ...]], ...]] = (
+    (alerts, (alerts.c.id,), ("reason",)),
+    (alert_history, (alert_history.c.id,), ("reason",)),
+    (alert_notes, (alert_notes.c.id,), ("text",)),
+    (cases, (cases.c.id,), ("title", "reason")),
+    (case_history, (case_history.c.id,), ("text",)),
+    (evidence_packs, (evidence_packs.c.id,), ("reason",)),
+    (unmaskings, (unmaskings.c.id,), ("reason",)),
+    (leaver_flags, (leaver_flags.c.person_id,), ("note",)),
+    (
+        leaver_sign_offs,
+        (leaver_sign_offs.c.person_id, leaver_sign_offs.c.item, leaver_sign_offs.c.role),
+        ("note",),
+    ),
+    (saved_views, (saved_views.c.id,), ("name", "query")),
 )
-"""Tables with texts that people typed: (table, its number, columns). A new one belongs here."""
+"""Tables with texts that people typed: (table, its key, columns). A new one belongs here."""
+
+Row = tuple[Any, ...]
+"""A row's key."""
 
 
 def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
     """Rows that it changed, by table. In a write transaction, before what is declared of the person goes."""
     found = naming_texts(connection, plan)
-    for table, number, _ in TYPED:
+    for table, key, _ in TYPED:
         for row, blanked in found.get(table.name, {}).items():
-            connection.execute(update(table).where(number == row).values(blanked))
+            this = tuple_(*key) == row
+            # Filters without the name would find something else; and two views may not have one name.
+            change = delete(table) if table is saved_views else update(table).values(blanked)
+            connection.execute(change.where(this))
     return counts_of(found)
 
 
@@ -69,13 +86,17 @@ def _as_text(detail: object) -> str:
     return "" if detail is None else msgspec.json.encode(detail).decode()
 
 
-def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[int, dict[str, str]]]:
+def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[Row, dict[str, str]]]:
     """What texts become that name the person: by table, number of the row, and column."""
     hidden = _words(connection, plan)
-    found: dict[str, dict[int, dict[str, str]]] = {}
-    for table, number, names in TYPED if len(hidden) else ():
+    found: dict[str, dict[Row, dict[str, str]]] = {}
+    for table, key, names in TYPED if len(hidden) else ():
         columns = [table.c[name] for name in names]
-        for row, *texts in connection.execute(select(number, *columns)):
+        for values in connection.execute(select(*key, *columns)):
+            row, texts = tuple(values[: len(key)]), [_readable(table, text) for text in values[len(key) :]]
+            if "person_id" in table.c and row[0] == plan.person:
+                # Goes as a whole.
+                continue
             blanked = {
                 name: _without(hidden, text)
                 for name, text in zip(names, texts, strict=True)
@@ -86,7 +107,14 @@ def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[int, dict
     return found
 
 
-def counts_of(found: dict[str, dict[int, dict[str, str]]]) -> dict[str, int]:
+def _readable(table: Table, text: str | None) -> str | None:
+    """A view's filters stand as in an address."""
+    if table is not saved_views or not text:
+        return text
+    return " ".join([text, *(value for _name, value in parse_qsl(text))])
+
+
+def counts_of(found: dict[str, dict[Row, dict[str, str]]]) -> dict[str, int]:
     return {f"{table}_texts": len(rows) for table, rows in found.items()}
 
 

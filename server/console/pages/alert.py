@@ -18,6 +18,7 @@ from server.console.act_words import act_word, label_word, sure_word
 from server.console.alert_evidence import Shown, shown_evidence
 from server.console.alert_history import HistoryLine, history_lines
 from server.console.alert_shown import Opened, open_alert, values_of
+from server.console.cases_shown import CHOICES_MAX
 from server.console.channel_words import channel_name
 from server.console.known_people import KnownPeople
 from server.console.merged_shown import merged_shown
@@ -31,7 +32,6 @@ from server.store.tables import audit as audit_rows
 from server.triage.reading import notes_of
 
 CUSTODY_MAX: Final = 50
-CASES_MAX: Final = 50
 
 
 class SimilarShown(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         lines = history_lines(history_of(connection, alert.id), notes_of(connection, alert.id), ask)
         custody = _custody(connection, alert.id)
         merged = merged_shown(connection, alert.id, ask)
-        cases = case_titles(connection, CASES_MAX)
+        cases = case_titles(connection, CHOICES_MAX, is_open=True)
     numbers, titles = list(cases), list(cases.values())
     masked = masked_prose(
         console,

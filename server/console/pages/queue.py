@@ -18,6 +18,7 @@ from server.alerts.queue.views import QueueRowView
 from server.alerts.severity import Severity
 from server.api.errors import ApiError
 from server.console.alert_shown import summary_values
+from server.console.cases_shown import case_choices
 from server.console.channel_words import ORDER, channel_name
 from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
@@ -58,6 +59,7 @@ def queue(console: Console, ask: Ask) -> Response:
         channels=[(channel, channel_name(channel, text)) for channel in ORDER],
         severities=[(each.value, severity_word(each, text)) for each in Severity],
         built_in=_built_in(ask),
+        case_choices=case_choices(console),
     )
 
 
@@ -189,7 +191,7 @@ def review(console: Console, ask: Ask) -> Response:
         return ask.fragment_of("queue/_review.html", **values)
     with console.database.read() as connection:
         people = [user.name for user in list_users(connection) if user.role is Role.ANALYST]
-    return ask.page("queue/review.html", analysts=people, **values)
+    return ask.page("queue/review.html", analysts=people, case_choices=case_choices(console), **values)
 
 
 def keep_view(console: Console, ask: Ask) -> Response:

@@ -108,7 +108,6 @@ for (const form of document.querySelectorAll("form[data-verb]")) {
     }
     let alerts = chosen;
     if (verb === "escalate") {
-      fields.case = fields.case.replace("#", "").trim();
       if (fields.case) delete fields.title;
     }
     if (verb === "merge") {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from server.console.navigation import home, navigation
+from server.console.page import Console
 from server.people.roles import Role
 from tests.server.console.site import Site
 
@@ -45,7 +49,7 @@ def test_what_changes_something_must_come_from_our_own_page(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "back", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", "\x00"]
+    "back", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", "\x01"]
 )
 def test_a_form_leads_back_to_pages_of_ours_alone(site: Site, back: str) -> None:
     answer = site.client(Role.HR).post("/look", data={"theme": "dark", "back": back})
@@ -71,3 +75,52 @@ def test_nothing_runs_but_our_own_files_and_nothing_is_kept(site: Site) -> None:
 
 def test_a_query_has_a_bound(site: Site) -> None:
     assert site.client(Role.HR).get("/?x=" + "y" * 9000).status_code == 414
+
+
+def test_addresses_in_any_script_lead_on(site: Site) -> None:
+    """An id of HR's may be Chinese: the sign-in and the choice of a look lead back to it."""
+    quoted = "/leavers/%E5%BC%A0%E4%B8%89"
+    answer = site.client(None).get(f"{quoted}?a=%2F")
+    assert answer.status_code == 303
+    assert parse_qs(urlsplit(answer.headers["location"]).query) == {"next": [f"{quoted}?a=%2F"]}
+    hr = site.client(Role.HR)
+    for back in ("/leavers/张三", quoted):
+        answer = hr.post("/look", data={"theme": "dark", "back": back})
+        assert (answer.status_code, answer.headers["location"]) == (303, quoted)
+        assert hr.post("/look", data={"back": back}, headers={"hx-request": "true"}).status_code == 204
+
+
+def test_what_takes_long_to_make_keeps_no_page_waiting(site: Site) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, _console: Console) -> None:
+            begun.set()
+            end.wait(30)
+
+    class Quick:
+        def __init__(self, _console: Console) -> None:
+            self.made = True
+
+    console = Console(site.server.service)
+    making = threading.Thread(target=console.made, args=(Slow,))
+    making.start()
+    assert begun.wait(10)
+    assert console.made(Quick).made
+    end.set()
+    making.join(10)
+    assert console.made(Slow) is console.made(Slow)
+
+
+def test_what_no_database_can_keep_is_refused_everywhere(site: Site) -> None:
+    """PostgreSQL fails at a NUL, SQLite does not: both answer the same."""
+    admin, analyst = site.client(Role.ADMINISTRATOR), site.client(Role.ANALYST)
+    assert site.client(None).post("/sign-in", data={"name": "\x00", "password": "x"}).status_code == 400
+    assert admin.post("/tokens/revoke", data={"name": "a\x00", "reason": "x"}).status_code == 400
+    assert admin.post("/policies/%00/dry-run", data={"text": "x"}).status_code == 404
+    assert site.client(Role.HR).get("/leavers/~00%00").status_code == 404
+    assert admin.get("/users?after=%00").status_code == 200
+    assert analyst.get("/api/v1/cases?owner=%00").status_code == 400
+    written = {"content-type": "application/json"}
+    body = b'{"title": "a\\u0000b"}'
+    assert analyst.post("/api/v1/cases", content=body, headers=written).status_code == 400

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from server.alerts.history import history_of
 from server.alerts.queries import REASON_CHARACTERS, get_alert
@@ -16,7 +16,7 @@ from server.console.phrases import chinese
 from server.console.snooze_times import snooze_until
 from server.console.triage_told import DONE
 from server.people.roles import Role
-from server.store.tables import alert_notes, alerts
+from server.store.tables import alert_notes, alerts, cases
 from server.triage.outcome import BULK_MAX, MESSAGES
 from tests.server.alerts.recorded_leak import SECRETS, open_alert
 from tests.server.console.site import HOUR, USERS, Site
@@ -220,3 +220,19 @@ def test_an_alerts_page_lists_what_was_merged_into_it(client: httpx.Client) -> N
     assert "merged alert 2 into it" in main
     assert "judged with the one that it was merged into:" in part
     assert "Take out of alert 1" in part
+
+
+def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_words(
+    site: Site, client: httpx.Client
+) -> None:
+    into = post(client, "escalate", 2, title="Roadmap to quillfeather").json()["case"]
+    page = site.client(Role.ANALYST).get("/alerts").text
+    assert f'<option value="{into}">{into} · Roadmap to ' in page
+    assert f'<option value="{into}">' in site.client(Role.ANALYST).get("/alerts/review").text
+    with site.database.begin() as connection:
+        values = {"status": "closed", "outcome": "confirmed", "closed_by": "eve", "closed_at": 1}
+        connection.execute(update(cases).values(**values))
+    assert f'<option value="{into}">' not in site.client(Role.ANALYST).get("/alerts").text
+    refused = post(client, "escalate", 3, case=into)
+    assert refused.status_code == 409
+    assert refused.json()["error"] == "It was closed as confirmed leak by eve. Reopen it first."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from server import audit
 from server.accounts.audit_reading import Wanted, read_page
@@ -13,7 +13,7 @@ from server.erasure.plan import person_target
 from server.people.pseudonyms import known_pseudonyms, pseudonym_key
 from server.people.roles import Role
 from server.people.unmaskings import grant
-from server.store.tables import unmaskings
+from server.store.tables import leaver_flags, leaver_sign_offs, saved_views, unmaskings
 from tests.server.erasure.shared_machine import PERSON, erase, prepare, take_over, traces_in_rows
 from tests.server.pipeline.conftest import Server
 from tests.server.pipeline.endpoint import Endpoint
@@ -65,3 +65,37 @@ def test_what_the_audit_trail_says_of_somebody_who_was_erased_is_shown_to_nobody
         assert not any(len(text) == 64 for row in found.values() for text in repr(row).split("'"))
         assert not any("zymborska" in repr(row).casefold() for row in found.values())
         assert read_page(server.database, role, Wanted(text="Zymborska")).rows == []
+
+
+def test_what_was_typed_about_other_leavers_and_views_that_look_for_the_name_go(server: Server) -> None:
+    prepare(server, [Endpoint("desk-4")])
+    take_over(server, "id,name\nE2,Jo Alder\n")
+    with server.database.begin() as connection:
+        flag = {"person_id": "E2", "last_day": 20_000, "flagged_at": server.now}
+        connection.execute(insert(leaver_flags).values(flag | {"note": "told by Xanthippe Zymborska"}))
+        signed = {"person_id": "E2", "last_day": 20_000, "signed_at": server.now, "signed_by": "user:hr"}
+        for item, note in (("dates", "as Xanthippe Zymborska said"), ("accounts", "all shut")):
+            row = signed | {"item": item, "role": "hr", "note": note}
+            connection.execute(insert(leaver_sign_offs).values(row))
+        for name, query in (
+            ("Zymborska, Xanthippe", "state=open"),
+            ("hers", "text=Xanthippe+Zymborska"),
+            ("all", "state=open"),
+        ):
+            view = {"owner": "omar", "name": name, "query": query, "created_at": server.now}
+            connection.execute(insert(saved_views).values(view))
+    with server.database.read() as connection:
+        counted = count_rows(server.database, person_target(connection, PERSON).plan)
+    removed = erase(server)
+    assert [trace for trace in traces_in_rows(server) if not trace.startswith("audit")] == []
+    with server.database.read() as connection:
+        assert connection.execute(select(leaver_flags.c.note)).scalars().all() == ["told by [name]"]
+        notes = connection.execute(select(leaver_sign_offs.c.note).order_by(leaver_sign_offs.c.item))
+        assert notes.scalars().all() == ["all shut", "as [name] said"]
+        assert connection.execute(select(saved_views.c.name)).scalars().all() == ["all"]
+    for told in (counted, removed):
+        assert [told[f"{name}_texts"] for name in ("leaver_flags", "leaver_sign_offs", "saved_views")] == [
+            1,
+            1,
+            2,
+        ]
