@@ -61,16 +61,17 @@ class Door:
     def sign_in(self, database: Database, name: str, password: str, *, address: str, now: int) -> SignedIn:
         """Raises SignInRefused, Busy, StoreUnavailable."""
         name = name.strip().casefold()[: NAME_CHARACTERS + 1]
-        if wait := self.waits.of_address(address):
+        if wait := self.waits.of_address(address, name):
             raise SignInRefused(wait)
         with database.read() as connection:
             row = _find(connection, name)
             known = _signed_in_from(connection, 0 if row is None else row.id, address)
-        if not known and (wait := self.waits.of_name(name).wait_seconds(now)):
+        known_at = address if known else None
+        if wait := self.waits.of_name(name, known_at).wait_seconds(now):
             raise SignInRefused(wait)
         stored = row.password if row is not None and row.disabled_at is None else None
         if not self.passwords.fits(stored, password) or row is None:
-            self._failed(database, name, address=address, now=now, exists=row is not None)
+            self._failed(database, name, address=address, now=now, exists=row is not None, known=known)
             raise SignInRefused
         anew = self._hashed_anew(row.password, password)
         with database.begin() as connection:
@@ -115,12 +116,12 @@ class Door:
     ) -> None:
         """One's own; ends all sessions but the one it is done in. `new` is checked already. Raises
         SignInRefused where the old one is wrong, Busy."""
-        if wait := self.waits.of_address(f"user:{name}"):
+        if wait := self.waits.of_address(f"user:{name}", name):
             raise SignInRefused(wait)
         with database.read() as connection:
             row = _find(connection, name)
         if row is None or not self.passwords.fits(row.password, old):
-            self.waits.failed(f"user:{name}")
+            self.waits.failed(f"user:{name}", name)
             raise SignInRefused
         hashed = self.passwords.hash(new)
         with database.begin() as connection:
@@ -141,9 +142,12 @@ class Door:
         """Waits until what is to be recorded is."""
         self._recorder.submit(int).result()
 
-    def _failed(self, database: Database, name: str, *, address: str, now: int, exists: bool) -> None:
-        self.waits.failed(address)
-        failures = self.waits.name_failed(name, now, exists=exists)
+    def _failed(
+        self, database: Database, name: str, *, address: str, now: int, exists: bool, known: bool
+    ) -> None:
+        self.waits.failed(address, name)
+        known_at = address if known else None
+        failures = self.waits.name_failed(name, now, exists=exists, known_at=known_at)
         if failures.waits_until is None or not self._records.acquire(blocking=False):
             # Single wrong passwords would fill the trail; so would more at once than anybody could read.
             return

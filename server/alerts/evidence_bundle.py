@@ -1,6 +1,6 @@
 """All that an alert's page tells of its evidence, read once: the marks, their sums, the proof, and what else
 the person did within a day around it. A few alerts' are kept in memory, for as long as nothing of them
-changed.
+changed: in its first day for a minute, since events that come meanwhile are seen around it too.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ CONTEXT_MAX: Final = 2_000
 KEPT_MARKS: Final = 80_000
 """Of all alerts in memory together."""
 AROUND_MS: Final = 24 * 3_600_000
+YOUNG_MS: Final = 60_000
+"""So long a bundle is kept while the day after the alert's last event is not over."""
 _DAY_MS: Final = 24 * 3_600_000
 _RANGES_MAX: Final = 500
 _GAP_DAYS_MAX: Final = 366
@@ -74,7 +76,7 @@ class Bundles:
         key = (alert.id, alert.updated_at, alert.status, tuple(ranges), *_stored(connection))
         with self._lock:
             found = self._kept.get(key)
-            if found is not None:
+            if found is not None and not _is_old(found, alert, now):
                 self._kept.move_to_end(key)
                 return found
         found = read_bundle(connection, alert, ranges, now)
@@ -91,6 +93,12 @@ class Bundles:
         """Whether the next page will probably be quick."""
         with self._lock:
             return any(key[0] == alert_id for key in self._kept)
+
+
+def _is_old(bundle: Bundle, alert: Alert, now: int) -> bool:
+    """Whether more may be known by now of what surrounds it."""
+    is_whole = alert.last_time + AROUND_MS < bundle.proven_at
+    return not is_whole and not 0 <= now - bundle.proven_at < YOUNG_MS
 
 
 def _size(bundle: Bundle) -> int:

@@ -66,7 +66,8 @@ def evidence() -> None:
     help="The file to write; it must not be there.",
 )
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Of the report.")
-@click.option("--unmask", is_flag=True, help="With names and signed records; needs --reason.")
+@click.option("--unmask", is_flag=True, help="With names; needs --reason.")
+@click.option("--records", is_flag=True, help="With --unmask: the signed records, too; they tell of others.")
 @click.option("--reason", help="Why names are needed; kept in the audit trail, and in the pack.")
 @data_option
 @json_option
@@ -76,6 +77,7 @@ def pack(
     path: Path,
     language: Literal["en", "zh"],
     unmask: bool,
+    records: bool,
     reason: str | None,
     data: Path | None,
     as_json: bool,
@@ -86,9 +88,12 @@ def pack(
     """
     if unmask != (reason is not None):
         raise click.UsageError("--unmask and --reason go together")
+    if records and not unmask:
+        raise click.UsageError("--records needs --unmask: what agents signed holds names")
     actor, now = system_actor(), system_clock()
     why = None if reason is None else checked_reason(reason, REASON_CHARACTERS)
-    request = PackRequest(actor, now, language, None if why is None else Unmasking(actor, now, why))
+    unmasking = None if why is None else Unmasking(actor, now, why)
+    request = PackRequest(actor, now, language, unmasking, records)
     with open_installation(data) as installation:
         if (case is None) == (alert_id is None):
             raise click.UsageError("say which: a CASE, or --alert ID")

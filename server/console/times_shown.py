@@ -28,8 +28,8 @@ def when(at: int | None, now: int, zone: ZoneInfo, language: Language) -> Markup
     elif -6 * DAY < ago < 0:
         words = phrase("in {span}", language, span=span(-ago, language))
     else:
-        words = day(datetime.fromtimestamp(at / 1000, zone).date(), language)
-    return _time(at, words, zone)
+        return _time(at, day(datetime.fromtimestamp(at / 1000, zone).date(), language), zone)
+    return _time(at, words, zone, is_relative=True)
 
 
 def moment(at: int | None, zone: ZoneInfo, language: Language) -> Markup:
@@ -67,11 +67,13 @@ def span(ms: int, language: Language) -> str:
     return phrase("{n} d", language, n=ms // DAY)
 
 
-def _time(at: int, words: str, zone: ZoneInfo) -> Markup:
+def _time(at: int, words: str, zone: ZoneInfo, *, is_relative: bool = False) -> Markup:
+    """`is_relative`: times.js says it anew while the page is open."""
     utc = datetime.fromtimestamp(at / 1000, UTC)
     local = datetime.fromtimestamp(at / 1000, zone)
-    return Markup('<time datetime="{}" title="{} · {} UTC">{}</time>').format(
+    return Markup('<time datetime="{}"{} title="{} · {} UTC">{}</time>').format(
         utc.isoformat(timespec="seconds"),
+        Markup(" data-relative") if is_relative else "",
         local.strftime("%Y-%m-%d %H:%M:%S %Z"),
         utc.strftime("%Y-%m-%d %H:%M:%S"),
         words,

@@ -17,7 +17,7 @@ from server.console.queue_words import verdict_word
 from server.people.roles import Right, may
 from server.triage.judging import Keeping
 from server.triage.merging import NoMain
-from server.triage.outcome import BULK_MAX, MESSAGES, Change, Outcome, Refused, TooMany
+from server.triage.outcome import BULK_MAX, MESSAGES, Change, Outcome, Refused, Shown, TooMany
 from server.triage.undoing import CannotUndo
 
 Do = Callable[[Connection, Change], Outcome]
@@ -74,11 +74,16 @@ def _refusal_words(ask: Ask, refused: Refused) -> str:
 
 
 def carried_out(
-    console: Console, ask: Ask, numbers: Iterable[int], versions: Mapping[int, int], do: Do
+    console: Console,
+    ask: Ask,
+    numbers: Iterable[int],
+    versions: Mapping[int, int],
+    do: Do,
+    shown: Mapping[int, Shown] | None = None,
 ) -> Outcome:
     """In one write transaction. Raises ApiError where nothing can be tried at all."""
     try:
-        change = Change(ask.viewer.actor, ask.now, tuple(numbers), versions)
+        change = Change(ask.viewer.actor, ask.now, tuple(numbers), versions, shown or {})
         with console.database.begin() as connection:
             return do(connection, change)
     except NoMain as error:

@@ -1,7 +1,8 @@
 """Makes a pack: reads a case's alerts, evidence, rules, models and custody, and writes them into one archive.
 
 Events go through one by one, so that the size of a case does not show in memory. What was signed by agents
-holds names, and other people's events beside the case's: it is in a pack only where names were unmasked.
+holds names, and other people's events beside the case's: it is in a pack only where names were unmasked and
+somebody asked for it as well; the audit trail then says of how many others it tells.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from server import audit
 from server.alerts.evidence import evidence, stored_events
 from server.alerts.view_types import AlertDetail
 from server.alerts.views import alert_detail
+from server.enrich.who import WhoIsWho
 from server.evidence_pack import verifier
 from server.evidence_pack.archive import ArchiveWriter, FinishedArchive, PackStopped
 from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of, told_head
@@ -25,7 +27,7 @@ from server.evidence_pack.report import ReportFacts, write_report
 from server.evidence_pack.rules_and_models import RuleVersion, models_used, rule_versions
 from server.evidence_pack.scope import AlertsOfEvents, Scope, portions
 from server.evidence_pack.sight import PSEUDONYMS_MAX, PackSight, pseudonyms_in
-from server.evidence_pack.signed_records import write_records
+from server.evidence_pack.signed_records import HeldRecords, write_records
 from server.evidence_pack.statements import read_me, statements
 from server.evidence_pack.timeline import Timeline
 from server.evidence_seal import SealKey
@@ -94,9 +96,9 @@ class _Making:
         self._sight = self._make_sight()
 
     def make(self, file: BinaryIO, scratch: Path) -> MadePack:
-        scope, sight = self._scope, self._sight
+        scope, sight, request = self._scope, self._sight, self._request
         archive = ArchiveWriter(file)
-        archive.add("README.txt", read_me(names=sight.unmasked).encode())
+        archive.add("README.txt", read_me(names=sight.unmasked, records=request.with_records).encode())
         archive.add("verify.py", Path(verifier.__file__).read_bytes())
         history = [{**msgspec.structs.asdict(each), "text": self._typed(each.text)} for each in scope.entries]
         if scope.case is not None:
@@ -105,8 +107,9 @@ class _Making:
             archive.add("case.json", _document(told))
         details = self._write_alerts(archive)
         timeline = self._write_evidence(archive)
-        if sight.unmasked:
-            write_records(self._database, scope, archive, self._step)
+        if request.with_records:
+            held = write_records(self._database, scope, archive, self._step, who=WhoIsWho(self._directory))
+            self._note_records(held)
         with self._database.read() as connection:
             rules = rule_versions(connection, scope.alerts)
             used = models_used(connection, scope.alerts)
@@ -139,6 +142,20 @@ class _Making:
         return MadePack(
             finished, len(scope.alerts), timeline.events, timeline.earliest, timeline.latest, shown
         )
+
+    def _note_records(self, held: HeldRecords) -> None:
+        """On record before the pack is anywhere, and so among its own custody rows."""
+        scope, request = self._scope, self._request
+        with self._database.begin() as connection:
+            audit.append(
+                connection,
+                at=request.at,
+                actor=request.made_by,
+                action="pack.records",
+                object=f"alert:{scope.alerts[0].id}" if scope.case is None else f"case:{scope.case.id}",
+                reason=None if request.unmasking is None else request.unmasking.reason,
+                detail=msgspec.structs.asdict(held),
+            )
 
     def _make_sight(self) -> PackSight:
         accounts: dict[tuple[str, str], None] = {}
@@ -260,7 +277,7 @@ class _Making:
                 "public_key": self._key.public_bytes.hex(),
                 "fingerprint": self._key.fingerprint,
             },
-            "statements": statements(names=unmasking is not None),
+            "statements": statements(names=unmasking is not None, records=request.with_records),
         }
 
     def _typed(self, text: str | None) -> str | None:

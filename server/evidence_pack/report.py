@@ -95,8 +95,9 @@ def _story(facts: ReportFacts, check: Callable[[], None]) -> list[Flowable]:
         story += [PageBreak(), *alert_pages(detail, language)]
     story += [PageBreak(), *_history(facts), *_custody(facts)]
     story.append(paragraph(word(language, "says"), "heading"))
-    names = facts.request.unmasking is not None
-    story += [paragraph(each, longest=2000) for each in told(language, names=names)]
+    request = facts.request
+    said = told(language, names=request.unmasking is not None, records=request.with_records)
+    story += [paragraph(each, longest=2000) for each in said]
     return story
 
 

@@ -121,6 +121,16 @@ _CHINESE_STATEMENTS: Final[dict[bool, tuple[str, ...]]] = {
         "签名证明本包由持有该密钥的系统生成，但不证明生成时间：请将密钥指纹与系统显示的指纹核对。",
         "事件是终端代理所观察到的行为。每个事件均标明确定程度；未能观察到的部分见报告。",
         "本包经说明理由后显示真实姓名，该操作已记录在案。",
+    ),
+}
+
+
+_CHINESE_RECORDS: Final[dict[bool, tuple[str, ...]]] = {
+    False: (
+        "终端签名的原始记录也涉及他人，因此不在本包内。系统在生成时已校验其签名，"
+        "结果见 alerts.jsonl 的 proof。",
+    ),
+    True: (
         "记录以整体签名：除本案事件外，还含有同一终端在相同数秒内的其他行为，可能属于他人，不构成本案证据。",
     ),
 }
@@ -136,6 +146,9 @@ def known(language: str, key: str | None) -> str:
     return "" if key is None else word(language, key) if key in WORDS else key
 
 
-def told(language: str, *, names: bool) -> list[str]:
+def told(language: str, *, names: bool, records: bool) -> list[str]:
     """The statements."""
-    return list(_CHINESE_STATEMENTS[names]) if language == "zh" else english.statements(names=names)
+    if language != "zh":
+        return english.statements(names=names, records=records)
+    extra = () if not names else _CHINESE_RECORDS[records]
+    return [*_CHINESE_STATEMENTS[names], *extra]

@@ -38,7 +38,7 @@ class PackSight(Sight):
         super().__init__(database, directory, alerts, accounts, unmasking)
         self._database = database
         self.unmasked = unmasking is not None
-        self.concerned = tuple(sorted({self.masker.subject(each) for each in _subjects(alerts)}))
+        self.concerned = tuple(sorted({self.masker.subject(each) for each in subjects_of(alerts)}))
         """Pseudonyms of those whom the alerts are about."""
 
     def prose(self, text: str) -> str:
@@ -78,7 +78,8 @@ def pseudonyms_in(data: bytes) -> set[str]:
     return {found.decode() for found in _PSEUDONYM.findall(data)}
 
 
-def _subjects(alerts: Sequence[Alert]) -> set[str]:
+def subjects_of(alerts: Sequence[Alert]) -> set[str]:
+    """Whom they are about, whose the accounts were, and who else is suspected."""
     named = {
         person_subject(each)
         for alert in alerts

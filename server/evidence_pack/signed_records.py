@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from event_schema.wire import WireError, decode_events
 from server.alerts.evidence_blocks import EventBlock, range_blocks
+from server.enrich.who import WhoIsWho, is_nobodys
 from server.evidence_pack.archive import ArchiveWriter
 from server.evidence_pack.scope import Scope, portions
+from server.evidence_pack.sight import subjects_of
 from server.evidence_pack.verifier import RECORDS
 from server.evidence_seal import read_seal
 from server.store.database import Database
@@ -23,11 +26,24 @@ from server.store.tables import agent_keys, seal_keys
 _PORTION = 2000
 
 
+class HeldRecords(msgspec.Struct, frozen=True):
+    """`others`: people and accounts of nobody that they tell of beside those of the alerts."""
+
+    blocks: int
+    others: int
+
+
 def write_records(
-    database: Database, scope: Scope, archive: ArchiveWriter, step: Callable[[int], None]
-) -> None:
+    database: Database,
+    scope: Scope,
+    archive: ArchiveWriter,
+    step: Callable[[int], None],
+    *,
+    who: WhoIsWho,
+) -> HeldRecords:
     """`step`: told how many events are done."""
     written: set[int] = set()
+    subjects: set[str] = set()
     with archive.entry(RECORDS, packed=False) as lines:
         for part in portions(scope.whole, _PORTION):
             with database.read() as connection:
@@ -36,6 +52,7 @@ def write_records(
                         if block.id not in written:
                             written.add(block.id)
                             lines.line(_record(connection, block))
+                            subjects |= _subjects(block, who)
             step(0)
     with database.read() as connection:
         keys = {
@@ -45,6 +62,16 @@ def write_records(
             },
         }
     archive.add("blocks/keys.json", msgspec.json.format(msgspec.json.encode(keys), indent=1))
+    return HeldRecords(len(written), len(subjects - subjects_of(scope.alerts)))
+
+
+def _subjects(block: EventBlock, who: WhoIsWho) -> set[str]:
+    try:
+        events = decode_events(block.record).events
+    except WireError:
+        # It goes into the pack as it is, and its proof says that it is damaged.
+        return set()
+    return {who.who(each, each.time).subject for each in events if each is not None and not is_nobodys(each)}
 
 
 def _record(connection: Connection, block: EventBlock) -> dict[str, Any]:

@@ -37,17 +37,24 @@ _MASKED = (
     "The records that agents signed hold names and are not in this pack. The installation checked their"
     " signatures when it was made; alerts.jsonl says with what result (`proof`).",
 )
-_UNMASKED = (
-    "Names were unmasked for this pack, with a reason on the record of the installation.",
+_UNMASKED = ("Names were unmasked for this pack, with a reason on the record of the installation.",)
+_WITHOUT_RECORDS = (
+    "The records that agents signed tell of other people too and are not in this pack. The installation"
+    " checked their signatures when it was made; alerts.jsonl says with what result (`proof`).",
+)
+_WITH_RECORDS = (
     "A record is signed as a whole: beside events of the case it holds what else happened at its endpoint"
     " within the same seconds, perhaps by other people. That is not evidence of the case.",
 )
 
 
-def statements(*, names: bool) -> list[str]:
-    return [*_ALWAYS, *(_UNMASKED if names else _MASKED)]
+def statements(*, names: bool, records: bool) -> list[str]:
+    """`records`: what agents signed is in it; only with names."""
+    if not names:
+        return [*_ALWAYS, *_MASKED]
+    return [*_ALWAYS, *_UNMASKED, *(_WITH_RECORDS if records else _WITHOUT_RECORDS)]
 
 
-def read_me(*, names: bool) -> str:
-    told = "".join(f"\n{each}\n" for each in statements(names=names))
-    return _READ_ME.format(records=_RECORDS if names else "", statements=told)
+def read_me(*, names: bool, records: bool) -> str:
+    told = "".join(f"\n{each}\n" for each in statements(names=names, records=records))
+    return _READ_ME.format(records=_RECORDS if records else "", statements=told)

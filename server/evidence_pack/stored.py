@@ -144,6 +144,11 @@ def take_out(
     return pack, path
 
 
+def note_cancel(connection: Connection, pack: StoredPack, *, actor: str, at: int) -> None:
+    """Somebody said that it is not to be made. Within a write transaction."""
+    _audit(connection, "pack.cancel", pack.id, pack.case, actor, at, None, unmasked=pack.unmasked)
+
+
 def file_digest(path: Path) -> str:
     """Raises OSError."""
     digest = hashlib.sha256()

@@ -53,9 +53,9 @@ class KnownPeople(msgspec.Struct, frozen=True):
     names: dict[str, str]
 
 
-def known_people(connection: Connection) -> KnownPeople:
-    """As of now; reading them takes a while in a large company."""
-    directory = load_directory(connection)
+def known_people(connection: Connection, directory: Directory | None = None) -> KnownPeople:
+    """As of now; reading them takes a while in a large company. `directory`: where somebody keeps it."""
+    directory = directory or load_directory(connection)
     everybody = {person.id for person in directory.people()}
     return KnownPeople(directory, names_to_hide_of_all(connection, everybody))
 

@@ -17,6 +17,7 @@ from policies.exceptions import ExceptionSet, ParsedException
 from policies.rule_file import load_texts
 from server.alerts.event_ranges import EventRange, joined
 from server.alerts.evidence import stored_events
+from server.alerts.ranking import HELD
 from server.detection.assessment import assess
 from server.pipeline.subject_state import SubjectState, load_subjects
 from server.policies.versions import PolicyVersion, parsed_texts
@@ -97,7 +98,7 @@ def _places(
 def _alerts(
     connection: Connection, rules: Sequence[str], gone: dict[str, Counter[_Place]], since: int
 ) -> tuple[int, int]:
-    """(alerts of the rules' families about subjects whom they hit, those that would not have been)."""
+    """(alerts that people saw, of the rules' families about subjects whom they hit; those without it)."""
     hit = select(rule_days.c.subject, rule_days.c.family).where(
         rule_days.c.rule_id.in_(rules), rule_days.c.day >= since
     )
@@ -107,7 +108,9 @@ def _alerts(
     for start in range(0, len(subjects), _AT_ONCE):
         part = subjects[start : start + _AT_ONCE]
         states = load_subjects(connection, part)
-        raised = select(alerts.c.subject, alerts.c.family).where(alerts.c.subject.in_(part))
+        raised = select(alerts.c.subject, alerts.c.family).where(
+            alerts.c.subject.in_(part), alerts.c.status != HELD
+        )
         for subject, family in connection.execute(raised):
             if (subject, family) not in families:
                 continue

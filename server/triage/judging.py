@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, select
 
 from server.alerts.closing import (
     accepted_in_row,
@@ -21,9 +21,16 @@ from server.alerts.parts import parts_of
 from server.alerts.queries import Verdict, close_alert
 from server.alerts.ranking import CLOSED, HELD, OPEN, QueueDay, rank
 from server.store.postgresql import lock_queues
-from server.store.tables import alert_candidates, alerts
+from server.store.tables import alert_candidates, alert_history, alert_notes, alerts, case_alerts
 from server.triage.outcome import Change, Outcome, Refused, Why
 from server.triage.work import Work, not_a_part, not_closed, rows_of
+
+_UNTOUCHED: Final = and_(
+    alerts.c.status == HELD,
+    alerts.c.triage_version == 0,
+    alerts.c.merged_into.is_(None),
+    *(~exists().where(table.c.alert == alerts.c.id) for table in (alert_history, alert_notes, case_alerts)),
+)
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -77,6 +84,7 @@ def reopen(connection: Connection, change: Change, *, keeping: Keeping) -> Outco
                 work.refuse(since)
                 work.set(each, {"merged_into": None}, unit=alert.id)
                 continue
+            queues |= give_way(work, each)
             kept &= _reopen_one(work, each, alert.id)
             queues |= warm_up(connection, each.id)
         work.note_done(alert.id)
@@ -85,11 +93,35 @@ def reopen(connection: Connection, change: Change, *, keeping: Keeping) -> Outco
 
 
 def opened_since(connection: Connection, alert: Row[Any]) -> Refused | None:
-    """There is at most one of a person and family that is not closed."""
-    other = alerts.c
-    same = (other.subject == alert.subject) & (other.family == alert.family) & (other.id != alert.id)
-    found = connection.execute(select(other.id).where(same, other.status != CLOSED)).scalar()
+    """There is at most one of a person and family that is not closed. One that is held and that nobody ever
+    touched gives way (give_way)."""
+    found = connection.execute(select(alerts.c.id).where(_others(alert), ~_UNTOUCHED)).scalar()
     return None if found is None else Refused(alert.id, Why.OPENED_SINCE, {"alert": found})
+
+
+def give_way(work: Work, alert: Row[Any]) -> set[QueueDay]:
+    """Deletes what was held about the same since: nobody saw it, and the next batch tells it again, as more
+    of the alert that is open now. Days to rank anew."""
+    connection = work.connection
+    held = list(connection.execute(select(alerts.c.id).where(_others(alert), _UNTOUCHED)).scalars())
+    if not held:
+        return set()
+    at = alert_candidates.c
+    queues = {
+        QueueDay(row.queue, row.day)
+        for row in connection.execute(select(at.queue, at.day).where(at.alert.in_(held)).distinct())
+    }
+    for number in held:
+        work.audit(number, {"gave_way_to": alert.id})
+    connection.execute(delete(alerts).where(alerts.c.id.in_(held)))
+    return queues
+
+
+def _others(alert: Row[Any]) -> ColumnElement[bool]:
+    """About the same, and not closed."""
+    other = alerts.c
+    same = and_(other.subject == alert.subject, other.family == alert.family)
+    return and_(same, other.id != alert.id, other.status != CLOSED)
 
 
 def rank_anew(connection: Connection, queues: Iterable[QueueDay], now: int, keeping: Keeping) -> None:

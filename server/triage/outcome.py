@@ -24,6 +24,8 @@ class Why(StrEnum):
     """Somebody closed it: `by`, `verdict`."""
     CHANGED = "changed"
     """Somebody changed it since it was shown: `by`, `verb`."""
+    GREW = "grew"
+    """More came since it was shown: `before` → `after` events, `low` → `high` points, with its parts."""
     MERGED = "merged"
     """It is a part of alert `into`."""
     NOT_CLOSED = "not_closed"
@@ -52,6 +54,7 @@ MESSAGES: Final[Mapping[Why, str]] = {
     Why.UNKNOWN: "There is no alert {id}.",
     Why.CLOSED: "Alert {id} was closed by {by} as {verdict}.",
     Why.CHANGED: "Alert {id} was changed by {by} meanwhile.",
+    Why.GREW: "Alert {id} grew since you looked: {before} → {after} events, {low} → {high} points.",
     Why.MERGED: "Alert {id} is merged into alert {into}.",
     Why.NOT_CLOSED: "Alert {id} is not closed.",
     Why.NOT_OPEN: "Alert {id} is held, not open.",
@@ -93,14 +96,31 @@ class Outcome(msgspec.Struct, frozen=True):
     group: int | None = None
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """What was shown of an alert with its parts. last_time: ms UTC."""
+
+    events: int
+    score: int
+    last_time: int
+
+    def with_part(self, part: Shown) -> Shown:
+        return Shown(
+            self.events + part.events, max(self.score, part.score), max(self.last_time, part.last_time)
+        )
+
+    def grew(self, now: Shown) -> bool:
+        return now.events > self.events or now.score > self.score or now.last_time > self.last_time
+
+
 class Change(msgspec.Struct, frozen=True):
-    """What is common to all verbs: who changes which alerts, and when. `versions`: what was shown of them,
-    where the change shall not go through otherwise. at: ms UTC."""
+    """What is common to all verbs: who changes which alerts, and when. `versions`, `shown`: what was shown of
+    them, where the change shall not go through otherwise; the latter for verbs that end it. at: ms UTC."""
 
     actor: str
     at: int
     alerts: tuple[int, ...]
     versions: Mapping[int, int] = {}
+    shown: Mapping[int, Shown] = {}
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.alerts) <= BULK_MAX:

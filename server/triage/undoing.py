@@ -18,7 +18,7 @@ from server.alerts.parts import parts_of
 from server.alerts.ranking import CLOSED, QueueDay
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import triage_groups
-from server.triage.judging import Keeping, opened_since, rank_anew
+from server.triage.judging import Keeping, give_way, opened_since, rank_anew
 from server.triage.outcome import BULK_MAX, Change, Outcome, Refused, Why, user_of
 from server.triage.work import Work, rows_of
 
@@ -90,8 +90,9 @@ def _undo_one(work: Work, step: Step, alert: Row[Any], values: dict[str, Value],
     queues: set[QueueDay] = set()
     status = values.get("status", alert.status)
     if alert.status == CLOSED and status != CLOSED:
+        queues = give_way(work, alert)
         take_back(work.connection, alert, step.changes.judged_days)
-        queues = warm_up(work.connection, alert.id)
+        queues |= warm_up(work.connection, alert.id)
         typed["reason"] = None
     elif alert.status != CLOSED and status == CLOSED:
         put_back(work.connection, alert, step.changes, str(values["verdict"]))

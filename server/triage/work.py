@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
@@ -12,9 +12,11 @@ from server.alerts.history import Changes, Value, Verb, change_alert
 from server.alerts.ranking import CLOSED
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import alert_history, alerts, triage_groups
-from server.triage.outcome import Change, Outcome, Refused, Why, user_of
+from server.triage.outcome import Change, Outcome, Refused, Shown, Why, user_of
 
 Check = Callable[[Row[Any]], Refused | None]
+_END: Final = frozenset({Verb.CLOSE, Verb.SNOOZE})
+"""Swallow what came before them: nothing may that nobody was shown."""
 
 
 class Work:
@@ -35,25 +37,53 @@ class Work:
         `with_main`: a part whose main alert is named too changes with that."""
         wanted = tuple(dict.fromkeys(self.change.alerts))
         rows = rows_of(self.connection, wanted)
-        found = []
+        now = self._shown_now(rows)
+        found: dict[int, Row[Any]] = {}
+        refusals: dict[int, Refused] = {}
+        parts = [
+            number for number in wanted if with_main and number in rows and rows[number].merged_into in rows
+        ]
         for number in wanted:
-            if with_main and number in rows and rows[number].merged_into in rows:
-                self._done.append(number)
+            if number in parts:
                 continue
-            refused = self._refusal(number, rows.get(number), check)
+            refused = self._refusal(number, rows.get(number), check, now)
             if refused is None:
-                found.append(rows[number])
+                found[number] = rows[number]
             else:
-                self._refused.append(refused)
-        return found
+                refusals[number] = refused
+        for number in parts:
+            main = rows[number].merged_into
+            if main in found:
+                self._done.append(number)
+            else:
+                refusals[number] = Refused(number, Why.WITH_MAIN, {"alert": main})
+        self._refused += [refusals[number] for number in wanted if number in refusals]
+        return list(found.values())
 
-    def _refusal(self, number: int, row: Row[Any] | None, check: Check) -> Refused | None:
+    def _shown_now(self, rows: Mapping[int, Row[Any]]) -> dict[int, Shown]:
+        """As lists show them: with their parts."""
+        if self.verb not in _END or not self.change.shown:
+            return {}
+        now = {number: _shown(row) for number, row in rows.items()}
+        query = select(alerts.c.merged_into, alerts.c.events, alerts.c.score, alerts.c.last_time)
+        for part in self.connection.execute(query.where(alerts.c.merged_into.in_(list(rows)))):
+            now[part.merged_into] = now[part.merged_into].with_part(_shown(part))
+        return now
+
+    def _refusal(
+        self, number: int, row: Row[Any] | None, check: Check, now: Mapping[int, Shown]
+    ) -> Refused | None:
         if row is None:
             return Refused(number, Why.UNKNOWN)
         refused = check(row)
         shown = self.change.versions.get(number)
         if refused is None and shown is not None and shown != row.triage_version:
             return Refused(number, Why.CHANGED, {"by": user_of(self._last_actor(number))})
+        before = self.change.shown.get(number)
+        if refused is None and before is not None and number in now and before.grew(now[number]):
+            events = {"before": before.events, "after": now[number].events}
+            points = {"low": before.score, "high": now[number].score}
+            return Refused(number, Why.GREW, {**events, **points})
         return refused
 
     def _last_actor(self, number: int) -> str:
@@ -136,6 +166,10 @@ class Work:
         asked = {number: at for at, number in enumerate(self.change.alerts)}
         done = sorted(self._done, key=lambda number: asked.get(number, 0))
         return Outcome(self.verb.value, tuple(done), tuple(self._refused), (*changed, *mains), group)
+
+
+def _shown(row: Any) -> Shown:
+    return Shown(row.events, row.score, row.last_time)
 
 
 def rows_of(connection: Connection, numbers: Iterable[int]) -> dict[int, Row[Any]]:

@@ -1,18 +1,19 @@
 """Reads a page of the queue: 100 rows in the order asked for, and how many there are, up to a thousand.
 
 Everything that is filtered by lies in two narrow indexes and in `alert_rows`; the alerts themselves are read
-for the rows of the page alone. A merged alert is part of its main one; where its score is the higher one, the
-main alert stands where the part would.
+for the rows of the page alone. A merged alert is part of its main one, which is found by
+what the part is found by; where the part's score is higher or its last act later, the main alert stands where
+the part would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from server.alerts.queue.filters import ME, NONE, Cursor, QueueFilter
@@ -51,6 +52,13 @@ class Found(msgspec.Struct, frozen=True):
         return Cursor(self.score, self.last_time, self.alert)
 
 
+class _Lifted(NamedTuple):
+    """What a main alert stands for with its parts."""
+
+    score: int
+    last_time: int
+
+
 class Places(msgspec.Struct, frozen=True):
     """`total`: at most COUNTED_MAX + 1. `next`: where the next page begins after."""
 
@@ -81,7 +89,7 @@ def read_above(connection: Connection, asked: Asked, until: Cursor | None) -> li
 
 
 def _found(
-    connection: Connection, asked: Asked, risen: dict[int, int], after: Cursor | None, limit: int
+    connection: Connection, asked: Asked, risen: dict[int, _Lifted], after: Cursor | None, limit: int
 ) -> list[Found]:
     at = alerts.c
     query = _where(select(at.id, at.score, at.last_time), asked, by_score=True)
@@ -94,10 +102,10 @@ def _found(
     found = [Found(row.id, row.score, row.last_time) for row in connection.execute(query)]
     if not risen:
         return found
-    moved = _where(select(at.id, at.last_time), asked, by_score=False).where(at.id.in_(risen))
+    moved = _where(select(at.id), asked, by_score=False).where(at.id.in_(risen))
     wanted = asked.filter.severity
-    for row in connection.execute(moved):
-        each = Found(row.id, risen[row.id], row.last_time)
+    for number in connection.execute(moved).scalars():
+        each = Found(number, *risen[number])
         if wanted and severity_of(each.score) not in wanted:
             continue
         if after is None or _key(each, asked) < _cursor_key(after, asked):
@@ -115,17 +123,21 @@ def _cursor_key(cursor: Cursor, asked: Asked) -> tuple[int, ...]:
     return cursor.last_time, cursor.alert
 
 
-def _risen(connection: Connection) -> dict[int, int]:
-    """Main alerts with a part of a higher score, and that score."""
+def _risen(connection: Connection) -> dict[int, _Lifted]:
+    """Main alerts with a part of a higher score or a later act, the highest first."""
     part = aliased(alerts)
+    score, last = func.max(part.c.score), func.max(part.c.last_time)
     query = (
-        select(alerts.c.id, func.max(part.c.score).label("score"))
+        select(alerts.c.id, alerts.c.score.label("own"), alerts.c.last_time, score, last)
         .join(part, part.c.merged_into == alerts.c.id)
-        .where(part.c.score > alerts.c.score, part.c.status == "open")
-        .group_by(alerts.c.id)
+        .where(or_(part.c.score > alerts.c.score, part.c.last_time > alerts.c.last_time))
+        .where(part.c.status == "open")
+        .group_by(alerts.c.id, alerts.c.score, alerts.c.last_time)
+        .order_by(score.desc(), alerts.c.id)
         .limit(RISEN_MAX)
     )
-    return {row.id: row.score for row in connection.execute(query)}
+    rows = connection.execute(query)
+    return {id: _Lifted(max(own, score), max(own_last, last)) for id, own, own_last, score, last in rows}
 
 
 def _where(query: Select[Any], asked: Asked, *, by_score: bool) -> Select[Any]:
@@ -141,15 +153,17 @@ def _where(query: Select[Any], asked: Asked, *, by_score: bool) -> Select[Any]:
 def _of_alerts(asked: Asked) -> Iterator[ColumnElement[bool]]:
     at, wanted = alerts.c, asked.filter
     if wanted.since is not None or wanted.until is not None:
-        yield at.last_time.between(*wanted.between(asked.zone))
+        begin, end = wanted.between(asked.zone)
+        yield _own_or_of_part(lambda table: table.c.last_time.between(begin, end))
     if wanted.owner == NONE:
         yield at.owner.is_(None)
     elif wanted.owner:
         yield at.owner == (asked.user if wanted.owner == ME else wanted.owner)
     if wanted.leavers:
-        yield at.subject.in_(asked.leavers())
+        leavers = asked.leavers()
+        yield _own_or_of_part(lambda table: table.c.subject.in_(leavers))
     if wanted.agent:
-        yield _of_agents(asked.searched.agents)
+        yield _own_or_of_part(lambda table: _of_agents(asked.searched.agents, table))
 
 
 def _of_rows(wanted: QueueFilter) -> Iterator[ColumnElement[bool]]:
@@ -160,21 +174,38 @@ def _of_rows(wanted: QueueFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.policy:
         kept.append(row.rules.contains(f",{wanted.policy},", autoescape=True))
     if kept:
-        yield alerts.c.id.in_(select(row.alert).where(*kept))
+        yield _by_rows(and_(*kept))
+
+
+def _own_or_of_part(told: Callable[[FromClause], ColumnElement[bool]]) -> ColumnElement[bool]:
+    part = alerts.alias("part")
+    mains = select(part.c.merged_into).where(part.c.merged_into.is_not(None), told(part))
+    return or_(told(alerts), alerts.c.id.in_(mains))
+
+
+def _by_rows(told: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Parts are looked up from their side: few are merged."""
+    part, row = alerts.alias("part"), alert_rows.c
+    mains = (
+        select(part.c.merged_into)
+        .join(alert_rows, row.alert == part.c.id)
+        .where(part.c.merged_into.is_not(None), told)
+    )
+    return or_(alerts.c.id.in_(select(row.alert).where(told)), alerts.c.id.in_(mains))
 
 
 def _word(word: SearchedWord) -> ColumnElement[bool]:
     """Each by itself: one may be a pseudonym, another one stand in the sentence."""
-    at, row = alerts.c, alert_rows.c
+    row = alert_rows.c
     told = [row.words.contains(word.text, autoescape=True)]
     told += [row.rules.contains(f",{rule},", autoescape=True) for rule in word.rules]
-    ways: list[ColumnElement[bool]] = [at.id.in_(select(row.alert).where(or_(*told)))]
+    ways = [_by_rows(or_(*told))]
     if word.subjects:
-        ways.append(at.subject.in_(word.subjects))
+        ways.append(_own_or_of_part(lambda table: table.c.subject.in_(word.subjects)))
     if word.alert is not None:
-        ways.append(at.id == word.alert)
+        ways.append(_own_or_of_part(lambda table: table.c.id == word.alert))
     if word.agents:
-        ways.append(_of_agents(word.agents))
+        ways.append(_own_or_of_part(lambda table: _of_agents(word.agents, table)))
     return or_(*ways)
 
 
@@ -205,7 +236,7 @@ def _severity(severity: Severity) -> ColumnElement[bool]:
     return alerts.c.score.between(*scores_of(severity))
 
 
-def _of_agents(agents: Sequence[str]) -> ColumnElement[bool]:
+def _of_agents(agents: Sequence[str], table: FromClause = alerts) -> ColumnElement[bool]:
     """Whose evidence came from one of these."""
     days, seen = alert_days.c, subject_events.c
     subjects = select(seen.subject).where(seen.agent.in_(agents)).distinct()
@@ -214,12 +245,12 @@ def _of_agents(agents: Sequence[str]) -> ColumnElement[bool]:
         .select_from(alert_days)
         .join(
             subject_events,
-            (seen.subject == alerts.c.subject) & (seen.channel == days.channel) & (seen.day == days.day),
+            (seen.subject == table.c.subject) & (seen.channel == days.channel) & (seen.day == days.day),
         )
-        .where(days.alert == alerts.c.id, seen.agent.in_(agents))
-        .correlate(alerts)
+        .where(days.alert == table.c.id, seen.agent.in_(agents))
+        .correlate(table)
     )
-    return and_(alerts.c.subject.in_(subjects), evidence.exists())
+    return and_(table.c.subject.in_(subjects), evidence.exists())
 
 
 class StoredRow(msgspec.Struct, frozen=True):
@@ -254,6 +285,8 @@ class Part(msgspec.Struct, frozen=True):
 
     id: int
     score: int
+    events: int
+    last_time: int
 
 
 def read_rows(connection: Connection, numbers: Sequence[int]) -> dict[int, StoredRow]:
@@ -276,11 +309,11 @@ def read_parts(connection: Connection, numbers: Sequence[int]) -> dict[int, list
     """By main alert, the highest first."""
     at = alerts.c
     query = (
-        select(at.merged_into, at.id, at.score)
+        select(at.merged_into, at.id, at.score, at.events, at.last_time)
         .where(at.merged_into.in_(numbers))
         .order_by(at.score.desc(), at.id)
     )
     found: dict[int, list[Part]] = {}
     for row in connection.execute(query):
-        found.setdefault(row.merged_into, []).append(Part(row.id, row.score))
+        found.setdefault(row.merged_into, []).append(Part(row.id, row.score, row.events, row.last_time))
     return found

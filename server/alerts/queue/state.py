@@ -7,21 +7,26 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from analytics.alert_queues import DAY_QUEUE
+from server.people.directory import people_version
 from server.retention import DAY_MS
 from server.status_types import HELD_DAYS
-from server.store.tables import alert_candidates, alerts, event_blocks, queue_days
+from server.store.tables import alert_candidates, alerts, case_alerts, event_blocks, queue_days
 from server.triage.sleep import asleep as still_asleep
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Differs whenever an alert was raised, changed, judged, undone, woken or dropped. Two are compared,
-    nothing else is read from one."""
+    """Differs whenever an alert was raised, changed, judged, undone, woken, dropped or put into a case, when
+    the people did, and each day. Two are compared, nothing else is read from one."""
 
     number: int
     changed: int
     sums: int
     versions: int
     asleep: int
+    in_cases: int
+    cases: int
+    people: int
+    day: int
 
 
 def read_mark(connection: Connection, now: int) -> Mark:
@@ -38,7 +43,19 @@ def read_mark(connection: Connection, now: int) -> Mark:
     ).one()
     asleep = select(func.count()).select_from(alerts).where(at.snoozed_until > now)
     sleeping = int(connection.execute(asleep).scalar_one())
-    return Mark(int(row[0]), int(row[1]), int(row[2]), int(row[3]), sleeping)
+    joined = select(func.count(), func.coalesce(func.sum(case_alerts.c.case), 0))
+    in_cases, cases = connection.execute(joined).one()
+    return Mark(
+        int(row[0]),
+        int(row[1]),
+        int(row[2]),
+        int(row[3]),
+        sleeping,
+        int(in_cases),
+        int(cases),
+        people_version(connection),
+        now // DAY_MS,
+    )
 
 
 class QueueState(msgspec.Struct, frozen=True):

@@ -66,6 +66,8 @@ class QueueRowView(msgspec.Struct, frozen=True):
     part_score: int | None
     """The highest of these, where it is above the alert's own."""
     case: int | None
+    seen: str
+    """What whoever changes it says that they saw: VERSION:EVENTS:SCORE:LAST, with its parts."""
     version: int
     """Of what people did with it: whoever changes it says which they saw."""
     stamp: str = ""
@@ -123,7 +125,7 @@ def _view(row: StoredRow, title: Title, masked: Mapping[str, str], sight: Sight)
         files=row.files,
         bytes=row.bytes,
         events=row.events,
-        last_time=row.last_time,
+        last_time=max(row.last_time, *(part.last_time for part in parts), 0),
         opened_at=row.opened_at,
         standing=_standing(row, sight),
         verdict=row.verdict if row.status == "closed" else None,
@@ -135,10 +137,17 @@ def _view(row: StoredRow, title: Title, masked: Mapping[str, str], sight: Sight)
         parts=len(parts),
         part_score=risen,
         case=sight.cases.get(row.id),
+        seen=_seen(row, parts),
         version=row.triage_version,
     )
     digest = hashlib.sha256(msgspec.json.encode(view)).hexdigest()
     return msgspec.structs.replace(view, stamp=digest[:_STAMP])
+
+
+def _seen(row: StoredRow, parts: Sequence[Part]) -> str:
+    every: tuple[StoredRow | Part, ...] = (row, *parts)
+    events, score = sum(each.events for each in every), max(each.score for each in every)
+    return f"{row.triage_version}:{events}:{score}:{max(each.last_time for each in every)}"
 
 
 def _standing(row: StoredRow, sight: Sight) -> Standing:

@@ -87,9 +87,7 @@ def cases(console: Console, ask: Ask, query: CasesQuery, _body: None) -> CasePag
 
 
 def case(console: Console, ask: Ask, _query: Nothing, _body: None) -> WholeCase:
-    found = whole_case(console, ask, ask.path["id"])
-    note_view(console, ask, f"case:{found.case.id}")
-    return found
+    return _seen(console, ask, ask.path["id"])
 
 
 def open_one(console: Console, ask: Ask, _query: Nothing, body: NewCase) -> WholeCase:
@@ -100,7 +98,7 @@ def open_one(console: Console, ask: Ask, _query: Nothing, body: NewCase) -> Whol
             connection, body.alerts, actor=actor, at=ask.now, title=body.title
         ).case
 
-    return whole_case(console, ask, _done(console, ask, do))
+    return _seen(console, ask, _done(console, ask, do))
 
 
 def add(console: Console, ask: Ask, _query: Nothing, body: MoreAlerts) -> WholeCase:
@@ -144,7 +142,14 @@ def _to(console: Console, ask: Ask, do: Callable[[Connection, int, str], object]
         do(connection, number, actor)
         return int(number)
 
-    return whole_case(console, ask, _done(console, ask, done))
+    return _seen(console, ask, _done(console, ask, done))
+
+
+def _seen(console: Console, ask: Ask, number: int) -> WholeCase:
+    """The whole case, on record as seen: also where it is the answer to a change of it."""
+    found = whole_case(console, ask, number)
+    note_view(console, ask, f"case:{number}")
+    return found
 
 
 def _done(console: Console, ask: Ask, do: Callable[[Connection, str], int]) -> int:

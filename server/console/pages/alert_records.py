@@ -54,7 +54,8 @@ def _range_of(ranges: list[EventRange], asked: re.Match[str], shown: Any) -> Eve
 
 
 def export(console: Console, ask: Ask) -> Response:
-    """GET /alerts/{id}/evidence.jsonl: a row an event, without a name; who took it is on the record."""
+    """POST /alerts/{id}/evidence.jsonl: a row an event, without a name; who took it is on the record, so
+    that no link of others' brings a row about."""
     alert_id = int(ask.path["id"])
     opened = open_alert(console, ask, alert_id, evidence=True, named=False)
     assert opened.bundle is not None
@@ -75,5 +76,5 @@ def export(console: Console, ask: Ask) -> Response:
 
 PAGES = [
     Page("GET", "/alerts/{id:int}/evidence/{key}", Right.SEE_ALERTS, raw),
-    Page("GET", "/alerts/{id:int}/evidence.jsonl", Right.SEE_ALERTS, export),
+    Page("POST", "/alerts/{id:int}/evidence.jsonl", Right.SEE_ALERTS, export),
 ]

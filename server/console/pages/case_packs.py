@@ -11,29 +11,31 @@ from server.cases.records import CaseRefused, UnknownCase
 from server.console.case_packs import Packs
 from server.console.cases_shown import no_case, packs_shown, refusal
 from server.console.page import Ask, Console, Page
+from server.console.slow_reads import SlowReads
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
-from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, take_out
+from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, note_cancel, take_out
 from server.people.roles import Right
 
 TYPED_BYTES: Final = 64 << 10
 
 
 def make(console: Console, ask: Ask) -> Response:
-    """POST /cases/{id}/packs: without names; with `names` and a `reason`."""
+    """POST /cases/{id}/packs: without names; with `names` and a `reason`; then with `records` also what
+    agents signed, which tells of others."""
     reason = None
     if "names" in ask.form:
         reason = ask.form.get("reason", "").strip()
         _may_unmask(ask)
         if not reason:
             raise ApiError(400, "no_words", ask.text("Say why, in a few words"))
-    begin(console, ask, ask.path["id"], reason)
+    begin(console, ask, ask.path["id"], reason, records="records" in ask.form)
     return ask.redirect(_place(ask, ask.path["id"]))
 
 
-def begin(console: Console, ask: Ask, case_id: int, reason: str | None) -> int:
+def begin(console: Console, ask: Ask, case_id: int, reason: str | None, *, records: bool = False) -> int:
     """The pack's number. `reason`: why names are needed; None: without. Raises ApiError."""
-    request = asked(ask.viewer.actor, ask.now, language=ask.look.language, reason=reason)
+    request = asked(ask.viewer.actor, ask.now, language=ask.look.language, reason=reason, records=records)
     try:
         return console.made(Packs).jobs.start(case_id, request)
     except UnknownCase:
@@ -67,7 +69,12 @@ def cancel(console: Console, ask: Ask) -> Response:
             pack = get_pack(connection, ask.path["id"])
     except UnknownPack:
         raise _no_pack(ask) from None
-    console.made(Packs).jobs.cancel(pack.id)
+    packs = console.made(Packs).jobs
+    found = packs.progress(pack.id)
+    if found is not None and not found.cancelled:
+        with console.database.begin() as connection:
+            note_cancel(connection, pack, actor=ask.viewer.actor, at=ask.now)
+        packs.cancel(pack.id)
     return ask.redirect(_place(ask, pack.case))
 
 
@@ -80,14 +87,15 @@ def download(console: Console, ask: Ask) -> Response:
         with console.database.read() as connection:
             if get_pack(connection, ask.path["id"]).unmasked:
                 _may_unmask(ask)
-        pack, path = take_out(
-            console.database,
-            packs.jobs.folder,
-            ask.path["id"],
-            actor=ask.viewer.actor,
-            at=ask.now,
-            reason=reason,
-        )
+        with console.made(SlowReads).one():
+            pack, path = take_out(
+                console.database,
+                packs.jobs.folder,
+                ask.path["id"],
+                actor=ask.viewer.actor,
+                at=ask.now,
+                reason=reason,
+            )
     except UnknownPack as error:
         raise _no_pack(ask) from error
     except CaseRefused as error:

@@ -30,6 +30,7 @@ from server.console.pages.people_asked import (
     read_range,
     status_words,
 )
+from server.console.slow_reads import SlowReads
 from server.people.company import load_company
 from server.people.directory import Directory
 from server.people.pseudonyms import UnknownPseudonym
@@ -121,7 +122,7 @@ def hours_part(console: Console, ask: Ask) -> Response:
         works = works_at(load_company(connection).working_hours)
 
     def make() -> HoursOfWeek:
-        with console.database.read() as connection:
+        with console.made(SlowReads).one(), console.database.read() as connection:
             return hours_of_week(
                 connection,
                 known.subject,

@@ -60,7 +60,7 @@ def policies(console: Console, ask: Ask) -> Response:
 
 
 def export(console: Console, ask: Ask) -> Response:
-    """GET /policies/export: every rule and exception that holds, as YAML; for whoever sees names, who may
+    """POST /policies/export: every rule and exception that holds, as YAML; for whoever sees names, who may
     import them elsewhere."""
     with console.database.read() as connection:
         held = sorted(current_versions(connection).values(), key=lambda each: each.rule_id)
@@ -102,6 +102,6 @@ def fields(_console: Console, ask: Ask) -> Response:
 
 PAGES = [
     Page("GET", "/policies", Right.SEE_POLICIES, policies),
-    Page("GET", "/policies/export", Right.CHANGE_POLICIES, export),
+    Page("POST", "/policies/export", Right.CHANGE_POLICIES, export),
     Page("GET", "/policies/fields", Right.SEE_POLICIES, fields),
 ]

@@ -1,7 +1,8 @@
 """Where the queue and alert pages post what an analyst decides: take, snooze, close, merge, note, escalate,
 and undo.
 
-A form names alerts (`ids`, several times), and may say of which state they were shown (`seen` as ID:VERSION).
+A form names alerts (`ids`, several times), and may say of which state they were shown: `seen` as ID:VERSION,
+or ID:VERSION:EVENTS:SCORE:LAST, where closing and snoozing shall swallow nothing that came since.
 Modules get JSON (`accept: application/json`), htmx a piece of page with a button that undoes, and forms of
 themselves lead to `back`. Where nothing could be done the answer is 409 with the reason, so that nobody
 loses what they typed.
@@ -29,7 +30,7 @@ from server.triage.judging import close as close_alerts
 from server.triage.judging import reopen as reopen_alerts
 from server.triage.merging import merge as merge_alerts
 from server.triage.merging import unmerge as unmerge_alerts
-from server.triage.outcome import Change, Outcome
+from server.triage.outcome import Change, Outcome, Shown
 from server.triage.undoing import undo as undo_group
 from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX
 from server.triage.verbs import assign as assign_alerts
@@ -40,6 +41,7 @@ from server.triage.verbs import wake as wake_alerts
 TYPED_BYTES = 256 << 10
 """A form with a long text, each of whose characters may take nine bytes."""
 _DIGITS_MAX = 18
+_SEEN = 4
 
 
 def assign(console: Console, ask: Ask) -> Response:
@@ -112,7 +114,7 @@ def escalate(console: Console, ask: Ask) -> Response:
         found.append(escalate_alerts(connection, change, case=case, title=title, owner=owner))
         return found[-1].outcome
 
-    numbers, versions = _named(ask)
+    numbers, versions, _ = _named(ask)
     outcome = carried_out(console, ask, numbers, versions, do)
     return _answer(ask, told(ask, outcome, case=found[-1].case))
 
@@ -132,8 +134,8 @@ def undo(console: Console, ask: Ask) -> Response:
 
 
 def _done(console: Console, ask: Ask, do: Do) -> Response:
-    numbers, versions = _named(ask)
-    return _answer(ask, told(ask, carried_out(console, ask, numbers, versions, do)))
+    numbers, versions, shown = _named(ask)
+    return _answer(ask, told(ask, carried_out(console, ask, numbers, versions, do, shown)))
 
 
 def _answer(ask: Ask, found: Told) -> Response:
@@ -150,13 +152,17 @@ def _answer(ask: Ask, found: Told) -> Response:
     return ask.redirect(local_place(ask.form.get("back", "/alerts")))
 
 
-def _named(ask: Ask) -> tuple[tuple[int, ...], dict[int, int]]:
+def _named(ask: Ask) -> tuple[tuple[int, ...], dict[int, int], dict[int, Shown]]:
     numbers = tuple(_number(ask, given) for given in ask.form.getlist("ids"))
-    versions = {}
+    versions, shown = {}, {}
     for each in ask.form.getlist("seen"):
-        number, _, version = each.partition(":")
-        versions[_number(ask, number)] = _number(ask, version)
-    return numbers, versions
+        number, *told_of = (_number(ask, given) for given in each.split(":"))
+        if len(told_of) not in (1, _SEEN):
+            raise ApiError(400, "bad_number", ask.text("This is no number"))
+        versions[number] = told_of[0]
+        if len(told_of) == _SEEN:
+            shown[number] = Shown(*told_of[1:])
+    return numbers, versions, shown
 
 
 def _number(ask: Ask, given: str) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from server.console.known_people import KnownPeople as ConsolePeople
 from server.console.page import Console, Viewer
 from server.people.directory import people_version
 from server.people.roles import Right
@@ -39,8 +40,11 @@ class MaskedTexts:
             key = people_version(connection), tuple(texts)
             with self._lock:
                 found = self._kept.get(key)
-                if found is None and (self._people is None or self._people[0] != key[0]):
-                    self._people = key[0], known_people(connection)
+                if found is None and (self._people is None or self._people[0] < key[0]):
+                    self._people = (
+                        key[0],
+                        known_people(connection, self._console.made(ConsolePeople).directory(connection)),
+                    )
                 people = self._people
         if found is None:
             assert people is not None

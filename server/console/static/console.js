@@ -1,5 +1,6 @@
 // What every page has: keys that lead elsewhere, dialogs, toasts with undo, the banner for what failed,
 // and signing in again in place, so that nothing typed is lost when a session ends.
+import "./times.js";
 
 const spoken = document.getElementById("spoken")?.dataset ?? {};
 const singleKeys = "singleKeys" in document.body.dataset;

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
 from server.accounts import lock_out
-from server.accounts.lock_out import Failures, Waits
+from server.accounts.lock_out import ADDRESS_TIMES, KNOWN_FREE_FAILURES, Failures, Waits
 from server.accounts.passwords import (
     AT_ONCE,
     WAITING_MAX,
@@ -118,10 +118,33 @@ def test_guessing_from_elsewhere_keeps_nobody_out_of_where_they_signed_in_before
 def test_an_address_that_fails_too_often_waits(database: Database) -> None:
     user(database, "anna")
     at = door(per_minute=3)
-    for number in range(3):
+    for number in range(3 * ADDRESS_TIMES):
         assert _refused(database, at, f"name{number}", PASSWORD, address=ELSEWHERE) == 0
     assert 0 < _refused(database, at, "anna", PASSWORD, address=ELSEWHERE) <= 60
     assert at.sign_in(database, "anna", PASSWORD, address=ADDRESS, now=NOW).user == "anna"
+
+
+def test_one_who_guesses_stops_nobody_else_at_the_same_address(database: Database) -> None:
+    user(database, "anna")
+    user(database, "omar")
+    at = door(per_minute=10)
+    sign_in(database, "omar", at)
+    for _ in range(10):
+        _refused(database, at, "anna", "wrong password", address=ADDRESS)
+    assert _refused(database, at, "anna", PASSWORD, address=ADDRESS) > 0
+    assert at.sign_in(database, "omar", PASSWORD, address=ADDRESS, now=NOW).user == "omar"
+
+
+def test_guessing_from_a_known_address_waits_too_only_later(database: Database) -> None:
+    user(database, "anna")
+    at = door()
+    sign_in(database, "anna", at)
+    for _ in range(KNOWN_FREE_FAILURES + 1):
+        assert _refused(database, at, "anna", "wrong password", address=ADDRESS) == 0
+    assert _refused(database, at, "anna", PASSWORD, address=ADDRESS) == 30
+    later = NOW + 31_000
+    assert at.sign_in(database, "anna", PASSWORD, address=ADDRESS, now=later).user == "anna"
+    assert _refused(database, at, "anna", "wrong password", address=ADDRESS, now=later) == 0
 
 
 def test_wrong_passwords_are_forgotten_after_an_hour() -> None:

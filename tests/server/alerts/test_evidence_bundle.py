@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, select, update
 
-from server.alerts.evidence_bundle import Bundles
+from server.alerts.evidence_bundle import AROUND_MS, YOUNG_MS, Bundles
 from server.alerts.evidence_marks import MarkMask
 from server.alerts.evidence_search import EvidenceFilter, evidence_page, masked_choices
 from server.alerts.queries import Alert, Verdict, close_alert, get_alert
@@ -57,6 +57,25 @@ def test_a_bundle_is_read_once_and_anew_when_something_changed(database: Databas
         connection.execute(delete(event_blocks))
     with database.read() as connection:
         assert bundles.of(connection, alert, NOW).is_purged
+
+
+def test_what_surrounds_a_young_alert_is_read_anew_after_a_minute(database: Database) -> None:
+    record_leak(database, 30)
+    bundles = Bundles()
+    alert = _alert(database)
+    now = alert.last_time + 3_600_000
+    with database.read() as connection:
+        first = bundles.of(connection, alert, now)
+    with database.begin() as connection:
+        connection.execute(insert(collector_days), [{"agent": AGENT, "collector": CHANNEL, "day": DAY}])
+    with database.read() as connection:
+        assert bundles.of(connection, alert, now + YOUNG_MS - 1) is first
+        second = bundles.of(connection, alert, now + YOUNG_MS)
+        assert (first.watched, second.watched) == ({}, {CHANNEL: frozenset({DAY})})
+        # Once the day after it is over, it stays as it is.
+        later = alert.last_time + AROUND_MS + 1
+        third = bundles.of(connection, alert, later)
+        assert bundles.of(connection, alert, later + 10 * YOUNG_MS) is third
 
 
 def test_what_else_was_done_around_it_is_beside_it_and_gaps_are_known(database: Database) -> None:

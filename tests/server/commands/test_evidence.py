@@ -55,14 +55,15 @@ def test_one_alert_with_names_needs_a_reason(leak: Path) -> None:
     pack = leak / "alert.zip"
     assert _leaver("evidence", "pack", "--alert", 1, "-o", pack, "--unmask", data=leak).exit_code == 2
     assert not pack.exists()
-    options = ("--unmask", "--reason", "for the court", "--language", "zh")
+    assert _leaver("evidence", "pack", "--alert", 1, "-o", pack, "--records", data=leak).exit_code == 2
+    options = ("--unmask", "--records", "--reason", "for the court", "--language", "zh")
     made = _leaver("evidence", "pack", "--alert", 1, "-o", pack, *options, data=leak)
     assert made.exit_code == 0, made.output
     said = _leaver("evidence", "verify", pack)
     assert said.exit_code == 0
     assert "All 3 records of agents are signed by them." in said.output
     actions = [row["action"] for row in json.loads(_leaver("audit", "list", "--json", data=leak).output)]
-    assert actions[:2] == ["pseudonym.unmask", "pack.make"]
+    assert actions[:3] == ["pack.records", "pseudonym.unmask", "pack.make"]
 
 
 def test_what_cannot_be_made_or_read_is_said(leak: Path) -> None:

@@ -139,3 +139,29 @@ def test_a_reason_survives_a_session_that_ended_meanwhile(company: CompanySite, 
     assert page.locator("dialog[open] textarea").input_value() == "case 9"
     assert company.people[20].name not in page.content()
     page.context.close()
+
+
+def test_a_name_ends_without_taking_what_is_typed(company: CompanySite, browsers: Browsers) -> None:
+    name = company.people[20].name
+    page = browsers.page(company, Role.ANALYST)
+    page.clock.install()
+    page.goto(f"{company.url}/alerts/2")
+    page.get_by_role("button", name="Show the name …").click()
+    page.get_by_label("Reason").first.fill("case 9")
+    page.get_by_role("button", name="Show the name", exact=True).click()
+    expect(page.locator(".unmasked b")).to_have_text(name)
+    person = page.locator(".person a.name").first.get_attribute("href")
+    for place in ("/alerts/2", person):
+        page.goto(f"{company.url}{place}")
+        expect(page.locator(".unmasked b")).to_have_text(name)
+        # Something is half typed: the page may not be asked for anew.
+        page.evaluate(
+            "() => { const field = document.createElement('textarea'); field.id = 'half';"
+            " document.getElementById('content').append(field); field.value = 'half a note'; }"
+        )
+        page.clock.fast_forward(3_601_000)
+        expect(page.locator(".unmasked")).to_have_count(0)
+        assert name not in page.locator("#content").inner_text()
+        assert page.locator("#half").input_value() == "half a note"
+    assert errors_of(page) == []
+    page.context.close()

@@ -51,7 +51,7 @@ def test_no_answer_about_an_alert_names_anybody(site: Site) -> None:
     assert len(keys) == 30
     addresses = [
         *("/alerts/1", "/alerts/1?text=customers", "/alerts/1?channel=removable_storage&sure=exact"),
-        *("/alerts/1/panel", "/alerts/1/exception", "/alerts/1/evidence.jsonl"),
+        *("/alerts/1/panel", "/alerts/1/exception"),
         f"/alerts/1/evidence/{keys[0]}",
         *("/alerts/1/evidence/H-000000.00.1", "/alerts/99", "/alerts/1?since=x"),
     ]
@@ -107,7 +107,7 @@ def test_a_name_is_shown_to_one_user_for_an_hour_and_hidden_again(site: Site) ->
     assert "Berta" not in named
     assert f'data-until="{site.clock() + UNMASKED_MS}"' in named
     assert _names_in(other.get("/alerts/1")) == []
-    assert _names_in(client.get("/alerts/1/evidence.jsonl")) == [], "what leaves the console names nobody"
+    assert _names_in(client.post("/alerts/1/evidence.jsonl")) == [], "what leaves the console names nobody"
     with site.database.read() as connection:
         [row] = [each for each in audit.newest(connection, limit=20) if each.action == "pseudonym.unmask"]
     assert (row.actor, row.object, row.reason) == ("user:analy.one", pseudonym, form["reason"])
@@ -186,7 +186,8 @@ def test_bars_add_up_to_the_score_and_lead_to_their_evidence(site: Site) -> None
 def test_who_saw_and_exported_it_is_on_the_record_and_shown(site: Site) -> None:
     client = site.client(Role.ANALYST)
     client.get("/alerts/1")
-    lines = client.get("/alerts/1/evidence.jsonl").text.splitlines()
+    assert client.get("/alerts/1/evidence.jsonl").status_code == 405, "a link takes nothing out"
+    lines = client.post("/alerts/1/evidence.jsonl").text.splitlines()
     assert len(lines) == 30
     assert json.loads(lines[0])["names"] == ["customers-000.xlsx"]
     page = client.get("/alerts/1").text

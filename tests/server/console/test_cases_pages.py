@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 from sqlalchemy import select
 
 from server.cases.changing import add_note, open_or_join_case
+from server.evidence_pack import jobs, making
 from server.evidence_pack.verifier import verify
 from server.people.roles import Role
 from server.store.tables import audit
@@ -35,6 +39,12 @@ def _names(text: str) -> list[str]:
     # A digest may hold any four digits.
     text = re.sub(r"\b[0-9a-f]{10,}\b", "", text.casefold())
     return [word for word in SECRETS if word.casefold() in text]
+
+
+def _actions_of(site: Site, object: str) -> list[str]:
+    with site.database.read() as connection:
+        query = select(audit.c.action).where(audit.c.object == object).order_by(audit.c.seq)
+        return list(connection.execute(query).scalars())
 
 
 def _made(analyst: httpx.Client, case: int) -> str:
@@ -172,6 +182,11 @@ def test_a_pack_with_names_is_handed_to_another_for_a_reason(site: Site, analyst
     assert (refused.status_code, refused.json()["reason"]) == (409, "case_names")
     assert lin.post("/packs/1/download", data={"reason": "I stand in"}).status_code == 200
     assert analyst.post("/packs/1/download").status_code == 200
+    assert _actions_of(site, f"case:{case}")[-1] != "pack.records", "a choice of its own"
+    form = {"names": "1", "reason": "the court asks", "records": "1"}
+    analyst.post(f"/cases/{case}/packs", data=form)
+    _made(analyst, case)
+    assert "pack.records" in _actions_of(site, f"case:{case}")
 
 
 @pytest.mark.databases("sqlite")
@@ -181,6 +196,7 @@ def test_programs_get_cases_without_names(site: Site, analyst: httpx.Client) -> 
     made = analyst.post("/api/v1/cases", json=body).json()
     case = made["case"]["id"]
     assert (made["case"]["title"], made["alerts"][0]["id"]) == ("[name] <b>x</b>", 1)
+    assert "case.view" in _actions_of(site, f"case:{case}"), "the answer to a change is a look, too"
     analyst.post(f"/api/v1/cases/{case}/notes", json={"text": "Berta saw it"})
     closed = analyst.post(f"/api/v1/cases/{case}/close", json={"outcome": "expected", "reason": "agreed"})
     assert closed.json()["case"]["status"] == "closed"
@@ -212,3 +228,24 @@ def test_long_lists_of_a_case_come_a_hundred_at_a_time(site: Site, analyst: http
     older = analyst.get(f"/cases/{case}?history=100").text
     assert (older.count("note-"), "note-010." in older) == (50, True)
     assert analyst.get(f"/cases/{case}?history=x&alerts=99999").status_code == 200
+
+
+@pytest.mark.databases("sqlite")
+def test_who_cancels_a_pack_is_on_record_once(
+    site: Site, analyst: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, go = _case(site), threading.Event()
+    make = making.make_pack
+
+    def later(*given: object, **more: object) -> making.MadePack:
+        assert go.wait(30)
+        return cast("Callable[..., making.MadePack]", make)(*given, **more)
+
+    monkeypatch.setattr(jobs, "make_pack", later)
+    analyst.post(f"/cases/{case}/packs")
+    for _ in range(2):
+        assert analyst.post("/packs/1/cancel").status_code == 303
+    go.set()
+    _made(analyst, case)
+    assert analyst.post("/packs/1/cancel").status_code == 303
+    assert _actions_of(site, "pack:1") == ["pack.make", "pack.cancel"]

@@ -214,7 +214,7 @@ def test_administrators_get_counts_and_no_alerts(admin: httpx.Client, analyst: h
 
 
 def test_everything_is_exported_as_files(filled: Site, admin: httpx.Client) -> None:
-    answer = admin.get("/policies/export")
+    answer = admin.post("/policies/export")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
         names = packed.namelist()
         assert f"rules/own-{RULE[:8]}.yml" in names

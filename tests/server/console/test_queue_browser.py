@@ -293,3 +293,19 @@ def test_the_queue_can_be_read_on_a_phone(browsers: Browsers, full: Site) -> Non
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     picture(page, "queue_phone")
     assert bars_to_people(page) == []
+
+
+def test_an_open_page_says_anew_how_long_ago_it_was_and_what_it_cannot_show(
+    browsers: Browsers, full: Site
+) -> None:
+    page = browsers.page(full, Role.ANALYST)
+    page.clock.install()
+    page.goto(full.url + "/alerts")
+    shown = page.locator("time[data-relative]").first
+    before = shown.inner_text()
+    page.clock.fast_forward("03:00:00")
+    expect(shown).not_to_have_text(before)
+    page.route("**/panel", lambda route: route.abort())
+    page.keyboard.press("j")
+    page.clock.fast_forward("00:01")
+    expect(page.locator("#panel .problem")).to_contain_text(f"Alert {here(page)} cannot be shown now")

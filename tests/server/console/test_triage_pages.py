@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -220,6 +221,20 @@ def test_an_alerts_page_lists_what_was_merged_into_it(client: httpx.Client) -> N
     assert "merged alert 2 into it" in main
     assert "judged with the one that it was merged into:" in part
     assert "Take out of alert 1" in part
+
+
+def test_what_grew_since_it_was_shown_is_not_closed_unseen(site: Site, client: httpx.Client) -> None:
+    shown = re.search(r'data-version="([0-9:]+)"', client.get("/alerts/2/panel").text)
+    assert shown is not None
+    typed = {"verdict": "expected", "reason": "x", "seen": f"2:{shown[1]}"}
+    with site.database.begin() as connection:
+        connection.execute(update(alerts).where(alerts.c.id == 2).values(events=507))
+    refused = post(client, "close", 2, **typed)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "grew")
+    assert "1 → 507 events" in refused.json()["error"]
+    looked = re.search(r'data-version="([0-9:]+)"', client.get("/alerts/2/panel").text)
+    assert looked is not None
+    assert post(client, "close", 2, **typed | {"seen": f"2:{looked[1]}"}).json()["done"] == [2]
 
 
 def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_words(

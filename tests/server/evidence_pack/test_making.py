@@ -29,7 +29,15 @@ from server.evidence_pack.scope import Scope, scope_of_alert, scope_of_case
 from server.evidence_pack.verifier import verify
 from server.evidence_seal import SealKey
 from server.store.database import Database
-from server.store.tables import alerts, audit, audit_withheld, case_alerts, cases, event_blocks
+from server.store.tables import (
+    alerts,
+    audit,
+    audit_withheld,
+    case_alerts,
+    cases,
+    event_blocks,
+    subject_events,
+)
 from tests.server.alerts.recorded_leak import NOW, SECRETS, open_alert, record_leak
 
 KEY = SealKey.new()
@@ -55,12 +63,13 @@ def _make(
     scope_of: Callable[[Any], Scope],
     *,
     reason: str | None = None,
+    records: bool = False,
     language: Literal["en", "zh"] = "en",
 ) -> MadePack:
     with database.read() as connection:
         scope = scope_of(connection)
     unmasking = None if reason is None else Unmasking(OMAR, NOW + 5, reason)
-    request = PackRequest(OMAR, NOW + 5, language, unmasking)
+    request = PackRequest(OMAR, NOW + 5, language, unmasking, records)
     with path.open("w+b") as file:
         return make_pack(database, scope, request, KEY, file, scratch=path.parent)
 
@@ -165,11 +174,45 @@ def test_a_row_of_the_trail_that_names_somebody_erased_is_told_to_nobody(
     assert (row["reason"], row["detail"], row["masked"]) == (None, None, True)
 
 
-def test_an_unmasked_pack_holds_what_agents_signed_and_is_on_record(
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_names_bring_no_signed_records_along(
+    database: Database, case: int, tmp_path: Path, language: Literal["en", "zh"]
+) -> None:
+    path = tmp_path / "pack.zip"
+    reason = "for the court"
+    _make(database, path, lambda c: scope_of_case(c, case), reason=reason, language=language)
+    assert (verify(str(path)).good, verify(str(path)).records) == (True, 0)
+    with zipfile.ZipFile(path) as archive:
+        assert not any(name.startswith("blocks/") for name in archive.namelist())
+        assert "alerts.jsonl says with what result" in archive.read("README.txt").decode()
+        said = _pdf_text(archive.read("report.pdf"))
+        assert ("alerts.jsonl says with what" if language == "en" else "因此不在本包内") in said
+    with database.read() as connection:
+        assert connection.execute(select(audit).where(audit.c.action == "pack.records")).all() == []
+
+
+@pytest.mark.databases("sqlite")
+def test_of_how_many_others_the_signed_records_tell_is_on_record(database: Database, tmp_path: Path) -> None:
+    record_leak(database)
+    with database.begin() as connection:
+        values = {"subject": "account:svc@host", "account_owner": None, "suspected_actor": None}
+        connection.execute(update(alerts).values(values))
+        connection.execute(update(subject_events).values(subject=values["subject"]))
+    path = tmp_path / "pack.zip"
+    _make(database, path, lambda c: scope_of_alert(c, 1), reason="for the court", records=True)
+    with database.read() as connection:
+        row = connection.execute(select(audit).where(audit.c.action == "pack.records")).one()
+    blocks = verify(str(path)).records
+    assert (row.object, row.detail) == ("alert:1", {"blocks": blocks, "others": 1})
+
+
+def test_an_unmasked_pack_holds_what_agents_signed_where_asked_and_is_on_record(
     database: Database, case: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "pack.zip"
-    made = _make(database, path, lambda connection: scope_of_case(connection, case), reason="for the court")
+    reason = "for the court"
+    made = _make(database, path, lambda c: scope_of_case(c, case), reason=reason, records=True)
     verdict = verify(str(path), KEY.fingerprint)
     assert (verdict.good, verdict.records) == (True, 3)
     assert made.pseudonyms == ()
@@ -177,7 +220,10 @@ def test_an_unmasked_pack_holds_what_agents_signed_and_is_on_record(
     with zipfile.ZipFile(path) as archive:
         assert "alice-laptop" in archive.read("evidence.jsonl").decode()
         assert "Alice Wang took customers" in _pdf_text(archive.read("report.pdf"))
-        assert not any(row["masked"] for row in _lines(archive, "custody.jsonl"))
+        custody = _lines(archive, "custody.jsonl")
+        assert not any(row["masked"] for row in custody)
+        assert custody[-1]["action"] == "pack.records"
+        assert custody[-1]["detail"] == {"blocks": 3, "others": 0}
         record = _lines(archive, "blocks/records.jsonl")[0]
     assert hashlib.sha256(base64.b64decode(record["value"])).hexdigest()
     with database.read() as connection:
@@ -191,7 +237,7 @@ def test_a_record_that_no_agent_signed_is_found_by_the_verifier(
     path = tmp_path / "pack.zip"
     with database.begin() as connection:
         connection.execute(update(event_blocks).where(event_blocks.c.id == 2).values(signature=b"x" * 64))
-    _make(database, path, lambda connection: scope_of_case(connection, case), reason="for the court")
+    _make(database, path, lambda c: scope_of_case(c, case), reason="for the court", records=True)
     [found] = verify(str(path)).findings
     assert (found.kind, found.file, found.line) == ("record", "blocks/records.jsonl", 2)
 
@@ -313,7 +359,7 @@ def test_wherever_a_whole_pack_is_changed_it_is_found_and_placed(
     database: Database, case: int, tmp_path: Path
 ) -> None:
     path, changed = tmp_path / "pack.zip", tmp_path / "changed.zip"
-    _make(database, path, lambda connection: scope_of_case(connection, case), reason="for the court")
+    _make(database, path, lambda c: scope_of_case(c, case), reason="for the court", records=True)
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         begin = archive.getinfo("manifest.json").header_offset

@@ -25,7 +25,7 @@ from server.store.tables import alert_history, alerts, judged_days, judged_range
 from server.triage.judging import close, reopen
 from server.triage.outcome import Why
 from server.triage.undoing import undo
-from server.triage.verbs import snooze
+from server.triage.verbs import note, snooze
 from tests.server.alerts.recorded_leak import DAY, NOW, open_alert
 from tests.server.triage.queue import EVE, KEEPING, OMAR, column, everything, listed, lost, of, queue, write
 
@@ -155,6 +155,40 @@ def test_where_another_was_opened_since_reopening_and_undoing_say_which(database
         "Alert 9 about the same was opened since alert 1 was closed."
     ]
     assert listed(database) == [2, 3, 9]
+
+
+@pytest.mark.parametrize("by_undoing", [False, True])
+def test_a_held_alert_that_nobody_saw_gives_way(database: Database, by_undoing: bool) -> None:
+    queue(database, 1)
+    before = everything(database)
+    with database.begin() as connection:
+        found = close(connection, of(1), Verdict.EXPECTED, "a release", activity_days=ACTIVITY_DAYS)
+        row = dict(connection.execute(select(alerts).where(alerts.c.id == 1)).one()._mapping)
+        new = row | {"id": 9, "status": "held", "verdict": None, "triage_version": 0}
+        connection.execute(insert(alerts).values({str(name): value for name, value in new.items()}))
+        candidate = {"alert": 9, "day": DAY, "queue": "day", "points": 60, "strength": 1}
+        connection.execute(insert(tables.alert_candidates).values(candidate))
+    with database.begin() as connection:
+        if by_undoing:
+            outcome = undo(connection, found.group or 0, OMAR, NOW, keeping=KEEPING)
+        else:
+            outcome = reopen(connection, of(1), keeping=KEEPING)
+        trail = [(row.object, row.detail) for row in connection.execute(select(tables.audit))]
+    assert (outcome.done, outcome.refused) == ((1,), ())
+    assert everything(database) == before
+    assert any(row[0] == "alert:9" and "gave_way_to" in str(row[1]) for row in trail)
+
+
+def test_a_held_alert_that_somebody_noted_something_of_stays(database: Database) -> None:
+    queue(database, 1)
+    with database.begin() as connection:
+        close(connection, of(1), Verdict.EXPECTED, "a release", activity_days=ACTIVITY_DAYS)
+        row = dict(connection.execute(select(alerts).where(alerts.c.id == 1)).one()._mapping)
+        new = row | {"id": 9, "status": "held", "verdict": None, "triage_version": 0}
+        connection.execute(insert(alerts).values({str(name): value for name, value in new.items()}))
+        note(connection, of(9), "known")
+        found = reopen(connection, of(1), keeping=KEEPING)
+    assert [(each.why, each.values) for each in found.refused] == [(Why.OPENED_SINCE, {"alert": 9})]
 
 
 def test_two_closed_ones_of_one_person_and_family_are_not_both_reopened(database: Database) -> None:

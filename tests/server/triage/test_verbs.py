@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from sqlalchemy import insert, select
 
 from server import audit
 from server.alerts.history import history_of
 from server.alerts.queries import Verdict, close_alert
+from server.retention import ACTIVITY_DAYS
 from server.store.database import Database
 from server.store.tables import alert_notes, alerts, triage_groups
-from server.triage.outcome import BULK_MAX, Change, Outcome, TooMany, Why
+from server.triage.judging import close
+from server.triage.outcome import BULK_MAX, Change, Outcome, Shown, TooMany, Why
 from server.triage.reading import NOTES_MAX, notes_of
 from server.triage.sleep import asleep, sleeps
 from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX, assign, note, snooze, wake
@@ -188,3 +191,41 @@ def test_notes_and_history_go_with_their_alert(database: Database) -> None:
     with database.read() as connection:
         assert (notes_of(connection, 1), history_of(connection, 1)) == ([], [])
         assert len(notes_of(connection, 2)) == len(history_of(connection, 2)) == 1
+
+
+@pytest.mark.parametrize("grown", [{"events": 7}, {"score": 70}, {"last_time": NOW + HOUR}])
+def test_what_came_since_it_was_shown_is_not_closed_or_snoozed_with_it(
+    database: Database, grown: dict[str, int]
+) -> None:
+    queue(database, 3)
+    write(database, 2, merged_into=1)
+    shown = {1: Shown(6, 52, column(database, "last_time")[1])}
+    change = msgspec.structs.replace(of(1, 2, 3), shown=shown)
+    write(database, 2, **grown)
+    with database.begin() as connection:
+        for found in (
+            close(connection, change, Verdict.FALSE, "nothing", activity_days=ACTIVITY_DAYS),
+            snooze(connection, msgspec.structs.replace(change, alerts=(1, 2)), NOW + HOUR),
+        ):
+            assert [(each.id, each.why) for each in found.refused] == [(1, Why.GREW), (2, Why.WITH_MAIN)]
+    assert column(database, "status") == {1: "open", 2: "open", 3: "closed"}
+    events, score = 3 + grown.get("events", 3), grown.get("score", 52)
+    assert found.refused[0].message == (
+        f"Alert 1 grew since you looked: 6 → {events} events, 52 → {score} points."
+    )
+    # Looked at again, and anything else goes on meanwhile.
+    shown = {1: Shown(events, score, max(column(database, "last_time").values()))}
+    with database.begin() as connection:
+        assert assign(connection, change, "omar").done == (1, 2)
+        again = msgspec.structs.replace(of(1), shown=shown)
+        assert close(connection, again, Verdict.FALSE, "x", activity_days=ACTIVITY_DAYS).done == (1,)
+
+
+def test_a_part_does_not_count_as_done_where_its_main_alert_is_refused(database: Database) -> None:
+    queue(database, 2)
+    write(database, 2, merged_into=1)
+    with database.begin() as connection:
+        found = assign(connection, of(2, 1, versions={1: 7}), "omar")
+    assert (found.done, [(each.id, each.why) for each in found.refused]) == (
+        (), [(2, Why.WITH_MAIN), (1, Why.CHANGED)],
+    )  # fmt: skip

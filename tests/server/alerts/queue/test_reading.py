@@ -195,14 +195,31 @@ def test_a_merged_part_shows_under_its_main_alert_and_lifts_it(queue: Connection
     change(queue, 11, score=60, merged_into=10)
     (row,) = views(queue, owner="me")
     assert (row.parts, row.part_score, row.score, row.severity) == (1, 60, 51, Severity.MEDIUM)
-    assert 11 not in ids(queue, text="#11")
+    assert ids(queue, text="#11") == [10]
     change(queue, 11, score=101)
     assert ids(queue)[0] == 10
     assert 10 in ids(queue, severity=(Severity.CRITICAL,))
     assert 10 not in ids(queue, severity=(Severity.MEDIUM,))
     page = read_places(queue, asked(queue), limit=1)
-    assert page.next == Cursor(101, read_rows(queue, [10])[10].last_time, 10)
+    latest = max(row.last_time for row in read_rows(queue, [10, 11]).values())
+    assert page.next == Cursor(101, latest, 10)
     assert 10 not in [each.alert for each in read_places(queue, asked(queue), after=page.next).rows]
+
+
+def test_a_main_alert_is_found_by_what_its_parts_tell(queue: Connection) -> None:
+    change(queue, 11, merged_into=10, last_time=NOW + 5)
+    part = read_rows(queue, [11])[11]
+    words = known_pseudonyms(queue, [part.subject])[part.subject]
+    for wanted in ({"text": words}, {"channel": (part.channels or "").split(",")[1]}):
+        found = set(ids(queue, **wanted))
+        assert 10 in found
+        assert 11 not in found
+    assert ids(queue, sort="last")[0] == 10
+    row = next(each for each in views(queue, sort="last") if each.id == 10)
+    assert (row.last_time, row.seen.split(":")[3]) == (NOW + 5, str(NOW + 5))
+    change(queue, 10, status="closed")
+    change(queue, 11, status="closed")
+    assert ids(queue, text="#11", status="closed") == [10]
 
 
 def test_held_alerts_are_in_no_list(queue: Connection) -> None:
@@ -238,6 +255,7 @@ def test_the_mark_differs_after_each_kind_of_change(queue: Connection) -> None:
     marks.append(read_mark(queue, NOW + 6))
     queue.execute(delete(alerts).where(alerts.c.id == 6))
     marks.append(read_mark(queue, NOW))
+    marks.append(read_mark(queue, NOW + DAY_MS))
     assert all(one != other for one, other in pairwise(marks))
 
 
