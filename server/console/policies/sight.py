@@ -102,12 +102,15 @@ class Sight:
         return msgspec.structs.replace(sheet, rows=(*told, *hidden))
 
     def exceptions(self, rows: Sequence[ExceptionRow], held: dict[str, PolicyVersion]) -> list[ExceptionRow]:
-        """`hidden` is -1 where it is not told."""
+        """`hidden` is -1, and `hash` empty, where they are not told."""
         texts = self.prose(*(text for row in rows for text in (row.title, row.reason, row.owner)))
         shown = []
         for at, row in enumerate(rows):
             title, reason, owner = texts[3 * at : 3 * at + 3]
             told = msgspec.structs.replace(row, title=title, reason=reason, owner=owner)
+            if not self.names:
+                # Of the text as it is: a guess at who is named could be held against it.
+                told = msgspec.structs.replace(told, hash="")
             text = held[row.id].text if row.id in held else None
             if not self.tells(text is not None and names_people(text)):
                 told = msgspec.structs.replace(told, hidden=-1, last_hidden_at=None, preview=None)
