@@ -2,14 +2,16 @@
 
 Who may not see names (auditors) sees what people typed, and what details and objects hold, without anybody's
 name. Who may not see alerts (administrators) sees that something was done about one, by whom and when, but
-neither the reason nor the details. A search runs over what its viewer sees, never over what is hidden.
+neither the reason nor the details, and no pseudonym: their own look at a leaver would say whose it is. What
+was done to people says the id. A search runs over what its viewer sees, never over what is hidden.
 
 At most ROWS_LOOKED_AT rows are looked at for one page; what lies before is for the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
-from server.people.pseudonyms import known_pseudonyms, label, shown_names
+from server.people.pseudonyms import known_pseudonyms, label, shown_names, subjects_of
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
 from server.store.database import Database
@@ -52,6 +54,7 @@ _NAMELESS: Final = (
 """What objects of these kinds are called was given here, or is a user's of the console."""
 _AGENT: Final = "agent:"
 HIDDEN: Final = "…"
+_PSEUDONYM: Final = re.compile(r"(?<![^\W_])[PA]-[0-9A-Z]{5,14}(?![^\W_])", re.IGNORECASE)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -72,8 +75,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """`hash`: of the row as it was written, with what is hidden here. `withheld`: the viewer's role may not
-    see its reason and details, or nobody may, since they name somebody who was erased."""
+    """Without its hash: a guess at what is hidden, of this row or one before, could be held against it. Nor
+    are hashes of policies in what those see who may not see names. `withheld`: the viewer's role may not see
+    its reason and details, or nobody may, since they name somebody who was erased."""
 
     seq: int
     at: Milliseconds
@@ -82,7 +86,6 @@ class AuditRow(msgspec.Struct, frozen=True):
     object: str
     reason: str | None
     detail: dict[str, Any] | None
-    hash: str
     withheld: bool = False
 
 
@@ -171,7 +174,8 @@ def _shown(
 ) -> list[AuditRow]:
     sees_names, sees_alerts = may(role, Right.SEE_NAMES), may(role, Right.SEE_ALERTS)
     if sees_names:
-        return [row if sees_alerts else _without_acts(row, people) for row in rows]
+        return list(rows) if sees_alerts else _without_pseudonyms(database, map(_without_acts, rows))
+    rows = [_without_hash(row) for row in rows]
     texts = {text: "" for row in rows for text in _texts(row)}
     masked = dict(zip(texts, masked_prose(_Console(database), list(texts)), strict=True))
     key, _ = shown_names(database, ())
@@ -187,6 +191,13 @@ def _shown(
     ]
 
 
+def _without_hash(row: AuditRow) -> AuditRow:
+    """Of a policy's text, which may name somebody."""
+    if row.detail is None or "hash" not in row.detail:
+        return row
+    return msgspec.structs.replace(row, detail={k: v for k, v in row.detail.items() if k != "hash"})
+
+
 def _actor(actor: str, key: bytes) -> str:
     """An agent goes by its host, which often has somebody's name."""
     return (
@@ -199,13 +210,40 @@ def _object(row: AuditRow, key: bytes) -> str | None:
     return label(key, "H", row.object.casefold()) if is_agent else None
 
 
-def _without_acts(row: AuditRow, people: dict[str, str]) -> AuditRow:
+def _without_pseudonyms(database: Database, rows: Iterable[AuditRow]) -> list[AuditRow]:
+    """With ids where something was done to people."""
+    shown = list(rows)
+    named = {row.seq: row.object.removeprefix("leaver:") for row in shown if _is_of_people(row)}
+    with database.read() as connection:
+        people = subjects_of(connection, set(named.values()))
+    told = {row.seq: people.get(named.get(row.seq, ""), _PSEUDONYM.sub(HIDDEN, row.object)) for row in shown}
+    return [
+        msgspec.structs.replace(
+            row,
+            object=told[row.seq],
+            reason=None if row.reason is None else _PSEUDONYM.sub(HIDDEN, row.reason),
+            detail=None if row.detail is None else _hidden(row.detail),
+        )
+        for row in shown
+    ]
+
+
+def _is_of_people(row: AuditRow) -> bool:
+    return row.action.partition(".")[0] in ("leaver", "leavers", "people")
+
+
+def _hidden(value: Any) -> Any:
+    texts = {text: _PSEUDONYM.sub(HIDDEN, text) for text in _strings(value)}
+    return _masked(value, texts)
+
+
+def _without_acts(row: AuditRow) -> AuditRow:
     family = row.action.partition(".")[0]
     if family in _OPEN_TO_ADMINISTRATORS and row.action not in _ABOUT_ALERTS:
         return row
     # Whose alert or page it was would say of whom there is something to see.
     named = row.object.startswith(("person:", "account:"))
-    shown = people.get(row.object, HIDDEN) if named else row.object
+    shown = HIDDEN if named else row.object
     withheld = row.withheld or row.reason is not None or row.detail is not None
     return msgspec.structs.replace(row, object=shown, reason=None, detail=None, withheld=withheld)
 

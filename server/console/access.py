@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -31,6 +32,7 @@ from starlette.routing import Route
 
 from server.accounts.session_types import COOKIE
 from server.accounts.sessions import find_session, note_use
+from server.accounts.uses_noted import UsesNoted
 from server.api.errors import ApiError, closing, refusal_response, with_retry_after
 from server.api.request_body import RequestBody
 from server.api.service import RETRY_SECONDS
@@ -185,8 +187,8 @@ def _viewer(console: Console, request: Request) -> Viewer | None:
     if session is None:
         return None
     if session.is_use_worth_noting(now) and not _is_by_itself(request):
-        with console.database.begin() as connection:
-            note_use(connection, session, now)
+        stamp = partial(note_use, session=session, now=now)
+        console.made(UsesNoted).note(f"session:{session.session_id}", stamp)
     return Viewer(session.user, session.role, session)
 
 
@@ -208,8 +210,7 @@ def _program(console: Console, request: Request, presented: str) -> Viewer:
     if request.method not in ("GET", "HEAD") and token.scope is not Scope.WRITE:
         raise ApiError(403, "not_allowed", "this token may only read")
     if token.is_use_worth_noting(now):
-        with console.database.begin() as connection:
-            note_token_use(connection, token, now=now)
+        console.made(UsesNoted).note(f"token:{token.id}", partial(note_token_use, token=token, now=now))
     return Viewer(token.name, token.role.console, token=token.name)
 
 

@@ -132,7 +132,7 @@ def _lanes(ask: Ask, opened: Opened, bundle: Bundle, wanted: EvidenceFilter) -> 
             channel,
             channel_name(channel, ask.text),
             tuple(points),
-            tuple(_gaps(bundle.watched.get(channel), first, min(last, ask.now))),
+            tuple(_gaps(bundle.watched.get(channel), first, min(last, ask.now), ask.now)),
         )
         for channel, points in sorted(by_channel.items(), key=lambda each: order.get(each[0], len(order)))
     ]
@@ -153,10 +153,14 @@ def _lanes(ask: Ask, opened: Opened, bundle: Bundle, wanted: EvidenceFilter) -> 
     )
 
 
-def _gaps(watched: frozenset[int] | None, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Days (UTC) without a collector; of a channel of which nothing was ever told, nothing is said."""
+def _gaps(watched: frozenset[int] | None, first: int, last: int, now: int) -> Iterator[tuple[int, int]]:
+    """Days (UTC) without a collector; of a channel of which nothing was ever told, nothing is said. Today's
+    may not have been told yet: it is none where yesterday was watched."""
     if not watched:
         return
+    today = now // _DAY_MS
+    if today - 1 in watched:
+        watched |= {today}
     begin: int | None = None
     for day in range(first // _DAY_MS, last // _DAY_MS + 1):
         if day in watched:

@@ -4,6 +4,7 @@ why its score is what it is. The page and the queue's panel show the same."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console
 from server.console.queue_list import read_some
 from server.console.queue_words import leaver_words, severity_word, standing_word, title_words, verdict_word
+from server.console.slow_reads import SlowReads
 from server.people.unmaskings import Grant, live_grants
 from server.pipeline.activity_history import SOURCES
 from server.store.tables import rule_days
@@ -71,7 +73,11 @@ def open_alert(
         bundles = console.made(Bundles)
         if evidence is None:
             evidence = stored.events <= QUICK_EVENTS or bundles.is_kept(alert_id)
-        bundle = bundles.of(connection, stored, ask.now) if evidence else None
+        bundle = None
+        if evidence:
+            few = stored.events <= QUICK_EVENTS or bundles.is_kept(alert_id)
+            with nullcontext() if few else console.made(SlowReads).one():
+                bundle = bundles.of(connection, stored, ask.now)
     accounts = () if bundle is None else bundle.evidence.accounts
     sight = Sight(console.database, directory, [stored], accounts, grants=grants)
     return Opened(stored, sight.alert(stored), row, sight, grants, bundle)

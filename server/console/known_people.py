@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from server.alerts.queue.leaving import leaving_subjects
 from server.console.page import Console
-from server.people.directory import Directory, load_directory, people_version
+from server.people.directory import Directory
+from server.people.kept_directory import KeptDirectory
 from server.people.pseudonyms import make_pseudonym_key, pseudonym_key
 
 _LEAVING_MS = 15 * 60_000
@@ -20,18 +21,14 @@ class KnownPeople:
 
     def __init__(self, console: Console) -> None:
         self._lock = threading.Lock()
-        self._directory: Directory | None = None
+        self._directory = KeptDirectory(console)
         self._key: bytes | None = None
         self._leaving: tuple[int, int, tuple[str, ...]] | None = None
         make_pseudonym_key(console.database)
 
     def directory(self, connection: Connection) -> Directory:
-        """As the connection's snapshot has it."""
-        version = people_version(connection)
-        with self._lock:
-            if self._directory is None or self._directory.version != version:
-                self._directory = load_directory(connection)
-            return self._directory
+        """As the connection's snapshot has it, or newer."""
+        return self._directory.current(connection)
 
     def key(self, connection: Connection) -> bytes:
         """Of this installation's pseudonyms."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 import msgspec
 
 from server.agents.health import newest_heartbeat
+from server.console.kept_reading import KeptReading
 from server.console.page import Ask, Console
 from server.console.times_shown import span
 from server.health import Health
@@ -28,23 +28,19 @@ class PartsSeen:
     """What of the server does not run, asked for once in KEPT_MS. `console.made(PartsSeen)`."""
 
     def __init__(self, console: Console) -> None:
-        self._health: Health = console.service.health
-        self._lock = threading.Lock()
-        self._at: int | None = None
-        self._down: tuple[str, ...] = ()
+        health: Health = console.service.health
+        self._reading = KeptReading(lambda: tuple(health.not_ready()), console.service.clock, kept_ms=KEPT_MS)
 
-    def down(self, now: int) -> tuple[str, ...]:
-        """Names of parts that do not work, as /readyz tells them."""
-        with self._lock:
-            if self._at is None or not 0 <= now - self._at < KEPT_MS:
-                self._down = tuple(self._health.not_ready())
-                self._at = now
-            return self._down
+    def down(self) -> tuple[str, ...]:
+        """Names of parts that do not work, as /readyz tells them; a part that does not answer keeps no page
+        waiting."""
+        found = self._reading.now()
+        return ("status",) if found is None else found
 
 
 def standstill(console: Console, ask: Ask) -> Standstill | None:
     """None: nothing that is known of."""
-    down = console.made(PartsSeen).down(ask.now)
+    down = console.made(PartsSeen).down()
     try:
         with console.database.read() as connection:
             heard = newest_heartbeat(connection)

@@ -1,7 +1,7 @@
 """The chain of custody: what the audit trail says of a pack's alerts, case, earlier packs and unmaskings.
 
-Rows come with their hashes of the chain. A row of which something was masked is marked so: its hash is that
-of the row as it was written, and cannot be worked out again from what is shown.
+Rows come with their hashes of the chain. A row of which something was masked is marked so and has none, nor
+have those right behind it: a guess at what is masked could be held against them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class CustodyRow(msgspec.Struct, frozen=True):
     object: str
     reason: str | None
     detail: dict[str, Any] | None
-    previous_hash: str
-    hash: str
+    previous_hash: str | None
+    hash: str | None
     masked: bool
-    """Something of it was hidden, so that the hash cannot be worked out from it."""
+    """Something of it was hidden."""
 
 
 def custody_rows(
@@ -49,7 +49,28 @@ def custody_rows(
         masked = (reason, detail) != (row["reason"], row["detail"])
         shown = {**row, "reason": reason, "detail": detail, "masked": masked}
         found[row["seq"]] = CustodyRow(**shown)
-    return [found[seq] for seq in sorted(found)][:limit]
+    return _without_hashes([found[seq] for seq in sorted(found)][:limit])
+
+
+def _without_hashes(rows: list[CustodyRow]) -> list[CustodyRow]:
+    """From a masked row to the end of its run: the rest of a run is worked out from its first row."""
+    shown: list[CustodyRow] = []
+    hidden_at: int | None = None
+    for row in rows:
+        if row.masked or row.seq - 1 == hidden_at:
+            hidden_at = row.seq
+            shown.append(msgspec.structs.replace(row, previous_hash=None, hash=None))
+        else:
+            shown.append(row)
+    return shown
+
+
+def told_head(head: tuple[int, str] | None, custody: Sequence[CustodyRow]) -> tuple[int, str | None] | None:
+    """The trail's last row, without its hash where a guess at a masked row could be held against it."""
+    hidden = {row.seq for row in custody if row.hash is None}
+    if head is None or hidden.isdisjoint((head[0], head[0] - 1)):
+        return head
+    return head[0], None
 
 
 class CustodyLine(msgspec.Struct, frozen=True):

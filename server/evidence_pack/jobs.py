@@ -54,6 +54,7 @@ class PackJobs:
         self._folder = folder
         self._key = key
         self._jobs: dict[int, _Job] = {}
+        self._beginning = 0
         self._lock = threading.Lock()
         end_abandoned(database, database.clock())
         sweep(database, folder)
@@ -68,23 +69,29 @@ class PackJobs:
 
     def start(self, case_id: int, request: PackRequest) -> int:
         """The pack's number. Raises UnknownCase, CaseRefused, PackRefused, PackRunning."""
-        with self._lock:
-            if len(self._jobs) >= AT_ONCE:
-                raise PackRunning(f"{AT_ONCE} packs are being made now: try again soon")
-        with self._database.read() as connection:
-            scope = scope_of_case(connection, case_id)
-        unmasking = request.unmasking
-        pack_id = begin_pack(
-            self._database,
-            case_id,
-            reason=None if unmasking is None else unmasking.reason,
-            actor=request.made_by,
-            at=request.at,
-            alerts=len(scope.alerts),
-        )
         job = _Job(0, 1, threading.Event())
+        # A place is taken before the pack is begun, so that no two take the last one.
         with self._lock:
-            self._jobs[pack_id] = job
+            if len(self._jobs) + self._beginning >= AT_ONCE:
+                raise PackRunning(f"{AT_ONCE} packs are being made now: try again soon")
+            self._beginning += 1
+        try:
+            with self._database.read() as connection:
+                scope = scope_of_case(connection, case_id)
+            unmasking = request.unmasking
+            pack_id = begin_pack(
+                self._database,
+                case_id,
+                reason=None if unmasking is None else unmasking.reason,
+                actor=request.made_by,
+                at=request.at,
+                alerts=len(scope.alerts),
+            )
+            with self._lock:
+                self._jobs[pack_id] = job
+        finally:
+            with self._lock:
+                self._beginning -= 1
         threading.Thread(
             target=self._run, args=(pack_id, job, scope, request), name=f"pack {pack_id}", daemon=True
         ).start()

@@ -21,7 +21,7 @@ from server.alerts.views import alert_detail
 from server.enrich.who import WhoIsWho
 from server.evidence_pack import verifier
 from server.evidence_pack.archive import ArchiveWriter, FinishedArchive, PackStopped
-from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of
+from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of, told_head
 from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report import ReportFacts, write_report
 from server.evidence_pack.rules_and_models import RuleVersion, models_used, rule_versions
@@ -117,7 +117,7 @@ class _Making:
             ids = [each.id for each in scope.alerts]
             objects = objects_of(connection, case_id, ids, list(sight.concerned))
             custody = custody_rows(connection, objects, sight)
-            head = audit.head(connection)
+            head = told_head(audit.head(connection), custody)
         self._write_rules(archive, rules)
         archive.add("models.json", _document(used))
         self._write_custody(archive, custody)
@@ -239,7 +239,8 @@ class _Making:
                     "rule_id": each.rule_id,
                     "version": each.number,
                     "title": mask(each.title),
-                    "sha256": each.sha256,
+                    # A guess at what is masked could be held against it.
+                    "sha256": each.sha256 if text == each.text else None,
                     "masked": text != each.text,
                     "saved_at": rfc3339(each.saved_at),
                     "saved_by": each.saved_by,
@@ -254,7 +255,7 @@ class _Making:
                 lines.line(row)
 
     def _fields(
-        self, head: tuple[int, str] | None, timeline: Timeline, custody: list[CustodyRow]
+        self, head: tuple[int, str | None] | None, timeline: Timeline, custody: list[CustodyRow]
     ) -> dict[str, Any]:
         """The manifest's, beside the files."""
         request, scope = self._request, self._scope

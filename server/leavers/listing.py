@@ -25,7 +25,7 @@ from server.people.hr_view import hr_reading
 from server.people.leaver_ledger import load_leavers_of, signed_off
 from server.people.leaver_origins import Origin, managers_of, origins
 from server.people.leaving import Leaver
-from server.people.pseudonyms import person_subject, shown_names
+from server.people.pseudonyms import looks_like_pseudonym, person_subject, shown_names
 from server.people.roles import Right, Role, may, require
 from server.people.sign_offs import Item, SignOff, needed_items, open_count
 from server.store.database import Database
@@ -105,13 +105,14 @@ def list_leavers(
             dated = _matching(connection, dated, text)
     elif text.strip():
         dated = _matching_pseudonyms(database, dated, text)
-    dated.sort(key=_place)
-    start = _start(dated, after)
+    told = _Told({} if sees_names else _pseudonyms(database, [each.id for each in dated]))
+    dated.sort(key=told.place)
+    start = told.start(dated, after)
     shown = dated[start : start + limit]
     with hr_reading(database) as connection:
         rows, found = _rows(connection, shown, now, sees_names=sees_names)
     following = dated[start + limit : start + limit + 1]
-    page = LeaverPage(tuple(rows), {}, _key(shown[-1]) if following else None, len(dated))
+    page = LeaverPage(tuple(rows), {}, told.key(shown[-1]) if following else None, len(dated))
     return page if sees_names and not _sees_more(role) else _with_more(database, role, page, found, now)
 
 
@@ -143,28 +144,36 @@ def _is_current(leaving: Leaver) -> bool:
     return leaving.days_left is None or -leaving.days_left <= SHOWN_DAYS
 
 
-def _place(leaving: Leaver) -> tuple[int, int, str]:
-    """Those whose last day is to come, the next one first; those without one; who left, the latest first."""
-    days = leaving.days_left
-    if leaving.has_left:
-        return 2, 0 if days is None else -days, leaving.id
-    return (1, 0, leaving.id) if days is None else (0, days, leaving.id)
+class _Told:
+    """The list's order and where its pages begin, in the names that the reader sees: an id in either would
+    tell whoever sees pseudonyms whose they are. `shown`: pseudonyms by person id; empty: ids are seen."""
 
+    def __init__(self, shown: Mapping[str, str]) -> None:
+        self._shown = shown
 
-def _key(leaving: Leaver) -> str:
-    group, far, person_id = _place(leaving)
-    return f"{group}.{far}.{person_id.encode().hex()}"
+    def place(self, leaving: Leaver) -> tuple[int, int, str]:
+        """Those whose last day is to come, the next one first; those without one; who left, the latest
+        first."""
+        days, person = leaving.days_left, self._shown.get(leaving.id, leaving.id)
+        if leaving.has_left:
+            return 2, 0 if days is None else -days, person
+        return (1, 0, person) if days is None else (0, days, person)
 
+    def key(self, leaving: Leaver) -> str:
+        group, far, person = self.place(leaving)
+        return f"{group}.{far}.{person if self._shown else person.encode().hex()}"
 
-def _start(ordered: Sequence[Leaver], after: str) -> int:
-    """Behind the row that a key names, also where that is gone by now. What is no key: the beginning."""
-    group, _, rest = after.partition(".")
-    far, _, person = rest.partition(".")
-    try:
-        key = (int(group), int(far), bytes.fromhex(person).decode())
-    except ValueError:
-        return 0
-    return sum(_place(each) <= key for each in ordered)
+    def start(self, ordered: Sequence[Leaver], after: str) -> int:
+        """Behind the row that a key names, also where that is gone by now. What is no key: the beginning."""
+        group, _, rest = after.partition(".")
+        far, _, person = rest.partition(".")
+        if self._shown and not looks_like_pseudonym(person):
+            return 0
+        try:
+            key = int(group), int(far), person if self._shown else bytes.fromhex(person).decode()
+        except ValueError:
+            return 0
+        return sum(self.place(each) <= key for each in ordered)
 
 
 def _matching(connection: Connection, dated: Sequence[Leaver], text: str) -> list[Leaver]:

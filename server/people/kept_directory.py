@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from server.people.directory import Directory, load_directory
+from server.people.directory import Directory, load_directory, people_version
 from server.people.directory_changes import newer_directory
 from server.store.database import Database
 
@@ -29,8 +29,12 @@ class KeptDirectory:
         """As the connection's snapshot has it, or newer."""
         with self._lock:
             kept = self._kept
-            self._kept = load_directory(connection) if kept is None else newer_directory(connection, kept)
-            return self._kept
+            if kept is None:
+                self._kept = kept = load_directory(connection)
+            # A snapshot begun before the last change does not undo it: two that overlap would read in turn.
+            elif people_version(connection) > kept.version:
+                self._kept = kept = newer_directory(connection, kept)
+            return kept
 
     def now(self) -> Directory:
         """As it is now, on a connection of its own."""

@@ -165,6 +165,22 @@ def subject_of(connection: Connection, shown: str) -> str:
     return str(subject)
 
 
+def looks_like_pseudonym(text: str) -> bool:
+    """As pseudonyms are written, whoever has it."""
+    return _LOOKS_SO.fullmatch(text) is not None
+
+
+def subjects_of(connection: Connection, shown: Iterable[str]) -> dict[str, str]:
+    """Whose pseudonyms these are, those that are anybody's. For the program, as `subject_of`."""
+    wanted = sorted(shown)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = pseudonyms.c.pseudonym.in_(wanted[start : start + _AT_ONCE])
+        rows = connection.execute(select(pseudonyms).where(some))
+        found.update({row.pseudonym: row.subject for row in rows})
+    return found
+
+
 def candidate(key: bytes, subject: str) -> str:
     """The pseudonym that a subject without one would get, unless it is taken."""
     return _prefix(subject) + _code(key, subject)[:_SHORTEST]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -28,6 +28,7 @@ from server.store.tables import (
     account_bindings,
     accounts,
     agents,
+    erasures,
     people,
     people_changes,
     person_names,
@@ -36,10 +37,14 @@ from server.store.tables import (
 )
 
 HIDDEN: Final = SEVERAL
+_Others = tuple[int | None, ...]
 _AT_ONCE = 500
 _CHANGES_MAX = 500
 _TEXT_CHARACTERS_MAX = 100_000
-_PSEUDONYM = re.compile(r"(?<![^\W_])[PAHDUNX]-[0-9A-HJKMNP-TV-Z]{5,14}(?![^\W_])")
+_PSEUDONYM = re.compile(
+    r"(?<![^\W_])(?:([PA]-[0-9A-HJKMNP-TV-Z]{5,14})|[HDUNX]-[0-9A-HJKMNP-TV-Z]{6})(?![^\W_])"
+)
+"""The group: what the table of pseudonyms holds, if it is one. The others are computed, and kept nowhere."""
 _ADDRESS = re.compile(r"[\w.+%-]{1,64}(?=@[\w-]{1,63}\.)")
 _ACCOUNT_SUBJECTS = pseudonyms.c.subject.between("account:", "account;")
 
@@ -64,18 +69,16 @@ class _Named(msgspec.Struct):
 class TextMask:
     """One version of what is hidden. Safe to share between threads once it is made."""
 
-    def __init__(self, hidden: Hidden) -> None:
+    def __init__(self, hidden: Hidden, given: Callable[[set[str]], set[str]]) -> None:
+        """`given`: which of some pseudonyms somebody has."""
         self._hidden = hidden
+        self._given = given
 
     def text(self, text: str, revealed: Container[str] = ()) -> str:
         """`revealed`: subjects whose names the reader may see."""
         cut = text[:_TEXT_CHARACTERS_MAX]
-        kept = [found.span() for found in _PSEUDONYM.finditer(cut)]
-        spans = [
-            (start, end)
-            for start, end in self._hidden.found(cut, revealed)
-            if not any(first <= start and end <= last for first, last in kept)
-        ]
+        spans = self._hidden.found(cut, revealed)
+        spans = self._without_pseudonyms(cut, spans) if spans else spans
         if "@" in cut:
             # Whose address it is need not be known: before the sign it names somebody.
             local = [found.span() for found in _ADDRESS.finditer(cut)]
@@ -90,6 +93,21 @@ class TextMask:
             at = end
         return "".join(parts) + cut[at:]
 
+    def _without_pseudonyms(self, text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """A part of a pseudonym is nobody's name. All of it may be: ids, accounts and machines are called so
+        somewhere (P-10234)."""
+        shaped = {found.span(): found[1] for found in _PSEUDONYM.finditer(text)}
+        within = {
+            span: whole
+            for span in spans
+            for whole in shaped
+            if span != whole and whole[0] <= span[0] and span[1] <= whole[1]
+        }
+        asked = {name for whole in within.values() if (name := shaped[whole]) is not None}
+        given = self._given(asked) if asked else set()
+        spared = {span for span, whole in within.items() if shaped[whole] is None or shaped[whole] in given}
+        return [span for span in spans if span not in spared]
+
 
 class TextMasks:
     """The current mask of one database, made when somebody asks for it."""
@@ -101,7 +119,7 @@ class TextMasks:
         self._hidden = Hidden()
         self._version = -1
         self._last_change = 0
-        self._others = (-1, -1)
+        self._others: _Others = ()
 
     def current(self) -> TextMask:
         database = self._database()
@@ -109,7 +127,19 @@ class TextMasks:
             raise ReferenceError("the database of this mask is closed")
         with self._lock, database.read() as connection:
             self._renew(connection)
-            return TextMask(self._hidden)
+            return TextMask(self._hidden, self._given)
+
+    def _given(self, shown: set[str]) -> set[str]:
+        database = self._database()
+        if database is None:
+            raise ReferenceError("the database of this mask is closed")
+        given: set[str] = set()
+        with database.read() as connection:
+            wanted = sorted(shown)
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = pseudonyms.c.pseudonym.in_(wanted[start : start + _AT_ONCE])
+                given.update(connection.execute(select(pseudonyms.c.pseudonym).where(some)).scalars())
+        return given
 
     def _renew(self, connection: Connection) -> None:
         version = people_version(connection)
@@ -205,12 +235,15 @@ def declared_before(hidden: Hidden, whose: str, before: str | None) -> None:
         hidden.add_id(whose, trait.name.partition(":")[2])
 
 
-def _others(connection: Connection) -> tuple[int, int]:
-    """Changes when there are more machines or accounts of nobody; both tables only grow, but for erasure."""
+def _others(connection: Connection) -> _Others:
+    """Changes when machines or accounts of nobody come or go. Counts alone would stay where one goes and
+    another comes: pseudonyms go only with an erasure."""
     count = select(func.count()).select_from(pseudonyms).where(_ACCOUNT_SUBJECTS)
+    machines = select(func.count(), func.max(agents.c.created_at)).select_from(agents)
     return (
-        connection.execute(count).scalar() or 0,
-        connection.execute(select(func.count()).select_from(agents)).scalar() or 0,
+        connection.execute(count).scalar(),
+        *connection.execute(machines).one(),
+        connection.execute(select(func.max(erasures.c.finished_at))).scalar(),
     )
 
 

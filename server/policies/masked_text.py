@@ -1,6 +1,9 @@
 """Texts of rules and exceptions without names: what fields that name people are compared with, and the ids,
 names and accounts of people wherever they stand. Lines that hold ids and days of the text itself stay.
 
+Only values that are compared show a pseudonym. All else that names somebody shows `[name]`: whoever may type
+a reason could ask with it whose pseudonym a name has (people/text_mask.py).
+
 People are called May, Left and Person. A word that stands in rules which Leaver ships, or in the name of a
 field, is no name here unless such a field is compared with it: else rules would be unreadable, and whoever
 reads "P-9CCSC logs in" would know who that is. Full names are hidden, whatever their words.
@@ -50,9 +53,9 @@ class KnownPeople(msgspec.Struct, frozen=True):
     names: dict[str, str]
 
 
-def known_people(connection: Connection) -> KnownPeople:
-    """As of now; reading them takes a while in a large company."""
-    directory = load_directory(connection)
+def known_people(connection: Connection, directory: Directory | None = None) -> KnownPeople:
+    """As of now; reading them takes a while in a large company. `directory`: where somebody keeps it."""
+    directory = directory or load_directory(connection)
     everybody = {person.id for person in directory.people()}
     return KnownPeople(directory, names_to_hide_of_all(connection, everybody))
 
@@ -72,19 +75,17 @@ def text_mask(
     concerned = set(_concerned(directory, names, whole.casefold()))
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
     masker = Masker(directory, key, shown)
-    words: dict[str, str] = {}
-    for each in concerned:
-        label = masker.subject(person_subject(each))
-        for word in _words_of(directory, each, names.get(each, "")):
-            words[word] = label if words.get(word, label) == label else SEVERAL
+    words = {word: SEVERAL for each in concerned for word in _words_of(directory, each, names.get(each, ""))}
     compared: dict[str, str] = {}
     for text in texts:
         for field, value in _naming_values(text) if text not in shipped else ():
-            told = compared if value.casefold() in _words_of_rules() else words
-            told.setdefault(value.casefold(), masker.value(field, value))
+            told = value.casefold()
+            compared.setdefault(told, masker.value(field, value))
+            if told not in _words_of_rules():
+                words[told] = SEVERAL
     pattern, in_values = net(words), net({**words, **compared})
-    words = {**words, **compared}
-    shown_for = {joined(word): each for word, each in words.items()}
+    elsewhere = {joined(word): each for word, each in words.items()}
+    where_compared = {**elsewhere, **{joined(word): each for word, each in compared.items()}}
 
     def mask(text: str) -> str:
         return text if text in shipped else "\n".join(map(line, text.split("\n")))
@@ -92,7 +93,8 @@ def text_mask(
     def line(text: str) -> str:
         if _OWN.match(text):
             return text
-        found_by = in_values if _NAMING.match(text) else pattern
+        is_naming = _NAMING.match(text)
+        found_by, shown_for = (in_values, where_compared) if is_naming else (pattern, elsewhere)
         if found_by is None:
             return text
         return found_by.sub(lambda found: shown_for[joined(found[0])], text)

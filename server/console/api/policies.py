@@ -83,11 +83,12 @@ class PoliciesAnswer(msgspec.Struct, frozen=True):
 
 
 class VersionAnswer(msgspec.Struct, frozen=True):
-    """`text`: null where its file is gone."""
+    """`text`: null where its file is gone. `hash`: of the text as it is kept, in SHA-256; null where the
+    caller sees less of it, since a guess at the rest could be held against it."""
 
     number: int
     text: str | None
-    hash: str
+    hash: str | None
     enabled: bool
     origin: Origin
     saved_at: Milliseconds
@@ -204,7 +205,7 @@ def versions(console: Console, ask: Ask, _query: Nothing, _body: None) -> Versio
         VersionAnswer(
             each.number,
             text if each.text is not None else None,
-            each.hash,
+            each.hash if sight.names or text == each.text else None,
             each.enabled,
             each.origin,
             each.saved_at,
@@ -241,13 +242,15 @@ def begin_dry_run(console: Console, ask: Ask, _query: Nothing, body: DryRunBody)
         found = held_version(connection, ask.path["rule"])
     text = body.text if body.text is not None else found.text or ""
     wanted = Wanted(found.rule_id, body.base, text, body.enabled, body.days)
-    return BegunAnswer(told(ask, lambda: console.made(Runner).of.begin(wanted, actor=ask.viewer.actor)))
+    return BegunAnswer(
+        told(console, ask, lambda: console.made(Runner).of.begin(wanted, actor=ask.viewer.actor))
+    )
 
 
 def dry_run(console: Console, ask: Ask, _query: Nothing, _body: None) -> DryRunAnswer:
     sight = sight_of(console, ask.viewer)
     with console.database.read() as connection:
-        run = told(ask, lambda: find_run(connection, ask.path["run"]))
+        run = told(console, ask, lambda: find_run(connection, ask.path["run"]))
         summary = summary_of_run(connection, run.id)
     answer = DryRunAnswer(run.id, run.rule_id, run.base, run.status)
     if summary is None or not sight.tells(summary.names_people):
@@ -260,14 +263,15 @@ def dry_run(console: Console, ask: Ask, _query: Nothing, _body: None) -> DryRunA
         people=report.people,
         confirmed=report.leaks.found,
         confirmed_missed=report.leaks.now_missing,
-        top=summary.top,
+        # Pseudonyms are for those who see no names.
+        top=summary.top if sight.alerts else (),
     )
 
 
 def publish(console: Console, ask: Ask, _query: Nothing, body: PublishBody) -> PublishedAnswer:
     with console.database.read() as connection:
         found = held_version(connection, ask.path["rule"])
-        run = told(ask, lambda: find_run(connection, body.run))
+        run = told(console, ask, lambda: find_run(connection, body.run))
     if run.rule_id != found.rule_id:
         raise ApiError(404, "not_found", "there is no such dry run of this policy")
     wanted, actor = Publishing(found.rule_id, body.base, body.reason), ask.viewer.actor
@@ -278,7 +282,7 @@ def publish(console: Console, ask: Ask, _query: Nothing, body: PublishBody) -> P
                 return publish_switch(connection, wanted, enabled=run.enabled, actor=actor, now=ask.now)
             return publish_text(connection, wanted, run.text, actor=actor, now=ask.now)
 
-    version = told(ask, work)
+    version = told(console, ask, work)
     return PublishedAnswer(version.number, version.hash)
 
 

@@ -20,6 +20,7 @@ from server.console.alert_history import HistoryLine, history_lines
 from server.console.alert_shown import Opened, open_alert, values_of
 from server.console.cases_shown import CHOICES_MAX
 from server.console.channel_words import channel_name
+from server.console.ingest_watch import IngestWatch
 from server.console.known_people import KnownPeople
 from server.console.merged_shown import merged_shown
 from server.console.page import Ask, Console, Page
@@ -54,7 +55,8 @@ def show(console: Console, ask: Ask) -> Response:
     opened = open_alert(console, ask, alert_id, evidence=None)
     note_view(console, ask, f"alert:{alert_id}")
     values = values_of(console, ask, opened) | _evidence_values(console, ask, opened)
-    return ask.page("alert/page.html", **values, **_around(console, ask, opened))
+    ingest = console.made(IngestWatch).now()
+    return ask.page("alert/page.html", ingest=ingest, **values, **_around(console, ask, opened))
 
 
 def evidence(console: Console, ask: Ask) -> Response:

@@ -17,6 +17,7 @@ from server.accounts.audit_reading import AuditPage, Wanted, read_page
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
+from server.console.slow_reads import SlowReads
 from server.json_times import with_datetimes
 from server.people.roles import Right, may
 from server.store.column_types import is_storable
@@ -77,7 +78,8 @@ def export(console: Console, ask: Ask) -> Response:
         wanted = wanted_of(ask.form, ask.zone)
     except ValueError:
         raise ApiError(400, "bad_form", ask.text("Days are written as 2026-11-20.")) from None
-    found = read_page(console.database, ask.viewer.role, wanted, limit=EXPORT_ROWS, most=5 * EXPORT_ROWS)
+    with console.made(SlowReads).one():
+        found = read_page(console.database, ask.viewer.role, wanted, limit=EXPORT_ROWS, most=5 * EXPORT_ROWS)
     detail = {"rows": len(found.rows), **{name: text for name, text in given.items() if text}}
     with console.database.begin() as connection:
         audit.append(

@@ -18,6 +18,7 @@ from server.console.case_packs import Packs
 from server.console.cases_shown import no_case, prose, refusal, revealed_to, whole_case
 from server.console.channel_words import ORDER, channel_name
 from server.console.charts.lanes import Lane, LaneDay, lanes
+from server.console.ingest_watch import IngestWatch
 from server.console.numbers_asked import alert_numbers, whole_number
 from server.console.page import Ask, Console, Page
 from server.console.triage_told import owner_of
@@ -47,6 +48,7 @@ def case(console: Console, ask: Ask) -> Response:
     packs = console.made(Packs)
     return ask.page(
         "cases/one.html",
+        ingest=console.made(IngestWatch).now(),
         case=found.case,
         alerts=found.alerts[first : first + PAGE_ROWS],
         alerts_first=first,

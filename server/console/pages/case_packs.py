@@ -11,6 +11,7 @@ from server.cases.records import CaseRefused, UnknownCase
 from server.console.case_packs import Packs
 from server.console.cases_shown import no_case, packs_shown, refusal
 from server.console.page import Ask, Console, Page
+from server.console.slow_reads import SlowReads
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
 from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, note_cancel, take_out
@@ -86,14 +87,15 @@ def download(console: Console, ask: Ask) -> Response:
         with console.database.read() as connection:
             if get_pack(connection, ask.path["id"]).unmasked:
                 _may_unmask(ask)
-        pack, path = take_out(
-            console.database,
-            packs.jobs.folder,
-            ask.path["id"],
-            actor=ask.viewer.actor,
-            at=ask.now,
-            reason=reason,
-        )
+        with console.made(SlowReads).one():
+            pack, path = take_out(
+                console.database,
+                packs.jobs.folder,
+                ask.path["id"],
+                actor=ask.viewer.actor,
+                at=ask.now,
+                reason=reason,
+            )
     except UnknownPack as error:
         raise _no_pack(ask) from error
     except CaseRefused as error:

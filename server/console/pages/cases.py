@@ -10,6 +10,7 @@ from starlette.responses import Response
 from server.cases.changing import open_case, open_or_join_case
 from server.cases.records import CaseRefused, UnknownCase
 from server.console.cases_shown import CaseFilter, case_page, no_case, refusal
+from server.console.ingest_watch import IngestWatch
 from server.console.numbers_asked import alert_numbers
 from server.console.page import Ask, Console, Page
 from server.people.roles import Right
@@ -25,6 +26,7 @@ def cases(console: Console, ask: Ask) -> Response:
     page = case_page(console, ask, wanted)
     return ask.page(
         "cases/list.html",
+        ingest=console.made(IngestWatch).now(),
         page=page,
         wanted=wanted,
         next=None if page.next is None else address(wanted, after=page.next),

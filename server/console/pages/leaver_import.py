@@ -46,7 +46,8 @@ from server.people.undo import CannotUndo, UnknownImport, check_undo, list_impor
 
 ROWS: Final = 100
 IMPORTS_SHOWN: Final = 50
-WAIT_SECONDS: Final = 20.0
+WAIT_SECONDS: Final = 2.0
+"""Another file may take much longer; a thread that waits for it is missing to others."""
 TEMPLATE: Final = (
     "id",
     "name",

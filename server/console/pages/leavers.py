@@ -21,7 +21,7 @@ from server.console.pages.leaver_words import all_words, person_of
 from server.leavers.detail import LeaverDetail, leaver_detail
 from server.leavers.listing import Scope, last_days, list_leavers
 from server.leavers.named import UnknownLeaver
-from server.people.pseudonyms import known_pseudonyms, person_subject
+from server.people.pseudonyms import person_subject, shown_names
 from server.people.roles import Right
 from server.people.sign_offs import NOTE_CHARACTERS, SIGNED_BY
 
@@ -127,8 +127,8 @@ def note_leaver_view(console: Console, ask: Ask, person: str) -> None:
     shown = person
     if ask.viewer.may(Right.SEE_NAMES):
         subject = person_subject(person)
-        with console.database.read() as connection:
-            shown = known_pseudonyms(connection, [subject]).get(subject, "unknown")
+        _, given = shown_names(console.database, [subject])
+        shown = given[subject]
     note_view(console, ask, f"leaver:{shown}")
 
 

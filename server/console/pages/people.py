@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from server.alerts.severity import severity_of
+from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
 from server.console.pages.people_asked import day_date, leaver_words, status_words
 from server.people.roles import Right
@@ -34,6 +35,7 @@ def people(console: Console, ask: Ask) -> Response:
     rows = [_row(line, ask) for line in page.rows]
     return ask.page(
         "people/list.html",
+        ingest=console.made(IngestWatch).now(),
         rows=rows,
         page=page,
         wanted=wanted,

@@ -18,6 +18,7 @@ from server.console.channel_words import ORDER, channel_name
 from server.console.charts.hours_of_week import hours_of_week as drawn_hours
 from server.console.charts.lanes import Lane, LaneDay, lanes
 from server.console.charts.risk_line import RiskMark, RiskPoint, risk_line
+from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
 from server.console.pages.people_asked import (
     DAY_ZERO,
@@ -30,6 +31,7 @@ from server.console.pages.people_asked import (
     read_range,
     status_words,
 )
+from server.console.slow_reads import SlowReads
 from server.people.company import load_company
 from server.people.directory import Directory
 from server.people.pseudonyms import UnknownPseudonym
@@ -78,6 +80,7 @@ def person(console: Console, ask: Ask) -> Response:
     )
     return ask.page(
         "people/person.html",
+        ingest=console.made(IngestWatch).now(),
         found=found,
         who=Who(found.pseudonym, found.grant),
         grant_until={} if found.grant is None else {found.pseudonym: found.grant.until},
@@ -121,7 +124,7 @@ def hours_part(console: Console, ask: Ask) -> Response:
         works = works_at(load_company(connection).working_hours)
 
     def make() -> HoursOfWeek:
-        with console.database.read() as connection:
+        with console.made(SlowReads).one(), console.database.read() as connection:
             return hours_of_week(
                 connection,
                 known.subject,

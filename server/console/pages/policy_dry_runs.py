@@ -82,14 +82,14 @@ def begin(console: Console, ask: Ask) -> Response:
                 enabled = ask.form["enabled"] == "1"
         text = held.text or ""
     wanted = Wanted(rule_id, base, text, enabled, min(90, max(1, whole(ask, "days", DAYS))))
-    run = told(ask, lambda: console.made(Runner).of.begin(wanted, actor=ask.viewer.actor))
+    run = told(console, ask, lambda: console.made(Runner).of.begin(wanted, actor=ask.viewer.actor))
     return ask.redirect(f"/policies/{rule_id}/dry-run?run={run}")
 
 
 def progress(console: Console, ask: Ask) -> Response:
     """GET /policies/dry-runs/{run}/progress: a part of the page, which asks again until it has ended."""
     with console.database.read() as connection:
-        run = told(ask, lambda: find_run(connection, ask.path["run"]))
+        run = told(console, ask, lambda: find_run(connection, ask.path["run"]))
     values = _progress(console, run)
     if not values["runs_now"]:
         # The whole page shows what came of it.
@@ -100,7 +100,7 @@ def progress(console: Console, ask: Ask) -> Response:
 def cancel(console: Console, ask: Ask) -> Response:
     """POST /policies/dry-runs/{run}/cancel"""
     with console.database.read() as connection:
-        run = told(ask, lambda: find_run(connection, ask.path["run"]))
+        run = told(console, ask, lambda: find_run(connection, ask.path["run"]))
     runner = console.made(Runner).of
     if runner.cancel(run.id, actor=ask.viewer.actor):
         runner.join(5.0)
@@ -114,7 +114,7 @@ def publish(console: Console, ask: Ask) -> Response:
     text, number, enabled = text_of(ask), None, None
     if "run" in ask.form:
         with console.database.read() as connection:
-            run = told(ask, lambda: find_run(connection, whole(ask, "run")))
+            run = told(console, ask, lambda: find_run(connection, whole(ask, "run")))
             held = current_versions(connection).get(run.rule_id)
             if run.rule_id != rule_id:
                 raise ApiError(404, "not_found", ask.text("There is no such policy, version or person."))
@@ -139,7 +139,7 @@ def publish(console: Console, ask: Ask) -> Response:
                 return publish_earlier(connection, wanted, number, actor=actor, now=ask.now)
             return publish_text(connection, wanted, text, actor=actor, now=ask.now)
 
-    version = told(ask, work)
+    version = told(console, ask, work)
     return ask.redirect(f"/policies/{version.rule_id}/versions?published={version.number}")
 
 

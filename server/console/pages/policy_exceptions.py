@@ -76,7 +76,7 @@ def of_policy(console: Console, ask: Ask) -> Response:
 def preview(console: Console, ask: Ask) -> Response:
     """POST /policies/{rule}/exceptions/preview: what it would have hidden; saves nothing."""
     draft = _draft(ask)
-    prepared = told(ask, lambda: _prepared(console, ask, draft))
+    prepared = told(console, ask, lambda: _prepared(console, ask, draft))
     return _page(console, ask, draft, prepared)
 
 
@@ -92,7 +92,7 @@ def make(console: Console, ask: Ask) -> Response:
                 connection, prepared, file=_FILE, actor=ask.viewer.actor, reason=reason, now=ask.now
             )
 
-    version = told(ask, work)
+    version = told(console, ask, work)
     return ask.redirect(f"/policies/{ask.path['rule'].lower()}/exceptions?made={version.rule_id}")
 
 
@@ -114,7 +114,7 @@ def extend(console: Console, ask: Ask) -> Response:
                 preview=held.preview,
             )
 
-    told(ask, work)
+    told(console, ask, work)
     return ask.redirect(_back(ask))
 
 
@@ -130,7 +130,7 @@ def end(console: Console, ask: Ask) -> Response:
                 connection, held.rule_id, enabled=False, actor=ask.viewer.actor, reason=reason, now=ask.now
             )
 
-    told(ask, work)
+    told(console, ask, work)
     return ask.redirect(_back(ask))
 
 

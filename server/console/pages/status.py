@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from starlette.responses import Response
 
+from server.api.errors import ApiError
+from server.api.service import RETRY_SECONDS
+from server.console.kept_reading import KeptReading
 from server.console.page import Ask, Console, Page
 from server.console.standstill import standstill
 from server.people.roles import Right
@@ -29,23 +32,26 @@ class StatusNow:
     """Read once in KEPT_MS for all who look. `console.made(StatusNow)`."""
 
     def __init__(self, console: Console) -> None:
-        self._read = console.service.status
-        self._lock = threading.Lock()
-        self._at = 0
-        self._kept: Status | None = None
+        read: Callable[[], object] = console.service.status
+        self._reading = KeptReading(lambda: _status(read), console.service.clock, kept_ms=KEPT_MS)
 
-    def status(self, now: int) -> Status:
-        with self._lock:
-            if self._kept is None or not 0 <= now - self._at < KEPT_MS:
-                found = self._read()
-                assert isinstance(found, Status)
-                self._kept, self._at = found, now
-            return self._kept
+    def status(self) -> Status:
+        """Raises ApiError(503) where nothing was read so far."""
+        found = self._reading.now()
+        if found is None:
+            raise ApiError(503, "status_unknown", "the state cannot be read now", retry_after=RETRY_SECONDS)
+        return found
+
+
+def _status(read: Callable[[], object]) -> Status:
+    found = read()
+    assert isinstance(found, Status)
+    return found
 
 
 def status(console: Console, ask: Ask) -> Response:
     """GET /status; as a part of itself every few seconds."""
-    found = console.made(StatusNow).status(ask.now)
+    found = console.made(StatusNow).status()
     template = "status/now.html" if ask.fragment else "status/status.html"
     return ask.page(template, found=found, told=_told(found), standstill=standstill(console, ask))
 

@@ -16,6 +16,8 @@ from server.dry_runs.gate import BaseMoved, DryRunMissing, Publishing
 from server.dry_runs.running import AlreadyRunning, DryRunner
 from server.dry_runs.stored_runs import UnknownDryRun
 from server.people.pseudonyms import UnknownPseudonym
+from server.people.roles import Right
+from server.people.text_mask import masked_prose
 from server.policies.versions import PolicyVersion, Unchanged, UnknownPolicy, current_versions
 
 FORM_BYTES: Final = 3 * FILE_BYTES_MAX + 4096
@@ -86,7 +88,7 @@ def problems_of(errors: Sequence[PolicyError], file: str) -> list[Problem]:
     return sorted(found, key=lambda each: (each.line == 0, each.line))
 
 
-def told(ask: Ask, work: Callable[[], Done]) -> Done:
+def told(console: Console, ask: Ask, work: Callable[[], Done]) -> Done:
     """`work`, with what it refuses as an answer in words. Nothing was changed then: the version that holds
     stays in use."""
     stays = ask.text("The version that holds stays in use.")
@@ -107,7 +109,9 @@ def told(ask: Ask, work: Callable[[], Done]) -> Done:
         raise ApiError(409, "dry_run_missing", f"{words} {stays}") from None
     except PolicyErrors as errors:
         first = errors.errors[0]
-        words = ask.text("Line {line}: {message}.", line=first.line, message=first.message)
+        words = ask.text(
+            "Line {line}: {message}.", line=first.line, message=_shown(console, ask, first.message)
+        )
         raise ApiError(422, "policy_has_faults", f"{words} {stays}") from None
     except Unchanged:
         raise ApiError(409, "unchanged", ask.text("It is so already.")) from None
@@ -117,4 +121,9 @@ def told(ask: Ask, work: Callable[[], Done]) -> Done:
     except (UnknownPolicy, UnknownDryRun, UnknownPseudonym):
         raise ApiError(404, "not_found", ask.text("There is no such policy, version or person.")) from None
     except ValueError as error:
-        raise ApiError(422, "refused", str(error)) from None
+        raise ApiError(422, "refused", _shown(console, ask, str(error))) from None
+
+
+def _shown(console: Console, ask: Ask, message: str) -> str:
+    """It may quote what others typed."""
+    return message if ask.viewer.may(Right.SEE_NAMES) else masked_prose(console, [message])[0]

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from server.console.known_people import KnownPeople as ConsolePeople
 from server.console.page import Console, Viewer
 from server.people.directory import people_version
 from server.people.roles import Right
@@ -39,8 +40,11 @@ class MaskedTexts:
             key = people_version(connection), tuple(texts)
             with self._lock:
                 found = self._kept.get(key)
-                if found is None and (self._people is None or self._people[0] != key[0]):
-                    self._people = key[0], known_people(connection)
+                if found is None and (self._people is None or self._people[0] < key[0]):
+                    self._people = (
+                        key[0],
+                        known_people(connection, self._console.made(ConsolePeople).directory(connection)),
+                    )
                 people = self._people
         if found is None:
             assert people is not None
@@ -98,12 +102,15 @@ class Sight:
         return msgspec.structs.replace(sheet, rows=(*told, *hidden))
 
     def exceptions(self, rows: Sequence[ExceptionRow], held: dict[str, PolicyVersion]) -> list[ExceptionRow]:
-        """`hidden` is -1 where it is not told."""
+        """`hidden` is -1, and `hash` empty, where they are not told."""
         texts = self.prose(*(text for row in rows for text in (row.title, row.reason, row.owner)))
         shown = []
         for at, row in enumerate(rows):
             title, reason, owner = texts[3 * at : 3 * at + 3]
             told = msgspec.structs.replace(row, title=title, reason=reason, owner=owner)
+            if not self.names:
+                # Of the text as it is: a guess at who is named could be held against it.
+                told = msgspec.structs.replace(told, hash="")
             text = held[row.id].text if row.id in held else None
             if not self.tells(text is not None and names_people(text)):
                 told = msgspec.structs.replace(told, hidden=-1, last_hidden_at=None, preview=None)

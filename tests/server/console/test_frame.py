@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from server.api.errors import ApiError
 from server.console.navigation import home, navigation
 from server.console.page import Console
+from server.console.slow_reads import AT_ONCE, SlowReads
 from server.people.roles import Role
 from tests.server.console.site import Site
 
@@ -124,3 +127,14 @@ def test_what_no_database_can_keep_is_refused_everywhere(site: Site) -> None:
     written = {"content-type": "application/json"}
     body = b'{"title": "a\\u0000b"}'
     assert analyst.post("/api/v1/cases", content=body, headers=written).status_code == 400
+
+
+def test_slow_reads_leave_threads_for_quick_pages(site: Site) -> None:
+    reads = Console(site.server.service).made(SlowReads)
+    with ExitStack() as held:
+        for _ in range(AT_ONCE):
+            held.enter_context(reads.one())
+        with pytest.raises(ApiError, match="others read"), reads.one():
+            pass
+    with reads.one():
+        pass

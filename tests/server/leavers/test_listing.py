@@ -97,6 +97,25 @@ def test_pages_hold_every_row_once_whatever_was_taken_away_between(database: Dat
         assert _list(database, Role.HR, after=broken).rows
 
 
+def test_where_an_analysts_next_page_begins_names_nobody_and_asks_about_nobody(database: Database) -> None:
+    make_company(database)
+    ids = [row.person for row in _list(database, Role.HR, scope="all").rows]
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = _list(database, Role.ANALYST, scope="all", limit=1, after=after)
+        seen += [row.person for row in page.rows]
+        if page.next is None:
+            break
+        after = page.next
+        for each in ids:
+            assert each.casefold() not in after.casefold()
+            assert each.encode().hex() not in after
+    assert len(set(seen)) == len(ids)
+    for made_up in (f"2.9.{b'E1001'.hex()}", "2.9.E1001", "2.9."):
+        assert _list(database, Role.ANALYST, scope="all", after=made_up).rows[0].person == seen[0]
+
+
 def test_search_is_by_name_id_and_department(database: Database) -> None:
     make_company(database)
     for text, ids in (

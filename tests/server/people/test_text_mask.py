@@ -13,7 +13,7 @@ from server.people.prose_words import Hidden
 from server.people.pseudonyms import give_pseudonyms
 from server.people.text_mask import TextMask, masked_prose, text_mask
 from server.store.database import Database
-from server.store.tables import agents, people
+from server.store.tables import agents, erasures, people, pseudonyms
 from tests.server.conftest import NOW
 
 ANNA = "person:E1007"
@@ -29,7 +29,7 @@ def _mask() -> TextMask:
     hidden.add_name("person:E6", "Otto Weber")
     for whose, value in ((ANNA, "E1007"), (ANNA, "aweber7"), ("", "laptop-7"), ("", "admin"), ("", "42")):
         hidden.add_id(whose, value)
-    return TextMask(hidden)
+    return TextMask(hidden, lambda shown: shown & {"P-7F3K2", "P-WEBER"})
 
 
 _WRITTEN = [
@@ -86,9 +86,8 @@ def test_a_name_that_may_be_seen_is_left_and_what_tells_of_others_too_is_not() -
 
 @given(st.text(max_size=200))
 def test_any_text_is_masked_without_an_error_and_nothing_is_lost_where_nobody_is_named(text: str) -> None:
-    assert TextMask(Hidden()).text(text.replace("@", "").replace("/", "").replace("\\", "")) == text.replace(
-        "@", ""
-    ).replace("/", "").replace("\\", "")
+    plain = text.replace("@", "").replace("/", "").replace("\\", "")
+    assert TextMask(Hidden(), set).text(plain) == plain
     _mask().text(text)
 
 
@@ -104,6 +103,37 @@ def _write(database: Database, before: PersonFacts | None, after: PersonFacts | 
 
 def _facts(name: str, *accounts: str) -> PersonFacts:
     return PersonFacts("E1007", "UTC", name, accounts=tuple(Holding(each) for each in accounts))
+
+
+def test_an_id_an_account_and_a_machine_that_look_like_pseudonyms_are_hidden() -> None:
+    hidden = Hidden()
+    hidden.add_id("person:P-10234", "P-10234")
+    hidden.add_account("person:P-10234", "A-ZHANG")
+    hidden.add_name("person:P-10234", "Anna Zhang")
+    hidden.add_id("", "D-ZHANG77")
+    mask = TextMask(hidden, {"P-ANNA7", "P-10234"}.intersection)
+    assert mask.text("P-10234, A-ZHANG on D-ZHANG77") == "[name], [name] on [name]"
+    # Those somebody has, and labels that are computed, are no names whatever their letters.
+    assert mask.text("P-ANNA7 on H-4ZHANG") == "P-ANNA7 on H-4ZHANG"
+    assert mask.text("P-ZHANG77 and D-ANNAZHANG") == "P-[name]77 and D-[name]"
+
+
+def test_a_machine_and_an_account_that_come_for_others_are_hidden(database: Database) -> None:
+    row = {"created_at": NOW, "clock_offset": 0}
+    with database.begin() as connection:
+        give_pseudonyms(connection, ["account:bob"])
+        connection.execute(insert(agents), [{"name": "lap-9", **row}])
+    assert text_mask(database).text("bob, eve: lap-9, lap-10") == "[name], eve: [name], lap-10"
+    with database.begin() as connection:
+        connection.execute(delete(agents))
+        connection.execute(delete(pseudonyms))
+        give_pseudonyms(connection, ["account:eve"])
+        connection.execute(insert(agents), [{"name": "lap-10", **row, "created_at": NOW + 1}])
+        connection.execute(
+            insert(erasures),
+            [{"kind": "account", "begun_at": NOW, "finished_at": NOW + 1, "next_block": 0, "removed": {}}],
+        )
+    assert text_mask(database).text("eve: lap-10") == "[name]: [name]"
 
 
 class _Console:

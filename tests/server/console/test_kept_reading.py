@@ -1,0 +1,38 @@
+"""What is slow to read keeps no page waiting for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from server.console.kept_reading import WAIT_SECONDS, KeptReading
+from server.store.database import StoreUnavailable
+
+
+def test_a_reading_that_hangs_is_waited_for_once() -> None:
+    end, now, read = threading.Event(), [0], [0]
+
+    def slow() -> int:
+        read[0] += 1
+        if read[0] == 2:
+            end.wait(60)
+        if read[0] == 4:
+            raise StoreUnavailable("away")
+        return read[0]
+
+    reading = KeptReading(slow, lambda: now[0], kept_ms=3_000)
+    assert [reading.now(), reading.now()] == [1, 1]
+    now[0] = 5_000
+    begun = time.monotonic()
+    assert [reading.now() for _ in range(20)] == [1] * 20
+    assert time.monotonic() - begun < 3 * WAIT_SECONDS
+    end.set()
+    for _ in range(200):
+        if reading.now() == 2:
+            break
+        time.sleep(0.05)
+    assert (reading.now(), read[0]) == (2, 2)
+    now[0] = 10_000
+    assert reading.now() == 3
+    now[0] = 20_000
+    assert reading.now() is None
