@@ -46,7 +46,7 @@ def test_a_pack_is_made_verified_changed_by_one_byte_and_told_where(leak: Path) 
     bad = _leaver("evidence", "verify", pack)
     assert bad.exit_code == 3
     # What a changed bit makes of what was packed is another thing each time: a line, or all from one on.
-    assert re.match(r"changed     evidence\.jsonl was changed: (from )?line \d+", bad.output), bad.output
+    assert re.match(r"changed     evidence\.jsonl was changed: (from )?lines? \d+", bad.output), bad.output
     assert "This pack is NOT as it was made." in bad.output
     found = json.loads(_leaver("evidence", "verify", pack, "--json").output)
     [finding] = found["findings"]
