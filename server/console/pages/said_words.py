@@ -75,6 +75,10 @@ _KNOWN: Final[Sequence[tuple[re.Pattern[str], Phrase]]] = [
             "cannot be matched: nobody has this account.*",
             Phrase("Cannot be matched: nobody has this account."),
         ),
+        (
+            "another person, most likely: .*",
+            Phrase("Another person, most likely: this id is known by another name and other accounts."),
+        ),
         ("no person with this id, account or name, .*", Phrase("Nobody has this id, account or name.")),
         ("managers go round: (?P<ids>.+)", Phrase("Managers go round: {ids}.")),
         ("named as their own manager, .*", Phrase("Named as their own manager, which counts as none.")),
