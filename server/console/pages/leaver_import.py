@@ -25,7 +25,7 @@ from server.console.pages.import_choices import (
     unmatched_rows,
 )
 from server.console.pages.leaver_words import all_words
-from server.console.pages.said_words import said
+from server.console.said_words import said
 from server.people.csv_encoding import UnreadableFile
 from server.people.file_header import guessed_columns
 from server.people.hr_columns import COLUMNS
