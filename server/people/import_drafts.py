@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from event_schema.byte_size import byte_size
 from server.people.csv_encoding import UnreadableFile
 from server.people.directory import people_version
 from server.people.file_header import read_header, remember_mapping, remembered_mapping
@@ -86,7 +87,7 @@ class ImportDrafts:
         """Keeps a file, with the columns that were said of such a one before. Raises UnreadableFile for one
         that is too large."""
         if len(data) > DRAFT_BYTES_MAX:
-            raise UnreadableFile(f"the file is over {DRAFT_BYTES_MAX >> 20} MiB")
+            raise UnreadableFile(f"the file is over {byte_size(DRAFT_BYTES_MAX)}")
         is_json = data.lstrip()[:1] in {b"[", b"{"}
         header: tuple[str, ...] = ()
         known: ImportMapping | None = None
