@@ -42,7 +42,7 @@ _TEXTS: Final = ("standing", "version", "department", "text")
 
 def fleet(console: Console, ask: Ask) -> Response:
     """GET /fleet?standing=&version=&department=&text=&gap=1&backlog=1&sensor=1&leavers=1&after="""
-    agents = console.made(Fleet).agents(ask.now)
+    agents = console.made(Fleet).agents()
     wanted = _filter(ask)
     shown = fleet_page(agents, wanted, ask.query.get("after", ""))
     known = versions(agents)
@@ -80,7 +80,7 @@ def agent(console: Console, ask: Ask) -> Response:
         agent=found,
         strip=strip([_cell(ask, day, names) for day, names in days.items()], ask.text("Days watched")),
         settings_now=None if settings is None else settings.version,
-        behind=behind(found.version, versions(console.made(Fleet).agents(ask.now))),
+        behind=behind(found.version, versions(console.made(Fleet).agents())),
         skew_ms=SKEW_MS,
         days=[_date(day, ask) for day in found.gaps],
         standstill=standstill(console, ask),
@@ -127,7 +127,7 @@ def revoke_agent(console: Console, ask: Ask) -> Response:
 
 def _known(console: Console, ask: Ask) -> FleetAgent:
     wanted = ask.path["agent"]
-    found = next((each for each in console.made(Fleet).agents(ask.now) if each.name == wanted), None)
+    found = next((each for each in console.made(Fleet).agents() if each.name == wanted), None)
     if found is None:
         raise ApiError(404, "not_found", "there is no such agent")
     return found

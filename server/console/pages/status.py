@@ -18,6 +18,8 @@ from server.people.roles import Right
 from server.status_types import Status
 
 KEPT_MS: Final = 3_000
+OLD_MS: Final = 15_000
+"""The page asks every five seconds: it is read meanwhile."""
 SHOWN_OF_A_KIND: Final = 5
 
 
@@ -30,11 +32,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class StatusNow:
-    """Read once in KEPT_MS for all who look. `console.made(StatusNow)`."""
+    """Read once in KEPT_MS for all who look, and OLD_MS old at most. `console.made(StatusNow)`."""
 
     def __init__(self, console: Console) -> None:
         read: Callable[[], object] = console.service.status
-        self._reading = KeptReading(lambda: _status(read), console.service.clock, kept_ms=KEPT_MS)
+        self._reading = KeptReading(
+            lambda: _status(read), console.service.clock, kept_ms=KEPT_MS, old_ms=OLD_MS
+        )
 
     def status(self) -> Status:
         """Raises ApiError(503) where nothing was read so far."""

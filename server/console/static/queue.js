@@ -10,7 +10,7 @@ const PANEL_MS = 90;
 const spoken = $("#spoken")?.dataset ?? {}, words = $("#queue-words").dataset;
 const picked = new Set();
 const drafts = new Map();
-let current = null, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "", turn = 0;
+let current = null, selectedAt = 0, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "", turn = 0;
 
 const list = () => holder.querySelector("[data-list]");
 const rows = () => [...holder.querySelectorAll("tr[data-id]")];
@@ -26,7 +26,10 @@ function select(tr, { scroll = true, at = PANEL_MS } = {}) {
   if (scroll) tr.scrollIntoView({ block: "nearest" });
   if (!panel.checkVisibility()) return;
   clearTimeout(panelTimer);
-  panelTimer = setTimeout(() => show(tr.dataset.id), at);
+  // A key that is held passes over rows; one that is pressed once has nothing to wait for.
+  const passing = performance.now() - selectedAt < PANEL_MS;
+  selectedAt = performance.now();
+  panelTimer = setTimeout(() => show(tr.dataset.id), passing ? at : 0);
 }
 
 async function show(id, { force = false } = {}) {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from server import audit
+from server.accounts import audit_reading
 from server.people.directory import raise_people_version
 from server.people.pseudonyms import give_pseudonyms
 from server.people.roles import Role
@@ -142,6 +144,36 @@ def test_filters_and_pages(site: Site) -> None:
     day = f"{client.get('/api/v1/audit', params={'object': 'alert:77'}).json()['rows'][0]['at_dt'][:10]}"
     within = client.get("/api/v1/audit", params={"from": day, "to": day, "action": "alert.view"}).json()
     assert [row["object"] for row in within["rows"]] == ["alert:77"]
+
+
+def test_a_search_for_words_reads_so_many_rows_and_says_how_far_it_came(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_reading, "_AT_ONCE", 20)
+    monkeypatch.setattr(audit_reading, "ROWS_READ", 50)
+    at = site.clock() - 500 * DAY
+    write(site.database, at, action="erasure.run", reason="the first of all")
+    for number in range(150):
+        write(site.database, at + number, action="alert.view", object=f"alert:{number}")
+    client = site.client(Role.ADMINISTRATOR)
+    query: dict[str, Any] = {"text": "first of all"}
+    found, looked = [], []
+    while True:
+        page = client.get("/api/v1/audit", params=query).json()
+        found += [row["action"] for row in page["rows"]]
+        if page["next_before"] is None:
+            break
+        looked.append(page["next_before"])
+        query["before"] = page["next_before"]
+    assert found == ["erasure.run"]
+    assert 3 <= len(looked) <= 5
+    assert all(before - after == 50 for before, after in pairwise(looked))
+    # What the database can tell apart is found in one go.
+    for query in ({"action": "erasure."}, {"action": "erasure.", "actor": "ANALY"}):
+        page = client.get("/api/v1/audit", params=query).json()
+        assert ([row["action"] for row in page["rows"]], page["next_before"]) == (["erasure.run"], None)
+    assert not client.get("/api/v1/audit", params={"action": "ERASURE."}).json()["rows"]
+    assert not client.get("/api/v1/audit", params={"action": "eras_re."}).json()["rows"]
 
 
 @pytest.mark.parametrize(
