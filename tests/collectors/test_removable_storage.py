@@ -164,6 +164,7 @@ def test_unmount_works_while_watching_at_rest_and_right_after_a_copy(drive: Driv
     with Observing(collector_of(drive.target)) as observing:
         time.sleep(0.3)
         drive.unmount()
+        _wait_gone(observing, 1)
         drive.mount()
         _wait_watched(observing, drive)
         for number in range(3):
@@ -173,6 +174,7 @@ def test_unmount_works_while_watching_at_rest_and_right_after_a_copy(drive: Driv
             if subprocess.run(["umount", drive.target], check=False, capture_output=True).returncode:
                 time.sleep(0.02)
                 drive.unmount()
+            _wait_gone(observing, number + 2)
             drive.mount()
             _wait_watched(observing, drive)
         kinds = [device.activity_id for device in observing.devices()]
@@ -377,6 +379,16 @@ def test_a_folder_that_appears_later_is_watched_then(tmp_path: Path) -> None:
         observing.wait_for(lambda: "watchdog" in str(observing.collector.detail()), 10, "watch")
         (tmp_path / "later" / "a").write_text("x")
         assert observing.file(str(tmp_path / "later" / "a")).file.size == 1
+
+
+def _wait_gone(observing: Observing, times: int) -> None:
+    """A busy machine would mount it again before the collector has looked."""
+
+    def gone() -> int:
+        kinds = [device.activity_id for device in observing.devices()]
+        return kinds.count(PeripheralActivityKind.DISCONNECT)
+
+    observing.wait_for(lambda: gone() == times, 60, "disconnection")
 
 
 def _wait_watched(observing: Observing, drive: Drive) -> None:
