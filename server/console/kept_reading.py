@@ -15,13 +15,15 @@ from server.log.contract import LogUnavailable
 from server.store.database import StoreUnavailable
 
 WAIT_SECONDS: Final = 2.0
+BRIEF_SECONDS: Final = 0.03
 _logger = logging.getLogger("leaver.console")
 Value = TypeVar("Value")
 
 
 class KeptReading(Generic[Value]):
     """Safe to share between threads. `clock`: ms UTC; a value is taken for new for `kept_ms` after it was
-    read, and given without waiting for the next one for `old_ms`. `wait_seconds`: for a reading, at most."""
+    read, and given for `old_ms` where the next one is not there in a moment. `wait_seconds`: for a reading,
+    at most."""
 
     def __init__(
         self,
@@ -62,9 +64,12 @@ class KeptReading(Generic[Value]):
                 threading.Thread(
                     target=self._look, args=(self._done,), name="kept-reading", daemon=True
                 ).start()
-            if kept is not None and age < self._old_ms:
-                return kept[1]
             done, left = self._done, self._begun + self._wait_seconds - time.monotonic()
+        if kept is not None and age < self._old_ms:
+            # Where little is to be read, nobody sees what is old.
+            done.wait(BRIEF_SECONDS)
+            with self._lock:
+                return kept[1] if self._kept is None else self._kept[1]
         done.wait(max(0.0, left))
         with self._lock:
             if self._kept is not None:

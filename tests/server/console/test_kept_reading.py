@@ -67,3 +67,21 @@ def test_the_last_one_is_given_at_once_while_the_next_is_read() -> None:
     assert reading.now() == 4
     reading.forget()
     assert reading.now() == 5
+
+
+def test_what_is_quickly_read_is_never_old() -> None:
+    now, read = [0], [0]
+
+    def quick() -> int:
+        read[0] += 1
+        return read[0]
+
+    reading = KeptReading(quick, lambda: now[0], kept_ms=1_000, old_ms=10**9)
+    for wanted in range(1, 6):
+        now[0] += 2_000
+        assert reading.now() in (wanted, wanted - 1)
+        for _ in range(200):
+            if read[0] == wanted:
+                break
+            time.sleep(0.01)
+    assert reading.now() == 5
