@@ -15,7 +15,7 @@ import msgspec
 from server.people.facts import PersonFacts
 from server.people.hr_columns import Problem
 from server.people.person_rows import PersonRow, shown_value
-from server.people.prose_words import is_spaceless, tokens
+from server.people.prose_words import is_spaceless, words_of
 
 MESSAGE: Final = (
     "another person, most likely: this id is known by another name, and has none of these accounts"
@@ -53,15 +53,11 @@ def other_person(rows: Sequence[PersonRow], known: PersonFacts | None) -> OtherP
 def same_name(one: str, other: str) -> bool:
     """Whether two spellings may be of one name: the same words in any order, or some of them left out. Of a
     script without spaces: the same characters."""
-    first, second = _words(one), _words(other)
+    first, second = words_of(one), words_of(other)
     if is_spaceless("".join(first)) or is_spaceless("".join(second)):
         return first == second
     few, many = sorted((set(first), set(second)), key=len)
     return bool(few) and few <= many
-
-
-def _words(name: str) -> list[str]:
-    return [token.word for token in tokens(name)]
 
 
 def _short(accounts: Iterable[str]) -> set[str]:
