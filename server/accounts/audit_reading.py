@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
+from server.accounts.audit_words import actor_words, in_english, object_words
 from server.people.pseudonyms import known_pseudonyms, label, shown_names, subjects_of
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
@@ -321,14 +322,20 @@ def _fits(row: AuditRow, wanted: Wanted) -> bool:
     """By what the viewer sees, of a row that may fit."""
     if not _is_by(row, wanted):
         return False
-    if wanted.object and wanted.object.casefold() not in row.object.casefold():
+    if wanted.object and wanted.object.casefold() not in _object_text(row):
         return False
     return not wanted.text or wanted.text.casefold() in _all_text(row)
 
 
+def _object_text(row: AuditRow) -> str:
+    """As it is stored and as it is read."""
+    return f"{row.object}\n{object_words(row.object, row.action, in_english)}".casefold()
+
+
 def _all_text(row: AuditRow) -> str:
     detail = "" if row.detail is None else msgspec.json.encode(row.detail).decode()
-    return "\n".join((row.actor, row.action, row.object, row.reason or "", detail)).casefold()
+    said = (actor_words(row.actor, in_english), _object_text(row))
+    return "\n".join((row.actor, row.action, *said, row.reason or "", detail)).casefold()
 
 
 class _Console(msgspec.Struct, frozen=True):

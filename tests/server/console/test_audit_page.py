@@ -11,6 +11,8 @@ from sqlalchemy import update
 
 from server import audit
 from server.accounts import audit_reading
+from server.accounts.audit_words import ACTORS, KEYS, NAMED_ACTORS, NAMED_OBJECTS, OBJECTS
+from server.console.phrases import chinese
 from server.people.directory import raise_people_version
 from server.people.pseudonyms import give_pseudonyms
 from server.people.roles import Role
@@ -107,6 +109,35 @@ def test_an_administrator_never_reads_which_pseudonym_somebody_has(told: Site) -
         assert "Nothing on record fits." in client.get("/audit", params={"text": wanted}).text
         export = client.post("/audit/export", data={"text": wanted, "action": "alert."}).text
         assert export.strip() == ""
+
+
+MODEL = "0b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
+
+
+def test_who_and_what_are_shown_by_kind_and_name_and_details_without_json(site: Site) -> None:
+    at = site.clock()
+    write(site.database, at, actor="cli:root", action="model.activate", object=f"model:{MODEL}", detail={})
+    detail = {"before": None, "steps": ["export", "copy"], "whole": True, "from": at, "by": {"rule": 3}}
+    write(site.database, at, action="user.role", object="user:demo-hr", detail=detail)
+    client = site.client(Role.ADMINISTRATOR)
+    text = client.get("/audit", params={"from": "2020-01-01"}).text
+    for shown in ("root (command line)", "model 0b1c2d3e…", "user demo-hr", ">analy.one<"):
+        assert shown in text, shown
+    for shown in ("none", "export, copy", "yes", "rule: 3", " UTC"):
+        assert f'<span class="name">{shown}' in text or shown in text, shown
+    assert not any(raw in text for raw in ("[&#34;", "{&#34;", ">user:analy.one<", ">cli:root<"))
+    # As it is stored: where the pointer rests, as a filter, and for programs.
+    assert f'title="model:{MODEL}"' in text
+    for wanted in ("model 0b1c2d3e", f"model:{MODEL}"):
+        found = client.get("/api/v1/audit", params={"object": wanted}).json()["rows"]
+        assert [row["object"] for row in found] == [f"model:{MODEL}"]
+    assert found[0]["actor"] == "cli:root"
+
+
+def test_words_of_the_trail_are_there_in_chinese() -> None:
+    tables = (ACTORS, NAMED_ACTORS, OBJECTS, NAMED_OBJECTS)
+    said = {phrase for table in tables for phrase in table.values()} | KEYS
+    assert [phrase for phrase in said if phrase not in chinese()] == []
 
 
 def test_an_agent_that_has_somebodys_name_is_not_confirmed(site: Site) -> None:
