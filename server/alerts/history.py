@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -135,11 +135,15 @@ def _note_parts(
         connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
 
 
-def note_escalated(connection: Connection, alert_id: int, case: int, *, actor: str, at: int) -> None:
-    """In the transaction that puts it into the case."""
-    changes = Changes(alert_id, columns={"case": (None, case)})
-    row = {"alert": alert_id, "at": at, "actor": actor, "verb": Verb.ESCALATE.value}
-    connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
+def note_escalated(connection: Connection, numbers: Sequence[int], case: int, *, actor: str, at: int) -> None:
+    """In the transaction that puts them into the case."""
+    row = {"at": at, "actor": actor, "verb": Verb.ESCALATE.value}
+    rows = []
+    for number in numbers:
+        changes = Changes(number, columns={"case": (None, case)})
+        rows.append(row | {"alert": number, "changes": msgspec.to_builtins(changes)})
+    if rows:
+        connection.execute(insert(alert_history), rows)
 
 
 def history_of(connection: Connection, alert_id: int, limit: int = HISTORY_MAX) -> list[Step]:

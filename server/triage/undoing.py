@@ -29,16 +29,26 @@ class CannotUndo(Exception):
     """Nothing of the group is undone; the message says why."""
 
 
-def undo(connection: Connection, group: int, actor: str, at: int, *, keeping: Keeping) -> Outcome:
-    """In a write transaction that is alone. at: ms UTC. Raises CannotUndo."""
+def undo(
+    connection: Connection,
+    group: int,
+    actor: str,
+    at: int,
+    *,
+    keeping: Keeping,
+    only: frozenset[int] | None = None,
+) -> Outcome:
+    """In a write transaction that is alone. `only`: of these units, where it goes in turns (in_turns.py). at:
+    ms UTC. Raises CannotUndo."""
     _check_group(connection, group, actor, at)
     steps = steps_of_group(connection, group)
     if not steps:
         raise CannotUndo("none of these alerts is there any more")
     units: dict[int, list[Step]] = {}
     for step in steps:
-        units.setdefault(step.changes.unit, []).append(step)
-    numbers = tuple(step.alert for step in steps)
+        if only is None or step.changes.unit in only:
+            units.setdefault(step.changes.unit, []).append(step)
+    numbers = tuple(step.alert for unit in units.values() for step in unit) or (steps[0].alert,)
     work = Work(connection, Change(actor, at, numbers[:BULK_MAX]), Verb.UNDO)
     queues: set[QueueDay] = set()
     for unit in units.values():

@@ -1,6 +1,7 @@
 // What is done to alerts from the keyboard: dialogs for close, assign, snooze and merge, one request at a time,
 // what was refused stays on the screen with everything typed, and eight seconds to undo.
 import { ask, sayRefusal, toast } from "./console.js";
+import { lacksTitle, readyCase } from "./escalate.js";
 
 const words = document.getElementById("queue-words").dataset;
 const say = (phrase, values) => phrase.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
@@ -24,6 +25,11 @@ export function act(verb, alerts, fields = {}) {
   problem(dialog, "");
   if (verb === "merge") dialog.querySelector("[name=into]").value = worst(alerts).id;
   dialog.showModal();
+  if (verb === "escalate") {
+    const [first] = alerts, more = alerts.length - 1;
+    readyCase(dialog.querySelector("form"), say(more ? words.titleMany : words.titleOne, { id: first.id, n: more }));
+    return;
+  }
   (dialog.querySelector("input:checked") ?? dialog.querySelector("input, select, textarea")).focus();
 }
 
@@ -107,9 +113,7 @@ for (const form of document.querySelectorAll("form[data-verb]")) {
       if (!fields.reason.trim()) { form.elements.reason.focus(); return; }
     }
     let alerts = chosen;
-    if (verb === "escalate") {
-      if (fields.case) delete fields.title;
-    }
+    if (verb === "escalate" && lacksTitle(form)) { problem(dialog, words.untitled); return; }
     if (verb === "merge") {
       fields.into = fields.into.replace("#", "").trim();
       alerts = chosen.filter((each) => String(each.id) !== fields.into);

@@ -237,6 +237,38 @@ def test_what_grew_since_it_was_shown_is_not_closed_unseen(site: Site, client: h
     assert post(client, "close", 2, **typed | {"seen": f"2:{looked[1]}"}).json()["done"] == [2]
 
 
+def test_programs_are_refused_what_grew_since_they_looked(site: Site, client: httpx.Client) -> None:
+    del client.headers["hx-request"]
+    one = client.get("/api/v1/alerts/2").json()["seen"]
+    listed = {row["id"]: row["seen"] for row in client.get("/api/v1/alerts").json()["alerts"]}
+    assert listed[2] == one
+    with site.database.begin() as connection:
+        connection.execute(update(alerts).where(alerts.c.id == 2).values(events=507))
+    until = site.clock() + HOUR
+    for verb, more in (("close", {"verdict": "expected", "reason": "x"}), ("snooze", {"until": until})):
+        body = {"alerts": [2], "seen": {"2": one}, **more}
+        refused = client.post(f"/api/v1/alerts/{verb}", json=body)
+        assert (refused.status_code, refused.json()["reason"]) == (409, "grew")
+        assert "1 → 507 events" in refused.json()["error"]
+    # Nobody's task swallows nothing.
+    body = {"alerts": [2], "seen": {"2": one}, "owner": "me"}
+    assert client.post("/api/v1/alerts/assign", json=body).status_code == 200
+    later = client.get("/api/v1/alerts/2").json()["seen"]
+    for seen, status in ((one, 409), ("2", 400), ("1:2:3", 400), (later, 200)):
+        body = {"alerts": [2], "seen": {"2": seen}, "verdict": "expected", "reason": "x"}
+        assert client.post("/api/v1/alerts/close", json=body).status_code == status
+
+
+def test_a_new_case_needs_a_title(site: Site, client: httpx.Client) -> None:
+    refused = post(client, "escalate", 2, title="  ", case="")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "no_title")
+    assert refused.json()["error"] == "Give the new case a title, or choose a case."
+    assert 'name="title" maxlength="200" value="Alert 2" autofocus' in site.client(Role.ANALYST).get(
+        "/alerts/2"
+    ).text.replace("  ", " ")
+    assert post(client, "escalate", 2, title="Alert 2").json()["case"] == 1
+
+
 def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_words(
     site: Site, client: httpx.Client
 ) -> None:
