@@ -35,6 +35,8 @@ DONE: Final[Mapping[str, str]] = {
     "merge": "{n} alert merged|{n} alerts merged",
     "unmerge": "{n} alert taken out|{n} alerts taken out",
     "escalate": "{n} alert escalated|{n} alerts escalated",
+    "follow": "{n} alert followed|{n} alerts followed",
+    "unfollow": "{n} alert no longer followed|{n} alerts no longer followed",
     "undo": "Undone for {n} alert|Undone for {n} alerts",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from server.console.api_calls import ApiCall
 from server.console.page import Ask, Console
 from server.console.triage_told import Do, Told, carried_out, keeping_of, owner_of, told, undone
 from server.people.roles import Right
+from server.triage.following import follow
 from server.triage.judging import close, reopen
 from server.triage.merging import merge, unmerge
 from server.triage.outcome import Shown
@@ -105,6 +107,14 @@ def _unmerge(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
     return _done(console, ask, body, unmerge)
 
 
+def _follow(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, partial(follow, on=True))
+
+
+def _unfollow(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, partial(follow, on=False))
+
+
 def _undo(console: Console, ask: Ask, _query: Any, body: Undone) -> Told:
     return _changed(told(ask, undone(console, ask, body.group)))
 
@@ -147,5 +157,7 @@ API = [
     _call("reopen", _reopen, Alerts, "Opens closed alerts again, and takes their verdict back."),
     _call("merge", _merge, Merged, "Merges alerts into another one."),
     _call("unmerge", _unmerge, Alerts, "Takes alerts out of the one that they were merged into."),
+    _call("follow", _follow, Alerts, "Follows alerts, for whoever asks alone."),
+    _call("unfollow", _unfollow, Alerts, "Follows alerts no longer."),
     _call("undo", _undo, Undone, "Takes back what was done, within ten minutes."),
 ]

@@ -68,6 +68,7 @@ def _built_in(ask: Ask) -> list[tuple[str, str]]:
     week_ago = datetime.fromtimestamp(ask.now / 1000, ask.zone).date() - timedelta(days=7)
     return [
         (ask.text("Mine"), QueueFilter(owner="me").query()),
+        (ask.text("Following"), QueueFilter(following=True).query()),
         (ask.text("Unassigned critical"), QueueFilter(owner="none", severity=(Severity.CRITICAL,)).query()),
         (ask.text("Leavers this week"), QueueFilter(leavers=True, since=week_ago).query()),
     ]

@@ -1,5 +1,5 @@
 """Where the queue and alert pages post what an analyst decides: take, snooze, close, merge, note, escalate,
-and undo.
+follow, and undo.
 
 A form names alerts (`ids`, several times), and may say of which state they were shown: `seen` as ID:VERSION,
 or ID:VERSION:EVENTS:SCORE:LAST, where closing and snoozing shall swallow nothing that came since.
@@ -11,6 +11,7 @@ loses what they typed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -26,6 +27,7 @@ from server.retention import DAY_MS
 from server.store.column_types import is_storable
 from server.triage.escalating import Escalated
 from server.triage.escalating import escalate as escalate_alerts
+from server.triage.following import follow as follow_alerts
 from server.triage.judging import close as close_alerts
 from server.triage.judging import reopen as reopen_alerts
 from server.triage.merging import merge as merge_alerts
@@ -121,6 +123,14 @@ def escalate(console: Console, ask: Ask) -> Response:
     return _answer(ask, told(ask, outcome, case=found[-1].case))
 
 
+def follow(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, partial(follow_alerts, on=True))
+
+
+def unfollow(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, partial(follow_alerts, on=False))
+
+
 def undo(console: Console, ask: Ask) -> Response:
     """`group`: as the answer said that is undone."""
     group = _number(ask, ask.form.get("group", ""))
@@ -191,6 +201,8 @@ _HANDLERS: dict[str, Callable[[Console, Ask], Response]] = {
     "merge": merge,
     "unmerge": unmerge,
     "escalate": escalate,
+    "follow": follow,
+    "unfollow": unfollow,
     "undo": undo,
 }
 PAGES = [

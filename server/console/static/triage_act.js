@@ -18,6 +18,11 @@ export function onDone(then, now) { after = then; find = now; }
 export function act(verb, alerts, fields = {}) {
   if (!alerts.length) return;
   if (verb === "take") { send("assign", alerts, { owner: "me", ...fields }); return; }
+  if (verb === "follow") {
+    // What is followed already is so no longer, where all of them are.
+    send(alerts.every((each) => each.followed === "alert") ? "unfollow" : "follow", alerts, fields);
+    return;
+  }
   const dialog = document.getElementById(`${verb}-dialog`);
   chosen = alerts;
   const about = alerts.length === 1 ? say(words.one, { id: alerts[0].id }) : say(words.many, { n: alerts.length });
