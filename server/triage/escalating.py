@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection
 
-from server import audit
 from server.alerts.history import Verb, note_escalated
 from server.alerts.parts import parts_of
 from server.cases.changing import open_or_join_case
@@ -31,18 +30,6 @@ def escalate(
         connection, wanted, actor=change.actor, at=change.at, case_id=case, title=title, owner=owner
     )
     note_escalated(connection, joined.added, joined.case, actor=change.actor, at=change.at)
-    # By alert too: whoever reads one's custody need not know of its case.
-    acts = [
-        audit.Act(
-            at=change.at,
-            actor=change.actor,
-            action=f"alert.{Verb.ESCALATE.value}",
-            object=f"alert:{number}",
-            detail={"case": joined.case},
-        )
-        for number in joined.added
-    ]
-    audit.append_all(connection, acts)
     added = set(joined.added)
     refused = tuple(
         Refused(number, Why.NO_CASE, {"message": message}) for number, message in joined.refused.items()

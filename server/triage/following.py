@@ -1,7 +1,8 @@
 """What an analyst follows: alerts, and people, whose alerts are then followed, those to come too.
 
-It is each one's own: nobody else sees it, it changes nothing of the alert and what is collected, and it tells
-nobody anything by itself. Alerts that go are followed no longer (a foreign key), nor is who is erased.
+It is each one's own: nobody else's queue shows it, it changes nothing of the alert and of what is collected,
+and it tells nobody anything by itself. That somebody follows is on record, as every sight of an alert is.
+Alerts that go are followed no longer (a foreign key), nor is who is erased.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ alert_notes = Table(
 followed_alerts = Table(
     "followed_alerts",
     metadata,
-    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, who alone sees it"),
+    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, whose own it is"),
     Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
     Column("since", BigInteger, nullable=False),
     Index("ix_followed_alerts_alert", "alert"),
@@ -66,7 +66,7 @@ followed_alerts = Table(
 followed_subjects = Table(
     "followed_subjects",
     metadata,
-    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, who alone sees it"),
+    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, whose own it is"),
     Column("subject", PlainText(128), primary_key=True, comment="person:ID or account:NAME"),
     Column("since", BigInteger, nullable=False),
     Index("ix_followed_subjects_subject", "subject"),

@@ -18,7 +18,7 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     op.create_table(
         "followed_alerts",
-        sa.Column("actor", PlainText(256), nullable=False, comment="user:NAME, who alone sees it"),
+        sa.Column("actor", PlainText(256), nullable=False, comment="user:NAME, whose own it is"),
         sa.Column("alert", _ROW_ID, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_index("ix_followed_alerts_alert", "followed_alerts", ["alert"])
     op.create_table(
         "followed_subjects",
-        sa.Column("actor", PlainText(256), nullable=False, comment="user:NAME, who alone sees it"),
+        sa.Column("actor", PlainText(256), nullable=False, comment="user:NAME, whose own it is"),
         sa.Column("subject", PlainText(128), nullable=False, comment="person:ID or account:NAME"),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("actor", "subject", name=op.f("pk_followed_subjects")),
