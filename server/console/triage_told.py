@@ -15,6 +15,7 @@ from server.cases.records import CaseRefused, UnknownCase
 from server.console.cases_shown import refusal
 from server.console.page import Ask, Console
 from server.console.queue_words import verdict_word
+from server.console.said_words import said
 from server.people.roles import Right, may
 from server.triage.in_turns import in_turns, undo_in_turns
 from server.triage.judging import Keeping
@@ -74,6 +75,8 @@ def _refusal_words(ask: Ask, refused: Refused) -> str:
     values = dict(refused.values)
     if "verdict" in values:
         values["verdict"] = verdict_word(str(values["verdict"]), ask.text)
+    if "message" in values:
+        values["message"] = said(ask, str(values["message"]))
     return ask.text(MESSAGES[refused.why], id=refused.id, **values)
 
 

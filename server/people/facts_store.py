@@ -74,7 +74,8 @@ def _rows(
         yield from connection.execute(select(table))
         return
     for start in range(0, len(ids), _AT_ONCE):
-        yield from connection.execute(select(table).where(table.c[column].in_(ids[start : start + _AT_ONCE])))
+        some = table.c[column].in_(ids[start : start + _AT_ONCE])
+        yield from connection.execute(select(table).where(some)).all()
 
 
 def write_facts(

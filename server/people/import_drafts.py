@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from server.people.file_header import read_header, remember_mapping, remembered_
 from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
 from server.people.import_mapping import ImportMapping
 from server.people.import_report import ImportReport
+from server.people.other_person import OtherPerson
 from server.store.database import Database
 
 DRAFT_BYTES_MAX: Final = 32 << 20
@@ -58,11 +60,16 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What taking a draft over would do to the people of `version`, or (`problem`) why it cannot be read."""
+    """What taking a draft over would do to the people of `version`, or (`problem`) why it cannot be read.
+    `names`: by person id, what those are called who would be called otherwise, and what they would be, which
+    no report tells: for who sees names. `others`: who comes under a known id, held back or said to be the
+    same."""
 
     version: int
     report: ImportReport | None
     problem: str | None
+    names: Mapping[str, tuple[str | None, str | None]] = {}
+    others: tuple[OtherPerson, ...] = ()
 
 
 class ImportDrafts:
@@ -146,7 +153,8 @@ class ImportDrafts:
         try:
             with database.read() as connection:
                 prepared = prepare_import(connection, draft.data, at=now, options=draft.options)
-                found = Look(prepared.version, take_over(connection, prepared, actor=""), None)
+                report = take_over(connection, prepared, actor="")
+                found = Look(prepared.version, report, None, _names(prepared), prepared.plan.others)
         except UnreadableFile as error:
             found = Look(version, None, str(error))
         with self._lock:
@@ -172,6 +180,16 @@ class ImportDrafts:
             over.append(key)
         for key in over:
             self._looks.pop(key, None)
+
+
+def _names(prepared: PreparedImport) -> dict[str, tuple[str | None, str | None]]:
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for _, person in prepared.changed:
+        known = prepared.stored.get(person.id)
+        before = None if known is None else known.name
+        if before != person.name:
+            found[person.id] = before, person.name
+    return found
 
 
 def apply_draft(database: Database, draft: Draft, seen: int, *, actor: str, now: int) -> ImportReport:

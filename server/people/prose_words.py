@@ -180,6 +180,11 @@ def tokens(text: str, *, camel: bool = False) -> Iterator[Token]:
             )
 
 
+def is_spaceless(text: str) -> bool:
+    """Whether any of it is of a script without spaces."""
+    return _IS_SPACELESS.search(text) is not None
+
+
 def _folded(word: str) -> str:
     return word.casefold().translate(_LIKE_LETTERS)
 

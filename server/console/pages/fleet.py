@@ -19,6 +19,7 @@ from server.console.charts.stacked_bar import BarPart, stacked_bar
 from server.console.charts.strip import StripCell, strip
 from server.console.fleet_reading import Fleet, FleetFilter, behind, counts, fleet_page, versions
 from server.console.page import Ask, Console, Page
+from server.console.said_words import said
 from server.console.standstill import standstill
 from server.people.roles import Right
 from server.store.column_types import is_storable
@@ -93,7 +94,7 @@ def enrol(console: Console, ask: Ask) -> Response:
         with console.database.begin() as connection:
             token = create_token(connection, name, now=ask.now, actor=ask.viewer.actor)
     except RegistryError as error:
-        return ask.fragment_of("fleet/enrolled.html", status=422, problem=str(error), line=None)
+        return ask.fragment_of("fleet/enrolled.html", status=422, problem=said(ask, str(error)), line=None)
     console.made(Fleet).forget()
     host, _, port = ask.headers.get("host", "").rpartition(":")
     address = public_address(console.config, int(port) if host and port.isdigit() else 443)
