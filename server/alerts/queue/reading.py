@@ -21,6 +21,7 @@ from server.alerts.queue.searching import Agents, Searched, SearchedWord
 from server.alerts.severity import Severity, scores_of, severity_of
 from server.store.many_values import any_of
 from server.store.tables import alert_days, alert_rows, alerts, subject_events
+from server.triage.following import is_followed
 from server.triage.sleep import asleep
 
 PAGE_ROWS: Final = 100
@@ -42,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True):
     now: int
     searched: Searched
     leavers: Callable[[], Sequence[str]]
+    actor: str = ""
+    """The viewer as in the audit trail: "user:omar"."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -173,6 +176,8 @@ def _of_alerts(asked: Asked) -> Iterator[ColumnElement[bool]]:
     if wanted.leavers:
         leavers = any_of(asked.leavers())
         yield _own_or_of_part(lambda table: table.c.subject.in_(leavers))
+    if wanted.following:
+        yield _own_or_of_part(lambda table: is_followed(asked.actor, table))
     if wanted.agent:
         yield _own_or_of_part(lambda table: _of_agents(asked.searched.agents, table))
 

@@ -71,6 +71,7 @@ def _built_in(ask: Ask) -> list[tuple[str, str]]:
     first = datetime.fromtimestamp(ask.now / 1000, ask.zone).date() - timedelta(days=SEVEN_DAYS - 1)
     return [
         (ask.text("Mine"), QueueFilter(owner="me").query()),
+        (ask.text("Following"), QueueFilter(following=True).query()),
         (ask.text("Unassigned critical"), QueueFilter(owner="none", severity=(Severity.CRITICAL,)).query()),
         (ask.text("Leavers, last 7 days"), QueueFilter(leavers=True, since=first).query()),
     ]

@@ -15,7 +15,7 @@ let current = null, selectedAt = 0, panelTimer = 0, panelAsked = null, checking 
 const list = () => holder.querySelector("[data-list]");
 const rows = () => [...holder.querySelectorAll("tr[data-id]")];
 const row = (id) => document.getElementById(`a${id}`);
-const told = (tr) => ({ id: Number(tr.dataset.id), version: tr.dataset.version, score: Number(tr.dataset.score) });
+const told = (tr) => ({ id: Number(tr.dataset.id), version: tr.dataset.version, score: Number(tr.dataset.score), followed: tr.dataset.followed });
 
 // ---- the cursor and the panel
 function select(tr, { scroll = true, at = PANEL_MS } = {}) {
@@ -255,6 +255,7 @@ onKey((key) => {
     case "e": act("close", targets()); return true;
     case "m": act("merge", targets()); return true;
     case "E": act("escalate", targets()); return true;
+    case "w": act("follow", targets()); return true;
     case ".": if (!pill.hidden) load(address(), { keep: true }); return true;
     case "o": case "Enter": {
       const focused = document.activeElement;
