@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-import msgspec
-
 from analytics.alert_explanation import AlertExplanation
 from analytics.anomaly_explanation import ALERT_POINTS, Reason
 from analytics.anomaly_words import LABELS, amount, change_line, reason_line, slow_line
 from analytics.calmed_day import Accepted
 from analytics.explanation import Language
+from analytics.told_explanation import ExplanationWords
 
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 ACTIVITY_WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -31,24 +30,6 @@ ACTIVITY_WORDS: Final[dict[str, tuple[str, str]]] = {
     "printing": ("printing", "打印"),
     "screenshots": ("screenshots", "截图"),
 }
-
-
-class ExplanationWords(msgspec.Struct, frozen=True):
-    """In one language. What there is nothing to say of is empty."""
-
-    points: str = ""
-    """How strange the day was, and the drift, of 100."""
-    stands_out: tuple[str, ...] = ()
-    """The day's strongest measures, strongest first."""
-    rising: tuple[str, ...] = ()
-    """What rose over weeks."""
-    check: tuple[str, ...] = ()
-    """How much of the surprise goes away without these; an unusual combination."""
-    normal: str = ""
-    """The smallest change that would have made the day normal, scored again."""
-    calmed: tuple[str, ...] = ()
-    """What counts as usual because it was judged harmless."""
-    not_watched: tuple[str, ...] = ()
 
 
 def explanation_words(found: AlertExplanation, language: Language = "en") -> ExplanationWords:

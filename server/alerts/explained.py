@@ -12,10 +12,10 @@ from analytics.explanation import Language
 from analytics.explanation_words import (
     ACTIVITY_WORDS,
     LANGUAGES,
-    ExplanationWords,
     check_words,
     explanation_words,
 )
+from analytics.told_explanation import ExplanationWords
 
 
 class _Older(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from analytics.explanation_words import ExplanationWords
+from analytics.told_explanation import ExplanationWords
 from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
 from server.alerts.evidence_tally import System

@@ -10,6 +10,7 @@ import msgspec
 
 from server.backtest.alerts_found import Found, Pair
 from server.backtest.rule_sets import Difference
+from server.backtest.severity_changes import SeverityChanges, severity_changes, severity_word
 
 EXAMPLES_MAX: Final = 20
 """Of each kind."""
@@ -107,6 +108,8 @@ class BacktestReport(msgspec.Struct, frozen=True):
     blocks_damaged: int
     correlations_dropped: Mapping[str, int]
     """By bound: what windows of correlations did not hold."""
+    severities: SeverityChanges | None = None
+    """None: of a dry run that was kept before these were counted."""
 
 
 class Totals(msgspec.Struct):
@@ -174,6 +177,7 @@ def report_of(
         blocks_skipped=totals.blocks_skipped,
         blocks_damaged=totals.blocks_damaged,
         correlations_dropped=totals.dropped,
+        severities=severity_changes(pairs),
     )
 
 
@@ -190,7 +194,8 @@ def change_of(pair: Pair) -> Change | None:
 
 
 def examples_of(pairs: Iterable[Pair]) -> list[Pair]:
-    """Those that say most: leaks first, then by score; EXAMPLES_MAX of each kind."""
+    """Those that say most: leaks first, then those of another severity, then by score; EXAMPLES_MAX of each
+    kind."""
     found: dict[Change, list[Pair]] = {"gone": [], "new": [], "less": [], "more": []}
     for pair in pairs:
         kind = change_of(pair)
@@ -199,11 +204,12 @@ def examples_of(pairs: Iterable[Pair]) -> list[Pair]:
     return [pair for each in found.values() for pair in sorted(each, key=_weight)[:EXAMPLES_MAX]]
 
 
-def _weight(pair: Pair) -> tuple[bool, int, str, str, int]:
+def _weight(pair: Pair) -> tuple[bool, bool, int, str, str, int]:
     scores = [each.score for each in (pair.before, pair.after) if each is not None]
     is_leak = pair.closed is not None and pair.closed[1] == "confirmed"
     first = min(each.days[0] for each in (pair.before, pair.after) if each is not None)
-    return not is_leak, -max(scores), pair.subject, pair.family, first
+    keeps_severity = severity_word(pair.before) == severity_word(pair.after)
+    return not is_leak, keeps_severity, -max(scores), pair.subject, pair.family, first
 
 
 def _per_day(sides: Sequence[Sequence[Found]], window: tuple[int, int]) -> tuple[DayCount, ...]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from analytics.explanation_words import ExplanationWords
+from analytics.told_explanation import ExplanationWords
 from event_schema.byte_size import byte_size
 from server.alerts.below_views import NotAlertedView
 from server.alerts.proof import EvidenceProof
 from server.alerts.queries import Verdict
 from server.alerts.view_types import AlertDetail, AlertView, EvidenceView, ShareView
 from server.commands.alert_words import (
-    calmed_words,
     counted,
     destination_words,
     label_words,
@@ -29,11 +28,11 @@ from server.commands.alert_words import (
     who_words,
     zone_of,
 )
+from server.commands.calmed_words import calmed_words
 from server.commands.evidence_rows import evidence_row
 from server.commands.explanation_text import stands_out, sure_words
-from server.commands.tables import age, output_width, span
+from server.commands.tables import WIDTH_PIPED, age, span
 
-WIDTH_PIPED, WIDTH_MAX = 100, 140
 EVIDENCE_MAX = 10_000
 """Most events that `leaver alerts show --evidence` takes."""
 _BAR_CELLS = 40
@@ -60,13 +59,6 @@ _ACTS = {
     "query": ("query", "queries"),
     "export": ("export", "exports"),
 }
-
-
-def echo_text(content: RenderableType) -> None:
-    """On standard output, as wide as the terminal up to a readable width."""
-    Console(
-        width=min(WIDTH_MAX, output_width(WIDTH_PIPED)), highlight=False, emoji=False, markup=False
-    ).print(content)
 
 
 def queue_text(found: list[AlertView], now: int) -> RenderableType:

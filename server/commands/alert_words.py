@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.text import Text
 
-from analytics.anomaly_words import LABELS, amount
-from analytics.calmed_day import CALM_DAYS
 from event_schema.byte_size import byte_size
 from event_schema.leaver_fields import PersonStatus
 from event_schema.printable import printable_name
-from server.alerts.calming import accepted_in
 from server.alerts.view_types import AlertView, DestinationView, Who
 
 Viewed = TypeVar("Viewed")
-_CALMED_SHOWN = 4
 
 
 def printable(view: Viewed, kind: type[Viewed]) -> Viewed:
@@ -125,16 +121,3 @@ def time_span(first: int, last: int, zone: str) -> str:
     same_day = start.date() == end.date()
     shown_end = end.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
     return f"{start:%a %Y-%m-%d %H:%M:%S} to {shown_end} {zone_words(last, zone)}"
-
-
-def calmed_words(facts: dict[str, Any]) -> str:
-    """What a verdict of harmless makes usual, and until when; empty for none."""
-    accepted = [each for each in accepted_in(facts) if f"{each.activity}.{each.measure}" in LABELS]
-    if not accepted:
-        return ""
-    last = max(each.day for each in accepted)
-    told = [amount(each.activity, each.measure, each.value) for each in accepted if each.day == last]
-    more = "" if len(told) <= _CALMED_SHOWN else f" and {len(told) - _CALMED_SHOWN} more"
-    until = date.fromordinal(last + CALM_DAYS).isoformat()
-    what = ", ".join(told[:_CALMED_SHOWN])
-    return f"until {until} about as much counts as usual for the same person: {what}{more}"

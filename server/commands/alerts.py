@@ -21,7 +21,7 @@ from server.alerts.queries import (
     close_alert,
 )
 from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
-from server.commands.alert_text import EVIDENCE_MAX, below_text, detail_text, echo_text, queue_text
+from server.commands.alert_text import EVIDENCE_MAX, below_text, detail_text, queue_text
 from server.commands.alerts_triage import COMMANDS
 from server.commands.opening import (
     Command,
@@ -35,6 +35,7 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.risk_text import risk_text
+from server.commands.tables import echo_text
 from server.installation import Installation
 from server.json_times import rfc3339
 from server.people.pseudonyms import UnknownPseudonym

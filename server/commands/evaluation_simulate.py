@@ -12,10 +12,10 @@ import click
 import msgspec
 from rich.table import Table
 
-from server.commands.alert_text import detail_text, echo_text
+from server.commands.alert_text import detail_text
 from server.commands.bars import bars
 from server.commands.opening import echo_json, fail, json_option
-from server.commands.tables import echo_table
+from server.commands.tables import echo_table, echo_text
 from server.evaluation.compared.baselines import MissingLibrary
 from server.evaluation.compared.measured import Found, recall, together
 from server.evaluation.compared.pictures import ENDINGS, recall_picture, timeline_picture

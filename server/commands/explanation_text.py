@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from analytics.explanation_words import ExplanationWords
+from analytics.told_explanation import ExplanationWords
 from server.commands.alert_words import counted
 
 

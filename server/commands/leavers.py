@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from server.commands.alert_text import echo_text
 from server.commands.leavers_text import leaver_text, ledger_text
 from server.commands.opening import (
     Command,
@@ -22,6 +21,7 @@ from server.commands.opening import (
     system_clock,
 )
 from server.commands.policy_sight import unmask_options, unmasking_of
+from server.commands.tables import echo_text
 from server.leavers.activity import open_alerts, with_activity
 from server.leavers.ledger import SHOWN_DAYS, ledger
 from server.leavers.named import UnknownLeaver, person_named

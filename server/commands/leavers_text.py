@@ -9,9 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server.commands.alert_text import WIDTH_MAX, WIDTH_PIPED
 from server.commands.alert_words import counted, local_time, printable
-from server.commands.tables import output_width
+from server.commands.tables import WIDTH_MAX, WIDTH_PIPED, output_width
 from server.leavers.ledger import Ledger, LedgerRow, Urgency
 from server.people.leaving import Machine, OpenAccount, Secret, State
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from server.backtest.report import BacktestReport, Change, DayCount, Example, Judged, RuleChange
+from server.backtest.severity_changes import SeverityChanges
 from server.commands.alert_words import counted
 
 EXAMPLES_SHOWN: Final = 5
@@ -43,6 +44,8 @@ def report_text(report: BacktestReport) -> RenderableType:
     if report.exceptions:
         parts += ["", _exceptions(report)]
     parts += ["", _totals(report, days)]
+    if report.severities is not None and report.changes:
+        parts += ["", *_severities(report.severities)]
     if any(report.alerts):
         parts += ["", *_judged(report)]
     if any(each.before or each.after for each in report.per_day):
@@ -96,6 +99,21 @@ def _totals(report: BacktestReport, days: int) -> Table:
         table.add_row(name, f"{before:,}", f"{after:,}", change)
     table.add_row("alerts a day", *(f"{count / days:.1f}" for count in report.alerts), "")
     return table
+
+
+def _severities(found: SeverityChanges) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for each in found.moves:
+        style = "yellow" if each.rises else "green"
+        words = f"{counted(each.alerts, 'alert')}: {each.before or 'none'} → {each.after or 'none'}"
+        parts.append(Text(words, style=style))
+    lower, higher = found.rescored
+    if lower or higher:
+        words = f"score lower of {lower:,}, higher of {higher:,}"
+        parts.append(f"{counted(lower + higher, 'alert')} of the same severity: {words}")
+    if found.came_first:
+        parts.append(f"{found.came_first} of the first {found.first} in the queue would be others")
+    return parts
 
 
 def _judged(report: BacktestReport) -> list[RenderableType]:

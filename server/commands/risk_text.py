@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from server.alerts.person_risk import PersonRisk, RiskAlert
-from server.commands.alert_text import WIDTH_MAX, WIDTH_PIPED
 from server.commands.alert_words import counted, printable, score_text
-from server.commands.tables import output_width
+from server.commands.tables import WIDTH_MAX, WIDTH_PIPED, output_width
 
 _ROWS: Final = 10
 """Of the chart; each is ten points."""

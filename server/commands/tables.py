@@ -8,6 +8,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 _PIPED_WIDTH = 160
+WIDTH_PIPED, WIDTH_MAX = 100, 140
+"""Of text."""
 
 
 def output_width(piped: int) -> int:
@@ -22,6 +24,12 @@ def echo_table(table: Table) -> None:
 def echo(shown: RenderableType) -> None:
     """On standard output; as wide as the terminal, wider where there is none."""
     Console(width=output_width(_PIPED_WIDTH), highlight=False, emoji=False, markup=False).print(shown)
+
+
+def echo_text(shown: RenderableType) -> None:
+    """On standard output, as wide as the terminal up to a readable width."""
+    width = min(WIDTH_MAX, output_width(WIDTH_PIPED))
+    Console(width=width, highlight=False, emoji=False, markup=False).print(shown)
 
 
 def age(at: int | None, now: int) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, select
 
-from analytics.explanation_words import ExplanationWords
 from analytics.risk import ANOMALY_SOURCE, SLOW_SOURCE
+from analytics.told_explanation import ExplanationWords
 from server.alerts.evidence_bundle import Bundle, Bundles
 from server.alerts.evidence_marks import MarkMask
 from server.alerts.explained import explained

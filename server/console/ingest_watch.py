@@ -1,6 +1,8 @@
-"""Whether what the queue says is all there is: a dead pipeline must not look like a quiet day.
+"""Whether what pages say is all there is: a dead pipeline must look neither like a quiet day nor like agents
+that are silent. One watch for all pages, in words of one template (queue/_ingest.html).
 
-It is what `leaver status` says, looked at beside the pages, so that none waits for a broker that is away.
+It is what `leaver status` and /readyz say, looked at beside the pages, so that none waits for a broker
+that is away.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -34,9 +36,11 @@ Trouble = Literal["unknown", "log", "pipeline", "behind", "silent", "some_silent
 
 class Ingest(msgspec.Struct, frozen=True):
     """`trouble`: the gravest; None: all is well. `since`: ms UTC, where it can be said. `agents`: reporting
-    or meant to; `silent` of them say nothing. `trained`: whether there is a model of what is usual."""
+    or meant to; `silent` of them say nothing. `trained`: whether there is a model of what is usual. `down`:
+    parts of the server that do not work, where these are the trouble."""
 
     trouble: Trouble | None = None
+    down: tuple[str, ...] = ()
     since: int | None = None
     agents: int = 0
     silent: int = 0
@@ -44,11 +48,11 @@ class Ingest(msgspec.Struct, frozen=True):
     trained: bool = True
 
     @property
-    def mark(self) -> tuple[str | None, int | None, int, int, bool]:
+    def mark(self) -> tuple[str | None, tuple[str, ...], int | None, int, int, bool]:
         """Differs where pages have to say something else. `since` in minutes: what waits longest is another
         one all the time."""
         since = None if self.since is None else self.since // 60_000
-        return self.trouble, since, self.agents, self.silent, self.trained
+        return self.trouble, self.down, since, self.agents, self.silent, self.trained
 
     @property
     def is_stale(self) -> bool:
@@ -56,7 +60,8 @@ class Ingest(msgspec.Struct, frozen=True):
         return self.trouble is not None and self.trouble != "some_silent"
 
 
-def ingest_of(status: Status) -> Ingest:
+def ingest_of(status: Status, not_ready: Sequence[str] = ()) -> Ingest:
+    """`not_ready`: what /readyz tells."""
     known = [agent for agent in status.agents if agent.state not in _GONE]
     heard = [agent.heartbeat_at for agent in known if agent.heartbeat_at is not None]
     silent = sum(agent.state == "silent" for agent in known)
@@ -70,10 +75,11 @@ def ingest_of(status: Status) -> Ingest:
     parts = {} if process is None else process.parts
     if log.fault is not None:
         return msgspec.structs.replace(found, trouble="log")
-    if (process is not None and process.waits_for is not None) or any(
-        part.state != "running" for name, part in parts.items() if name in _PIPELINE
-    ):
-        return msgspec.structs.replace(found, trouble="pipeline")
+    stopped = [name for name, part in parts.items() if name in _PIPELINE and part.state != "running"]
+    if process is not None and process.waits_for is not None:
+        stopped.append(process.waits_for[0])
+    if down := tuple(dict.fromkeys((*not_ready, *stopped))):
+        return msgspec.structs.replace(found, trouble="pipeline", down=down)
     oldest = log.oldest_waiting_at
     if oldest is not None and status.at - oldest > WAITING_MS_MAX:
         return msgspec.structs.replace(found, trouble="behind", since=oldest)
@@ -87,6 +93,7 @@ class IngestWatch:
 
     def __init__(self, console: Console, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._status: Callable[[], object] = console.service.status
+        self._not_ready: Callable[[], Sequence[str]] = console.service.health.not_ready
         self._steady = steady
         self._lock = threading.Lock()
         self._ingest = Ingest(trouble="unknown")
@@ -116,7 +123,7 @@ class IngestWatch:
         try:
             status = self._status()
             assert isinstance(status, Status)
-            found = ingest_of(status)
+            found = ingest_of(status, self._not_ready())
         except (StoreUnavailable, LogUnavailable) as error:
             _logger.warning("ingest_not_watched", extra={"detail": str(error)})
             found = Ingest(trouble="unknown")

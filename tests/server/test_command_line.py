@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.command_line import main
+from server.commands.lazy_commands import LazyCommands
+from server.commands.policy import policy
 from server.data_directory import DATA_VARIABLE
 
 
@@ -62,20 +64,37 @@ def test_a_secret_is_never_an_option_or_argument() -> None:
         assert not {name for name in names if "token" in name or "password" in name}, path
 
 
-def test_help_loads_neither_the_database_nor_scikit_learn() -> None:
+@pytest.mark.parametrize("asked", [["--version"], ["--help"], ["policy", "--help"]], ids=" ".join)
+def test_help_loads_neither_the_database_nor_scikit_learn(asked: list[str]) -> None:
     program = (
         "import sys\nfrom click.testing import CliRunner\nfrom server.command_line import main\n"
-        "CliRunner().invoke(main, ['--version'])\n"
+        f"assert CliRunner().invoke(main, {asked}).exit_code == 0\n"
         "print([m for m in ('sqlalchemy', 'sklearn', 'starlette') if m in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_status_without_scikit_learn_to_load() -> None:
+@pytest.mark.parametrize("group", [main, policy], ids=["leaver", "policy"])
+def test_help_of_a_group_says_of_each_command_what_the_command_says(group: LazyCommands) -> None:
+    for name, lazy in group.lazily.items():
+        assert lazy.words == lazy.load().get_short_help_str(300), name
+        assert lazy.load().name == name
+
+
+@pytest.mark.parametrize(
+    ("commands", "heavy"),
+    [
+        ("status alerts agents", "sklearn scipy alembic"),
+        # Neither models nor rules take part in what these show.
+        ("leavers people audit users tokens", "sklearn scipy alembic numpy sigma"),
+    ],
+)
+def test_short_commands_load_nothing_big_that_they_do_not_use(commands: str, heavy: str) -> None:
     program = (
-        "import sys\nimport server.commands.status, server.commands.agents, server.commands.alerts\n"
-        "print([m for m in ('sklearn', 'scipy') if m in sys.modules])\n"
+        "import importlib, sys\n"
+        f"for each in {commands.split()}: importlib.import_module('server.commands.' + each)\n"
+        f"print([each for each in {heavy.split()} if each in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -13,6 +13,7 @@ from policies.errors import PolicyErrors
 from policies.rule_file import FILE_BYTES_MAX
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
+from server.backtest.severity_changes import SeverityChanges
 from server.console.api_calls import ApiCall, Nothing
 from server.console.page import Ask, Console
 from server.console.policies.changing import (
@@ -145,6 +146,7 @@ class DryRunAnswer(msgspec.Struct, frozen=True):
     people: tuple[int, int] | None = None
     confirmed: int | None = None
     confirmed_missed: int | None = None
+    severities: SeverityChanges | None = None
     top: tuple[TopPerson, ...] | None = None
 
 
@@ -263,6 +265,7 @@ def dry_run(console: Console, ask: Ask, _query: Nothing, _body: None) -> DryRunA
         people=report.people,
         confirmed=report.leaks.found,
         confirmed_missed=report.leaks.now_missing,
+        severities=report.severities,
         # Pseudonyms are for those who see no names.
         top=summary.top if sight.alerts else (),
     )

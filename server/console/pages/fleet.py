@@ -18,9 +18,9 @@ from server.console import times_shown
 from server.console.charts.stacked_bar import BarPart, stacked_bar
 from server.console.charts.strip import StripCell, strip
 from server.console.fleet_reading import Fleet, FleetFilter, behind, counts, fleet_page, versions
+from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
 from server.console.said_words import said
-from server.console.standstill import standstill
 from server.people.roles import Right
 from server.store.column_types import is_storable
 
@@ -62,7 +62,7 @@ def fleet(console: Console, ask: Ask) -> Response:
         found=shown,
         behind={agent.name: behind(agent.version, known) for agent in shown.agents},
         next_page=_next(wanted, shown.next_after),
-        standstill=standstill(console, ask),
+        ingest=console.made(IngestWatch).now(),
         skew_ms=SKEW_MS,
         ending_at=ask.now + ENDING_MS,
         whole=len(agents),
@@ -83,7 +83,7 @@ def agent(console: Console, ask: Ask) -> Response:
         behind=behind(found.version, versions(console.made(Fleet).agents())),
         skew_ms=SKEW_MS,
         days=[_date(day, ask) for day in found.gaps],
-        standstill=standstill(console, ask),
+        ingest=console.made(IngestWatch).now(),
     )
 
 

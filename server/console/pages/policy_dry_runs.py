@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
+from server.backtest.severity_changes import severities_of
 from server.console.charts.day_bars import DayPair, day_bars
 from server.console.page import Ask, Console, Page
 from server.console.policies.changing import (
@@ -210,7 +211,10 @@ def _shown(
         "families": [Words(ask.text).family(each) for each in report.families],
         "rules": [(each, shown[each.title]) for each in report.rules],
         # What somebody did is for those who see alerts.
-        "examples": [(each, [shown[title] for title in each.rules]) for each in report.examples]
+        "examples": [
+            (each, [shown[title] for title in each.rules], severities_of(each.score))
+            for each in report.examples
+        ]
         if sight.alerts
         else (),
     }

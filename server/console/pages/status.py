@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from server.api.errors import ApiError
 from server.api.service import RETRY_SECONDS
+from server.console.ingest_watch import IngestWatch
 from server.console.kept_reading import KeptReading
 from server.console.page import Ask, Console, Page
 from server.console.said_words import said
-from server.console.standstill import standstill
 from server.people.roles import Right
 from server.status_types import Status
 
@@ -58,7 +58,7 @@ def status(console: Console, ask: Ask) -> Response:
     """GET /status; as a part of itself every few seconds."""
     found = console.made(StatusNow).status()
     template = "status/now.html" if ask.fragment else "status/status.html"
-    return ask.page(template, found=found, told=_told(ask, found), standstill=standstill(console, ask))
+    return ask.page(template, found=found, told=_told(ask, found), ingest=console.made(IngestWatch).now())
 
 
 def _told(ask: Ask, found: Status) -> list[Told]:

@@ -36,6 +36,10 @@ class Words:
             "informational": text("informational"),
         }.get(key, "–")
 
+    def severity(self, key: str | None) -> str:
+        """Of an alert of a dry run; None: it is not raised."""
+        return self._text("not raised") if key is None else self.level(key)
+
     def channel(self, key: str) -> str:
         """Also the services of rules about several."""
         return self._text("Databases") if key == "database" else channel_name(key, self._text)

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from analytics.calmed_day import CALM_DAYS, Accepted
 from server.alerts.calming import accepted_of
 from server.alerts.queries import Verdict, close_alert, get_alert
-from server.commands.alert_words import calmed_words
+from server.commands.calmed_words import calmed_words
 from server.retention import ACTIVITY_DAYS
 from server.store import tables
 from server.store.database import Database

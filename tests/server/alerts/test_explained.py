@@ -7,8 +7,8 @@ import pytest
 
 from analytics.alert_explanation import AlertExplanation
 from analytics.anomaly_explanation import Reason
-from analytics.explanation_words import ExplanationWords
 from analytics.slow_explanation import SlowReason
+from analytics.told_explanation import ExplanationWords
 from server.alerts.explained import explained
 
 FOUND = AlertExplanation(

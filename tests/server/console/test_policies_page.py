@@ -86,6 +86,8 @@ def test_a_change_is_tried_published_compared_and_taken_back(filled: Site, admin
     place = tried(admin, {"text": HIGH.replace("\n", "\r\n"), "base": "1"})
     page = admin.get(place).text
     assert "Publish version 2" in page
+    # The same alerts are raised: that they weigh more must show, also to who sees none of them.
+    assert re.search(r"<td class=.high.>high</td><td class=.critical.>critical</td><td class=.n.>1<", page)
     run = place.rpartition("=")[2]
     form = {"base": "1", "run": run, "reason": ""}
     assert admin.post(f"/policies/{RULE}/publish", data=form).status_code == 422

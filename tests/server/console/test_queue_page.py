@@ -204,6 +204,8 @@ def test_what_is_wrong_with_the_pipeline_is_said(site: Site) -> None:
     assert of({"pipeline": PartState("waiting", 3, "boom")}).trouble == "pipeline"
     assert of({"training": PartState("waiting", 3, "boom")}).trouble != "pipeline"
     assert of({}, ("database", "locked")).trouble == "pipeline"
+    assert of({}, ("database", "locked")).down == ("database",)
+    assert ingest_of(status, ["disk"]).down == ("disk",)
     late = msgspec.structs.replace(
         status, log=msgspec.structs.replace(status.log, oldest_waiting_at=status.at - 6 * 60_000)
     )
@@ -265,6 +267,9 @@ def test_the_status_is_looked_at_once_for_many_pages(site: Site) -> None:
                 looked.append(1)
                 return site.server._status()
 
+            class health:
+                not_ready = staticmethod(lambda: ())
+
     watch = IngestWatch(Counting())  # type: ignore[arg-type]
     assert watch.now().trouble != "unknown"
     for _ in range(20):
@@ -278,6 +283,9 @@ def test_after_a_minute_without_pages_the_status_is_waited_for(site: Site) -> No
     class Console:
         class service:
             status = site.server._status
+
+            class health:
+                not_ready = staticmethod(lambda: ())
 
     watch = IngestWatch(Console(), steady=lambda: time[0])  # type: ignore[arg-type]
     assert watch.now().trouble != "unknown"
@@ -294,12 +302,12 @@ def test_an_open_page_learns_that_the_pipeline_died_and_that_it_came_back(
     text = client.get("/alerts").text
     well = changed(client, text)
     assert (well["mark"], well["notice"]) == (attribute(text, "mark"), "")
-    now[0] = Ingest(trouble="pipeline", agents=3)
+    now[0] = Ingest(trouble="pipeline", down=("pipeline",), agents=3)
     dead = changed(client, text)
     assert dead["mark"] != well["mark"]
-    assert "stands still" in dead["notice"]
+    assert "cannot read events (pipeline)" in dead["notice"]
     part = client.get("/alerts?leavers=1&severity=low", headers=PART).text
-    assert "stands still" in part.partition("data-notice")[2]
+    assert "cannot read events (pipeline)" in part.partition("data-notice")[2]
     now[0] = Ingest(trouble="some_silent", agents=200, silent=199)
     assert "199 of 200 agents are silent" in changed(client, text)["notice"]
     now[0] = Ingest(agents=3)

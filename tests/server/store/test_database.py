@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -23,6 +25,7 @@ from server.store.database import (
     DatabaseTooNew,
     MetAnother,
     StoreUnavailable,
+    known_revisions,
     open_database,
     upgrade,
 )
@@ -132,6 +135,13 @@ def test_upgrade_again_changes_nothing_and_needs_no_write_lock(database: Databas
         upgrade(database)  # would wait for the lock, and fail, if it wrote
     with database.read() as connection:
         assert connection.execute(select(installation.c.value)).scalar_one() == "v"
+
+
+def test_files_of_migrations_are_named_by_what_they_bring() -> None:
+    config = Config()
+    config.set_main_option("script_location", "server/store/migrations")
+    script = ScriptDirectory.from_config(config)
+    assert known_revisions() == [each.revision for each in script.walk_revisions()][::-1]
 
 
 def test_database_of_a_newer_program_is_refused_and_left_alone(database: Database) -> None:
