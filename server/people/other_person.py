@@ -38,9 +38,12 @@ class OtherPerson(msgspec.Struct, frozen=True):
 
 def other_person(rows: Sequence[PersonRow], known: PersonFacts | None) -> OtherPerson | None:
     """`rows`: of one id, the one that counts last. A file without ids tells by accounts who it is, and a name
-    that is missing on either side tells nothing."""
+    that is missing on either side tells nothing, nor does one that an identity provider gave: HR's word
+    stands over it."""
     row = rows[-1]
     if known is None or not known.name or not row.name or "id" not in row.given:
+        return None
+    if "name" in known.scim_fields:
         return None
     if same_name(known.name, row.name):
         return None
