@@ -63,7 +63,7 @@ def test_the_trail_is_listed_newest_first_with_who_what_why_and_when_in_utc(
     assert found[0]["detail"]["score"] == 87
     assert _list(tmp_path, "--since", "2024-10-05").stdout == "Nothing on record.\n"
     cut = _list(tmp_path, "--limit", "2").stdout
-    assert ("alert:3" in cut, "alert:2" in cut, "(--limit)" in cut) == (True, False, True)
+    assert ("alert 3" in cut, "alert 2" in cut, "(--limit)" in cut) == (True, False, True)
     assert _list(tmp_path, "--limit", "5").stdout == shown.stdout
 
 
