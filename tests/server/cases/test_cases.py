@@ -75,10 +75,14 @@ def test_alerts_are_gathered_noted_and_closed_with_an_outcome(database: Database
             ("close", OMAR, "handed to HR", ()),
         ]
         rows = connection.execute(select(audit).order_by(audit.c.seq)).all()
-        assert [row.action for row in rows] == [
+        of_case = [row for row in rows if row.object == f"case:{case.id}"]
+        assert [row.action for row in of_case] == [
             *("case.open", "case.add", "case.add", "case.note", "case.assign", "case.rename", "case.close")
         ]
-        assert {row.object for row in rows} == {f"case:{case.id}"}
+        # Each alert's own custody tells of the case too.
+        of_alerts = [(row.action, row.object, row.detail) for row in rows if row not in of_case]
+        into = {"case": case.id}
+        assert of_alerts == [("alert.escalate", f"alert:{number}", into) for number in (1, 2, 3)]
         # What people typed can be erased from the case, never from the trail.
         assert not any(word in str(row) for row in rows for word in ("Alice", "goodbye", "stick", "HR"))
 
