@@ -85,16 +85,23 @@ def _operation(call: ApiCall, answer: Any, refusal: Any, body: Any) -> dict[str,
         "description": f"Roles: {', '.join(roles)}.",
         "parameters": [*_path_parameters(call.path), *_query_parameters(call)],
         "responses": {
-            "200": {"description": "done", "content": {"application/json": {"schema": answer}}},
+            "200": {"description": "done", "content": {call.media: _content(call, answer)}},
             **{
                 str(status): {"description": why, "content": {"application/json": {"schema": refusal}}}
                 for status, why in _REFUSALS.items()
             },
         },
     }
+    if call.needs is Open.PUBLIC:
+        operation |= {"description": "For everybody.", "security": []}
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _content(call: ApiCall, answer: Any) -> dict[str, Any]:
+    """A file has no schema: its media type says what it is."""
+    return {"schema": answer} if call.media == "application/json" else {}
 
 
 def _allows(needs: Right | Open, role: Role) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from server.alerts.below_views import NotAlertedView, below_views
-from server.alerts.queue.state import read_budget
+from server.alerts.queue.state import BudgetState, read_budget
 from server.console.known_people import KnownPeople
 from server.console.page import Ask, Console, Page
 from server.console.queue_words import leaver_words
@@ -23,13 +23,10 @@ def below(console: Console, ask: Ask) -> Response:
     """GET /alerts/below?days=7"""
     asked = ask.query.get("days", "")
     days = int(asked) if asked in {str(each) for each in DAYS} else 7
-    with console.database.read() as connection:
-        directory = console.made(KnownPeople).directory(connection)
-        budget = read_budget(connection, ask.now)
-    found = below_views(console.database, now=ask.now, days=days, limit=ROWS_MAX, directory=directory)
+    budget, found = below_the_line(console, ask, days=days, limit=ROWS_MAX)
     return ask.page(
         "queue/below.html",
-        rows=_masked(console, ask, found),
+        rows=found,
         budget=budget,
         days=days,
         choices=DAYS,
@@ -38,13 +35,28 @@ def below(console: Console, ask: Ask) -> Response:
     )
 
 
-def _masked(console: Console, ask: Ask, found: list[NotAlertedView]) -> list[NotAlertedView]:
+def below_the_line(
+    console: Console, ask: Ask, *, days: int, limit: int
+) -> tuple[BudgetState, list[NotAlertedView]]:
+    """How much of today's places is used, and what was not alerted, as an analyst sees it."""
+    with console.database.read() as connection:
+        directory = console.made(KnownPeople).directory(connection)
+        budget = read_budget(connection, ask.now)
+    found = below_views(console.database, now=ask.now, days=days, limit=limit, directory=directory)
+    return budget, _masked(console, found)
+
+
+def _masked(console: Console, found: list[NotAlertedView]) -> list[NotAlertedView]:
     """Titles of rules that people wrote may name somebody."""
-    language = ask.look.language
-    shown = masked_prose(console, [each.stood_out[language] for each in found])
+    texts = [text for each in found for text in (*each.rules, *each.stood_out.values())]
+    masked = iter(masked_prose(console, texts))
     return [
-        msgspec.structs.replace(each, stood_out={language: words})
-        for each, words in zip(found, shown, strict=True)
+        msgspec.structs.replace(
+            each,
+            rules=tuple(next(masked) for _ in each.rules),
+            stood_out={language: next(masked) for language in each.stood_out},
+        )
+        for each in found
     ]
 
 
