@@ -4,6 +4,9 @@ PY := .venv/bin/python
 TRANSPORT ?= https
 DEMO_OPTIONS = --transport $(TRANSPORT) $(if $(ONCE),--once) $(DEMO)
 
+# Tests start hundreds of processes: without its bytecode each would compile the whole tree anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-stop test test-long check soak outage bench setup agent-package
 

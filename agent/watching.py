@@ -102,8 +102,8 @@ def _any_alive(supervisors: Sequence[Supervisor]) -> bool:
 
 
 def _say_what_is_watched(supervisors: Sequence[Supervisor], stop: threading.Event) -> None:
-    """On standard error, once the collectors have said how they are (or after two seconds)."""
-    until = time.monotonic() + 2.0
+    """On standard error, once the collectors have said how they are (or after ten seconds)."""
+    until = time.monotonic() + 10.0
     while time.monotonic() < until and not stop.wait(0.05):
         states = [supervisor.state() for supervisor in supervisors]
         if all(state.state not in {"starting"} for state in states):

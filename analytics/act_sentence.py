@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from analytics.explanation import Language, leaving
+from analytics.explanation import Language, TotalFacts, in_all, leaving
 from analytics.step_words import StepFacts, step_words
 from event_schema.byte_size import byte_size
 
@@ -69,7 +69,13 @@ class ActFacts(msgspec.Struct, frozen=True):
     """Of a sequence: they are told instead of the day's amounts."""
 
 
-def act_sentence(facts: ActFacts, language: Language = "en", more: Sequence[str] = ()) -> str:
+def act_sentence(
+    facts: ActFacts,
+    language: Language = "en",
+    more: Sequence[str] = (),
+    *,
+    total: TotalFacts | None = None,
+) -> str:
     """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language."""
     own = ChannelAmount(facts.channel, facts.items, facts.bytes)
     end = leaving(facts.days_to_last_day, language)
@@ -79,15 +85,17 @@ def act_sentence(facts: ActFacts, language: Language = "en", more: Sequence[str]
         where = "，目的地当天首次出现" if facts.new_place else ""
         others = "".join(f"，另{_amount_zh(each)}" for each in facts.others)
         days = f"另有 {facts.other_days} 天也有记录" if facts.other_days else ""
+        days = in_all(total, "zh") or days
         done = step_words(facts.steps, "zh") if facts.steps else _amount_zh(own) + where + others
         return "；".join([done + account, *filter(None, [*more, days, end])])
     account = "" if facts.person_known else ", by an account that belongs to nobody known"
     account = ", under an account of somebody else" if facts.borrowed else account
     where = ", to a destination first seen that day" if facts.new_place else ""
     others = "".join(f", and {_amount(each)}" for each in facts.others)
-    days = f"more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
+    others_days = f"more on {facts.other_days} other day{'' if facts.other_days == 1 else 's'}"
+    days = in_all(total) or (others_days if facts.other_days else "")
     done = step_words(facts.steps) if facts.steps else _amount(own) + where + others
-    return "; ".join([done + account, *filter(None, [*more, days if facts.other_days else "", end])])
+    return "; ".join([done + account, *filter(None, [*more, days, end])])
 
 
 def _words(channel: str) -> tuple[str, str, str]:

@@ -102,9 +102,8 @@ def reason_line(reason: Reason, language: Language = "en") -> str:
     # How often something is new tells nothing about how much is usual.
     is_new = f"{reason.activity}.{reason.measure}" in _NOVELTIES
     if reason.first_in_days is not None and not is_new:
-        seen = reason.first_in_days
-        said.append(f"the first in {seen} days" if english else f"{seen} 天内首次")
-    elif reason.usual and not is_new:
+        said.append(_first(reason.first_in_days, english))
+    elif reason.usual and not is_new and reason.value >= _MORE * reason.usual:
         said.append(_times(reason.value / reason.usual, english))
     if reason.peers_percentile is not None:
         if reason.peers_percentile >= 100:
@@ -113,6 +112,15 @@ def reason_line(reason: Reason, language: Language = "en") -> str:
             share = f"{reason.peers_percentile:.0f} %"
             said.append(f"above {share} of peers' days" if english else f"高于同组 {share} 的日子")
     return (", " if english else "，").join(said)
+
+
+def _first(days: int, english: bool) -> str:
+    """`days`: that were seen."""
+    if not days:
+        return "the first ever seen" if english else "首次出现"
+    if english:
+        return f"the first in {days} {'day' if days == 1 else 'days'}"
+    return f"{days} 天内首次"
 
 
 def slow_line(reason: SlowReason, language: Language = "en") -> str:

@@ -16,6 +16,7 @@ from analytics.anomaly_explanation import FIRST_SEEN_DAYS, Subject, peers_percen
 from analytics.anomaly_model import AnomalyModel
 from analytics.measures import ACTIVITIES
 from analytics.own_history import BURST_DAYS
+from analytics.risk import PI, Level
 from event_schema.byte_size import byte_size
 
 Language = Literal["en", "zh"]
@@ -23,6 +24,14 @@ Language = Literal["en", "zh"]
 HISTORY_DAYS_MIN: Final = 14
 """With fewer days with data nothing is said about what is usual."""
 _RATIO_MAX: Final = 1000
+_MORE_THAN_USUAL: Final = 1.5
+_LEVELS_ZH: Final[dict[Level, str]] = {
+    "critical": "严重",
+    "high": "高",
+    "medium": "中",
+    "low": "低",
+    "informational": "信息",
+}
 _ACTIVITY: Final = "removable_storage"
 _NAMES: Final = [measure.name for measure in ACTIVITIES[_ACTIVITY]]
 _BYTES, _FILES = _NAMES.index("bytes"), _NAMES.index("files")
@@ -47,6 +56,14 @@ class CopyFacts(msgspec.Struct, frozen=True):
     """Negative after the last working day; None: not leaving, or not known."""
     person_known: bool
     """False: an account that belongs to nobody known."""
+
+
+class TotalFacts(msgspec.Struct, frozen=True):
+    """All days that are evidence of an alert, whole: the sentence's day is one of them."""
+
+    days: int
+    files: int
+    bytes: int
 
 
 def copy_facts(
@@ -90,14 +107,56 @@ def copy_facts(
     )
 
 
-def sentence(facts: CopyFacts, language: Language = "en", more: Sequence[str] = ()) -> str:
-    """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language."""
-    ends = [*more, leaving(facts.days_to_last_day, language)]
+def sentence(
+    facts: CopyFacts,
+    language: Language = "en",
+    more: Sequence[str] = (),
+    *,
+    levels: Sequence[Level] = (),
+    total: TotalFacts | None = None,
+) -> str:
+    """The sentence; gender-free, never a name in it. `more`: said of the day too, in that language.
+
+    `levels`: of the policies that hit. An amount that is not above the person's usual is no reason for
+    anything: the policies are said in its place."""
+    ends = [*more, in_all(total, language), leaving(facts.days_to_last_day, language)]
     known, in_words = facts.known_days, _usual_zh if language == "zh" else _usual_en
     usual = "" if known is None else in_words(facts, known)
+    if is_ordinary(facts):
+        usual = policies_hit(levels, language)
     if language == "zh":
         return _join(_what_zh(facts), [usual, _peers_zh(facts)], ends, "：", "，", "；")
     return _join(_what_en(facts), [usual, _peers_en(facts)], ends, ": ", ", ", "; ")
+
+
+def is_ordinary(facts: CopyFacts) -> bool:
+    """No more than usual, where it is known what is."""
+    if facts.known_days is None or facts.known_days < HISTORY_DAYS_MIN or facts.usual_bytes is None:
+        return False
+    return facts.bytes < _MORE_THAN_USUAL * max(facts.usual_bytes, 1)
+
+
+def policies_hit(levels: Sequence[Level], language: Language = "en") -> str:
+    """How many, and how grave the gravest is; their titles may hold names."""
+    if not levels:
+        return ""
+    gravest = max(levels, key=PI.__getitem__)
+    if language == "zh":
+        return f"命中 {len(levels)} 条策略，最高级别为{_LEVELS_ZH[gravest]}"
+    if len(levels) == 1:
+        return f"1 policy hit, of level {gravest}"
+    return f"{len(levels)} policies hit, the gravest of level {gravest}"
+
+
+def in_all(total: TotalFacts | None, language: Language = "en") -> str:
+    """Empty where the day that is told is all there is."""
+    if total is None or total.days < 2 or not (total.bytes or total.files):
+        return ""
+    size = byte_size(total.bytes)
+    if language == "zh":
+        return f"{total.days} 天共 {size}（{total.files:,} 个文件）"
+    files = "1 file" if total.files == 1 else f"{total.files:,} files"
+    return f"{size} ({files}) on {total.days} days in all"
 
 
 def leaving(days: int | None, language: Language = "en") -> str:
@@ -143,9 +202,7 @@ def _usual_en(facts: CopyFacts, known_days: int) -> str:
     ratio = facts.bytes / max(facts.usual_bytes, 1)
     if ratio > _RATIO_MAX:
         return f"more than {_RATIO_MAX:,} × their usual day"
-    if ratio >= 1.5:
-        return f"{human_ratio(ratio)} × their usual day"
-    return "about as much as on their usual day" if ratio >= 0.5 else "less than on their usual day"
+    return f"{human_ratio(ratio)} × their usual day" if ratio >= _MORE_THAN_USUAL else ""
 
 
 def _peers_en(facts: CopyFacts) -> str:
@@ -171,9 +228,7 @@ def _usual_zh(facts: CopyFacts, known_days: int) -> str:
     ratio = facts.bytes / max(facts.usual_bytes, 1)
     if ratio > _RATIO_MAX:
         return f"超过本人平常一天的 {_RATIO_MAX:,} 倍"
-    if ratio >= 1.5:
-        return f"是本人平常一天的 {human_ratio(ratio)} 倍"
-    return "与本人平常一天相当" if ratio >= 0.5 else "少于本人平常一天"
+    return f"是本人平常一天的 {human_ratio(ratio)} 倍" if ratio >= _MORE_THAN_USUAL else ""
 
 
 def _peers_zh(facts: CopyFacts) -> str:

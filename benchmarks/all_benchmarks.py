@@ -343,6 +343,11 @@ BENCHMARKS = (
         ),
     ),
     Benchmark("console_pages", ("--turns", "3", "--database", "sqlite"), ()),
+    Benchmark(
+        "console_screens",
+        ("--alerts", "5000", "--people", "1000", "--events", "500", "--turns", "3", "--database", "sqlite"),
+        (("console: pages over 100 ms of CPU", r"over 100 ms of CPU: (\d+)", "0"),),
+    ),
     Benchmark("evidence_pack", ("--alerts", "2", "--events", "500"), ()),
     Benchmark("copy_completeness", ("--files", "500", "--big-mb", "64"), (), _missed),
 )

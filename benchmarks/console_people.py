@@ -64,7 +64,7 @@ _ROWS = 5_000
 @click.option("--json", "as_json", is_flag=True)
 def main(people: int, alert_count: int, events: int, postgresql: bool, as_json: bool) -> None:
     """Fill, ask, tell."""
-    with tempfile.TemporaryDirectory() as folder, _database(Path(folder), postgresql) as url:
+    with tempfile.TemporaryDirectory() as folder, database_in(Path(folder), postgresql) as url:
         database = open_database(url, clock=lambda: NOW)
         upgrade(database)
         _fill(database, people, alert_count, events)
@@ -86,7 +86,7 @@ def main(people: int, alert_count: int, events: int, postgresql: bool, as_json: 
 
 
 @contextmanager
-def _database(folder: Path, postgresql: bool) -> Iterator[str]:
+def database_in(folder: Path, postgresql: bool) -> Iterator[str]:
     if not postgresql:
         yield f"sqlite:///{folder}/leaver.db"
         return

@@ -174,7 +174,10 @@ def run(
         begun = _drain(worker)
         for start in range(1, len(load.records), 100):
             log.append(load.records[start : start + 100])
+        # As a worker that runs has it, once it has loaded what it keeps.
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
         sampler = Sampler()
         server_before = 0.0 if server is None else server.cpu_seconds()
         started = time.process_time()

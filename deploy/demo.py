@@ -222,7 +222,7 @@ class Demo:
             self.say_console()
         say("    leaver alerts list")
         say(f"    leaver alerts show {self.shown}")
-        say(f'    leaver alerts show {self.shown} --unmask --reason "trying it"')
+        say(f'    leaver alerts show {self.shown} --unmask PSEUDONYM --reason "trying it"')
         say(f'    leaver alerts close {self.shown} --verdict confirmed --reason "trying it"')
         if not self.options.once:
             say("    make demo-stop                      # ends both")

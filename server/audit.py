@@ -13,7 +13,7 @@ on every database.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -48,25 +48,35 @@ def append(
 
     Raises ValueError where a part is empty, too long or not storable, or `detail` would not read back equal.
     """
-    _check_length("actor", actor, ACTOR_CHARACTERS)
-    _check_length("action", action, ACTION_CHARACTERS)
-    _check_length("object", object, OBJECT_CHARACTERS)
-    if reason is not None:
-        _check_length("reason", reason, REASON_CHARACTERS)
-    _check_detail(detail)
+    act = Act(at=at, actor=actor, action=action, object=object, reason=reason, detail=detail)
+    return append_all(connection, [act])
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is to be added. at: ms UTC."""
+
+    at: int
+    actor: str
+    action: str
+    object: str
+    reason: str | None = None
+    detail: Mapping[str, Any] | None = None
+
+
+def append_all(connection: Connection, acts: Sequence[Act]) -> int:
+    """As append, of several in their order: the trail's end is looked up once. Returns the last row's seq."""
     seq, previous_hash = head(connection) or (0, _FIRST)
-    row: dict[str, Any] = {
-        "seq": seq + 1,
-        "at": at,
-        "actor": actor,
-        "action": action,
-        "object": object,
-        "reason": reason,
-        "detail": None if detail is None else dict(detail),
-        "previous_hash": previous_hash,
-    }
-    connection.execute(insert(audit).values(**row, hash=_hash(row)))
-    return seq + 1
+    rows: list[dict[str, Any]] = []
+    for act in acts:
+        _check(act)
+        seq += 1
+        row = msgspec.structs.asdict(act) | {"seq": seq, "previous_hash": previous_hash}
+        row["detail"] = None if act.detail is None else dict(act.detail)
+        previous_hash = _hash(row)
+        rows.append(row | {"hash": previous_hash})
+    if rows:
+        connection.execute(insert(audit), rows)
+    return seq
 
 
 def head(connection: Connection) -> tuple[int, str] | None:
@@ -122,6 +132,15 @@ def _hash_of_stored(row: Row[Any]) -> str:
 
 def _hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _check(act: Act) -> None:
+    _check_length("actor", act.actor, ACTOR_CHARACTERS)
+    _check_length("action", act.action, ACTION_CHARACTERS)
+    _check_length("object", act.object, OBJECT_CHARACTERS)
+    if act.reason is not None:
+        _check_length("reason", act.reason, REASON_CHARACTERS)
+    _check_detail(act.detail)
 
 
 def _check_length(name: str, value: str, longest: int) -> None:

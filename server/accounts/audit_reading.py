@@ -5,7 +5,8 @@ name. Who may not see alerts (administrators) sees that something was done about
 neither the reason nor the details, and no pseudonym: their own look at a leaver would say whose it is. What
 was done to people says the id. A search runs over what its viewer sees, never over what is hidden.
 
-At most ROWS_LOOKED_AT rows are looked at for one page; what lies before is for the next one.
+At most ROWS_LOOKED_AT rows are looked at for one page, of a search for words ROWS_READ; what lies before is
+for the next one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
+from server.accounts.audit_words import actor_words, in_english, object_words
 from server.people.pseudonyms import known_pseudonyms, label, shown_names, subjects_of
 from server.people.roles import Right, Role, may
 from server.people.text_mask import masked_prose
@@ -27,9 +29,12 @@ from server.store.tables import audit
 
 ROWS: Final = 100
 ROWS_LOOKED_AT: Final = 20_000
-ROWS_MASKED: Final = 4_000
+ROWS_READ: Final = 3_000
+"""Of a search for words: each row is made as its viewer sees it, which the database cannot do."""
+ROWS_MASKED: Final = 2_000
 """Of a search that must hide names first. Which rows are masked never hangs on what is hidden in them."""
 _AT_ONCE: Final = 1000
+_CLOCK_MS: Final = 86_400_000
 _CLOCK_ROWS: Final = 200
 """A clock that was set back puts so many rows out of order at most."""
 _NOT_OF_PEOPLE: Final = frozenset(
@@ -102,17 +107,18 @@ def read_page(
     database: Database, role: Role, wanted: Wanted, *, limit: int = ROWS, most: int | None = None
 ) -> AuditPage:
     """`most`: rows to look at. Raises StoreUnavailable."""
-    found: list[AuditRow] = []
-    before, looked_at = wanted.before, 0
     if most is None:
-        masks = (wanted.text or wanted.object) and not may(role, Right.SEE_NAMES)
-        most = ROWS_MASKED if masks else ROWS_LOOKED_AT
+        is_read = bool(wanted.text or wanted.object)
+        masks = is_read and not may(role, Right.SEE_NAMES)
+        most = ROWS_MASKED if masks else ROWS_READ if is_read else ROWS_LOOKED_AT
     at_once = _AT_ONCE if wanted.is_narrow or limit > _AT_ONCE else limit + 1
+    found: list[AuditRow] = []
+    with database.read() as connection:
+        before = _beginning(connection, wanted)
+    floor = max(1, before - most)
     while True:
         with database.read() as connection:
-            if before is None and wanted.until is not None:
-                before = _first_at(connection, wanted.until) + _CLOCK_ROWS
-            stored = _stored(connection, before, at_once)
+            stored = _stored(connection, wanted, floor, before, at_once)
             people = _subjects(connection, stored)
             erased = trail.withheld(connection, [row.seq for row in stored])
         stored = [_without_texts(row) if row.seq in erased else row for row in stored]
@@ -123,23 +129,41 @@ def read_page(
             if len(found) > limit:
                 last = found[limit - 1]
                 return AuditPage(found[:limit], last.seq, last.at)
-        looked_at += len(stored)
-        if len(stored) < at_once or _is_before(stored[-1], wanted):
+        if stored and _is_before(stored[-1], wanted):
             return AuditPage(found, None, None)
+        if len(stored) < at_once:
+            break
         before = stored[-1].seq
-        if looked_at >= most:
-            return AuditPage(found, before, stored[-1].at)
+    with database.read() as connection:
+        last_looked_at = select(audit.c.at).where(audit.c.seq == floor)
+        at = connection.execute(last_looked_at).scalar()
+    is_all = floor == 1 or at is None or (wanted.since is not None and at < wanted.since - _CLOCK_MS)
+    return AuditPage(found, None, None) if is_all else AuditPage(found, floor, at)
+
+
+def _beginning(connection: Connection, wanted: Wanted) -> int:
+    """Behind the newest row that is looked at."""
+    end = (connection.execute(select(audit.c.seq).order_by(audit.c.seq.desc()).limit(1)).scalar() or 0) + 1
+    if wanted.before is not None:
+        return min(wanted.before, end)
+    return end if wanted.until is None else min(_first_at(connection, wanted.until) + _CLOCK_ROWS, end)
 
 
 def _without_texts(row: AuditRow) -> AuditRow:
     return msgspec.structs.replace(row, reason=None, detail=None, withheld=True)
 
 
-def _stored(connection: Connection, before: int | None, limit: int) -> list[AuditRow]:
-    """The next rows, whatever they are: filtering within the database would look at all of them."""
+def _stored(connection: Connection, wanted: Wanted, floor: int, before: int, limit: int) -> list[AuditRow]:
+    """The next rows that may fit by what everybody sees of them; `floor`: the first that is looked at, for
+    the database would look at all of them."""
     columns = [audit.c[name] for name in AuditRow.__struct_fields__ if name != "withheld"]
     query = select(*columns).order_by(audit.c.seq.desc()).limit(limit)
-    conditions: list[ColumnElement[bool]] = [] if before is None else [audit.c.seq < before]
+    conditions: list[ColumnElement[bool]] = [audit.c.seq < before, audit.c.seq >= floor]
+    if wanted.action:
+        conditions.append(audit.c.action.startswith(wanted.action, autoescape=True))
+    if wanted.actor.isascii() and wanted.actor:
+        named = audit.c.actor.icontains(wanted.actor, autoescape=True)
+        conditions.append(or_(named, audit.c.actor.startswith(_AGENT)))
     return [AuditRow(*row) for row in connection.execute(query.where(*conditions))]
 
 
@@ -161,7 +185,7 @@ def _first_at(connection: Connection, moment: int) -> int:
 
 def _is_before(row: AuditRow, wanted: Wanted) -> bool:
     """Whether all rows behind this one are too old, a clock that was set back by a day left out."""
-    return wanted.since is not None and row.at < wanted.since - 86_400_000
+    return wanted.since is not None and row.at < wanted.since - _CLOCK_MS
 
 
 def _subjects(connection: Connection, rows: Sequence[AuditRow]) -> dict[str, str]:
@@ -298,14 +322,20 @@ def _fits(row: AuditRow, wanted: Wanted) -> bool:
     """By what the viewer sees, of a row that may fit."""
     if not _is_by(row, wanted):
         return False
-    if wanted.object and wanted.object.casefold() not in row.object.casefold():
+    if wanted.object and wanted.object.casefold() not in _object_text(row):
         return False
     return not wanted.text or wanted.text.casefold() in _all_text(row)
 
 
+def _object_text(row: AuditRow) -> str:
+    """As it is stored and as it is read."""
+    return f"{row.object}\n{object_words(row.object, row.action, in_english)}".casefold()
+
+
 def _all_text(row: AuditRow) -> str:
     detail = "" if row.detail is None else msgspec.json.encode(row.detail).decode()
-    return "\n".join((row.actor, row.action, row.object, row.reason or "", detail)).casefold()
+    said = (actor_words(row.actor, in_english), _object_text(row))
+    return "\n".join((row.actor, row.action, *said, row.reason or "", detail)).casefold()
 
 
 class _Console(msgspec.Struct, frozen=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from event_schema.channels import CHANNELS
 from event_schema.printable import printable_name
@@ -56,8 +56,15 @@ class AgentHealth(msgspec.Struct, frozen=True):
     """What it observes cannot be saved at the moment."""
 
 
-def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
-    """All agents by name."""
+def agent_rows(connection: Connection) -> Sequence[Row[Any]]:
+    """All agents by name, as they are stored."""
+    return connection.execute(select(agents).order_by(agents.c.name).limit(AGENTS_MAX)).all()
+
+
+def list_agents(
+    connection: Connection, *, now: int, rows: Sequence[Row[Any]] | None = None
+) -> list[AgentHealth]:
+    """All agents by name. `rows`: where the caller has read them."""
     findings: dict[str, list[Finding]] = {}
     for row in connection.execute(
         select(agent_findings).where(agent_findings.c.resolved_at.is_(None)).order_by(agent_findings.c.id)
@@ -75,7 +82,7 @@ def list_agents(connection: Connection, *, now: int) -> list[AgentHealth]:
             )
         )
     }
-    rows = connection.execute(select(agents).order_by(agents.c.name).limit(AGENTS_MAX)).all()
+    rows = agent_rows(connection) if rows is None else rows
     newest = current_settings(connection)
     found = (
         _health(

@@ -46,17 +46,16 @@ def close_one(
     activity_days: int,
     unit: int,
     undo_group: int | None = None,
-) -> None:
+) -> audit.Act:
     """`alert`: its row, which is not closed. `unit`: the alert with which it is closed. In a write
-    transaction."""
+    transaction, whose trail gets what is returned."""
     place = (alert.subject, alert.family)
     before = judged_in(connection, *place)
     forget_confirmed(connection, alert, verdict)
     note_judged_ranges(connection, alert.id)
-    note_judged(connection, alert.id, *place)
+    after = before | note_judged(connection, alert.id, *place)
     values: dict[str, Value] = {"status": CLOSED, "verdict": verdict, "closed_at": at, "closed_by": actor}
     values |= dict.fromkeys(("snoozed_until", "snoozed_score", "snoozed_events", "snoozed_last"))
-    after = judged_in(connection, *place)
     change_alert(
         connection,
         alert.id,
@@ -72,8 +71,7 @@ def close_one(
     )
     if verdict in CALMING:
         note_accepted(connection, alert.id, alert.subject, first_activity_day(at, activity_days))
-    audit.append(
-        connection,
+    return audit.Act(
         at=at,
         actor=actor,
         action="alert.close",

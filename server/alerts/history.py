@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ COLUMNS: Final = (
 """Of `alerts`, without the typed reason: that is `alert_history.reason`, where erasure looks for names."""
 PART: Final = "part"
 """Among the columns of a main alert's history: which alert was merged into it, or taken out."""
+NOTE: Final = "note"
+"""Among the columns of an undoing: which note was withdrawn."""
 HISTORY_MAX: Final = 500
 
 Value = str | int | None
@@ -41,6 +43,9 @@ class Verb(StrEnum):
     """Changes nothing of the alert: `columns` has the case that it went to."""
     NOTE = "note"
     """Stands in `alert_notes`, and in no history."""
+    FOLLOW = "follow"
+    """As `unfollow`: each one's own, and in no history (triage/following.py)."""
+    UNFOLLOW = "unfollow"
 
 
 class JudgedChange(msgspec.Struct, frozen=True, array_like=True):
@@ -135,10 +140,22 @@ def _note_parts(
         connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
 
 
-def note_escalated(connection: Connection, alert_id: int, case: int, *, actor: str, at: int) -> None:
-    """In the transaction that puts it into the case."""
-    changes = Changes(alert_id, columns={"case": (None, case)})
-    row = {"alert": alert_id, "at": at, "actor": actor, "verb": Verb.ESCALATE.value}
+def note_escalated(connection: Connection, numbers: Sequence[int], case: int, *, actor: str, at: int) -> None:
+    """In the transaction that puts them into the case."""
+    row = {"at": at, "actor": actor, "verb": Verb.ESCALATE.value}
+    rows = []
+    for number in numbers:
+        changes = Changes(number, columns={"case": (None, case)})
+        rows.append(row | {"alert": number, "changes": msgspec.to_builtins(changes)})
+    if rows:
+        connection.execute(insert(alert_history), rows)
+
+
+def note_undone(
+    connection: Connection, alert_id: int, changes: Changes, undoes: int, *, actor: str, at: int
+) -> None:
+    """Of what changed nothing of the alert's row. In the transaction that undoes it."""
+    row = {"alert": alert_id, "at": at, "actor": actor, "verb": Verb.UNDO.value, "undoes": undoes}
     connection.execute(insert(alert_history).values(row | {"changes": msgspec.to_builtins(changes)}))
 
 

@@ -19,12 +19,15 @@ from server.store.tables import alert_days, judged_days, rule_days
 from server.store.upsert import upsert
 
 
-def note_judged(connection: Connection, alert_id: int, subject: str, family: str) -> None:
-    """In the transaction that closes the alert, which no batch's commit runs beside."""
+def note_judged(
+    connection: Connection, alert_id: int, subject: str, family: str
+) -> dict[tuple[str, int], int]:
+    """In the transaction that closes the alert, which no batch's commit runs beside. Returns what it wrote:
+    count by rule and day."""
     mine = select(alert_days.c.day).where(alert_days.c.alert == alert_id).distinct()
     days = set(connection.execute(mine).scalars())
     if not days:
-        return
+        return {}
     last = max(days)
     hits = (
         select(rule_days.c.rule_id, rule_days.c.day, func.sum(rule_days.c.hits).label("hits"))
@@ -41,6 +44,7 @@ def note_judged(connection: Connection, alert_id: int, subject: str, family: str
     place = {"subject": subject, "family": family}
     rows = [place | {"rule_id": rule_id, "day": day, "count": count} for rule_id, day, count in found]
     upsert(connection, judged_days, rows)
+    return {(rule_id, day): count for rule_id, day, count in found}
 
 
 def judged_of(connection: Connection, subjects: Sequence[str]) -> dict[tuple[str, str], Judged]:

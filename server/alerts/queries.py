@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, Row, select, tuple_
 
+from server import audit
 from server.alerts.closing import close_one
 from server.alerts.parts import MergedAway, parts_of
 from server.alerts.ranking import CLOSED
@@ -113,11 +114,9 @@ def close_alert(
     at: int,
     *,
     activity_days: int = ACTIVITY_DAYS,
-    undo_group: int | None = None,
 ) -> Alert:
     """Closes an open or held alert, with the parts that were merged into it, and writes audit rows. Needs a
-    write transaction. at: ms UTC. `activity_days`: for how many days sums by activity count. `undo_group`:
-    of triage (server/triage/undoing.py).
+    write transaction. at: ms UTC. `activity_days`: for how many days sums by activity count.
 
     Raises UnknownAlert, AlreadyClosed, MergedAway, and ValueError where the reason is empty or too long.
     """
@@ -132,7 +131,7 @@ def close_alert(
     if rows[0].merged_into is not None:
         main = rows[0].merged_into
         raise MergedAway(f"alert {alert_id} is merged into alert {main}: close that, or take it out first")
-    for row in rows:
+    acts = [
         close_one(
             connection,
             row,
@@ -142,8 +141,10 @@ def close_alert(
             at=at,
             activity_days=activity_days,
             unit=alert_id,
-            undo_group=undo_group,
         )
+        for row in rows
+    ]
+    audit.append_all(connection, acts)
     return get_alert(connection, alert_id)
 
 

@@ -245,8 +245,7 @@ def _raise(
     if len(found.whole) < len(found.places):
         events = sum(each.count for each in held_ranges(connection, alert_id))
         connection.execute(update(alerts).where(alerts.c.id == alert_id).values(events=events))
-    whole = [row for row in _rows(state, found) if (row.channel, row.day) in found.whole]
-    row = queue_row(facts, values["sentence"], (channel for channel, _ in found.places), whole)
+    row = queue_row(facts, values["sentence"], (channel for channel, _ in found.places))
     return _Raised(alert_id, (found.risk.score,) if opens else (), row)
 
 

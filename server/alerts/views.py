@@ -1,7 +1,7 @@
 """Alerts as analysts see them: pseudonyms instead of names, unless unmasked with a reason on the record.
 
 The console, the API and the command line show these, so that masking happens in one place. Without
-`unmasking` no value that names a person is in a view (what counts as one: server/people/masking.py).
+`grants` no value that names a person is in a view (what counts as one: server/people/masking.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from server.alerts.view_types import (
     AlertDetail,
     AlertView,
     ShareView,
-    Unmasking,
 )
 from server.people.directory import Directory, load_directory
+from server.people.unmaskings import Grant
 from server.store.database import Database
 from server.store.tables import rule_days
 
@@ -46,14 +46,15 @@ def alert_views(
     status: StatusFilter = "open",
     limit: int = 100,
     *,
-    unmasking: Unmasking | None = None,
+    grants: Mapping[str, Grant] | None = None,
     directory: Directory | None = None,
 ) -> list[AlertView]:
-    """The queue, highest score first. `directory` where the caller keeps a current one."""
+    """The queue, highest score first. `grants`: whom the reader unmasked, by subject. `directory` where the
+    caller keeps a current one."""
     with database.read() as connection:
         found = list_alerts(connection, status, limit)
         known = directory or load_directory(connection)
-    sight = Sight(database, known, found, (), unmasking)
+    sight = Sight(database, known, found, (), grants=grants)
     return [sight.alert(alert) for alert in found]
 
 
@@ -61,7 +62,7 @@ def alert_detail(
     database: Database,
     alert_id: int,
     *,
-    unmasking: Unmasking | None = None,
+    grants: Mapping[str, Grant] | None = None,
     directory: Directory | None = None,
     evidence_limit: int = EVIDENCE_SHOWN,
     sight: Sight | None = None,
@@ -84,7 +85,7 @@ def alert_detail(
                 .order_by(rule_days.c.day)
             )
         }
-    sight = sight or Sight(database, known, [alert], proven.accounts, unmasking)
+    sight = sight or Sight(database, known, [alert], proven.accounts, grants=grants)
     return AlertDetail(
         alert=sight.alert(alert),
         shares=tuple(share_view(each.source, each.points, each.share, titles) for each in alert.shares),

@@ -56,6 +56,7 @@ class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
     skip_bad_rows: bool = False
     add_unmatched: bool = False
+    same_people: bool = False
     expect_leavers: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     expect_withdrawn: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     expect_accounts: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
@@ -151,6 +152,7 @@ def _options(service: ApiService, call: Call) -> ImportOptions:
         dry_run=query.dry_run,
         skip_bad_rows=query.skip_bad_rows,
         add_unmatched=query.add_unmatched,
+        same_people=query.same_people,
         expect_leavers=query.expect_leavers,
         expect_withdrawn=query.expect_withdrawn,
         expect_accounts=query.expect_accounts,

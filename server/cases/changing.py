@@ -108,6 +108,7 @@ def remove_alerts(
     _note(connection, case_id, Verb.REMOVE, actor=actor, at=at, alerts=gone)
     _touch(connection, case_id, at)
     _audit_alerts(connection, "case.remove", case_id, gone, actor=actor, at=at)
+    _audit_each(connection, "alert.leave_case", case_id, gone, actor=actor, at=at)
     return tuple(gone)
 
 
@@ -287,6 +288,7 @@ def _put_in(connection: Connection, case_id: int, free: list[int], *, actor: str
     connection.execute(insert(case_alerts), rows)
     _note(connection, case_id, Verb.ADD, actor=actor, at=at, alerts=free)
     _audit_alerts(connection, "case.add", case_id, free, actor=actor, at=at)
+    _audit_each(connection, "alert.escalate", case_id, free, actor=actor, at=at)
 
 
 def _audit_alerts(
@@ -294,6 +296,17 @@ def _audit_alerts(
 ) -> None:
     detail = {"alerts": list(ids[:TOLD_MAX]), "count": len(ids)}
     audit.append(connection, at=at, actor=actor, action=action, object=f"case:{case_id}", detail=detail)
+
+
+def _audit_each(
+    connection: Connection, action: str, case_id: int, ids: Sequence[int], *, actor: str, at: int
+) -> None:
+    """By alert too: its custody tells of the case, in which it may be no more."""
+    detail = {"case": case_id}
+    acts = [
+        audit.Act(at=at, actor=actor, action=action, object=f"alert:{each}", detail=detail) for each in ids
+    ]
+    audit.append_all(connection, acts)
 
 
 def _open(connection: Connection, case_id: int, version: int | None) -> Case:

@@ -288,7 +288,7 @@ def _next_steps(alert: AlertView) -> list[RenderableType]:
     """What can be done with this alert, as commands to copy."""
     lines = []
     if alert.who.id is None and not alert.who.accounts:
-        lines.append(f'leaver alerts show {alert.id} --unmask --reason "…"')
+        lines.append(f'leaver alerts show {alert.id} --unmask {alert.who.pseudonym} --reason "…"')
     if alert.status != "closed":
         lines.append(f'leaver alerts close {alert.id} --verdict VERDICT --reason "…"')
         lines.append(f"  VERDICT: {', '.join(Verdict)}")

@@ -20,7 +20,6 @@ from server.alerts.queries import (
     Verdict,
     close_alert,
 )
-from server.alerts.view_types import Unmasking
 from server.alerts.views import EVIDENCE_SHOWN, alert_detail, alert_views
 from server.commands.alert_text import EVIDENCE_MAX, below_text, detail_text, queue_text
 from server.commands.alerts_triage import COMMANDS
@@ -37,14 +36,21 @@ from server.commands.opening import (
 )
 from server.commands.risk_text import risk_text
 from server.commands.tables import echo_text
+from server.installation import Installation
 from server.json_times import rfc3339
 from server.people.pseudonyms import UnknownPseudonym
+from server.people.unmaskings import Grant, grant, hide_again, live_grants
 
 
 def _unmask_options(command: Command) -> Command:
-    """--unmask and --reason, given to the command as `unmask: bool` and `reason: str | None`."""
-    reason = click.option("--reason", help="Why names are needed; kept in the audit trail.")
-    unmask = click.option("--unmask", is_flag=True, help="Show names; needs --reason.")
+    """--unmask and --reason, given to the command as `unmask` and `reason`."""
+    reason = click.option("--reason", help="Why the name is needed; kept in the audit trail.")
+    unmask = click.option(
+        "--unmask",
+        metavar="PSEUDONYM",
+        help="Show this one person's name and accounts, to you, for 60 minutes; everybody else stays hidden. "
+        "Needs --reason. Until then `show` and `list` name them without it; `leaver alerts hide` ends it.",
+    )
     return unmask(reason(command))
 
 
@@ -66,12 +72,13 @@ def alerts() -> None:
 @data_option
 @json_option
 def show_list(
-    status: StatusFilter, limit: int, unmask: bool, reason: str | None, data: Path | None, as_json: bool
+    status: StatusFilter, limit: int, unmask: str | None, reason: str | None, data: Path | None, as_json: bool
 ) -> None:
     """The queue, highest score first."""
-    unmasking = _unmasking(unmask, reason)
+    why = _why_unmasked(unmask, reason)
     with open_installation(data) as installation:
-        found = alert_views(installation.database, status, limit, unmasking=unmasking)
+        grants = _grants(installation, unmask, why)
+        found = alert_views(installation.database, status, limit, grants=grants)
     if as_json:
         echo_json(found)
     elif not found:
@@ -118,14 +125,20 @@ def show_below(days: int, limit: int, data: Path | None, as_json: bool) -> None:
 @data_option
 @json_option
 def show_one(
-    alert_id: int, evidence_limit: int, unmask: bool, reason: str | None, data: Path | None, as_json: bool
+    alert_id: int,
+    evidence_limit: int,
+    unmask: str | None,
+    reason: str | None,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Who, what, where to and why, with the signed events that prove it."""
-    unmasking = _unmasking(unmask, reason)
+    why = _why_unmasked(unmask, reason)
     with open_installation(data) as installation:
+        grants = _grants(installation, unmask, why)
         try:
             detail = alert_detail(
-                installation.database, alert_id, unmasking=unmasking, evidence_limit=evidence_limit
+                installation.database, alert_id, grants=grants, evidence_limit=evidence_limit
             )
         except UnknownAlert as error:
             fail(str(error))
@@ -133,6 +146,20 @@ def show_one(
         echo_json(detail)
     else:
         echo_text(detail_text(detail))
+
+
+@alerts.command("hide")
+@click.argument("pseudonym")
+@data_option
+def hide(pseudonym: str, data: Path | None) -> None:
+    """Hide a name again that --unmask shows to you, before its 60 minutes are over."""
+    with open_installation(data) as installation:
+        try:
+            with installation.database.begin() as connection:
+                ended = hide_again(connection, pseudonym, actor=system_actor(), at=system_clock())
+        except UnknownPseudonym as error:
+            fail(str(error))
+    click.echo(f"{pseudonym} is hidden again." if ended else f"{pseudonym} was hidden already.")
 
 
 @alerts.command("risk")
@@ -206,11 +233,24 @@ for _command in COMMANDS:
     alerts.add_command(_command)
 
 
-def _unmasking(unmask: bool, reason: str | None) -> Unmasking | None:
-    if not unmask:
+def _why_unmasked(unmask: str | None, reason: str | None) -> str | None:
+    if unmask is None:
         if reason is not None:
             raise click.UsageError("--reason goes with --unmask")
         return None
     if reason is None:
         raise click.UsageError("--unmask needs --reason: it is kept in the audit trail")
-    return Unmasking(system_actor(), system_clock(), checked_reason(reason, REASON_CHARACTERS))
+    return checked_reason(reason, REASON_CHARACTERS)
+
+
+def _grants(installation: Installation, unmask: str | None, why: str | None) -> dict[str, Grant]:
+    """Whose names whoever runs this may see now, as in the console."""
+    actor, now = system_actor(), system_clock()
+    if unmask is not None and why is not None:
+        try:
+            with installation.database.begin() as connection:
+                grant(connection, unmask, actor=actor, at=now, reason=why)
+        except UnknownPseudonym as error:
+            fail(str(error))
+    with installation.database.read() as connection:
+        return live_grants(connection, actor, now)

@@ -28,11 +28,12 @@ from server.commands.tables import age, echo_table
 from server.installation import Installation
 from server.json_times import rfc3339
 from server.people.text_mask import masked_prose
+from server.triage.in_turns import in_turns, undo_in_turns
 from server.triage.judging import Keeping, reopen
 from server.triage.merging import NoMain, merge, unmerge
 from server.triage.outcome import Change, Outcome
 from server.triage.reading import Note, notes_of
-from server.triage.undoing import CannotUndo, undo
+from server.triage.undoing import CannotUndo
 from server.triage.verbs import assign, note, snooze, wake
 
 Do = Callable[[Installation, Connection, Change], Outcome]
@@ -121,12 +122,14 @@ def unmerge_command(alert_ids: tuple[int, ...], data: Path | None, as_json: bool
 @json_option
 def undo_command(group: int, data: Path | None, as_json: bool) -> None:
     """Take back what a command of yours changed in the last ten minutes; it said the number."""
-    _carry_out(
-        data,
-        as_json,
-        (1,),
-        lambda opened, write, change: undo(write, group, change.actor, change.at, keeping=_keeping(opened)),
-    )
+    with open_installation(data) as installation:
+        try:
+            found = undo_in_turns(
+                installation.database, group, system_actor(), system_clock(), keeping=_keeping(installation)
+            )
+        except CannotUndo as error:
+            fail(str(error))
+    _tell(found, as_json)
 
 
 @click.command("history")
@@ -172,12 +175,15 @@ def _carry_out(data: Path | None, as_json: bool, alert_ids: tuple[int, ...], do:
     with open_installation(data) as installation:
         try:
             change = Change(system_actor(), system_clock(), alert_ids)
-            with installation.database.begin() as connection:
-                found = do(installation, connection, change)
-        except (NoMain, CannotUndo) as error:
+            found = in_turns(installation.database, change, lambda write, turn: do(installation, write, turn))
+        except NoMain as error:
             fail(str(error))
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+    _tell(found, as_json)
+
+
+def _tell(found: Outcome, as_json: bool) -> None:
     if as_json:
         echo_json(found)
     else:

@@ -12,6 +12,7 @@ import msgspec
 
 from event_schema.printable import printable_name
 from server import audit as trail
+from server.accounts.audit_words import actor_words, detail_words, in_english, object_words
 from server.commands.opening import FINDINGS, data_option, echo_json, json_option, open_installation
 from server.commands.policy_sight import sight_of, unmask_options, unmasking_of
 from server.commands.tables import output_width
@@ -60,7 +61,7 @@ def show_list(
 ) -> None:
     """Who did what to what, when and why; the newest first. Times are UTC.
 
-    Names of people in what somebody gave as a reason show with --unmask.
+    Names of people in what somebody gave as a reason show with --unmask; --json has each row as it is stored.
     """
     unmasking = unmasking_of(unmask, reason)
     with open_installation(data) as opened:
@@ -70,7 +71,9 @@ def show_list(
         found = [_without_texts(entry) if entry.seq in erased else entry for entry in found]
         more, found = len(found) > limit, found[:limit]
         reasons = [entry.reason for entry in found if entry.reason is not None]
-        sight = sight_of(opened.database, reasons, unmasking, "reasons in the audit trail")
+        details = {entry.seq: _details(entry) for entry in found}
+        texts = reasons + [each for of_row in details.values() for each in of_row]
+        sight = sight_of(opened.database, texts, unmasking, "reasons in the audit trail")
     found = [
         entry if entry.reason is None else msgspec.structs.replace(entry, reason=sight(entry.reason))
         for entry in found
@@ -79,7 +82,8 @@ def show_list(
         echo_json(found)
         return
     for entry in found:
-        for line in _lines(entry, output_width(_PIPED_WIDTH)):
+        told = "; ".join(map(sight, details[entry.seq]))
+        for line in _lines(entry, told, output_width(_PIPED_WIDTH)):
             click.echo(line)
     if not found:
         click.echo("Nothing on record.")
@@ -91,15 +95,20 @@ def _without_texts(entry: trail.Entry) -> trail.Entry:
     return msgspec.structs.replace(entry, reason=None if entry.reason is None else _ERASED, detail=None)
 
 
-def _lines(entry: trail.Entry, width: int) -> Iterator[str]:
+def _details(entry: trail.Entry) -> list[str]:
+    return [f"{each.key}: {each.value}" for each in detail_words(entry.detail, in_english)]
+
+
+def _lines(entry: trail.Entry, told: str, width: int) -> Iterator[str]:
     when = datetime.fromtimestamp(entry.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    words = f"{entry.seq:>5}  {when}  {entry.actor}  {entry.action}  {entry.object}"
-    yield printable_name(words)
-    if entry.reason is not None:
+    who = actor_words(entry.actor, in_english)
+    what = object_words(entry.object, entry.action, in_english)
+    yield printable_name(f"{entry.seq:>5}  {when}  {who}  {entry.action}  {what}")
+    for text in filter(None, (entry.reason, told)):
         # Long ones go on under their beginning.
         indent = " " * 7
         yield from textwrap.wrap(
-            printable_name(entry.reason),
+            printable_name(text),
             max(40, width),
             initial_indent=indent,
             subsequent_indent=indent,

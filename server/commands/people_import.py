@@ -70,6 +70,11 @@ _COUNT = click.IntRange(min=0)
     "--add-unmatched", is_flag=True, help="In a file without ids: whose account nobody has is a new person."
 )
 @click.option(
+    "--same-people",
+    is_flag=True,
+    help="Ids that come with another name and other accounts are the same people's.",
+)
+@click.option(
     "--restore-erased", is_flag=True, help="Take back people who were erased; noted in the audit trail."
 )
 @data_option
@@ -87,6 +92,7 @@ def import_file(
     encoding: str | None,
     time_zone: str | None,
     add_unmatched: bool,
+    same_people: bool,
     restore_erased: bool,
     data: Path | None,
     as_json: bool,
@@ -96,8 +102,8 @@ def import_file(
     any order. Only the id (or an account) is needed. "-" is standard input.
 
     Shows what it would do, and asks. One bad row stops all of it, unless --skip-bad-rows; so does a file that
-    would mark a large part of the company as leaving. People missing from the file stay as they are. Exit
-    code 3: rows are bad, or it was stopped.
+    would mark a large part of the company as leaving, or that brings other people under ids that are known.
+    People missing from the file stay as they are. Exit code 3: rows are bad, or it was stopped.
     """
     zone = None if time_zone is None else zone_name(time_zone)
     if time_zone is not None and zone is None:
@@ -113,6 +119,7 @@ def import_file(
             skip_bad_rows=skip_bad_rows,
             restore_erased=restore_erased,
             add_unmatched=add_unmatched,
+            same_people=same_people,
             expect_leavers=expect_leavers,
             expect_withdrawn=expect_withdrawn,
             expect_accounts=expect_accounts,

@@ -36,6 +36,9 @@ def echo_report(name: str, report: ImportReport) -> None:
         f"  {verb}added {report.added:,} · {verb}changed {report.changed:,} · unchanged {report.unchanged:,}"
         f" · refused {report.refused:,}"
     )
+    if report.others:
+        ids = "id" if report.others == 1 else "ids"
+        click.echo(f"  others    {report.others:,} known {ids} with another name and other accounts")
     if report.new_leavers or report.withdrawn:
         click.echo(f"  leaving   {report.new_leavers:,} more · no longer {report.withdrawn:,}")
     if report.changes:

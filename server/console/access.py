@@ -40,6 +40,7 @@ from server.console.forms import read_form
 from server.console.page import Ask, Console, Open, Page, Stream, Viewer
 from server.console.phrases import Language
 from server.console.rendering import Look
+from server.console.said_words import said_in
 from server.console.same_origin import is_same_origin
 from server.console.security_headers import secured
 from server.people.roles import Right, may
@@ -156,6 +157,8 @@ def _checked(console: Console, needs: Right | Open, request: Request) -> Viewer 
         viewer = _viewer(console, request)
     except StoreUnavailable as error:
         raise _unavailable(error) from None
+    # Before the check: who may not see a page is told so in their own language.
+    request.state.look = _look(viewer, request)
     _check(needs, viewer, request)
     return viewer
 
@@ -237,7 +240,7 @@ def _ask(console: Console, request: Request, viewer: Viewer | None) -> Ask:
     return Ask(
         console,
         viewer=viewer,
-        look=_look(viewer, request),
+        look=request.state.look,
         method=request.method,
         url_path=request.url.path,
         query=ImmutableMultiDict(kept),
@@ -261,7 +264,11 @@ def _language(request: Request) -> Language:
 
 
 def refused(console: Console, request: Request, error: ApiError) -> Response:
-    """As a page for people, as JSON for programs; without a session a page leads to the sign-in."""
+    """In the viewer's language; as a page for people, as JSON for programs. Without a session a page leads to
+    the sign-in."""
+    look: Look = getattr(request.state, "look", Look(language=_language(request)))
+    words = said_in(look.language, error.message)
+    error = ApiError(error.status, error.reason, words, retry_after=error.retry_after)
     wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_API)
     is_part = request.headers.get("hx-request") == "true"
     if error.status == 401 and wants_page and not is_part and request.method == "GET":
@@ -269,7 +276,6 @@ def refused(console: Console, request: Request, error: ApiError) -> Response:
         return Response(None, 303, headers={"location": f"/sign-in?next={quote(back, safe='')}"})
     if not wants_page or is_part:
         return refusal_response(error)
-    look = Look(language=_language(request))
     values: dict[str, object] = {
         "error": error,
         "viewer": None,

@@ -25,6 +25,7 @@ from server.console.alert_shown import Opened
 from server.console.channel_words import ORDER, channel_name
 from server.console.charts.alert_lanes import AlertLane, Point, Step, alert_lanes
 from server.console.page import Ask
+from server.console.said_words import seen_in
 from server.store.column_types import WHOLE_MAX
 
 _DAY_MS: Final = 24 * 3_600_000
@@ -100,7 +101,8 @@ def shown_evidence(ask: Ask, opened: Opened) -> Shown:
 
 def not_seen(opened: Opened, bundle: Bundle, ask: Ask) -> tuple[str, ...]:
     """What the evidence cannot tell, and why."""
-    said = [*opened.sight.plain(list(bundle.evidence.gaps)), *map(opened.sight.blind_spot, bundle.unseen)]
+    told = [*opened.sight.plain(list(bundle.evidence.gaps)), *map(opened.sight.blind_spot, bundle.unseen)]
+    said = [seen_in(ask.look.language, line) for line in told]
     if bundle.evidence.missing:
         said.append(
             ask.text(

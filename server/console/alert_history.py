@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from event_schema.struct_base import Milliseconds
-from server.alerts.history import PART, Step
+from server.alerts.history import NOTE, PART, Step
 from server.console.page import Ask
 from server.console.queue_words import verdict_word
 from server.triage.reading import Note
+from server.triage.undoing import UNDO_MS
 
 SERVER = "server"
 
@@ -23,6 +24,8 @@ class HistoryLine(msgspec.Struct, frozen=True):
     words: str
     text: str
     note: bool
+    group: int | None = None
+    """Withdraws it, for as long as the viewer may."""
 
 
 def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> list[HistoryLine]:
@@ -32,9 +35,22 @@ def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> lis
         for step in steps
     ]
     lines += [
-        HistoryLine(note.at, _who(note.actor, ask), ask.text("wrote"), note.text, note=True) for note in notes
+        HistoryLine(
+            note.at,
+            _who(note.actor, ask),
+            ask.text("wrote"),
+            note.text,
+            note=True,
+            group=note.undo_group if is_own(note, ask) else None,
+        )
+        for note in notes
     ]
     return sorted(lines, key=lambda line: -line.at)
+
+
+def is_own(note: Note, ask: Ask) -> bool:
+    """Whether the viewer wrote it, and may still take it back."""
+    return note.actor == ask.viewer.actor and ask.now - note.at <= UNDO_MS
 
 
 def _who(actor: str, ask: Ask) -> str:
@@ -58,12 +74,13 @@ def _words(step: Step, ask: Ask) -> str:
         case "unmerge" if PART in after:
             return ask.text("took alert {n} out of it", n=step.changes.columns[PART][0])
         case _:
+            withdrawn = NOTE in step.changes.columns
             words = {
                 "snooze": ask.text("snoozed it"),
                 "wake": ask.text("woke it"),
                 "reopen": ask.text("reopened it"),
                 "unmerge": ask.text("took it out of the alert that it was merged into"),
-                "undo": ask.text("undid the last change"),
+                "undo": ask.text("withdrew a note") if withdrawn else ask.text("undid the last change"),
                 "escalate": ask.text("escalated it"),
             }
             return words.get(step.verb, step.verb)

@@ -119,6 +119,7 @@ def values_of(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         "explained": told if told != _NO_WORDS else None,
         "held": held.get(ask.look.language, held.get("en", "")),
         "language": ask.look.language,
+        "volume_days": int(opened.stored.facts.get("total", {}).get("days", 0)),
         "verdict_word": lambda verdict: verdict_word(verdict or "", ask.text),
         "people": shown_people(view),
         "until": {found.subject: found.until for found in opened.grants.values()},

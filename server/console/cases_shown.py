@@ -29,6 +29,7 @@ from server.cases.records import Case, CaseEntry, CaseRefused, UnknownCase
 from server.console.charts.svg import Text
 from server.console.page import Ask, Console
 from server.console.queue_words import verdict_word
+from server.console.said_words import said
 from server.evidence_pack.stored import StoredPack, packs_of_case
 from server.people.directory import people_version
 from server.people.pseudonyms import shown_names
@@ -204,7 +205,7 @@ def case_choices(console: Console) -> list[tuple[int, str]]:
 
 def refusal(ask: Ask, error: CaseRefused) -> ApiError:
     """In the viewer's words."""
-    said = {
+    known = {
         "length": ask.text("Write 1 to {most} characters", **_only(error, "most")),
         "characters": ask.text("A character in it cannot be kept"),
         "not_in_it": ask.text("None of these alerts is in this case"),
@@ -217,7 +218,8 @@ def refusal(ask: Ask, error: CaseRefused) -> ApiError:
         who = str(error.values["who"])
         words = ask.text("It was closed as {outcome} by {who}. Reopen it first.", outcome=outcome, who=who)
     else:
-        words = said.get(error.why) or ask.text("That did not work: {why}", why=error)
+        why = "; ".join(said(ask, each) for each in str(error).split("; "))
+        words = known.get(error.why) or ask.text("That did not work: {why}", why=why)
     return ApiError(400 if error.why in ("length", "characters") else 409, f"case_{error.why}", words)
 
 

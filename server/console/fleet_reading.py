@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from server.agents.fleet import FleetAgent, Standing, place, read_fleet
-from server.console.known_people import KnownPeople
+from server.console.kept_reading import KeptReading
+from server.console.known_people import KnownPeople, known_version
 from server.console.page import Console
+from server.store.database import BUSY_TIMEOUT_SECONDS, StoreUnavailable
 
 KEPT_MS: Final = 5_000
+OLD_MS: Final = 60_000
 PAGE_ROWS: Final = 100
 _PLACE: Final = re.compile(r"(\d)\.(\d)\.(-?\d{1,6})\.(.{1,64})")
 
@@ -46,28 +49,36 @@ class FleetPage(msgspec.Struct, frozen=True):
 
 
 class Fleet:
-    """Kept for KEPT_MS: thousands of heartbeats are not read for every page. `console.made(Fleet)`."""
+    """What thousands of heartbeats say is not read for every page: an answer is OLD_MS old at most, and
+    while somebody looks it is read anew every KEPT_MS. `console.made(Fleet)`."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._lock = threading.Lock()
-        self._at = 0
-        self._kept: tuple[FleetAgent, ...] | None = None
+        # Whoever comes first waits for it.
+        self._reading = KeptReading(
+            lambda: _read(console),
+            console.service.clock,
+            kept_ms=KEPT_MS,
+            old_ms=OLD_MS,
+            wait_seconds=BUSY_TIMEOUT_SECONDS,
+            version=partial(known_version, console),
+        )
 
-    def agents(self, now: int) -> tuple[FleetAgent, ...]:
-        """The worst first. now: ms UTC."""
-        with self._lock:
-            if self._kept is None or not 0 <= now - self._at < KEPT_MS:
-                with self._console.database.read() as connection:
-                    directory = self._console.made(KnownPeople).directory(connection)
-                    self._kept = read_fleet(connection, directory, now=now)
-                self._at = now
-            return self._kept
+    def agents(self) -> tuple[FleetAgent, ...]:
+        """The worst first. Raises StoreUnavailable."""
+        found = self._reading.now()
+        if found is None:
+            raise StoreUnavailable("the fleet cannot be read now")
+        return found
 
     def forget(self) -> None:
         """Something was changed: what is shown next is read anew."""
-        with self._lock:
-            self._kept = None
+        self._reading.forget()
+
+
+def _read(console: Console) -> tuple[FleetAgent, ...]:
+    with console.database.read() as connection:
+        directory = console.made(KnownPeople).directory(connection)
+        return read_fleet(connection, directory, now=console.service.clock())
 
 
 def counts(agents: Sequence[FleetAgent]) -> dict[Standing, int]:

@@ -1,9 +1,11 @@
 """What is slow to read, read beside the pages: whoever asks gets the new reading where that is quick, else
-the last one. One reading runs at a time, and nobody waits for one that hangs."""
+the last one. One reading runs at a time, and nobody waits for one that hangs. What takes long by nature may
+be given as it was read last, while it is read anew (`old_ms`)."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,18 +15,34 @@ from server.log.contract import LogUnavailable
 from server.store.database import StoreUnavailable
 
 WAIT_SECONDS: Final = 2.0
+BRIEF_SECONDS: Final = 0.03
 _logger = logging.getLogger("leaver.console")
 Value = TypeVar("Value")
 
 
 class KeptReading(Generic[Value]):
     """Safe to share between threads. `clock`: ms UTC; a value is taken for new for `kept_ms` after it was
-    read."""
+    read, and given for `old_ms` where the next one is not there in a moment. `wait_seconds`: for a reading,
+    at most."""
 
-    def __init__(self, read: Callable[[], Value], clock: Callable[[], int], *, kept_ms: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Value],
+        clock: Callable[[], int],
+        *,
+        kept_ms: int,
+        old_ms: int = 0,
+        wait_seconds: float = WAIT_SECONDS,
+        version: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`version`: of what it is read from; where it is another one, the last reading is not given."""
         self._read = read
         self._clock = clock
         self._kept_ms = kept_ms
+        self._old_ms = old_ms
+        self._wait_seconds = wait_seconds
+        self._version = version
+        self._seen: object = None
         self._lock = threading.Lock()
         self._kept: tuple[int, Value] | None = None
         self._done: threading.Event | None = None
@@ -32,29 +50,48 @@ class KeptReading(Generic[Value]):
 
     def now(self) -> Value | None:
         """None: nothing could be read so far."""
+        version = self._version()
         with self._lock:
-            if self._kept is not None and abs(self._clock() - self._kept[0]) < self._kept_ms:
-                return self._kept[1]
+            if version != self._seen:
+                self._seen = version
+                self._kept = self._done = None
+            kept = self._kept
+            age = math.inf if kept is None else abs(self._clock() - kept[0])
+            if kept is not None and age < self._kept_ms:
+                return kept[1]
             if self._done is None:
                 self._done, self._begun = threading.Event(), time.monotonic()
                 threading.Thread(
                     target=self._look, args=(self._done,), name="kept-reading", daemon=True
                 ).start()
-            done, left = self._done, self._begun + WAIT_SECONDS - time.monotonic()
+            done, left = self._done, self._begun + self._wait_seconds - time.monotonic()
+        if kept is not None and age < self._old_ms:
+            # Where little is to be read, nobody sees what is old.
+            done.wait(BRIEF_SECONDS)
+            with self._lock:
+                return kept[1] if self._kept is None else self._kept[1]
         done.wait(max(0.0, left))
         with self._lock:
-            return None if self._kept is None else self._kept[1]
+            if self._kept is not None:
+                return self._kept[1]
+            is_forgotten = self._done not in (None, done)
+        return self.now() if is_forgotten else None
+
+    def forget(self) -> None:
+        """Something was changed: what is given next is read after this, also where a reading runs."""
+        with self._lock:
+            self._kept = self._done = None
 
     def _look(self, done: threading.Event) -> None:
+        kept: tuple[int, Value] | None = None
         try:
-            found = self._read()
-            with self._lock:
-                self._kept = self._clock(), found
+            begun = self._clock()
+            kept = begun, self._read()
         except (StoreUnavailable, LogUnavailable) as error:
             _logger.warning("not_read", extra={"detail": str(error)})
-            with self._lock:
-                self._kept = None
         finally:
             with self._lock:
-                self._done = None
+                # Else it was begun before something changed.
+                if self._done is done:
+                    self._kept, self._done = kept, None
             done.set()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from server.alerts.queue.leaving import leaving_subjects
 from server.console.page import Console
-from server.people.directory import Directory
+from server.people.directory import Directory, people_version
 from server.people.kept_directory import KeptDirectory
 from server.people.pseudonyms import make_pseudonym_key, pseudonym_key
 
@@ -44,3 +44,9 @@ class KnownPeople:
             if self._leaving is None or self._leaving[:2] != (directory.version, quarter):
                 self._leaving = (directory.version, quarter, leaving_subjects(directory, now))
             return self._leaving[2]
+
+
+def known_version(console: Console) -> int:
+    """Another one with each change of the people: what names or counts them is then read anew."""
+    with console.database.read() as connection:
+        return people_version(connection)

@@ -30,6 +30,7 @@ from server.console.page import Ask, Console
 from server.people.pseudonyms import known_pseudonyms
 from server.people.text_mask import masked_prose
 from server.store.tables import case_alerts
+from server.triage.following import read_followed
 
 MARK_CHARACTERS = 16
 
@@ -121,7 +122,13 @@ def asked_of(console: Console, ask: Ask, wanted: QueueFilter, connection: Connec
 
     searched = search(connection, wanted, people.key(connection), own_titles)
     return Asked(
-        wanted, ask.viewer.user, ask.zone, ask.now, searched, lambda: people.leaving(connection, ask.now)
+        wanted,
+        ask.viewer.user,
+        ask.zone,
+        ask.now,
+        searched,
+        lambda: people.leaving(connection, ask.now),
+        ask.viewer.actor,
     )
 
 
@@ -141,6 +148,7 @@ def views_of(
         cases=_cases(connection, numbers),
         mask=lambda texts: masked_prose(console, texts),
         now=ask.now,
+        followed=read_followed(connection, numbers, ask.viewer.actor),
     )
     return row_views(found, stored, sight)
 

@@ -12,8 +12,10 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server.console import amounts_shown, times_shown
+from server.console.channel_words import channel_name
 from server.console.navigation import navigation
 from server.console.phrases import Language, phrase
+from server.console.said_words import said_in, seen_in
 
 FOLDER = Path(__file__).parent
 Theme = Literal["auto", "light", "dark"]
@@ -89,6 +91,9 @@ class Templates:
                 "span": lambda ms: times_shown.span(ms, look.language),
                 "size": amounts_shown.size,
                 "number": amounts_shown.number,
+                "said": lambda message: said_in(look.language, message),
+                "seen": lambda line: seen_in(look.language, line),
+                "channel_word": lambda channel: channel_name(channel, look.text),
                 "navigation": navigation,
                 **values,
             }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -14,7 +15,9 @@ from server.cases.records import CaseRefused, UnknownCase
 from server.console.cases_shown import refusal
 from server.console.page import Ask, Console
 from server.console.queue_words import verdict_word
+from server.console.said_words import said
 from server.people.roles import Right, may
+from server.triage.in_turns import in_turns, undo_in_turns
 from server.triage.judging import Keeping
 from server.triage.merging import NoMain
 from server.triage.outcome import BULK_MAX, MESSAGES, Change, Outcome, Refused, Shown, TooMany
@@ -33,6 +36,8 @@ DONE: Final[Mapping[str, str]] = {
     "merge": "{n} alert merged|{n} alerts merged",
     "unmerge": "{n} alert taken out|{n} alerts taken out",
     "escalate": "{n} alert escalated|{n} alerts escalated",
+    "follow": "{n} alert followed|{n} alerts followed",
+    "unfollow": "{n} alert no longer followed|{n} alerts no longer followed",
     "undo": "Undone for {n} alert|Undone for {n} alerts",
 }
 
@@ -70,6 +75,8 @@ def _refusal_words(ask: Ask, refused: Refused) -> str:
     values = dict(refused.values)
     if "verdict" in values:
         values["verdict"] = verdict_word(str(values["verdict"]), ask.text)
+    if "message" in values:
+        values["message"] = said(ask, str(values["message"]))
     return ask.text(MESSAGES[refused.why], id=refused.id, **values)
 
 
@@ -80,12 +87,29 @@ def carried_out(
     versions: Mapping[int, int],
     do: Do,
     shown: Mapping[int, Shown] | None = None,
+    *,
+    at_once: bool = False,
 ) -> Outcome:
-    """In one write transaction. Raises ApiError where nothing can be tried at all."""
-    try:
+    """In short write transactions, or one (`at_once`). Raises ApiError where nothing can be tried at all."""
+    with _faults_told(ask):
         change = Change(ask.viewer.actor, ask.now, tuple(numbers), versions, shown or {})
+        if not at_once:
+            return in_turns(console.database, change, do)
         with console.database.begin() as connection:
             return do(connection, change)
+
+
+def undone(console: Console, ask: Ask, group: int) -> Outcome:
+    """Raises ApiError where there is nothing to undo."""
+    with _faults_told(ask):
+        keeping = keeping_of(console)
+        return undo_in_turns(console.database, group, ask.viewer.actor, ask.now, keeping=keeping)
+
+
+@contextmanager
+def _faults_told(ask: Ask) -> Iterator[None]:
+    try:
+        yield
     except NoMain as error:
         refused = _refusal_words(ask, error.refused)
         raise ApiError(409, error.refused.why.value, refused) from None

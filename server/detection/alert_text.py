@@ -13,7 +13,7 @@ import msgspec
 
 from analytics.act_sentence import ActFacts, ChannelAmount, act_sentence
 from analytics.alert_explanation import AlertExplanation
-from analytics.explanation import CopyFacts, Language, copy_facts, sentence
+from analytics.explanation import CopyFacts, Language, TotalFacts, copy_facts, sentence
 from analytics.explanation_words import LANGUAGES, strange_words
 from analytics.step_words import StepFacts, step_words
 from server.detection.activity_families import FAMILIES
@@ -47,9 +47,10 @@ def alert_facts(
     """JSON values about the assessment's peak day. again: on its days something was judged before. `steps`:
     of a sequence that was completed on it. `late`: correlations that an event completed which came late.
 
-    `day` (local), `days`, `channels`, `rules` (id, title, level, days, hits, versions; `late` where it is
-    so), `strange` (activities, the strangest first), `steps` (step_words.StepFacts) of a sequence, `again`
-    where it is so; of removable storage `copy` (explanation.CopyFacts), of all else `act`
+    `day` (local), `days`, `total` (explanation.TotalFacts), `channels`, `rules` (id, title, level, days,
+    hits, versions; `late` where it is so), `strange` (activities, the strangest first), `steps`
+    (step_words.StepFacts) of a sequence, `again` where it is so; of removable storage `copy`
+    (explanation.CopyFacts), of all else `act`
     (act_sentence.ActFacts). explained_facts.py adds `explanation`. Alerts of older versions have, of
     removable storage, in its place `features` (lines by language), `explained`, `unusual_combination` and
     `anomaly` (0–100).
@@ -70,11 +71,22 @@ def alert_facts(
         | {
             "day": assessment.peak,
             "days": list(assessment.days),
+            "total": msgspec.to_builtins(total_of(state, assessment)),
             "channels": sorted({_plain(channel) for channel, _ in assessment.places}),
             "rules": rules,
             "strange": _strange(state, assessment),
         }
         | told
+    )
+
+
+def total_of(state: SubjectState, assessment: Assessment) -> TotalFacts:
+    """Of the days that are evidence whole, as far as they are still there."""
+    whole = (place for place in assessment.places if place in assessment.whole)
+    found = (state.days(channel).get(day) for channel, day in whole)
+    rows = [row for row in found if row is not None]
+    return TotalFacts(
+        len({row.day for row in rows}), sum(row.files for row in rows), sum(row.bytes for row in rows)
     )
 
 
@@ -88,15 +100,19 @@ def _sentence(facts: Mapping[str, Any], language: Language) -> str:
     if "explanation" in facts:
         explanation = msgspec.convert(facts["explanation"], AlertExplanation, strict=False)
     steps = msgspec.convert(facts.get("steps", ()), tuple[StepFacts, ...])
+    total = msgspec.convert(facts["total"], TotalFacts) if "total" in facts else None
     if "copy" in facts:
         copy = msgspec.convert(facts["copy"], CopyFacts, strict=False)
         told = strange_words(explanation, COPYING, language, taken=copy.bytes) if explanation else []
-        words = sentence(copy, language, [_in_order(steps, language), *told])
+        levels = [rule["level"] for rule in facts["rules"]]
+        more = [_in_order(steps, language), *told]
+        words = sentence(copy, language, more, levels=levels, total=total)
     else:
         act = msgspec.convert(facts["act"], ActFacts, strict=False)
         told = strange_words(explanation, None, language) if explanation else []
         # Of steps alone the sentence tells instead of the day's amounts.
-        words = act_sentence(act, language, ["" if act.steps else _in_order(steps, language), *told])
+        more = ["" if act.steps else _in_order(steps, language), *told]
+        words = act_sentence(act, language, more, total=total)
     if any(rule.get("late") for rule in facts["rules"]):
         words += _LATE[language]
     return words + (_AGAIN[language] if facts.get("again") else "")

@@ -27,6 +27,7 @@ from server.store.tables import (
     dead_letters,
     dry_runs,
     event_blocks,
+    followed_subjects,
     hidden_hits,
     judged_days,
     known_exports,
@@ -45,7 +46,7 @@ from server.store.tables import (
 _OF_SUBJECT = (
     *(alerts, judged_days, channel_days, activity_days, anomaly_days),
     *(rule_days, suspect_traits, correlation_groups),
-    *(subject_agents, subject_places, trait_uses, pseudonyms, unmaskings),
+    *(subject_agents, subject_places, trait_uses, pseudonyms, unmaskings, followed_subjects),
 )
 _OF_DAY = (channel_days, activity_days, anomaly_days, rule_days, suspect_traits, judged_days)
 

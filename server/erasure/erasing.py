@@ -55,6 +55,7 @@ from server.store.tables import (
     erased_accounts,
     erasures,
     event_blocks,
+    followed_subjects,
     hidden_hits,
     judged_days,
     known_exports,
@@ -86,7 +87,7 @@ Progress = Callable[[str, int, int], None]
 
 _AT_ONCE = (
     *(alerts, judged_days, channel_days, activity_days, anomaly_days, rule_days),
-    *(suspect_traits, correlation_groups, unmaskings),
+    *(suspect_traits, correlation_groups, unmaskings, followed_subjects),
 )
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (

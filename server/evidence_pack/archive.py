@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from event_schema.byte_size import byte_size
 from server.evidence_pack.verifier import (
     DEFLATED,
     FORMAT,
@@ -96,7 +97,7 @@ class EntryWriter:
     def _out(self, packed: bytes) -> None:
         self.packed += len(packed)
         if max(self.packed, self.size) > self._room:
-            raise PackRefused(f"the pack would be larger than {PACK_BYTES_MAX >> 20:,} MiB")
+            raise PackRefused(f"the pack would be larger than {byte_size(PACK_BYTES_MAX)}")
         self._file.write(packed)
         self._packed_sha.update(packed)
         at = 0

@@ -6,17 +6,20 @@ have those right behind it: a guess at what is masked could be held against them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true
 
+from event_schema.struct_base import Milliseconds
 from server import audit as trail
 from server.evidence_pack.sight import PackSight
-from server.store.tables import audit, evidence_packs
+from server.people.pseudonyms import known_pseudonyms, person_subject
+from server.store.tables import alerts, audit, case_alerts, evidence_packs
 
 ROWS_MAX = 50_000
+_OF_NAMES = ("pseudonym.unmask", "pseudonym.hide")
 _AT_ONCE = 500
 
 
@@ -77,24 +80,67 @@ class CustodyLine(msgspec.Struct, frozen=True):
     """A row without its hashes. `reason` was typed: it is masked before it is shown."""
 
     seq: int
-    at: int
+    at: Milliseconds
     actor: str
     action: str
     object: str
     reason: str | None
 
 
-def custody_shown(
+def custody_of_case(
     connection: Connection, case_id: int, alert_ids: Sequence[int], *, limit: int
 ) -> tuple[list[CustodyLine], bool]:
     """For a page: the latest rows, the latest first, and whether there are older ones."""
-    columns = [audit.c[name] for name in CustodyLine.__struct_fields__]
-    found: list[CustodyLine] = []
     objects = objects_of(connection, case_id, alert_ids, ())
-    for start in range(0, len(objects), _AT_ONCE):
-        part = audit.c.object.in_(objects[start : start + _AT_ONCE])
-        query = select(*columns).where(part).order_by(audit.c.seq.desc()).limit(limit + 1)
-        found += [CustodyLine(*row) for row in connection.execute(query)]
+    return _shown(connection, objects, _unmasked(connection, alert_ids), limit)
+
+
+def custody_of_alert(connection: Connection, alert_id: int, *, limit: int) -> tuple[list[CustodyLine], bool]:
+    """As custody_of_case, with the packs that were made of its case while it was in there."""
+    packs, held = evidence_packs.c, case_alerts.c
+    inside = (held.case == packs.case) & (held.alert == alert_id) & (packs.begun_at >= held.added_at)
+    made = connection.execute(select(packs.id).join(case_alerts, inside).order_by(packs.id)).scalars()
+    objects = [f"alert:{alert_id}", *(f"pack:{each}" for each in made)]
+    return _shown(connection, objects, _unmasked(connection, [alert_id]), limit)
+
+
+def _unmasked(connection: Connection, alert_ids: Sequence[int]) -> tuple[list[str], int]:
+    """Pseudonyms of whom the alerts tell, and since when they do: whoever took one of them off since read a
+    name in these alerts too, wherever that was."""
+    at = alerts.c
+    subjects: set[str] = set()
+    opened: list[int] = []
+    for start in range(0, len(alert_ids), _AT_ONCE):
+        some = at.id.in_(alert_ids[start : start + _AT_ONCE])
+        columns = (at.subject, at.account_owner, at.suspected_actor, at.traits, at.opened_at)
+        for row in connection.execute(select(*columns).where(some)):
+            subjects |= people_of(row.subject, (row.account_owner, row.suspected_actor), row.traits)
+            opened.append(row.opened_at)
+    known = known_pseudonyms(connection, sorted(subjects))
+    return sorted(known.values()), min(opened, default=0)
+
+
+def people_of(subject: str, ids: Iterable[str | None], traits: Iterable[Any]) -> set[str]:
+    """Subjects of all whom an alert tells of."""
+    named = {person_subject(each) for each in ids if each}
+    led = {trait.get(name) for trait in traits for name in ("leads_to", "through")}
+    return {subject} | named | {each for each in led if each}
+
+
+def _shown(
+    connection: Connection, objects: Sequence[str], unmasked: tuple[Sequence[str], int], limit: int
+) -> tuple[list[CustodyLine], bool]:
+    pseudonyms, since = unmasked
+    found: list[CustodyLine] = []
+    columns = [audit.c[name] for name in CustodyLine.__struct_fields__]
+    for wanted, condition in (
+        (objects, true()),
+        (pseudonyms, audit.c.action.in_(_OF_NAMES) & (audit.c.at >= since)),
+    ):
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = audit.c.object.in_(wanted[start : start + _AT_ONCE])
+            query = select(*columns).where(part, condition).order_by(audit.c.seq.desc()).limit(limit + 1)
+            found += [CustodyLine(*row) for row in connection.execute(query)]
     found.sort(key=lambda row: -row.seq)
     erased = trail.withheld(connection, [row.seq for row in found[:limit]])
     shown = [msgspec.structs.replace(row, reason=None) if row.seq in erased else row for row in found[:limit]]

@@ -115,7 +115,7 @@ class _Making:
             used = models_used(connection, scope.alerts)
             case_id = None if scope.case is None else scope.case.id
             ids = [each.id for each in scope.alerts]
-            objects = objects_of(connection, case_id, ids, list(sight.concerned))
+            objects = objects_of(connection, case_id, ids, sight.told_of)
             custody = custody_rows(connection, objects, sight)
             head = told_head(audit.head(connection), custody)
         self._write_rules(archive, rules)

@@ -40,6 +40,9 @@ class PackSight(Sight):
         self.unmasked = unmasking is not None
         self.concerned = tuple(sorted({self.masker.subject(each) for each in subjects_of(alerts)}))
         """Pseudonyms of those whom the alerts are about."""
+        led = {each for alert in alerts for trait in alert.traits for each in (trait.leads_to, trait.through)}
+        self.told_of = sorted({*self.concerned, *(self.masker.subject(each) for each in led if each)})
+        """With those to whom traits lead."""
 
     def prose(self, text: str) -> str:
         known = self._seen.get(text)

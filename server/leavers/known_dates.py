@@ -15,7 +15,7 @@ import msgspec
 
 from server.people.directory import people_version
 from server.people.hr_view import hr_reading
-from server.people.leaver_ledger import leaver_dates
+from server.people.leaver_ledger import KnownDates, leaver_dates
 from server.people.leaving import Leaver
 from server.store.database import Database
 
@@ -28,6 +28,7 @@ class _Known(msgspec.Struct, frozen=True):
     version: int
     since: int
     until: int
+    dates: KnownDates
     leavers: tuple[Leaver, ...]
 
 
@@ -43,11 +44,13 @@ def known_dates(database: Database, now: int) -> tuple[Leaver, ...]:
         found = _known.get(database)
     if found is not None and found.version == version and found.since <= now < found.until:
         return found.leavers
+    before = found.dates if found is not None and found.since <= now < found.until else None
     with hr_reading(database) as connection:
-        leavers = tuple(leaver_dates(connection, now))
+        dates = leaver_dates(connection, now, before)
+    leavers = tuple(each for _, each in dates.values() if each is not None)
     ends = [each.left_at for each in leavers if each.left_at is not None and each.left_at > now]
     until = min([(now // QUARTER_MS + 1) * QUARTER_MS, *ends])
     with _lock:
         # Read behind the version: what somebody changed between is only asked for once more.
-        _known[database] = _Known(version, now, until, leavers)
+        _known[database] = _Known(version, now, until, dates, leavers)
     return leavers

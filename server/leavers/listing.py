@@ -25,12 +25,13 @@ from server.people.hr_view import hr_reading
 from server.people.leaver_ledger import load_leavers_of, signed_off
 from server.people.leaver_origins import Origin, managers_of, origins
 from server.people.leaving import Leaver
+from server.people.local_time import local_day_and_hour
 from server.people.pseudonyms import looks_like_pseudonym, person_subject, shown_names
 from server.people.roles import Right, Role, may, require
 from server.people.sign_offs import Item, SignOff, needed_items, open_count
 from server.store.database import Database
 
-PAGE_ROWS: Final = 100
+PAGE_ROWS: Final = 50
 SHOWN_DAYS: Final = 90
 """After the last day; earlier leavers are in the list of all."""
 Scope = Literal["current", "all"]
@@ -39,7 +40,9 @@ Scope = Literal["current", "all"]
 class LeaverRow(msgspec.Struct, frozen=True):
     """What every role that sees leavers sees. `person`: an id, or a pseudonym for who may not see names;
     `name` and `manager_name` likewise None there. `open_*`: how many are not closed, not back, not changed.
-    `matched`: whether any account is known as the person's."""
+    `matched`: whether any account is known as the person's. `watched_from`: on which local day rules for who
+    is leaving begin to hold, which they do to the end of the last working day; None: they never did, or
+    nobody knows since when."""
 
     person: str
     name: str | None
@@ -48,6 +51,7 @@ class LeaverRow(msgspec.Struct, frozen=True):
     manager_name: str | None
     status: PersonStatus
     notice_date: str | None
+    watched_from: str | None
     last_working_day: str | None
     last_hour: str | None
     time_zone: str
@@ -235,6 +239,7 @@ def _row(
         manager_name=None if manager is None else named.get(manager),
         status=leaving.status,
         notice_date=None if leaving.notice_day is None else day_text(leaving.notice_day),
+        watched_from=None if leaving.notice_at is None else _local_day(leaving.time_zone, leaving.notice_at),
         last_working_day=None if leaving.last_day is None else day_text(leaving.last_day),
         last_hour=None if leaving.last_minute is None else minute_text(leaving.last_minute),
         time_zone=leaving.time_zone,
@@ -249,6 +254,10 @@ def _row(
         unsigned=tuple(item for item in items if item not in said),
         origin=origin,
     )
+
+
+def _local_day(time_zone: str, at: int) -> str:
+    return day_text(local_day_and_hour(time_zone, at)[0])
 
 
 def _sees_more(role: Role) -> bool:

@@ -74,7 +74,8 @@ def _rows(
         yield from connection.execute(select(table))
         return
     for start in range(0, len(ids), _AT_ONCE):
-        yield from connection.execute(select(table).where(table.c[column].in_(ids[start : start + _AT_ONCE])))
+        some = table.c[column].in_(ids[start : start + _AT_ONCE])
+        yield from connection.execute(select(table).where(some)).all()
 
 
 def write_facts(
@@ -127,7 +128,7 @@ def write_facts(
         _drop_unbound(connection)
     queue_look_backs(connection, changes, at=at, way=way)
     give_pseudonyms(connection, [person_subject(person.id) for person in new])
-    raise_people_version(connection, whole=bool(gone) or len(changes) > _AT_ONCE)
+    raise_people_version(connection, whole=bool(gone))
 
 
 def _columns(person: PersonFacts, at: int) -> dict[str, object]:

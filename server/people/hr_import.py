@@ -40,8 +40,9 @@ class ImportOptions(msgspec.Struct, frozen=True):
     objects (json_table.py). `expect_leavers`: so many new
     leavers are meant, at most; `expect_withdrawn`: likewise of dates that are taken back; `expect_accounts`:
     of people who lose their last account, or one to somebody else. `add_unmatched`:
-    whom nobody knows by an account is a new person. `ignore_columns`: names that are almost those of dates
-    are meant to be others (near_columns.py)."""
+    whom nobody knows by an account is a new person. `same_people`: an id that comes with another name and
+    other accounts is the same person's (other_person.py). `ignore_columns`: names that are almost those of
+    dates are meant to be others (near_columns.py)."""
 
     time_zone: str = DEFAULT_TIME_ZONE
     encoding: str | None = None
@@ -51,6 +52,7 @@ class ImportOptions(msgspec.Struct, frozen=True):
     skip_bad_rows: bool = False
     restore_erased: bool = False
     add_unmatched: bool = False
+    same_people: bool = False
     expect_leavers: int | None = None
     expect_withdrawn: int | None = None
     expect_accounts: int | None = None
@@ -92,7 +94,14 @@ def _prepared(
 ) -> PreparedImport:
     stored = load_facts(connection)
     erased = load_erased(connection)
-    chosen = Options(at, options.time_zone, options.mapping, options.restore_erased, options.add_unmatched)
+    chosen = Options(
+        at=at,
+        time_zone=options.time_zone,
+        mapping=options.mapping,
+        restore_erased=options.restore_erased,
+        add_unmatched=options.add_unmatched,
+        same_people=options.same_people,
+    )
     plan = make_plan(table, stored, erased, chosen)
     changed = tuple((line, person) for line, person in plan.wanted if stored.get(person.id) != person)
     return PreparedImport(data, options, at, people_version(connection), table, plan, stored, erased, changed)
@@ -109,6 +118,7 @@ def take_over(connection: Connection, prepared: PreparedImport, *, actor: str) -
         prepared.plan,
         effects,
         skip_bad_rows=options.skip_bad_rows,
+        same_people=options.same_people,
         expect_leavers=options.expect_leavers,
         expect_withdrawn=options.expect_withdrawn,
         expect_accounts=options.expect_accounts,
@@ -139,7 +149,7 @@ def import_people(
 def note_unreadable(connection: Connection, data: bytes, why: str, *, actor: str, at: int) -> int:
     """A file of which nothing is known but that it came: on the record. `why`: without anything that stands
     in the file, since it is kept for good. Its number."""
-    return _note(connection, data, dict.fromkeys(_COUNTS, 0), why, actor=actor, at=at)
+    return _note(connection, data, dict.fromkeys(_COUNTS, 0), why, {}, actor=actor, at=at)
 
 
 def _report(
@@ -167,6 +177,7 @@ def _report(
         changed=len(changed) - added,
         unchanged=len(plan.wanted) - len(changed),
         refused=len({problem.line for problem in plan.problems}),
+        others=len(plan.others),
         new_leavers=len(effects.new_leavers),
         withdrawn=len(effects.withdrawn),
         without_accounts=len(effects.without_accounts),
@@ -217,19 +228,28 @@ def _note_import(connection: Connection, prepared: PreparedImport, actor: str, s
         "unchanged": len(plan.wanted) - len(changed),
         "refused": len({problem.line for problem in plan.problems}),
     }
-    return _note(connection, prepared.data, counts, stopped, actor=actor, at=prepared.at)
+    said = {"same_people": len(plan.others)} if prepared.options.same_people and plan.others else {}
+    return _note(connection, prepared.data, counts, stopped, said, actor=actor, at=prepared.at)
 
 
 def _note(
-    connection: Connection, data: bytes, counts: dict[str, int], stopped: str | None, *, actor: str, at: int
+    connection: Connection,
+    data: bytes,
+    counts: dict[str, int],
+    stopped: str | None,
+    said: dict[str, int],
+    *,
+    actor: str,
+    at: int,
 ) -> int:
+    """`said`: of how many people somebody said what the file does not."""
     digest = hashlib.sha256(data).hexdigest()
     why = None if stopped is None else stopped[:STOPPED_CHARACTERS]
     row = {"imported_at": at, "imported_by": actor, "file_sha256": digest, "stopped": why, **counts}
     number = int(
         connection.execute(insert(people_imports).values(row).returning(people_imports.c.id)).scalar_one()
     )
-    detail: dict[str, object] = {"import": number, **counts}
+    detail: dict[str, object] = {"import": number, **counts, **said}
     action = "people.import" if stopped is None else "people.import_stopped"
     audit.append(connection, at=at, actor=actor, action=action, object=f"file:sha256:{digest}", detail=detail)
     return number

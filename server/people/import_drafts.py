@@ -10,16 +10,19 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from event_schema.byte_size import byte_size
 from server.people.csv_encoding import UnreadableFile
 from server.people.directory import people_version
 from server.people.file_header import read_header, remember_mapping, remembered_mapping
 from server.people.hr_import import ImportOptions, PreparedImport, prepare_import, take_over
 from server.people.import_mapping import ImportMapping
 from server.people.import_report import ImportReport
+from server.people.other_person import OtherPerson
 from server.store.database import Database
 
 DRAFT_BYTES_MAX: Final = 32 << 20
@@ -58,11 +61,16 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What taking a draft over would do to the people of `version`, or (`problem`) why it cannot be read."""
+    """What taking a draft over would do to the people of `version`, or (`problem`) why it cannot be read.
+    `names`: by person id, what those are called who would be called otherwise, and what they would be, which
+    no report tells: for who sees names. `others`: who comes under a known id, held back or said to be the
+    same."""
 
     version: int
     report: ImportReport | None
     problem: str | None
+    names: Mapping[str, tuple[str | None, str | None]] = {}
+    others: tuple[OtherPerson, ...] = ()
 
 
 class ImportDrafts:
@@ -79,7 +87,7 @@ class ImportDrafts:
         """Keeps a file, with the columns that were said of such a one before. Raises UnreadableFile for one
         that is too large."""
         if len(data) > DRAFT_BYTES_MAX:
-            raise UnreadableFile(f"the file is over {DRAFT_BYTES_MAX >> 20} MiB")
+            raise UnreadableFile(f"the file is over {byte_size(DRAFT_BYTES_MAX)}")
         is_json = data.lstrip()[:1] in {b"[", b"{"}
         header: tuple[str, ...] = ()
         known: ImportMapping | None = None
@@ -146,7 +154,8 @@ class ImportDrafts:
         try:
             with database.read() as connection:
                 prepared = prepare_import(connection, draft.data, at=now, options=draft.options)
-                found = Look(prepared.version, take_over(connection, prepared, actor=""), None)
+                report = take_over(connection, prepared, actor="")
+                found = Look(prepared.version, report, None, _names(prepared), prepared.plan.others)
         except UnreadableFile as error:
             found = Look(version, None, str(error))
         with self._lock:
@@ -172,6 +181,16 @@ class ImportDrafts:
             over.append(key)
         for key in over:
             self._looks.pop(key, None)
+
+
+def _names(prepared: PreparedImport) -> dict[str, tuple[str | None, str | None]]:
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for _, person in prepared.changed:
+        known = prepared.stored.get(person.id)
+        before = None if known is None else known.name
+        if before != person.name:
+            found[person.id] = before, person.name
+    return found
 
 
 def apply_draft(database: Database, draft: Draft, seen: int, *, actor: str, now: int) -> ImportReport:

@@ -6,6 +6,8 @@ written. Pure.
 - A row is refused for a fault of its own (person_rows.py), for an id or an account that an earlier good row
   has, for an account that belongs to a stored person who keeps it, for a manager whom neither the file nor
   the database knows, or who would be led by the person in the end.
+- A row whose id is known by another name and by none of its accounts is refused, unless it is said that they
+  are the same people (other_person.py).
 - Several rows of one person are several employments: each with its reference, or its start date. What is said
   of the person counts from the one that started last; accounts and machines add up.
 - Without a column for the id a row is whoever has its account; whom nobody knows cannot be matched.
@@ -33,6 +35,7 @@ from server.people.hr_columns import Problem, Table
 from server.people.import_mapping import ImportMapping
 from server.people.local_time import first_moment
 from server.people.managers import Managers, refuse_circles
+from server.people.other_person import OtherPerson, other_person
 from server.people.person_rows import PersonRow, person_row
 from server.people.standing import timeline
 
@@ -41,13 +44,15 @@ DAY_MS = 86_400_000
 
 class Options(msgspec.Struct, frozen=True):
     """`time_zone`: for new people without one. `add_unmatched`: whom nobody knows by an account is new, with
-    the account as id. at: ms UTC."""
+    the account as id. `same_people`: ids that come with another name and other accounts are the same
+    people's. at: ms UTC."""
 
     at: int
     time_zone: str
     mapping: ImportMapping = ImportMapping()
     restore_erased: bool = False
     add_unmatched: bool = False
+    same_people: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -57,6 +62,8 @@ class Plan(msgspec.Struct, frozen=True):
     wanted: tuple[tuple[int, PersonFacts], ...]
     problems: tuple[Problem, ...]
     notes: tuple[Problem, ...]
+    others: tuple[OtherPerson, ...]
+    """Who comes under a known person's id, refused or (`same_people`) taken for the same."""
 
 
 def make_plan(table: Table, stored: Mapping[str, PersonFacts], erased: ErasedNames, options: Options) -> Plan:
@@ -86,6 +93,7 @@ class _Planning:
         self._options = options
         self._problems = list(table.problems)
         self._notes: list[Problem] = []
+        self._others: list[OtherPerson] = []
         self._managers: dict[str, str | None] = {}
 
     def plan(self) -> Plan:
@@ -113,7 +121,8 @@ class _Planning:
             else:
                 wanted.append((each[0].line, person))
         ordered = tuple(sorted(self._problems, key=lambda problem: problem.line))
-        return Plan(tuple(wanted), ordered, tuple(sorted(self._notes, key=lambda note: note.line)))
+        notes = tuple(sorted(self._notes, key=lambda note: note.line))
+        return Plan(tuple(wanted), ordered, notes, tuple(self._others))
 
     # ---- which rows are sound ---------------------------------------------------------------------------
 
@@ -145,13 +154,25 @@ class _Planning:
                 if manager is None and led_by.leads_themselves(row):
                     message = "named as their own manager, which counts as none"
                     self._notes.append(Problem(row.line, "manager", row.manager or "", message))
+        for each in rows.values():
+            each.sort(key=lambda row: (row.start_day is not None, row.start_day or 0))
+        self._hold_others(rows)
         # Whose own row is refused as erased leads nobody.
         for person_id, manager_id in self._managers.items():
             if manager_id not in rows and self._is_gone(manager_id):
                 self._managers[person_id] = None
-        for each in rows.values():
-            each.sort(key=lambda row: (row.start_day is not None, row.start_day or 0))
         return rows
+
+    def _hold_others(self, rows: Rows) -> None:
+        for person_id in list(rows):
+            found = other_person(rows[person_id], self._stored.get(person_id))
+            if found is None:
+                continue
+            self._others.append(found)
+            if not self._options.same_people:
+                held = rows.pop(person_id)
+                self._problems += [msgspec.structs.replace(found.problem(), line=row.line) for row in held]
+                self._managers.pop(person_id, None)
 
     def _manager(self, row: PersonRow, led_by: Managers, in_file: set[str]) -> str | Problem | None:
         found = led_by.find(row)

@@ -59,6 +59,9 @@ class ImportReport(msgspec.Struct, frozen=True):
     changed: int
     unchanged: int
     refused: int
+    others: int
+    """Ids of known people under which, most likely, others come: among the refused, unless it was said that
+    they are the same people."""
     new_leavers: int
     """People who would be leaving, and are not now."""
     withdrawn: int

@@ -1,5 +1,6 @@
 """What stops a file that is more often wrong than right, until somebody says that it is meant: many who would
-be leaving, most leaving dates taken back, many who would have no account any more or somebody else's.
+be leaving, most leaving dates taken back, many who would have no account any more or somebody else's;
+and ids of known people under which others come (other_person.py).
 
 A column that is empty, or that slipped by a row, looks like that; unwatched, nobody would notice.
 """
@@ -71,6 +72,7 @@ def why_stopped(
     effects: Effects,
     *,
     skip_bad_rows: bool,
+    same_people: bool,
     expect_leavers: int | None,
     expect_withdrawn: int | None,
     expect_accounts: int | None,
@@ -84,9 +86,7 @@ def why_stopped(
         why = f"it has a column that is not read, called almost as: {', '.join(slips)}"
         return Stop(f"{why}; rename it, or leave it out with --ignore-columns", "ignore_columns=true")
     if plan.problems and not skip_bad_rows:
-        count = len(plan.problems)
-        why = f"{count} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
-        return Stop(why, "skip_bad_rows=true")
+        return _bad_rows(plan, same_people)
     new, withdrawn, moved = map(len, (effects.new_leavers, effects.withdrawn, effects.without_accounts))
     if (
         new > NEW_LEAVERS_MIN
@@ -110,6 +110,17 @@ def why_stopped(
         why = f"it would take the last account of {moved:,} of {effects.holders:,} people, or give one away"
         return _unless_meant(why, "expect_accounts", moved)
     return None
+
+
+def _bad_rows(plan: Plan, same_people: bool) -> Stop:
+    others = len(plan.others)
+    if others and not same_people:
+        why = f"{others} of its ids are known by other names and other accounts: other people, most likely"
+        answers = "--same-people says that they are the same, --skip-bad-rows leaves them out"
+        return Stop(f"{why}; {answers}", "same_people=true")
+    count = len(plan.problems)
+    why = f"{count} of its rows are bad; mend them, or leave them out with --skip-bad-rows"
+    return Stop(why, "skip_bad_rows=true")
 
 
 def _unless_meant(why: str, parameter: str, count: int) -> Stop:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, union
+from sqlalchemy import CompoundSelect, Connection, Table, select, union
 
 from server.people.directory import AccountRecord
 from server.people.directory_rows import leaver_flag
@@ -28,10 +28,13 @@ from server.store.tables import (
 
 _AT_ONCE = 500
 
+KnownDates = dict[str, tuple[PersonFacts, Leaver | None]]
+"""By person id: what was declared, and what came of it; None: the person stays."""
+
 
 def load_leavers(connection: Connection, now: int) -> list[Leaver]:
     """By id. now: ms UTC."""
-    return _leavers(connection, _said_to_leave(connection), now)
+    return _leavers(connection, sorted(connection.execute(_said_to_leave()).scalars()), now)
 
 
 def load_leavers_of(connection: Connection, person_ids: Sequence[str], now: int) -> list[Leaver]:
@@ -39,29 +42,39 @@ def load_leavers_of(connection: Connection, person_ids: Sequence[str], now: int)
     return _leavers(connection, person_ids, now)
 
 
-def leaver_dates(connection: Connection, now: int) -> list[Leaver]:
-    """By id, with their dates and nothing of what they have: quick. now: ms UTC."""
-    ids = _said_to_leave(connection)
+def leaver_dates(connection: Connection, now: int, known: KnownDates | None = None) -> KnownDates:
+    """By id, with their dates and nothing of what they have: quick. now: ms UTC. `known`: what this gave
+    before, as of a moment at which everybody stood as they do now; it is worked out anew for who changed."""
+    known = known or {}
+    said = _said_to_leave()
     worked: dict[str, list[Employment]] = {}
-    for row in _of(connection, employments, "person_id", ids):
+    query = select(employments).where(employments.c.person_id.in_(said))
+    for row in connection.execute(query.order_by(employments.c.person_id, employments.c.number)).all():
         worked.setdefault(row.person_id, []).append(Employment(*tuple(row)[1:]))
-    flags = {row.person_id: leaver_flag(row) for row in _of(connection, leaver_flags, "person_id", ids)}
-    found = []
-    for row in _of(connection, people, "id", ids):
-        told = tuple(sorted(worked.get(row.id, ()), key=lambda each: each.number))
+    flagged = connection.execute(select(leaver_flags)).all()
+    flags = {row.person_id: leaver_flag(row) for row in flagged}
+    own = select(people.c.id, people.c.time_zone, people.c.department).where(people.c.id.in_(said))
+    found: KnownDates = {}
+    for person_id, time_zone, department in connection.execute(own.order_by(people.c.id)).all():
         person = PersonFacts(
-            row.id, row.time_zone, department=row.department, employments=told, flag=flags.get(row.id)
+            person_id,
+            time_zone,
+            department=department,
+            employments=tuple(worked.get(person_id, ())),
+            flag=flags.get(person_id),
         )
-        each = leaver(person, (), {}, {}, now)
-        if each is not None:
-            found.append(each)
+        before = known.get(person_id)
+        if before is not None and before[0] == person:
+            found[person_id] = before
+        else:
+            found[person_id] = person, leaver(person, (), {}, {}, now)
     return found
 
 
-def _said_to_leave(connection: Connection) -> list[str]:
+def _said_to_leave() -> CompoundSelect[str]:
+    """Ids."""
     ends = employments.c.last_day.is_not(None) | employments.c.notice_day.is_not(None)
-    said = union(select(employments.c.person_id).where(ends), select(leaver_flags.c.person_id))
-    return sorted(connection.execute(said).scalars())
+    return union(select(employments.c.person_id).where(ends), select(leaver_flags.c.person_id))
 
 
 def passwords_known(connection: Connection, now: int) -> int:
@@ -125,7 +138,8 @@ def _leavers(connection: Connection, ids: Sequence[str], now: int) -> list[Leave
 def _of(connection: Connection, table: Table, column: str, values: Sequence[str]) -> Iterator[Any]:
     for start in range(0, len(values), _AT_ONCE):
         part = values[start : start + _AT_ONCE]
-        yield from connection.execute(select(table).where(table.c[column].in_(part)))
+        # At once: a row at a time costs more than the rows.
+        yield from connection.execute(select(table).where(table.c[column].in_(part))).all()
 
 
 def _binding(row: Any) -> Binding:

@@ -26,7 +26,7 @@ from server.people.directory import AccountRecord
 from server.people.facts import LEARNED, AccountKind, Holding, LeavingType, PersonFacts, latest_employment
 from server.people.holders import Binding, Changing, holders
 from server.people.local_time import local_day_and_hour
-from server.people.standing import EVER, flagged, timeline
+from server.people.standing import EVER, Timeline, flagged, timeline
 
 _MACHINES: Final = ("host:", "device:")
 _ANSWERED_FOR: Final = frozenset({"shared", "service"})
@@ -80,7 +80,8 @@ class Secret(msgspec.Struct, frozen=True):
 
 class Leaver(msgspec.Struct, frozen=True):
     """Days are days since 1970-01-01 where the person is. `left_at` (ms UTC): from when on they have left,
-    past or to come; None: nobody knows yet. `days_left`: negative after the last day."""
+    past or to come; None: nobody knows yet. `notice_at`: from when on rules for who is leaving hold, which
+    they do until `left_at`; None: always did, or never. `days_left`: negative after the last day."""
 
     id: str
     department: str | None
@@ -96,6 +97,7 @@ class Leaver(msgspec.Struct, frozen=True):
     accounts: tuple[OpenAccount, ...]
     machines: tuple[Machine, ...]
     secrets: tuple[Secret, ...]
+    notice_at: int | None = None
 
     @property
     def has_left(self) -> bool:
@@ -142,7 +144,19 @@ def leaver(
         accounts=tuple(_accounts(person, accounts, closed, asked_at, now)),
         machines=tuple(_machines(person, traits, asked_at, now)),
         secrets=tuple(_secrets(person.id, accounts, closed, left_at, now)),
+        notice_at=_notice_at(known, place),
     )
+
+
+def _notice_at(known: Timeline, place: int) -> int | None:
+    """When the notice began that is or was before this place."""
+    if known.standings[place][0] is PersonStatus.LEFT:
+        place -= 1
+    found: int | None = None
+    while place >= 0 and known.standings[place][0] is PersonStatus.NOTICE:
+        found = known.starts[place]
+        place -= 1
+    return None if found is None or found <= EVER else found
 
 
 def _accounts(

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 DAY_ZERO = date(1970, 1, 1).toordinal()
 MINUTE_MS = 60_000
+_DAYS_KEPT = 16_384
+"""Days of time zones: people begin and leave on few of them."""
 
 
 @lru_cache(maxsize=1024)
@@ -31,12 +33,14 @@ def local_day_and_minute(zone_name: str, time_ms: int) -> tuple[int, int]:
     return local // 86_400, local % 86_400 // 60
 
 
+@lru_cache(maxsize=_DAYS_KEPT)
 def first_moment(zone_name: str, day: int) -> int:
     """When the local day begins, ms UTC: the first time that clocks show it, also where midnight is skipped
     or comes twice."""
     return _moment(zone_name, day, 0, fold=0)
 
 
+@lru_cache(maxsize=_DAYS_KEPT)
 def end_of_day(zone_name: str, day: int) -> int:
     """When the local day is over for good, ms UTC. Where the next midnight comes twice, it is the second one
     only if clocks went back behind it (to 23:01, as St. John's did): on the Azores they go from 01:00 back to

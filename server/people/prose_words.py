@@ -89,14 +89,15 @@ class Hidden:
 
     def add_name(self, whose: str, name: str) -> None:
         """Of a person, as HR or they themselves write it."""
-        for spelling in {name, name.casefold().translate(_SPELT_OUT)}:
-            for words, is_part in _name_forms(spelling):
+        # How a name without such letters is spelt out is how it is written.
+        for spelling in (name,) if name.isascii() else {name, name.casefold().translate(_SPELT_OUT)}:
+            for words, is_part in set(_name_forms(spelling)):
                 capitalised = is_part and words[0] in _CAPITALISED
                 self._add(words, whose, within=True, capitalised=capitalised)
 
     def add_id(self, whose: str, value: str) -> None:
         """Of a person, an account or a machine: found as a whole."""
-        words = tuple(token.word for token in tokens(value))
+        words = words_of(value)
         if len(words) == 1 and (words[0] in _GENERIC or len(words[0]) < 2):
             return
         if not words or (all(map(str.isdigit, words)) and len("".join(words)) < _DIGITS_MIN):
@@ -123,7 +124,8 @@ class Hidden:
                 known.whose = set()
             known.within |= within
             known.capitalised &= capitalised
-        self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+        if len(words) > self._longest.get(words[0], 0):
+            self._longest[words[0]] = len(words)
 
     def found(self, text: str, revealed: Container[str] = ()) -> list[tuple[int, int]]:
         """Where in the text something is to be hidden, from the left, not overlapping. `revealed`: subjects
@@ -180,7 +182,20 @@ def tokens(text: str, *, camel: bool = False) -> Iterator[Token]:
             )
 
 
+def is_spaceless(text: str) -> bool:
+    """Whether any of it is of a script without spaces."""
+    return _IS_SPACELESS.search(text) is not None
+
+
+def words_of(text: str) -> Words:
+    """Those of the tokens, for who does not ask where they stand: that costs most of the time."""
+    read = text if text.isascii() else _readable(text)[0]
+    return tuple(map(_folded, _WORD.findall(read)))
+
+
 def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
     return word.casefold().translate(_LIKE_LETTERS)
 
 
@@ -219,7 +234,7 @@ def _joined(spans: Iterable[tuple[int, int]], text: str) -> list[tuple[int, int]
 
 def _name_forms(name: str) -> Iterator[tuple[Words, bool]]:
     """Words by which a name is found, and whether they are only a part of it."""
-    pieces = [tuple(token.word for token in tokens(piece)) for piece in re.split(r"[\s,]+", name)]
+    pieces = [words_of(piece) for piece in re.split(r"[\s,]+", name)]
     pieces = [piece for piece in pieces if piece]
     words = [word for piece in pieces for word in piece]
     if not words:

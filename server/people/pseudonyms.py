@@ -202,6 +202,11 @@ def names_to_hide(connection: Connection, person_ids: Iterable[str]) -> dict[str
     return found
 
 
+def all_names_to_hide(connection: Connection) -> dict[str, str]:
+    """Of everybody."""
+    return {row.person_id: row.name for row in connection.execute(select(person_names)).all()}
+
+
 def former_names(connection: Connection, person_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """What people were called before, by person id, as far as it is kept; to be hidden as `names_to_hide`."""
     wanted = list(person_ids)

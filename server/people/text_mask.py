@@ -39,7 +39,7 @@ from server.store.tables import (
 HIDDEN: Final = SEVERAL
 _Others = tuple[int | None, ...]
 _AT_ONCE = 500
-_CHANGES_MAX = 500
+_CHANGES_MAX = 2_000
 _TEXT_CHARACTERS_MAX = 100_000
 _PSEUDONYM = re.compile(
     r"(?<![^\W_])(?:([PA]-[0-9A-HJKMNP-TV-Z]{5,14})|[HDUNX]-[0-9A-HJKMNP-TV-Z]{6})(?![^\W_])"

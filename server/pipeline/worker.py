@@ -108,6 +108,8 @@ class PipelineWorker:
         self._locked_batches = 0
         self._waits_for: str | None = None
         self._why = ""
+        self._has_process = False
+        """It runs, and is not driven step by step: how the process looks for garbage is for it to say."""
 
     @property
     def waits_for(self) -> tuple[str, str] | None:
@@ -127,6 +129,7 @@ class PipelineWorker:
         """Until stop is set. Waits while the log or the database is away, or others have its partitions, and
         goes on from the last commit. Other errors propagate: start it again, unless it is WorkerReplaced."""
         self._forget_all()
+        self._has_process = True
         try:
             while not stop.is_set():
                 try:
@@ -283,11 +286,12 @@ class PipelineWorker:
                 activity_days=self._activity_days,
                 policies=self._policies,
             )
-        # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
-        # and again. Thawed first, for a worker that starts anew leaves an older memory behind.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        if self._has_process:
+            # What is loaded by now stays: a fifth of the time went into looking through it for garbage again
+            # and again. Thawed first, for a worker that starts anew leaves an older memory behind.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
         return self._memory
 
     def _read(

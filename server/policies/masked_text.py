@@ -25,7 +25,7 @@ from policies.rule_file import SHIPPED_RULES
 from server.people.directory import Directory, load_directory
 from server.people.masking import SEVERAL, Masker
 from server.people.name_words import joined, name_words, net
-from server.people.pseudonyms import names_to_hide, person_subject, shown_names
+from server.people.pseudonyms import all_names_to_hide, person_subject, shown_names
 from server.store.database import Database
 
 _OWN = re.compile(r"^\s*(?:id|date|modified|until|hash|level|status)\s*:|^\s*- [0-9a-fA-F-]{36}\s*$")
@@ -40,6 +40,7 @@ _IDENTIFYING = (
     *("unmapped.peripheral_device.", "leaver.", "actor.process.auid", "process.auid"),
 )
 """How fields begin that name one person, machine or device by all that they say; paths do where a home is."""
+_BREAKS = re.compile(r"[\s,._-]+")
 _HOME = re.compile(r"(?:/home/|/users/|\\users\\)[^/\\*]", re.IGNORECASE)
 _NOT_TOLD = frozenset({"id", "related", "author", "date", "modified", "references", "tests"})
 _SHORTEST = 2
@@ -47,17 +48,29 @@ _PART = 3
 
 
 class KnownPeople(msgspec.Struct, frozen=True):
-    """Everybody of whom a text may tell. `names`: by person id."""
+    """Everybody of whom a text may tell. `names`: by person id. `by_word`: who may be meant by a word of a
+    text, in lower case; `within`: names that stand within other words, with whose they are."""
 
     directory: Directory
     names: dict[str, str]
+    by_word: dict[str, list[str]]
+    within: tuple[tuple[str, str], ...]
 
 
 def known_people(connection: Connection, directory: Directory | None = None) -> KnownPeople:
     """As of now; reading them takes a while in a large company. `directory`: where somebody keeps it."""
     directory = directory or load_directory(connection)
-    everybody = {person.id for person in directory.people()}
-    return KnownPeople(directory, names_to_hide_of_all(connection, everybody))
+    names = all_names_to_hide(connection)
+    by_word: dict[str, list[str]] = {}
+    within: list[tuple[str, str]] = []
+    for person in directory.people():
+        name = names.get(person.id, "").casefold()
+        parts = {part for part in _BREAKS.split(name) if len(part) >= _PART}
+        for word in {person.id.casefold(), *parts, *directory.names_of(person.id)}:
+            by_word.setdefault(word, []).append(person.id)
+        if not name.isascii():
+            within.append((name, person.id))
+    return KnownPeople(directory, names, by_word, tuple(within))
 
 
 def text_mask(
@@ -72,7 +85,7 @@ def text_mask(
         with database.read() as connection:
             known = known_people(connection)
     directory, names = known.directory, known.names
-    concerned = set(_concerned(directory, names, whole.casefold()))
+    concerned = _concerned(known, whole.casefold())
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
     masker = Masker(directory, key, shown)
     words = {word: SEVERAL for each in concerned for word in _words_of(directory, each, names.get(each, ""))}
@@ -114,25 +127,11 @@ def names_people(text: str) -> bool:
     )
 
 
-def names_to_hide_of_all(connection: Connection, everybody: set[str]) -> dict[str, str]:
-    """Names by person id; as many in one query as a database takes."""
-    found: dict[str, str] = {}
-    ids = sorted(everybody)
-    for start in range(0, len(ids), 500):
-        found |= names_to_hide(connection, ids[start : start + 500])
-    return found
-
-
-def _concerned(directory: Directory, names: dict[str, str], text: str) -> Iterator[str]:
+def _concerned(known: KnownPeople, text: str) -> set[str]:
     """People of whom the text may hold something. `text`: case-folded."""
-    words = _words_in(text)
-    for person in directory.people():
-        name = names.get(person.id, "").casefold()
-        parts = {part for part in re.split(r"[\s,._-]+", name) if len(part) >= _PART}
-        known = {person.id.casefold(), *parts, *directory.names_of(person.id)}
-        # Names that are written without spaces stand within other words.
-        if not words.isdisjoint(known) or (name and not name.isascii() and name in text):
-            yield person.id
+    named = {person_id for word in _words_in(text) for person_id in known.by_word.get(word, ())}
+    # Names that are written without spaces stand within other words.
+    return named | {person_id for name, person_id in known.within if name in text}
 
 
 def _words_of(directory: Directory, person_id: str, name: str) -> set[str]:

@@ -34,6 +34,7 @@ from server.profiles.listing import last_seen
 from server.profiles.own_alerts import OwnAlert, own_alerts
 from server.profiles.standing_now import StandingNow, standing_now
 from server.store.database import Database
+from server.triage.following import follows_subject
 
 Months = Literal[1, 3, 6]
 MONTH_DAYS: Final = 30
@@ -108,6 +109,8 @@ class Profile(msgspec.Struct, frozen=True):
     all_alerts: bool
     log: tuple[LogLine, ...]
     grant: Grant | None
+    followed: bool
+    """By whom the page is for."""
 
 
 def known_subject(connection: Connection, directory: Directory, shown: str) -> Subject:
@@ -180,6 +183,7 @@ def read_profile(
         alerts, all_alerts = own_alerts(connection, subject)
         log = unmask_log(connection, [subject])
         seen = last_seen(connection, [subject], now).get(subject)
+        followed = follows_subject(connection, subject, actor)
     revealed = set() if grant is None else {subject}
     return Profile(
         pseudonym=known.pseudonym,
@@ -202,6 +206,7 @@ def read_profile(
         all_alerts=all_alerts,
         log=_masked_log(log, mask, revealed),
         grant=grant,
+        followed=followed,
     )
 
 

@@ -29,8 +29,7 @@ def escalate(
     joined = open_or_join_case(
         connection, wanted, actor=change.actor, at=change.at, case_id=case, title=title, owner=owner
     )
-    for number in joined.added:
-        note_escalated(connection, number, joined.case, actor=change.actor, at=change.at)
+    note_escalated(connection, joined.added, joined.case, actor=change.actor, at=change.at)
     added = set(joined.added)
     refused = tuple(
         Refused(number, Why.NO_CASE, {"message": message}) for number, message in joined.refused.items()

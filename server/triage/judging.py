@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, sel
 
 from server.alerts.closing import (
     accepted_in_row,
+    close_one,
     judged_before_history,
     ranges_of,
     take_back,
@@ -18,7 +19,7 @@ from server.alerts.closing import (
 from server.alerts.explaining import explain_moved
 from server.alerts.history import Changes, JudgedChange, Value, Verb, history_of, standing
 from server.alerts.parts import parts_of
-from server.alerts.queries import Verdict, close_alert
+from server.alerts.queries import REASON_CHARACTERS, Verdict, checked_words
 from server.alerts.ranking import CLOSED, HELD, OPEN, QueueDay, rank
 from server.store.postgresql import lock_queues
 from server.store.tables import alert_candidates, alert_history, alert_notes, alerts, case_alerts
@@ -45,22 +46,26 @@ def close(
     connection: Connection, change: Change, verdict: Verdict, reason: str, *, activity_days: int
 ) -> Outcome:
     """With the parts of each. Raises ValueError where the reason is empty, too long, or cannot be stored."""
+    reason = checked_words("a reason", reason, REASON_CHARACTERS)
     work = Work(connection, change, Verb.CLOSE)
     targets = work.targets(not_closed, with_main=True)
     of_main = parts_of(connection, [alert.id for alert in targets])
+    parts = rows_of(connection, [part for each in of_main.values() for part in each])
     for alert in targets:
-        close_alert(
-            connection,
-            alert.id,
-            verdict,
-            reason,
-            change.actor,
-            change.at,
-            activity_days=activity_days,
-            undo_group=work.group,
-        )
-        for each in (alert.id, *of_main.get(alert.id, ())):
-            work.note_changed(each)
+        for each in (alert, *(parts[number] for number in of_main.get(alert.id, ()))):
+            act = close_one(
+                connection,
+                each,
+                verdict.value,
+                reason,
+                actor=change.actor,
+                at=change.at,
+                activity_days=activity_days,
+                unit=alert.id,
+                undo_group=work.group,
+            )
+            work.note_act(act)
+            work.note_changed(each.id)
         work.note_done(alert.id)
     return work.outcome()
 

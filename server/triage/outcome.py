@@ -46,6 +46,8 @@ class Why(StrEnum):
     """Alert `alert`, which belongs to it, could not be."""
     FULL = "full"
     """It has as many notes as it may have: `most`."""
+    NOT_REACHED = "not_reached"
+    """The database failed before it was its turn."""
     NO_CASE = "no_case"
     """`message` says why it cannot go into the case."""
 
@@ -67,6 +69,7 @@ MESSAGES: Final[Mapping[Why, str]] = {
     Why.HAS_PARTS: "Other alerts were merged into alert {id} since.",
     Why.WITH_MAIN: "Alert {id} stays as it is, because alert {alert} does.",
     Why.FULL: "Alert {id} has {most} notes, the most that it may have.",
+    Why.NOT_REACHED: "Alert {id} is as it was: the database did not answer any more. Do it again.",
     Why.NO_CASE: "Alert {id} cannot go into the case: {message}",
 }
 """In English, which is the phrases' key; `id` and the refusal's values stand in them."""
@@ -121,6 +124,8 @@ class Change(msgspec.Struct, frozen=True):
     alerts: tuple[int, ...]
     versions: Mapping[int, int] = {}
     shown: Mapping[int, Shown] = {}
+    group: int | None = None
+    """What it is undone with, where the act began in an earlier transaction (in_turns.py)."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.alerts) <= BULK_MAX:

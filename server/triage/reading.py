@@ -22,6 +22,7 @@ class Note(msgspec.Struct, frozen=True):
     at: Milliseconds
     actor: str
     text: str
+    undo_group: int | None = None
 
 
 def notes_of(connection: Connection, alert_id: int, limit: int = NOTES_MAX) -> list[Note]:

@@ -10,14 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from server.alerts.closing import judged_in, put_back, take_back, warm_up
-from server.alerts.history import Step, Value, Verb, history_of, standing, steps_of_group
+from server.alerts.history import (
+    NOTE,
+    Changes,
+    Step,
+    Value,
+    Verb,
+    history_of,
+    note_undone,
+    standing,
+    steps_of_group,
+)
 from server.alerts.parts import parts_of
 from server.alerts.ranking import CLOSED, QueueDay
 from server.store.column_types import WHOLE_MAX
-from server.store.tables import triage_groups
+from server.store.tables import alert_notes, triage_groups
 from server.triage.judging import Keeping, give_way, opened_since, rank_anew
 from server.triage.outcome import BULK_MAX, Change, Outcome, Refused, Why, user_of
 from server.triage.work import Work, rows_of
@@ -29,16 +39,28 @@ class CannotUndo(Exception):
     """Nothing of the group is undone; the message says why."""
 
 
-def undo(connection: Connection, group: int, actor: str, at: int, *, keeping: Keeping) -> Outcome:
-    """In a write transaction that is alone. at: ms UTC. Raises CannotUndo."""
+def undo(
+    connection: Connection,
+    group: int,
+    actor: str,
+    at: int,
+    *,
+    keeping: Keeping,
+    only: frozenset[int] | None = None,
+) -> Outcome:
+    """In a write transaction that is alone. `only`: of these units, where it goes in turns (in_turns.py). at:
+    ms UTC. Raises CannotUndo."""
     _check_group(connection, group, actor, at)
+    if withdrawn := _withdraw_notes(connection, group, actor, at):
+        return withdrawn
     steps = steps_of_group(connection, group)
     if not steps:
         raise CannotUndo("none of these alerts is there any more")
     units: dict[int, list[Step]] = {}
     for step in steps:
-        units.setdefault(step.changes.unit, []).append(step)
-    numbers = tuple(step.alert for step in steps)
+        if only is None or step.changes.unit in only:
+            units.setdefault(step.changes.unit, []).append(step)
+    numbers = tuple(step.alert for unit in units.values() for step in unit) or (steps[0].alert,)
     work = Work(connection, Change(actor, at, numbers[:BULK_MAX]), Verb.UNDO)
     queues: set[QueueDay] = set()
     for unit in units.values():
@@ -50,6 +72,25 @@ def undo(connection: Connection, group: int, actor: str, at: int, *, keeping: Ke
         values = {"undone_at": at}
         connection.execute(update(triage_groups).where(triage_groups.c.id == group).values(values))
     return outcome
+
+
+def _withdraw_notes(connection: Connection, group: int, actor: str, at: int) -> Outcome | None:
+    """The words go, that there was a note stays: in the alert's history and in the audit trail."""
+    notes = alert_notes.c
+    found = connection.execute(select(notes.alert, notes.id).where(notes.undo_group == group)).all()
+    if not found:
+        return None
+    work = Work(connection, Change(actor, at, tuple(row.alert for row in found)), Verb.UNDO)
+    connection.execute(delete(alert_notes).where(notes.undo_group == group))
+    for alert, number in found:
+        changes = Changes(alert, columns={NOTE: (number, None)})
+        note_undone(connection, alert, changes, group, actor=actor, at=at)
+        work.audit(alert, {"verb": Verb.NOTE.value, "group": group, "note": number})
+        work.note_changed(alert)
+        work.note_done(alert)
+    mine = triage_groups.c.id == group
+    connection.execute(update(triage_groups).where(mine).values(undone_at=at))
+    return work.outcome()
 
 
 def _check_group(connection: Connection, group: int, actor: str, at: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from server import audit
 from server.alerts.history import Value, Verb
 from server.alerts.parts import parts_of
 from server.alerts.queries import checked_words
@@ -74,8 +73,8 @@ def wake(connection: Connection, change: Change) -> Outcome:
 
 
 def note(connection: Connection, change: Change, text: str) -> Outcome:
-    """Append-only: there is nothing to undo. Also to parts, and to closed alerts. Raises ValueError where the
-    text is empty, too long, or cannot be stored."""
+    """Also to parts, and to closed alerts. Undoing withdraws it. Raises ValueError where the text is empty,
+    too long, or cannot be stored."""
     text = checked_words("a note", text, NOTE_CHARACTERS)
     work = Work(connection, change, Verb.NOTE)
     numbers = func.count().label("numbers")
@@ -88,17 +87,10 @@ def note(connection: Connection, change: Change, text: str) -> Outcome:
 
     for alert in work.targets(has_room):
         row = {"alert": alert.id, "at": change.at, "actor": change.actor, "text": text}
-        made = insert(alert_notes).values(row).returning(alert_notes.c.id)
+        made = insert(alert_notes).values(row | {"undo_group": work.group}).returning(alert_notes.c.id)
         number = int(connection.execute(made).scalar_one())
         # Not the words: they may name somebody, and nothing is ever taken from the trail.
-        audit.append(
-            connection,
-            at=change.at,
-            actor=change.actor,
-            action="alert.note",
-            object=f"alert:{alert.id}",
-            detail={"note": number, "characters": len(text)},
-        )
+        work.audit(alert.id, {"note": number, "characters": len(text)})
         work.note_done(alert.id)
         work.note_changed(alert.id)
     return work.outcome()

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from server import audit
 from server.alerts.history import Changes, Value, Verb, change_alert
 from server.alerts.ranking import CLOSED
+from server.audit import Act
 from server.store.column_types import WHOLE_MAX
 from server.store.tables import alert_history, alerts, triage_groups
 from server.triage.outcome import Change, Outcome, Refused, Shown, Why, user_of
@@ -31,6 +32,7 @@ class Work:
         self._refused: list[Refused] = []
         self._changed: list[int] = []
         self._mains: set[Value] = set()
+        self._acts: list[Act] = []
 
     def targets(self, check: Check, *, with_main: bool = False) -> list[Row[Any]]:
         """Rows of the alerts that can be changed; the others are refused. In the order of the request.
@@ -128,17 +130,24 @@ class Work:
         return differs
 
     def audit(self, alert_id: int, detail: dict[str, Any] | None) -> None:
-        audit.append(
-            self.connection,
-            at=self.change.at,
-            actor=self.change.actor,
-            action=f"alert.{self.verb.value}",
-            object=f"alert:{alert_id}",
-            detail=detail,
+        self.note_act(
+            Act(
+                at=self.change.at,
+                actor=self.change.actor,
+                action=f"alert.{self.verb.value}",
+                object=f"alert:{alert_id}",
+                detail=detail,
+            )
         )
+
+    def note_act(self, act: Act) -> None:
+        """Written with the outcome, all at once."""
+        self._acts.append(act)
 
     @property
     def group(self) -> int:
+        if self._group is None:
+            self._group = self.change.group
         if self._group is None:
             row = {"at": self.change.at, "actor": self.change.actor, "verb": self.verb.value, "alerts": 0}
             made = insert(triage_groups).values(row).returning(triage_groups.c.id)
@@ -158,9 +167,12 @@ class Work:
         changed = tuple(dict.fromkeys(self._changed))
         mains = sorted(int(main) for main in self._mains if main is not None and main not in changed)
         mine = triage_groups.c.id == self._group
+        if self._acts:
+            audit.append_all(self.connection, self._acts)
         if self._group is not None and changed:
-            self.connection.execute(update(triage_groups).where(mine).values(alerts=len(changed)))
-        elif self._group is not None:
+            counted = {"alerts": triage_groups.c.alerts + len(changed)}
+            self.connection.execute(update(triage_groups).where(mine).values(counted))
+        elif self._group is not None and self.change.group is None:
             self.connection.execute(triage_groups.delete().where(mine))
         group = self._group if changed and undoable else None
         asked = {number: at for at, number in enumerate(self.change.alerts)}

@@ -10,9 +10,10 @@ import pytest
 
 from analytics.anomaly_explanation import Subject
 from analytics.anomaly_training import train
-from analytics.explanation import CopyFacts, copy_facts, sentence
+from analytics.explanation import CopyFacts, TotalFacts, copy_facts, sentence
 from analytics.measures import ACTIVITIES
 from analytics.panel import ActivityDays
+from analytics.risk import Level
 from tests.analytics.company_days import company, panel_of, quiet_today
 
 FACTS = CopyFacts(
@@ -82,10 +83,37 @@ def test_without_history_nothing_is_claimed_about_what_is_usual() -> None:
     assert "first copy" not in text
 
 
-def test_an_ordinary_day_is_called_ordinary() -> None:
-    assert "about as much as on their usual day" in told(bytes=100_000_000)
-    assert "less than on their usual day" in told(bytes=1_000_000)
+@pytest.mark.parametrize("taken", [1_000_000, 100_000_000, 150_000_000])
+def test_an_amount_that_is_not_above_the_usual_is_no_reason(taken: int) -> None:
+    """Whatever raises the score, a day with less than usual must not read as if that did."""
+    facts = msgspec.structs.replace(FACTS, bytes=taken)
+    levels: list[Level] = ["high", "critical", "medium"]
+    said, chinese = sentence(facts, levels=levels), sentence(facts, "zh", levels=levels)
+    assert "usual" not in said
+    assert "less" not in said
+    assert "平常" not in chinese
+    assert (
+        "(214 files) to a device first seen that day: 3 policies hit, the gravest of level critical," in said
+    )
+    assert "：命中 3 条策略，最高级别为严重，" in chinese
+    assert sentence(facts, levels=["low"]).split(": ")[1].startswith("1 policy hit, of level low")
+    assert "polic" not in sentence(facts)
+
+
+def test_an_amount_above_the_usual_leads_whatever_policies_hit() -> None:
+    assert sentence(FACTS, levels=["critical"]) == sentence(FACTS)
+
+
+def test_an_ordinary_amount_among_peers_is_not_said() -> None:
     assert "peer" not in told(peers_percentile=50.0)
+
+
+def test_all_days_are_said_beside_the_one_that_the_sentence_is_about() -> None:
+    total = TotalFacts(days=3, files=1_260, bytes=5_200_000_000)
+    assert "; 5.2 GB (1,260 files) on 3 days in all; 6 days before" in sentence(FACTS, total=total)
+    assert "；3 天共 5.2 GB（1,260 个文件）；" in sentence(FACTS, "zh", total=total)
+    one = TotalFacts(days=1, files=214, bytes=4_100_000_000)
+    assert sentence(FACTS, total=one) == sentence(FACTS)
 
 
 def test_absurd_ratios_are_not_spelled_out() -> None:

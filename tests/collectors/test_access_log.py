@@ -290,6 +290,9 @@ def test_one_log_that_is_none_keeps_no_other_from_being_read(tmp_path: Path) -> 
         assert "folder: " in (collector.detail() or "")
         folder.rmdir()
         folder.write_text(good)
+        observing.wait_for(
+            lambda: f"{folder} cannot" not in (collector.detail() or ""), 60, "look at the new file"
+        )
         observing.settle(0.5)
         with folder.open("a") as late:
             late.write(good)

@@ -6,6 +6,7 @@ a test in such a file that shall run on both, `databases("sqlite", "postgresql")
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database with all tables, to be copied: making one runs every migration."""
+    file = tmp_path_factory.mktemp("empty") / "leaver.db"
+    opened = open_database(f"sqlite:///{file}", clock=lambda: NOW)
+    upgrade(opened)
+    opened.close()
+    assert not file.with_name("leaver.db-wal").exists()
+    return file
+
+
 @pytest.fixture
 def new_database_url(request: pytest.FixtureRequest, dialect: str) -> Iterator[NewDatabaseUrl]:
     """Makes empty databases with all tables, each for a folder of its own. Commands on that folder as their
@@ -43,11 +55,8 @@ def new_database_url(request: pytest.FixtureRequest, dialect: str) -> Iterator[N
 
     def make(folder: Path) -> str:
         if server is None:
-            url = f"sqlite:///{folder}/leaver.db"
-            opened = open_database(url, clock=lambda: NOW)
-            upgrade(opened)
-            opened.close()
-            return url
+            empty: Path = request.getfixturevalue("empty_sqlite")
+            return f"sqlite:///{shutil.copy(empty, folder / 'leaver.db')}"
         made.append(server.new_database())
         url = server.url(made[-1])
         (folder / "server.toml").write_text(f'[database]\nurl = "{url}"\n', encoding="utf-8")

@@ -43,6 +43,8 @@ class QueueFilter(msgspec.Struct, frozen=True):
     """Empty: all."""
     channel: str = ""
     leavers: bool = False
+    following: bool = False
+    """What the viewer follows."""
     policy: str = ""
     """A rule's id."""
     owner: str = ""
@@ -84,6 +86,8 @@ class QueueFilter(msgspec.Struct, frozen=True):
                 yield name, value
         if self.leavers:
             yield "leavers", "1"
+        if self.following:
+            yield "following", "1"
         if self.since is not None:
             yield "since", self.since.isoformat()
         if self.until is not None:
@@ -117,6 +121,7 @@ def read_filter(query: Given) -> QueueFilter:
         severity=tuple(each for each in Severity if each.value in severities),
         channel=channel if channel in CHANNELS else "",
         leavers=query.get("leavers", "") == "1",
+        following=query.get("following", "") == "1",
         policy=_word(query.get("policy", "")),
         owner=_word(query.get("owner", "")),
         agent=_word(query.get("agent", "")),

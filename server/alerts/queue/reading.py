@@ -17,15 +17,20 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_,
 from sqlalchemy.orm import aliased
 
 from server.alerts.queue.filters import ME, NONE, Cursor, QueueFilter
-from server.alerts.queue.searching import Searched, SearchedWord
+from server.alerts.queue.searching import Agents, Searched, SearchedWord
 from server.alerts.severity import Severity, scores_of, severity_of
+from server.store.many_values import any_of
 from server.store.tables import alert_days, alert_rows, alerts, subject_events
+from server.triage.following import is_followed
 from server.triage.sleep import asleep
 
 PAGE_ROWS: Final = 100
 COUNTED_MAX: Final = 1000
 """More are "1,000+"."""
 RISEN_MAX: Final = 1000
+_NUMBER: Final = alerts.c.id + 0
+"""Not found by an index: SQLite would look up each alert that may fit, in the table, and sort them all. As it
+is, it goes through the queue's index in order, and stops when the page is full."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -38,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True):
     now: int
     searched: Searched
     leavers: Callable[[], Sequence[str]]
+    actor: str = ""
+    """The viewer as in the audit trail: "user:omar"."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -92,7 +99,7 @@ def _found(
     connection: Connection, asked: Asked, risen: dict[int, _Lifted], after: Cursor | None, limit: int
 ) -> list[Found]:
     at = alerts.c
-    query = _where(select(at.id, at.score, at.last_time), asked, by_score=True)
+    query = _where(select(at.id, at.score, at.last_time), asked)
     if risen:
         query = query.where(at.id.not_in(risen))
     columns = (at.score, at.last_time, at.id) if asked.filter.sort == "score" else (at.last_time, at.id)
@@ -102,7 +109,7 @@ def _found(
     found = [Found(row.id, row.score, row.last_time) for row in connection.execute(query)]
     if not risen:
         return found
-    moved = _where(select(at.id), asked, by_score=False).where(at.id.in_(risen))
+    moved = _where(select(at.id), asked, among=list(risen)).where(at.id.in_(risen))
     wanted = asked.filter.severity
     for number in connection.execute(moved).scalars():
         each = Found(number, *risen[number])
@@ -130,6 +137,8 @@ def _risen(connection: Connection) -> dict[int, _Lifted]:
     query = (
         select(alerts.c.id, alerts.c.score.label("own"), alerts.c.last_time, score, last)
         .join(part, part.c.merged_into == alerts.c.id)
+        # Said in words of its index: PostgreSQL takes all alerts for parts else, and reads every one.
+        .where(part.c.merged_into.is_not(None))
         .where(or_(part.c.score > alerts.c.score, part.c.last_time > alerts.c.last_time))
         .where(part.c.status == "open")
         .group_by(alerts.c.id, alerts.c.score, alerts.c.last_time)
@@ -140,13 +149,18 @@ def _risen(connection: Connection) -> dict[int, _Lifted]:
     return {id: _Lifted(max(own, score), max(own_last, last)) for id, own, own_last, score, last in rows}
 
 
-def _where(query: Select[Any], asked: Asked, *, by_score: bool) -> Select[Any]:
-    """`by_score`: whether the severity is told by the alert's own score."""
+def _where(query: Select[Any], asked: Asked, *, among: Sequence[int] | None = None) -> Select[Any]:
+    """`among`: these alone are asked about, and their severity is not told by their own score."""
     wanted = asked.filter
-    conditions = [alerts.c.merged_into.is_(None), _status(asked), *_of_alerts(asked), *_of_rows(wanted)]
-    if wanted.severity and by_score:
+    conditions = [
+        alerts.c.merged_into.is_(None),
+        _status(asked),
+        *_of_alerts(asked),
+        *_of_rows(wanted, among),
+    ]
+    if wanted.severity and among is None:
         conditions.append(or_(*(_severity(each) for each in wanted.severity)))
-    conditions += [_word(word) for word in asked.searched.words]
+    conditions += [_word(word, among) for word in asked.searched.words]
     return query.where(*conditions)
 
 
@@ -160,13 +174,15 @@ def _of_alerts(asked: Asked) -> Iterator[ColumnElement[bool]]:
     elif wanted.owner:
         yield at.owner == (asked.user if wanted.owner == ME else wanted.owner)
     if wanted.leavers:
-        leavers = asked.leavers()
+        leavers = any_of(asked.leavers())
         yield _own_or_of_part(lambda table: table.c.subject.in_(leavers))
+    if wanted.following:
+        yield _own_or_of_part(lambda table: is_followed(asked.actor, table))
     if wanted.agent:
         yield _own_or_of_part(lambda table: _of_agents(asked.searched.agents, table))
 
 
-def _of_rows(wanted: QueueFilter) -> Iterator[ColumnElement[bool]]:
+def _of_rows(wanted: QueueFilter, among: Sequence[int] | None) -> Iterator[ColumnElement[bool]]:
     row = alert_rows.c
     kept: list[ColumnElement[bool]] = []
     if wanted.channel:
@@ -174,16 +190,16 @@ def _of_rows(wanted: QueueFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.policy:
         kept.append(row.rules.contains(f",{wanted.policy},", autoescape=True))
     if kept:
-        yield _by_rows(and_(*kept))
+        yield _by_rows(and_(*kept), among)
 
 
 def _own_or_of_part(told: Callable[[FromClause], ColumnElement[bool]]) -> ColumnElement[bool]:
     part = alerts.alias("part")
     mains = select(part.c.merged_into).where(part.c.merged_into.is_not(None), told(part))
-    return or_(told(alerts), alerts.c.id.in_(mains))
+    return or_(told(alerts), _NUMBER.in_(mains))
 
 
-def _by_rows(told: ColumnElement[bool]) -> ColumnElement[bool]:
+def _by_rows(told: ColumnElement[bool], among: Sequence[int] | None) -> ColumnElement[bool]:
     """Parts are looked up from their side: few are merged."""
     part, row = alerts.alias("part"), alert_rows.c
     mains = (
@@ -191,20 +207,24 @@ def _by_rows(told: ColumnElement[bool]) -> ColumnElement[bool]:
         .join(alert_rows, row.alert == part.c.id)
         .where(part.c.merged_into.is_not(None), told)
     )
-    return or_(alerts.c.id.in_(select(row.alert).where(told)), alerts.c.id.in_(mains))
+    own = select(row.alert).where(told)
+    if among is not None:
+        # Else all rows are read once more for these few.
+        own = own.where(row.alert.in_(among))
+    return or_(alerts.c.id.in_(own), _NUMBER.in_(mains))
 
 
-def _word(word: SearchedWord) -> ColumnElement[bool]:
+def _word(word: SearchedWord, among: Sequence[int] | None) -> ColumnElement[bool]:
     """Each by itself: one may be a pseudonym, another one stand in the sentence."""
     row = alert_rows.c
     told = [row.words.contains(word.text, autoescape=True)]
     told += [row.rules.contains(f",{rule},", autoescape=True) for rule in word.rules]
-    ways = [_by_rows(or_(*told))]
+    ways = [_by_rows(or_(*told), among)]
     if word.subjects:
-        ways.append(_own_or_of_part(lambda table: table.c.subject.in_(word.subjects)))
+        ways.append(_own_or_of_part(lambda table: table.c.subject.in_(any_of(word.subjects))))
     if word.alert is not None:
         ways.append(_own_or_of_part(lambda table: table.c.id == word.alert))
-    if word.agents:
+    if word.agents.names:
         ways.append(_own_or_of_part(lambda table: _of_agents(word.agents, table)))
     return or_(*ways)
 
@@ -236,10 +256,9 @@ def _severity(severity: Severity) -> ColumnElement[bool]:
     return alerts.c.score.between(*scores_of(severity))
 
 
-def _of_agents(agents: Sequence[str], table: FromClause = alerts) -> ColumnElement[bool]:
+def _of_agents(agents: Agents, table: FromClause = alerts) -> ColumnElement[bool]:
     """Whose evidence came from one of these."""
     days, seen = alert_days.c, subject_events.c
-    subjects = select(seen.subject).where(seen.agent.in_(agents)).distinct()
     evidence = (
         select(days.alert)
         .select_from(alert_days)
@@ -247,10 +266,10 @@ def _of_agents(agents: Sequence[str], table: FromClause = alerts) -> ColumnEleme
             subject_events,
             (seen.subject == table.c.subject) & (seen.channel == days.channel) & (seen.day == days.day),
         )
-        .where(days.alert == table.c.id, seen.agent.in_(agents))
+        .where(days.alert == table.c.id, seen.agent.in_(agents.names))
         .correlate(table)
     )
-    return and_(table.c.subject.in_(subjects), evidence.exists())
+    return and_(table.c.subject.in_(any_of(agents.subjects)), evidence.exists())
 
 
 class StoredRow(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, Select, func, select, update
 
 from policies.rule_file import SHIPPED_RULES
-from server.pipeline.subject_state import BORROWED, ChannelDay
+from server.pipeline.subject_state import BORROWED
 from server.store.database import Database
 from server.store.tables import alert_days, alert_rows, alerts, channel_days
 from server.store.upsert import upsert
@@ -41,16 +41,16 @@ def queue_row(
     facts: Mapping[str, Any],
     sentence: Mapping[str, str],
     channels: Iterable[str],
-    days: Sequence[ChannelDay],
 ) -> QueueRow:
-    """`channels`: of its evidence. `days`: those that are evidence whole."""
+    """`channels`: of its evidence. The volume is that of the sentence."""
+    total = facts.get("total", {})
     # Of steps alone no day is evidence whole: what the largest of them took.
     steps = max((int(step["bytes"]) for step in facts.get("steps", ())), default=0)
     return QueueRow(
         channels=listed(channel.removesuffix(BORROWED) for channel in channels),
         rules=listed(str(rule["id"]) for rule in facts.get("rules", ())),
-        files=sum(row.files for row in days),
-        bytes=sum(row.bytes for row in days) if days else steps,
+        files=int(total.get("files", 0)),
+        bytes=int(total["bytes"]) if total.get("days") else steps,
         words=queue_words(facts, sentence),
     )
 
@@ -104,7 +104,7 @@ def fill_rows(connection: Connection, *, limit: int = _AT_ONCE) -> int:
     rows: dict[int, QueueRow] = {}
     for alert in found:
         places = by_alert.get(alert.id, [])
-        made = queue_row(alert.facts, alert.sentence, (channel for channel, _, _ in places), ())
+        made = queue_row(alert.facts, alert.sentence, (channel for channel, _, _ in places))
         files, size = sum(files for _, files, _ in places), sum(size for _, _, size in places)
         rows[alert.id] = msgspec.structs.replace(made, files=files, bytes=size or made.bytes)
     write_rows(connection, rows)

@@ -19,6 +19,7 @@ from server.alerts.queue.rows import shipped_ids
 from server.alerts.severity import Severity, severity_of
 from server.people.directory import Directory
 from server.people.pseudonyms import candidate
+from server.triage.following import Followed
 
 Standing = Literal["new", "in_work", "snoozed", "closed", "merged"]
 Mask = Callable[[Sequence[str]], Sequence[str]]
@@ -70,11 +71,13 @@ class QueueRowView(msgspec.Struct, frozen=True):
     """What whoever changes it says that they saw: VERSION:EVENTS:SCORE:LAST, with its parts."""
     version: int
     """Of what people did with it: whoever changes it says which they saw."""
+    followed: Followed = ""
+    """By the viewer."""
     stamp: str = ""
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What rows are made with. `pseudonyms`: by subject. `parts`, `cases`: by alert."""
+    """What rows are made with. `pseudonyms`: by subject. `parts`, `cases`, `followed`: by alert."""
 
     directory: Directory
     key: bytes
@@ -84,6 +87,7 @@ class Sight(msgspec.Struct, frozen=True):
     cases: Mapping[int, int]
     mask: Mask
     now: int
+    followed: Mapping[int, Followed] = {}
 
 
 def row_views(found: Sequence[Found], stored: Mapping[int, StoredRow], sight: Sight) -> list[QueueRowView]:
@@ -139,6 +143,7 @@ def _view(row: StoredRow, title: Title, masked: Mapping[str, str], sight: Sight)
         case=sight.cases.get(row.id),
         seen=_seen(row, parts),
         version=row.triage_version,
+        followed=sight.followed.get(row.id, ""),
     )
     digest = hashlib.sha256(msgspec.json.encode(view)).hexdigest()
     return msgspec.structs.replace(view, stamp=digest[:_STAMP])

@@ -30,7 +30,8 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class OneAlert(msgspec.Struct, frozen=True):
-    """`version`: to be sent along with what shall not go through over somebody else's change."""
+    """`version`: to be sent along with what shall not go through over somebody else's change; `seen`: with
+    what shall not go through over events that came since either."""
 
     alert: AlertView
     parts: tuple[Part, ...]
@@ -38,6 +39,7 @@ class OneAlert(msgspec.Struct, frozen=True):
     standing: str
     case: int | None
     version: int
+    seen: str
 
 
 class EvidenceAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +70,7 @@ def one(console: Console, ask: Ask, _query: Nothing, _body: None) -> OneAlert:
     note_view(console, ask, f"alert:{opened.view.id}")
     parts = tuple(Part(share.source, share.points) for share in opened.stored.shares)
     row = opened.row
-    return OneAlert(opened.view, parts, row.owner, row.standing, row.case, row.version)
+    return OneAlert(opened.view, parts, row.owner, row.standing, row.case, row.version, row.seen)
 
 
 def evidence(console: Console, ask: Ask, query: EvidenceAsked, _body: None) -> Evidence:

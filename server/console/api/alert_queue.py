@@ -36,6 +36,7 @@ class QueueQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: tuple[Severity, ...] = ()
     channel: _Name = ""
     leavers: bool = False
+    following: bool = False
     policy: _Name = ""
     owner: _Name = ""
     agent: _Name = ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from starlette.datastructures import QueryParams
 
+from event_schema.struct_base import Milliseconds
 from server.alerts.below_views import NotAlertedView
 from server.alerts.queue.filters import read_filter
 from server.alerts.queue.saved import (
@@ -22,18 +23,19 @@ from server.alerts.queue.state import BudgetState
 from server.api.errors import ApiError
 from server.console.api_calls import ApiCall, Nothing
 from server.console.page import Ask, Console
-from server.console.pages.below import DAYS, ROWS_MAX, below_the_line
+from server.console.pages.below import ROWS_MAX, below_the_line
 from server.people.roles import Right
 
 
 class BelowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    days: Annotated[int, msgspec.Meta(ge=1, le=max(DAYS))] = 7
+    days: Literal[1, 7, 28] = 7
     limit: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)] = ROWS_MAX
 
 
 class BelowAnswer(msgspec.Struct, frozen=True):
-    """The highest first. `budget`: how many of today's places are used."""
+    """The highest first, as they were at `read_at`. `budget`: how many of today's places are used."""
 
+    read_at: Milliseconds
     budget: BudgetState
     alerts: list[NotAlertedView]
 
@@ -53,8 +55,8 @@ class ViewsAnswer(msgspec.Struct, frozen=True):
 
 
 def below(console: Console, ask: Ask, query: BelowQuery, _body: None) -> BelowAnswer:
-    budget, found = below_the_line(console, ask, days=query.days, limit=query.limit)
-    return BelowAnswer(budget, found)
+    budget, found = below_the_line(console, ask, query.days)
+    return BelowAnswer(found.at, budget, found.rows[: query.limit])
 
 
 def views(console: Console, ask: Ask, _query: Nothing, _body: None) -> ViewsAnswer:

@@ -50,12 +50,12 @@ def agents(console: Console, ask: Ask, query: FleetQuery, _body: None) -> Agents
         sensor=query.sensor,
         leavers=query.leavers,
     )
-    found = fleet_page(console.made(Fleet).agents(ask.now), wanted, query.after)
+    found = fleet_page(console.made(Fleet).agents(), wanted, query.after)
     return AgentsAnswer(found.agents, found.count, found.next_after)
 
 
 def one_agent(console: Console, ask: Ask, _query: Nothing, _body: None) -> FleetAgent:
-    found = console.made(Fleet).agents(ask.now)
+    found = console.made(Fleet).agents()
     wanted = next((agent for agent in found if agent.name == ask.path["agent"]), None)
     if wanted is None:
         raise ApiError(404, "not_found", "there is no such agent")

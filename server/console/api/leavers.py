@@ -6,7 +6,7 @@ is a call of its own.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +19,7 @@ from server.console.pages.leaver_words import person_of
 from server.console.pages.leavers import found_leaver, note_leaver_view
 from server.console.pages.transparency import Stated
 from server.leavers.detail import FlagView
-from server.leavers.listing import PAGE_ROWS, LeaverPage, LeaverRow, Scope, list_leavers
+from server.leavers.listing import LeaverPage, LeaverRow, Scope, list_leavers
 from server.people.facts import AccountKind
 from server.people.hr_view import hr_reading
 from server.people.leaver_origins import DateChange
@@ -29,12 +29,15 @@ from server.people.sign_offs import SignOff
 from server.people.undo import PastImport, list_imports
 from server.transparency.statement import Statement
 
+ROWS_MAX: Final = 100
+"""Twice what a page shows."""
+
 
 class LeaversQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: Scope = "current"
     q: Annotated[str, Meta(max_length=100)] = ""
     after: Annotated[str, Meta(max_length=600)] = ""
-    limit: Annotated[int, Meta(ge=1, le=PAGE_ROWS)] = PAGE_ROWS
+    limit: Annotated[int, Meta(ge=1, le=ROWS_MAX)] = ROWS_MAX
 
 
 class ImportsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

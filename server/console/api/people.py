@@ -13,9 +13,10 @@ from event_schema.leaver_fields import PersonStatus
 from event_schema.struct_base import Milliseconds
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
-from server.console.api_calls import ApiCall
+from server.console.api_calls import ApiCall, Nothing
 from server.console.channel_words import ORDER
 from server.console.page import Ask, Console
+from server.console.pages.person import follow_person
 from server.people.dates import day_text
 from server.people.pseudonyms import UnknownPseudonym
 from server.people.roles import Right
@@ -42,6 +43,17 @@ from server.profiles.standing_now import StandingNow
 
 _NOBODY: Final = ""
 """An actor without grants."""
+
+
+class Follow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether all alerts of the person are followed from now on, for whoever asks alone."""
+
+    following: bool
+
+
+class Following(msgspec.Struct, frozen=True):
+    pseudonym: str
+    following: bool
 
 
 class PeopleQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -247,6 +259,10 @@ def _day(day: ChannelDay) -> DayOn:
     return DayOn(day_text(day.day), day.bytes, day.files, day.events, day.above_usual, day.risk, day.alerts)
 
 
+def follow(console: Console, ask: Ask, _query: Nothing, body: Follow) -> Following:
+    return Following(follow_person(console, ask, on=body.following), body.following)
+
+
 API = [
     ApiCall(
         "GET",
@@ -265,5 +281,14 @@ API = [
         query=PersonQuery,
         answer=PersonAnswer,
         summary="One person by pseudonym: dates, risk and channels by day, machines, alerts",
+    ),
+    ApiCall(
+        "POST",
+        "/api/v1/people/{pseudonym}/follow",
+        Right.TRIAGE,
+        follow,
+        body=Follow,
+        answer=Following,
+        summary="Follows a person's alerts, or no longer, for whoever asks alone",
     ),
 ]

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from server.alerts.queries import Verdict
 from server.api.errors import ApiError
 from server.console.api_calls import ApiCall
 from server.console.page import Ask, Console
-from server.console.triage_told import Do, Told, carried_out, keeping_of, owner_of, told
+from server.console.triage_told import Do, Told, carried_out, keeping_of, owner_of, told, undone
 from server.people.roles import Right
+from server.triage.following import follow
 from server.triage.judging import close, reopen
 from server.triage.merging import merge, unmerge
-from server.triage.undoing import undo
+from server.triage.outcome import Shown
 from server.triage.verbs import assign, note, snooze, wake
 
 TYPED_BYTES = 256 << 10
 
 
+_Seen = Annotated[str, Meta(pattern=r"^[0-9]{1,9}:[0-9]{1,15}:[0-9]{1,3}:[0-9]{1,15}$")]
+
+
 class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`versions`: by number, where a change shall not go through over somebody else's."""
+    """`versions`: by number, where a change shall not go through over somebody else's. `seen`: by number,
+    what the alert and its row of the queue say as `seen`; then nothing is closed or snoozed either that grew
+    since: the answer is 409 with the reason `grew`."""
 
     alerts: tuple[int, ...]
     versions: dict[int, int] = {}
+    seen: dict[int, _Seen] = {}
 
 
 class Assigned(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,20 +107,24 @@ def _unmerge(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
     return _done(console, ask, body, unmerge)
 
 
+def _follow(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, partial(follow, on=True))
+
+
+def _unfollow(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
+    return _done(console, ask, body, partial(follow, on=False))
+
+
 def _undo(console: Console, ask: Ask, _query: Any, body: Undone) -> Told:
-    keeping = keeping_of(console)
-    found = carried_out(
-        console,
-        ask,
-        (1,),
-        {},
-        lambda connection, change: undo(connection, body.group, change.actor, change.at, keeping=keeping),
-    )
-    return _changed(told(ask, found))
+    return _changed(told(ask, undone(console, ask, body.group)))
 
 
 def _done(console: Console, ask: Ask, body: Alerts, do: Do) -> Told:
-    return _changed(told(ask, carried_out(console, ask, body.alerts, body.versions, do)))
+    versions, shown = dict(body.versions), {}
+    for number, seen in body.seen.items():
+        versions[number], *rest = map(int, seen.split(":"))
+        shown[number] = Shown(*rest)
+    return _changed(told(ask, carried_out(console, ask, body.alerts, versions, do, shown)))
 
 
 def _changed(found: Told) -> Told:
@@ -144,5 +157,7 @@ API = [
     _call("reopen", _reopen, Alerts, "Opens closed alerts again, and takes their verdict back."),
     _call("merge", _merge, Merged, "Merges alerts into another one."),
     _call("unmerge", _unmerge, Alerts, "Takes alerts out of the one that they were merged into."),
+    _call("follow", _follow, Alerts, "Follows alerts, for whoever asks alone."),
+    _call("unfollow", _unfollow, Alerts, "Follows alerts no longer."),
     _call("undo", _undo, Undone, "Takes back what was done, within ten minutes."),
 ]

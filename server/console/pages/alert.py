@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from server import audit
 from server.accounts.views_recorded import note_view
 from server.alerts.history import history_of
 from server.alerts.related import SimilarAlert, judged_before, similar_alerts
@@ -26,10 +24,10 @@ from server.console.merged_shown import merged_shown
 from server.console.page import Ask, Console, Page
 from server.console.queue_words import family_word
 from server.console.times_shown import second
+from server.evidence_pack.custody import custody_of_alert
 from server.people.pseudonyms import candidate, known_pseudonyms, pseudonym_key
 from server.people.roles import Right
 from server.people.text_mask import masked_prose
-from server.store.tables import audit as audit_rows
 from server.triage.reading import notes_of
 
 CUSTODY_MAX: Final = 50
@@ -97,7 +95,7 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         key = pseudonym_key(connection)
         before = judged_before(connection, alert)
         lines = history_lines(history_of(connection, alert.id), notes_of(connection, alert.id), ask)
-        custody = _custody(connection, alert.id)
+        custody, more = custody_of_alert(connection, alert.id, limit=CUSTODY_MAX)
         merged = merged_shown(connection, alert.id, ask)
         cases = case_titles(connection, CHOICES_MAX, is_open=True)
     numbers, titles = list(cases), list(cases.values())
@@ -119,9 +117,9 @@ def _around(console: Console, ask: Ask, opened: Opened) -> dict[str, Any]:
         "history": history,
         "merged": merged,
         "custody": [
-            msgspec.structs.replace(row, reason=reason, detail=None)
-            for row, reason in zip(custody, reasons, strict=True)
+            msgspec.structs.replace(row, reason=reason) for row, reason in zip(custody, reasons, strict=True)
         ],
+        "custody_more": more,
         "case_choices": list(zip(numbers, titles, strict=True)),
         "policy_version": alert.policy_version,
         "model_id": alert.model_id,
@@ -144,20 +142,6 @@ def _similar(found: SimilarAlert, pseudonym: str, ask: Ask) -> SimilarShown:
         found.verdict,
         found.last_time,
     )
-
-
-def _custody(connection: Connection, alert_id: int) -> list[audit.Entry]:
-    """The latest first."""
-    columns = [audit_rows.c[name] for name in audit.Entry.__struct_fields__]
-    query = select(*columns).where(audit_rows.c.object == f"alert:{alert_id}")
-    rows = connection.execute(query.order_by(audit_rows.c.seq.desc()).limit(CUSTODY_MAX))
-    found = [audit.Entry(*row) for row in rows]
-    # What names somebody who was erased: no mask knows the name any more.
-    erased = audit.withheld(connection, [entry.seq for entry in found])
-    return [
-        msgspec.structs.replace(entry, reason=None, detail=None) if entry.seq in erased else entry
-        for entry in found
-    ]
 
 
 PAGES = [

@@ -15,6 +15,7 @@ from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.alert_shown import Opened, open_alert, values_of
 from server.console.page import Ask, Console, Page
+from server.console.said_words import said
 from server.people.roles import Right
 from server.people.unmaskings import REASON_CHARACTERS
 from server.policies.making_exceptions import (
@@ -74,7 +75,9 @@ def make(console: Console, ask: Ask) -> Response:
         problem = "; ".join(opened.sight.prose(each.message) for each in errors.errors[:3])
         return _page(console, ask, opened, typed, problem=problem, status=400)
     except (ValueError, UnknownPolicy) as error:
-        return _page(console, ask, opened, typed, problem=opened.sight.prose(str(error)), status=400)
+        return _page(
+            console, ask, opened, typed, problem=opened.sight.prose(said(ask, str(error))), status=400
+        )
     return _page(console, ask, opened, typed, prepared)
 
 

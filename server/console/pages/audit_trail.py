@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from server import audit
 from server.accounts.audit_reading import AuditPage, Wanted, read_page
+from server.accounts.audit_words import actor_words, detail_words, object_words
 from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
@@ -141,6 +142,10 @@ def _page(ask: Ask, found: AuditPage, problem: str) -> Response:
         older=f"/audit?{older}" if found.next_before is not None else "",
         newest="/audit?" + urlencode(filters, errors="replace") if ask.query.get("before") else "",
         problem=problem,
+        actor_words=lambda actor: actor_words(actor, ask.text),
+        object_words=lambda row: object_words(row.object, row.action, ask.text),
+        detail_words=lambda row: detail_words(row.detail, ask.text),
+        only=lambda **given: urlencode(given, errors="replace"),
         sees_names=may(ask.viewer.role, Right.SEE_NAMES),
     )
 

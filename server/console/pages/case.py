@@ -22,7 +22,7 @@ from server.console.ingest_watch import IngestWatch
 from server.console.numbers_asked import alert_numbers, whole_number
 from server.console.page import Ask, Console, Page
 from server.console.triage_told import owner_of
-from server.evidence_pack.custody import custody_shown
+from server.evidence_pack.custody import custody_of_case
 from server.people.roles import Right
 
 TYPED_BYTES: Final = 256 << 10
@@ -39,7 +39,7 @@ def case(console: Console, ask: Ask) -> Response:
     note_view(console, ask, f"case:{number}")
     with console.database.read() as connection:
         days = case_days(connection, number)
-        custody, more = custody_shown(
+        custody, more = custody_of_case(
             connection, number, [alert.id for alert in found.alerts], limit=CUSTODY_ROWS
         )
     typed = [row.reason for row in custody if row.reason is not None]

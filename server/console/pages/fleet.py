@@ -20,6 +20,7 @@ from server.console.charts.strip import StripCell, strip
 from server.console.fleet_reading import Fleet, FleetFilter, behind, counts, fleet_page, versions
 from server.console.ingest_watch import IngestWatch
 from server.console.page import Ask, Console, Page
+from server.console.said_words import said
 from server.people.roles import Right
 from server.store.column_types import is_storable
 
@@ -41,7 +42,7 @@ _TEXTS: Final = ("standing", "version", "department", "text")
 
 def fleet(console: Console, ask: Ask) -> Response:
     """GET /fleet?standing=&version=&department=&text=&gap=1&backlog=1&sensor=1&leavers=1&after="""
-    agents = console.made(Fleet).agents(ask.now)
+    agents = console.made(Fleet).agents()
     wanted = _filter(ask)
     shown = fleet_page(agents, wanted, ask.query.get("after", ""))
     known = versions(agents)
@@ -79,7 +80,7 @@ def agent(console: Console, ask: Ask) -> Response:
         agent=found,
         strip=strip([_cell(ask, day, names) for day, names in days.items()], ask.text("Days watched")),
         settings_now=None if settings is None else settings.version,
-        behind=behind(found.version, versions(console.made(Fleet).agents(ask.now))),
+        behind=behind(found.version, versions(console.made(Fleet).agents())),
         skew_ms=SKEW_MS,
         days=[_date(day, ask) for day in found.gaps],
         ingest=console.made(IngestWatch).now(),
@@ -93,7 +94,7 @@ def enrol(console: Console, ask: Ask) -> Response:
         with console.database.begin() as connection:
             token = create_token(connection, name, now=ask.now, actor=ask.viewer.actor)
     except RegistryError as error:
-        return ask.fragment_of("fleet/enrolled.html", status=422, problem=str(error), line=None)
+        return ask.fragment_of("fleet/enrolled.html", status=422, problem=said(ask, str(error)), line=None)
     console.made(Fleet).forget()
     host, _, port = ask.headers.get("host", "").rpartition(":")
     address = public_address(console.config, int(port) if host and port.isdigit() else 443)
@@ -126,7 +127,7 @@ def revoke_agent(console: Console, ask: Ask) -> Response:
 
 def _known(console: Console, ask: Ask) -> FleetAgent:
     wanted = ask.path["agent"]
-    found = next((each for each in console.made(Fleet).agents(ask.now) if each.name == wanted), None)
+    found = next((each for each in console.made(Fleet).agents() if each.name == wanted), None)
     if found is None:
         raise ApiError(404, "not_found", "there is no such agent")
     return found

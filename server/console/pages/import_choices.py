@@ -39,6 +39,13 @@ def stop_words(ask: Ask, report: ImportReport | None) -> StopWords | None:
             "{n} row is bad: mend it, or leave it out.|{n} rows are bad: mend them, or leave them out.",
             n=len(report.problems),
         ),
+        "same_people": ask.text(
+            "{n} known id comes with another name and none of the person's accounts:"
+            " another person, most likely."
+            "|{n} known ids come with another name and none of the person's accounts:"
+            " other people, most likely.",
+            n=report.others,
+        ),
         "ignore_columns": ask.text("A column that is not read is called almost as one of the dates."),
         "expect_leavers": ask.text(
             "It would mark {new} of {active} people as leaving.", new=report.new_leavers, active=report.active
@@ -70,6 +77,7 @@ def chosen_options(ask: Ask, draft: Draft) -> ImportOptions:
             encoding=None,
             add_unmatched=ask.form.get("add_unmatched") == "yes",
             skip_bad_rows=False,
+            same_people=False,
             ignore_columns=False,
             expect_leavers=None,
             expect_withdrawn=None,
@@ -78,7 +86,7 @@ def chosen_options(ask: Ask, draft: Draft) -> ImportOptions:
     field, typed = ask.form.get("field", ""), ask.form.get("typed", "").strip()
     number = int(typed) if typed.isdecimal() and len(typed) < 9 else None
     match field:
-        case "skip_bad_rows" | "ignore_columns":
+        case "skip_bad_rows" | "same_people" | "ignore_columns":
             return msgspec.structs.replace(old, **{field: ask.form.get("meant") == "yes"})
         case "expect_leavers" | "expect_withdrawn" | "expect_accounts":
             return msgspec.structs.replace(old, **{field: number})

@@ -15,7 +15,7 @@ from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.pages.leaver_words import all_words, days_words, person_path
 from server.console.pages.leavers import leaver_page, note_leaver_view, today
-from server.console.pages.said_words import said as said_words
+from server.console.said_words import said as said_words
 from server.leavers.activity import open_alerts, with_activity
 from server.leavers.detail import FlagView, PersonCard, leaver_detail, person_card
 from server.leavers.named import UnknownLeaver, person_named

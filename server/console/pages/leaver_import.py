@@ -25,7 +25,7 @@ from server.console.pages.import_choices import (
     unmatched_rows,
 )
 from server.console.pages.leaver_words import all_words
-from server.console.pages.said_words import said
+from server.console.said_words import said
 from server.people.csv_encoding import UnreadableFile
 from server.people.file_header import guessed_columns
 from server.people.hr_columns import COLUMNS
@@ -137,6 +137,7 @@ def _preview(
     messages = [] if report is None else [*report.problems, *report.notes]
     with hr_reading(console.database) as connection:
         named = names_of(connection, [each.id for each in changes])
+    taken = draft.options.same_people
     return ask.page(
         "leavers/preview.html",
         status=status,
@@ -155,6 +156,9 @@ def _preview(
         bad=0 if report is None else len(report.problems),
         rows=ROWS,
         unmatched=unmatched_rows(report),
+        held=0 if report is None or taken else report.others,
+        names=look.names,
+        others=look.others[:ROWS],
         stop=stop_words(ask, report),
         changed=ask.query.get("changed") == "yes",
         problem=problem,
@@ -184,7 +188,8 @@ def apply(console: Console, ask: Ask) -> Response:
     except UnreadableFile as error:
         return _begin(console, ask, problem=said(ask, str(error)))
     if not report.applied:
-        look = Look(report.people_version, report, None)
+        with _turn():
+            look = drafts.look(console.database, draft, now=ask.now)
         return _preview(console, ask, draft, look, status=409)
     drafts.drop(draft)
     return ask.redirect(f"/leavers/imports/{report.import_id}?done=yes")

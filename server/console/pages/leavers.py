@@ -24,6 +24,7 @@ from server.leavers.named import UnknownLeaver
 from server.people.pseudonyms import person_subject, shown_names
 from server.people.roles import Right
 from server.people.sign_offs import NOTE_CHARACTERS, SIGNED_BY
+from server.people.standing import NOTICE_LOOK_BACK_DAYS
 
 STRIP_DAYS: Final = 14
 TEXT_CHARACTERS: Final = 100
@@ -106,6 +107,7 @@ def leaver_page(
         done=ask.query.get("done", ""),
         undo=ask.query.get("change", "") if ask.query.get("change", "").isdecimal() else "",
         note_characters=NOTE_CHARACTERS,
+        look_back=NOTICE_LOOK_BACK_DAYS,
         **all_words(ask),
     )
 

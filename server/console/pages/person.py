@@ -34,7 +34,7 @@ from server.console.pages.people_asked import (
 from server.console.slow_reads import SlowReads
 from server.people.company import load_company
 from server.people.directory import Directory
-from server.people.pseudonyms import UnknownPseudonym
+from server.people.pseudonyms import UnknownPseudonym, known_pseudonyms, subject_of
 from server.people.roles import Right
 from server.people.text_mask import masked_prose
 from server.people.unmaskings import Grant
@@ -50,6 +50,7 @@ from server.profiles.profile import (
     span_of,
 )
 from server.profiles.standing_now import StandingNow, standing_now
+from server.triage.following import follow_subject
 
 _RISING: Final = 3
 """Points within a week from which on risk is said to rise or fall."""
@@ -84,6 +85,7 @@ def person(console: Console, ask: Ask) -> Response:
         found=found,
         who=Who(found.pseudonym, found.grant),
         grant_until={} if found.grant is None else {found.pseudonym: found.grant.until},
+        may_follow=ask.viewer.may(Right.TRIAGE),
         may_unmask=ask.viewer.may(Right.UNMASK) and ask.viewer.session is not None,
         unmask_back=f"/people/{quote(found.pseudonym)}",
         badge=leaver_words(found.standing, ask.text),
@@ -102,6 +104,24 @@ def person(console: Console, ask: Ask) -> Response:
         day_date=day_date,
         **_shown(ask, known, asked, activity, found.standing),
     )
+
+
+def follow(console: Console, ask: Ask) -> Response:
+    """POST /people/{pseudonym}/follow: `following` 1, or nothing for no longer."""
+    follow_person(console, ask, on=ask.form.get("following", "") == "1")
+    return ask.redirect(f"/people/{quote(ask.path['pseudonym'])}")
+
+
+def follow_person(console: Console, ask: Ask, *, on: bool) -> str:
+    """The pseudonym as it is written. Raises ApiError(404)."""
+    try:
+        with console.database.begin() as connection:
+            subject = subject_of(connection, ask.path["pseudonym"])
+            pseudonym = known_pseudonyms(connection, [subject])[subject]
+            follow_subject(connection, subject, pseudonym, actor=ask.viewer.actor, at=ask.now, on=on)
+    except UnknownPseudonym:
+        raise ApiError(404, "not_found", "there is no such page") from None
+    return pseudonym
 
 
 def activity_part(console: Console, ask: Ask) -> Response:
@@ -293,6 +313,7 @@ def _trend(now: int | None, before: int | None) -> str:
 
 PAGES = [
     Page("GET", "/people/{pseudonym}", Right.SEE_ALERTS, person),
+    Page("POST", "/people/{pseudonym}/follow", Right.TRIAGE, follow),
     Page("GET", "/people/{pseudonym}/activity", Right.SEE_ALERTS, activity_part),
     Page("GET", "/people/{pseudonym}/hours", Right.SEE_ALERTS, hours_part),
 ]

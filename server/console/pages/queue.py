@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from markupsafe import Markup
@@ -31,6 +31,9 @@ from server.console.queue_words import (
     verdict_word,
 )
 from server.people.roles import Right, Role
+
+SEVEN_DAYS: Final = 7
+"""Today and the six days before."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -65,11 +68,12 @@ def queue(console: Console, ask: Ask) -> Response:
 
 def _built_in(ask: Ask) -> list[tuple[str, str]]:
     """Views that everybody has: name and query."""
-    week_ago = datetime.fromtimestamp(ask.now / 1000, ask.zone).date() - timedelta(days=7)
+    first = datetime.fromtimestamp(ask.now / 1000, ask.zone).date() - timedelta(days=SEVEN_DAYS - 1)
     return [
         (ask.text("Mine"), QueueFilter(owner="me").query()),
+        (ask.text("Following"), QueueFilter(following=True).query()),
         (ask.text("Unassigned critical"), QueueFilter(owner="none", severity=(Severity.CRITICAL,)).query()),
-        (ask.text("Leavers this week"), QueueFilter(leavers=True, since=week_ago).query()),
+        (ask.text("Leavers, last 7 days"), QueueFilter(leavers=True, since=first).query()),
     ]
 
 

@@ -1,5 +1,5 @@
 """Where the queue and alert pages post what an analyst decides: take, snooze, close, merge, note, escalate,
-and undo.
+follow, and undo.
 
 A form names alerts (`ids`, several times), and may say of which state they were shown: `seen` as ID:VERSION,
 or ID:VERSION:EVENTS:SCORE:LAST, where closing and snoozing shall swallow nothing that came since.
@@ -11,6 +11,7 @@ loses what they typed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -20,18 +21,18 @@ from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.places import local_place
 from server.console.snooze_times import snooze_until
-from server.console.triage_told import DONE, Do, Told, carried_out, keeping_of, owner_of, told
+from server.console.triage_told import DONE, Do, Told, carried_out, keeping_of, owner_of, told, undone
 from server.people.roles import Right
 from server.retention import DAY_MS
 from server.store.column_types import is_storable
 from server.triage.escalating import Escalated
 from server.triage.escalating import escalate as escalate_alerts
+from server.triage.following import follow as follow_alerts
 from server.triage.judging import close as close_alerts
 from server.triage.judging import reopen as reopen_alerts
 from server.triage.merging import merge as merge_alerts
 from server.triage.merging import unmerge as unmerge_alerts
 from server.triage.outcome import Change, Outcome, Shown
-from server.triage.undoing import undo as undo_group
 from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX
 from server.triage.verbs import assign as assign_alerts
 from server.triage.verbs import note as note_alerts
@@ -103,10 +104,13 @@ def unmerge(console: Console, ask: Ask) -> Response:
 
 
 def escalate(console: Console, ask: Ask) -> Response:
-    """`case`: a number, or nothing for a new one with `title`."""
+    """`case`: a number, or nothing for a new one with `title`, which is called by the alert where no title is
+    sent at all."""
     given = ask.form.get("case", "").strip()
     case = _number(ask, given) if given else None
     title = ask.form.get("title", "").strip() or None
+    if case is None and title is None and "title" in ask.form:
+        raise ApiError(400, "no_title", ask.text("Give the new case a title, or choose a case."))
     owner = ask.viewer.user if ask.viewer.token is None else None
     found: list[Escalated] = []
 
@@ -115,22 +119,22 @@ def escalate(console: Console, ask: Ask) -> Response:
         return found[-1].outcome
 
     numbers, versions, _ = _named(ask)
-    outcome = carried_out(console, ask, numbers, versions, do)
+    outcome = carried_out(console, ask, numbers, versions, do, at_once=True)
     return _answer(ask, told(ask, outcome, case=found[-1].case))
+
+
+def follow(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, partial(follow_alerts, on=True))
+
+
+def unfollow(console: Console, ask: Ask) -> Response:
+    return _done(console, ask, partial(follow_alerts, on=False))
 
 
 def undo(console: Console, ask: Ask) -> Response:
     """`group`: as the answer said that is undone."""
     group = _number(ask, ask.form.get("group", ""))
-    keeping = keeping_of(console)
-    outcome = carried_out(
-        console,
-        ask,
-        (1,),
-        {},
-        lambda connection, change: undo_group(connection, group, change.actor, change.at, keeping=keeping),
-    )
-    return _answer(ask, told(ask, outcome))
+    return _answer(ask, told(ask, undone(console, ask, group)))
 
 
 def _done(console: Console, ask: Ask, do: Do) -> Response:
@@ -197,6 +201,8 @@ _HANDLERS: dict[str, Callable[[Console, Ask], Response]] = {
     "merge": merge,
     "unmerge": unmerge,
     "escalate": escalate,
+    "follow": follow,
+    "unfollow": unfollow,
     "undo": undo,
 }
 PAGES = [

@@ -2,6 +2,7 @@
 // raw records in a dialog, and names that hide themselves when their time is over.
 
 import { ask, dialogOpen, onKey, sayRefusal, toast } from "./console.js";
+import { lacksTitle, readyCase } from "./escalate.js";
 import "./unmask.js";
 
 const page = document.querySelector(".alert-page");
@@ -15,6 +16,12 @@ document.addEventListener("submit", async (event) => {
   if (!form.matches("[data-verb]")) return;
   event.preventDefault();
   if (form.dataset.busy) return;
+  if (form.closest("#escalate") && lacksTitle(form)) {
+    const problem = form.querySelector("[data-problem]");
+    problem.textContent = words.untitled;
+    problem.hidden = false;
+    return;
+  }
   form.dataset.busy = "1";
   const answer = await ask(form.action, {
     method: "POST", headers: { accept: "application/json" }, body: new URLSearchParams(new FormData(form)),
@@ -51,6 +58,12 @@ async function undoGroup(group) {
   location.reload();
   return true;
 }
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-opens=escalate]")) return;
+  const form = document.querySelector("#escalate form");
+  readyCase(form, form.elements.title.defaultValue);
+});
 
 // A verdict brings its usual reason, unless something else was typed.
 document.addEventListener("change", (event) => {

@@ -4,7 +4,7 @@ import "./unmask.js";
 
 onKey((key) => {
   if ("136".includes(key)) { document.querySelector(`[data-months="${key}"]`)?.click(); return true; }
-  if ("[]c".includes(key)) { document.querySelector(`[data-key="${key}"]`)?.click(); return true; }
+  if ("[]cw".includes(key)) { document.querySelector(`[data-key="${key}"]`)?.click(); return true; }
   return false;
 });
 

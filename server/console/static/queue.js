@@ -10,12 +10,12 @@ const PANEL_MS = 90;
 const spoken = $("#spoken")?.dataset ?? {}, words = $("#queue-words").dataset;
 const picked = new Set();
 const drafts = new Map();
-let current = null, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "", turn = 0;
+let current = null, selectedAt = 0, panelTimer = 0, panelAsked = null, checking = false, again = false, seen = "", turn = 0;
 
 const list = () => holder.querySelector("[data-list]");
 const rows = () => [...holder.querySelectorAll("tr[data-id]")];
 const row = (id) => document.getElementById(`a${id}`);
-const told = (tr) => ({ id: Number(tr.dataset.id), version: tr.dataset.version, score: Number(tr.dataset.score) });
+const told = (tr) => ({ id: Number(tr.dataset.id), version: tr.dataset.version, score: Number(tr.dataset.score), followed: tr.dataset.followed });
 
 // ---- the cursor and the panel
 function select(tr, { scroll = true, at = PANEL_MS } = {}) {
@@ -26,7 +26,10 @@ function select(tr, { scroll = true, at = PANEL_MS } = {}) {
   if (scroll) tr.scrollIntoView({ block: "nearest" });
   if (!panel.checkVisibility()) return;
   clearTimeout(panelTimer);
-  panelTimer = setTimeout(() => show(tr.dataset.id), at);
+  // A key that is held passes over rows; one that is pressed once has nothing to wait for.
+  const passing = performance.now() - selectedAt < PANEL_MS;
+  selectedAt = performance.now();
+  panelTimer = setTimeout(() => show(tr.dataset.id), passing ? at : 0);
 }
 
 async function show(id, { force = false } = {}) {
@@ -252,6 +255,7 @@ onKey((key) => {
     case "e": act("close", targets()); return true;
     case "m": act("merge", targets()); return true;
     case "E": act("escalate", targets()); return true;
+    case "w": act("follow", targets()); return true;
     case ".": if (!pill.hidden) load(address(), { keep: true }); return true;
     case "o": case "Enter": {
       const focused = document.activeElement;

@@ -1,6 +1,7 @@
 // What is done to alerts from the keyboard: dialogs for close, assign, snooze and merge, one request at a time,
 // what was refused stays on the screen with everything typed, and eight seconds to undo.
 import { ask, sayRefusal, toast } from "./console.js";
+import { lacksTitle, readyCase } from "./escalate.js";
 
 const words = document.getElementById("queue-words").dataset;
 const say = (phrase, values) => phrase.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
@@ -17,6 +18,11 @@ export function onDone(then, now) { after = then; find = now; }
 export function act(verb, alerts, fields = {}) {
   if (!alerts.length) return;
   if (verb === "take") { send("assign", alerts, { owner: "me", ...fields }); return; }
+  if (verb === "follow") {
+    // What is followed already is so no longer, where all of them are.
+    send(alerts.every((each) => each.followed === "alert") ? "unfollow" : "follow", alerts, fields);
+    return;
+  }
   const dialog = document.getElementById(`${verb}-dialog`);
   chosen = alerts;
   const about = alerts.length === 1 ? say(words.one, { id: alerts[0].id }) : say(words.many, { n: alerts.length });
@@ -24,6 +30,11 @@ export function act(verb, alerts, fields = {}) {
   problem(dialog, "");
   if (verb === "merge") dialog.querySelector("[name=into]").value = worst(alerts).id;
   dialog.showModal();
+  if (verb === "escalate") {
+    const [first] = alerts, more = alerts.length - 1;
+    readyCase(dialog.querySelector("form"), say(more ? words.titleMany : words.titleOne, { id: first.id, n: more }));
+    return;
+  }
   (dialog.querySelector("input:checked") ?? dialog.querySelector("input, select, textarea")).focus();
 }
 
@@ -107,9 +118,7 @@ for (const form of document.querySelectorAll("form[data-verb]")) {
       if (!fields.reason.trim()) { form.elements.reason.focus(); return; }
     }
     let alerts = chosen;
-    if (verb === "escalate") {
-      if (fields.case) delete fields.title;
-    }
+    if (verb === "escalate" && lacksTitle(form)) { problem(dialog, words.untitled); return; }
     if (verb === "merge") {
       fields.into = fields.into.replace("#", "").trim();
       alerts = chosen.filter((each) => String(each.id) !== fields.into);

@@ -83,7 +83,13 @@ from server.store.tables.people import (
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
 from server.store.tables.scim import scim_users
 from server.store.tables.service_tokens import service_tokens
-from server.store.tables.triage import alert_history, alert_notes, triage_groups
+from server.store.tables.triage import (
+    alert_history,
+    alert_notes,
+    followed_alerts,
+    followed_subjects,
+    triage_groups,
+)
 from server.store.tables.unmaskings import unmaskings
 from server.store.tables.uses import trait_uses
 
@@ -126,6 +132,8 @@ __all__ = [
     "erasures",
     "event_blocks",
     "evidence_packs",
+    "followed_alerts",
+    "followed_subjects",
     "hidden_hits",
     "import_mappings",
     "installation",

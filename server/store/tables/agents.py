@@ -20,6 +20,8 @@ agents = Table(
     Column("clock_offset", BigInteger, nullable=False, default=0, comment="ms to add to the agent's times"),
     Column("clock_doubted_since", BigInteger, comment="event_clock.AgentClock"),
     Column("clock_doubted", BigInteger, comment="event_clock.AgentClock"),
+    # How many there are and since when, without reading what each said last.
+    Index("ix_agents_created", "created_at"),
 )
 
 agent_keys = Table(

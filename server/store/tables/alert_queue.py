@@ -37,5 +37,7 @@ _TOLD = (alerts.c.status, alerts.c.merged_into, alerts.c.owner, alerts.c.subject
 """What a row is filtered by: in the index, so that no alert's JSON is passed over."""
 Index("ix_alerts_by_score", alerts.c.score, alerts.c.last_time, alerts.c.id, *_TOLD)
 Index("ix_alerts_by_time", alerts.c.last_time, alerts.c.id, alerts.c.score, *_TOLD)
-Index("ix_alerts_subject", alerts.c.subject, alerts.c.last_time, alerts.c.id)
+_COUNTED = (alerts.c.status, alerts.c.merged_into, alerts.c.score)
+"""What the list of people counts of each."""
+Index("ix_alerts_subject", alerts.c.subject, alerts.c.last_time, alerts.c.id, *_COUNTED)
 Index("ix_alerts_changed", alerts.c.updated_at, alerts.c.triage_version)

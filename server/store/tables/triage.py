@@ -46,7 +46,29 @@ alert_notes = Table(
     Column("at", BigInteger, nullable=False),
     Column("actor", PlainText(256), nullable=False),
     Column("text", PlainText(), nullable=False, comment="typed: may name people"),
+    Column("undo_group", BigInteger, comment="of triage_groups: it is withdrawn with that"),
     Index("ix_alert_notes_alert", "alert", "id"),
-    comment="append-only",
+    Index("ix_alert_notes_undo_group", "undo_group"),
+    comment="append-only, but for what its author withdraws at once",
     sqlite_autoincrement=True,
+)
+
+followed_alerts = Table(
+    "followed_alerts",
+    metadata,
+    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, whose own it is"),
+    Column("alert", ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Index("ix_followed_alerts_alert", "alert"),
+    comment="alerts that somebody follows: triage/following.py",
+)
+
+followed_subjects = Table(
+    "followed_subjects",
+    metadata,
+    Column("actor", PlainText(256), primary_key=True, comment="user:NAME, whose own it is"),
+    Column("subject", PlainText(128), primary_key=True, comment="person:ID or account:NAME"),
+    Column("since", BigInteger, nullable=False),
+    Index("ix_followed_subjects_subject", "subject"),
+    comment="people whose alerts somebody follows: triage/following.py",
 )

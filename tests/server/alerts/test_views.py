@@ -12,8 +12,8 @@ import pytest
 from event_schema.control_records import CollectorState, Heartbeat
 from event_schema.leaver_fields import PersonStatus
 from event_schema.ocsf_objects import User
-from server.alerts.view_types import Unmasking
 from server.alerts.views import alert_detail, alert_views
+from server.people.unmaskings import grant
 from tests.server.pipeline.conftest import DAY, NOW, Server
 from tests.server.pipeline.endpoint import Endpoint, copied_file
 
@@ -75,8 +75,10 @@ def test_unmasked_view_names_the_person_and_the_queue_forgets_it_again(server: S
     endpoint.enrol(server.database)
     server.employ(notice_date=TODAY - 20, last_working_day=TODAY + 6)
     _copy(server, endpoint, 3)
-    unmasking = Unmasking("cli:omar", NOW, "case 42")
-    [named] = alert_views(server.database, unmasking=unmasking)
+    [shown] = alert_views(server.database)
+    with server.database.begin() as connection:
+        granted = grant(connection, shown.who.pseudonym, actor="cli:omar", at=NOW, reason="case 42")
+    [named] = alert_views(server.database, grants={granted.subject: granted})
     assert (named.who.name, named.who.accounts) == ("Alice Example", ("alice",))
     [masked] = alert_views(server.database)
     assert (masked.who.name, masked.who.accounts, masked.who.id) == (None, (), None)

@@ -135,6 +135,18 @@ def test_half_the_company_gone_stops_until_the_number_is_said(
     assert listed[0]["imported_at_dt"].endswith("Z")
 
 
+def test_another_person_under_a_known_id_stops_until_a_parameter_says_that_they_are_one(
+    server: RunningServer, hr: httpx.Client
+) -> None:
+    assert hr.post(PLACE, content=b"id,name,accounts\nE1,May Li,may\n", headers=CSV).status_code == 200
+    other = b"id,name,accounts\nE1,Bo Hart,bo\n"
+    answer = hr.post(PLACE, content=other, headers=CSV)
+    assert (answer.status_code, answer.json()["answer"]) == (409, "same_people=true")
+    assert answer.json()["others"] == 1
+    assert "May" not in answer.text
+    assert hr.post(f"{PLACE}?same_people=true", content=other, headers=CSV).json()["changed"] == 1
+
+
 def test_what_an_import_did_is_told_person_by_person_and_taken_back(
     server: RunningServer, hr: httpx.Client
 ) -> None:

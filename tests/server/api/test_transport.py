@@ -288,7 +288,7 @@ def test_unknown_paths_and_methods_are_refused_and_the_connection_ends(
     server: RunningServer, client: httpx.Client
 ) -> None:
     for method, path, status in [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1/status/", 404),
         ("POST", "/v1/nothing", 404),
         ("GET", "/v1/records", 405),

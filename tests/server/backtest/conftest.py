@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.server.pipeline.conftest import _nothing_is_collected, new_server, server
+from tests.server.pipeline.conftest import new_server, server
 
-__all__ = ["_nothing_is_collected", "new_server", "server"]
+__all__ = ["new_server", "server"]

@@ -45,18 +45,22 @@ def test_the_trail_is_listed_newest_first_with_who_what_why_and_when_in_utc(
             action="alert.unmask",
             object="alert:7",
             reason="case\x1b[31m 17",
+            detail={"score": 87, "people": ["E1", "E2"], "until": 1_790_000_000_000},
         )
     shown = _list(tmp_path)
     assert shown.exit_code == 0, shown.output
     lines = shown.stdout.splitlines()
-    assert lines[0] == "    5  2024-10-04 00:00:01Z  cli:anna as leaver  alert.unmask  alert:7"
+    assert lines[0] == "    5  2024-10-04 00:00:01Z  anna as leaver (command line)  alert.unmask  alert 7"
     assert lines[1].startswith("       case")
+    assert lines[2] == "       people: E1, E2; score: 87; until: 2026-09-21 14:13 UTC"
     assert "\x1b" not in shown.stdout
-    assert [line.split()[0] for line in lines[2:]] == ["4", "3", "2", "1"]
+    assert [line.split()[0] for line in lines[3:]] == ["4", "3", "2", "1"]
     found = json.loads(_list(tmp_path, "--json", "--since", "2024-10-04").stdout)
     assert [(each["seq"], each["at_dt"], each["reason"]) for each in found] == [
         (5, "2024-10-04T00:00:01.000Z", "case\x1b[31m 17")
     ]
+    assert (found[0]["actor"], found[0]["object"]) == ("cli:anna as leaver", "alert:7")
+    assert found[0]["detail"]["score"] == 87
     assert _list(tmp_path, "--since", "2024-10-05").stdout == "Nothing on record.\n"
     cut = _list(tmp_path, "--limit", "2").stdout
     assert ("alert:3" in cut, "alert:2" in cut, "(--limit)" in cut) == (True, False, True)

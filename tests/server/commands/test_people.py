@@ -135,6 +135,18 @@ def test_what_is_stopped_after_it_was_agreed_to_is_not_said_to_be_taken_over(
     assert _version(database) == 1
 
 
+def test_another_person_under_a_known_id_is_taken_over_only_where_that_is_said(
+    database: Database, tmp_path: Path
+) -> None:
+    assert _import(tmp_path, _file(tmp_path, b"id,name,accounts\n1,May Li,may\n")).exit_code == 0
+    file = _file(tmp_path, b"id,name,accounts\n1,Bo Hart,bo\n")
+    stopped = _import(tmp_path, file)
+    assert (stopped.exit_code, "--same-people says that they are the same" in stopped.stdout) == (3, True)
+    assert "others    1 known id with another name" in stopped.stdout
+    assert "May" not in stopped.stdout
+    assert _import(tmp_path, file, "--same-people").exit_code == 0
+
+
 def test_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
     result = _run(tmp_path, "import", "--dry-run", _file(tmp_path, GOOD.encode()))
     assert result.exit_code == 0

@@ -14,11 +14,11 @@ from server.command_line import main
 from server.people.pseudonyms import known_pseudonyms
 from tests.server.backtest.test_what_would_differ import LARGE, _copy, _larger
 from tests.server.backtest.trials import close, saved
-from tests.server.pipeline.conftest import NOW, Server, _nothing_is_collected, new_server, server
+from tests.server.pipeline.conftest import NOW, Server, new_server, server
 from tests.server.pipeline.endpoint import Endpoint
 from tests.server.policies.rule_texts import BUILD_SERVER, EXCEPTION, RULE
 
-__all__ = ["_nothing_is_collected", "new_server", "server"]
+__all__ = ["new_server", "server"]
 pytestmark = pytest.mark.databases("sqlite")
 
 

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from server.accounts.session_types import COOKIE
 from server.console.phrases import Language
 from server.console.rendering import Theme
 from server.people.roles import Role
 from tests.server.console.site import Site
+
+PATIENCE_MS = 60_000
+"""A machine that is busy with other tests may take long; nothing waits for it when all is well."""
+expect.set_options(timeout=PATIENCE_MS)
 
 WIDE = {"width": 1440, "height": 860}
 NARROW = {"width": 1280, "height": 800}
@@ -65,7 +69,7 @@ class Browsers:
             color_scheme="dark" if theme == "dark" else "light",
             timezone_id=time_zone,
         )
-        opened.set_default_timeout(10_000)
+        opened.set_default_timeout(PATIENCE_MS)
         if role is not None:
             site.choose_look(role, user=user, language=language, theme=theme, time_zone=time_zone)
             value = site.cookie(role, user=user)

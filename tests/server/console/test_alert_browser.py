@@ -15,7 +15,6 @@ from tests.server.console.browser import Browsers, errors_of, picture
 from tests.server.console.company import CAREFUL, CompanySite
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.long]
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from server import audit
+from server.accounts import audit_reading
+from server.accounts.audit_words import ACTORS, KEYS, NAMED_ACTORS, NAMED_OBJECTS, OBJECTS
+from server.console.phrases import chinese
 from server.people.directory import raise_people_version
 from server.people.pseudonyms import give_pseudonyms
 from server.people.roles import Role
@@ -107,6 +111,35 @@ def test_an_administrator_never_reads_which_pseudonym_somebody_has(told: Site) -
         assert export.strip() == ""
 
 
+MODEL = "0b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"
+
+
+def test_who_and_what_are_shown_by_kind_and_name_and_details_without_json(site: Site) -> None:
+    at = site.clock()
+    write(site.database, at, actor="cli:root", action="model.activate", object=f"model:{MODEL}", detail={})
+    detail = {"before": None, "steps": ["export", "copy"], "whole": True, "from": at, "by": {"rule": 3}}
+    write(site.database, at, action="user.role", object="user:demo-hr", detail=detail)
+    client = site.client(Role.ADMINISTRATOR)
+    text = client.get("/audit", params={"from": "2020-01-01"}).text
+    for shown in ("root (command line)", "model 0b1c2d3e…", "user demo-hr", ">analy.one<"):
+        assert shown in text, shown
+    for shown in ("none", "export, copy", "yes", "rule: 3", " UTC"):
+        assert f'<span class="name">{shown}' in text or shown in text, shown
+    assert not any(raw in text for raw in ("[&#34;", "{&#34;", ">user:analy.one<", ">cli:root<"))
+    # As it is stored: where the pointer rests, as a filter, and for programs.
+    assert f'title="model:{MODEL}"' in text
+    for wanted in ("model 0b1c2d3e", f"model:{MODEL}"):
+        found = client.get("/api/v1/audit", params={"object": wanted}).json()["rows"]
+        assert [row["object"] for row in found] == [f"model:{MODEL}"]
+    assert found[0]["actor"] == "cli:root"
+
+
+def test_words_of_the_trail_are_there_in_chinese() -> None:
+    tables = (ACTORS, NAMED_ACTORS, OBJECTS, NAMED_OBJECTS)
+    said = {phrase for table in tables for phrase in table.values()} | KEYS
+    assert [phrase for phrase in said if phrase not in chinese()] == []
+
+
 def test_an_agent_that_has_somebodys_name_is_not_confirmed(site: Site) -> None:
     write(site.database, site.clock(), actor="agent:qiurongs-laptop", action="agent.renew", object="key:1")
     write(site.database, site.clock(), action="agent.revoke", object="qiurongs-laptop", reason="lost")
@@ -142,6 +175,36 @@ def test_filters_and_pages(site: Site) -> None:
     day = f"{client.get('/api/v1/audit', params={'object': 'alert:77'}).json()['rows'][0]['at_dt'][:10]}"
     within = client.get("/api/v1/audit", params={"from": day, "to": day, "action": "alert.view"}).json()
     assert [row["object"] for row in within["rows"]] == ["alert:77"]
+
+
+def test_a_search_for_words_reads_so_many_rows_and_says_how_far_it_came(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_reading, "_AT_ONCE", 20)
+    monkeypatch.setattr(audit_reading, "ROWS_READ", 50)
+    at = site.clock() - 500 * DAY
+    write(site.database, at, action="erasure.run", reason="the first of all")
+    for number in range(150):
+        write(site.database, at + number, action="alert.view", object=f"alert:{number}")
+    client = site.client(Role.ADMINISTRATOR)
+    query: dict[str, Any] = {"text": "first of all"}
+    found, looked = [], []
+    while True:
+        page = client.get("/api/v1/audit", params=query).json()
+        found += [row["action"] for row in page["rows"]]
+        if page["next_before"] is None:
+            break
+        looked.append(page["next_before"])
+        query["before"] = page["next_before"]
+    assert found == ["erasure.run"]
+    assert 3 <= len(looked) <= 5
+    assert all(before - after == 50 for before, after in pairwise(looked))
+    # What the database can tell apart is found in one go.
+    for query in ({"action": "erasure."}, {"action": "erasure.", "actor": "ANALY"}):
+        page = client.get("/api/v1/audit", params=query).json()
+        assert ([row["action"] for row in page["rows"]], page["next_before"]) == (["erasure.run"], None)
+    assert not client.get("/api/v1/audit", params={"action": "ERASURE."}).json()["rows"]
+    assert not client.get("/api/v1/audit", params={"action": "eras_re."}).json()["rows"]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from sqlalchemy import select
 
 from server.cases.changing import add_note, open_or_join_case
 from server.evidence_pack import jobs, making
+from server.evidence_pack.stored import begin_pack
 from server.evidence_pack.verifier import verify
 from server.people.roles import Role
-from server.store.tables import audit
+from server.store.tables import audit, cases
 from tests.server.alerts.recorded_leak import SECRETS
 from tests.server.console.site import Site
 
@@ -249,3 +250,28 @@ def test_who_cancels_a_pack_is_on_record_once(
     _made(analyst, case)
     assert analyst.post("/packs/1/cancel").status_code == 303
     assert _actions_of(site, "pack:1") == ["pack.make", "pack.cancel"]
+
+
+def test_custody_tells_of_names_read_packs_made_and_cases_and_names_nobody(
+    site: Site, analyst: httpx.Client
+) -> None:
+    shown = analyst.get("/alerts/1").text
+    people = list(dict.fromkeys(re.findall(r'data-pseudonym="([PA]-\w+)"', shown)))
+    assert people
+    reason = {"reason": "asked by Berta Braun for alice", "back": "/alerts/1"}
+    for each in people:
+        assert analyst.post(f"/people/{each}/unmask", data=reason).status_code == 303
+        assert analyst.post(f"/people/{each}/hide", data={"back": "/alerts/1"}).status_code == 303
+    escalated = analyst.post("/alerts/escalate", data={"ids": "1", "title": "a case", "back": "/alerts/1"})
+    assert escalated.status_code == 303
+    with site.database.begin() as connection:
+        number = int(connection.execute(select(cases.c.id)).scalars().all()[-1])
+    pack = begin_pack(site.database, number, reason=None, actor="user:omar", at=site.clock(), alerts=1)
+    for place in ("/alerts/1", f"/cases/{number}"):
+        text = analyst.get(place).text
+        custody = text[text.index('class="case-custody"' if "cases" in place else 'id="custody"') :]
+        for act in ("alert.view", "alert.escalate", "pseudonym.unmask", "pseudonym.hide", "pack.make"):
+            assert act in custody, (place, act)
+        assert all(each in custody for each in (*people, f"pack:{pack}"))
+        assert "asked by [name] for [name]" in custody
+        assert [word for word in SECRETS if word.casefold() in custody.casefold()] == []

@@ -47,6 +47,23 @@ def test_hr_sees_names_and_dates_and_what_is_open(company: Site) -> None:
     assert "leavers.view" in _actions(company)
 
 
+def test_hr_sees_from_when_to_when_somebody_is_watched_as_leaving(company: Site) -> None:
+    client = company.client(Role.HR)
+
+    def said(person: str) -> str:
+        page = client.get(f"/leavers/{person}").text
+        whole = page.partition("Watched as leaving</dt>")[2].partition("</dd>")[0]
+        return " ".join(re.sub("<[^>]*>", " ", whole).split())
+
+    after = "After the last day, what is done with their accounts and devices is watched without an end."
+    assert said("E1003") == f"20 Oct 2026 – 24 Nov 2026 , 12:00 from the notice date {after}"
+    _post(client, "/leavers/flag", person="E1007", last_day="2026-12-18")
+    assert said("E1007") == (
+        f"19 Sep 2026 – 18 Dec 2026 from 90 days before the last day, as no notice date is known {after}"
+    )
+    assert client.get("/api/v1/leavers").json()["leavers"][0]["watched_from"] == "2026-10-20"
+
+
 def test_analysts_see_pseudonyms_in_the_page_and_on_each_leavers_page(company: Site) -> None:
     client = company.client(Role.ANALYST)
     page = client.get("/leavers?scope=all")

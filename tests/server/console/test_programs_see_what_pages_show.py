@@ -176,7 +176,7 @@ def test_what_is_below_the_line_is_told_as_the_page_tells_it(
     ] * 2
     page = analyst.get("/alerts/below?days=28").text
     assert "About [name]" in page and "Alice" not in page
-    assert days == [28, 28]
+    assert days == [28], "one reading for all who look"
     assert analyst.get("/api/v1/alerts/below?days=29").status_code == 400
 
 

@@ -22,6 +22,17 @@ pytestmark = pytest.mark.databases("sqlite")
 COUNT = 130
 
 
+_WAITS_OF_KEYS = """() => {
+  const waits = [], own = window.setTimeout;
+  window.setTimeout = (what, ms, ...more) => { waits.push(ms); return own(what, ms, ...more); };
+  const press = () => document.body.dispatchEvent(
+    new KeyboardEvent("keydown", { key: "j", bubbles: true, cancelable: true }));
+  press(); press();
+  window.setTimeout = own;
+  return waits;
+}"""
+
+
 @pytest.fixture
 def full(tmp_path: Path, database_url: str) -> Iterator[Site]:
     opened = Site(tmp_path, database_url=database_url, leak_files=0)
@@ -309,3 +320,14 @@ def test_an_open_page_says_anew_how_long_ago_it_was_and_what_it_cannot_show(
     page.keyboard.press("j")
     page.clock.fast_forward("00:01")
     expect(page.locator("#panel .problem")).to_contain_text(f"Alert {here(page)} cannot be shown now")
+
+
+def test_one_key_is_followed_by_the_panel_at_once_and_a_held_one_passes_by(
+    browsers: Browsers, full: Site
+) -> None:
+    page = queue(browsers, full)
+    page.wait_for_timeout(200)
+    assert page.evaluate(_WAITS_OF_KEYS) == [0, 90]
+    alert = here(page)
+    expect(page.locator(f"#panel [data-alert='{alert}'], #panel [data-panel='{alert}']")).to_be_visible()
+    page.context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,11 @@ def test_every_rule_that_is_shipped_has_a_title_in_chinese() -> None:
     }
     assert len(titles) > 80
     assert titles - chinese().keys() == set()
+
+
+@pytest.mark.databases("sqlite")
+def test_the_leavers_view_asks_for_the_seven_days_that_it_names(site: Site) -> None:
+    today = datetime.fromtimestamp(site.clock() / 1000, UTC).date()
+    page = site.client(Role.ANALYST).get("/alerts").text
+    address = f'href="/alerts?leavers=1&amp;since={today - timedelta(days=6)}"'
+    assert re.search(rf"{re.escape(address)}[^>]*>\s*Leavers, last 7 days", page)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.console.pages.said_words import _KNOWN, said
 from server.console.phrases import chinese, phrase
+from server.console.said_words import _KNOWN, said
 from server.people.dates import UnreadableDate, read_day, read_minute
 
 

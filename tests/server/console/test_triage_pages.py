@@ -11,11 +11,13 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from server import audit
 from server.alerts.history import history_of
 from server.alerts.queries import REASON_CHARACTERS, get_alert
 from server.console.phrases import chinese
 from server.console.snooze_times import snooze_until
 from server.console.triage_told import DONE
+from server.people.pseudonyms import give_pseudonyms
 from server.people.roles import Role
 from server.store.tables import alert_notes, alerts, cases
 from server.triage.outcome import BULK_MAX, MESSAGES
@@ -237,6 +239,38 @@ def test_what_grew_since_it_was_shown_is_not_closed_unseen(site: Site, client: h
     assert post(client, "close", 2, **typed | {"seen": f"2:{looked[1]}"}).json()["done"] == [2]
 
 
+def test_programs_are_refused_what_grew_since_they_looked(site: Site, client: httpx.Client) -> None:
+    del client.headers["hx-request"]
+    one = client.get("/api/v1/alerts/2").json()["seen"]
+    listed = {row["id"]: row["seen"] for row in client.get("/api/v1/alerts").json()["alerts"]}
+    assert listed[2] == one
+    with site.database.begin() as connection:
+        connection.execute(update(alerts).where(alerts.c.id == 2).values(events=507))
+    until = site.clock() + HOUR
+    for verb, more in (("close", {"verdict": "expected", "reason": "x"}), ("snooze", {"until": until})):
+        body = {"alerts": [2], "seen": {"2": one}, **more}
+        refused = client.post(f"/api/v1/alerts/{verb}", json=body)
+        assert (refused.status_code, refused.json()["reason"]) == (409, "grew")
+        assert "1 → 507 events" in refused.json()["error"]
+    # Nobody's task swallows nothing.
+    body = {"alerts": [2], "seen": {"2": one}, "owner": "me"}
+    assert client.post("/api/v1/alerts/assign", json=body).status_code == 200
+    later = client.get("/api/v1/alerts/2").json()["seen"]
+    for seen, status in ((one, 409), ("2", 400), ("1:2:3", 400), (later, 200)):
+        body = {"alerts": [2], "seen": {"2": seen}, "verdict": "expected", "reason": "x"}
+        assert client.post("/api/v1/alerts/close", json=body).status_code == status
+
+
+def test_a_new_case_needs_a_title(site: Site, client: httpx.Client) -> None:
+    refused = post(client, "escalate", 2, title="  ", case="")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "no_title")
+    assert refused.json()["error"] == "Give the new case a title, or choose a case."
+    assert 'name="title" maxlength="200" value="Alert 2" autofocus' in site.client(Role.ANALYST).get(
+        "/alerts/2"
+    ).text.replace("  ", " ")
+    assert post(client, "escalate", 2, title="Alert 2").json()["case"] == 1
+
+
 def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_words(
     site: Site, client: httpx.Client
 ) -> None:
@@ -251,3 +285,54 @@ def test_cases_that_are_open_are_offered_and_one_that_was_closed_is_refused_in_w
     refused = post(client, "escalate", 3, case=into)
     assert refused.status_code == 409
     assert refused.json()["error"] == "It was closed as confirmed leak by eve. Reopen it first."
+
+
+def test_what_is_followed_is_found_and_marked_for_who_follows_it(site: Site, client: httpx.Client) -> None:
+    del client.headers["hx-request"]
+    assert post(client, "follow", 2).json()["message"] == "1 alert followed"
+    page = site.client(Role.ANALYST)
+    listed = page.get("/alerts?following=1").text
+    assert re.findall(r'<tr id="a(\d+)"', listed) == ["2"]
+    assert 'data-followed="alert"' in listed
+    assert "★ Following" in page.get("/alerts/2").text
+    answer = client.get("/api/v1/alerts?following=true").json()
+    assert [(row["id"], row["followed"]) for row in answer["alerts"]] == [(2, "alert")]
+    site.add_user("eve", Role.ANALYST)
+    eve = site.client(Role.ANALYST, user="eve")
+    assert "<tr id=" not in eve.get("/alerts?following=1").text
+    told = client.post("/api/v1/alerts/unfollow", json={"alerts": [2]}).json()
+    assert (told["done"], told["group"]) == ([2], None)
+    # A person, and so the alerts of theirs.
+    with site.database.begin() as connection:
+        give_pseudonyms(connection, ["person:p3"])
+    pseudonym = next(r["pseudonym"] for r in client.get("/api/v1/alerts").json()["alerts"] if r["id"] == 3)
+    assert page.post(f"/people/{pseudonym}/follow", data={"following": "1"}).status_code == 303
+    assert "★ Following" in page.get(f"/people/{pseudonym}").text
+    assert re.findall(r'<tr id="a(\d+)"', page.get("/alerts?following=1").text) == ["3"]
+    body = {"following": False}
+    gone = client.post(f"/api/v1/people/{pseudonym.lower()}/follow", json=body)
+    assert gone.json() == {"pseudonym": pseudonym, "following": False}
+    assert client.post("/api/v1/people/P-00000/follow", json=body).status_code == 404
+    assert "<tr id=" not in page.get("/alerts?following=1").text
+    with site.database.read() as connection:
+        told_of = [(e.action, e.object) for e in audit.newest(connection, limit=30)]
+    assert ("person.follow", f"person:{pseudonym}") in told_of
+
+
+def test_ones_own_note_is_withdrawn_from_the_alerts_page_for_ten_minutes(
+    site: Site, client: httpx.Client
+) -> None:
+    del client.headers["hx-request"]
+    group = post(client, "note", 2, text="about the wrong one").json()["group"]
+    page, eve = site.client(Role.ANALYST), None
+    assert "Withdraw the note" in page.get("/alerts/2").text
+    site.add_user("eve", Role.ANALYST)
+    eve = site.client(Role.ANALYST, user="eve")
+    assert "Withdraw the note" not in eve.get("/alerts/2").text
+    assert client.post("/alerts/undo", data={"group": group}).json()["done"] == [2]
+    shown = page.get("/alerts/2").text
+    assert "about the wrong one" not in shown
+    assert "withdrew a note" in shown
+    post(client, "note", 2, text="a later one")
+    site.clock.now += 601_000
+    assert "Withdraw the note" not in page.get("/alerts/2").text

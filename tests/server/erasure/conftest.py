@@ -1,5 +1,5 @@
 """The chain without its HTTPS side, from the pipeline's tests."""
 
-from tests.server.pipeline.conftest import _nothing_is_collected, new_server, server
+from tests.server.pipeline.conftest import new_server, server
 
-__all__ = ["_nothing_is_collected", "new_server", "server"]
+__all__ = ["new_server", "server"]

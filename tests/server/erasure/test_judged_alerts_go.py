@@ -7,7 +7,8 @@ from sqlalchemy import select
 from server.alerts.history import history_of
 from server.alerts.queries import Verdict
 from server.retention import ACTIVITY_DAYS
-from server.store.tables import alert_history, alert_notes, alerts
+from server.store.tables import alert_history, alert_notes, alerts, followed_alerts, followed_subjects
+from server.triage.following import follow, follow_subject
 from server.triage.judging import close
 from server.triage.merging import merge
 from server.triage.reading import notes_of
@@ -28,6 +29,9 @@ def test_notes_and_history_go_and_parts_stand_by_themselves(server: Server) -> N
         merge(connection, of(102), 101)
         assign(connection, of(101), "omar")
         note(connection, of(101, 102), f"Zymborska, Xanthippe ({PERSON}) and Jo did it together")
+        follow(connection, of(101, 102), on=True)
+        for subject in (f"person:{PERSON}", "person:E2"):
+            follow_subject(connection, subject, "P-XXXXX", actor="user:omar", at=1, on=True)
         reason = f"as Xanthippe Zymborska ({PERSON}) said"
         close(connection, of(103), Verdict.EXPECTED, reason, activity_days=ACTIVITY_DAYS)
     erase(server)
@@ -41,4 +45,6 @@ def test_notes_and_history_go_and_parts_stand_by_themselves(server: Server) -> N
         (kept,) = notes_of(connection, 102)
         assert kept.text == "[name] ([name]) and Jo did it together"
         assert [step.verb for step in history_of(connection, 102)] == ["unmerge", "merge"]
+        assert list(connection.execute(select(followed_alerts.c.alert)).scalars()) == [102]
+        assert list(connection.execute(select(followed_subjects.c.subject)).scalars()) == ["person:E2"]
         assert history_of(connection, 103)[0].reason == "as [name] ([name]) said"

@@ -119,7 +119,7 @@ def test_a_masked_pack_verifies_tells_all_and_names_nobody(
         assert told["title"] == "[name] took customers"
         custody = _lines(archive, "custody.jsonl")
         assert [row["action"] for row in custody] == [
-            *("case.open", "case.add", "case.note", "alert.close", "case.close")
+            *("case.open", "case.add", "alert.escalate", "case.note", "alert.close", "case.close")
         ]
         manifest = json.loads(archive.read("manifest.json"))
         with database.read() as connection:
@@ -157,7 +157,7 @@ def test_rows_of_custody_can_be_worked_out_again_unless_they_say_that_something_
     # Nor of those behind, which could be worked out from a guess at it.
     assert [row["action"] for row in rows if row["hash"] is None] == ["alert.close", "case.close"]
     assert [row["previous_hash"] for row in rows if row["hash"] is None] == [None, None]
-    assert len(told) == 3
+    assert len(told) == 4
 
 
 @pytest.mark.databases("sqlite")

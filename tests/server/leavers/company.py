@@ -44,7 +44,8 @@ def make_company(database: Database) -> None:
             STAFF.encode(),
             actor="test",
             at=NOW,
-            options=ImportOptions(expect_leavers=9, time_zone="Asia/Shanghai"),
+            # A site with a recorded leak knows E1001 as somebody else.
+            options=ImportOptions(expect_leavers=9, time_zone="Asia/Shanghai", same_people=True),
         )
         kefu = AccountWords(
             "kefu",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select, update
 
+from event_schema.byte_size import byte_size
 from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence
@@ -16,6 +17,7 @@ from server.look_back.queue import look_back_state
 from server.people.undo import undo_import
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
+    alert_rows,
     alerts,
     event_blocks,
     leaver_versions,
@@ -161,6 +163,26 @@ def test_a_flag_raises_an_alert_about_what_was_done_before_and_says_that_it_was_
     (joined,) = rows(server, alerts)
     assert (joined["id"], joined["looked_back_at"]) == (alert["id"], alert["looked_back_at"])
     assert joined["last_time"] == NOW + 1000
+
+
+def test_a_widened_alert_says_the_same_volume_in_its_sentence_and_beside_it(server: Server) -> None:
+    endpoint = Endpoint("desk-1")
+    enrolled(server, [endpoint])
+    take_over(server, STAYS)
+    sizes = {20: 50_000_000, 12: 70_000_000, 3: 20_000_000}
+    for back, size in sizes.items():
+        server.take(endpoint.record([archive(NOW - back * DAY, size=size)]))
+    server.now += DAY
+    flag(server)
+    assert look_back(server) == 1
+    (alert,) = rows(server, alerts)
+    (row,) = rows(server, alert_rows)
+    days = alert["facts"]["days"]
+    assert len(days) > 1
+    assert alert["facts"]["total"] == {"days": len(days), "files": row["files"], "bytes": row["bytes"]}
+    told = f"{byte_size(row['bytes'])} ({row['files']} files) on {len(days)} days in all"
+    assert told in alert["sentence"]["en"]
+    assert row["bytes"] > max(sizes.values())
 
 
 def test_a_withdrawn_resignation_takes_the_hits_back_and_leaves_the_alert_to_people(server: Server) -> None:

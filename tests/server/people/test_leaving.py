@@ -46,6 +46,29 @@ def test_who_stays_is_no_leaver_and_who_is_on_notice_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("employment", "now", "begins"),
+    [
+        (Employment(last_day=day("2026-12-04")), NOW, "2026-09-05"),
+        (Employment(notice_day=day("2026-11-02"), last_day=day("2026-12-04")), NOW, "2026-11-02"),
+        (Employment(notice_day=day("2026-11-02"), last_day=day("2026-11-13")), NOW, "2026-11-02"),
+        (Employment(notice_day=day("2026-11-02")), NOW, "2026-11-02"),
+    ],
+)
+def test_rules_for_who_is_leaving_hold_from_the_notice_on(
+    employment: Employment, now: int, begins: str
+) -> None:
+    found = _leaver(PersonFacts("E1", "Asia/Shanghai", employments=(employment,)), now=now)
+    assert found.notice_at == ms(f"{begins}T00:00:00+08:00")
+
+
+def test_who_had_left_when_it_was_said_was_never_watched_as_leaving() -> None:
+    flag = LeaverFlag(day("2026-11-13"), notice_day=day("2026-11-14"))
+    late = Employment(start_day=day("2026-11-13"), notice_day=day("2026-11-20"), last_day=day("2026-11-13"))
+    assert _leaver(PersonFacts("E1", "UTC", employments=(late,))).notice_at is None
+    assert _leaver(PersonFacts("E1", "UTC", flag=flag)).notice_at == ms("2026-08-15T00:00:00+00:00")
+
+
 def test_days_and_the_last_moment_are_those_where_the_person_is() -> None:
     work = (Employment(last_day=day("2026-11-22"), last_minute=17 * 60 + 30),)
     person = PersonFacts("E1", "Asia/Shanghai", employments=work)

@@ -176,3 +176,16 @@ def test_a_person_who_is_gone_takes_the_name_along(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(delete(people))
     assert text_mask(database).text("Anna") == "[name]"
+
+
+@pytest.mark.databases("sqlite")
+def test_what_hundreds_bring_is_added_and_nobody_is_read_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(database, None, _facts("Anna Weber", "aweber"))
+    assert text_mask(database).text("Anna and Zoe") == "[name] and Zoe"
+    monkeypatch.setattr("server.people.text_mask.Hidden", None)
+    many = [(None, PersonFacts(f"N{number}", "UTC", f"Zoe {number}")) for number in range(1200)]
+    with database.begin() as connection:
+        write_facts(connection, many, at=NOW, actor="cli:test", way="import")
+    assert text_mask(database).text("Anna and Zoe, of N1199") == "[name] and [name], of [name]"

@@ -124,13 +124,6 @@ def known_since(server: Server, subject: str, day: int) -> None:
         connection.execute(activity_days.insert().values(subject=subject, day=day, **row))
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker looks for garbage when it starts: through all that a test run has loaded, a fifth of a second
-    each time."""
-    monkeypatch.setattr("server.pipeline.worker.gc.collect", lambda: 0)
-
-
 @pytest.fixture
 def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
     opened = Server(tmp_path, database_url)

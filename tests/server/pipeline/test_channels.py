@@ -120,7 +120,7 @@ def test_the_sentence_counts_what_the_rows_count_on_every_channel_and_day(server
     assert shown.sentence["en"].startswith("2 files (")
     assert ", and 1 file (" in shown.sentence["en"]
     assert "put into a synchronised folder" in shown.sentence["en"]
-    assert "; more on 1 other day;" in shown.sentence["en"]
+    assert "; 494 kB (4 files) on 2 days in all;" in shown.sentence["en"]
     assert alert_detail(server.database, shown.id).evidence.acts == {"sync": 1, "upload": 3}
 
 

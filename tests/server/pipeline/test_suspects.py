@@ -22,6 +22,7 @@ from server.store.tables import (
     rule_days,
     suspect_traits,
 )
+from tests.server.alerts.named_views import named_views
 from tests.server.enrich.people_who_left import act
 from tests.server.pipeline.conftest import DAY, NOW, NewServer, Server
 from tests.server.pipeline.endpoint import Endpoint
@@ -72,7 +73,7 @@ def _rows(server: Server, table: Any, *without: str) -> list[tuple[object, ...]]
 def test_the_alert_is_about_who_left_and_names_the_colleague_as_the_accounts_owner(server: Server) -> None:
     endpoint = _company(server)
     server.take(endpoint.record(_earlier()), endpoint.record(_later()), records_per_batch=1)
-    [alert] = alert_views(server.database, unmasking=Unmasking("test", NOW, "case 1"))
+    [alert] = named_views(server.database, Unmasking("test", NOW, "case 1"))
     assert alert.family == "former_employee_access"
     assert (alert.who.id, alert.suspected_actor and alert.suspected_actor.id) == ("p1", "p1")
     assert alert.account_owner is not None
@@ -151,7 +152,7 @@ def test_a_password_that_one_of_those_who_left_knows_leads_to_them(server: Serve
     earlier = [act("kefu", NOW - n * DAY, ip=OFFICE) for n in (60, 30, 4)]
     orders = [act("kefu", NOW - n * 60_000, ip=HOME) for n in range(40, 0, -1)]
     server.take(endpoint.record(earlier), endpoint.record(orders), records_per_batch=1)
-    [alert] = alert_views(server.database, unmasking=Unmasking("test", NOW, "case 2"))
+    [alert] = named_views(server.database, Unmasking("test", NOW, "case 2"))
     assert (alert.who.id, alert.events) == ("p1", 40)
     assert alert.account_owner is not None
     assert alert.account_owner.id == "p2"
@@ -167,7 +168,7 @@ def test_where_several_who_left_know_it_the_alert_is_about_the_account_and_lists
     _share(server, knows=("p1", "p4"))
     earlier = [act("kefu", NOW - n * DAY, ip=OFFICE) for n in (60, 30, 4)]
     server.take(endpoint.record(earlier), endpoint.record([act("kefu", NOW, ip=HOME)]), records_per_batch=1)
-    [alert] = alert_views(server.database, unmasking=Unmasking("test", NOW, "case 2"))
+    [alert] = named_views(server.database, Unmasking("test", NOW, "case 2"))
     assert (alert.who.pseudonym[:2], alert.suspected_actor) == ("A-", None)
     assert {trait.leads_to.id for trait in alert.traits if trait.leads_to} == {"p1", "p4"}
 

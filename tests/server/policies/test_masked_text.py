@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from policies.rule_file import SHIPPED_RULES, read_folder
+from server.people.directory import Directory
 from server.people.hr_import import ImportOptions, prepare_import, take_over
-from server.policies.masked_text import text_mask
+from server.policies.masked_text import known_people, text_mask
 from server.store.database import Database
 from tests.server.policies.rule_texts import BUILD_SERVER, RULE
 
@@ -99,3 +100,13 @@ def test_a_name_that_a_quoted_field_is_compared_with_is_hidden_whatever_the_word
     text = BUILD_SERVER.replace("device.hostname: build-1", '"actor.user.name": may')
     shown = text_mask(database, [text])(text)
     assert yaml.safe_load(shown)["filter"]["build_server"]["actor.user.name"].startswith("P-")
+
+
+def test_a_text_is_held_against_its_own_words_and_not_against_everybody(
+    known: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with known.read() as connection:
+        people = known_people(connection)
+    monkeypatch.setattr(Directory, "people", lambda _: pytest.fail("everybody was asked"))
+    shown = text_mask(known, [NAMING], people)(NAMING)
+    assert "mei" not in shown.casefold()

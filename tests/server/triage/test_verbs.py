@@ -16,11 +16,38 @@ from server.triage.judging import close
 from server.triage.outcome import BULK_MAX, Change, Outcome, Shown, TooMany, Why
 from server.triage.reading import NOTES_MAX, notes_of
 from server.triage.sleep import asleep, sleeps
+from server.triage.undoing import UNDO_MS, CannotUndo, undo
 from server.triage.verbs import NOTE_CHARACTERS, SNOOZE_MS_MAX, assign, note, snooze, wake
 from tests.server.alerts.recorded_leak import NOW
-from tests.server.triage.queue import EVE, OMAR, column, of, queue, write
+from tests.server.triage.queue import EVE, KEEPING, OMAR, column, of, queue, write
 
 HOUR = 3_600_000
+
+
+def test_a_note_is_withdrawn_by_who_wrote_it_and_that_stays_on_record(database: Database) -> None:
+    queue(database)
+    with database.begin() as connection:
+        kept = note(connection, of(1, 2, actor=EVE), "another one's")
+        made = note(connection, of(1, 2), "about the wrong person")
+        assert made.group is not None
+        with pytest.raises(CannotUndo):
+            undo(connection, made.group, EVE, NOW, keeping=KEEPING)
+        with pytest.raises(CannotUndo):
+            undo(connection, made.group, OMAR, NOW + UNDO_MS + 1, keeping=KEEPING)
+        assert undo(connection, made.group, OMAR, NOW + UNDO_MS, keeping=KEEPING).done == (1, 2)
+        with pytest.raises(CannotUndo):
+            undo(connection, made.group, OMAR, NOW + UNDO_MS, keeping=KEEPING)
+    with database.read() as connection:
+        assert [each.text for each in notes_of(connection, 1)] == ["another one's"]
+        (step,) = history_of(connection, 2)
+        assert (step.verb, step.actor, step.undoes) == ("undo", OMAR, made.group)
+        told = [(e.actor, e.action, e.object) for e in audit.newest(connection, limit=9)]
+        assert audit.verify(connection) is None
+    assert (OMAR, "alert.note", "alert:1") in told
+    assert (OMAR, "alert.undo", "alert:1") in told
+    assert "wrong" not in str(told)
+    assert column(database, "triage_version") == {1: 0, 2: 0, 3: 0}
+    assert kept.group != made.group
 
 
 def sleeping(database: Database, now: int) -> list[int]:
@@ -156,7 +183,7 @@ def test_notes_are_kept_in_order_also_of_closed_alerts_and_not_in_the_trail(data
         close_alert(connection, 2, Verdict.EXPECTED, "a release", EVE, NOW)
         found = note(connection, of(1, 2, 9), "  asked Berta Braun  ")
         note(connection, of(1, actor=EVE), "she agreed")
-    assert (found.done, found.group, [each.why for each in found.refused]) == ((1, 2), None, [Why.UNKNOWN])
+    assert (found.done, [each.why for each in found.refused]) == ((1, 2), [Why.UNKNOWN])
     with database.read() as connection:
         assert [(each.actor, each.text) for each in notes_of(connection, 1)] == [
             (EVE, "she agreed"), (OMAR, "asked Berta Braun"),

@@ -77,7 +77,7 @@ def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
     kept, days = [], []
     for row in rows:
         facts = row["facts"]
-        made = queue_row(facts, row["sentence"], facts["channels"], ())
+        made = queue_row(facts, row["sentence"], facts["channels"])
         amount = facts["copy" if "copy" in facts else "act"]
         kept.append(
             {

@@ -8,7 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, event, insert, update
 from starlette.datastructures import QueryParams
 
 from server.alerts.queue.filters import Cursor, QueueFilter, read_cursor, read_filter
@@ -330,3 +330,32 @@ def test_the_state_of_an_empty_queue(database: Database) -> None:
     with database.read() as connection:
         state = read_state(connection, since=NOW - DAY_MS, now=NOW)
     assert (state.ever, state.closed_today, state.heard) == (False, 0, None)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"leavers": True}, {"text": "removable"}, {"text": "P-7"}, {"channel": "mail", "text": "9"}],
+)
+def test_no_filter_looks_up_each_alert_that_may_fit(queue: Connection, wanted: dict[str, object]) -> None:
+    plans: list[str] = []
+
+    def note(_c: Connection, _cursor: object, statement: str, given: object, _x: object, _m: object) -> None:
+        if statement.startswith("SELECT alerts.id, alerts.score, alerts.last_time \nFROM alerts"):
+            rows = queue.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)  # type: ignore[arg-type]
+            plans.append("\n".join(row[-1] for row in rows))
+
+    event.listen(queue, "after_cursor_execute", note)
+    read_places(queue, asked(queue, **wanted))
+    event.remove(queue, "after_cursor_execute", note)
+    assert plans
+    for plan in plans:
+        assert "COVERING INDEX ix_alerts_by_score" in plan, plan
+        assert "MULTI-INDEX OR" not in plan, plan
+
+
+@pytest.mark.databases("sqlite")
+def test_how_many_agents_there_are_is_told_without_what_they_said(queue: Connection) -> None:
+    query = "SELECT count(*), max(created_at) FROM agents"
+    (row,) = queue.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
+    assert "COVERING INDEX ix_agents_created" in row[-1]

@@ -1,16 +1,24 @@
-"""What the domain says of dates, files and flags, in the viewer's language: its messages are English, and the
+"""What the program says beneath the console, in the viewer's language: its messages are English, and the
 command line shows them as they are. A message that is not known here stays as it is.
+
+Most are known by the English of phrases/refusals.toml and seen.toml, with {…} where values stand; what a page
+says more shortly than the command line stands here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from server.console.page import Ask
+from server.console.channel_words import channel_name
+from server.console.phrases import Language, chinese_files, phrase
+
+if TYPE_CHECKING:
+    from server.console.page import Ask
 
 
 class Phrase(msgspec.Struct, frozen=True):
@@ -75,6 +83,10 @@ _KNOWN: Final[Sequence[tuple[re.Pattern[str], Phrase]]] = [
             "cannot be matched: nobody has this account.*",
             Phrase("Cannot be matched: nobody has this account."),
         ),
+        (
+            "another person, most likely: .*",
+            Phrase("Another person, most likely: this id is known by another name and other accounts."),
+        ),
         ("no person with this id, account or name, .*", Phrase("Nobody has this id, account or name.")),
         ("managers go round: (?P<ids>.+)", Phrase("Managers go round: {ids}.")),
         ("named as their own manager, .*", Phrase("Named as their own manager, which counts as none.")),
@@ -131,14 +143,91 @@ _KNOWN: Final[Sequence[tuple[re.Pattern[str], Phrase]]] = [
 ]
 
 
+_AS_RAISED: Final = ("refusals.toml", "seen.toml")
+_OF_EVENTS: Final = re.compile(
+    r"(?P<line>.+) \((?P<n>[\d,]+) of (?P<all>[\d,]+) events(?:, with (?P<programs>.+))?\)", re.DOTALL
+)
+_PART: Final = Phrase("({n} of {all} events)")
+_PART_OF_PROGRAMS: Final = Phrase("({n} of {all} events, with {programs})")
+_VALUE: Final = re.compile(r"\\\{(\w+)\\\}")
+
+
 def said(ask: Ask, message: str) -> str:
-    """In English as the domain has it."""
-    if ask.look.language == "en":
+    return said_in(ask.look.language, message)
+
+
+def said_in(language: Language, message: str) -> str:
+    """In English as the program has it."""
+    if language == "en":
         return message
-    for pattern, phrase in _KNOWN:
+    for pattern, known in _KNOWN:
         if found := pattern.fullmatch(message):
             values = found.groupdict()
             if values.get("what") in _FIELDS:
-                values["what"] = ask.text(_FIELDS[values["what"]].words)
-            return ask.text(phrase.words, **values)
+                values["what"] = phrase(_FIELDS[values["what"]].words, language)
+            return phrase(known.words, language, **values)
+    whole, patterns = _as_raised()
+    if message in whole:
+        return phrase(message, language)
+    for pattern, words in patterns:
+        if found := pattern.fullmatch(message):
+            values = {name: _value(name, value, language) for name, value in found.groupdict().items()}
+            return phrase(words, language, **values)
     return message
+
+
+def seen_in(language: Language, line: str) -> str:
+    """What could not be seen: words of collectors, several with "; " between them, and of how many events."""
+    if language == "en":
+        return line
+    tail = ""
+    if found := _OF_EVENTS.fullmatch(line):
+        line = found["line"]
+        words = _PART if found["programs"] is None else _PART_OF_PROGRAMS
+        tail = phrase(words.words, language, **found.groupdict())
+    whole = said_in(language, line)
+    if whole == line:
+        whole = "；".join(said_in(language, each) for each in line.split("; "))
+    return whole + tail
+
+
+def _value(name: str, value: str, language: Language) -> str:
+    """Values that are words themselves."""
+    known = _WORDS.get(name)
+    return value if known is None else known(language, value)
+
+
+def _collector(language: Language, name: str) -> str:
+    return channel_name(name, partial(phrase, language=language))
+
+
+def _reasons(language: Language, told: str) -> str:
+    """ "too many files wait 12, the queue overflowed 3": without the numbers' places lost."""
+    parts = [part.rpartition(" ") for part in re.split(r"(?<=\d), ", told)]
+    return "；".join(f"{said_in(language, words)} {n}" if words else n for words, _, n in parts)
+
+
+_WORDS: Final[Mapping[str, Callable[[Language, str], str]]] = {
+    "why": seen_in,
+    "reason": said_in,
+    "kind": said_in,
+    "state": said_in,
+    "collector": _collector,
+    "reasons": _reasons,
+}
+
+
+@cache
+def _as_raised() -> tuple[frozenset[str], list[tuple[re.Pattern[str], str]]]:
+    """(Those without values, those with: the one that says most before another that fits too.)"""
+    known = [words for file, phrases in chinese_files().items() if file in _AS_RAISED for words in phrases]
+    with_values = [words for words in known if "{" in words]
+    with_values.sort(key=lambda words: (-len(re.sub(r"\{\w+\}", "", words)), words))
+    patterns = [(re.compile(_VALUE.sub(_shape, re.escape(words)), re.DOTALL), words) for words in with_values]
+    return frozenset(known) - frozenset(with_values), patterns
+
+
+def _shape(place: re.Match[str]) -> str:
+    """An agent and a collector are one word each: what stands before it is a sentence of its own."""
+    shape = r"\S+" if place[1] in ("agent", "collector") else ".+?"
+    return f"(?P<{place[1]}>{shape})"

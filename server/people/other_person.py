@@ -1,0 +1,68 @@
+"""Rows under a known person's id that tell of somebody else by all that they say: another name, and none of
+the accounts that the known one ever had.
+
+An id that HR gave again, or a list of another company: taken over, what one person did would be the other
+one's. Somebody who marries keeps an account, so is no question. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from server.people.facts import PersonFacts
+from server.people.hr_columns import Problem
+from server.people.person_rows import PersonRow, shown_value
+from server.people.prose_words import is_spaceless, words_of
+
+MESSAGE: Final = (
+    "another person, most likely: this id is known by another name, and has none of these accounts"
+    " (--same-people says that they are the same)"
+)
+
+
+class OtherPerson(msgspec.Struct, frozen=True):
+    """`before`, `after`: the names, for who may see them alone."""
+
+    line: int
+    id: str
+    before: str
+    after: str
+
+    def problem(self) -> Problem:
+        """As reports tell it, which say no name but what stands in the file."""
+        return Problem(self.line, "name", shown_value(self.after), MESSAGE)
+
+
+def other_person(rows: Sequence[PersonRow], known: PersonFacts | None) -> OtherPerson | None:
+    """`rows`: of one id, the one that counts last. A file without ids tells by accounts who it is, and a name
+    that is missing on either side tells nothing, nor does one that an identity provider gave: HR's word
+    stands over it."""
+    row = rows[-1]
+    if known is None or not known.name or not row.name or "id" not in row.given:
+        return None
+    if "name" in known.scim_fields:
+        return None
+    if same_name(known.name, row.name):
+        return None
+    had = _short(held.name for held in known.accounts)
+    if had & _short(name for each in rows for name in each.accounts):
+        return None
+    return OtherPerson(row.line, known.id, known.name, row.name)
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two spellings may be of one name: the same words in any order, or some of them left out. Of a
+    script without spaces: the same characters."""
+    first, second = words_of(one), words_of(other)
+    if is_spaceless("".join(first)) or is_spaceless("".join(second)):
+        return first == second
+    few, many = sorted((set(first), set(second)), key=len)
+    return bool(few) and few <= many
+
+
+def _short(accounts: Iterable[str]) -> set[str]:
+    """Without domain and host: HR's file and the next one may list them in other ways."""
+    return {name.rpartition("\\")[2].partition("@")[0] for name in accounts}
