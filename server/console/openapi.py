@@ -92,8 +92,6 @@ def _operation(call: ApiCall, answer: Any, refusal: Any, body: Any) -> dict[str,
             },
         },
     }
-    if call.needs is Open.PUBLIC:
-        operation |= {"description": "For everybody.", "security": []}
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation

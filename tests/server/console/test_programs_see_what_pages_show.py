@@ -191,3 +191,19 @@ def test_the_draft_of_an_assessment_is_told_in_both_languages(site: Site) -> Non
     assert all(section["title"] in page for section in english["sections"])
     assert [each["title"] for each in english["sections"]] != [each["title"] for each in chinese["sections"]]
     assert not [word for word in SECRETS if word.casefold() in str(found).casefold()]
+
+
+@pytest.mark.parametrize(
+    ("place", "body"),
+    [
+        ("undo", {"group": 2**70}),
+        ("merge", {"alerts": [1], "into": 2**70}),
+        ("note", {"alerts": [2**70], "text": "x"}),
+        ("snooze", {"alerts": [1], "until": 2**70}),
+    ],
+)
+def test_numbers_that_no_database_keeps_are_refused(
+    program: httpx.Client, place: str, body: dict[str, Any]
+) -> None:
+    answer = program.post(f"/api/v1/alerts/{place}", json=body)
+    assert answer.status_code in (200, 400, 404, 409, 422), answer.text
