@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +47,7 @@ FILES_MAX: Final = 5_000
 RULE_ENDINGS: Final = (".yml", ".yaml")
 TEXTS_KEPT: Final = 4_096
 """Parsed ones, by `parse_once`."""
+_parsing: Final = threading.Lock()
 
 
 class RuleText(msgspec.Struct, frozen=True):
@@ -214,9 +216,15 @@ def parse_text(text: RuleText) -> ParsedText:
     return ParsedText(text, rule_id, logsource, None if errors else parsed, tuple(errors), document)
 
 
-@lru_cache(maxsize=TEXTS_KEPT)
 def parse_once(text: RuleText) -> ParsedText:
-    """As parse_text, for texts that are looked at again and again; nobody changes what it gives."""
+    """As parse_text, for texts that are looked at again and again; nobody changes what it gives. Who comes
+    while another thread parses a text gets what that one made."""
+    with _parsing:
+        return _kept(text)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _kept(text: RuleText) -> ParsedText:
     return parse_text(text)
 
 

@@ -16,6 +16,8 @@ from server.console.page import FORM_BYTES, Ask, Console, Open, Page
 from server.json_times import with_datetimes
 from server.people.roles import Right
 
+_JSON: Final = "application/json"
+
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of calls that take no query."""
@@ -34,9 +36,10 @@ class ApiCall(msgspec.Struct, frozen=True):
     query: type[msgspec.Struct] = Nothing
     body: type[msgspec.Struct] | None = None
     body_limit: int = FORM_BYTES
+    media: str = _JSON
+    """Of the answer. Where it is another one, `answer` is None and the handler returns the Response."""
 
 
-_JSON: Final = "application/json"
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -52,9 +55,8 @@ def call_page(call: ApiCall) -> Page:
             body = decoded_body(ask.body, call.body)
         elif ask.body:
             raise ApiError(400, "bad_body", "this call takes no body")
-        return ask.json(
-            with_datetimes(call.handler(console, ask, decoded_query(ask.query, call.query), body))
-        )
+        found = call.handler(console, ask, decoded_query(ask.query, call.query), body)
+        return found if isinstance(found, Response) else ask.json(with_datetimes(found))
 
     return Page(call.method, call.path, call.needs, handler, form_limit=call.body_limit)
 

@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Route
 from server.console.access import Threads, page_route, stream_route
 from server.console.api import accounts as accounts_api
 from server.console.api import alert as alert_api
-from server.console.api import alert_queue, me
+from server.console.api import alert_queue, alert_views, assessment, me, packs
 from server.console.api import audit_trail as audit_api
 from server.console.api import cases as cases_api
 from server.console.api import fleet as fleet_api
 from server.console.api import leavers as leavers_api
 from server.console.api import people as people_api
 from server.console.api import policies as policies_api
+from server.console.api import status as status_api
 from server.console.api import triage as triage_api
 from server.console.api_calls import ApiCall, call_page
 from server.console.live_queue import STREAMS as LIVE_QUEUE
@@ -97,15 +98,19 @@ STREAMS: Final[Sequence[Stream]] = (*LIVE_QUEUE,)
 API: Final[Sequence[ApiCall]] = (
     # A line each.
     *alert_queue.API,
+    *alert_views.API,
     *accounts_api.API,
     *alert_api.API,
+    *assessment.API,
     *audit_api.API,
     *cases_api.API,
     *leavers_api.API,
     *fleet_api.API,
     *me.API,
+    *packs.API,
     *people_api.API,
     *policies_api.API,
+    *status_api.API,
     *triage_api.API,
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"

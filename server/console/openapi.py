@@ -85,7 +85,7 @@ def _operation(call: ApiCall, answer: Any, refusal: Any, body: Any) -> dict[str,
         "description": f"Roles: {', '.join(roles)}.",
         "parameters": [*_path_parameters(call.path), *_query_parameters(call)],
         "responses": {
-            "200": {"description": "done", "content": {"application/json": {"schema": answer}}},
+            "200": {"description": "done", "content": {call.media: _content(call, answer)}},
             **{
                 str(status): {"description": why, "content": {"application/json": {"schema": refusal}}}
                 for status, why in _REFUSALS.items()
@@ -95,6 +95,11 @@ def _operation(call: ApiCall, answer: Any, refusal: Any, body: Any) -> dict[str,
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _content(call: ApiCall, answer: Any) -> dict[str, Any]:
+    """A file has no schema: its media type says what it is."""
+    return {"schema": answer} if call.media == "application/json" else {}
 
 
 def _allows(needs: Right | Open, role: Role) -> bool:

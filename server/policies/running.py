@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from event_schema.ocsf_events import Event
 from policies.engine import PolicySet
 from policies.exceptions import ExceptionSet, Sifted
-from policies.rule_file import ParsedText, RuleText, load_policies, load_texts, parse_text
+from policies.rule_file import ParsedText, RuleText, load_policies, load_texts, parse_once
 from server.policies.versions import PolicyVersion, current_versions, hashes
 
 _logger = logging.getLogger("leaver.policies")
@@ -63,4 +63,4 @@ class PolicyLoader:
         if found is not None:
             return found
         assert version.text is not None
-        return parse_text(RuleText(version.file, version.text, version.number))
+        return parse_once(RuleText(version.file, version.text, version.number))

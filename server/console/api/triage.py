@@ -23,6 +23,8 @@ from server.triage.verbs import assign, note, snooze, wake
 TYPED_BYTES = 256 << 10
 
 
+_Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""As far as a database counts."""
 _Seen = Annotated[str, Meta(pattern=r"^[0-9]{1,9}:[0-9]{1,15}:[0-9]{1,3}:[0-9]{1,15}$")]
 
 
@@ -58,13 +60,13 @@ class Closed(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Merged(Alerts, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    into: int
+    into: _Number
 
 
 class Undone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`group`: as the answer said that is undone."""
 
-    group: int
+    group: _Number
 
 
 def _assign(console: Console, ask: Ask, _query: Any, body: Assigned) -> Told:

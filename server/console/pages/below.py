@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from server.alerts.below_views import NotAlertedView, below_views
-from server.alerts.queue.state import read_budget
+from server.alerts.queue.state import BudgetState, read_budget
 from server.console.kept_reading import KeptReading
 from server.console.known_people import KnownPeople, known_version
 from server.console.page import Ask, Console, Page
@@ -67,12 +67,10 @@ def below(console: Console, ask: Ask) -> Response:
     """GET /alerts/below?days=7"""
     asked = ask.query.get("days", "")
     days = int(asked) if asked in {str(each) for each in DAYS} else 7
-    with console.database.read() as connection:
-        budget = read_budget(connection, ask.now)
-    found = console.made(BelowSeen).days(days)
+    budget, found = below_the_line(console, ask, days)
     return ask.page(
         "queue/below.html",
-        rows=_masked(console, ask, found.rows),
+        rows=found.rows,
         read_at=found.at,
         budget=budget,
         days=days,
@@ -82,13 +80,25 @@ def below(console: Console, ask: Ask) -> Response:
     )
 
 
-def _masked(console: Console, ask: Ask, found: list[NotAlertedView]) -> list[NotAlertedView]:
+def below_the_line(console: Console, ask: Ask, days: int) -> tuple[BudgetState, Seen]:
+    """How much of today's places is used; what was not alerted, as an analyst sees it. `days`: of DAYS."""
+    with console.database.read() as connection:
+        budget = read_budget(connection, ask.now)
+    found = console.made(BelowSeen).days(days)
+    return budget, Seen(found.at, _masked(console, found.rows))
+
+
+def _masked(console: Console, found: list[NotAlertedView]) -> list[NotAlertedView]:
     """Titles of rules that people wrote may name somebody."""
-    language = ask.look.language
-    shown = masked_prose(console, [each.stood_out[language] for each in found])
+    texts = [text for each in found for text in (*each.rules, *each.stood_out.values())]
+    masked = iter(masked_prose(console, texts))
     return [
-        msgspec.structs.replace(each, stood_out={language: words})
-        for each, words in zip(found, shown, strict=True)
+        msgspec.structs.replace(
+            each,
+            rules=tuple(next(masked) for _ in each.rules),
+            stood_out={language: next(masked) for language in each.stood_out},
+        )
+        for each in found
     ]
 
 

@@ -14,7 +14,7 @@ from server.console.page import Ask, Console, Page
 from server.console.slow_reads import SlowReads
 from server.evidence_pack.archive import PackRefused
 from server.evidence_pack.jobs import asked
-from server.evidence_pack.stored import PackRunning, UnknownPack, get_pack, note_cancel, take_out
+from server.evidence_pack.stored import PackRunning, StoredPack, UnknownPack, get_pack, note_cancel, take_out
 from server.people.roles import Right
 
 TYPED_BYTES: Final = 64 << 10
@@ -64,6 +64,11 @@ def shown(console: Console, ask: Ask) -> Response:
 
 def cancel(console: Console, ask: Ask) -> Response:
     """POST /packs/{id}/cancel"""
+    return ask.redirect(_place(ask, stop(console, ask).case))
+
+
+def stop(console: Console, ask: Ask) -> StoredPack:
+    """The pack of the address is not made further, where it is being made. Raises ApiError."""
     try:
         with console.database.read() as connection:
             pack = get_pack(connection, ask.path["id"])
@@ -75,13 +80,18 @@ def cancel(console: Console, ask: Ask) -> Response:
         with console.database.begin() as connection:
             note_cancel(connection, pack, actor=ask.viewer.actor, at=ask.now)
         packs.cancel(pack.id)
-    return ask.redirect(_place(ask, pack.case))
+    return pack
 
 
 def download(console: Console, ask: Ask) -> Response:
     """POST /packs/{id}/download: a `reason` where it holds names and somebody else had it made. A form, so
     that nothing fetches it unasked and the record says who wanted it."""
-    reason = ask.form.get("reason", "").strip() or None
+    return handed_out(console, ask, ask.form.get("reason", ""))
+
+
+def handed_out(console: Console, ask: Ask, typed: str) -> Response:
+    """The file of the pack of the address, on the record. Raises ApiError."""
+    reason = typed.strip() or None
     packs = console.made(Packs)
     try:
         with console.database.read() as connection:

@@ -52,7 +52,7 @@ def transparency(console: Console, ask: Ask) -> Response:
 
 def draft(console: Console, ask: Ask) -> Response:
     """GET /transparency/assessment"""
-    sections = _sections(console, ask)
+    sections = sections_now(console, ask)
     return ask.page(
         "transparency/assessment.html",
         sections=sections,
@@ -68,11 +68,11 @@ def draft_markdown(console: Console, ask: Ask) -> Response:
     def say(words: str, /, **values: object) -> str:
         return ask.text(words, **values)
 
-    written = markdown(ask.text("Impact assessment (draft)"), _sections(console, ask), say)
+    written = markdown(ask.text("Impact assessment (draft)"), sections_now(console, ask), say)
     return ask.download(written.encode(), "impact-assessment.md", "text/markdown; charset=utf-8")
 
 
-def _sections(console: Console, ask: Ask) -> tuple[Section, ...]:
+def sections_now(console: Console, ask: Ask) -> tuple[Section, ...]:
     made_on = datetime.fromtimestamp(ask.now / 1000, UTC).astimezone(ask.zone).date().isoformat()
     return assessment(console.made(Stated).now(ask.now), made_on=made_on)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import insert
 
+from policies import rule_file
+from policies.rule_file import ParsedText, RuleText
 from server.policies.figures import FIGURE_DAYS, NO_FIGURES, policy_figures
+from server.policies.running import PolicyLoader
 from server.policies.sheet import FRESH_MS, PolicySheets, SheetRow
-from server.policies.versions import save, switch
+from server.policies.versions import save, set_version, switch
 from server.store.database import Database
 from server.store.tables import alert_days, alerts, hidden_hits, rule_days
 from tests.server.conftest import NOW
@@ -134,3 +139,32 @@ def test_a_rule_about_somebody_by_name_says_so(database: Database) -> None:
     sheets = PolicySheets(database)
     assert row(sheets).names_people
     assert row(sheets, MANY).names_people, "it counts that one"
+
+
+@pytest.mark.databases("sqlite")
+def test_texts_are_parsed_once_for_the_pipeline_and_the_pages(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = rule_file.parse_text
+
+    def counting(text: RuleText) -> ParsedText:
+        parsed.append(text.file)
+        return parse(text)
+
+    with database.begin() as connection:
+        text = COPIED.replace("spreadsheet", "table that nobody parsed before")
+        save(connection, text, file="once.yml", actor="cli:lin", reason="x", now=NOW)
+    monkeypatch.setattr(rule_file, "parse_text", counting)
+
+    def pipeline() -> None:
+        with database.read() as connection:
+            PolicyLoader().load(connection, set_version(connection))
+
+    several = [threading.Thread(target=pipeline) for _ in range(3)]
+    for thread in several:
+        thread.start()
+    PolicySheets(database).sheet(now=NOW)
+    for thread in several:
+        thread.join(30)
+    assert parsed == ["once.yml"]
