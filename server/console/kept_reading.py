@@ -20,6 +20,15 @@ _logger = logging.getLogger("leaver.console")
 Value = TypeVar("Value")
 
 
+class _Reading(Generic[Value]):
+    """One that runs, or has: whoever waits for it gets what it read, also where that is not kept."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.begun = time.monotonic()
+        self.read: tuple[int, Value] | None = None
+
+
 class KeptReading(Generic[Value]):
     """Safe to share between threads. `clock`: ms UTC; a value is taken for new for `kept_ms` after it was
     read, and given for `old_ms` where the next one is not there in a moment. `wait_seconds`: for a reading,
@@ -45,53 +54,52 @@ class KeptReading(Generic[Value]):
         self._seen: object = None
         self._lock = threading.Lock()
         self._kept: tuple[int, Value] | None = None
-        self._done: threading.Event | None = None
-        self._begun = 0.0
+        self._running: _Reading[Value] | None = None
 
     def now(self) -> Value | None:
-        """None: nothing could be read so far."""
+        """None: nothing could be read, or nothing that is not older than may be given."""
         version = self._version()
         with self._lock:
             if version != self._seen:
                 self._seen = version
-                self._kept = self._done = None
+                self._kept = self._running = None
             kept = self._kept
             age = math.inf if kept is None else abs(self._clock() - kept[0])
             if kept is not None and age < self._kept_ms:
                 return kept[1]
-            if self._done is None:
-                self._done, self._begun = threading.Event(), time.monotonic()
+            if self._running is None:
+                self._running = _Reading()
                 threading.Thread(
-                    target=self._look, args=(self._done,), name="kept-reading", daemon=True
+                    target=self._look, args=(self._running,), name="kept-reading", daemon=True
                 ).start()
-            done, left = self._done, self._begun + self._wait_seconds - time.monotonic()
+            reading = self._running
         if kept is not None and age < self._old_ms:
             # Where little is to be read, nobody sees what is old.
-            done.wait(BRIEF_SECONDS)
-            with self._lock:
-                return kept[1] if self._kept is None else self._kept[1]
-        done.wait(max(0.0, left))
+            reading.done.wait(BRIEF_SECONDS)
+            return (reading.read or kept)[1]
+        reading.done.wait(max(0.0, reading.begun + self._wait_seconds - time.monotonic()))
+        if reading.read is not None:
+            return reading.read[1]
         with self._lock:
-            if self._kept is not None:
-                return self._kept[1]
-            is_forgotten = self._done not in (None, done)
-        return self.now() if is_forgotten else None
+            kept = self._kept
+        if kept is None or 0 < self._old_ms <= abs(self._clock() - kept[0]):
+            return None
+        return kept[1]
 
     def forget(self) -> None:
         """Something was changed: what is given next is read after this, also where a reading runs."""
         with self._lock:
-            self._kept = self._done = None
+            self._kept = self._running = None
 
-    def _look(self, done: threading.Event) -> None:
-        kept: tuple[int, Value] | None = None
+    def _look(self, reading: _Reading[Value]) -> None:
         try:
             begun = self._clock()
-            kept = begun, self._read()
+            reading.read = begun, self._read()
         except (StoreUnavailable, LogUnavailable) as error:
             _logger.warning("not_read", extra={"detail": str(error)})
         finally:
             with self._lock:
                 # Else it was begun before something changed.
-                if self._done is done:
-                    self._kept, self._done = kept, None
-            done.set()
+                if self._running is reading:
+                    self._kept, self._running = reading.read, None
+            reading.done.set()

@@ -48,7 +48,9 @@ def other_person(rows: Sequence[PersonRow], known: PersonFacts | None) -> OtherP
     if same_name(known.name, row.name):
         return None
     had = _short(held.name for held in known.accounts)
-    if had & _short(name for each in rows for name in each.accounts):
+    given = _short(name for each in rows for name in each.accounts)
+    # Without accounts on either side a name alone says too little to keep a leaving date out.
+    if not had or not given or had & given:
         return None
     return OtherPerson(row.line, known.id, known.name, row.name)
 

@@ -49,7 +49,7 @@ alert_notes = Table(
     Column("undo_group", BigInteger, comment="of triage_groups: it is withdrawn with that"),
     Index("ix_alert_notes_alert", "alert", "id"),
     Index("ix_alert_notes_undo_group", "undo_group"),
-    comment="append-only, but for what its author withdraws at once",
+    comment="append-only",
     sqlite_autoincrement=True,
 )
 

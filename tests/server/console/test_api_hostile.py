@@ -14,9 +14,11 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
+from urllib3.util import Retry
 
 from server.console.app import API
 from server.console.openapi import document
@@ -68,6 +70,8 @@ def test_whatever_is_sent_is_answered_as_the_document_says(site: Site, role: Rol
     assert len(operations) == len(API)
     session = requests.Session()
     session.trust_env = False
+    # A server that is busy may close a connection before it is greeted: nothing was asked yet.
+    session.mount(site.url, HTTPAdapter(max_retries=Retry(5, read=0, backoff_factor=0.5)))
     for operation in operations:
         for mode in GenerationMode:
 
