@@ -26,6 +26,8 @@ class HistoryLine(msgspec.Struct, frozen=True):
     note: bool
     group: int | None = None
     """Withdraws it, for as long as the viewer may."""
+    on_alerts: int = 1
+    """From so many, on which it was put at once."""
 
 
 def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> list[HistoryLine]:
@@ -42,6 +44,7 @@ def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> lis
             note.text,
             note=True,
             group=note.undo_group if is_own(note, ask) else None,
+            on_alerts=note.on_alerts or 1,
         )
         for note in notes
     ]

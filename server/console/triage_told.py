@@ -89,12 +89,15 @@ def carried_out(
     shown: Mapping[int, Shown] | None = None,
     *,
     at_once: bool = False,
+    main: int | None = None,
 ) -> Outcome:
-    """In short write transactions, or one (`at_once`). Raises ApiError where nothing can be tried at all."""
+    """In short write transactions (`main`: as in_turns), or one (`at_once`).
+
+    Raises ApiError where nothing can be tried at all."""
     with _faults_told(ask):
         change = Change(ask.viewer.actor, ask.now, tuple(numbers), versions, shown or {})
         if not at_once:
-            return in_turns(console.database, change, do)
+            return in_turns(console.database, change, do, main=main)
         with console.database.begin() as connection:
             return do(connection, change)
 

@@ -10,17 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, true
+from sqlalchemy import ColumnElement, Connection, false, or_, select, true
 
 from event_schema.struct_base import Milliseconds
 from server import audit as trail
 from server.evidence_pack.sight import PackSight
 from server.people.pseudonyms import known_pseudonyms, person_subject
-from server.store.tables import alerts, audit, case_alerts, evidence_packs
+from server.people.unmaskings import UNMASKED_MS
+from server.store.tables import alerts, audit, evidence_packs
 
 ROWS_MAX = 50_000
 _OF_NAMES = ("pseudonym.unmask", "pseudonym.hide")
 _AT_ONCE = 500
+_MOVES_MAX = 400
+"""Into cases and out of them, the latest: SQLite's conditions may not be nested deeper than 1,000."""
 
 
 class CustodyRow(msgspec.Struct, frozen=True):
@@ -96,17 +99,35 @@ def custody_of_case(
 
 
 def custody_of_alert(connection: Connection, alert_id: int, *, limit: int) -> tuple[list[CustodyLine], bool]:
-    """As custody_of_case, with the packs that were made of its case while it was in there."""
-    packs, held = evidence_packs.c, case_alerts.c
-    inside = (held.case == packs.case) & (held.alert == alert_id) & (packs.begun_at >= held.added_at)
-    made = connection.execute(select(packs.id).join(case_alerts, inside).order_by(packs.id)).scalars()
-    objects = [f"alert:{alert_id}", *(f"pack:{each}" for each in made)]
+    """As custody_of_case, with the packs that were made of its cases while it was in them."""
+    objects = [f"alert:{alert_id}", *(f"pack:{each}" for each in _packs_with(connection, alert_id))]
     return _shown(connection, objects, _unmasked(connection, [alert_id]), limit)
 
 
+def _packs_with(connection: Connection, alert_id: int) -> list[int]:
+    """Also those of a case that it has left."""
+    row, packs = audit.c, evidence_packs.c
+    moves = select(row.at, row.action, row.detail).where(
+        row.object == f"alert:{alert_id}", row.action.in_(("alert.escalate", "alert.leave_case"))
+    )
+    inside: list[ColumnElement[bool]] = []
+    joined: dict[int, int] = {}
+    latest = connection.execute(moves.order_by(row.seq.desc()).limit(_MOVES_MAX)).all()
+    for at, action, detail in reversed(latest):
+        case = int(detail["case"])
+        if action == "alert.escalate":
+            joined[case] = at
+        elif case in joined:
+            inside.append((packs.case == case) & packs.begun_at.between(joined.pop(case), at))
+    inside += [(packs.case == case) & (packs.begun_at >= since) for case, since in joined.items()]
+    return list(
+        connection.execute(select(packs.id).where(or_(false(), *inside)).order_by(packs.id)).scalars()
+    )
+
+
 def _unmasked(connection: Connection, alert_ids: Sequence[int]) -> tuple[list[str], int]:
-    """Pseudonyms of whom the alerts tell, and since when they do: whoever took one of them off since read a
-    name in these alerts too, wherever that was."""
+    """Pseudonyms of whom the alerts tell, and since when a name that somebody takes off stands in them too,
+    wherever that is done: as long before the first of them as it stays off."""
     at = alerts.c
     subjects: set[str] = set()
     opened: list[int] = []
@@ -117,7 +138,7 @@ def _unmasked(connection: Connection, alert_ids: Sequence[int]) -> tuple[list[st
             subjects |= people_of(row.subject, (row.account_owner, row.suspected_actor), row.traits)
             opened.append(row.opened_at)
     known = known_pseudonyms(connection, sorted(subjects))
-    return sorted(known.values()), min(opened, default=0)
+    return sorted(known.values()), min(opened, default=0) - UNMASKED_MS
 
 
 def people_of(subject: str, ids: Iterable[str | None], traits: Iterable[Any]) -> set[str]:

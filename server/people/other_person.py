@@ -7,6 +7,7 @@ one's. Somebody who marries keeps an account, so is no question. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -21,6 +22,9 @@ MESSAGE: Final = (
     "another person, most likely: this id is known by another name, and has none of these accounts"
     " (--same-people says that they are the same)"
 )
+
+_SPELT_OUT: Final = re.compile("([aou])e")
+"""Müller is Mueller where there is no key for it; `words_of` took the dots off."""
 
 
 class OtherPerson(msgspec.Struct, frozen=True):
@@ -56,13 +60,21 @@ def other_person(rows: Sequence[PersonRow], known: PersonFacts | None) -> OtherP
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two spellings may be of one name: the same words in any order, or some of them left out. Of a
-    script without spaces: the same characters."""
-    first, second = words_of(one), words_of(other)
-    if is_spaceless("".join(first)) or is_spaceless("".join(second)):
-        return first == second
-    few, many = sorted((set(first), set(second)), key=len)
+    """Whether two spellings may be of one name: the same words in any order, or some left out. What stands in
+    a script without spaces is the same characters, and says it alone where both have some: a name may be
+    written in two scripts at once."""
+    (signs, first), (other_signs, second) = _in_scripts(one), _in_scripts(other)
+    if signs and other_signs:
+        return signs == other_signs
+    few, many = sorted((first, second), key=len)
     return bool(few) and few <= many
+
+
+def _in_scripts(name: str) -> tuple[str, set[str]]:
+    """(characters of scripts without spaces, words of the others)."""
+    words = words_of(name)
+    signs = "".join(word for word in words if is_spaceless(word))
+    return signs, {_SPELT_OUT.sub(r"\1", word) for word in words if not is_spaceless(word)}
 
 
 def _short(accounts: Iterable[str]) -> set[str]:

@@ -16,12 +16,11 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from server.alerts.history import steps_of_group
 from server.store.database import Database, StoreUnavailable
 from server.triage.judging import Keeping
 from server.triage.merging import NoMain
 from server.triage.outcome import Change, Outcome, Refused, Why
-from server.triage.undoing import undo
+from server.triage.undoing import undo, units_of_group
 from server.triage.work import rows_of
 
 TURN_ALERTS: Final = 25
@@ -36,12 +35,15 @@ def pause() -> None:
     time.sleep(_PAUSE_SECONDS)
 
 
-def in_turns(database: Database, change: Change, do: Do, *, between: Pause = pause) -> Outcome:
-    """Raises as `do` does, where that is at the first turn, and StoreUnavailable."""
+def in_turns(
+    database: Database, change: Change, do: Do, *, main: int | None = None, between: Pause = pause
+) -> Outcome:
+    """`main`: what the others become parts of; where it is named too, it is looked at before any of them
+    changes it. Raises as `do` does, where that is at the first turn, and StoreUnavailable."""
     if len(change.alerts) <= TURN_ALERTS:
         with database.begin() as connection:
             return do(connection, change)
-    turns = _turns(database, change.alerts)
+    turns = _turns(database, change.alerts, main)
     found: list[Outcome] = []
     group = change.group
     for number, alerts in enumerate(turns):
@@ -59,8 +61,7 @@ def in_turns(database: Database, change: Change, do: Do, *, between: Pause = pau
             # Somebody closed the main alert between two turns.
             if not found:
                 raise
-            main: dict[str, str | int] = {"alert": error.refused.id}
-            found.append(_stay(found[0].verb, turns[number:], Why.WITH_MAIN, main))
+            found.append(_stay(found[0].verb, turns[number:], Why.WITH_MAIN, {"alert": error.refused.id}))
             break
         group = group or found[-1].group
     return _joined(change.alerts, found)
@@ -71,7 +72,7 @@ def undo_in_turns(
 ) -> Outcome:
     """As undo: a main alert and its parts in the same turn. Raises CannotUndo, StoreUnavailable."""
     with database.read() as connection:
-        units = {step.alert: step.changes.unit for step in steps_of_group(connection, group)}
+        units = units_of_group(connection, group)
     turns = list(_split([*dict.fromkeys(units.values())], {}))
     if len(turns) < 2:
         with database.begin() as connection:
@@ -91,12 +92,14 @@ def undo_in_turns(
     return _joined(tuple(units), found)
 
 
-def _turns(database: Database, alerts: Sequence[int]) -> list[tuple[int, ...]]:
-    """A part beside its main alert, where both are named: they change together."""
+def _turns(database: Database, alerts: Sequence[int], main: int | None) -> list[tuple[int, ...]]:
+    """A part beside its main alert, where both are named: they change together. `main` and its own main alert
+    come first."""
     with database.read() as connection:
         rows = rows_of(connection, alerts)
     mains = {number: int(row.merged_into) for number, row in rows.items() if row.merged_into in rows}
-    return list(_split(list(dict.fromkeys(alerts)), mains))
+    first = [] if main is None else [number for number in (mains.get(main, main), main) if number in rows]
+    return list(_split(list(dict.fromkeys([*first, *alerts])), mains))
 
 
 def _split(numbers: Sequence[int], mains: dict[int, int]) -> Iterator[tuple[int, ...]]:

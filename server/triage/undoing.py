@@ -33,10 +33,18 @@ from server.triage.outcome import BULK_MAX, Change, Outcome, Refused, Why, user_
 from server.triage.work import Work, rows_of
 
 UNDO_MS: Final = 600_000
+_NONE_LEFT: Final = "none of these alerts is there any more"
 
 
 class CannotUndo(Exception):
     """Nothing of the group is undone; the message says why."""
+
+
+def units_of_group(connection: Connection, group: int) -> dict[int, int]:
+    """Which alerts `undo` looks at, and with which main alert each stands or falls."""
+    steps = {step.alert: step.changes.unit for step in steps_of_group(connection, group)}
+    noted = select(alert_notes.c.alert).where(alert_notes.c.undo_group == group).order_by(alert_notes.c.id)
+    return steps | {alert: alert for alert in connection.execute(noted).scalars()}
 
 
 def undo(
@@ -50,12 +58,12 @@ def undo(
 ) -> Outcome:
     """In a write transaction that is alone. `only`: of these units, where it goes in turns (in_turns.py). at:
     ms UTC. Raises CannotUndo."""
-    _check_group(connection, group, actor, at)
-    if withdrawn := _withdraw_notes(connection, group, actor, at):
-        return withdrawn
+    done = _checked_group(connection, group, actor, at)
+    if done.verb == Verb.NOTE:
+        return _withdraw_notes(connection, done, at, only)
     steps = steps_of_group(connection, group)
     if not steps:
-        raise CannotUndo("none of these alerts is there any more")
+        raise CannotUndo(_NONE_LEFT)
     units: dict[int, list[Step]] = {}
     for step in steps:
         if only is None or step.changes.unit in only:
@@ -74,26 +82,33 @@ def undo(
     return outcome
 
 
-def _withdraw_notes(connection: Connection, group: int, actor: str, at: int) -> Outcome | None:
-    """The words go, that there was a note stays: in the alert's history and in the audit trail."""
+def _withdraw_notes(connection: Connection, done: Row[Any], at: int, only: frozenset[int] | None) -> Outcome:
+    """The words go, that there was a note stays: in the alert's history and in the audit trail. `done`: of
+    triage_groups. `only`: from these alerts."""
     notes = alert_notes.c
-    found = connection.execute(select(notes.alert, notes.id).where(notes.undo_group == group)).all()
+    mine = notes.undo_group == done.id
+    if only is not None:
+        mine &= notes.alert.in_(only)
+    found = connection.execute(select(notes.alert, notes.id).where(mine)).all()
     if not found:
-        return None
-    work = Work(connection, Change(actor, at, tuple(row.alert for row in found)), Verb.UNDO)
-    connection.execute(delete(alert_notes).where(notes.undo_group == group))
+        if only is not None:
+            return Outcome(Verb.UNDO.value, ())
+        withdrawn = done.undone_at is not None
+        raise CannotUndo("the note is withdrawn already" if withdrawn else _NONE_LEFT)
+    work = Work(connection, Change(done.actor, at, tuple(row.alert for row in found)), Verb.UNDO)
+    connection.execute(delete(alert_notes).where(mine))
     for alert, number in found:
         changes = Changes(alert, columns={NOTE: (number, None)})
-        note_undone(connection, alert, changes, group, actor=actor, at=at)
-        work.audit(alert, {"verb": Verb.NOTE.value, "group": group, "note": number})
+        note_undone(connection, alert, changes, done.id, actor=done.actor, at=at)
+        work.audit(alert, {"verb": Verb.NOTE.value, "group": done.id, "note": number})
         work.note_changed(alert)
         work.note_done(alert)
-    mine = triage_groups.c.id == group
-    connection.execute(update(triage_groups).where(mine).values(undone_at=at))
+    undone = update(triage_groups).where(triage_groups.c.id == done.id).values(undone_at=at)
+    connection.execute(undone)
     return work.outcome()
 
 
-def _check_group(connection: Connection, group: int, actor: str, at: int) -> None:
+def _checked_group(connection: Connection, group: int, actor: str, at: int) -> Row[Any]:
     known = 0 < group <= WHOLE_MAX
     query = select(triage_groups).where(triage_groups.c.id == group)
     row = connection.execute(query).first() if known else None
@@ -102,6 +117,7 @@ def _check_group(connection: Connection, group: int, actor: str, at: int) -> Non
         raise CannotUndo("there is nothing of yours to undo")
     if at - row.at > UNDO_MS:
         raise CannotUndo(f"what was done can be undone for {UNDO_MS // 60_000} minutes")
+    return row
 
 
 def _undo_unit(work: Work, steps: Sequence[Step], group: int) -> set[QueueDay]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy import Connection
 
 from server.alerts.queries import Verdict
 from server.api.errors import ApiError
@@ -17,7 +18,7 @@ from server.people.roles import Right
 from server.triage.following import follow
 from server.triage.judging import close, reopen
 from server.triage.merging import merge, unmerge
-from server.triage.outcome import Shown
+from server.triage.outcome import Change, Outcome, Shown
 from server.triage.verbs import assign, note, snooze, wake
 
 TYPED_BYTES = 256 << 10
@@ -102,7 +103,10 @@ def _reopen(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
 
 
 def _merge(console: Console, ask: Ask, _query: Any, body: Merged) -> Told:
-    return _done(console, ask, body, lambda connection, change: merge(connection, change, body.into))
+    def do(connection: Connection, change: Change) -> Outcome:
+        return merge(connection, change, body.into)
+
+    return _done(console, ask, body, do, main=body.into)
 
 
 def _unmerge(console: Console, ask: Ask, _query: Any, body: Alerts) -> Told:
@@ -121,12 +125,12 @@ def _undo(console: Console, ask: Ask, _query: Any, body: Undone) -> Told:
     return _changed(told(ask, undone(console, ask, body.group)))
 
 
-def _done(console: Console, ask: Ask, body: Alerts, do: Do) -> Told:
+def _done(console: Console, ask: Ask, body: Alerts, do: Do, *, main: int | None = None) -> Told:
     versions, shown = dict(body.versions), {}
     for number, seen in body.seen.items():
         versions[number], *rest = map(int, seen.split(":"))
         shown[number] = Shown(*rest)
-    return _changed(told(ask, carried_out(console, ask, body.alerts, versions, do, shown)))
+    return _changed(told(ask, carried_out(console, ask, body.alerts, versions, do, shown, main=main)))
 
 
 def _changed(found: Told) -> Told:

@@ -96,7 +96,11 @@ def reopen(console: Console, ask: Ask) -> Response:
 def merge(console: Console, ask: Ask) -> Response:
     """`into`: the main alert."""
     into = _number(ask, ask.form.get("into", ""))
-    return _done(console, ask, lambda connection, change: merge_alerts(connection, change, into))
+
+    def do(connection: Connection, change: Change) -> Outcome:
+        return merge_alerts(connection, change, into)
+
+    return _done(console, ask, do, main=into)
 
 
 def unmerge(console: Console, ask: Ask) -> Response:
@@ -137,9 +141,9 @@ def undo(console: Console, ask: Ask) -> Response:
     return _answer(ask, told(ask, undone(console, ask, group)))
 
 
-def _done(console: Console, ask: Ask, do: Do) -> Response:
+def _done(console: Console, ask: Ask, do: Do, *, main: int | None = None) -> Response:
     numbers, versions, shown = _named(ask)
-    return _answer(ask, told(ask, carried_out(console, ask, numbers, versions, do, shown)))
+    return _answer(ask, told(ask, carried_out(console, ask, numbers, versions, do, shown, main=main)))
 
 
 def _answer(ask: Ask, found: Told) -> Response:

@@ -333,6 +333,9 @@ def test_ones_own_note_is_withdrawn_from_the_alerts_page_for_ten_minutes(
     shown = page.get("/alerts/2").text
     assert "about the wrong one" not in shown
     assert "withdrew a note" in shown
-    post(client, "note", 2, text="a later one")
+    told = client.post("/alerts/undo", data={"group": group})
+    assert (told.status_code, told.json()["error"]) == (409, "the note is withdrawn already")
+    post(client, "note", 2, 3, text="a later one")
+    assert "Withdraw the note from all 2 alerts" in page.get("/alerts/2").text
     site.clock.now += 601_000
     assert "Withdraw the note" not in page.get("/alerts/2").text

@@ -123,6 +123,13 @@ def test_a_file_without_ids_is_matched_by_account_and_so_no_question(database: D
         ("王小明", "王明", False),
         ("王小明", "Wang Xiaoming", False),
         ("Anna Weber", "!", False),
+        ("李伟", "Li Wei 李伟", True),
+        ("Li Wei", "李伟 (Li Wei)", True),
+        ("李伟 Li Wei", "王伟 Wang Wei", False),
+        ("Jürgen Müller", "Juergen Mueller", True),
+        ("Jurgen Muller", "Müller, Jürgen", True),
+        ("Anne-Marie Weiß", "Anne Marie Weiss", True),
+        ("Jürgen Müller", "Jürgen Möller", False),
     ],
 )
 def test_spellings_of_one_name_are_told_from_other_names(one: str, other: str, same: bool) -> None:

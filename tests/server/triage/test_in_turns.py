@@ -134,6 +134,22 @@ def test_a_main_alert_that_is_closed_in_the_middle_takes_no_more(database: Datab
         in_turns(database, of(1, 2, 3, 4), lambda c, change: merge(c, change, 99), between=_nothing)
 
 
+def test_a_main_alert_named_last_with_what_was_seen_of_it_is_not_called_changed_by_its_own_merge(
+    database: Database,
+) -> None:
+    queue(database, 6)
+    seen = of(1, 2, 3, 4, 5, versions=dict.fromkeys(range(1, 6), 0))
+    found = in_turns(database, seen, lambda c, change: merge(c, change, 5), main=5, between=_nothing)
+    assert (found.done, found.refused) == ((1, 2, 3, 4), ())
+    with database.begin() as connection:
+        merge(connection, of(5), 6)
+    # A part named as the main alert stands for its own, which is looked at first as well.
+    found = in_turns(
+        database, of(1, 2, 6, 5), lambda c, change: merge(c, change, 5), main=5, between=_nothing
+    )
+    assert (found.done, found.refused) == ((1, 2, 5), ())
+
+
 def test_what_changes_nothing_leaves_no_group(database: Database) -> None:
     queue(database, 4)
     first = in_turns(database, of(3, 4), lambda c, change: assign(c, change, "omar"), between=_nothing)
