@@ -8,7 +8,7 @@ DEMO_OPTIONS = --transport $(TRANSPORT) $(if $(ONCE),--once) $(DEMO)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-long check soak outage bench setup agent-package
+.PHONY: help demo demo-stop test test-long test-quiet check soak outage bench setup agent-package
 
 help: ## this list
 	@printf 'Leaver: who takes company data along, and where to.\n\n'
@@ -32,14 +32,20 @@ demo-stop: setup ## stop what the demo left running
 
 test: setup ## tests, on real fanotify, udev, Kafka, PostgreSQL, TLS (under 12 minutes)
 	@deploy/prepare.sh tests
-	@$(PY) -m pytest -m 'not long' -n $(AT_ONCE) --dist loadfile $(TEST)
+	@$(PY) -m pytest -m 'not long $(AND)' -n $(AT_ONCE) --dist loadfile $(TEST)
 
 # So many files of tests at once, each file's one after the other. The long ones wait far more than they work.
 AT_ONCE ?= 2
 LONG_AT_ONCE ?= 4
+# Each worker loads what it collects from: those without a test that is wanted are not even opened.
+MARKED = $(or $(TEST),$(shell grep -rl 'pytest\.mark\.$(1)' tests --include='test_*.py'))
 test-long: setup ## the rest of the tests: outages, kills, several workers, secured brokers, faults (ten minutes)
 	@deploy/prepare.sh tests
-	@$(PY) -m pytest -m long -n $(LONG_AT_ONCE) --dist loadfile $(TEST)
+	@$(PY) -m pytest -m 'long $(AND)' -n $(LONG_AT_ONCE) --dist loadfile $(call MARKED,long)
+
+test-quiet: setup ## those of both that race programs which end at once: with nothing else beside them (three minutes)
+	@deploy/prepare.sh tests
+	@$(PY) -m pytest -m quiet -n $(AT_ONCE) --dist loadfile $(call MARKED,quiet)
 
 check: setup ## ruff, mypy --strict with tests, import layers, wheel contents
 	@.venv/bin/ruff check .

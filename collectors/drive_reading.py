@@ -183,7 +183,9 @@ class DriveReader(ABC, Generic[_Result]):
         if not self._worker.is_abandoned:
             self._worker.is_abandoned = True
             self._abandoned.append(self._worker)
-            self._dropped[f"a {self._name} thread was left waiting for a drive that does not answer"] += 1
+            # One that is at no drive has only not been given a core yet to end on.
+            if self._worker.at is not None:
+                self._dropped[f"a {self._name} thread was left waiting for a drive that does not answer"] += 1
 
     def _finish(self, job: DriveJob[_Result], result: _Result) -> None:
         job.result = result

@@ -35,6 +35,8 @@ EVENTS = 600
 AGENTS = ("desk-1", "desk-2", "desk-3")
 DAY_MS = 86_400_000
 POLICIES = load_policies()
+NOW = 1_794_823_200_000
+"""2026-11-16T10:00Z: whether the last heartbeats change an alert depends on the weekday and the hour."""
 
 
 def _heartbeat(now: int, days: Iterable[int]) -> Heartbeat:
@@ -107,7 +109,7 @@ def _worker(installation: Installation, log: EventLog, now: int, batch: int) -> 
 @pytest.mark.timeout(600)
 def test_one_worker_many_workers_and_any_batches_give_the_same_days_and_alerts(tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"
-    now = prepare_data(prepared)
+    now = prepare_data(prepared, lambda: NOW)
     endpoints = [Endpoint(name, epoch=f"{place:016x}") for place, name in enumerate(AGENTS)]
     with open_installation(prepared) as installation:
         for endpoint in endpoints:

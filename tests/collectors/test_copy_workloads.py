@@ -19,7 +19,7 @@ from event_schema.ocsf_objects import Host, HostType
 from tests.collectors.drives import Drive, FileSystem, missing_programs, needs_root, open_folder
 from tests.collectors.observing import Observing, acts_of
 
-pytestmark = [pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.root, pytest.mark.quiet, needs_root]
 
 ALICE = 61_501
 SIZE = Size(files=200, big_bytes=4 << 20)

@@ -17,7 +17,7 @@ from tests.collectors.upload_lab import UploadLab, watching
 from tests.mariadb_server.server import MariadbServer
 from tests.postgres_server.audited import AuditedPostgres
 
-pytestmark = [pytest.mark.root, pytest.mark.long, needs_root]
+pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.quiet, needs_root]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tests.collectors.drives import Drive, FileSystem, missing_programs, needs_r
 from tests.collectors.linux.real_mounts import LoopMount
 from tests.collectors.observing import Observing, acts_of
 
+pytestmark = pytest.mark.quiet
 HOST = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
 ALICE = 61_501
 ONLY_AUDIT: tuple[Source, ...] = ("audit",)
@@ -227,7 +228,7 @@ def test_a_file_that_is_still_being_written_is_reported_when_the_drive_goes(driv
 
 @pytest.mark.root
 @needs_root
-def test_user_and_program_of_nearly_all_short_copies_stand_in_their_events(drive: Drive) -> None:
+def test_user_and_program_of_99_in_100_short_copies_stand_in_their_events(drive: Drive) -> None:
     folder = Path(drive.target) / "five hundred"
     folder.mkdir()
     folder.chmod(0o777)
@@ -241,8 +242,7 @@ def test_user_and_program_of_nearly_all_short_copies_stand_in_their_events(drive
         for event in events
     )
     assert len(events) == 500
-    # At rest 99 in 100 and more; where ten others wait for a core, some programs end unseen.
-    assert found[str(ALICE), "cp"] >= 475, found
+    assert found[str(ALICE), "cp"] >= 495, found
     assert {event.unmapped.evidence.actor_from for event in events} == {"audit"}
 
 

@@ -22,7 +22,7 @@ from tests.collectors.upload_lab import (
     watching,
 )
 
-pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
+pytestmark = [pytest.mark.root, needs_root, pytest.mark.long, pytest.mark.quiet]
 
 
 @pytest.fixture

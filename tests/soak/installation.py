@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 from sqlalchemy import delete
 
@@ -41,15 +42,16 @@ GATE = "gate"
 """In the installation's folder: up to which of the script's events endpoints may go."""
 
 
-def prepare_data(data: Path) -> int:
+def prepare_data(data: Path, clock: Callable[[], int] = system_clock) -> int:
     """Makes a data directory with people, history, a model and correlations that fire. Returns the base
     time of the script."""
     done = leaver("init", data=data)
     assert done.returncode == 0, done.stderr
-    base_time = system_clock()
-    with open_installation(data) as installation:
+    base_time = clock()
+    with open_installation(data) as opened:
+        installation = msgspec.structs.replace(opened, clock=clock)
         log = installation.open_log()
-        worker = PipelineWorker(installation.database, log, clock=system_clock)
+        worker = PipelineWorker(installation.database, log, clock=clock)
         stop = threading.Event()
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()
