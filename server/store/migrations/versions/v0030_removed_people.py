@@ -17,7 +17,7 @@ _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     told: sa.Column[str] = sa.Column(
-        "told", PlainText(), nullable=False, comment="name, accounts, traits: people/removed.py, as JSON"
+        "told", PlainText(), nullable=False, comment="name, accounts, traits, as JSON (people/removed.py)"
     )
     op.create_table(
         "removed_people",
