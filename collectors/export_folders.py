@@ -63,6 +63,7 @@ class _Export(msgspec.Struct, frozen=True):
     path: str
     facts: FileFacts
     sent: SentFile
+    earliest_ms: int
 
 
 class ExportFoldersCollector:
@@ -169,7 +170,8 @@ class ExportFoldersCollector:
             if len(self._reading) >= _MOST_WAITING:
                 self._dropped[_TOO_MANY] += 1
                 continue
-            self._reading.append(_Export(each, path, facts, self._sent_files.begin(place.root, path, facts)))
+            sent = self._sent_files.begin(place.root, path, facts)
+            self._reading.append(_Export(each, path, facts, sent, place.earliest_ms(each)))
 
     def _observations(self, *, at_end: bool = False) -> Iterator[Observation | None]:
         self._sent_files.turn()
@@ -192,8 +194,9 @@ class ExportFoldersCollector:
 
     def _cursor(self, again: list[_Export]) -> str:
         oldest = [place.oldest_ms() for place in self._places.values()]
-        oldest += [each.finished.at_ms for each in (*self._reading, *again)]
-        still_open = [path for place in self._places.values() for path in place.files.open_paths()]
+        oldest += [each.earliest_ms for each in (*self._reading, *again)]
+        still_open = [each.path for each in (*self._reading, *again)]
+        still_open += [path for place in self._places.values() for path in place.files.open_paths()]
         at_ms = self._clock.wall_ms(min(oldest, default=self._clock.now_ms()))
         return write_cursor(at_ms, [], [], list(self._done), still_open)
 

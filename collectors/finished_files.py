@@ -100,12 +100,21 @@ class FinishedFiles:
         return len(self._pending)
 
     def oldest_ms(self) -> int | None:
-        """When the earliest act happened that is not reported yet, but for files that were never closed."""
-        return min((each.last_ms for each in self._pending if each.closed_ms is not None), default=None)
+        """When the earliest act was read that is not reported yet, but for files that were never closed."""
+        held = (p.last_ms for p in self._pending if p.closed_ms is not None or (p.found and p.facts is None))
+        return min(held, default=None)
+
+    def oldest_found_ns(self) -> int | None:
+        """When the earliest of the files that were found, and are not reported yet, was changed: long before
+        it was found. ns since 1970 UTC."""
+        found = (each.facts.changed_ns for each in self._pending if each.found and each.facts is not None)
+        return min(found, default=None)
 
     def open_paths(self) -> list[str]:
-        """The files that were never closed."""
-        return [each.path for each in self._pending if each.closed_ms is None]
+        """New files that are not reported: what was never closed last. One that is closed may have been
+        written long before."""
+        closed = [each.path for each in self._pending if each.closed_ms is not None and each.is_new]
+        return closed + [each.path for each in self._pending if each.closed_ms is None]
 
     def who_of(self, path: str, pid: int) -> Who | None:
         """Who is already known to be behind this process's writing of this file."""

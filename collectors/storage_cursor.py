@@ -1,17 +1,20 @@
 """From where the removable-storage collector resumes after it was killed.
 
-Format: JSON, a few hundred bytes:
+Format: JSON, a few hundred bytes; while many files are copied 4,000 at most, as agent/spool_segment.py takes
+4,096:
 
     {"v": 1, "boot": "…", "at": ms, "places": ["3f2a…", …], "devices": ["uid", …], "done": ["1a2b3c4d", …],
      "open": ["5e6f…", …]}
 
-- at: every act before it is an event already. Files that changed since are looked for when resuming.
+- at: every act before it is an event already, or a file in `open`. Files that changed since are looked for
+  when resuming.
 - places: what was watched then. Only where the same device stayed in (see linux/stay) was everything
   since done on this machine; a drive that was away is not looked through.
 - devices: uids of the devices that were in, so that one that stays is not reported again.
-- done: files that changed after `at` and are events already, at most 64, the newest; beyond that a
+- done: files that changed after `at` and are events already, at most 192, the newest; beyond that a
   file can be reported twice after a crash, never lost.
-- open: new files, at most 64, that somebody is still writing; they do not hold `at` back.
+- open: new files, at most 64, that somebody is still writing, or closed long after writing them, and that
+  are no events yet; they do not hold `at` back.
 """
 
 from __future__ import annotations
@@ -28,8 +31,10 @@ from collectors.file_changes import FileFacts
 from collectors.linux.stay import stay_id
 from collectors.storage_places import Place
 
-MOST_DONE: Final = 64
+MOST_DONE: Final = 192
+_MOST_OPEN: Final = 64
 _MOST_LISTED: Final = 32
+_MOST_BYTES: Final = 4_000
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -64,7 +69,7 @@ def read_cursor(text: str | None) -> Cursor | None:
 def write_cursor(
     at: int, places: list[str], devices: list[str], done: list[str], still_open: list[str]
 ) -> str:
-    """The cursor as text."""
+    """The cursor as text; where it would be too long, with fewer of `done`, and then of the others."""
     cursor = Cursor(
         v=1,
         boot=boot_id(),
@@ -72,9 +77,16 @@ def write_cursor(
         places=tuple(places[:_MOST_LISTED]),
         devices=tuple(devices[:_MOST_LISTED]),
         done=tuple(done[-MOST_DONE:]),
-        open=tuple(map(path_id, still_open[-MOST_DONE:])),
+        open=tuple(map(path_id, still_open[-_MOST_OPEN:])),
     )
-    return msgspec.json.encode(cursor).decode()
+    text = msgspec.json.encode(cursor)
+    while len(text) > _MOST_BYTES:
+        if cursor.done:
+            cursor = msgspec.structs.replace(cursor, done=cursor.done[len(cursor.done) // 2 + 1 :])
+        else:
+            cursor = msgspec.structs.replace(cursor, devices=cursor.devices[: len(cursor.devices) // 2])
+        text = msgspec.json.encode(cursor)
+    return text.decode()
 
 
 def file_id(path: str, facts: FileFacts) -> str:

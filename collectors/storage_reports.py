@@ -82,6 +82,11 @@ class StorageReports:
         waiting = [*self._soon, *self._reading.values()]
         return min((report.earliest_ms for report in waiting), default=None)
 
+    def new_paths(self) -> list[str]:
+        """Of new files that wait."""
+        waiting = (each.finished for each in (*self._soon, *self._reading.values()))
+        return [each.path for each in waiting if each.activity is FileActivity.CREATE]
+
     def add(self, finished: FinishedFile, place: WatchedPlace, now_ms: int) -> None:
         """Takes one act."""
         report = _Report(
@@ -90,7 +95,7 @@ class StorageReports:
             place.watcher.observed_by,
             place,
             ready_ms=now_ms + AUTHOR_WAIT_MS,
-            earliest_ms=place.earliest_ms(finished.at_ms),
+            earliest_ms=place.earliest_ms(finished),
         )
         facts = finished.facts
         if (

@@ -137,18 +137,24 @@ class WatchedPlace:
 
     def oldest_ms(self) -> int:
         """The earliest time to look at again if all that is not read and not finished were forgotten."""
+        held = [self._complete_until_ms]
         if self._rescans or self._lost_since_ms is not None:
-            return min(self._rescan_since_ms, self._complete_until_ms)
-        oldest = self.files.oldest_ms()
-        return (
-            self._complete_until_ms
-            if oldest is None
-            else min(self.earliest_ms(oldest), self._complete_until_ms)
-        )
+            held.append(self._rescan_since_ms)
+        if (oldest := self.files.oldest_ms()) is not None:
+            held.append(oldest - self._lag_ms)
+        if (found := self.files.oldest_found_ns()) is not None:
+            held.append(self._steady_ms(found))
+        return min(held)
 
-    def earliest_ms(self, at_ms: int) -> int:
-        """When an act that was read at this time may have been done, as long as it is not reported."""
-        return at_ms - self._lag_ms
+    def earliest_ms(self, finished: FinishedFile) -> int:
+        """When an act may have been done, as long as it is not reported."""
+        read_ms = finished.at_ms - self._lag_ms
+        if not finished.from_rescan or finished.facts is None:
+            return read_ms
+        return min(read_ms, self._steady_ms(finished.facts.changed_ns))
+
+    def _steady_ms(self, changed_ns: int) -> int:
+        return self._clock.steady_ms(changed_ns // 1_000_000)
 
     def flush(self, gap: str, *, is_silent: bool = False) -> list[FinishedFile]:
         """All that is not finished, as it is; as it was last seen where the drive does not answer."""
@@ -251,11 +257,16 @@ def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None
                         if is_new is not None:
                             batch.append((path, facts, is_new))
                     if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
-                        yield batch
+                        yield _in_order(batch)
                         batch, began = [], time.monotonic()
         except OSError:
             continue
-    yield batch
+    yield _in_order(batch)
+
+
+def _in_order(batch: list[_Found]) -> list[_Found]:
+    """As they were changed: the place to resume from moves on with each that is told."""
+    return sorted(batch, key=lambda each: each[1].changed_ns)
 
 
 def _is_new(

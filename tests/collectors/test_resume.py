@@ -14,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from collectors.removable_storage import RemovableStorageCollector, RemovableStorageConfig
+from event_schema.ocsf_events import FileActivity
+from event_schema.ocsf_objects import Host, HostType
 from tests.collectors.drives import Drive, needs_root, open_folder
+from tests.collectors.observing import Observing
 
 pytestmark = [pytest.mark.root, needs_root]
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -76,6 +80,7 @@ class Program:
             self.events.append(event)
 
 
+@pytest.mark.quiet
 def test_no_file_is_lost_to_kills_while_files_are_copied(drive: Drive) -> None:
     target = Path(drive.target)
     expected: list[str] = []
@@ -110,6 +115,31 @@ def test_no_file_is_lost_to_kills_while_files_are_copied(drive: Drive) -> None:
         seen.update(program.files())
     assert set(expected) == set(seen)
     assert sum(count - 1 for count in seen.values()) <= len(expected) // 50
+
+
+def test_what_was_found_and_not_told_yet_is_found_again_by_the_next_one(drive: Drive) -> None:
+    def observing(cursor: str | None, settle_s: float) -> Observing:
+        config = RemovableStorageConfig(extra_mounts=(drive.target,), settle_s=settle_s)
+        host = Host(hostname="laptop-1", type_id=HostType.LAPTOP)
+        return Observing(RemovableStorageCollector(config, host, "0"), cursor)
+
+    target = Path(drive.target)
+    with observing(None, 0.2) as first:
+        (target / "known").write_text("x")
+        first.file(f"{target}/known")
+    # More than a cursor lists by name.
+    missed = [target / f"missed-{number}" for number in range(200)]
+    for each in missed:
+        each.write_text("x")
+    with observing(first.observations[-1].cursor, 30) as second:
+        time.sleep(1)
+        (target / "known").unlink()
+        second.wait_for(lambda: bool(second.files()), 20, "the deletion")
+        assert [event.activity_id for event in second.files()] == [FileActivity.DELETE]
+        cursor = second.observations[-1].cursor
+    with observing(cursor, 0.2) as third:
+        third.wait_for(lambda: len(third.files()) >= len(missed), 20, "all that the second one had found")
+        assert {event.file.path for event in third.files()} == set(map(str, missed))
 
 
 def test_what_happened_while_it_was_dead_is_told_once_and_what_was_known_is_not(drive: Drive) -> None:
