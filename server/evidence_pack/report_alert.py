@@ -10,10 +10,11 @@ from reportlab.platypus import Flowable, Spacer
 from event_schema.byte_size import byte_size
 from server.alerts.view_types import AlertDetail, DestinationView, EventView
 from server.commands.evidence_rows import evidence_row
+from server.console.act_words import act_word, label_word
 from server.evidence_pack.report_pictures import WhyBars
 from server.evidence_pack.report_tables import facts_table, plain_table, who_words
 from server.evidence_pack.report_text import PROSE_LONGEST, moment, paragraph
-from server.evidence_pack.report_words import known, word
+from server.evidence_pack.report_words import known, row_words, share_title, text_of, unseen, word
 
 _LINES_MAX = 40
 _DESTINATIONS = 10
@@ -24,7 +25,7 @@ def alert_pages(detail: AlertDetail, language: str) -> list[Flowable]:
     alert = detail.alert
     sentence = alert.sentence.get(language) or alert.sentence.get("en", "")
     heading = f"{word(language, 'alert')} {alert.id} · {word(language, 'score')} {alert.score}"
-    titles = [(share, share.words.get(language) or share.title) for share in detail.shares]
+    titles = [(share, share_title(share, language)) for share in detail.shares]
     return [
         paragraph(heading, "heading"),
         paragraph(sentence, longest=1000),
@@ -50,7 +51,8 @@ def _facts(detail: AlertDetail, language: str) -> list[tuple[str, str]]:
     for number, each in enumerate(evidence.destinations[:_DESTINATIONS]):
         rows.append((word(language, "where_to") if not number else "", _destination(each)))
     if evidence.labels:
-        labels = ", ".join(f"{count:,} {label.replace('_', ' ')}" for label, count in evidence.labels.items())
+        text = text_of(language)
+        labels = ", ".join(f"{count:,} {label_word(label, text)}" for label, count in evidence.labels.items())
         rows.append((word(language, "holds"), labels))
     if evidence.fidelity:
         sure = ", ".join(f"{count:,} {known(language, each)}" for each, count in evidence.fidelity.items())
@@ -96,14 +98,15 @@ def _evidence(detail: AlertDetail, language: str) -> list[Flowable]:
 
 
 def _row(found: EventView, language: str) -> list[str]:
-    size, what, program, digest = evidence_row(found)
+    size, what, program, digest = evidence_row(found, row_words(language))
     fidelity = (found.event["leaver"].get("evidence") or {}).get("fidelity", "")
-    return [moment(found.time), found.act, size, what, program, digest, known(language, fidelity)]
+    act = act_word(found.act, text_of(language))
+    return [moment(found.time), act, size, what, program, digest, known(language, fidelity)]
 
 
 def _not_seen(detail: AlertDetail, language: str) -> list[Flowable]:
     found = detail.evidence
-    lines = list(found.not_seen)
+    lines = [unseen(line, language) for line in found.not_seen]
     if found.missing:
         lines.append(word(language, "purged", missing=f"{found.missing:,}"))
     if found.damaged:
