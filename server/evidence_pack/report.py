@@ -111,7 +111,7 @@ def _cover(facts: ReportFacts) -> list[Flowable]:
     unmasking = request.unmasking
     rows = [
         (say("made"), moment(request.at)),
-        (say("by"), request.made_by),
+        (say("by"), actor_words(request.made_by, text_of(language))),
         (
             say("contents"),
             say("counts", alerts=f"{len(facts.alerts):,}", events=f"{facts.timeline.events:,}"),
@@ -169,12 +169,13 @@ def _caption(facts: ReportFacts) -> Flowable:
 
 def _history(facts: ReportFacts) -> list[Flowable]:
     language = facts.request.language
+    text = text_of(language)
     if facts.case is None:
         return []
     rows = [
         [
             moment(each["at"]),
-            each["actor"],
+            actor_words(each["actor"], text),
             known(language, f"did_{each['verb']}"),
             " ".join(_changed(each, language)),
             ", ".join(map(str, each["alerts"][:20])) + (" …" if len(each["alerts"]) > 20 else ""),

@@ -8,6 +8,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Spacer
 
 from event_schema.byte_size import byte_size
+from server.accounts.audit_words import actor_words
 from server.alerts.view_types import AlertDetail, DestinationView, EventView
 from server.commands.evidence_rows import evidence_row
 from server.console.act_words import act_word, label_word
@@ -133,7 +134,8 @@ def _verdict(detail: AlertDetail, language: str) -> list[Flowable]:
     alert = detail.alert
     lines = [word(language, "not_judged")]
     if alert.verdict is not None and alert.closed_at is not None:
-        lines = [f"{known(language, alert.verdict)} · {alert.closed_by} · {moment(alert.closed_at)}"]
+        by = actor_words(alert.closed_by or "", text_of(language))
+        lines = [f"{known(language, alert.verdict)} · {by} · {moment(alert.closed_at)}"]
         if alert.reason:
             lines.append(alert.reason)
     return [

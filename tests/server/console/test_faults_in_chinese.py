@@ -11,7 +11,7 @@ import pytest
 from policies.errors import PolicyError
 from policies.rule_file import RuleText, parse_text
 from server.console.policies.changing import Problem, problems_of
-from server.console.said_words import fault_in
+from server.console.said_words import fault_in, said_in
 from tests.server.console.raised_words import SERVER, all_parts, assigned, modules
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -28,8 +28,10 @@ _PLACES = {
 """Where a call that tells a fault has its words."""
 _NOT_OF_A_TEXT = frozenset({"sigma_files.py", "attack_coverage.py"})
 """Of folders that the command line reads."""
-_VALUES = ("7", "fires", "product is 7")
-_OF_FOLDERS = frozenset({"{} files are more than {}"})
+_VALUES = ("7", "fires", "product is 7", "; did you mean 7?")
+_OTHERWISE = frozenset({"{} files are more than {}", "there is no product"})
+"""Of folders; and part of a sentence that is below."""
+_PART = "hides all events but these"
 
 RULE = """\
 title: A file on a stick
@@ -69,11 +71,13 @@ def test_every_fault_that_the_engine_words_is_there_in_chinese() -> None:
     missing = {
         where: words
         for where, parts in found
-        if (words := "".join("{}" if part is None else part for part in parts)) not in _OF_FOLDERS
+        if (words := "".join("{}" if part is None else part for part in parts)) not in _OTHERWISE
+        if not words.startswith(_PART)
         if re.search("[a-z]{3}", words)
         and not any(
-            _CHINESE.search(fault_in("zh", "".join(value if part is None else part for part in parts)))
+            _CHINESE.search(told("zh", "".join(value if part is None else part for part in parts)))
             for value in _VALUES
+            for told in (fault_in, said_in)
         )
     }
     assert missing == {}
@@ -107,6 +111,7 @@ def _faults(text: str) -> list[str]:
         ("id: 0b7e", "id: 0b7"),
         ("service: removable_storage", "service: removable_storag"),
         ("product: leaver", "product: windows"),
+        ("product: leaver", "category: proxi"),
         ("family: removable_storage_copy", "familiy: removable_storage_copy"),
         ("runbook: r", "runbook: 5"),
         (", runbook: r", ""),
@@ -130,6 +135,11 @@ def test_what_is_wrong_with_a_rule_is_said_in_chinese(before: str, after: str) -
         (
             "no event has a field file.nam; did you mean file.name or file.path?",
             "没有任何事件含有字段 file.nam；是否想写 file.name 或 file.path？",
+        ),
+        (
+            "the condition hides all events but these: an event that has none of the fields must pass; write"
+            " `not …`",
+            "此条件会隐藏除此之外的所有事件：不含这些字段的事件必须放行，请写 `not …`",
         ),
         ("not YAML: while parsing a block mapping, did not find expected key", ""),
         ("words of another engine", "words of another engine"),
