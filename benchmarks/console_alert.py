@@ -19,13 +19,13 @@ from pathlib import Path
 from starlette.datastructures import Headers, ImmutableMultiDict
 from starlette.responses import Response
 
+from benchmarks.page_times import database_in, times_of
 from server.accounts.sessions import find_session
 from server.api.service import ApiService
 from server.console.page import Ask, Console, Viewer
 from server.console.pages import alert, alert_records, queue
 from server.console.rendering import Look
 from server.people.roles import Role
-from server.store.database import open_database, upgrade
 from tests.server.console.site import Site
 
 CALLS = 7
@@ -34,11 +34,7 @@ CALLS = 7
 class Bench:
     """One site with one alert of so many events."""
 
-    def __init__(self, folder: Path, events: int) -> None:
-        url = f"sqlite:///{folder}/leaver.db"
-        made = open_database(url, clock=lambda: 0)
-        upgrade(made)
-        made.close()
+    def __init__(self, folder: Path, url: str, events: int) -> None:
         self.site = Site(folder, database_url=url, leak_files=events)
         self.console = Console(_service(self.site))
         with self.site.database.read() as connection:
@@ -62,19 +58,13 @@ class Bench:
 
     def times(self, call: Callable[[], Response]) -> dict[str, float]:
         """Milliseconds by the clock and of this thread's CPU, which a busy machine does not stretch."""
-        clock, cpu = [], []
-        size = 0
-        for _ in range(CALLS):
-            begun, used = time.perf_counter(), time.thread_time()
-            size = len(bytes(call().body))
-            clock.append((time.perf_counter() - begun) * 1000)
-            cpu.append((time.thread_time() - used) * 1000)
+        took = times_of(lambda: len(bytes(call().body)), CALLS, cpu_seconds=time.thread_time)
         return {
-            "first_ms": round(clock[0], 1),
-            "first_cpu_ms": round(cpu[0], 1),
-            "best_ms": round(min(clock), 1),
-            "best_cpu_ms": round(min(cpu), 1),
-            "bytes": size,
+            "first_ms": round(took.first, 1),
+            "first_cpu_ms": round(took.cpu[0], 1),
+            "best_ms": round(min(took.clock), 1),
+            "best_cpu_ms": round(min(took.cpu), 1),
+            "bytes": took.bytes,
         }
 
 
@@ -83,8 +73,8 @@ def _service(site: Site) -> ApiService:
 
 
 def measure(events: int) -> dict[str, dict[str, float]]:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), events)
+    with tempfile.TemporaryDirectory() as name, database_in(Path(name), postgresql=False) as place:
+        bench = Bench(Path(name), place.url, events)
         try:
             console = bench.console
             return {

@@ -6,19 +6,24 @@ an alert with much behind them, cases, policies that hit, and an audit trail.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import select, update
 
-from event_schema.channels import CHANNELS
-from policies.rule_file import SHIPPED_RULES, parse_text, policy_of, read_folder
+from benchmarks.company_rows import (
+    EPOCH,
+    ROWS,
+    TODAY,
+    busy_person,
+    channel_day,
+    insert_all,
+    rule_day,
+    shipped_policies,
+)
 from server import audit
 from server.cases.changing import add_note, open_or_join_case
-from server.pipeline.leaver_entries import encoded_entry, packed
-from server.policies.publishing import FoundTexts, publish
 from server.store.database import Database
 from server.store.tables import (
     agent_epochs,
@@ -27,12 +32,9 @@ from server.store.tables import (
     alerts,
     channel_days,
     collector_days,
-    event_blocks,
     rule_days,
     subject_agents,
     subject_events,
-    subject_places,
-    trait_uses,
 )
 from tests.server.alerts.queue.full_queue import CHANNELS as QUEUE_CHANNELS
 from tests.server.alerts.queue.full_queue import DAY_MS, NOW, full_queue
@@ -49,11 +51,8 @@ BUSY: Final = "person:E00050"
 LEAVER: Final = "person:E00060"
 CASES: Final = 600
 TRAIL_ROWS: Final = 21_000
-_TODAY: Final = NOW // DAY_MS
 _HOUR: Final = 3_600_000
-_EPOCH: Final = "00112233aabbccdd"
 _COLLECTORS: Final = ("logins", "mail", "removable_storage", "uploads")
-_ROWS: Final = 5_000
 _BLOCK: Final = 200
 
 
@@ -129,8 +128,8 @@ def _fleet(database: Database, people: int, dice: random.Random) -> None:
             {"agent": agent_of(number), "collector": collector, "day": day}
             for number in range(people)
             for collector in _COLLECTORS
-            for day in range(_TODAY - 13, _TODAY + 1)
-            if day != _TODAY - number % 40
+            for day in range(TODAY - 13, TODAY + 1)
+            if day != TODAY - number % 40
         ),
     )
     insert_all(
@@ -139,7 +138,7 @@ def _fleet(database: Database, people: int, dice: random.Random) -> None:
         (
             {
                 "agent": agent_of(number),
-                "epoch": _EPOCH,
+                "epoch": EPOCH,
                 "first_seen": NOW - 90 * DAY_MS,
                 "seen": f"0-{dice.randrange(10_000)}",
                 "lost": 0,
@@ -164,7 +163,7 @@ def _fleet(database: Database, people: int, dice: random.Random) -> None:
                 "day": row.day,
                 "channel": row.channel,
                 "agent": agent_of(int(row.subject.removeprefix("person:E"))),
-                "epoch": _EPOCH,
+                "epoch": EPOCH,
                 "first_seq": place * 10,
                 "last_seq": place * 10 + 9,
             }
@@ -189,7 +188,7 @@ def _heartbeat(number: int) -> dict[str, Any]:
                 "restarts": 0,
                 "dropped": {},
                 "detail": "what it reads, and by which of the ways that there are on this machine",
-                "days_watched": list(range(_TODAY - 13, _TODAY + 1)),
+                "days_watched": list(range(TODAY - 13, TODAY + 1)),
             }
             for name in _COLLECTORS
         ],
@@ -218,85 +217,18 @@ def _few_days(people: int, dice: random.Random) -> Iterator[dict[str, Any]]:
     for number in range(people):
         if number != busy:
             for channel in QUEUE_CHANNELS[:2]:
-                for day in (_TODAY - number % 45, _TODAY - 60):
-                    yield _channel_day(f"person:E{number:05}", channel, day, dice)
-
-
-def busy_person(database: Database, subject: str, agent: str, events: int, dice: random.Random) -> None:
-    """Something on every channel of every day, and `events` on 180 days, each in a block of its own."""
-    days = range(_TODAY - 180, _TODAY + 1)
-    insert_all(
-        database,
-        channel_days,
-        (_channel_day(subject, channel, day, dice) for channel in sorted(CHANNELS) for day in days),
-    )
-    fields = msgspec.json.encode({"person": {"status": "notice"}, "account": {}, "time": {}})
-    blocks, index = [], []
-    for number in range(events):
-        day = _TODAY - 180 + number * 181 // events
-        at = day * DAY_MS + dice.randrange(8, 19) * _HOUR
-        place = {"agent": agent, "epoch": _EPOCH, "first_seq": 10_000_000 + number * 2}
-        kept = {"signature": b"0" * 64, "value": dice.randbytes(800)}
-        entries = packed([encoded_entry(at, fields)])
-        blocks.append({**place, "count": 1, "received_at": at, "last_day": day, **kept, "leaver": entries})
-        last = place["first_seq"]
-        index.append({**place, "subject": subject, "day": day, "channel": "uploads", "last_seq": last})
-    seen = [{"first_time": NOW - 90 * DAY_MS, "last_time": NOW - number * 1000} for number in range(400)]
-    uses = (
-        {"trait": f"address:10.0.{number}.7", "subject": subject, "account": "account:a", "count": 3, **each}
-        for number, each in enumerate(seen)
-    )
-    places = (
-        {"subject": subject, "channel": "uploads", "place": f"remote:drive{number}.example", **each}
-        for number, each in enumerate(seen)
-    )
-    insert_all(database, event_blocks, blocks)
-    insert_all(database, subject_events, index)
-    insert_all(database, trait_uses, uses)
-    insert_all(database, subject_places, places)
-
-
-def _channel_day(subject: str, channel: str, day: int, dice: random.Random) -> dict[str, Any]:
-    at = day * DAY_MS + 9 * _HOUR
-    return {
-        "subject": subject,
-        "channel": channel,
-        "day": day,
-        "day_type": "work",
-        "bytes": dice.randrange(1, 10**8),
-        "files": dice.randrange(1, 50),
-        "items": 1,
-        "new_places": 0,
-        "first_time": at,
-        "last_time": at,
-        "events": 3,
-    }
+                for day in (TODAY - number % 45, TODAY - 60):
+                    yield channel_day(f"person:E{number:05}", channel, day, dice)
 
 
 def _policies(database: Database, people: int, dice: random.Random) -> str:
     """Those that are shipped; each person was hit by four of them."""
-    texts = [parse_text(each) for each in read_folder(SHIPPED_RULES)[0]]
-    found = [policy for each in texts if (policy := policy_of(each)) is not None and policy.family]
-    with database.begin() as connection:
-        publish(connection, [FoundTexts("shipped", "shipped", texts)], now=NOW)
+    found = shipped_policies(database)
     insert_all(
         database,
         rule_days,
         (
-            {
-                "subject": f"person:E{number:05}",
-                "rule_id": policy.rule_id,
-                "channel": "uploads",
-                "day": _TODAY - dice.randrange(30),
-                "family": policy.family,
-                "level": "high",
-                "title": "x",
-                "hits": 3,
-                "first_time": 0,
-                "last_time": 0,
-                "first_version": 1,
-                "last_version": 1,
-            }
+            rule_day(f"person:E{number:05}", policy.rule_id, TODAY - dice.randrange(30), policy.family)
             for number in range(people)
             for policy in dice.sample(found, 4)
         ),
@@ -330,9 +262,9 @@ def _cases(database: Database, count: int) -> int:
 def _trail(database: Database, people: int) -> None:
     actors = ("user:analy.one", "user:admin.one", "cli:root")
     acts = ("alert.close", "alert.view", "people.change", "policy.publish", "session.begin")
-    for start in range(0, TRAIL_ROWS, _ROWS):
+    for start in range(0, TRAIL_ROWS, ROWS):
         with database.begin() as connection:
-            for number in range(start, min(start + _ROWS, TRAIL_ROWS)):
+            for number in range(start, min(start + ROWS, TRAIL_ROWS)):
                 act = acts[number % len(acts)]
                 named = {"alert": f"alert:{number}", "people": f"person:E{number % people:05}"}
                 audit.append(
@@ -344,10 +276,3 @@ def _trail(database: Database, people: int) -> None:
                     reason=f"Zhanna Quillfeather{number % people} asked for it" if number % 4 == 0 else None,
                     detail={"before": "open", "after": "closed", "of": number % 90},
                 )
-
-
-def insert_all(database: Database, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    left = iter(rows)
-    while part := list(islice(left, _ROWS)):
-        with database.begin() as connection:
-            connection.execute(insert(table), part)

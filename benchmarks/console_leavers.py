@@ -9,28 +9,22 @@ before each of them.
 
 from __future__ import annotations
 
-import json
 import random
-import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import click
 import msgspec
 
-from benchmarks.console_people import database_in
-from benchmarks.people_directory import company_of
+from benchmarks.company_rows import TODAY, fill_people
+from benchmarks.page_times import PageRow, asking, filled_site, page_row, tell, times_of
 from server.people.facts import Employment, PersonFacts
 from server.people.facts_store import load_facts, write_facts
 from server.people.roles import Role
-from server.store.database import Database, open_database, upgrade
+from server.store.database import Database
 from tests.server.alerts.recorded_leak import NOW
 from tests.server.console.site import Site
 
-TODAY = NOW // 86_400_000
-ASKINGS = 15
 _ROLES = (Role.HR, Role.ANALYST, Role.ADMINISTRATOR)
 
 
@@ -41,68 +35,27 @@ _ROLES = (Role.HR, Role.ANALYST, Role.ADMINISTRATOR)
 @click.option("--json", "as_json", is_flag=True)
 def main(people: int, leavers: int, postgresql: bool, as_json: bool) -> None:
     """Fill, ask, tell."""
-    with tempfile.TemporaryDirectory() as folder, database_in(Path(folder), postgresql) as url:
-        database = open_database(url, clock=lambda: NOW)
-        upgrade(database)
-        _fill(database, people, leavers)
-        database.close()
-        site = Site(Path(folder), database_url=url, leak_files=0)
-        try:
-            rows = [row for role in _ROLES for row in _ask(site, role)]
-        finally:
-            site.close()
-    if as_json:
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-        return
-    name = "PostgreSQL" if postgresql else "SQLite"
-    click.echo(f"{name}: {people:,} people, {leavers:,} who leave or left")
-    click.echo(f"{'page':<40} {'first ms':>9} {'median':>8} {'slowest':>8} {'CPU ms':>7} {'kB':>7}")
-    for row in rows:
-        times = f"{row['first']:>9.1f} {row['median']:>8.1f} {row['slowest']:>8.1f} {row['cpu']:>7.1f}"
-        click.echo(f"{row['page']:<40} {times} {row['kB']:>7.1f}")
+    fill = partial(_fill, people=people, leavers=leavers)
+    with filled_site(fill, postgresql=postgresql) as (site, _, _):
+        rows = [row for role in _ROLES for row in _ask(site, role)]
+    heading = f"{people:,} people, {leavers:,} who leave or left"
+    tell(heading, rows, postgresql=postgresql, as_json=as_json)
 
 
-def _ask(site: Site, role: Role) -> list[dict[str, Any]]:
+def _ask(site: Site, role: Role) -> list[PageRow]:
     client = site.client(role)
-    pages = {
-        "list": "/leavers",
-        "all": "/leavers?scope=all",
-        "searched": "/leavers?scope=all&q=department+7",
-        "after a change": "/leavers",
-    }
-    rows = []
-    for name, address in pages.items():
-        times: list[float] = []
-        cpu: list[float] = []
-        size = 0
-        for turn in range(ASKINGS + 1):
-            if name == "after a change":
-                _change_somebody(site.database, turn)
-            began, worked = time.perf_counter(), time.process_time()
-            answer = client.get(address)
-            times.append((time.perf_counter() - began) * 1000)
-            cpu.append((time.process_time() - worked) * 1000)
-            assert answer.status_code == 200, (address, answer.text[-500:])
-            size = len(answer.content)
-        later = sorted(times[1:])
-        rows.append(
-            {
-                "page": f"{role.value}, {name}",
-                "first": times[0],
-                "median": later[len(later) // 2],
-                "slowest": later[-1],
-                "cpu": sorted(cpu[1:])[len(later) // 2],
-                "kB": size / 1000,
-            }
-        )
-    return rows
+    pages = {"list": "/leavers", "all": "/leavers?scope=all", "searched": "/leavers?scope=all&q=department+7"}
+    rows = [
+        page_row(f"{role.value}, {name}", times_of(asking(client, address)))
+        for name, address in pages.items()
+    ]
+    changed = times_of(asking(client, "/leavers"), before=partial(_change_somebody, site.database))
+    return [*rows, page_row(f"{role.value}, after a change", changed)]
 
 
 def _fill(database: Database, people: int, leavers: int) -> None:
     dice = random.Random(7)
-    with database.begin() as connection:
-        company = company_of(people, people * 3, people)
-        write_facts(connection, [(None, each) for each in company], at=NOW, actor="bench", way="import")
+    fill_people(database, people)
     with database.begin() as connection:
         known = load_facts(connection)
         leaving = dice.sample(sorted(known), leavers)

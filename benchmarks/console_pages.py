@@ -23,10 +23,9 @@ import click
 import msgspec
 from playwright.sync_api import Page
 
+from benchmarks.page_times import asking, database_in, times_of, vacuum
 from server.people.roles import Role
 from server.people.text_mask import text_mask
-from server.store.database import open_database, upgrade
-from tests.postgres_server.server import PostgresServer
 from tests.server.alerts.queue.full_queue import full_queue
 from tests.server.console.browser import Browsers
 from tests.server.console.site import Site
@@ -100,24 +99,15 @@ def main(count: int, people: int, turns: int, kinds: tuple[str, ...], file: Path
 def _site(kind: str, count: int, people: int) -> Iterator[Site]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = PostgresServer() if kind == "postgresql" else None
-        url = f"sqlite:///{folder}/leaver.db" if server is None else server.url(server.new_database())
-        database = open_database(url, clock=lambda: 0)
-        upgrade(database)
-        database.close()
-        site = Site(folder, database_url=url, leak_files=0)
-        try:
-            full_queue(site.database, count=count, people=people)
-            if server is not None:
-                # As autovacuum does; the tests' server has none.
-                connection = site.database.lasting_connection()
-                connection.exec_driver_sql("VACUUM ANALYZE")
-                connection.close()
-            yield site
-        finally:
-            site.close()
-            if server is not None:
-                server.stop()
+        with database_in(folder, postgresql=kind == "postgresql") as place:
+            site = Site(folder, database_url=place.url, leak_files=0)
+            try:
+                full_queue(site.database, count=count, people=people)
+                if place.server is not None:
+                    vacuum(site.database)
+                yield site
+            finally:
+                site.close()
 
 
 def _on_the_server(kind: str, site: Site, turns: int) -> Iterator[Line]:
@@ -129,16 +119,8 @@ def _on_the_server(kind: str, site: Site, turns: int) -> Iterator[Line]:
     page = client.get("/alerts").text
     for what, address in _ADDRESSES.items():
         asked = address + (_shown(page) if address.endswith("/changes") else "")
-        part = {"hx-request": "true"} if what == "its list alone" else {}
-        client.get(asked, headers=part)
-        taken, size = [], 0
-        for _ in range(turns):
-            begun = time.perf_counter()
-            answer = client.get(asked, headers=part)
-            taken.append((time.perf_counter() - begun) * 1000)
-            assert answer.status_code == 200, (asked, answer.text)
-            size = len(answer.content)
-        yield Line(kind, what, statistics.median(taken), max(taken), size)
+        took = times_of(asking(client, asked, part=what == "its list alone"), turns + 1)
+        yield Line(kind, what, took.median, took.slowest, took.bytes)
 
 
 def _shown(page: str) -> str:

@@ -15,11 +15,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +27,10 @@ import msgspec
 from sqlalchemy import select
 
 from benchmarks.console_company import BUSY, Filled, fill
+from benchmarks.page_times import asking, filled_site, times_of
 from server.console.app import PAGES
 from server.console.page import Open
 from server.people.roles import Role, may
-from server.store.database import open_database, upgrade
 from server.store.tables import pseudonyms
 from tests.postgres_server.server import PostgresServer
 from tests.server.console.site import Site
@@ -106,7 +104,8 @@ def main(
     click.echo(f"{count:,} alerts, {people:,} people and agents, {events:,} events of one alert")
     click.echo(" " * 65 + "".join(f"{each:>8}" for each in ("first", "median", "slowest", "CPU", "its DB")))
     for kind in kinds:
-        with _company(kind, count, people, events) as (site, filled, server):
+        made = partial(fill, count=count, people=people, events=events)
+        with filled_site(made, postgresql=kind == "postgresql", vacuumed=True) as (site, filled, server):
             for line in _all(site, filled, server, kind, turns, only):
                 figures = (line.first, line.median, line.slowest, line.cpu, line.database_cpu)
                 told = "".join(f"{each:>8.0f}" for each in figures)
@@ -117,33 +116,6 @@ def main(
     click.echo(f"{len(lines)} pages; over 100 ms of CPU: {len(over)}; load {load} on {os.cpu_count()} cores")
     if file is not None:
         file.write_text(json.dumps(msgspec.to_builtins(lines), indent=1), encoding="utf-8")
-
-
-@contextmanager
-def _company(
-    kind: str, count: int, people: int, events: int
-) -> Iterator[tuple[Site, Filled, PostgresServer | None]]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = PostgresServer() if kind == "postgresql" else None
-        url = f"sqlite:///{folder}/leaver.db" if server is None else server.url(server.new_database())
-        try:
-            database = open_database(url, clock=lambda: 0)
-            upgrade(database)
-            filled = fill(database, count=count, people=people, events=events)
-            if server is not None:
-                # As autovacuum does; the tests' server has none.
-                with database.lasting_connection() as connection:
-                    connection.exec_driver_sql("VACUUM ANALYZE")
-            database.close()
-            site = Site(folder, database_url=url, leak_files=0)
-            try:
-                yield site, filled, server
-            finally:
-                site.close()
-        finally:
-            if server is not None:
-                server.stop()
 
 
 def _all(
@@ -196,27 +168,24 @@ def _measured(
     if address == "/alerts/changes":
         rows = re.findall(r'data-id="(\d+)" data-stamp="(\w+)"', client.get("/alerts").text)
         address += "?rows=" + ",".join(f"{alert}.{stamp}" for alert, stamp in rows)
-    part = {"hx-request": "true"} if address.endswith("/evidence") else {}
-    clock, cpu, size, at_first = [], [], 0, 0.0
-    for turn in range(turns + 1):
+    at_first = 0.0
+
+    def note_first(turn: int) -> None:
+        nonlocal at_first
         if turn == 1:
             at_first = _database_cpu(server)
-        begun, worked = time.perf_counter(), _server_cpu()
-        answer = client.get(address, headers=part)
-        clock.append((time.perf_counter() - begun) * 1000)
-        cpu.append((_server_cpu() - worked) * 1000)
-        assert answer.status_code in (200, 303), (address, answer.status_code, answer.text[-500:])
-        size = len(answer.content)
+
+    ask = asking(client, address, part=address.endswith("/evidence"), answers=(200, 303))
+    took = times_of(ask, turns + 1, cpu_seconds=_server_cpu, before=note_first)
     of_database = (_database_cpu(server) - at_first) * 1000 / turns
-    later = clock[1:]
     return msgspec.structs.replace(
         line,
-        first=clock[0],
-        median=statistics.median(later),
-        slowest=max(later),
-        cpu=statistics.median(cpu[1:]) + of_database,
+        first=took.first,
+        median=took.median,
+        slowest=took.slowest,
+        cpu=took.median_cpu + of_database,
         database_cpu=of_database,
-        bytes=size,
+        bytes=took.bytes,
     )
 
 

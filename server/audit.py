@@ -6,6 +6,9 @@ spaces, keys sorted, with exactly the keys action, actor, at, detail, object, pr
 taken out or put in shows, and every row after it would have to be forged too. That the END was cut off
 shows only against a `head` that was kept elsewhere.
 
+Whoever knows the hash before a row and the one behind it can try out what is hidden of it. So whoever does
+not see all of every row is told fingerprints of rows, never hashes.
+
 `detail` holds strings, whole numbers, booleans, null, lists and objects of these: what reads back equal
 on every database.
 """
@@ -13,6 +16,7 @@ on every database.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -83,6 +87,16 @@ def head(connection: Connection) -> tuple[int, str] | None:
     """(seq, hash) of the last row: kept elsewhere, it proves later that the end was not cut off."""
     last = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     return None if last is None else (last.seq, last.hash)
+
+
+def hash_of(connection: Connection, seq: int) -> str | None:
+    """None: there is no such row."""
+    return connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar()
+
+
+def fingerprint(key: bytes, seq: int, row_hash: str) -> str:
+    """Kept elsewhere it proves what the hash proves; only who has the installation's key can make it."""
+    return hmac.digest(key, f"audit:{seq}:{row_hash}".encode(), hashlib.sha256).hex()
 
 
 class Entry(msgspec.Struct, frozen=True):

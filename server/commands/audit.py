@@ -17,19 +17,30 @@ from server.commands.opening import FINDINGS, data_option, echo_json, json_optio
 from server.commands.policy_sight import sight_of, unmask_options, unmasking_of
 from server.commands.tables import output_width
 from server.people.dates import UnreadableDate, read_day
+from server.people.pseudonyms import shown_names
 
 _DAY_MS = 86_400_000
 _PIPED_WIDTH = 160
 _ERASED = "(names somebody who was erased)"
 
 
-class _Checked(msgspec.Struct, frozen=True):
-    """`rows` and `last_hash` are those of the last row; `broken_at` the first row that is not right."""
+class _Row(msgspec.Struct, frozen=True):
+    """As it stands now. `fingerprint`: what the console and evidence packs tell of it."""
+
+    seq: int
+    hash: str
+    fingerprint: str
+
+
+class _Checked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`rows` and `last_hash` are those of the last row; `broken_at` the first row that is not right; `row`
+    the one that was asked for, where there is one."""
 
     good: bool
     rows: int
     last_hash: str | None
     broken_at: int | None
+    row: _Row | None = None
 
 
 @click.group("audit")
@@ -116,19 +127,26 @@ def _lines(entry: trail.Entry, told: str, width: int) -> Iterator[str]:
 
 
 @audit.command("verify")
+@click.option("--row", "seq", type=click.IntRange(1, 2**53), help="Tell this row's hash and fingerprint too.")
 @data_option
 @json_option
-def verify(data: Path | None, as_json: bool) -> None:
+def verify(seq: int | None, data: Path | None, as_json: bool) -> None:
     """Check the whole chain: nothing changed, taken out or put in.
 
     A chain that was cut off at its end still holds: keep the last row's number and hash elsewhere, and
-    compare. Exit code 3: the chain is broken, at the row that is named.
+    compare with --row. The console and evidence packs tell a row's fingerprint, which nobody can hold a guess
+    at a hidden row against. Exit code 3: the chain is broken, at the row that is named, or there is no row
+    as asked for.
     """
-    with open_installation(data) as opened, opened.database.read() as connection:
-        rows, last_hash = trail.head(connection) or (0, None)
-        broken_at = trail.verify(connection)
+    with open_installation(data) as opened:
+        key = shown_names(opened.database, ())[0] if seq else b""
+        with opened.database.read() as connection:
+            rows, last_hash = trail.head(connection) or (0, None)
+            broken_at = trail.verify(connection)
+            asked = trail.hash_of(connection, seq) if seq else None
+    row = _Row(seq, asked, trail.fingerprint(key, seq, asked)) if seq and asked else None
     if as_json:
-        echo_json(_Checked(broken_at is None, rows, last_hash, broken_at))
+        echo_json(_Checked(broken_at is None, rows, last_hash, broken_at, row))
     elif broken_at is not None:
         click.secho(
             f"The audit trail's chain is broken at row {broken_at} (last row {rows}): it was changed, "
@@ -139,5 +157,13 @@ def verify(data: Path | None, as_json: bool) -> None:
         click.echo("The audit trail is empty.")
     else:
         click.echo(f"The audit trail's chain holds: {rows:,} rows. The last one's hash: {last_hash}")
-    if broken_at is not None:
+    if seq and not as_json:
+        click.echo(_row_words(seq, row))
+    if broken_at is not None or (seq and row is None):
         raise SystemExit(FINDINGS)
+
+
+def _row_words(seq: int, row: _Row | None) -> str:
+    if row is None:
+        return f"There is no row {seq}."
+    return f"Row {row.seq}: hash {row.hash}, fingerprint {row.fingerprint}"

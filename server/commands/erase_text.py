@@ -23,6 +23,10 @@ _WORDS = {
     "account_bindings": ("account that was the person's", "accounts that were the person's"),
     "trait_bindings": ("machine that was the person's", "machines that were the person's"),
     "people_changes": ("entry of the person's history", "entries of the person's history"),
+    "removed_people": (
+        "note of what somebody was called whom an undone import took away",
+        "notes of what somebody was called whom an undone import took away",
+    ),
     "scim_users": ("user that an identity provider told of", "users that identity providers told of"),
     "accounts": ("account", "accounts"),
     "pseudonyms": ("pseudonym", "pseudonyms"),

@@ -67,6 +67,7 @@ from server.store.tables import (
     people_changes,
     person_names,
     pseudonyms,
+    removed_people,
     rule_days,
     scim_users,
     state_versions,
@@ -91,15 +92,8 @@ _AT_ONCE = (
 )
 """Hundreds of rows a subject. First: while an alert is there, a heartbeat may touch its subject."""
 OF_PERSON = (
-    person_names,
-    employments,
-    leaver_flags,
-    leaver_sign_offs,
-    account_bindings,
-    trait_bindings,
-    people_changes,
-    look_backs,
-    scim_users,
+    *(person_names, employments, leaver_flags, leaver_sign_offs, account_bindings, trait_bindings),
+    *(people_changes, removed_people, look_backs, scim_users),
 )
 """What is declared of a person, and its history."""
 _IN_STEPS = (subject_events, subject_places, subject_agents, trait_uses)

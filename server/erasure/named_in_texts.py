@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, Table, delete, select, tuple_, update
 from server.erasure.plan import Plan
 from server.people.erased import is_no_account
 from server.people.prose_words import Hidden
+from server.people.removed import removed
 from server.people.text_mask import HIDDEN, declared_before
 from server.store.tables import (
     alert_history,
@@ -125,6 +126,8 @@ def _words(connection: Connection, plan: Plan) -> Hidden:
         before = select(people_changes.c.before).where(people_changes.c.person_id == plan.person)
         for stored in connection.execute(before).scalars():
             declared_before(hidden, "", stored)
+        for _, told in removed(connection, [plan.person]):
+            declared_before(hidden, "", told)
     if plan.name:
         hidden.add_name("", plan.name)
     for account in plan.accounts:

@@ -17,6 +17,7 @@ from server.people.account_names import account_key
 from server.people.directory import Directory, load_directory
 from server.people.erased import SUBJECT_CHARACTERS, erased_digest
 from server.people.pseudonyms import person_subject, pseudonym_key
+from server.people.removed import read_telling, removed
 from server.store.column_types import key_text
 from server.store.tables import (
     erasures,
@@ -79,6 +80,8 @@ def person_target(connection: Connection, given: str) -> Target:
     name = connection.execute(
         select(person_names.c.name).where(person_names.c.person_id == person_id)
     ).scalar()
+    for _, told in removed(connection, [person_id]) if name is None else ():
+        name = read_telling(told).name or name
     if directory.person(person_id) is None and not _is_kept(connection, subject):
         if found.erased_at is None:
             raise NotFound(f"nobody has the id or pseudonym {given}, and nothing of them is kept")

@@ -1,7 +1,7 @@
 """The chain of custody: what the audit trail says of a pack's alerts, case, earlier packs and unmaskings.
 
-Rows come with their hashes of the chain. A row of which something was masked is marked so and has none, nor
-have those right behind it: a guess at what is masked could be held against them.
+Rows come with their fingerprints, not with their hashes: a guess at what is masked could be held against
+those, also against what another pack tells of the rows around.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class CustodyRow(msgspec.Struct, frozen=True):
     object: str
     reason: str | None
     detail: dict[str, Any] | None
-    previous_hash: str | None
-    hash: str | None
+    fingerprint: str
+    """`server.audit.fingerprint`"""
     masked: bool
     """Something of it was hidden."""
 
 
 def custody_rows(
-    connection: Connection, objects: Sequence[str], sight: PackSight, *, limit: int = ROWS_MAX
+    connection: Connection, objects: Sequence[str], sight: PackSight, *, key: bytes, limit: int = ROWS_MAX
 ) -> list[CustodyRow]:
-    """In the order of the trail; at most `limit`, the earliest."""
+    """In the order of the trail; at most `limit`, the earliest. `key`: the installation's."""
     found: dict[int, CustodyRow] = {}
     rows = list(_rows(connection, objects, limit))
     # What names somebody who was erased: no mask knows the name any more.
@@ -54,29 +54,9 @@ def custody_rows(
         detail = sight.typed(row["detail"]) if shows and row["detail"] is not None else None
         masked = (reason, detail) != (row["reason"], row["detail"])
         shown = {**row, "reason": reason, "detail": detail, "masked": masked}
+        shown["fingerprint"] = trail.fingerprint(key, row["seq"], shown.pop("hash"))
         found[row["seq"]] = CustodyRow(**shown)
-    return _without_hashes([found[seq] for seq in sorted(found)][:limit])
-
-
-def _without_hashes(rows: list[CustodyRow]) -> list[CustodyRow]:
-    """From a masked row to the end of its run: the rest of a run is worked out from its first row."""
-    shown: list[CustodyRow] = []
-    hidden_at: int | None = None
-    for row in rows:
-        if row.masked or row.seq - 1 == hidden_at:
-            hidden_at = row.seq
-            shown.append(msgspec.structs.replace(row, previous_hash=None, hash=None))
-        else:
-            shown.append(row)
-    return shown
-
-
-def told_head(head: tuple[int, str] | None, custody: Sequence[CustodyRow]) -> tuple[int, str | None] | None:
-    """The trail's last row, without its hash where a guess at a masked row could be held against it."""
-    hidden = {row.seq for row in custody if row.hash is None}
-    if head is None or hidden.isdisjoint((head[0], head[0] - 1)):
-        return head
-    return head[0], None
+    return [found[seq] for seq in sorted(found)][:limit]
 
 
 class CustodyLine(msgspec.Struct, frozen=True):
@@ -186,7 +166,7 @@ def objects_of(
 
 
 def _rows(connection: Connection, objects: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
-    columns = [audit.c[name] for name in CustodyRow.__struct_fields__[:-1]]
+    columns = [audit.c[name] for name in (*CustodyLine.__struct_fields__, "detail", "hash")]
     for start in range(0, len(objects), _AT_ONCE):
         query = (
             select(*columns)

@@ -21,7 +21,7 @@ from server.alerts.views import alert_detail
 from server.enrich.who import WhoIsWho
 from server.evidence_pack import verifier
 from server.evidence_pack.archive import ArchiveWriter, FinishedArchive, PackStopped
-from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of, told_head
+from server.evidence_pack.custody import CustodyRow, custody_rows, objects_of
 from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report import ReportFacts, write_report
 from server.evidence_pack.rules_and_models import RuleVersion, models_used, rule_versions
@@ -33,6 +33,7 @@ from server.evidence_pack.timeline import Timeline
 from server.evidence_seal import SealKey
 from server.json_times import rfc3339, with_datetimes
 from server.people.directory import load_directory
+from server.people.pseudonyms import shown_names
 from server.store.database import Database
 
 PORTION = 2000
@@ -110,14 +111,16 @@ class _Making:
         if request.with_records:
             held = write_records(self._database, scope, archive, self._step, who=WhoIsWho(self._directory))
             self._note_records(held)
+        key, _ = shown_names(self._database, ())
         with self._database.read() as connection:
             rules = rule_versions(connection, scope.alerts)
             used = models_used(connection, scope.alerts)
             case_id = None if scope.case is None else scope.case.id
             ids = [each.id for each in scope.alerts]
             objects = objects_of(connection, case_id, ids, sight.told_of)
-            custody = custody_rows(connection, objects, sight)
-            head = told_head(audit.head(connection), custody)
+            custody = custody_rows(connection, objects, sight, key=key)
+            last = audit.head(connection)
+        head = last and (last[0], audit.fingerprint(key, *last))
         self._write_rules(archive, rules)
         archive.add("models.json", _document(used))
         self._write_custody(archive, custody)
@@ -255,7 +258,7 @@ class _Making:
                 lines.line(row)
 
     def _fields(
-        self, head: tuple[int, str | None] | None, timeline: Timeline, custody: list[CustodyRow]
+        self, head: tuple[int, str] | None, timeline: Timeline, custody: list[CustodyRow]
     ) -> dict[str, Any]:
         """The manifest's, beside the files."""
         request, scope = self._request, self._scope
@@ -269,7 +272,7 @@ class _Making:
             "events_expected": scope.events,
             "names": "pseudonyms" if unmasking is None else "unmasked",
             "unmasked_because": unmasking and unmasking.reason,
-            "audit_head": head and {"seq": head[0], "hash": head[1]},
+            "audit_head": head and {"seq": head[0], "fingerprint": head[1]},
             "custody_rows": len(custody),
             "custody_rows_masked": sum(row.masked for row in custody),
             "key": {

@@ -44,7 +44,7 @@ class ReportFacts(msgspec.Struct, frozen=True):
     request: PackRequest
     fingerprint: str
     contents_digest: str
-    head: tuple[int, str | None] | None
+    head: tuple[int, str] | None
 
 
 def write_report(facts: ReportFacts, scratch: Path, check: Callable[[], None]) -> Iterator[bytes]:
@@ -125,7 +125,7 @@ def _cover(facts: ReportFacts) -> list[Flowable]:
         outcome = known(language, case.outcome) if case.outcome else say("open")
         rows += [(say("outcome"), outcome), (say("owner"), case.owner or say("nobody"))]
     if facts.head is not None:
-        rows.append((say("head"), f"{facts.head[0]:,} · {facts.head[1] or '–'}"))
+        rows.append((say("head"), f"{facts.head[0]:,} · {facts.head[1]}"))
     rows += [(say("digest"), f"sha256 {facts.contents_digest}"), (say("key"), f"sha256 {facts.fingerprint}")]
     title = [paragraph(case.title, "heading", longest=400)] if case is not None else []
     return [
@@ -210,13 +210,13 @@ def _custody(facts: ReportFacts) -> list[Flowable]:
             row.action,
             object_words(row.object, row.action, text),
             row.reason or "",
-            (row.hash or "–")[:12],
+            row.fingerprint[:12],
         ]
         for row in shown
     ]
     heads = [
         "#",
-        *(word(language, key) for key in ("time", "actor", "action", "object", "reason", "row_hash")),
+        *(word(language, key) for key in ("time", "actor", "action", "object", "reason", "fingerprint")),
     ]
     left = len(facts.custody) - len(shown)
     more = [paragraph(word(language, "custody_more", count=f"{left:,}"), "quiet")] if left else []

@@ -104,7 +104,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "action": ("did", "操作"),
     "object": ("to", "对象"),
     "reason": ("reason", "原因"),
-    "row_hash": ("hash", "哈希"),
+    "fingerprint": ("fingerprint", "指纹"),
     "did_open": ("opened", "建立案件"),
     "did_add": ("added", "添加告警"),
     "did_remove": ("took out", "移出告警"),
@@ -130,7 +130,8 @@ _CHINESE_STATEMENTS: Final[dict[bool, tuple[str, ...]]] = {
     False: (
         "签名证明本包由持有该密钥的系统生成，但不证明生成时间：请将密钥指纹与系统显示的指纹核对。",
         "事件是终端代理所观察到的行为。每个事件均标明确定程度；未能看到的内容见报告。",
-        "custody.jsonl 中标有 masked 的行有内容被隐藏：该行的哈希对应原始内容，无法由所示内容重新计算。",
+        "custody.jsonl 中标有 masked 的行有内容被隐藏。每行的指纹对应写入时的原始内容，"
+        "可在系统上用 leaver audit verify --row 行号 核对。",
         "人员、账号、主机和设备均以系统化名显示。文件名按原样显示，因为它们是事件的内容。人工填写的文字中，"
         "姓名以 [name] 代替。",
         "终端代理签名的原始记录含有姓名，因此不在本包内。系统在生成时已校验其签名，"
@@ -139,6 +140,8 @@ _CHINESE_STATEMENTS: Final[dict[bool, tuple[str, ...]]] = {
     True: (
         "签名证明本包由持有该密钥的系统生成，但不证明生成时间：请将密钥指纹与系统显示的指纹核对。",
         "事件是终端代理所观察到的行为。每个事件均标明确定程度；未能看到的内容见报告。",
+        "custody.jsonl 中标有 masked 的行有内容被隐藏。每行的指纹对应写入时的原始内容，"
+        "可在系统上用 leaver audit verify --row 行号 核对。",
         "本包经说明原因后显示真实姓名，该操作已记录在案。",
     ),
 }

@@ -28,8 +28,8 @@ _ALWAYS = (
     " fingerprint with what the installation shows.",
     "An event is what an agent on the endpoint saw. How sure it was stands with each event; what could not be"
     " seen stands in the report.",
-    "Rows in custody.jsonl are marked `masked` where something of them is hidden: the hash of such a row is"
-    " that of the row as it was written, and cannot be worked out again from what is shown.",
+    "Rows in custody.jsonl are marked `masked` where something of them is hidden. Each row's fingerprint is"
+    " that of the row as it was written: the installation tells it with `leaver audit verify --row NUMBER`.",
 )
 _MASKED = (
     "People, accounts, hosts and devices stand under pseudonyms of the installation. Names of files are shown"

@@ -13,6 +13,7 @@ from server.people.directory_rows import leaver_flag
 from server.people.facts import LEARNED, Employment, Holding, PersonFacts, sorted_holdings
 from server.people.look_back_queue import queue_look_backs
 from server.people.pseudonyms import give_pseudonyms, person_subject
+from server.people.removed import keep_removed
 from server.store.tables import (
     account_bindings,
     accounts,
@@ -92,14 +93,16 @@ def write_facts(
     `people_changes`."""
     if not changes:
         return
-    gone = [before.id for before, after in changes if before is not None and after is None]
+    gone = [before for before, after in changes if before is not None and after is None]
     wanted = [after for _, after in changes if after is not None]
     new = [after for before, after in changes if before is None and after is not None]
     changed = [after for before, after in changes if before is not None and after is not None]
     _clear(connection, [person.id for person in changed])
+    keep_removed(connection, gone, at=at)
     for start in range(0, len(gone), _AT_ONCE):
         # All that hangs on the person goes with it (ON DELETE CASCADE).
-        connection.execute(delete(people).where(people.c.id.in_(gone[start : start + _AT_ONCE])))
+        part = [person.id for person in gone[start : start + _AT_ONCE]]
+        connection.execute(delete(people).where(people.c.id.in_(part)))
     insert_new(connection, people, [{"id": person.id, **_columns(person, at)} for person in new])
     if changed:
         # The parameter must not be called as the column that it is compared with.

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, insert, select
 from server import audit
 from server.people.account_names import account_key
 from server.people.erased import SUBJECT_CHARACTERS
+from server.people.removed import read_telling, removed
 from server.store.column_types import key_text
 from server.store.database import Database
 from server.store.tables import account_bindings, installation, people_changes, person_names, pseudonyms
@@ -48,12 +49,6 @@ class Unmasked(msgspec.Struct, frozen=True):
     name: str | None
     """None: an account that belongs to nobody known, or a person without a name."""
     accounts: tuple[str, ...]
-
-
-class _Named(msgspec.Struct):
-    """Of PersonFacts."""
-
-    name: str | None = None
 
 
 def person_subject(person_id: str) -> str:
@@ -208,18 +203,20 @@ def all_names_to_hide(connection: Connection) -> dict[str, str]:
 
 
 def former_names(connection: Connection, person_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """What people were called before, by person id, as far as it is kept; to be hidden as `names_to_hide`."""
+    """What people were called before, by person id, as far as it is kept; to be hidden as `names_to_hide`. Of
+    whom an undone import took away, too."""
     wanted = list(person_ids)
-    found: dict[str, dict[str, None]] = {}
+    befores = removed(connection, wanted)
     for start in range(0, len(wanted), _AT_ONCE):
         some = people_changes.c.person_id.in_(wanted[start : start + _AT_ONCE])
         changes = select(people_changes.c.person_id, people_changes.c.before)
-        for person_id, before in connection.execute(
-            changes.where(some, people_changes.c.before.is_not(None))
-        ):
-            name = msgspec.json.decode(before, type=_Named).name
-            if name:
-                found.setdefault(person_id, {})[name] = None
+        rows = connection.execute(changes.where(some, people_changes.c.before.is_not(None)))
+        befores += [(row.person_id, row.before) for row in rows]
+    found: dict[str, dict[str, None]] = {}
+    for person_id, before in befores:
+        name = read_telling(before).name
+        if name:
+            found.setdefault(person_id, {})[name] = None
     return {person_id: tuple(names) for person_id, names in found.items()}
 
 

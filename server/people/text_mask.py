@@ -2,8 +2,9 @@
 
 Reasons, notes, titles of cases: whoever types them may name anybody, also people whom the alert is not about.
 So they are held against everybody: names, ids, accounts, machines and devices, those of before too
-(`people_changes`), and accounts that belong to nobody known. `[name]` stands in place of each, and never a
-pseudonym: else whoever may type could ask whose pseudonym a name has, and nobody would know.
+(`people_changes`) and of whom an undone import took away (`removed_people`) too, and accounts that belong to
+nobody known. `[name]` stands in place of each, and never a pseudonym: else whoever may type could ask whose
+pseudonym a name has, and nobody would know.
 
 What is known is read once a version of the people; a change of few people adds to it.
 """
@@ -16,13 +17,13 @@ import weakref
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, Protocol
 
-import msgspec
 from sqlalchemy import Column, Connection, exists, func, select
 
 from server.people.directory import people_version, whole_version
 from server.people.masking import SEVERAL, owned_folders
 from server.people.prose_words import Hidden
 from server.people.pseudonyms import person_subject
+from server.people.removed import all_removed, read_telling
 from server.store.database import Database
 from server.store.tables import (
     account_bindings,
@@ -52,18 +53,6 @@ _ACCOUNT_SUBJECTS = pseudonyms.c.subject.between("account:", "account;")
 class HasDatabase(Protocol):
     @property
     def database(self) -> Database: ...
-
-
-class _Before(msgspec.Struct):
-    """Of PersonFacts, what tells of a person."""
-
-    name: str | None = None
-    accounts: tuple[_Named, ...] = ()
-    traits: tuple[_Named, ...] = ()
-
-
-class _Named(msgspec.Struct):
-    name: str
 
 
 class TextMask:
@@ -211,6 +200,10 @@ def _add_people(connection: Connection, hidden: Hidden, ids: list[str] | None) -
         changes = people_changes.c
         for person_id, before in _rows(connection, changes.person_id, changes.before, part):
             declared_before(hidden, person_subject(person_id), before)
+    # Few: with everybody. Who goes makes all be read anew.
+    for person_id, told in all_removed(connection) if ids is None else ():
+        hidden.add_id(person_subject(person_id), person_id)
+        declared_before(hidden, person_subject(person_id), told)
 
 
 def _rows(
@@ -223,10 +216,10 @@ def _rows(
 
 
 def declared_before(hidden: Hidden, whose: str, before: str | None) -> None:
-    """A row of `people_changes`: what somebody was called, and had, before it."""
+    """Of a row of `people_changes` or `removed_people`: what somebody was called, and had, before it."""
     if before is None:
         return
-    facts = msgspec.json.decode(before, type=_Before)
+    facts = read_telling(before)
     if facts.name:
         hidden.add_name(whose, facts.name)
     for account in facts.accounts:

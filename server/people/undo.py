@@ -2,7 +2,8 @@
 
 Nothing of it is taken back where one of these people was changed since (by a later import, a flag), where
 another person has an account by now that would go back, or is led by somebody whom the import brought.
-Whom it took back though they were erased is erased again: the next file does not bring them in unnoticed.
+Whom it took back though they were erased is erased again: the next file does not bring them in unnoticed, and
+what was typed meanwhile forgets their names. Of all others whom it takes away the mask of texts keeps these.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from server import audit
 from server.people.erased import erased_digest, load_erased
 from server.people.facts import LEARNED, SCIM, PersonFacts
 from server.people.facts_store import Change, load_facts, write_facts
+from server.people.history import forget_manager
 from server.people.pseudonyms import person_subject
+from server.people.removed import forget_removed
 from server.store.tables import account_bindings, erasures, people, people_changes, people_imports
 
 _SHOWN = 5
@@ -136,7 +139,12 @@ def _changes_back(connection: Connection, import_id: int) -> list[Change]:
 
 
 def _keep_out(connection: Connection, import_id: int, gone: list[str], actor: str, at: int) -> None:
-    """The erased whom this import had taken back: on the record."""
+    """The erased whom this import had taken back: on the record. What was typed about them is found by what
+    was kept of their names as they went."""
+    # What is erased reaches alerts and events; hardly any undoing has to do with that.
+    from server.erasure.named_in_texts import blank_texts, withhold_in_trail  # noqa: PLC0415
+    from server.erasure.plan import Plan  # noqa: PLC0415
+
     taken_back = select(people_imports.c.imported_at).where(people_imports.c.id == import_id)
     moment = connection.execute(taken_back).scalar_one()
     key = load_erased(connection).key
@@ -144,8 +152,18 @@ def _keep_out(connection: Connection, import_id: int, gone: list[str], actor: st
         digest = erased_digest(key, person_subject(person_id))
         restored = (erasures.c.digest == digest) & (erasures.c.restored_at == moment)
         if connection.execute(update(erasures).where(restored).values(restored_at=None)).rowcount:
+            plan = Plan(person=person_id)
+            blanked = blank_texts(connection, plan)
+            withhold_in_trail(connection, plan)
+            forget_manager(connection, person_id)
+            forget_removed(connection, person_id)
             audit.append(
-                connection, at=at, actor=actor, action="erasure.undo_restore", object=f"person:{digest}"
+                connection,
+                at=at,
+                actor=actor,
+                action="erasure.undo_restore",
+                object=f"person:{digest}",
+                detail={"rows": blanked} if blanked else None,
             )
 
 

@@ -12,7 +12,7 @@ reads "P-9CCSC logs in" would know who that is. Full names are hidden, whatever 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from server.people.directory import Directory, load_directory
 from server.people.masking import SEVERAL, Masker
 from server.people.name_words import joined, name_words, net
 from server.people.pseudonyms import all_names_to_hide, person_subject, shown_names
+from server.people.removed import all_removed, read_telling
 from server.store.database import Database
 
 _OWN = re.compile(r"^\s*(?:id|date|modified|until|hash|level|status)\s*:|^\s*- [0-9a-fA-F-]{36}\s*$")
@@ -49,12 +50,14 @@ _PART = 3
 
 class KnownPeople(msgspec.Struct, frozen=True):
     """Everybody of whom a text may tell. `names`: by person id. `by_word`: who may be meant by a word of a
-    text, in lower case; `within`: names that stand within other words, with whose they are."""
+    text, in lower case; `within`: names that stand within other words, with whose they are. `removed`: words
+    that tell of whom an undone import took away."""
 
     directory: Directory
     names: dict[str, str]
     by_word: dict[str, list[str]]
     within: tuple[tuple[str, str], ...]
+    removed: dict[str, frozenset[str]]
 
 
 def known_people(connection: Connection, directory: Directory | None = None) -> KnownPeople:
@@ -63,14 +66,23 @@ def known_people(connection: Connection, directory: Directory | None = None) -> 
     names = all_names_to_hide(connection)
     by_word: dict[str, list[str]] = {}
     within: list[tuple[str, str]] = []
-    for person in directory.people():
-        name = names.get(person.id, "").casefold()
+
+    def add(person_id: str, name: str, called: Iterable[str]) -> None:
         parts = {part for part in _BREAKS.split(name) if len(part) >= _PART}
-        for word in {person.id.casefold(), *parts, *directory.names_of(person.id)}:
-            by_word.setdefault(word, []).append(person.id)
+        for word in {person_id.casefold(), *parts, *called}:
+            by_word.setdefault(word, []).append(person_id)
         if not name.isascii():
-            within.append((name, person.id))
-    return KnownPeople(directory, names, by_word, tuple(within))
+            within.append((name, person_id))
+
+    for person in directory.people():
+        add(person.id, names.get(person.id, "").casefold(), directory.names_of(person.id))
+    gone: dict[str, frozenset[str]] = {}
+    for person_id, stored in all_removed(connection):
+        told = read_telling(stored)
+        name, called = (told.name or "").casefold(), {each.name for each in told.accounts}
+        gone[person_id] = gone.get(person_id, frozenset()) | name_words(name) | called
+        add(person_id, name, called)
+    return KnownPeople(directory, names, by_word, tuple(within), gone)
 
 
 def text_mask(
@@ -84,11 +96,11 @@ def text_mask(
     if known is None:
         with database.read() as connection:
             known = known_people(connection)
-    directory, names = known.directory, known.names
+    directory = known.directory
     concerned = _concerned(known, whole.casefold())
     key, shown = shown_names(database, [person_subject(each) for each in concerned])
     masker = Masker(directory, key, shown)
-    words = {word: SEVERAL for each in concerned for word in _words_of(directory, each, names.get(each, ""))}
+    words = {word: SEVERAL for each in concerned for word in _words_of(known, each)}
     compared: dict[str, str] = {}
     for text in texts:
         for field, value in _naming_values(text) if text not in shipped else ():
@@ -134,10 +146,11 @@ def _concerned(known: KnownPeople, text: str) -> set[str]:
     return named | {person_id for name, person_id in known.within if name in text}
 
 
-def _words_of(directory: Directory, person_id: str, name: str) -> set[str]:
+def _words_of(known: KnownPeople, person_id: str) -> set[str]:
     """By which the person may be told in a text, in lower case."""
-    known = {*name_words(name), *directory.names_of(person_id)} - _words_of_rules()
-    return {word for word in {person_id.casefold(), *known} if len(word) >= _SHORTEST}
+    now = {*name_words(known.names.get(person_id, "")), *known.directory.names_of(person_id)}
+    told = {*now, *known.removed.get(person_id, ())} - _words_of_rules()
+    return {word for word in {person_id.casefold(), *told} if len(word) >= _SHORTEST}
 
 
 @cache

@@ -22,7 +22,7 @@ from tests.collectors.mail_lab import as_seen, collector_of, files_of, mail, mai
 from tests.collectors.observing import Observing
 from tests.postfix_server.server import MailServer
 
-pytestmark = [pytest.mark.long, pytest.mark.quiet, pytest.mark.root, needs_root]
+pytestmark = [pytest.mark.long, pytest.mark.root, needs_root]
 
 
 @pytest.fixture(scope="module")

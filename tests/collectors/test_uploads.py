@@ -28,7 +28,7 @@ from tests.collectors.upload_lab import (
     watching,
 )
 
-pytestmark = [pytest.mark.root, needs_root, pytest.mark.long, pytest.mark.quiet]
+pytestmark = [pytest.mark.root, needs_root, pytest.mark.long]
 
 
 @pytest.fixture

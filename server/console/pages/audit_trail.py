@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
+from sqlalchemy import Connection
 from starlette.datastructures import ImmutableMultiDict
 from starlette.responses import Response
 
@@ -20,12 +21,21 @@ from server.api.errors import ApiError
 from server.console.page import Ask, Console, Page
 from server.console.slow_reads import SlowReads
 from server.json_times import with_datetimes
+from server.people.pseudonyms import shown_names
 from server.people.roles import Right, may
 from server.store.column_types import is_storable
 
 EXPORT_ROWS: Final = 10_000
 TEXT_CHARACTERS: Final = 200
+_KEPT_CHARACTERS: Final = 64
 _FIELDS: Final = ("action", "actor", "object", "text", "from", "to")
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A row whose fingerprint somebody kept. `same`: whether it still has it."""
+
+    row: str
+    same: bool
 
 
 class Verifying:
@@ -48,17 +58,21 @@ def show(console: Console, ask: Ask) -> Response:
 
 
 def verify(console: Console, ask: Ask) -> Response:
-    """POST /audit/verify: whether the chain holds, or which row is the first that does not."""
+    """POST /audit/verify: whether the chain holds, or which row is the first that does not; and whether a row
+    has the fingerprint that somebody kept."""
     verifying = console.made(Verifying)
+    key, _ = shown_names(console.database, ())
     if not verifying.lock.acquire(blocking=False):
         words = ask.text("Somebody is verifying already. Try again in a moment.")
         raise ApiError(503, "busy", words, retry_after=5)
     try:
         with console.database.read() as connection:
-            rows, last_hash = audit.head(connection) or (0, "")
+            last = audit.head(connection)
             broken_at = audit.verify(connection)
+            kept = _kept(connection, key, ask.form)
     finally:
         verifying.lock.release()
+    rows, last_fingerprint = (0, "") if last is None else (last[0], audit.fingerprint(key, *last))
     detail = {"rows": rows, "broken_at": broken_at}
     with console.database.begin() as connection:
         audit.append(
@@ -69,7 +83,18 @@ def verify(console: Console, ask: Ask) -> Response:
             object="audit:trail",
             detail=detail,
         )
-    return ask.fragment_of("audit/verified.html", rows=rows, last_hash=last_hash, broken_at=broken_at)
+    return ask.fragment_of(
+        "audit/verified.html", rows=rows, fingerprint=last_fingerprint, broken_at=broken_at, kept=kept
+    )
+
+
+def _kept(connection: Connection, key: bytes, form: ImmutableMultiDict[str, str]) -> _Kept | None:
+    row, told = (form.get(name, "").strip()[:_KEPT_CHARACTERS] for name in ("row", "fingerprint"))
+    if not row and not told:
+        return None
+    seq = int(row) if row.isascii() and row.isdigit() and len(row) < 19 else 0
+    found = audit.hash_of(connection, seq)
+    return _Kept(row, found is not None and audit.fingerprint(key, seq, found) == told.casefold())
 
 
 def export(console: Console, ask: Ask) -> Response:

@@ -78,6 +78,7 @@ from server.store.tables.people import (
     people_imports,
     person_names,
     pseudonyms,
+    removed_people,
     trait_bindings,
 )
 from server.store.tables.policies import hidden_hits, policy_faults, policy_versions
@@ -155,6 +156,7 @@ __all__ = [
     "policy_versions",
     "pseudonyms",
     "queue_days",
+    "removed_people",
     "rule_days",
     "saved_views",
     "scim_users",

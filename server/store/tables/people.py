@@ -167,3 +167,16 @@ people_changes = Table(
     comment="history of what is declared of a person: corrections, withdrawals, undo",
     sqlite_autoincrement=True,
 )
+
+removed_people = Table(
+    "removed_people",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("person_id", PlainText(128), nullable=False, index=True),
+    Column("removed_at", BigInteger, nullable=False),
+    Column(
+        "told", PlainText(), nullable=False, comment="name, accounts, traits, as JSON (people/removed.py)"
+    ),
+    comment="whom an undone import took away, so that what was typed about them stays masked",
+    sqlite_autoincrement=True,
+)

@@ -11,6 +11,7 @@ from sqlalchemy import delete, update
 
 from server import audit
 from server.command_line import main
+from server.people.pseudonyms import shown_names
 from server.store.database import Database
 from server.store.tables import audit as audit_table
 
@@ -82,6 +83,24 @@ def test_untouched_trail_is_good_and_tells_its_last_hash(trail: Database, tmp_pa
     assert head[1] in result.stdout
     found = json.loads(_verify(tmp_path, "--json").stdout)
     assert found == {"good": True, "rows": 4, "last_hash": head[1], "broken_at": None}
+
+
+def test_a_row_that_was_kept_is_told_again_and_one_that_was_cut_off_is_a_finding(
+    trail: Database, tmp_path: Path
+) -> None:
+    key, _ = shown_names(trail, ())
+    with trail.read() as connection:
+        kept = audit.hash_of(connection, 3)
+    assert kept is not None
+    found = json.loads(_verify(tmp_path, "--row", "3", "--json").stdout)
+    assert found["row"] == {"seq": 3, "hash": kept, "fingerprint": audit.fingerprint(key, 3, kept)}
+    told = _verify(tmp_path, "--row", "3")
+    assert (told.exit_code, f"Row 3: hash {kept}, fingerprint" in told.stdout) == (0, True)
+    with trail.begin() as connection:
+        connection.execute(delete(audit_table).where(audit_table.c.seq >= 3))
+    assert _verify(tmp_path).exit_code == 0
+    cut = _verify(tmp_path, "--row", "3")
+    assert (cut.exit_code, "There is no row 3." in cut.stdout) == (3, True)
 
 
 def test_changed_row_is_a_finding_that_names_it(trail: Database, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 
 from server import audit
 from server.accounts import audit_reading
@@ -234,6 +235,49 @@ def test_verifying_names_the_first_row_that_was_changed(site: Site) -> None:
     with site.database.begin() as connection:
         connection.execute(update(audit_table).where(audit_table.c.seq == 2).values(actor="user:nobody"))
     assert "broken at row 2" in client.post("/audit/verify").text
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.ADMINISTRATOR])
+def test_verifying_tells_nothing_that_a_guess_at_a_hidden_row_could_be_held_against(
+    told: Site, role: Role
+) -> None:
+    answer = told.client(role).post("/audit/verify").text
+    with told.database.read() as connection:
+        hashes = connection.execute(select(audit_table.c.hash)).scalars().all()
+    assert _told_fingerprint(answer)
+    assert not any(each in answer for each in hashes)
+
+
+def test_a_fingerprint_that_was_kept_tells_later_that_the_end_was_cut_off(told: Site) -> None:
+    client = told.client(Role.AUDITOR)
+    kept = _told_fingerprint(client.post("/audit/verify").text)
+    with told.database.read() as connection:
+        head = audit.head(connection)
+    assert head is not None
+    # Verifying is on record itself, behind the row that it told of.
+    row = head[0] - 1
+    write(told.database, told.clock(), action="alert.close")
+    given = {"row": f" {row} ", "fingerprint": kept.upper()}
+    assert "is the one whose fingerprint was kept" in client.post("/audit/verify", data=given).text
+    with told.database.begin() as connection:
+        connection.execute(delete(audit_table).where(audit_table.c.seq >= row))
+    cut = client.post("/audit/verify", data=given).text
+    assert "The chain holds" in cut
+    assert f"Row {row} does not have the fingerprint" in cut
+
+
+@pytest.mark.parametrize("row", ["1", "0", "-1", "x", "9" * 18, "9" * 60, "²"])
+def test_what_is_no_rows_fingerprint_does_not_fit(told: Site, row: str) -> None:
+    with told.database.read() as connection:
+        stored = audit.hash_of(connection, 1)
+    answer = told.client(Role.AUDITOR).post("/audit/verify", data={"row": row, "fingerprint": stored or ""})
+    assert (answer.status_code, "does not have the fingerprint" in answer.text) == (200, True)
+
+
+def _told_fingerprint(page: str) -> str:
+    found = re.search(r"<code>([0-9a-f]{64})</code>", page)
+    assert found is not None
+    return found[1]
 
 
 def test_reading_and_exporting_the_trail_is_on_record_once_an_hour(site: Site) -> None:

@@ -7,8 +7,9 @@ import random
 import pytest
 from sqlalchemy import select
 
+from server.erasure.counting import count_rows
 from server.erasure.erasing import carry_out
-from server.erasure.plan import NotFound, account_target
+from server.erasure.plan import NotFound, account_target, person_target
 from server.people.account_facts import AccountWords, declare_account
 from server.people.facts import LeaverFlag
 from server.people.facts_store import load_facts
@@ -18,7 +19,8 @@ from server.people.pseudonyms import known_pseudonyms
 from server.people.roles import Role
 from server.people.sign_offs import Item, sign_off
 from server.people.undo import CannotUndo, undo_import
-from server.store.tables import accounts, audit, metadata, people_changes
+from server.people.unmaskings import grant
+from server.store.tables import accounts, audit, metadata, people_changes, unmaskings
 from tests.server.erasure.shared_machine import (
     PERSON,
     SEAL_KEY,
@@ -84,6 +86,29 @@ def test_an_import_of_which_somebody_was_erased_is_not_undone(server: Server) ->
         undo_import(connection, 1, actor="test", at=server.now)
 
 
+def test_whom_an_undone_import_took_away_is_erased_with_what_was_kept_of_their_names(server: Server) -> None:
+    prepare(server, [])
+    take_over(server, f"id,name,accounts\n{PERSON},Xanthippe Older,xanthippe xan-old\n")
+    reason = "asked by Xanthippe Zymborska, or Older (xan-old), about Bob"
+    with server.database.begin() as connection:
+        for number in (2, 1):
+            undo_import(connection, number, actor="test", at=server.now)
+        shown = known_pseudonyms(connection, ["person:E2"])["person:E2"]
+        grant(connection, shown, actor="user:omar", at=server.now, reason=reason)
+    assert any("removed_people.told" in trace for trace in traces_in_rows(server))
+    with server.database.read() as connection:
+        target = person_target(connection, PERSON)
+    assert target.plan.name == "Xanthippe Zymborska"
+    counted = count_rows(server.database, target.plan)
+    removed = erase(server)
+    assert [trace for trace in traces_in_rows(server) if not trace.startswith("audit")] == []
+    with server.database.read() as connection:
+        told = connection.execute(select(unmaskings.c.reason)).scalars().all()
+    assert told == ["asked by [name], or [name] ([name]), about Bob"]
+    for rows in (counted, removed):
+        assert (rows["removed_people"], rows["unmaskings_texts"], rows["pseudonyms"]) == (2, 1, 1)
+
+
 def test_an_account_that_only_was_declared_is_erased_too(server: Server) -> None:
     prepare(server, [])
     _declare(server, AccountWords("xanthippe-svc", kind="service", knows=("E3",)))
@@ -109,6 +134,7 @@ def test_every_table_that_names_people_is_looked_at(server: Server) -> None:
         "account_bindings",
         "trait_bindings",
         "people_changes",
+        "removed_people",
         "look_backs",
         "suspect_traits",
         "scim_users",

@@ -12,6 +12,7 @@ from server.erasure.counting import count_rows
 from server.erasure.plan import person_target
 from server.people.pseudonyms import known_pseudonyms, pseudonym_key
 from server.people.roles import Role
+from server.people.undo import undo_import
 from server.people.unmaskings import grant
 from server.store.tables import leaver_flags, leaver_sign_offs, saved_views, unmaskings
 from tests.server.erasure.shared_machine import PERSON, erase, prepare, take_over, traces_in_rows
@@ -99,3 +100,25 @@ def test_what_was_typed_about_other_leavers_and_views_that_look_for_the_name_go(
             1,
             2,
         ]
+
+
+def test_who_is_erased_again_with_an_undone_import_goes_from_what_was_typed_meanwhile(server: Server) -> None:
+    prepare(server, [])
+    erase(server)
+    back = take_over(server, restore_erased=True)
+    assert back.import_id is not None
+    with server.database.begin() as connection:
+        shown = known_pseudonyms(connection, ["person:E2"])["person:E2"]
+        reason = "as Xanthippe Zymborska said of Bob"
+        grant(connection, shown, actor="user:omar", at=server.now, reason=reason)
+    with server.database.begin() as connection:
+        undo_import(connection, back.import_id, actor="test", at=server.now + 1)
+    left = {trace.partition(":")[0] for trace in traces_in_rows(server)}
+    # The trail's rows prove each other, and her pseudonym stays as her alerts would.
+    assert {name for name in left if not name.startswith("audit.")} == {"pseudonyms.subject"}
+    with server.database.read() as connection:
+        assert connection.execute(select(unmaskings.c.reason)).scalars().all() == ["as [name] said of Bob"]
+    found = read_page(server.database, Role.AUDITOR, Wanted()).rows
+    assert [row.action for row in found[:2]] == ["people.undo", "erasure.undo_restore"]
+    assert found[1].detail == {"rows": {"unmaskings_texts": 1}}
+    assert not any("zymborska" in repr(row).casefold() for row in found)

@@ -47,8 +47,10 @@ def test_leaks_are_found_and_look_alikes_stay_silent() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", STREAMS)
-def test_three_variants_of_each_are_found_or_stay_silent(name: str) -> None:
-    assert wrong(list(evaluate([STREAMS[name]], load_policies(), seed=1, variants=3))) == []
+def test_each_leak_is_found_in_two_variants_and_each_look_alike_stays_silent(name: str) -> None:
+    # `leaver eval departures` plays five of each: that takes seven minutes of a core.
+    variants = 2 if name in LEAKS else 1
+    assert wrong(list(evaluate([STREAMS[name]], load_policies(), seed=1, variants=variants))) == []
 
 
 @pytest.mark.parametrize("name", STREAMS)

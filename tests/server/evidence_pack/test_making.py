@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
@@ -20,6 +19,7 @@ from sqlalchemy import insert, select, update
 
 from server.alerts.queries import Verdict, close_alert
 from server.alerts.view_types import Unmasking
+from server.audit import fingerprint, head
 from server.cases.changing import add_note, close_case, open_or_join_case
 from server.cases.records import Outcome
 from server.evidence_pack.archive import PackRefused, PackStopped
@@ -28,6 +28,7 @@ from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.scope import Scope, scope_of_alert, scope_of_case
 from server.evidence_pack.verifier import verify
 from server.evidence_seal import SealKey
+from server.people.pseudonyms import shown_names
 from server.store.database import Database
 from server.store.tables import (
     alerts,
@@ -123,11 +124,10 @@ def test_a_masked_pack_verifies_tells_all_and_names_nobody(
         ]
         manifest = json.loads(archive.read("manifest.json"))
         with database.read() as connection:
-            head = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc())).first()
-        assert head is not None
-        # Right behind a row that names somebody: its hash would confirm a guess at the name.
-        assert manifest["audit_head"] == {"seq": head.seq, "hash": None}
-        assert head.hash not in _text(path)
+            last = head(connection)
+        assert last is not None
+        key, _ = shown_names(database, ())
+        assert manifest["audit_head"] == {"seq": last[0], "fingerprint": fingerprint(key, *last)}
         assert (manifest["names"], manifest["case"], manifest["events"]) == ("pseudonyms", case, 30)
         said = _pdf_text(archive.read("report.pdf"))
         assert manifest["contents_sha256"] in said.replace("\n", "")
@@ -141,23 +141,20 @@ def test_a_masked_pack_verifies_tells_all_and_names_nobody(
     assert all(pseudonym in _text(path) for pseudonym in made.pseudonyms)
 
 
-def test_rows_of_custody_can_be_worked_out_again_unless_they_say_that_something_is_hidden(
+def test_rows_of_custody_are_told_with_fingerprints_that_no_guess_can_be_held_against(
     database: Database, case: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "pack.zip"
     _make(database, path, lambda connection: scope_of_case(connection, case))
     with zipfile.ZipFile(path) as archive:
         rows = _lines(archive, "custody.jsonl")
-    keys = ("seq", "at", "actor", "action", "object", "reason", "detail", "previous_hash")
-    told = [row for row in rows if row["hash"] is not None]
-    for row in told:
-        hashed = orjson.dumps({key: row[key] for key in keys}, option=orjson.OPT_SORT_KEYS)
-        assert hashlib.sha256(hashed).hexdigest() == row["hash"]
+    key, _ = shown_names(database, ())
+    with database.read() as connection:
+        hashes = {row.seq: row.hash for row in connection.execute(select(audit.c.seq, audit.c.hash))}
     assert [row["action"] for row in rows if row["masked"]] == ["alert.close"]
-    # Nor of those behind, which could be worked out from a guess at it.
-    assert [row["action"] for row in rows if row["hash"] is None] == ["alert.close", "case.close"]
-    assert [row["previous_hash"] for row in rows if row["hash"] is None] == [None, None]
-    assert len(told) == 4
+    assert all(row["fingerprint"] == fingerprint(key, row["seq"], hashes[row["seq"]]) for row in rows)
+    told = _text(path)
+    assert not any(each in told for each in hashes.values())
 
 
 @pytest.mark.databases("sqlite")
@@ -260,7 +257,7 @@ def test_the_report_of_a_case_in_chinese_says_its_own_words_in_chinese(
     _make(database, path, lambda connection: scope_of_case(connection, case), language="zh")
     with zipfile.ZipFile(path) as archive:
         said = _pdf_text(archive.read("report.pdf"))
-    for words in ("移动存储", "写入文件", "建立案件", "结案", "告警 1", "案件 1", "哈希"):
+    for words in ("移动存储", "写入文件", "建立案件", "结案", "告警 1", "案件 1", "指纹"):
         assert words in said, words
     for words in ("create", "opened", "case:1", "user:omar"):
         assert words not in said, words

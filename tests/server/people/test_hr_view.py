@@ -28,6 +28,7 @@ from server.store.tables import (
     installation,
     metadata,
     pseudonyms,
+    removed_people,
 )
 from tests.server.conftest import NOW
 
@@ -36,7 +37,10 @@ SETS_GOING = {("look_back_queue.py", "event_blocks"), ("look_back_queue.py", "lo
 """What HR says sets the look-back going: whether any event is stored is all that is asked for it."""
 HIDES_NAMES = {("text_mask.py", "agents"), ("unmaskings.py", "unmaskings")}
 """What hides names asks for endpoints, often called after people, and who sees whose name for now."""
-OF_PEOPLE_PACKAGE = {*HR_TABLES, installation, pseudonyms, erasures, erased_accounts, import_mappings}
+OF_PEOPLE_PACKAGE = {
+    *HR_TABLES,
+    *(installation, pseudonyms, erasures, erased_accounts, import_mappings, removed_people),
+}
 """What the modules of server/people may name at all: for the directory and pseudonyms, not for HR."""
 _SERVER = Path(server.people.__path__[0]).parent
 _REFUSED = r"prohibited|permission denied|not authorized|read-only"

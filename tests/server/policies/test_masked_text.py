@@ -8,6 +8,7 @@ import yaml
 from policies.rule_file import SHIPPED_RULES, read_folder
 from server.people.directory import Directory
 from server.people.hr_import import ImportOptions, prepare_import, take_over
+from server.people.undo import undo_import
 from server.policies.masked_text import known_people, text_mask
 from server.store.database import Database
 from tests.server.policies.rule_texts import BUILD_SERVER, RULE
@@ -110,3 +111,11 @@ def test_a_text_is_held_against_its_own_words_and_not_against_everybody(
     monkeypatch.setattr(Directory, "people", lambda _: pytest.fail("everybody was asked"))
     shown = text_mask(known, [NAMING], people)(NAMING)
     assert "mei" not in shown.casefold()
+
+
+def test_whom_an_undone_import_took_away_is_hidden_still(known: Database) -> None:
+    with known.begin() as connection:
+        undo_import(connection, 1, actor="test", at=NOW)
+    shown = text_mask(known, [NAMING])(NAMING)
+    for word in ("E1002", "Wang", "Mei", "mei.w"):
+        assert word.casefold() not in shown.casefold(), shown
