@@ -122,7 +122,7 @@ def _normal(found: AlertExplanation, language: Language) -> str:
     return line + (
         f": scored again {after}, the line is {line_at}"
         if english
-        else f"：重新评分为 {after}，告警线为 {line_at}"
+        else f"：重新计算为 {after} 分，告警线为 {line_at}"
     )
 
 
@@ -146,7 +146,7 @@ def _accepted(day: int, judged: Sequence[Accepted], language: Language) -> str:
     on = date.fromordinal(day).isoformat()
     if language == "en":
         return f"about as much as was judged harmless on {on} counts as usual: {', '.join(what)}"
-    return f"与 {on} 判定为无害的数量相当，按平常计：{'、'.join(what)}"
+    return f"与 {on} 认定为无害的数量相当，按平常计：{'、'.join(what)}"
 
 
 def _not_watched(found: AlertExplanation, english: bool) -> tuple[str, ...]:

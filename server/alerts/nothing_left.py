@@ -15,7 +15,7 @@ _NOTHING_LEFT: Final = {
 }
 _NOTHING_LEFT_BY_HR: Final = {
     "en": "; by what HR says now nothing of it reaches the line",
-    "zh": "；按人事现有信息，均未达到告警线",
+    "zh": "；按人力资源现有信息，均未达到告警线",
 }
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from server.alerts.traits import AlertTrait, TraitKind
 
 _THINGS: Final[dict[TraitKind, tuple[str, str]]] = {
-    "machine": ("machine", "电脑"),
+    "machine": ("machine", "计算机"),
     "device": ("device", "设备"),
     "address": ("address", "地址"),
     "key": ("key", "密钥"),
@@ -54,7 +54,7 @@ def _english(
 def _chinese(
     trait: AlertTrait, value: str | None, whose: str | None, through: str | None, zone: ZoneInfo
 ) -> str:
-    events = f"{trait.events} 条事件"
+    events = f"{trait.events} 个事件"
     if trait.kind == "own_account":
         return f"本人账号：{events}"
     if trait.kind == "unknown_account":

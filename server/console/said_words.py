@@ -1,8 +1,8 @@
 """What the program says beneath the console, in the viewer's language: its messages are English, and the
 command line shows them as they are. A message that is not known here stays as it is.
 
-Most are known by the English of phrases/refusals.toml and seen.toml, with {…} where values stand; what a page
-says more shortly than the command line stands here.
+Most are known by the English of phrases/refusals.toml and seen.toml (faults.toml of policies), with {…} where
+values stand; what a page says more shortly than the command line stands here.
 """
 
 from __future__ import annotations
@@ -144,9 +144,12 @@ _KNOWN: Final[Sequence[tuple[re.Pattern[str], Phrase]]] = [
 
 
 _AS_RAISED: Final = ("refusals.toml", "seen.toml")
+_FAULTS: Final = ("faults.toml",)
 _OF_EVENTS: Final = re.compile(
     r"(?P<line>.+) \((?P<n>[\d,]+) of (?P<all>[\d,]+) events(?:, with (?P<programs>.+))?\)", re.DOTALL
 )
+_GUESSED: Final = re.compile(r"(?P<fault>.+); did you mean (?P<near>.+)\?", re.DOTALL)
+_GUESS: Final = Phrase("{fault}; did you mean {near}?")
 _PART: Final = Phrase("({n} of {all} events)")
 _PART_OF_PROGRAMS: Final = Phrase("({n} of {all} events, with {programs})")
 _VALUE: Final = re.compile(r"\\\{(\w+)\\\}")
@@ -166,14 +169,28 @@ def said_in(language: Language, message: str) -> str:
             if values.get("what") in _FIELDS:
                 values["what"] = phrase(_FIELDS[values["what"]].words, language)
             return phrase(known.words, language, **values)
-    whole, patterns = _as_raised()
+    return _known_by(_AS_RAISED, message, language) or message
+
+
+def fault_in(language: Language, message: str) -> str:
+    """A fault of a policy's text; what readers of YAML and Sigma say beyond what is known stays English."""
+    if language == "en":
+        return message
+    if found := _GUESSED.fullmatch(message):
+        near = found["near"].replace(" or ", " 或 ")
+        return phrase(_GUESS.words, language, fault=fault_in(language, found["fault"]), near=near)
+    return _known_by(_FAULTS, message, language) or message
+
+
+def _known_by(files: Sequence[str], message: str, language: Language) -> str | None:
+    whole, patterns = _patterns(files)
     if message in whole:
         return phrase(message, language)
     for pattern, words in patterns:
         if found := pattern.fullmatch(message):
             values = {name: _value(name, value, language) for name, value in found.groupdict().items()}
             return phrase(words, language, **values)
-    return message
+    return None
 
 
 def seen_in(language: Language, line: str) -> str:
@@ -207,7 +224,17 @@ def _reasons(language: Language, told: str) -> str:
     return "；".join(f"{said_in(language, words)} {n}" if words else n for words, _, n in parts)
 
 
+def _of_yaml(language: Language, told: str) -> str:
+    """ "while parsing a block mapping, did not find expected key"."""
+    context, comma, problem = told.partition(", ")
+    if not comma or not context.startswith("while "):
+        return fault_in(language, told)
+    return f"{fault_in(language, context)}，{fault_in(language, problem)}"
+
+
 _WORDS: Final[Mapping[str, Callable[[Language, str], str]]] = {
+    "fault": fault_in,
+    "yaml": _of_yaml,
     "why": seen_in,
     "reason": said_in,
     "kind": said_in,
@@ -218,9 +245,9 @@ _WORDS: Final[Mapping[str, Callable[[Language, str], str]]] = {
 
 
 @cache
-def _as_raised() -> tuple[frozenset[str], list[tuple[re.Pattern[str], str]]]:
+def _patterns(files: Sequence[str]) -> tuple[frozenset[str], list[tuple[re.Pattern[str], str]]]:
     """(Those without values, those with: the one that says most before another that fits too.)"""
-    known = [words for file, phrases in chinese_files().items() if file in _AS_RAISED for words in phrases]
+    known = [words for file, phrases in chinese_files().items() if file in files for words in phrases]
     with_values = [words for words in known if "{" in words]
     with_values.sort(key=lambda words: (-len(re.sub(r"\{\w+\}", "", words)), words))
     patterns = [(re.compile(_VALUE.sub(_shape, re.escape(words)), re.DOTALL), words) for words in with_values]

@@ -13,15 +13,16 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, HRFlowable, PageBreak, SimpleDocTemplate, Spacer, Table
 
+from server.accounts.audit_words import actor_words, object_words
 from server.alerts.view_types import AlertDetail
-from server.cases.records import Case
+from server.cases.records import Case, Verb
 from server.evidence_pack.custody import CustodyRow
 from server.evidence_pack.pack_request import PackRequest
 from server.evidence_pack.report_alert import alert_pages
 from server.evidence_pack.report_pictures import LanesPicture
 from server.evidence_pack.report_tables import facts_table, plain_table, who_words
 from server.evidence_pack.report_text import ACCENT, CHINESE, LATIN, QUIET, moment, paragraph
-from server.evidence_pack.report_words import known, told, word
+from server.evidence_pack.report_words import known, text_of, told, word
 from server.evidence_pack.timeline import Timeline
 
 CUSTODY_SHOWN = 400
@@ -89,7 +90,7 @@ def _story(facts: ReportFacts, check: Callable[[], None]) -> list[Flowable]:
     language = facts.request.language
     story: list[Flowable] = [*_cover(facts), PageBreak()]
     story += [paragraph(word(language, "summary"), "heading"), _summary(facts)]
-    story += [paragraph(word(language, "when"), "heading"), LanesPicture(facts.timeline), _caption(facts)]
+    story += [paragraph(word(language, "when"), "heading"), _lanes(facts), _caption(facts)]
     for detail in facts.alerts:
         check()
         story += [PageBreak(), *alert_pages(detail, language)]
@@ -110,7 +111,7 @@ def _cover(facts: ReportFacts) -> list[Flowable]:
     unmasking = request.unmasking
     rows = [
         (say("made"), moment(request.at)),
-        (say("by"), request.made_by),
+        (say("by"), actor_words(request.made_by, text_of(language))),
         (
             say("contents"),
             say("counts", alerts=f"{len(facts.alerts):,}", events=f"{facts.timeline.events:,}"),
@@ -156,6 +157,10 @@ def _summary(facts: ReportFacts) -> Table:
     return plain_table(heads, rows, [13, 12, 38, 66, 30, 17])
 
 
+def _lanes(facts: ReportFacts) -> Flowable:
+    return LanesPicture(facts.timeline, text_of(facts.request.language))
+
+
 def _caption(facts: ReportFacts) -> Flowable:
     timeline, language = facts.timeline, facts.request.language
     words = word(language, "picture", first=moment(timeline.first), last=moment(timeline.last))
@@ -164,14 +169,15 @@ def _caption(facts: ReportFacts) -> Flowable:
 
 def _history(facts: ReportFacts) -> list[Flowable]:
     language = facts.request.language
+    text = text_of(language)
     if facts.case is None:
         return []
     rows = [
         [
             moment(each["at"]),
-            each["actor"],
-            each["verb"],
-            " ".join(str(part) for part in (each["before"], each["after"]) if part),
+            actor_words(each["actor"], text),
+            known(language, f"did_{each['verb']}"),
+            " ".join(_changed(each, language)),
             ", ".join(map(str, each["alerts"][:20])) + (" …" if len(each["alerts"]) > 20 else ""),
             each["text"] or "",
         ]
@@ -184,16 +190,25 @@ def _history(facts: ReportFacts) -> list[Flowable]:
     return [paragraph(word(language, "notes"), "heading"), table if rows else none]
 
 
+def _changed(entry: dict[str, Any], language: str) -> Iterator[str]:
+    """Before and after; what a case was closed as is a word."""
+    is_outcome = entry["verb"] in (Verb.CLOSE, Verb.REOPEN)
+    for part in (entry["before"], entry["after"]):
+        if part:
+            yield known(language, str(part)) if is_outcome else str(part)
+
+
 def _custody(facts: ReportFacts) -> list[Flowable]:
     language = facts.request.language
+    text = text_of(language)
     shown = facts.custody[-CUSTODY_SHOWN:]
     rows = [
         [
             f"{row.seq}{'*' if row.masked else ''}",
             moment(row.at),
-            row.actor,
+            actor_words(row.actor, text),
             row.action,
-            row.object,
+            object_words(row.object, row.action, text),
             row.reason or "",
             row.fingerprint[:12],
         ]

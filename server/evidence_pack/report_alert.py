@@ -8,12 +8,14 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Spacer
 
 from event_schema.byte_size import byte_size
+from server.accounts.audit_words import actor_words
 from server.alerts.view_types import AlertDetail, DestinationView, EventView
 from server.commands.evidence_rows import evidence_row
+from server.console.act_words import act_word, label_word
 from server.evidence_pack.report_pictures import WhyBars
 from server.evidence_pack.report_tables import facts_table, plain_table, who_words
 from server.evidence_pack.report_text import PROSE_LONGEST, moment, paragraph
-from server.evidence_pack.report_words import known, word
+from server.evidence_pack.report_words import known, row_words, share_title, text_of, unseen, word
 
 _LINES_MAX = 40
 _DESTINATIONS = 10
@@ -24,7 +26,7 @@ def alert_pages(detail: AlertDetail, language: str) -> list[Flowable]:
     alert = detail.alert
     sentence = alert.sentence.get(language) or alert.sentence.get("en", "")
     heading = f"{word(language, 'alert')} {alert.id} · {word(language, 'score')} {alert.score}"
-    titles = [(share, share.words.get(language) or share.title) for share in detail.shares]
+    titles = [(share, share_title(share, language)) for share in detail.shares]
     return [
         paragraph(heading, "heading"),
         paragraph(sentence, longest=1000),
@@ -50,7 +52,8 @@ def _facts(detail: AlertDetail, language: str) -> list[tuple[str, str]]:
     for number, each in enumerate(evidence.destinations[:_DESTINATIONS]):
         rows.append((word(language, "where_to") if not number else "", _destination(each)))
     if evidence.labels:
-        labels = ", ".join(f"{count:,} {label.replace('_', ' ')}" for label, count in evidence.labels.items())
+        text = text_of(language)
+        labels = ", ".join(f"{count:,} {label_word(label, text)}" for label, count in evidence.labels.items())
         rows.append((word(language, "holds"), labels))
     if evidence.fidelity:
         sure = ", ".join(f"{count:,} {known(language, each)}" for each, count in evidence.fidelity.items())
@@ -96,14 +99,15 @@ def _evidence(detail: AlertDetail, language: str) -> list[Flowable]:
 
 
 def _row(found: EventView, language: str) -> list[str]:
-    size, what, program, digest = evidence_row(found)
+    size, what, program, digest = evidence_row(found, row_words(language))
     fidelity = (found.event["leaver"].get("evidence") or {}).get("fidelity", "")
-    return [moment(found.time), found.act, size, what, program, digest, known(language, fidelity)]
+    act = act_word(found.act, text_of(language))
+    return [moment(found.time), act, size, what, program, digest, known(language, fidelity)]
 
 
 def _not_seen(detail: AlertDetail, language: str) -> list[Flowable]:
     found = detail.evidence
-    lines = list(found.not_seen)
+    lines = [unseen(line, language) for line in found.not_seen]
     if found.missing:
         lines.append(word(language, "purged", missing=f"{found.missing:,}"))
     if found.damaged:
@@ -130,7 +134,8 @@ def _verdict(detail: AlertDetail, language: str) -> list[Flowable]:
     alert = detail.alert
     lines = [word(language, "not_judged")]
     if alert.verdict is not None and alert.closed_at is not None:
-        lines = [f"{known(language, alert.verdict)} · {alert.closed_by} · {moment(alert.closed_at)}"]
+        by = actor_words(alert.closed_by or "", text_of(language))
+        lines = [f"{known(language, alert.verdict)} · {by} · {moment(alert.closed_at)}"]
         if alert.reason:
             lines.append(alert.reason)
     return [

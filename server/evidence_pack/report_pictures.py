@@ -9,6 +9,8 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable
 
 from server.alerts.view_types import ShareView
+from server.console.channel_words import channel_name
+from server.console.charts.svg import Text
 from server.evidence_pack.report_text import (
     ACCENT,
     CHINESE,
@@ -65,9 +67,10 @@ class WhyBars(Flowable):
 class LanesPicture(Flowable):
     """A lane for each channel, a dot for each span of time; its area is the number of bytes."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, text: Text) -> None:
         super().__init__()
         self._timeline = timeline
+        self._text = text
         self.width = 0.0
 
     def wrap(self, width: float, _height: float) -> tuple[float, float]:
@@ -83,7 +86,7 @@ class LanesPicture(Flowable):
             middle = top - _LANE * (number + 0.5)
             canvas.setFillColor(TINT if number % 2 == 0 else "#ffffff")
             canvas.rect(_LABEL, middle - _LANE / 2, room, _LANE, stroke=0, fill=1)
-            _text(self, 0, middle - 1 * mm, channel.replace("_", " ")[:32], 8)
+            _text(self, 0, middle - 1 * mm, plain(channel_name(channel, self._text), 32), 8)
             canvas.setFillColor(ACCENT)
             for place, found in enumerate(bins):
                 if found.events:

@@ -235,7 +235,7 @@ def check(console: Console, ask: Ask, _query: Nothing, body: TextBody) -> Proble
     try:
         checked_text(body.text, found.rule_id, file=found.file, held=held, now=ask.now)
     except PolicyErrors as errors:
-        return ProblemsAnswer(tuple(problems_of(errors.errors, found.file)))
+        return ProblemsAnswer(tuple(problems_of(errors.errors, found.file, ask.look.language)))
     return ProblemsAnswer(())
 
 

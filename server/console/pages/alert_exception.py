@@ -15,7 +15,7 @@ from server.accounts.views_recorded import note_view
 from server.api.errors import ApiError
 from server.console.alert_shown import Opened, open_alert, values_of
 from server.console.page import Ask, Console, Page
-from server.console.said_words import said
+from server.console.said_words import fault_in, said
 from server.people.roles import Right
 from server.people.unmaskings import REASON_CHARACTERS
 from server.policies.making_exceptions import (
@@ -72,7 +72,8 @@ def make(console: Console, ask: Ask) -> Response:
                 )
             return ask.redirect(f"/policies/{typed.rules[0]}/exceptions?made={kept.rule_id}")
     except PolicyErrors as errors:
-        problem = "; ".join(opened.sight.prose(each.message) for each in errors.errors[:3])
+        faults = [fault_in(ask.look.language, each.message) for each in errors.errors[:3]]
+        problem = "; ".join(map(opened.sight.prose, faults))
         return _page(console, ask, opened, typed, problem=problem, status=400)
     except (ValueError, UnknownPolicy) as error:
         return _page(

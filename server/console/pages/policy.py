@@ -131,7 +131,7 @@ def _problems(console: Console, ask: Ask, rule_id: str, text: str) -> list[objec
     try:
         checked_text(text, own_id(rule_id, text), file=file, held=held, now=ask.now)
     except PolicyErrors as errors:
-        return list(problems_of(errors.errors, file))
+        return list(problems_of(errors.errors, file, ask.look.language))
     return []
 
 

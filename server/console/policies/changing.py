@@ -12,6 +12,8 @@ from policies.errors import PolicyError, PolicyErrors
 from policies.rule_file import FILE_BYTES_MAX, RuleText, parse_once
 from server.api.errors import ApiError
 from server.console.page import Ask, Console
+from server.console.phrases import Language
+from server.console.said_words import fault_in
 from server.dry_runs.gate import BaseMoved, DryRunMissing, Publishing
 from server.dry_runs.running import AlreadyRunning, DryRunner
 from server.dry_runs.stored_runs import UnknownDryRun
@@ -77,13 +79,14 @@ def publishing(ask: Ask, rule_id: str) -> Publishing:
     return Publishing(rule_id, whole(ask, "base"), reason, ask.form.get("unproven") == "1")
 
 
-def problems_of(errors: Sequence[PolicyError], file: str) -> list[Problem]:
+def problems_of(errors: Sequence[PolicyError], file: str, language: Language) -> list[Problem]:
     """By line; those of other policies, which name this one, last."""
+    said = [fault_in(language, error.message) for error in errors]
     found = [
-        Problem(error.line, error.message)
+        Problem(error.line, words)
         if error.file == file
-        else Problem(0, f"{error.file}:{error.line}: {error.message}")
-        for error in errors
+        else Problem(0, f"{error.file}:{error.line}: {words}")
+        for error, words in zip(errors, said, strict=True)
     ]
     return sorted(found, key=lambda each: (each.line == 0, each.line))
 
@@ -109,9 +112,8 @@ def told(console: Console, ask: Ask, work: Callable[[], Done]) -> Done:
         raise ApiError(409, "dry_run_missing", f"{words} {stays}") from None
     except PolicyErrors as errors:
         first = errors.errors[0]
-        words = ask.text(
-            "Line {line}: {message}.", line=first.line, message=_shown(console, ask, first.message)
-        )
+        fault = _shown(console, ask, fault_in(ask.look.language, first.message))
+        words = ask.text("Line {line}: {message}.", line=first.line, message=fault)
         raise ApiError(422, "policy_has_faults", f"{words} {stays}") from None
     except Unchanged:
         raise ApiError(409, "unchanged", ask.text("It is so already.")) from None

@@ -103,7 +103,7 @@ def test_a_trait_reads_as_a_person_would_say_it() -> None:
     assert words == {
         "en": "device H-1234, used by P-AAAAA 2026-03-01 to 2026-06-01, nobody else ever: 153 events"
         " under the account of P-BBBBB",
-        "zh": "设备 H-1234，P-AAAAA 2026-03-01 至 2026-06-01 使用过，其他人从未使用：153 条事件，"
+        "zh": "设备 H-1234，P-AAAAA 2026-03-01 至 2026-06-01 使用过，其他人从未使用：153 个事件，"
         "使用 P-BBBBB 的账号",
     }
     known = AlertTrait("password", leads_to="person:gone", through=SHOP, events=1)

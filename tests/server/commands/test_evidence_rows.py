@@ -11,9 +11,11 @@ from rich.console import Console
 from event_schema.ocsf_account_events import Authentication, AuthenticationActivity, Outcome
 from event_schema.ocsf_events import Event
 from event_schema.ocsf_transfer_events import FileHostingActivity
+from server.accounts.audit_words import in_english
 from server.alerts.act_words import act_of
 from server.alerts.view_types import EventView
-from server.commands.evidence_rows import evidence_row
+from server.commands.evidence_rows import PHRASES, Words, evidence_row
+from server.console.phrases import chinese
 from server.enrich.amounts import amounts_of
 from tests.event_schema.sample_events import sample_events
 
@@ -81,3 +83,17 @@ def test_a_login_says_whether_it_worked_and_who_somebody_became(
     )
     view = _view(event)
     assert (view.act, evidence_row(view)[1]) == (word, words)
+
+
+def test_all_that_a_row_says_of_its_own_is_a_phrase_that_is_there_in_chinese() -> None:
+    asked: set[str] = set()
+
+    def say(words: str, /, **values: object) -> str:
+        asked.add(words)
+        return in_english(words, **values)
+
+    for event in sample_events():
+        assert evidence_row(_view(event), Words(say, str)) == evidence_row(_view(event))
+    assert len(asked) > 5
+    assert asked - PHRASES == set()
+    assert PHRASES - chinese().keys() == set()

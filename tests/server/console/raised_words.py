@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -55,17 +55,45 @@ def _names(node: ast.expr) -> Iterator[str]:
 
 
 def raised(folder: Path, kinds: frozenset[str]) -> Iterator[Raised]:
-    """Of a call that makes such an exception, its words; those that are no literal are told elsewhere."""
+    """Of a call that makes such an exception, its words, also those of a name of the module or function; what
+    is put together otherwise is told elsewhere."""
     for path, module in modules(folder):
+        named = assigned(module)
         for node in ast.walk(module):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             if node.func.id not in kinds:
                 continue
             place = 2 if node.func.id == "ApiError" else 0
-            if len(node.args) > place and (parts := parts_of(node.args[place])) is not None:
-                where = f"{path.relative_to(SERVER)}:{node.lineno}"
-                yield Raised(where, node.func.id, parts)
+            where = f"{path.relative_to(SERVER)}:{node.lineno}"
+            for argument in node.args[place : place + 1]:
+                for parts in all_parts(argument, named):
+                    yield Raised(where, node.func.id, parts)
+
+
+def assigned(module: ast.Module) -> dict[str, list[ast.expr]]:
+    """What each name stands for, somewhere in the module."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(module):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found.setdefault(name, []).append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def all_parts(node: ast.expr, named: Mapping[str, list[ast.expr]]) -> Iterator[tuple[str | None, ...]]:
+    match node:
+        case ast.IfExp(body=one, orelse=other):
+            yield from all_parts(one, named)
+            yield from all_parts(other, named)
+        case ast.Name(id=name):
+            for value in named.get(name, []):
+                if not isinstance(value, ast.Name):
+                    yield from all_parts(value, {})
+        case _ if (parts := parts_of(node)) is not None:
+            yield parts
 
 
 def parts_of(node: ast.expr) -> tuple[str | None, ...] | None:

@@ -119,7 +119,7 @@ def test_every_word_of_what_could_not_be_seen_is_there_in_chinese() -> None:
         ),
         (
             "agent host-1, not watching: removable_storage did not run on 2026-11-20",
-            "终端代理 host-1（未监测）：可移动存储采集器在以下日期未运行：2026-11-20",
+            "终端代理 host-1（未监测）：移动存储采集器在以下日期未运行：2026-11-20",
         ),
         (
             "agent host-1, degraded: mail counts what it could not do since it started:"

@@ -247,7 +247,20 @@ def test_a_pack_of_one_alert_in_chinese(database: Database, case: int, tmp_path:
         assert "case.json" not in archive.namelist()
         said = _pdf_text(archive.read("report.pdf"))
     assert "证据包" in said
-    assert "未能观察到的部分" in said
+    assert "未能看到的内容" in said
+
+
+def test_the_report_of_a_case_in_chinese_says_its_own_words_in_chinese(
+    database: Database, case: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "pack.zip"
+    _make(database, path, lambda connection: scope_of_case(connection, case), language="zh")
+    with zipfile.ZipFile(path) as archive:
+        said = _pdf_text(archive.read("report.pdf"))
+    for words in ("移动存储", "写入文件", "建立案件", "结案", "告警 1", "案件 1", "指纹"):
+        assert words in said, words
+    for words in ("create", "opened", "case:1", "user:omar"):
+        assert words not in said, words
 
 
 def test_the_same_case_makes_the_same_bytes(database: Database, case: int, tmp_path: Path) -> None:
