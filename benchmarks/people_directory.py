@@ -18,11 +18,11 @@ import time
 import click
 import psutil
 
+from server.erasure.undone_imports import undo_import
 from server.people.directory import Directory, load_directory
 from server.people.facts import Employment, Holding, PersonFacts
 from server.people.facts_store import write_facts
 from server.people.hr_import import ImportOptions, prepare_import, take_over
-from server.people.undo import undo_import
 from server.store.database import Database, open_database, upgrade
 
 NOW = 1_795_305_600_000  # 2026-11-22T00:00:00Z

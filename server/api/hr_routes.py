@@ -17,6 +17,7 @@ from starlette.responses import Response
 from server.api.access import Access, Call, Endpoint
 from server.api.errors import ApiError, json_response
 from server.api.service import ApiService
+from server.erasure.undone_imports import undo_import
 from server.json_times import with_datetimes
 from server.people.csv_encoding import UnreadableFile
 from server.people.hr_import import (
@@ -32,7 +33,7 @@ from server.people.import_history import CHANGES_MAX, import_changes
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
 from server.people.person_rows import zone_name
-from server.people.undo import CannotUndo, UnknownImport, list_imports, undo_import
+from server.people.undo import CannotUndo, UnknownImport, list_imports
 from server.store.column_types import WHOLE_MAX
 
 IMPORT_BYTES_MAX = 32 << 20

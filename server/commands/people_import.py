@@ -21,6 +21,7 @@ from server.commands.opening import (
 )
 from server.commands.people_import_text import echo_report, imports_table
 from server.commands.tables import echo_table
+from server.erasure.undone_imports import undo_import
 from server.installation import Installation
 from server.people.csv_encoding import UnreadableFile
 from server.people.csv_table import FILE_BYTES_MAX
@@ -29,7 +30,7 @@ from server.people.hr_view import hr_reading
 from server.people.import_mapping import ImportMapping, MappingUnreadable, read_mapping
 from server.people.import_report import ImportReport
 from server.people.person_rows import zone_name
-from server.people.undo import CannotUndo, UnknownImport, check_undo, list_imports, undo_import
+from server.people.undo import CannotUndo, UnknownImport, check_undo, list_imports
 
 _COUNT = click.IntRange(min=0)
 

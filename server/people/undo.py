@@ -8,7 +8,7 @@ what was typed meanwhile forgets their names. Of all others whom it takes away t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from sqlalchemy import Connection, exists, select, update
@@ -89,12 +89,18 @@ def find_import(connection: Connection, import_id: int) -> PastImport | None:
     return None if row is None else PastImport(*row)
 
 
-def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) -> Undone:
-    """In a write transaction that is alone. Raises UnknownImport, CannotUndo; nothing is changed then."""
+Forget = Callable[[Connection, str], dict[str, int]]
+"""What was typed about a person of this id, blanked: rows, by table."""
+
+
+def take_back(connection: Connection, import_id: int, *, actor: str, at: int, forget: Forget) -> Undone:
+    """In a write transaction that is alone. `forget`: of the erased whom the import had taken back. Raises
+    UnknownImport, CannotUndo; nothing is changed then. Others call erasure/undone_imports.py."""
     changes = _changes_back(connection, import_id)
     removed = sum(after is None for _, after in changes)
     write_facts(connection, changes, at=at, actor=actor, way="undo", import_id=import_id)
-    _keep_out(connection, import_id, [old.id for old, new in changes if old and not new], actor, at)
+    gone = [old.id for old, new in changes if old and not new]
+    _keep_out(connection, import_id, gone, actor, at, forget)
     connection.execute(update(people_imports).where(people_imports.c.id == import_id).values(undone_at=at))
     counts = {"import": import_id, "removed": removed, "restored": len(changes) - removed}
     audit.append(
@@ -104,7 +110,7 @@ def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) 
 
 
 def check_undo(connection: Connection, import_id: int) -> Undone:
-    """What `undo_import` would do; raises what it raises. Reads only."""
+    """What `take_back` would do; raises what it raises. Reads only."""
     changes = _changes_back(connection, import_id)
     removed = sum(after is None for _, after in changes)
     return Undone(import_id, removed, len(changes) - removed)
@@ -138,13 +144,11 @@ def _changes_back(connection: Connection, import_id: int) -> list[Change]:
     return [(now[person_id], facts) for person_id, facts in before.items() if now[person_id] != facts]
 
 
-def _keep_out(connection: Connection, import_id: int, gone: list[str], actor: str, at: int) -> None:
+def _keep_out(
+    connection: Connection, import_id: int, gone: list[str], actor: str, at: int, forget: Forget
+) -> None:
     """The erased whom this import had taken back: on the record. What was typed about them is found by what
     was kept of their names as they went."""
-    # What is erased reaches alerts and events; hardly any undoing has to do with that.
-    from server.erasure.named_in_texts import blank_texts, withhold_in_trail  # noqa: PLC0415
-    from server.erasure.plan import Plan  # noqa: PLC0415
-
     taken_back = select(people_imports.c.imported_at).where(people_imports.c.id == import_id)
     moment = connection.execute(taken_back).scalar_one()
     key = load_erased(connection).key
@@ -152,9 +156,7 @@ def _keep_out(connection: Connection, import_id: int, gone: list[str], actor: st
         digest = erased_digest(key, person_subject(person_id))
         restored = (erasures.c.digest == digest) & (erasures.c.restored_at == moment)
         if connection.execute(update(erasures).where(restored).values(restored_at=None)).rowcount:
-            plan = Plan(person=person_id)
-            blanked = blank_texts(connection, plan)
-            withhold_in_trail(connection, plan)
+            blanked = forget(connection, person_id)
             forget_manager(connection, person_id)
             forget_removed(connection, person_id)
             audit.append(

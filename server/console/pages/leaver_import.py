@@ -26,6 +26,7 @@ from server.console.pages.import_choices import (
 )
 from server.console.pages.leaver_words import all_words
 from server.console.said_words import said
+from server.erasure.undone_imports import undo_import
 from server.people.csv_encoding import UnreadableFile
 from server.people.file_header import guessed_columns
 from server.people.hr_columns import COLUMNS
@@ -42,7 +43,7 @@ from server.people.import_drafts import (
 )
 from server.people.import_history import import_changes
 from server.people.roles import Right
-from server.people.undo import CannotUndo, UnknownImport, check_undo, list_imports, undo_import
+from server.people.undo import CannotUndo, UnknownImport, check_undo, list_imports
 
 ROWS: Final = 100
 IMPORTS_SHOWN: Final = 50

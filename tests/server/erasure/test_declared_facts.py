@@ -10,6 +10,7 @@ from sqlalchemy import select
 from server.erasure.counting import count_rows
 from server.erasure.erasing import carry_out
 from server.erasure.plan import NotFound, account_target, person_target
+from server.erasure.undone_imports import undo_import
 from server.people.account_facts import AccountWords, declare_account
 from server.people.facts import LeaverFlag
 from server.people.facts_store import load_facts
@@ -18,7 +19,7 @@ from server.people.leaver_ledger import load_leaver
 from server.people.pseudonyms import known_pseudonyms
 from server.people.roles import Role
 from server.people.sign_offs import Item, sign_off
-from server.people.undo import CannotUndo, undo_import
+from server.people.undo import CannotUndo
 from server.people.unmaskings import grant
 from server.store.tables import accounts, audit, metadata, people_changes, unmaskings
 from tests.server.erasure.shared_machine import (

@@ -15,10 +15,10 @@ from server.audit import verify
 from server.erasure.erasing import Progress, carry_out
 from server.erasure.plan import NotFound, person_target
 from server.erasure.record import erasure_state, list_erasures
+from server.erasure.undone_imports import undo_import
 from server.people.dates import day_text
 from server.people.erased import erased_digest
 from server.people.pseudonyms import pseudonym, pseudonym_key
-from server.people.undo import undo_import
 from server.store.tables import (
     accounts,
     alerts,

@@ -10,9 +10,9 @@ from server import audit
 from server.accounts.audit_reading import Wanted, read_page
 from server.erasure.counting import count_rows
 from server.erasure.plan import person_target
+from server.erasure.undone_imports import undo_import
 from server.people.pseudonyms import known_pseudonyms, pseudonym_key
 from server.people.roles import Role
-from server.people.undo import undo_import
 from server.people.unmaskings import grant
 from server.store.tables import leaver_flags, leaver_sign_offs, saved_views, unmaskings
 from tests.server.erasure.shared_machine import PERSON, erase, prepare, take_over, traces_in_rows

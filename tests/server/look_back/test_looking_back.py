@@ -13,8 +13,8 @@ from event_schema.wire import WireRecord
 from policies.engine import PolicySet
 from server.alerts.evidence import evidence
 from server.alerts.queries import Verdict, close_alert
+from server.erasure.undone_imports import undo_import
 from server.look_back.queue import look_back_state
-from server.people.undo import undo_import
 from server.pipeline.worker import PipelineWorker
 from server.store.tables import (
     alert_rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from server.erasure.undone_imports import undo_import
 from server.people.account_facts import AccountWords, declare_account
 from server.people.dates import read_day
 from server.people.directory import load_directory
@@ -11,7 +12,6 @@ from server.people.facts import Employment, Holding, LeaverFlag
 from server.people.facts_store import load_facts, write_facts
 from server.people.flags import flag_person
 from server.people.machines import reissue_machine, return_machine
-from server.people.undo import undo_import
 from server.store.database import Database
 from tests.server.people.hr_files import counts, owners_of, people_of, take, why, workbook
 

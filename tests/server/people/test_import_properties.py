@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from server.erasure.undone_imports import undo_import
 from server.people.directory import load_directory
 from server.people.directory_changes import newer_directory
 from server.people.facts import PersonFacts
 from server.people.facts_store import load_facts
 from server.people.hr_import import ImportOptions, import_people
 from server.people.import_report import ImportReport
-from server.people.undo import undo_import
 from server.store.database import open_database, upgrade
 from tests.server.people.directories import answers
 

@@ -6,13 +6,13 @@ import threading
 
 from sqlalchemy import func, select
 
+from server.erasure.undone_imports import undo_import
 from server.housekeeping import drop_old
 from server.people.facts import Holding, PersonFacts
 from server.people.facts_store import load_facts, write_facts
 from server.people.hr_import import import_people
 from server.people.pseudonyms import former_names
 from server.people.text_mask import TextMasks, text_mask
-from server.people.undo import undo_import
 from server.store.database import Database
 from server.store.tables import removed_people
 from tests.server.conftest import NOW

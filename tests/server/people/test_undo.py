@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from server.erasure.undone_imports import undo_import
 from server.people.directory import load_directory
 from server.people.facts import Holding, LeaverFlag
 from server.people.facts_store import load_facts
 from server.people.flags import flag_person, unflag_person
 from server.people.hr_import import ImportOptions, import_people
 from server.people.import_report import ImportReport
-from server.people.undo import CannotUndo, UnknownImport, list_imports, undo_import
+from server.people.undo import CannotUndo, UnknownImport, list_imports
 from server.store.database import Database
 from server.store.tables import accounts, audit
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from policies.rule_file import SHIPPED_RULES, read_folder
+from server.erasure.undone_imports import undo_import
 from server.people.directory import Directory
 from server.people.hr_import import ImportOptions, prepare_import, take_over
-from server.people.undo import undo_import
 from server.policies.masked_text import known_people, text_mask
 from server.store.database import Database
 from tests.server.policies.rule_texts import BUILD_SERVER, RULE

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from event_schema.leaver_fields import PersonStatus
+from server.erasure.undone_imports import undo_import
 from server.leavers.account_list import list_accounts
 from server.people.account_facts import close_account
 from server.people.directory import Directory, load_directory, people_version
 from server.people.facts import PersonFacts
 from server.people.facts_store import load_facts
-from server.people.undo import CannotUndo, undo_import
+from server.people.undo import CannotUndo
 from server.scim.provisioning import NameTaken, deprovision, provision
 from server.scim.user_store import StoredUser
 from server.scim.user_words import MailAddress, UnusableWord, UserWords
