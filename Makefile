@@ -43,7 +43,7 @@ test-long: setup ## the rest of the tests: outages, kills, several workers, secu
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest -m 'long $(AND)' -n $(LONG_AT_ONCE) --dist loadfile $(call MARKED,long)
 
-test-quiet: setup ## those of both that race programs which end at once: with nothing else beside them (three minutes)
+test-quiet: setup ## those of both that race programs which end at once: two files at a time, nothing else beside them (two minutes)
 	@deploy/prepare.sh tests
 	@$(PY) -m pytest -m quiet -n $(AT_ONCE) --dist loadfile $(call MARKED,quiet)
 

@@ -101,20 +101,27 @@ class FinishedFiles:
 
     def oldest_ms(self) -> int | None:
         """When the earliest act was read that is not reported yet, but for files that were never closed."""
-        held = (p.last_ms for p in self._pending if p.closed_ms is not None or (p.found and p.facts is None))
-        return min(held, default=None)
+        told = (
+            p.last_ms for p in self._pending if p.closed_ms is not None or (p.found and not p.from_rescan)
+        )
+        return min(told, default=None)
 
     def oldest_found_ns(self) -> int | None:
-        """When the earliest of the files that were found, and are not reported yet, was changed: long before
-        it was found. ns since 1970 UTC."""
-        found = (each.facts.changed_ns for each in self._pending if each.found and each.facts is not None)
+        """When the earliest of the files that a rescan found, and that are not reported yet, was changed:
+        long before it was found. ns since 1970 UTC. What was moved in while somebody watched may be years
+        old, and holds nothing back."""
+        found = (
+            p.facts.changed_ns for p in self._pending if p.found and p.from_rescan and p.facts is not None
+        )
         return min(found, default=None)
 
     def open_paths(self) -> list[str]:
-        """New files that are not reported: what was never closed last. One that is closed may have been
-        written long before."""
-        closed = [each.path for each in self._pending if each.closed_ms is not None and each.is_new]
-        return closed + [each.path for each in self._pending if each.closed_ms is None]
+        """New files that are not reported: first what time finds again too, last what was never closed, and
+        may have been written at any time."""
+        new = [each for each in self._pending if each.is_new]
+        found = [each.path for each in new if each.closed_ms is None and each.found]
+        closed = [each.path for each in new if each.closed_ms is not None]
+        return found + closed + [p.path for p in self._pending if p.closed_ms is None and not p.found]
 
     def who_of(self, path: str, pid: int) -> Who | None:
         """Who is already known to be behind this process's writing of this file."""

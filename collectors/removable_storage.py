@@ -160,6 +160,7 @@ class RemovableStorageCollector:
             FileLabelling(settings) if settings is not None and settings.enabled else None
         )
         reports = StorageReports(self._source, hasher, authors, config.hash_wait_s, self._clock, labelling)
+        reports.resume(self._resume)
         events = self._start_hotplug()
         events += self._update_places(finder, reports, None)
         checked_ms = self._clock.now_ms()

@@ -45,5 +45,8 @@ class SteadyClock:
         return at_ms + self._offset_ms
 
     def steady_ms(self, wall_ms: int) -> int:
-        """The other way round, by what the wall clock shows now."""
-        return wall_ms - self._offset_ms
+        """A time at which the wall clock showed this, or less: `wall_ms` of it is never later."""
+        at_ms = wall_ms - self._offset_ms
+        if self._stepped_ms is not None and at_ms < self._stepped_ms:
+            return min(wall_ms - self._offset_before_ms, self._stepped_ms - 1)
+        return at_ms

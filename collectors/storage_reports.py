@@ -20,7 +20,7 @@ from collectors.file_labelling import FileLabelling, LabelJob, LabelResult
 from collectors.finished_files import FinishedFile
 from collectors.path_index import PathIndex
 from collectors.steady_clock import SteadyClock
-from collectors.storage_cursor import MOST_DONE, file_id
+from collectors.storage_cursor import MOST_DONE, Cursor, file_id
 from collectors.storage_events import EventSource, Volume, file_event
 from collectors.watched_place import WatchedPlace
 from event_schema.ocsf_events import Event, FileActivity
@@ -73,6 +73,11 @@ class StorageReports:
         self._paths = PathIndex()
         self.done: deque[tuple[int, str]] = deque(maxlen=MOST_DONE)
         """When the files changed that were reported last (ms), and their file_id."""
+
+    def resume(self, cursor: Cursor | None) -> None:
+        """What was told before, and may be found once more: it all changed before now."""
+        now_ms = self._clock.wall_ms(self._clock.now_ms())
+        self.done.extend((now_ms, each) for each in (() if cursor is None else cursor.done))
 
     def __len__(self) -> int:
         return len(self._soon) + len(self._reading)

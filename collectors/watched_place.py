@@ -187,7 +187,11 @@ class WatchedPlace:
             for change in changes:
                 if change.kind is ChangeKind.LOST:
                     if self._lost_since_ms is None:
-                        self._lost_since_ms = self._rescan_since_ms = self._complete_until_ms
+                        since_ms = self._lost_since_ms = self._complete_until_ms
+                        # An earlier look that still goes on began further back.
+                        self._rescan_since_ms = (
+                            min(since_ms, self._rescan_since_ms) if self._rescans else since_ms
+                        )
                         self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
                     continue
                 if change.kind is ChangeKind.RENAMED:

@@ -85,7 +85,7 @@ _TOUCHED = (
     people, *OF_PERSON, accounts, pseudonyms, alerts, judged_days, channel_days, activity_days,
     anomaly_days, rule_days, subject_places, correlation_groups, trait_uses, subject_agents, subject_events,
     state_versions, dead_letters, erasures, event_blocks, hidden_hits, policy_versions, known_exports,
-    *(table for table, _number, _names in TYPED),
+    *(table for table, _number, _names, _at in TYPED),
 )  # fmt: skip
 _NAMED_MIN = 3
 

@@ -44,7 +44,7 @@ def history_lines(steps: Iterable[Step], notes: Iterable[Note], ask: Ask) -> lis
             note.text,
             note=True,
             group=note.undo_group if is_own(note, ask) else None,
-            on_alerts=note.on_alerts or 1,
+            on_alerts=note.on_alerts,
         )
         for note in notes
     ]

@@ -34,32 +34,34 @@ from server.store.tables import (
 )
 from server.store.upsert import insert_missing
 
-TYPED: Final[tuple[tuple[Table, tuple[Column[Any], ...], tuple[str, ...]], ...]] = (
-    (alerts, (alerts.c.id,), ("reason",)),
-    (alert_history, (alert_history.c.id,), ("reason",)),
-    (alert_notes, (alert_notes.c.id,), ("text",)),
-    (cases, (cases.c.id,), ("title", "reason")),
-    (case_history, (case_history.c.id,), ("text",)),
-    (evidence_packs, (evidence_packs.c.id,), ("reason",)),
-    (unmaskings, (unmaskings.c.id,), ("reason",)),
-    (leaver_flags, (leaver_flags.c.person_id,), ("note",)),
+TYPED: Final[tuple[tuple[Table, tuple[Column[Any], ...], tuple[str, ...], Column[Any]], ...]] = (
+    (alerts, (alerts.c.id,), ("reason",), alerts.c.closed_at),
+    (alert_history, (alert_history.c.id,), ("reason",), alert_history.c.at),
+    (alert_notes, (alert_notes.c.id,), ("text",), alert_notes.c.at),
+    (cases, (cases.c.id,), ("title", "reason"), cases.c.updated_at),
+    (case_history, (case_history.c.id,), ("text",), case_history.c.at),
+    (evidence_packs, (evidence_packs.c.id,), ("reason",), evidence_packs.c.begun_at),
+    (unmaskings, (unmaskings.c.id,), ("reason",), unmaskings.c.at),
+    (leaver_flags, (leaver_flags.c.person_id,), ("note",), leaver_flags.c.flagged_at),
     (
         leaver_sign_offs,
         (leaver_sign_offs.c.person_id, leaver_sign_offs.c.item, leaver_sign_offs.c.role),
         ("note",),
+        leaver_sign_offs.c.signed_at,
     ),
-    (saved_views, (saved_views.c.id,), ("name", "query")),
+    (saved_views, (saved_views.c.id,), ("name", "query"), saved_views.c.created_at),
 )
-"""Tables with texts that people typed: (table, its key, columns). A new one belongs here."""
+"""Tables with texts that people typed: (table, its key, columns, when). A new one belongs here."""
 
 Row = tuple[Any, ...]
 """A row's key."""
 
 
-def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
-    """Rows that it changed, by table. In a write transaction, before what is declared of the person goes."""
-    found = naming_texts(connection, plan)
-    for table, key, _ in TYPED:
+def blank_texts(connection: Connection, plan: Plan, *, since: int | None = None) -> dict[str, int]:
+    """Rows that it changed, by table. In a write transaction, before what is declared of the person goes.
+    `since`: of what was typed from then on (ms UTC)."""
+    found = naming_texts(connection, plan, since=since)
+    for table, key, _, _ in TYPED:
         for row, blanked in found.get(table.name, {}).items():
             this = tuple_(*key) == row
             # Filters without the name would find something else; and two views may not have one name.
@@ -68,13 +70,14 @@ def blank_texts(connection: Connection, plan: Plan) -> dict[str, int]:
     return counts_of(found)
 
 
-def withhold_in_trail(connection: Connection, plan: Plan) -> None:
-    """In the same transaction: once the name is gone nothing could find it in the trail any more."""
+def withhold_in_trail(connection: Connection, plan: Plan, *, since: int | None = None) -> None:
+    """In the same transaction: once the name is gone nothing could find it in the trail any more. `since`: as
+    blank_texts."""
     hidden = _words(connection, plan)
     if not len(hidden):
         return
     has_texts = audit.c.reason.is_not(None) | audit.c.detail.is_not(None)
-    query = select(audit.c.seq, audit.c.reason, audit.c.detail).where(has_texts)
+    query = select(audit.c.seq, audit.c.reason, audit.c.detail).where(has_texts, audit.c.at >= (since or 0))
     found = [
         {"seq": row.seq}
         for row in connection.execute(query.execution_options(yield_per=1000))
@@ -87,13 +90,17 @@ def _as_text(detail: object) -> str:
     return "" if detail is None else msgspec.json.encode(detail).decode()
 
 
-def naming_texts(connection: Connection, plan: Plan) -> dict[str, dict[Row, dict[str, str]]]:
+def naming_texts(
+    connection: Connection, plan: Plan, *, since: int | None = None
+) -> dict[str, dict[Row, dict[str, str]]]:
     """What texts become that name the person: by table, number of the row, and column."""
     hidden = _words(connection, plan)
     found: dict[str, dict[Row, dict[str, str]]] = {}
-    for table, key, names in TYPED if len(hidden) else ():
-        columns = [table.c[name] for name in names]
-        for values in connection.execute(select(*key, *columns)):
+    for table, key, names, typed_at in TYPED if len(hidden) else ():
+        query = select(*key, *(table.c[name] for name in names))
+        if since is not None:
+            query = query.where(typed_at >= since)
+        for values in connection.execute(query):
             row, texts = tuple(values[: len(key)]), [_readable(table, text) for text in values[len(key) :]]
             if "person_id" in table.c and row[0] == plan.person:
                 # Goes as a whole.

@@ -17,8 +17,8 @@ def undo_import(connection: Connection, import_id: int, *, actor: str, at: int) 
     return take_back(connection, import_id, actor=actor, at=at, forget=_forget_words)
 
 
-def _forget_words(connection: Connection, person_id: str) -> dict[str, int]:
+def _forget_words(connection: Connection, person_id: str, since: int) -> dict[str, int]:
     plan = Plan(person=person_id)
-    blanked = blank_texts(connection, plan)
-    withhold_in_trail(connection, plan)
+    blanked = blank_texts(connection, plan, since=since)
+    withhold_in_trail(connection, plan, since=since)
     return blanked

@@ -17,7 +17,7 @@ from server import audit as trail
 from server.evidence_pack.sight import PackSight
 from server.people.pseudonyms import known_pseudonyms, person_subject
 from server.people.unmaskings import UNMASKED_MS
-from server.store.tables import alerts, audit, evidence_packs
+from server.store.tables import alerts, audit, case_alerts, evidence_packs
 
 ROWS_MAX = 50_000
 _OF_NAMES = ("pseudonym.unmask", "pseudonym.hide")
@@ -99,6 +99,10 @@ def _packs_with(connection: Connection, alert_id: int) -> list[int]:
             joined[case] = at
         elif case in joined:
             inside.append((packs.case == case) & packs.begun_at.between(joined.pop(case), at))
+    held = select(case_alerts.c.case, case_alerts.c.added_at).where(case_alerts.c.alert == alert_id)
+    for case, at in connection.execute(held):
+        # Where it was put before the trail told of each alert.
+        joined.setdefault(case, at)
     inside += [(packs.case == case) & (packs.begun_at >= since) for case, since in joined.items()]
     return list(
         connection.execute(select(packs.id).where(or_(false(), *inside)).order_by(packs.id)).scalars()

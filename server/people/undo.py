@@ -89,8 +89,8 @@ def find_import(connection: Connection, import_id: int) -> PastImport | None:
     return None if row is None else PastImport(*row)
 
 
-Forget = Callable[[Connection, str], dict[str, int]]
-"""What was typed about a person of this id, blanked: rows, by table."""
+Forget = Callable[[Connection, str, int], dict[str, int]]
+"""What was typed about a person of this id since a time (ms UTC), blanked: rows, by table."""
 
 
 def take_back(connection: Connection, import_id: int, *, actor: str, at: int, forget: Forget) -> Undone:
@@ -156,7 +156,7 @@ def _keep_out(
         digest = erased_digest(key, person_subject(person_id))
         restored = (erasures.c.digest == digest) & (erasures.c.restored_at == moment)
         if connection.execute(update(erasures).where(restored).values(restored_at=None)).rowcount:
-            blanked = forget(connection, person_id)
+            blanked = forget(connection, person_id, moment)
             forget_manager(connection, person_id)
             forget_removed(connection, person_id)
             audit.append(

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from event_schema.struct_base import Milliseconds
-from server.store.tables import alert_notes, alerts, triage_groups
+from server.store.tables import alert_notes, alerts
 
 NOTES_MAX: Final = 500
 PARTS_MAX: Final = 100
@@ -23,16 +23,16 @@ class Note(msgspec.Struct, frozen=True):
     actor: str
     text: str
     undo_group: int | None = None
-    on_alerts: int | None = None
-    """Put on so many at once, from all of which it is withdrawn; None: nobody knows any more."""
+    on_alerts: int = 0
+    """How many alerts have it by the same act, and lose it with this one; 0: nobody knows."""
 
 
 def notes_of(connection: Connection, alert_id: int, limit: int = NOTES_MAX) -> list[Note]:
     """The latest first."""
-    columns = [*(alert_notes.c[name] for name in Note.__struct_fields__[:-1]), triage_groups.c.alerts]
-    act = alert_notes.c.undo_group == triage_groups.c.id
-    query = select(*columns).select_from(alert_notes).outerjoin(triage_groups, act)
-    query = query.where(alert_notes.c.alert == alert_id).order_by(alert_notes.c.id.desc())
+    others = alert_notes.alias()
+    together = select(func.count()).where(others.c.undo_group == alert_notes.c.undo_group)
+    columns = [*(alert_notes.c[name] for name in Note.__struct_fields__[:-1]), together.scalar_subquery()]
+    query = select(*columns).where(alert_notes.c.alert == alert_id).order_by(alert_notes.c.id.desc())
     return [Note(*row) for row in connection.execute(query.limit(limit))]
 
 

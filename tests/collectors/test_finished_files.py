@@ -323,3 +323,28 @@ def test_the_better_source_wins_and_of_equals_the_later_argument() -> None:
     assert better_who(proc, other) is other
     assert better_who(None, proc) is proc
     assert better_who(proc, None) is proc
+
+
+def _found(desk: Desk, path: str, changed_ms: int, at_ms: int, *, from_rescan: bool) -> None:
+    seen = desk.disk[path] = FileFacts(
+        7, 1, FileType.REGULAR, 1, 1000, 1, changed_ms * 1_000_000, changed_ms * 1_000_000
+    )
+    desk.seen += desk.machine.take(Change(F, path, at_ms, pid=0, facts=seen, from_rescan=from_rescan))
+
+
+def test_what_a_rescan_found_holds_back_as_far_as_it_was_changed_until_it_is_reported() -> None:
+    desk = Desk()
+    for number in range(100):
+        _found(desk, f"/found-{number}", 5_000 + number, 60_000, from_rescan=True)
+    _found(desk, "/moved-in", 7, 60_000, from_rescan=False)
+    assert desk.machine.oldest_found_ns() == 5_000 * 1_000_000
+    # What was moved in holds back to when it was seen, not to when it was written years ago.
+    assert desk.machine.oldest_ms() == 60_000
+    desk.take(C, "/open", 60_001, inode=3)
+    desk.take(C, "/closed", 60_002, inode=4)
+    desk.take(W, "/closed", 60_003, inode=4)
+    # The last 64 go into a cursor: what nothing else finds again stands at the end.
+    assert desk.machine.open_paths()[-2:] == ["/closed", "/open"]
+    desk.acts(70_000)
+    assert (desk.machine.oldest_found_ns(), desk.machine.oldest_ms()) == (None, None)
+    assert desk.machine.open_paths() == ["/open"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis.strategies import integers
+
 from collectors.steady_clock import SteadyClock
 
 
@@ -30,3 +33,16 @@ def test_the_clocks_own_time_passes_without_a_step_and_goes_on_while_the_machine
     clock = SteadyClock(lambda: 5)
     one, two = clock.now_ms(), clock.now_ms()
     assert 0 < one <= two
+
+
+@given(integers(-100_000, 100_000), integers(-50_000, 50_000))
+def test_no_time_of_a_file_becomes_a_later_one_however_the_clock_stepped(step: int, ago: int) -> None:
+    at = {"wall": 1_000_000, "steady": 500_000}
+    clock = SteadyClock(lambda: at["wall"], lambda: at["steady"])
+    at["steady"] += 1_000
+    at["wall"] += 1_000 + step
+    now = clock.now_ms()
+    changed = at["wall"] - ago
+    again = clock.wall_ms(clock.steady_ms(changed))
+    assert again <= changed
+    assert clock.wall_ms(clock.steady_ms(at["wall"])) == at["wall"] == clock.wall_ms(now)
