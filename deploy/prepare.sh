@@ -153,7 +153,7 @@ tests() {
     login_hosts
     mail_and_printing
     debian "$(postgres_package pgaudit)"
-    debian chromium chromium-headless-shell curl git libgdk-pixbuf2.0-bin openssh-client openssh-server openssl rclone recollcmd wget
+    debian chromium curl git libgdk-pixbuf2.0-bin openssh-client openssh-server openssl rclone recollcmd wget
     # The last line: a disk that forgets (tests/power_loss), a clock that is set (tests/faults).
     debian rsync zip libarchive13 libmagic1 exfat-fuse exfatprogs ntfs-3g umockdev libumockdev0 passwd \
         fuse3 gcc libc6-dev

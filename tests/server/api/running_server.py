@@ -120,7 +120,7 @@ class RunningServer:
         return ssl.create_default_context(cadata=self.authority.certificate_pem.decode())
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, verify=self.tls(), timeout=15, trust_env=False)
+        return httpx.Client(base_url=self.url, verify=self.tls(), timeout=60, trust_env=False)
 
     def invite(self, name: str) -> str:
         with self.database.begin() as connection:

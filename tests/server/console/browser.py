@@ -39,8 +39,7 @@ class Browsers:
 
     def _chromium(self) -> Browser:
         if self._browser is None:
-            # The same engine without the browser's own surface, which costs as much again as the pages.
-            program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+            program = shutil.which("chromium")
             if program is None:
                 if os.environ.get("CI"):
                     pytest.fail("there is no chromium: deploy/prepare.sh tests installs it")
