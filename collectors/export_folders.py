@@ -195,10 +195,10 @@ class ExportFoldersCollector:
     def _cursor(self, again: list[_Export]) -> str:
         oldest = [place.oldest_ms() for place in self._places.values()]
         oldest += [each.earliest_ms for each in (*self._reading, *again)]
-        still_open = [each.path for each in (*self._reading, *again)]
-        still_open += [path for place in self._places.values() for path in place.files.open_paths()]
+        waiting = [(each.finished.held_ns is not None, each.path) for each in (*self._reading, *again)]
+        waiting += [each for place in self._places.values() for each in place.files.unreported()]
         at_ms = self._clock.wall_ms(min(oldest, default=self._clock.now_ms()))
-        return write_cursor(at_ms, [], [], list(self._done), still_open)
+        return write_cursor(at_ms, [], [], list(self._done), waiting)
 
     def _event(self, export: _Export) -> Event:
         finished, facts = export.finished, export.facts

@@ -66,6 +66,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     from_rescan: bool = False
     is_new: bool = True
     """For FOUND: whether the file itself is new, not only its content."""
+    held_ns: int | None = None
+    """Of what a rescan found: who looks for what changed since then finds it again. ns since 1970 UTC."""
     gap: str | None = None
 
 

@@ -41,6 +41,9 @@ _NAMELESS: Final = re.compile(r"/#\d+$")
 """What the kernel calls a file that was opened with O_TMPFILE and has no name."""
 _WHO_RANK: Final = {"audit": 0, "proc_events": 1, "proc": 2, "file_owner": 3, "unknown": 4}
 
+Unreported = tuple[bool, str]
+"""Whether its time finds it again when one looks for what changed, and its path."""
+
 
 class FinishedFile(msgspec.Struct, frozen=True, gc=False):
     """One act to report. `path` is the file's name after it, except for a rename: there `new_path` is."""
@@ -56,6 +59,8 @@ class FinishedFile(msgspec.Struct, frozen=True, gc=False):
     is_deleted: bool = False
     from_rescan: bool = False
     """Nothing but a rescan saw it."""
+    held_ns: int | None = None
+    """See Change."""
     is_guess: bool = False
     """Written is certain; that the file is new is not."""
     gap: str | None = None
@@ -101,27 +106,23 @@ class FinishedFiles:
 
     def oldest_ms(self) -> int | None:
         """When the earliest act was read that is not reported yet, but for files that were never closed."""
-        told = (
-            p.last_ms for p in self._pending if p.closed_ms is not None or (p.found and not p.from_rescan)
+        read = (
+            each.last_ms
+            for each in self._pending
+            if each.closed_ms is not None or (each.found and each.held_ns is None)
         )
-        return min(told, default=None)
+        return min(read, default=None)
 
-    def oldest_found_ns(self) -> int | None:
-        """When the earliest of the files that a rescan found, and that are not reported yet, was changed:
-        long before it was found. ns since 1970 UTC. What was moved in while somebody watched may be years
-        old, and holds nothing back."""
-        found = (
-            p.facts.changed_ns for p in self._pending if p.found and p.from_rescan and p.facts is not None
-        )
-        return min(found, default=None)
+    def oldest_held_ns(self) -> int | None:
+        """Since when one has to look to find again all that a rescan found and that is not reported yet. ns
+        since 1970 UTC. What was moved in while somebody watched may be years old, and holds nothing back."""
+        return min((each.held_ns for each in self._pending if each.held_ns is not None), default=None)
 
-    def open_paths(self) -> list[str]:
-        """New files that are not reported: first what time finds again too, last what was never closed, and
-        may have been written at any time."""
-        new = [each for each in self._pending if each.is_new]
-        found = [each.path for each in new if each.closed_ms is None and each.found]
-        closed = [each.path for each in new if each.closed_ms is not None]
-        return found + closed + [p.path for p in self._pending if p.closed_ms is None and not p.found]
+    def unreported(self) -> list[Unreported]:
+        """New files, those last that were never closed: they may have been written at any time."""
+        opened = [each for each in self._pending if each.closed_ms is None]
+        closed = [each for each in self._pending if each.closed_ms is not None and each.is_new]
+        return [(each.held_ns is not None, each.path) for each in (*closed, *opened)]
 
     def who_of(self, path: str, pid: int) -> Who | None:
         """Who is already known to be behind this process's writing of this file."""
@@ -283,6 +284,7 @@ class FinishedFiles:
         if path != pending.path and not self._moved_unseen(pending, path):
             return []
         before, pending.facts = pending.facts, facts
+        _hold_anew(pending, before)
         is_known = pending.found and self.reported.get(path) == facts.content_id
         if facts.type_id is FileType.FOLDER or is_known:
             self._pending.drop(pending)
@@ -325,6 +327,7 @@ class FinishedFiles:
             from_rescan=change.from_rescan,
             facts=change.facts,
             gap=change.gap,
+            held_ns=change.held_ns,
         )
         self._pending.keep(pending)
         self._pending.enqueue(pending)
@@ -336,7 +339,8 @@ class FinishedFiles:
         pending.due_ms = pending.last_ms + self._settle_ms
         if pending.closed_ms is not None:
             pending.due_ms = min(pending.due_ms, pending.closed_ms + self._longest_ms)
-        pending.facts = change.facts or pending.facts
+        before, pending.facts = pending.facts, change.facts or pending.facts
+        _hold_anew(pending, before)
         pending.gap = pending.gap or change.gap
         pending.who = better_who(pending.who, who)
         pending.pid = change.pid or pending.pid
@@ -366,9 +370,18 @@ class FinishedFiles:
             facts=pending.facts,
             is_deleted=is_deleted,
             from_rescan=pending.from_rescan,
+            held_ns=pending.held_ns,
             is_guess=is_guess,
             gap="; ".join(filter(None, (pending.gap, NEWNESS_UNKNOWN if is_guess else None))) or None,
         )
+
+
+def _hold_anew(pending: Pending, before: FileFacts | None) -> None:
+    """What was written since it was found is found by that: what always grows holds nothing for ever."""
+    now = pending.facts
+    if pending.held_ns is None or before is None or now is None or before.content_id == now.content_id:
+        return
+    pending.held_ns = max(pending.held_ns, min(now.modified_ns, now.changed_ns))
 
 
 def _act(

@@ -28,6 +28,8 @@ class Pending(msgspec.Struct, eq=False, gc=False):
     from_rescan: bool
     facts: FileFacts | None
     gap: str | None
+    held_ns: int | None = None
+    """See Change."""
     closed_ms: int | None = None
     """First close: what is there is a whole file, however often it is written again."""
     queued_ms: int = 0

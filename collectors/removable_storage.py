@@ -212,13 +212,13 @@ class RemovableStorageCollector:
         oldest = [reports.oldest_ms(), *(place.oldest_ms() for place in self._places.values())]
         at_ms = min([now_ms - _TURN_MS, *(each for each in oldest if each is not None)])
         at_ms = self._clock.wall_ms(at_ms)
-        opened = [path for place in self._places.values() for path in place.files.open_paths()]
+        pending = [each for place in self._places.values() for each in place.files.unreported()]
         self._cursor = write_cursor(
             at_ms,
             [watched.place_id for watched in self._places.values()],
             self._device_uids(),
             [each for changed_ms, each in reports.done if changed_ms >= at_ms - _COARSEST_CLOCK_MS],
-            reports.new_paths() + opened,
+            reports.unreported() + pending,
         )
 
     def _device_uids(self) -> list[str]:

@@ -13,8 +13,9 @@ Format: JSON, a few hundred bytes; while many files are copied 4,000 at most, as
 - devices: uids of the devices that were in, so that one that stays is not reported again.
 - done: files that changed after `at` and are events already, at most 192, the newest; beyond that a
   file can be reported twice after a crash, never lost.
-- open: new files, at most 64, that somebody is still writing, or closed long after writing them, and that
-  are no events yet; they do not hold `at` back.
+- open: new files, at most 64, that are no events yet, and that somebody is still writing, or closed long
+  after writing them, or moved in: their times do not hold `at` back. Of more than 64 such files that an agent
+  is killed with, the others are lost.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Final
 import msgspec
 
 from collectors.file_changes import FileFacts
+from collectors.finished_files import Unreported
 from collectors.linux.stay import stay_id
 from collectors.storage_places import Place
 
@@ -67,9 +69,11 @@ def read_cursor(text: str | None) -> Cursor | None:
 
 
 def write_cursor(
-    at: int, places: list[str], devices: list[str], done: list[str], still_open: list[str]
+    at: int, places: list[str], devices: list[str], done: list[str], unreported: list[Unreported]
 ) -> str:
-    """The cursor as text; where it would be too long, with fewer of `done`, and then of the others."""
+    """The cursor as text; where it would be too long, with fewer of `done`, and then of the others.
+    `unreported`: the last ones count, those first that time does not find again."""
+    still_open = [path for _, path in sorted(unreported, key=lambda each: not each[0])]
     cursor = Cursor(
         v=1,
         boot=boot_id(),

@@ -17,7 +17,7 @@ from collectors.file_changes import ObservedBy
 from collectors.file_hashing import GONE, TOO_LATE, FileHasher, HashJob, HashResult
 from collectors.file_labelling import TOO_LATE as LABELS_TOO_LATE
 from collectors.file_labelling import FileLabelling, LabelJob, LabelResult
-from collectors.finished_files import FinishedFile
+from collectors.finished_files import FinishedFile, Unreported
 from collectors.path_index import PathIndex
 from collectors.steady_clock import SteadyClock
 from collectors.storage_cursor import MOST_DONE, Cursor, file_id
@@ -87,10 +87,11 @@ class StorageReports:
         waiting = [*self._soon, *self._reading.values()]
         return min((report.earliest_ms for report in waiting), default=None)
 
-    def new_paths(self) -> list[str]:
-        """Of new files that wait."""
-        waiting = (each.finished for each in (*self._soon, *self._reading.values()))
-        return [each.path for each in waiting if each.activity is FileActivity.CREATE]
+    def unreported(self) -> list[Unreported]:
+        """New files that wait."""
+        waiting = [each.finished for each in (*self._soon, *self._reading.values())]
+        new = [each for each in waiting if each.activity is FileActivity.CREATE]
+        return [(each.held_ns is not None, each.path) for each in new]
 
     def add(self, finished: FinishedFile, place: WatchedPlace, now_ms: int) -> None:
         """Takes one act."""

@@ -95,13 +95,13 @@ class WatchedPlace:
         )
         self._clock = clock
         now_ms = clock.now_ms()
-        self._rescans: deque[Iterator[list[_Found]]] = deque()
+        self._rescans: deque[tuple[int, Iterator[list[_Found]]]] = deque()
+        """Since when each looks, and what it finds."""
         self._complete_until_ms = now_ms
         self._lost_since_ms: int | None = None
         self._look_again_ms = 0
         self._lag_ms = 0
         self._renamed = RenamedFiles(self.root)
-        self._rescan_since_ms = now_ms
         self.rescans = 0
 
     def describe(self) -> str:
@@ -119,8 +119,7 @@ class WatchedPlace:
         if until_ms is not None:
             until_ns = (self._clock.wall_ms(until_ms) + self._clock_step_ms) * 1_000_000
         since_ns = (self._clock.wall_ms(since_ms) - self._clock_step_ms) * 1_000_000
-        self._rescan_since_ms = since_ms if not self._rescans else min(since_ms, self._rescan_since_ms)
-        self._rescans.append(_walk(self.root, since_ns, until_ns, resume))
+        self._rescans.append((since_ms, _walk(self.root, since_ns, until_ns, resume)))
         self.rescans += 1
 
     def step(self, now_ms: int, find_who: FindWho) -> tuple[list[Change], list[FinishedFile]]:
@@ -137,21 +136,19 @@ class WatchedPlace:
 
     def oldest_ms(self) -> int:
         """The earliest time to look at again if all that is not read and not finished were forgotten."""
-        held = [self._complete_until_ms]
-        if self._rescans or self._lost_since_ms is not None:
-            held.append(self._rescan_since_ms)
+        held = [self._complete_until_ms, *(since_ms for since_ms, _ in self._rescans)]
+        if self._lost_since_ms is not None:
+            held.append(self._lost_since_ms)
         if (oldest := self.files.oldest_ms()) is not None:
             held.append(oldest - self._lag_ms)
-        if (found := self.files.oldest_found_ns()) is not None:
+        if (found := self.files.oldest_held_ns()) is not None:
             held.append(self._steady_ms(found))
         return min(held)
 
     def earliest_ms(self, finished: FinishedFile) -> int:
-        """When an act may have been done, as long as it is not reported."""
+        """Since when one has to look to find an act again, as long as it is not reported."""
         read_ms = finished.at_ms - self._lag_ms
-        if not finished.from_rescan or finished.facts is None:
-            return read_ms
-        return min(read_ms, self._steady_ms(finished.facts.changed_ns))
+        return read_ms if finished.held_ns is None else min(read_ms, self._steady_ms(finished.held_ns))
 
     def _steady_ms(self, changed_ns: int) -> int:
         return self._clock.steady_ms(changed_ns // 1_000_000)
@@ -187,11 +184,7 @@ class WatchedPlace:
             for change in changes:
                 if change.kind is ChangeKind.LOST:
                     if self._lost_since_ms is None:
-                        since_ms = self._lost_since_ms = self._complete_until_ms
-                        # An earlier look that still goes on began further back.
-                        self._rescan_since_ms = (
-                            min(since_ms, self._rescan_since_ms) if self._rescans else since_ms
-                        )
+                        self._lost_since_ms = self._complete_until_ms
                         self._look_again_ms = now_ms + _LOOK_AGAIN_AFTER_MS
                     continue
                 if change.kind is ChangeKind.RENAMED:
@@ -221,14 +214,21 @@ class WatchedPlace:
         finished: list[FinishedFile] = []
         if not self._rescans:
             return finished
-        batch = next(self._rescans[0], None)
+        batch = next(self._rescans[0][1], None)
         if batch is None:
             self._rescans.popleft()
             return finished
-        for path, facts, is_new in batch:
-            finished += self.files.take(
-                Change(ChangeKind.FOUND, path, now_ms, facts=facts, from_rescan=True, is_new=is_new)
+        for path, facts, is_new, held_ns in batch:
+            found = Change(
+                ChangeKind.FOUND,
+                path,
+                now_ms,
+                facts=facts,
+                from_rescan=True,
+                is_new=is_new,
+                held_ns=held_ns,
             )
+            finished += self.files.take(found)
         return finished
 
 
@@ -236,8 +236,8 @@ def _look_nowhere(path: str, known: FileFacts | None) -> None:
     """A look at a drive that does not answer would not come back."""
 
 
-_Found = tuple[str, FileFacts, bool]
-"""A path, the facts about it, and whether the file is new."""
+_Found = tuple[str, FileFacts, bool, int]
+"""A path, the facts about it, whether the file is new, and since when to look to find it again (ns)."""
 
 
 def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None) -> Iterator[list[_Found]]:
@@ -257,9 +257,9 @@ def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None
                             continue
                         facts = facts_of(entry.stat(follow_symlinks=False))
                         birth = partial(birth_time_ns, entry.name, fd)
-                        is_new = _is_new(path, facts, birth, since_ns, until_ns, resume)
-                        if is_new is not None:
-                            batch.append((path, facts, is_new))
+                        judged = _judge(path, facts, birth, since_ns, until_ns, resume)
+                        if judged is not None:
+                            batch.append((path, facts, *judged))
                     if len(batch) >= _RESCAN_BATCH_FILES or time.monotonic() - began > _RESCAN_BATCH_S:
                         yield _in_order(batch)
                         batch, began = [], time.monotonic()
@@ -269,28 +269,31 @@ def _walk(root: Root, since_ns: int, until_ns: int | None, resume: Cursor | None
 
 
 def _in_order(batch: list[_Found]) -> list[_Found]:
-    """As they were changed: the place to resume from moves on with each that is told."""
-    return sorted(batch, key=lambda each: each[1].changed_ns)
+    """As they came to be: the place to resume from moves on with each that is told."""
+    return sorted(batch, key=lambda each: each[3])
 
 
-def _is_new(
+def _judge(
     path: str,
     facts: FileFacts,
     birth_time: Callable[[], int | None],
     since_ns: int,
     until_ns: int | None,
     resume: Cursor | None,
-) -> bool | None:
-    """Whether the file was made, or only written, in this time; None: neither."""
+) -> tuple[bool, int] | None:
+    """Whether the file was made, or only written, in this time, and since when one has to look to judge so
+    again; None: neither."""
     if resume is not None and resume.open and path_id(path) in resume.open:
-        return True
+        return True, since_ns
     if facts.changed_ns < since_ns or (until_ns is not None and facts.changed_ns > until_ns):
         return None
     if resume is not None and file_id(path, facts) in resume.done:
         return None
     birth_ns = birth_time()
     if birth_ns is None or birth_ns >= since_ns:
-        return True
+        return True, min(facts.changed_ns if birth_ns is None else birth_ns, facts.changed_ns)
+    if facts.modified_ns >= since_ns:
+        return False, min(facts.modified_ns, facts.changed_ns)
     # A status that changed alone can be a chmod or a rename. While the agent was away, hours may have
     # passed, and there may be many of those; in the moments of the other rescans a copy is more likely.
-    return False if resume is None or facts.modified_ns >= since_ns else None
+    return (False, facts.changed_ns) if resume is None else None

@@ -329,7 +329,9 @@ def _found(desk: Desk, path: str, changed_ms: int, at_ms: int, *, from_rescan: b
     seen = desk.disk[path] = FileFacts(
         7, 1, FileType.REGULAR, 1, 1000, 1, changed_ms * 1_000_000, changed_ms * 1_000_000
     )
-    desk.seen += desk.machine.take(Change(F, path, at_ms, pid=0, facts=seen, from_rescan=from_rescan))
+    held = changed_ms * 1_000_000 if from_rescan else None
+    change = Change(F, path, at_ms, pid=0, facts=seen, from_rescan=from_rescan, held_ns=held)
+    desk.seen += desk.machine.take(change)
 
 
 def test_what_a_rescan_found_holds_back_as_far_as_it_was_changed_until_it_is_reported() -> None:
@@ -337,14 +339,28 @@ def test_what_a_rescan_found_holds_back_as_far_as_it_was_changed_until_it_is_rep
     for number in range(100):
         _found(desk, f"/found-{number}", 5_000 + number, 60_000, from_rescan=True)
     _found(desk, "/moved-in", 7, 60_000, from_rescan=False)
-    assert desk.machine.oldest_found_ns() == 5_000 * 1_000_000
+    assert desk.machine.oldest_held_ns() == 5_000 * 1_000_000
     # What was moved in holds back to when it was seen, not to when it was written years ago.
     assert desk.machine.oldest_ms() == 60_000
     desk.take(C, "/open", 60_001, inode=3)
     desk.take(C, "/closed", 60_002, inode=4)
     desk.take(W, "/closed", 60_003, inode=4)
-    # The last 64 go into a cursor: what nothing else finds again stands at the end.
-    assert desk.machine.open_paths()[-2:] == ["/closed", "/open"]
+    named = desk.machine.unreported()
+    assert [path for is_held, path in named if not is_held] == ["/closed", "/moved-in", "/open"]
+    assert sum(is_held for is_held, _ in named) == 100
     desk.acts(70_000)
-    assert (desk.machine.oldest_found_ns(), desk.machine.oldest_ms()) == (None, None)
-    assert desk.machine.open_paths() == ["/open"]
+    assert (desk.machine.oldest_held_ns(), desk.machine.oldest_ms()) == (None, None)
+    assert desk.machine.unreported() == [(False, "/open")]
+
+
+def test_what_grows_for_ever_after_it_was_found_does_not_hold_back_for_ever() -> None:
+    desk = Desk()
+    _found(desk, "/log", 5_000, 60_000, from_rescan=True)
+    for moment in (61_000, 66_000, 80_000):
+        desk.disk["/log"] = FileFacts(
+            7, 1, FileType.REGULAR, moment, 1000, 1, moment * 1_000_000, moment * 1_000_000
+        )
+        assert desk.acts(moment + 500) == []
+    held = desk.machine.oldest_held_ns()
+    assert held is not None
+    assert held >= 66_000 * 1_000_000
