@@ -118,7 +118,8 @@ def pack(
     if as_json:
         echo_json(told)
         return
-    click.echo(f"{path}: {byte_size(told.bytes)}, {told.alerts:,} alerts, {told.events:,} events.")
+    alerts = "1 alert" if told.alerts == 1 else f"{told.alerts:,} alerts"
+    click.echo(f"{path}: {byte_size(told.bytes)}, {alerts}, {told.events:,} events.")
     click.echo(f"sha256  {told.sha256}")
     click.echo(f"key     sha256:{key}")
     click.echo(f"leaver evidence verify {path} --key {key[:16]}")

@@ -17,6 +17,7 @@ from server import audit as trail
 from server.evidence_pack.sight import PackSight
 from server.people.pseudonyms import known_pseudonyms, person_subject
 from server.people.unmaskings import UNMASKED_MS
+from server.store.column_types import WHOLE_MAX
 from server.store.tables import alerts, audit, case_alerts, evidence_packs
 
 ROWS_MAX = 50_000
@@ -79,18 +80,33 @@ def custody_of_case(
 
 
 def custody_of_alert(connection: Connection, alert_id: int, *, limit: int) -> tuple[list[CustodyLine], bool]:
-    """As custody_of_case, with the packs that were made of its cases while it was in them."""
-    objects = [f"alert:{alert_id}", *(f"pack:{each}" for each in _packs_with(connection, alert_id))]
-    return _shown(connection, objects, _unmasked(connection, [alert_id]), limit)
+    """As custody_of_case, with the packs that were made of its cases while it was in them: those that are
+    kept here, and those that a command wrote into a file."""
+    stays = _stays(connection, alert_id)
+    packs, row = evidence_packs.c, audit.c
+    kept = [(packs.case == each.case) & packs.begun_at.between(each.since, each.until) for each in stays]
+    numbers = connection.execute(select(packs.id).where(or_(false(), *kept)).order_by(packs.id)).scalars()
+    objects = [f"alert:{alert_id}", *(f"pack:{each}" for each in numbers)]
+    written = [(row.object == f"case:{each.case}") & row.at.between(each.since, each.until) for each in stays]
+    more = (row.action == "pack.make") & or_(false(), *written)
+    return _shown(connection, objects, _unmasked(connection, [alert_id]), limit, more)
 
 
-def _packs_with(connection: Connection, alert_id: int) -> list[int]:
-    """Also those of a case that it has left."""
-    row, packs = audit.c, evidence_packs.c
+class _Stay(msgspec.Struct, frozen=True):
+    """Of an alert in a case; ms UTC, inclusive."""
+
+    case: int
+    since: int
+    until: int = WHOLE_MAX
+
+
+def _stays(connection: Connection, alert_id: int) -> list[_Stay]:
+    """Also in a case that it has left."""
+    row = audit.c
     moves = select(row.at, row.action, row.detail).where(
         row.object == f"alert:{alert_id}", row.action.in_(("alert.escalate", "alert.leave_case"))
     )
-    inside: list[ColumnElement[bool]] = []
+    over: list[_Stay] = []
     joined: dict[int, int] = {}
     latest = connection.execute(moves.order_by(row.seq.desc()).limit(_MOVES_MAX)).all()
     for at, action, detail in reversed(latest):
@@ -98,15 +114,12 @@ def _packs_with(connection: Connection, alert_id: int) -> list[int]:
         if action == "alert.escalate":
             joined[case] = at
         elif case in joined:
-            inside.append((packs.case == case) & packs.begun_at.between(joined.pop(case), at))
+            over.append(_Stay(case, joined.pop(case), at))
     held = select(case_alerts.c.case, case_alerts.c.added_at).where(case_alerts.c.alert == alert_id)
     for case, at in connection.execute(held):
         # Where it was put before the trail told of each alert.
         joined.setdefault(case, at)
-    inside += [(packs.case == case) & (packs.begun_at >= since) for case, since in joined.items()]
-    return list(
-        connection.execute(select(packs.id).where(or_(false(), *inside)).order_by(packs.id)).scalars()
-    )
+    return over + [_Stay(case, since) for case, since in joined.items()]
 
 
 def _unmasked(connection: Connection, alert_ids: Sequence[int]) -> tuple[list[str], int]:
@@ -133,11 +146,19 @@ def people_of(subject: str, ids: Iterable[str | None], traits: Iterable[Any]) ->
 
 
 def _shown(
-    connection: Connection, objects: Sequence[str], unmasked: tuple[Sequence[str], int], limit: int
+    connection: Connection,
+    objects: Sequence[str],
+    unmasked: tuple[Sequence[str], int],
+    limit: int,
+    more: ColumnElement[bool] | None = None,
 ) -> tuple[list[CustodyLine], bool]:
+    """`more`: rows beside those of the objects."""
     pseudonyms, since = unmasked
     found: list[CustodyLine] = []
     columns = [audit.c[name] for name in CustodyLine.__struct_fields__]
+    if more is not None:
+        query = select(*columns).where(more).order_by(audit.c.seq.desc()).limit(limit + 1)
+        found += [CustodyLine(*row) for row in connection.execute(query)]
     for wanted, condition in (
         (objects, true()),
         (pseudonyms, audit.c.action.in_(_OF_NAMES) & (audit.c.at >= since)),

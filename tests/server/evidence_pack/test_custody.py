@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
+from server import audit
 from server.cases.changing import open_or_join_case, remove_alerts
 from server.evidence_pack.custody import custody_of_alert
 from server.evidence_pack.stored import begin_pack, fail_pack
@@ -66,5 +67,15 @@ def test_packs_made_while_the_alert_was_in_the_case_stay_in_its_custody_and_no_o
     assert made == [("pack.make", packs[1]), ("pack.make", packs[3])]
     made = [each for each in _told(database, 2) if each[0] == "pack.make"]
     assert made == [("pack.make", each) for each in packs]
+
+    def write_a_file() -> None:
+        with database.begin() as connection:
+            audit.append(connection, at=next(at), actor=OMAR, action="pack.make", object=f"case:{case}")
+
+    write_a_file()
     move("out")
+    write_a_file()
     assert ("pack.make", packs[3]) in _told(database, 1)
+    # What a command wrote into a file while the alert was in there, and no later one.
+    assert _told(database, 1).count(("pack.make", f"case:{case}")) == 1
+    assert _told(database, 2).count(("pack.make", f"case:{case}")) == 2
